@@ -1,0 +1,47 @@
+"""What plugin authors import, and no more. Names are resolved when first asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sgevents_core.errors import Retry, SgEventsError
+    from sgevents_core.events import Event
+    from sgevents_core.hookspecs import Context, Registrar
+    from sgevents_core.markers import hookimpl, match
+
+__version__: Final = "0.1.0"
+__all__ = [
+    "Context",
+    "Event",
+    "Registrar",
+    "Retry",
+    "SgEventsError",
+    "__version__",
+    "hookimpl",
+    "match",
+]
+
+_HOMES: Final = {
+    "Context": "hookspecs",
+    "Event": "events",
+    "Registrar": "hookspecs",
+    "Retry": "errors",
+    "SgEventsError": "errors",
+    "hookimpl": "markers",
+    "match": "markers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,17 @@
+"""The command `sgevents`: one module a command, each imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; the entry point of the command `sgevents`."""
+    if sys.argv[1:] == ["--version"]:  # before click, so that a deploy script waits for nothing
+        from sgevents_core import __version__  # noqa: PLC0415 - loaded when asked for
+
+        sys.stdout.write(f"sgevents {__version__}\n")
+        return
+    from sgevents_core.cli.root import sgevents  # noqa: PLC0415 - click is loaded when needed
+
+    sgevents.main(prog_name="sgevents")

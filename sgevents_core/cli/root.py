@@ -1,0 +1,65 @@
+"""The group of all commands: knows their names, imports a command's module when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sgevents_core import __version__
+from sgevents_core.errors import SgEventsError
+
+COMMANDS: Final = {
+    "check": "sgevents_core.cli.check:check",
+    "demo": "sgevents_core.cli.demo:demo",
+    "init": "sgevents_core.cli.init:init",
+    "plugins": "sgevents_core.cli.plugins:plugins",
+    "run": "sgevents_core.cli.run:run",
+    "sandbox": "sgevents_core.cli.sandbox:sandbox",
+    "status": "sgevents_core.cli.status:status",
+}
+"""Name of a command -> module and object that implement it."""
+
+config_option = click.option(
+    "--config",
+    "-c",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SGEVENTS_CONFIG",
+    default=Path("sgevents.toml"),
+    show_default=True,
+    help="The configuration file.",
+)
+"""The option --config as every command takes it: `config`, a Path."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command is called; tells errors as messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        module, _, name = where.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - our own table
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SgEventsError as error:
+            click.echo(f"sgevents: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="sgevents %(version)s")
+def sgevents() -> None:
+    """Hand the events of a Flow Production Tracking site to plugins, none lost, in order."""

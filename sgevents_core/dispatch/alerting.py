@@ -1,0 +1,171 @@
+"""Tells people and plugins of failures: the log at once, plugins on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from sgevents_core.dispatch.context import CallContext, Services
+from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.events import Event
+from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause
+from sgevents_core.journal.base import Failure, PluginRecord
+
+logger = logging.getLogger("sgevents.dispatch")
+
+Hooks = Mapping[str, Callable[..., Any]]
+MOST_WAITING: Final = 10_000
+"""Alerts waiting for plugins' hooks; a flood beyond that reaches the log only."""
+
+
+class Announcer:
+    """Logs what failed and hands it to the plugins that want to know.
+
+    Args:
+        listeners: Services and hooks of the plugins, in call order.
+    """
+
+    def __init__(self, listeners: Sequence[tuple[Services, Hooks]] = ()) -> None:
+        self._listeners = listeners
+        self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+        self._thread.start()
+
+    def failed(self, failure: Failure, event: Event, number: int, record: PluginRecord) -> None:
+        """Tell of a failed callback, and of the dead letter or pause that came of it."""
+        self._log_failure(failure, record)
+        again = record.retry_at if failure.outcome == "retry" else 0.0
+        self._send(
+            "callback_failed",
+            CallbackFailure(
+                plugin=failure.plugin,
+                callback=failure.callback,
+                event=event,
+                error=failure.error,
+                traceback=failure.traceback,
+                attempt=failure.attempt,
+                next_attempt_at=datetime.fromtimestamp(again, timezone.utc) if again else None,
+            ),
+        )
+        if failure.outcome == "dead-letter":
+            self._send(
+                "dead_lettered",
+                DeadLetter(
+                    plugin=failure.plugin,
+                    callback=failure.callback,
+                    event=event,
+                    error=failure.error,
+                    traceback=failure.traceback,
+                    attempts=failure.attempt,
+                    number=number,
+                ),
+            )
+        if record.state == "paused":
+            self._paused(record, event)
+
+    def timed_out(self, first_id: int, last_id: int, noticed_at: datetime) -> None:
+        """Tell of missing ids that are no longer waited for; the feed has logged it."""
+        details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at)
+        self._send("backlog_timed_out", details)
+
+    def close(self, timeout: float) -> None:
+        """Let the hooks finish what waits, for at most so many seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _paused(self, record: PluginRecord, event: Event) -> None:
+        logger.error(
+            "Plugin %s is paused at event %d: %s",
+            record.name,
+            event.id,
+            record.reason,
+            extra={"action": "plugin.paused", "plugin": record.name, "event_id": event.id},
+        )
+        pause = PluginPause(plugin=record.name, reason=record.reason, event_id=event.id)
+        self._send("plugin_paused", pause)
+
+    def _log_failure(self, failure: Failure, record: PluginRecord) -> None:
+        extra = {
+            "action": f"callback.{_ACTIONS[failure.outcome]}",
+            "plugin": failure.plugin,
+            "callback": failure.callback,
+            "event_id": failure.event_id,
+            "attempt": failure.attempt,
+            "traceback": failure.traceback,
+        }
+        level = logging.WARNING if failure.outcome in {"retry", "skip"} else logging.ERROR
+        logger.log(
+            level,
+            "%s of plugin %s failed on event %d (attempt %d), %s: %s",
+            failure.callback,
+            failure.plugin,
+            failure.event_id,
+            failure.attempt,
+            _THEN[failure.outcome],
+            failure.error,
+            extra=extra,
+        )
+
+    def _send(self, hook: str, details: Any) -> None:
+        if not any(hook in hooks for _, hooks in self._listeners):
+            return
+        try:
+            self._queue.put_nowait((hook, details))
+        except queue.Full:
+            extra = {"action": "alert.dropped", "hook": hook}
+            logger.error("Too many alerts wait; one is not handed on", extra=extra)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            hook, details = item
+            for services, hooks in self._listeners:
+                if hook in hooks:
+                    call_hook(services, hooks, hook, details)
+
+
+def call_hook(services: Services, hooks: Hooks, hook: str, *args: Any) -> BaseException | None:
+    """Call one plugin's implementation of a hook that is no event's; return what it raised.
+
+    Args:
+        services: The plugin's.
+        hooks: Its implementations by name; each takes the details, if any, and `ctx`.
+        hook: The hook's name; nothing happens where the plugin has none.
+        args: What goes before `ctx`.
+    """
+    function = hooks.get(hook)
+    if function is None:
+        return None
+    error = invoke(function, *args, CallContext(services, None, hook))
+    if error is not None:
+        line, text = describe(error, services.secrets)
+        logger.error(
+            "%s of plugin %s failed: %s",
+            hook,
+            services.name,
+            line,
+            extra={
+                "action": "hook.failed",
+                "plugin": services.name,
+                "hook": hook,
+                "traceback": text,
+            },
+        )
+    return error
+
+
+_ACTIONS: Final = {
+    "retry": "held",
+    "dead-letter": "dead_lettered",
+    "skip": "skipped",
+    "pause": "failed",
+}
+_THEN: Final = {
+    "retry": "it will be called again",
+    "dead-letter": "kept as a dead letter",
+    "skip": "skipped",
+    "pause": "its plugin stops here",
+}

@@ -1,0 +1,204 @@
+"""One call of one callback for one event, and the note of what came of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.context import CallContext
+from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
+from sgevents_core.dispatch.rider import Rider
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Entry, Failure, Place, Step
+from sgevents_core.journal.register import LANE, Register
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe import timing
+from sgevents_core.plugins.callback import Callback
+
+Steps: TypeAlias = Sequence[tuple[int, Callback]]
+
+
+class Call(NamedTuple):
+    """One callback's turn for one event.
+
+    Args:
+        word: The register's word it is noted in: the lane's, or that of a plugin catching up.
+        entry: The event's place in the journal.
+        event: The event.
+        steps: All callbacks for the event's type, with their places.
+        number: Which of them it is.
+        rider: Its plugin.
+    """
+
+    word: int
+    entry: Entry
+    event: Event
+    steps: Steps
+    number: int
+    rider: Rider
+
+
+def key_of(callback: Callback) -> str:
+    """Return what names a callback among those of all plugins."""
+    return f"{callback.plugin}\0{callback.name}"
+
+
+class Caller:
+    """Calls callbacks, and writes down what came of it before the next is called.
+
+    Args:
+        lane: The lane's name.
+        state: The lane's connection to journal and ledger.
+        register: The lane's register.
+        keys: The callbacks' names by place.
+        tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
+        announcer: Tells plugins and people of failures.
+
+    `resumed` holds the callbacks that an earlier process finished for the event in hand.
+    """
+
+    def __init__(
+        self,
+        lane: str,
+        *,
+        state: SqliteState,
+        register: Register,
+        keys: Sequence[str],
+        tried: dict[tuple[str, int], int],
+        announcer: Announcer,
+    ) -> None:
+        self.fence = state.take_lane(lane)
+        self.resumed: frozenset[str] = frozenset()
+        self._lane = lane
+        self._state = state
+        self._register = register
+        self._keys = keys
+        self._tried = tried
+        self._announcer = announcer
+
+    def call(self, call: Call) -> bool:
+        """Call the callback if it wants the event; False if its plugin stops at this event."""
+        place, callback = call.steps[call.number]
+        error: BaseException | None = None
+        try:
+            if not callback.matches(call.event):
+                return True
+        except BaseException as raised:  # a filter may be a plugin's code
+            error = raised
+        entry, rider = call.entry, call.rider
+        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
+        self._register.begun(call.word, entry.seq, place)
+        began = time.perf_counter()
+        if error is None:
+            context = CallContext(rider.services, call.event, callback.name, attempt)
+            error = invoke(callback.function, call.event, context)
+        if error is None:
+            timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
+            self._succeeded(call)
+            stays = True
+        else:
+            rider.services.store.rollback()
+            stays = self._failed(call, attempt, error)
+        self._register.returned(call.word, entry.seq, place)
+        return stays
+
+    def _succeeded(self, call: Call) -> None:
+        """Commit what has to be: changes of the store, the end of earlier failures."""
+        place, callback = call.steps[call.number]
+        record, store = call.rider.record, call.rider.services.store
+        changes = store.changes()
+        tried = self._tried.pop((self._keys[place], call.entry.seq), 0)
+        if not (changes or tried or record.failures):
+            return
+        record.failures = 0
+        step = self._finished(call)
+        if changes:
+            step.store = {record.name: changes}
+        if tried:
+            step.settled = (record.name, callback.name, call.entry.seq)
+        self._state.record(self._lane, self.fence, step)
+        store.committed()
+
+    def _finished(self, call: Call) -> Step:
+        """Return the step that says that the callback is finished for this event."""
+        step = Step(plugins=[call.rider.record])
+        if call.word == LANE:
+            done = frozenset(self._keys[place] for place, _ in call.steps[: call.number + 1])
+            step.place = Place(call.entry.seq, done | self.resumed)
+        elif call.rider.record.apart:
+            call.rider.record.done |= {self._keys[call.steps[call.number][0]]}
+        return step
+
+    def _failed(self, call: Call, attempt: int, error: BaseException) -> bool:
+        place, callback = call.steps[call.number]
+        key = (self._keys[place], call.entry.seq)
+        rules = _rules_of(callback, call.rider.rules)
+        verdict = judge(error, attempt, rules, random.random())  # noqa: S311 - jitter
+        failure = _failure(call, attempt, error, verdict)
+        stays = self._stays(call, verdict, failure)
+        if verdict.outcome in {"dead-letter", "skip"}:
+            self._tried.pop(key, None)
+            step = self._finished(call)
+            step.settled = (failure.plugin, failure.callback, call.entry.seq)
+        else:
+            self._tried[key] = attempt
+            step = self._passed(call)
+        step.failure, step.dead = failure, verdict.outcome == "dead-letter"
+        number = self._state.record(self._lane, self.fence, step)
+        self._announcer.failed(failure, call.event, number, call.rider.record)
+        return stays
+
+    def _passed(self, call: Call) -> Step:
+        """Return the step that says that the lane goes on without the callback's plugin."""
+        step = self._finished(call) if call.word == LANE else Step()
+        step.plugins = [call.rider.record]
+        return step
+
+    def _stays(self, call: Call, verdict: Verdict, failure: Failure) -> bool:
+        """Change the plugin's record to what the verdict says; False if it stops here."""
+        rider = call.rider
+        if verdict.outcome == "retry":
+            self._part(call)
+            rider.hold(failure.error, verdict.after, now=time.monotonic(), wall=time.time())
+            return False
+        if verdict.outcome == "pause":
+            self._part(call)
+            rider.pause(f'on_error = "pause": {failure.error}')
+            return False
+        rider.record.failures += 1
+        if verdict.outcome == "dead-letter" and rider.record.failures >= rider.rules.pause_after:
+            self._part(call, finished=True)
+            rider.pause(f"{rider.record.failures} failures in a row, the last: {failure.error}")
+            return False
+        return True
+
+    def _part(self, call: Call, *, finished: bool = False) -> None:
+        before = call.steps[: call.number + finished]
+        own = frozenset(self._keys[p] for p, c in before if c.plugin == call.rider.record.name)
+        call.rider.part(call.entry.seq, own)
+
+
+def _rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
+    if callback.on_error is None:
+        return rules
+    return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)  # type: ignore[arg-type]  # validated when the plugin was loaded
+
+
+def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -> Failure:
+    callback = call.steps[call.number][1]
+    line, text = describe(error, call.rider.services.secrets)
+    return Failure(
+        plugin=callback.plugin,
+        callback=callback.name,
+        seq=call.entry.seq,
+        event_id=call.entry.event_id,
+        attempt=attempt,
+        error=line,
+        traceback=text,
+        at=time.time(),
+        outcome=verdict.outcome,
+    )

@@ -1,0 +1,68 @@
+"""Where a lane goes on: what the ledger says, and what a register left behind says later. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sgevents_core.journal.base import Place, PluginRecord
+from sgevents_core.journal.register import Found, Progress
+
+
+class Doubt(NamedTuple):
+    """A call that had begun when the process died: whether it finished, nobody knows."""
+
+    seq: int
+    callback: str
+
+
+def goes_on(place: Place, progress: Progress | None) -> Place:
+    """Return the later of what the ledger and what the register says of a lane."""
+    if progress is None or progress.seq < place.seq:
+        return place
+    if progress.seq > place.seq:
+        return Place(progress.seq, progress.done)
+    return place if place.done is None else Place(place.seq, place.done | progress.done)
+
+
+def catches_up(record: PluginRecord, progress: Progress | None) -> None:
+    """Move a plugin that was catching up on its own to where its register says it was."""
+    if progress is None or not record.apart or progress.seq <= record.cursor:
+        return
+    own = {name for name in progress.done if name.startswith(f"{record.name}\0")}
+    if progress.seq == record.cursor + 1:
+        own |= record.done
+    record.cursor, record.done = progress.seq - 1, frozenset(own)
+
+
+def detach(record: PluginRecord, place: Place) -> None:
+    """Let a plugin that went with its lane go its own way, from where the lane is."""
+    if record.apart:
+        return
+    record.apart = True
+    if place.done is None:
+        record.cursor, record.done = place.seq, frozenset()
+        return
+    own = frozenset(name for name in place.done if name.startswith(f"{record.name}\0"))
+    record.cursor, record.done = place.seq - 1, own
+
+
+def doubts(found: Found, place: Place, records: Iterable[PluginRecord]) -> list[Doubt]:
+    """Return the calls that had begun and were not noted as returned, by register or ledger."""
+    open_calls = []
+    live = found.lane
+    if live is not None and not live.returned and _not_done(live, place.seq, place.done):
+        open_calls.append(Doubt(live.seq, live.callback))
+    own = found.apart
+    if own is not None and not own.returned:
+        name = own.callback.partition("\0")[0]
+        for record in records:
+            if record.name == name and record.apart and record.cursor < own.seq:
+                open_calls.append(Doubt(own.seq, own.callback))
+    return open_calls
+
+
+def _not_done(progress: Progress, seq: int, done: frozenset[str] | None) -> bool:
+    if progress.seq != seq:
+        return progress.seq > seq
+    return done is not None and progress.callback not in done

@@ -1,0 +1,284 @@
+"""What the journal and the ledger are, as protocols and values; no storage here.
+
+The journal is the append-only log of the events seen, the ledger the record of what was done with
+them. Both fit a distributed log that has no transaction over several keys: a step is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Protocol
+
+
+class Row(NamedTuple):
+    """One row of the site's event log, as read.
+
+    Args:
+        id: The event's id on the site.
+        at: Its `created_at`, in seconds since 1970 on the site's clock.
+        event_type: Its type, for reading the journal without decoding bodies.
+        body: The whole row as JSON.
+    """
+
+    id: int
+    at: int
+    event_type: str
+    body: bytes
+
+
+class Entry(NamedTuple):
+    """One event in the journal.
+
+    Args:
+        seq: Its place in the journal.
+        event_id: Its id on the site.
+        event_type: Its type.
+        created: Its `created_at`, in seconds since 1970.
+        late: Whether a row with a higher id was appended before it.
+        body: The whole row as JSON.
+    """
+
+    seq: int
+    event_id: int
+    event_type: str
+    created: int
+    late: bool
+    body: bytes
+
+
+class Missing(NamedTuple):
+    """A range of ids not seen: both ends belong to it.
+
+    Args:
+        first: Lowest id.
+        last: Highest id.
+        below_at: `created_at` of the visible row above it: an upper bound of when the ids were
+            handed out, in seconds since 1970 on the site's clock.
+        noticed: When it was first noticed, in seconds of observed time.
+        hot: Whether it is still waited for; if not, only audits look for it.
+    """
+
+    first: int
+    last: int
+    below_at: int
+    noticed: float
+    hot: bool
+
+
+@dataclass(slots=True)
+class FeedState:
+    """Where the feed is in the site's event log; everything but the ranges.
+
+    Args:
+        era: Counts the resets of the feed; ids are unique within one era.
+        floor: Lowest id the feed answers for.
+        frontier: Highest id taken.
+        anchor_id: Highest known id that was visible when last asked, None before the first row.
+        anchor_at: Its `created_at`, in seconds since 1970 on the site's clock.
+        observed: Seconds for which the feed ran and the site answered.
+        marks: `(created_at, id)` pairs, ascending: which ids are how old.
+        recent: `(id, created_at)` of the last rows taken in id order, to recognise the log by.
+        audits: Name of an audit -> observed second at which it last ended well.
+        proved_id: Up to this id an audit has shown the journal to be complete.
+        proved_at: The site's clock at that moment, in seconds since 1970.
+        rewound: Why nothing is appended, if the log went backwards; else empty.
+    """
+
+    era: int = 1
+    floor: int = 0
+    frontier: int = 0
+    anchor_id: int | None = None
+    anchor_at: int = 0
+    observed: float = 0.0
+    marks: list[tuple[int, int]] = field(default_factory=list)
+    recent: list[tuple[int, int]] = field(default_factory=list)
+    audits: dict[str, float] = field(default_factory=dict)
+    proved_id: int = 0
+    proved_at: int = 0
+    rewound: str = ""
+
+
+class FeedChange(NamedTuple):
+    """What one step of the feed writes beside its rows.
+
+    Args:
+        state: The state after the step.
+        put: Missing ranges that are new or changed, keyed by `first`.
+        cut: `first` of the missing ranges that are no more.
+        put_gone: Ranges of known ids no longer visible, as `(first, last)`.
+        cut_gone: `first` of the gone ranges that are no more.
+        closed: Missing ranges given up for good, kept for the record.
+    """
+
+    state: FeedState
+    put: Sequence[Missing] = ()
+    cut: Sequence[int] = ()
+    put_gone: Sequence[tuple[int, int]] = ()
+    cut_gone: Sequence[int] = ()
+    closed: Sequence[tuple[int, int]] = ()
+
+
+class FeedRecord(NamedTuple):
+    """The feed's state as loaded, with its missing and gone ranges."""
+
+    state: FeedState
+    missing: Sequence[Missing]
+    gone: Sequence[tuple[int, int]]
+
+
+REMOVED: Final = object()
+"""In `Step.store`: the key is removed."""
+
+
+class LateRow(NamedTuple):
+    """A row to append and whether it came late (a higher id was appended before it)."""
+
+    row: Row
+    late: bool
+
+
+class Journal(Protocol):
+    """The append-only log of the events seen, in the order seen."""
+
+    def load_feed(self) -> FeedRecord | None:
+        """Return the feed's state, None before the first start."""
+
+    def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
+        """Append rows and the feed's state as one, and return the journal's new end.
+
+        Args:
+            expected_seq: The journal's end as the writer knows it.
+            rows: The rows, in the order they take in the journal.
+            change: The feed's state after them.
+
+        Raises:
+            StaleWriter: Another writer has appended since; nothing was written.
+        """
+
+    def end(self) -> int:
+        """Return the highest `seq`, 0 for an empty journal."""
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries with a `seq` above `after`, ascending."""
+
+
+class Place(NamedTuple):
+    """How far a lane is: event `seq`, and the callbacks done for it.
+
+    Args:
+        seq: The event in hand, or the last one finished.
+        done: Names (`plugin\\0module:qualname`) of the callbacks finished for that event, or None
+            when the event itself is finished.
+    """
+
+    seq: int
+    done: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class PluginRecord:
+    """What the ledger knows of one plugin.
+
+    Args:
+        name: The plugin's name.
+        lane: The lane it rides with.
+        cursor: `seq` of the last event finished for it; meaningful while `apart`.
+        apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
+        done: Names of its callbacks finished for the event after `cursor`.
+        state: `active`, `held` or `paused`.
+        reason: Why it is held or paused, for people.
+        retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
+        failures: Failures in a row.
+    """
+
+    name: str
+    lane: str
+    cursor: int = 0
+    apart: bool = False
+    done: frozenset[str] = frozenset()
+    state: str = "active"
+    reason: str = ""
+    retry_at: float = 0.0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt of a callback, or its last one.
+
+    Args:
+        plugin: The plugin's name.
+        callback: The callback's name, `module:qualname`.
+        seq: The event's place in the journal.
+        event_id: The event's id on the site.
+        attempt: Which attempt it was, from 1.
+        error: Type and message of the exception, secrets removed.
+        traceback: The traceback, secrets removed.
+        at: When, in seconds since 1970.
+        outcome: `retry`, `dead-letter`, `skip` or `pause`.
+    """
+
+    plugin: str
+    callback: str
+    seq: int
+    event_id: int
+    attempt: int
+    error: str
+    traceback: str
+    at: float
+    outcome: str
+
+
+@dataclass(slots=True)
+class Step:
+    """One atomic step of a lane's work: everything in it is kept, or nothing.
+
+    Args:
+        place: Where the lane is after it, None to leave it.
+        plugins: Records of plugins that changed.
+        failure: A failed attempt to keep; the attempts made for the event are its own.
+        doubts: `(plugin, callback, seq, attempts)` of calls the process died in.
+        dead: Whether that failure makes a dead letter.
+        settled: `(plugin, callback, seq)` whose attempts are over: their count starts anew.
+        store: Plugin -> key -> new value, `REMOVED` to remove it.
+        durable: Whether the step must survive a power cut, not only a kill.
+    """
+
+    place: Place | None = None
+    plugins: list[PluginRecord] = field(default_factory=list)
+    failure: Failure | None = None
+    doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
+    dead: bool = False
+    settled: tuple[str, str, int] | None = None
+    store: dict[str, dict[str, Any]] = field(default_factory=dict)
+    durable: bool = False
+
+
+class Ledger(Protocol):
+    """The record of what was done with the events."""
+
+    def lane_place(self, lane: str) -> Place | None:
+        """Return how far a lane is as last recorded, None for a lane never seen."""
+
+    def plugins(self) -> dict[str, PluginRecord]:
+        """Return the records of all plugins that were ever enabled, by name."""
+
+    def record(self, lane: str, fence: int, step: Step) -> int:
+        """Write one step as one, and return the number of its failure, 0 without one.
+
+        Raises:
+            StaleWriter: `fence` is not the lane's newest; nothing was written.
+        """
+
+    def take_lane(self, lane: str) -> int:
+        """Return a new fence for the lane; every older one is refused from here on."""
+
+    def tried(self) -> dict[tuple[str, int], int]:
+        """Return `(plugin\0callback, seq)` -> attempts, of all calls that are not settled."""
+
+    def store(self, plugin: str) -> Mapping[str, Any]:
+        """Return the plugin's store as last committed."""
+
+    def dead_letters(self, plugin: str | None = None) -> Iterable[Failure]:
+        """Return the dead letters, oldest first."""

@@ -1,0 +1,123 @@
+"""Audits: the proof that nothing is missing. Pure decisions: when one is due, what it asks next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from sgevents_core.site.calls import Call, Count, Fetch, Ids, spans_of
+from sgevents_core.site.ranges import Span
+
+MINUTE: Final = 60
+HOUR: Final = 3600
+DAY: Final = 86400
+
+
+class Window(NamedTuple):
+    """One kind of audit: how often it runs and how far it looks back, in seconds."""
+
+    name: str
+    every: float
+    back: float
+    by_ids: bool = False
+
+
+def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
+    """Return the audits of a feed, the farthest-reaching last.
+
+    A row that comes after its deadline is found by the shortest audit, so that one keeps step with
+    a shorter deadline than the usual minutes. Counts can hide one row gone and one come, so once a
+    day the ids themselves are compared.
+
+    Args:
+        backlog_timeout: Deadline of a gap, in seconds.
+        horizon: How long missing ids are looked for at all, in seconds.
+    """
+    shortest = min(MINUTE, max(1.0, backlog_timeout))
+    return (
+        Window("15m", shortest, min(15 * MINUTE, horizon)),
+        Window("2h", 15 * MINUTE, min(2 * HOUR, horizon)),
+        Window("24h", 2 * HOUR, horizon),
+        Window("ids", DAY, horizon, by_ids=True),
+    )
+
+
+@dataclass(slots=True)
+class Audit:
+    """One audit under way: ranges still to count, to compare by id, or to fetch.
+
+    Args:
+        window: Which kind it is.
+        span: The ids it covers.
+        limit: Most rows one call may return.
+    """
+
+    window: Window
+    span: Span
+    limit: int
+    late: int = 0
+    _work: list[Count | Ids | Fetch] = field(default_factory=list)
+
+    def begin(self, by_ids: bool) -> None:
+        """Start with a count, or by comparing ids where counts are refused or not wanted."""
+        self._work = [Ids(self.span, self.limit) if by_ids else Count(self.span)]
+
+    def next(self) -> Call | None:
+        """Return what to ask next, None when the audit is over."""
+        return self._work[-1] if self._work else None
+
+    def refused(self) -> None:
+        """Go on by ids: the site does not count for this script."""
+        self._work = [
+            Ids(call.span, self.limit) if isinstance(call, Count) else call for call in self._work
+        ]
+
+    def counted(self, call: Count, visible: int, expected: int) -> None:
+        """Take a count: equal is proof; else compare ids if they fit a page, or halve the range."""
+        self._work.pop()
+        if visible == expected:
+            return
+        if visible < self.limit or call.span.size <= self.limit:
+            self._work.append(Ids(call.span, self.limit))
+            return
+        middle = (call.span.first + call.span.last) // 2
+        self._work += [
+            Count(Span(middle + 1, call.span.last)),
+            Count(Span(call.span.first, middle)),
+        ]
+
+    def compared(self, call: Ids, last: int, new: Iterable[int]) -> None:
+        """Take a page of ids that reaches to id `last`: go on behind it, fetch what is new."""
+        self._work.pop()
+        if last < call.span.last:
+            self._work.append(Ids(Span(last + 1, call.span.last), self.limit))
+        self._fetch(spans_of(list(new)))
+
+    def fetched(self, call: Fetch, last: int | None) -> None:
+        """Take fetched rows; a full page that ends at id `last` says nothing of what is above."""
+        self._work.pop()
+        if last is not None:
+            rest = (Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last)
+            self._fetch(tuple(rest))
+
+    def _fetch(self, spans: tuple[Span, ...]) -> None:
+        if spans:
+            self._work.append(Fetch(spans, self.limit))
+
+
+def due(
+    every: tuple[Window, ...], last: Mapping[str, float], observed: float
+) -> tuple[Window | None, float]:
+    """Return the audit to run now, farthest-reaching first, and the seconds until the next is due.
+
+    Args:
+        every: The audits of the feed.
+        last: Name of an audit -> observed second at which it last ended; absent means now.
+        observed: Observed time, in seconds.
+    """
+    waits = [(last.get(window.name, float("-inf")) + window.every - observed) for window in every]
+    for window, wait in zip(reversed(every), reversed(waits), strict=True):
+        if wait <= 0:
+            return window, 0.0
+    return None, min(waits)

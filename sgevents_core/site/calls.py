@@ -1,0 +1,103 @@
+"""What the feed asks the site, and what its answers must look like, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sgevents_core.journal.base import Row
+from sgevents_core.site.ranges import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows with an id above `above`, ascending, at most `limit`.
+
+    `anchor` is the id the first row must have, None when any will do.
+    """
+
+    above: int
+    limit: int
+    anchor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The rows with the highest ids, descending, at most `limit`; only those below `below`."""
+
+    limit: int
+    below: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The row with the lowest id among those created at `at` (seconds since 1970) or later."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Rows of missing ranges that are waited for; `observed` is when it was decided to look."""
+
+    spans: tuple[Span, ...]
+    limit: int
+    observed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Which of the last known ids are visible."""
+
+    spans: tuple[Span, ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows have an id in the range."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Which ids of the range are visible: ids only, ascending, at most `limit`."""
+
+    span: Span
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Rows that an audit found to be missing."""
+
+    spans: tuple[Span, ...]
+    limit: int
+
+
+Call: TypeAlias = Page | Newest | Since | Look | Recent | Count | Ids | Fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the site answered: rows (for `Count` a number), and its clock if it told it."""
+
+    rows: tuple[Row, ...] = ()
+    count: int = 0
+    date: int | None = None
+
+
+def spans_of(ids: list[int]) -> tuple[Span, ...]:
+    """Return ascending ids as ranges.
+
+    >>> spans_of([1, 2, 3, 7])
+    (Span(first=1, last=3), Span(first=7, last=7))
+    """
+    spans: list[Span] = []
+    for id_ in ids:
+        if spans and spans[-1].last == id_ - 1:
+            spans[-1] = Span(spans[-1].first, id_)
+        else:
+            spans.append(Span(id_, id_))
+    return tuple(spans)
