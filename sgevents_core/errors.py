@@ -349,3 +349,12 @@ class ConfigNotWrittenError(SgEventsError):
 
     path: Path
     reason: str
+
+
+class DemoPluginsMissingError(SgEventsError):
+    """The demo needs plugins that are not installed: {missing}.
+    Install them beside sgevents: pip install sgevents-plugins-example
+    """
+
+    exit_code = 2
+    missing: str

@@ -1,1 +1,42 @@
-"""settings"""
+"""The configuration: from a TOML file to validated settings, with every problem told at once."""
+
+from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.durations import format_duration, parse_duration
+from sgevents_core.settings.loading import load_settings, read_settings
+from sgevents_core.settings.model import (
+    DEFAULT_GROUP,
+    DEFAULT_LANE,
+    Ago,
+    FeedSettings,
+    GroupSettings,
+    LaneSettings,
+    LogSettings,
+    PluginSettings,
+    Settings,
+    SiteSettings,
+    Start,
+    StateSettings,
+)
+from sgevents_core.settings.secret import Secret
+
+__all__ = [
+    "DEFAULT_GROUP",
+    "DEFAULT_LANE",
+    "Ago",
+    "ConfigError",
+    "FeedSettings",
+    "GroupSettings",
+    "LaneSettings",
+    "LogSettings",
+    "PluginSettings",
+    "Problem",
+    "Secret",
+    "Settings",
+    "SiteSettings",
+    "Start",
+    "StateSettings",
+    "format_duration",
+    "load_settings",
+    "parse_duration",
+    "read_settings",
+]

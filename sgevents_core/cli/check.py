@@ -1,0 +1,135 @@
+"""The command `sgevents check`: looks at everything that a run needs, before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from sgevents_core.cli.findings import (
+    Finding,
+    Status,
+    of_config,
+    without_secrets,
+    worst,
+    write_json,
+    write_table,
+)
+from sgevents_core.cli.root import config_option
+from sgevents_core.errors import ConfigError
+from sgevents_core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.status import PluginStatus
+
+WRONG_CONFIG: Final = 2
+SOMETHING_FAILS: Final = 1
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, for scripts.")
+def check(config: Path, as_json: bool) -> None:
+    """Look at everything a run needs, before anything runs.
+
+    The configuration with all its problems at once, the site and the script's key and rights, the
+    clock, the state folder and the plugins. Nothing is changed; enabled plugins are imported.
+
+    Exits with 0 if a run can start (there may be warnings), 1 if the site, the state folder or a
+    plugin stands in its way, 2 if the configuration is wrong.
+    """
+    findings, wrong_config = examine(config)
+    if as_json:
+        write_json(findings, config, sys.stdout)
+    else:
+        write_table(findings, sys.stdout)
+    if wrong_config:
+        sys.exit(WRONG_CONFIG)
+    sys.exit(SOMETHING_FAILS if worst(findings) == "problem" else 0)
+
+
+def examine(config: Path) -> tuple[list[Finding], bool]:
+    """Look at everything; return what was found, and whether the configuration is wrong.
+
+    A wrong configuration is all that is told then: nothing else can be looked at.
+    """
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        return of_config(error.problems, "problem"), True
+    findings = of_config(settings.warnings, "warning")
+    findings = findings or [Finding("config", "ok", f"{config} is right")]
+    for area, look in (("site", _site), ("state", _state), ("plugins", _plugins)):
+        findings += _surely(area, look, settings)
+    return without_secrets(findings, settings), False
+
+
+def _surely(
+    area: str, look: Callable[[Settings], list[Finding]], settings: Settings
+) -> list[Finding]:
+    """Look without letting an error nobody thought of hide the other findings."""
+    try:
+        return look(settings)
+    except Exception as error:
+        message = f"it could not be looked at: {type(error).__name__}: {error}"
+        return [Finding(area, "problem", message, "this is a mistake in sgevents; report it")]
+
+
+def _site(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_site import site_findings  # noqa: PLC0415 - the client is heavy
+
+    return site_findings(settings)
+
+
+def _state(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415 - seldom used
+
+    return state_findings(settings.state.path)
+
+
+def _plugins(settings: Settings) -> list[Finding]:
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - pluggy comes with it
+    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+
+    discovery = discover()
+    with contextlib.redirect_stdout(io.StringIO()):  # what plugins print is no part of a report
+        statuses = load(settings, discovery).statuses
+    findings = [
+        Finding("plugins", "warning", problem, "install that distribution again")
+        for problem in discovery.problems
+    ]
+    for one in statuses:
+        findings += _of_plugin(one, settings)
+    return findings + _of_the_idle(statuses, settings)
+
+
+def _of_plugin(one: PluginStatus, settings: Settings) -> list[Finding]:
+    """Return what is to be told of a plugin that is enabled or in trouble."""
+    if one.status == "disabled":
+        return []
+    warnings = [Finding("plugins", "warning", text, subject=one.name) for text in one.warnings]
+    if one.status == "enabled":
+        message = f"enabled, from {one.distribution} {one.version or ''}".rstrip()
+        return [Finding("plugins", "ok", message, subject=one.name), *warnings]
+    wanted = one.name in settings.plugins and settings.plugins[one.name].enabled
+    status: Status = "problem" if wanted else "warning"
+    message = f"{one.status}: {one.reason}"
+    finding = Finding("plugins", status, message, one.fix, one.name, detail=one.traceback)
+    return [finding, *warnings]
+
+
+def _of_the_idle(statuses: Iterable[PluginStatus], settings: Settings) -> list[Finding]:
+    findings = []
+    if not any(plugin.enabled for plugin in settings.plugins.values()):
+        fix = "set enabled = true below [plugins.NAME]; `sgevents plugins list` knows the names"
+        findings.append(Finding("plugins", "warning", "no plugin is enabled", fix))
+    idle = sorted(one.name for one in statuses if one.status == "disabled")
+    if idle:
+        message = f"installed and not enabled: {', '.join(idle)}"
+        findings.append(Finding("plugins", "ok", message))
+    return findings

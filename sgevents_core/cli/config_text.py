@@ -1,0 +1,115 @@
+"""The text of a new configuration file, with comments for whoever opens it next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from string import Template
+from typing import Final, NamedTuple
+
+_TEXT: Final = Template("""\
+# The configuration of sgevents. `sgevents check` looks it over before anything runs.
+# Durations are written like "250ms", "1s", "5m", "1h30m" or "7d".
+
+[site]
+$about_site
+url = $url
+script_name = $script_name
+api_key = $api_key
+# http_proxy = "host:8080"
+# ca_certs = "certificates.pem"      # where the site's certificate is the studio's own
+# timeout = "60s"                    # how long one answer may take
+
+[feed]
+start = "now"                        # at the first start; or an id, a date and time, "7d" ago
+# poll_interval = "1s"               # how often to ask while events come
+# idle_interval = "5s"               # how often to ask while none come
+# backlog_timeout = "5m"             # how long to wait for an id that is missing
+# settle = "0s"                      # hold events back this long, so that late ones keep id order
+
+[state]
+path = "state"                       # a folder on a local disk, beside this file unless absolute
+# retention = "30d"                  # how long handled events are kept
+
+[log]
+# level = "info"                     # debug, info, warning, error or critical
+# format = "auto"                    # human on a terminal, JSON elsewhere; or "human", "json"
+# file = "sgevents.log"
+
+# Plugins are called in the order of their groups, within a group by name. Those without a group
+# come last.
+# [[groups]]
+# name = "first"
+
+$plugins""")
+
+_PLUGIN: Final = Template("""\
+[plugins.$name]                      # $origin
+enabled = false
+# group = "first"
+# on_error = "dead-letter"           # after max_attempts; or "pause", "skip"
+# [plugins.$name.settings]           # the plugin's own settings
+""")
+
+_NO_PLUGINS: Final = """\
+# No plugin is installed yet. After `pip install NAME`, `sgevents plugins list` knows its name.
+# [plugins.NAME]
+# enabled = true
+# [plugins.NAME.settings]            # the plugin's own settings
+"""
+
+_ABOUT_SANDBOX: Final = "# The sandbox, which stands in for a site: `sgevents sandbox` serves it."
+_ABOUT_SITE: Final = "# The site, and the script (Admin > Scripts on the site) to sign in as."
+
+
+class Installed(NamedTuple):
+    """A plugin to list: the name of its entry point, and where it comes from."""
+
+    name: str
+    origin: str
+
+
+class Site(NamedTuple):
+    """The site and script to write down; `api_key` is TOML: a string or a reference."""
+
+    url: str
+    script_name: str
+    api_key: str
+    is_sandbox: bool = False
+
+    @property
+    def key_place(self) -> str:
+        """Where the key is to be put, in words; empty if the file holds it."""
+        if not self.api_key.startswith("{"):
+            return ""
+        form, _, name = self.api_key.strip("{ }").partition(" = ")
+        return f"{form.replace('env', 'environment variable')} {name}"
+
+
+def config_text(site: Site, plugins: Sequence[Installed]) -> str:
+    """Return a whole configuration for `site` that lists `plugins`, all of them disabled."""
+    tables = [
+        _PLUGIN.substitute(name=_toml_key(plugin.name), origin=plugin.origin) for plugin in plugins
+    ]
+    return _TEXT.substitute(
+        about_site=_ABOUT_SANDBOX if site.is_sandbox else _ABOUT_SITE,
+        url=toml_string(site.url),
+        script_name=toml_string(site.script_name),
+        api_key=site.api_key,
+        plugins="\n".join(tables) or _NO_PLUGINS,
+    )
+
+
+def reference(form: str, name: str) -> str:
+    """Return TOML for a key kept elsewhere: `form` is env or file, `name` its name."""
+    return f"{{ {form} = {toml_string(name)} }}"
+
+
+def toml_string(text: str) -> str:
+    """Return `text` as a TOML string."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_key(name: str) -> str:
+    is_bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if is_bare else toml_string(name)

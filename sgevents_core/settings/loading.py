@@ -1,0 +1,244 @@
+"""Reads a configuration file as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+import tomli
+from msgspec.structs import fields, replace
+
+from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.locate import Where
+from sgevents_core.settings.model import (
+    DEFAULT_LANE,
+    FeedSettings,
+    GroupSettings,
+    LaneSettings,
+    LogSettings,
+    PluginSettings,
+    Settings,
+    SiteSettings,
+    StateSettings,
+)
+from sgevents_core.settings.reader import Reader, S
+from sgevents_core.settings.rules import check_rules
+from sgevents_core.settings.secret import Secret
+from sgevents_core.settings.spelling import dotted, nearest, quoted
+
+SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "site": SiteSettings,
+    "feed": FeedSettings,
+    "state": StateSettings,
+    "groups": GroupSettings,
+    "lanes": LaneSettings,
+    "plugins": PluginSettings,
+    "log": LogSettings,
+}
+"""Table of the file -> what one of it holds."""
+
+_PLACE: Final = re.compile(r"^(.*?) *\(at (?:line (\d+), column (\d+)|end of document)\)$", re.S)
+
+
+def load_settings(path: Path, *, secrets: bool = True) -> Settings:
+    """Return the settings in the file `path`, every value checked and every default filled in.
+
+    Args:
+        path: The configuration file; relative paths in it start at its folder.
+        secrets: Whether a secret that is not where the file says it is, is a problem. False is for
+            commands that do not talk to the site; such a secret raises when it is revealed.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong. Carries every problem.
+    """
+    return read_settings(_read(path), path, secrets=secrets)
+
+
+def read_settings(text: str, path: Path, *, secrets: bool = True) -> Settings:
+    """Return the settings in `text`, as `load_settings` does for a file `path` that holds it."""
+    raw = _parse(path, text)
+    full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    reader = Reader(path, text, folder=full.parent, secrets=secrets)
+    settings = _Assembly(raw, reader, full).settings()
+    if reader.problems:
+        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+    return replace(settings, warnings=tuple(reader.warnings))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        problem = "there is no such file"
+        fix = "write one with `sgevents init`, or name yours with --config"
+    except IsADirectoryError:
+        problem, fix = "this is a folder", "name the file in it with --config"
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror}"
+        fix = "let the user that runs sgevents read it"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _file_error(path, "this is not UTF-8", "save it as UTF-8", line) from None
+    raise _file_error(path, problem, fix)
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        place = _PLACE.match(str(error))
+        message, line, column = place.groups() if place else (str(error), None, None)
+        last = text.count("\n") + 1
+        fix = "this is not TOML: look at this place, and at the line before it"
+        raise _file_error(
+            path, message, fix, int(line) if line else last, int(column) if column else None
+        ) from None
+
+
+def _file_error(
+    path: Path, message: str, fix: str, line: int | None = None, column: int | None = None
+) -> ConfigError:
+    return ConfigError([Problem(path, line, "", message, fix, column)])
+
+
+class _Assembly:
+    """Puts the settings together from the tables of one file."""
+
+    def __init__(self, raw: Mapping[str, Any], reader: Reader, path: Path) -> None:
+        self._raw = raw
+        self._reader = reader
+        self._path = path
+
+    def settings(self) -> Settings:
+        """Return the settings; what is wrong with them is in the reader."""
+        self._check_names(self._raw, SECTIONS, ())
+        lanes = self._named("lanes", LaneSettings)
+        groups = self._groups()
+        settings = Settings(
+            path=self._path,
+            site=self._site(),
+            feed=self._section("feed", FeedSettings),
+            state=self._state(),
+            groups=groups,
+            lanes=lanes,
+            plugins=self._named("plugins", PluginSettings),
+            log=self._section("log", LogSettings),
+        )
+        check_rules(settings, self._raw, self._reader)
+        self._warn_of_open_keys(settings)
+        named = {group.lane for group in groups if group.lane} | {DEFAULT_LANE}
+        defaults = {name: LaneSettings() for name in sorted(named - set(lanes))}
+        return replace(settings, lanes={**lanes, **defaults})
+
+    def _site(self) -> SiteSettings:
+        if "site" not in self._raw:
+            fix = "add [site] with url, script_name and api_key; `sgevents init` writes one"
+            self._reader.problem(("site",), "the table is missing", fix)
+            return SiteSettings(url="", script_name="", api_key=Secret(None))
+        return self._section("site", SiteSettings)
+
+    def _state(self) -> StateSettings:
+        state = self._section("state", StateSettings)
+        return replace(state, path=self._path.parent / state.path)
+
+    def _section(self, name: str, model: type[S]) -> S:
+        return self._table(self._raw.get(name, {}), model, (name,))
+
+    def _table(self, raw: object, model: type[S], where: Where, *, secrets: bool = True) -> S:
+        table = self._reader.table(raw, where, f"a table: [{dotted(where)}]")
+        self._check_names(table, [key.name for key in fields(model)], where)
+        return self._reader.struct(model, table, where, secrets=secrets)
+
+    def _groups(self) -> tuple[GroupSettings, ...]:
+        raw = self._raw.get("groups", [])
+        if not isinstance(raw, list):
+            fix = "write [[groups]], with two brackets, once for each group"
+            self._reader.problem(("groups",), "expected a list of tables", fix)
+            return ()
+        groups = []
+        for at, table in enumerate(raw):
+            if isinstance(table, Mapping):
+                groups.append(self._table(table, GroupSettings, ("groups", at)))
+            else:
+                fix = 'write [[groups]] and name = "..." for each group'
+                self._reader.problem(("groups", at), "expected a table", fix)
+        return tuple(groups)
+
+    def _named(self, section: str, model: type[S]) -> dict[str, S]:
+        """Return the tables `[section.NAME]` by name."""
+        raw = self._reader.table(
+            self._raw.get(section, {}), (section,), f"a table for each: [{section}.NAME]"
+        )
+        tables = {}
+        for name, table in raw.items():
+            where = (section, name)
+            unused = section == "plugins" and not _is_enabled(table)
+            tables[name] = self._table(table, model, where, secrets=not unused)
+        return tables
+
+    def _check_names(self, raw: Mapping[str, Any], known: Iterable[str], where: Where) -> None:
+        names = list(known)
+        for key, value in raw.items():
+            if key not in names:
+                kind = "table" if isinstance(value, (Mapping, list)) else "key"
+                fix = _unknown_fix(key, value, names, where)
+                self._reader.problem((*where, key), f"there is no such {kind}", fix)
+
+    def _warn_of_open_keys(self, settings: Settings) -> None:
+        """Warn once if a key stands in a file that every user can read."""
+        places: list[Where] = [("site", "api_key")]
+        places += [("plugins", name, "api_key") for name in settings.plugins]
+        for where in places:
+            if isinstance(_at(self._raw, where), str) and _is_open(self._path):
+                fix = f'chmod 600 {self._path}, or write api_key = {{ env = "SGEVENTS_API_KEY" }}'
+                self._reader.warning(where, "every user can read this file and the key in it", fix)
+                return
+
+
+def _is_enabled(plugin: object) -> bool:
+    return isinstance(plugin, Mapping) and plugin.get("enabled") is True
+
+
+def _is_open(path: Path) -> bool:
+    return os.name == "posix" and path.exists() and bool(path.stat().st_mode & stat.S_IROTH)
+
+
+def _at(raw: Any, where: Where) -> object:
+    for part in where:
+        raw = raw.get(part) if isinstance(raw, Mapping) else None
+    return cast(object, raw)
+
+
+def _unknown_fix(key: str, value: object, names: list[str], where: Where) -> str:
+    homes = [f"[{_table_name(name)}]" for name, model in SECTIONS.items() if _has(model, key)]
+    if homes and where[:1] != ("plugins",):
+        return f"{key} belongs below {' or '.join(homes)}"
+    meant = nearest(key, names)
+    if meant:
+        return f"did you mean {meant}?"
+    if where[:1] == ("plugins",):
+        return _fix_in_plugin(key, value, where)
+    inside = f"[{dotted(where)}] knows" if where else "a configuration has the tables"
+    return f"{inside} {', '.join(names)}"
+
+
+def _fix_in_plugin(key: str, value: object, where: Where) -> str:
+    if isinstance(value, Mapping):
+        whole = f"{where[1]}.{key}"
+        return f"if {whole} is the plugin's name, write [plugins.{quoted(whole)}]"
+    return f"the plugin's own settings go below [{dotted((*where, 'settings'))}]"
+
+
+def _table_name(section: str) -> str:
+    return {"groups": "[groups]", "lanes": "lanes.NAME", "plugins": "plugins.NAME"}.get(
+        section, section
+    )
+
+
+def _has(model: type[msgspec.Struct], key: str) -> bool:
+    return key in {known.name for known in fields(model)}

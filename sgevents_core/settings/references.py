@@ -1,0 +1,129 @@
+"""Follows `{ env = "NAME" }` and `{ file = "path" }` to the text they stand for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sgevents_core.settings.spelling import nearest, quoted
+
+FORMS: Final = '{ env = "NAME" } or { file = "path" }'
+_LARGEST: Final = 64 * 1024
+
+
+class WrongValueError(Exception):
+    """A value that cannot be used: what is wrong, and the fix. Becomes a `Problem`."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What reading one value needs to know besides the value."""
+
+    key: str
+    """The last part of the key, for the fix."""
+    folder: Path
+    """The folder of the configuration file."""
+    secrets: bool
+    """Whether a text that is not where the reference says is a problem."""
+    problem: Callable[..., None]
+    """Called with a message, a fix, and the keys below this one that lead to the place."""
+    warning: Callable[..., None]
+    """The same for what is allowed but hardly meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reference stands for; the text is None if it is not there, and need not be."""
+
+    text: str | None
+    source: str
+
+
+def is_reference(raw: object) -> bool:
+    """Tell whether `raw` is one of the two forms, and not some other table."""
+    return (
+        isinstance(raw, Mapping)
+        and set(raw) in ({"env"}, {"file"})
+        and isinstance(next(iter(raw.values())), str)
+    )
+
+
+def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Found:
+    """Return the text that the reference `raw` stands for, and words for where it is.
+
+    Raises:
+        WrongValueError: `raw` is no reference, or what it names is missing, empty or unreadable.
+    """
+    if not is_reference(raw):
+        raise WrongValueError("this table does not say where the value is", _form_fix(raw))
+    form, name = next(iter(raw.items()))
+    try:
+        if form == "env":
+            return _from_environment(name)
+        return _from_file(around.folder, name, around, inside)
+    except WrongValueError:
+        if around.secrets:
+            raise
+        return Found(None, f"{_SOURCES[form]} {name}")
+
+
+_SOURCES: Final = {"env": "the environment variable", "file": "the file"}
+
+
+def _form_fix(raw: Mapping[str, Any]) -> str:
+    for key in raw:
+        meant = nearest(key, _SOURCES)
+        if meant and meant != key:
+            return f"did you mean {meant}? Write {FORMS}"
+    return f"write one of {FORMS}"
+
+
+def _from_environment(name: str) -> Found:
+    source = f"{_SOURCES['env']} {name}"
+    text = os.environ.get(name, "").rstrip("\r\n")
+    if not text:
+        state = "empty" if name in os.environ else "not set"
+        raise WrongValueError(f"{source} is {state}", f"set {name} where sgevents is started")
+    return Found(text, source)
+
+
+def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int, ...]) -> Found:
+    path = folder / os.path.expanduser(name)  # noqa: PTH111 - Path's raises without a home
+    source = f"{_SOURCES['file']} {path}"
+    text = _read(path, source).rstrip("\r\n")
+    if not text:
+        raise WrongValueError(f"{source} is empty", "write the value into it, and nothing else")
+    if path.stat().st_mode & stat.S_IROTH:
+        around.warning(f"every user can read {source}", f"chmod 600 {path}", *inside)
+    return Found(text, source)
+
+
+def _read(path: Path, source: str) -> str:
+    try:
+        if not path.is_file():
+            state = "is no file" if path.exists() else "does not exist"
+            raise WrongValueError(
+                f"{source} {state}", "the path is relative to the configuration file"
+            )
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        fix = "let the user that runs sgevents read it"
+        raise WrongValueError(f"{source} cannot be read: {error.strerror}", fix) from None
+    if len(data) > _LARGEST:
+        raise WrongValueError(f"{source} is longer than 64 KiB", "is it the right file?")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise WrongValueError(
+            f"{source} is not UTF-8 text", f"is {quoted(path.name)} right?"
+        ) from None

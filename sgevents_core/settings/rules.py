@@ -1,0 +1,136 @@
+"""What must hold between values, and what this version does not do.
+
+Every rule leaves values alone that were wrong by themselves, so that one mistake is told once.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from sgevents_core.settings.durations import format_duration
+from sgevents_core.settings.model import (
+    DEFAULT_GROUP,
+    DEFAULT_LANE,
+    GroupSettings,
+    LaneSettings,
+    LogSettings,
+    PluginSettings,
+    Settings,
+)
+from sgevents_core.settings.reader import Reader
+from sgevents_core.settings.spelling import dotted, nearest, quoted
+
+_ONE_THREAD: Final = "this version works through a lane with one thread"
+_FEED_RULES: Final = (
+    ("settle", operator.lt, "shorter than", "backlog_timeout"),
+    ("audit_horizon", operator.ge, "at least as long as", "backlog_timeout"),
+    ("idle_interval", operator.ge, "at least as long as", "poll_interval"),
+)
+
+
+def check_rules(settings: Settings, raw: Mapping[str, Any], reader: Reader) -> None:
+    """Note with `reader` every broken rule of `settings`, which were read from `raw`."""
+    _check_feed(settings, raw, reader)
+    _check_groups(settings.groups, settings.lanes, reader)
+    for name, lane in settings.lanes.items():
+        _check_lane(name, lane, reader)
+    _check_lanes_used(settings, reader)
+    for name, plugin in settings.plugins.items():
+        _check_credentials(name, plugin, reader)
+        _check_group_of_plugin(name, plugin, settings.groups, reader)
+    _check_log(settings.log, settings.plugins, reader)
+
+
+def _check_feed(settings: Settings, raw: Mapping[str, Any], reader: Reader) -> None:
+    for key, holds, relation, other in _FEED_RULES:
+        value, limit = getattr(settings.feed, key), getattr(settings.feed, other)
+        if holds(value, limit) or not reader.right(("feed", key), ("feed", other)):
+            continue
+        written = key if key in raw.get("feed", {}) else other
+        message = (
+            f"{key} ({format_duration(value)}) must be {relation} {other} "
+            f"({format_duration(limit)})"
+        )
+        reader.problem(("feed", written), message, f"change {key} or {other}")
+
+
+def _check_groups(
+    groups: Collection[GroupSettings], lanes: Collection[str], reader: Reader
+) -> None:
+    seen: set[str] = set()
+    for at, group in enumerate(groups):
+        if group.name and group.name in seen:
+            message = f"the group {quoted(group.name)} is listed twice"
+            reader.problem(("groups", at, "name"), message, "leave one of the two out")
+        seen.add(group.name)
+        if group.lane is None or group.lane in lanes or group.lane == DEFAULT_LANE:
+            continue
+        meant = nearest(group.lane, lanes)
+        if meant:
+            message = f"there is no table [{dotted(('lanes', group.lane))}]"
+            fix = f"did you mean {quoted(meant)}? If not, add that table, which may be empty"
+            reader.problem(("groups", at, "lane"), message, fix)
+
+
+def _check_lane(name: str, lane: LaneSettings, reader: Reader) -> None:
+    """Refuse what would change how a lane works and is not there yet."""
+    asked = {
+        "workers": (lane.workers == 1, "workers = 1"),
+        "order_by": (lane.order_by == "none", 'order_by = "none"'),
+        "executor": (lane.executor == "thread", 'executor = "thread"'),
+        "timeout": (lane.timeout is None, ""),
+        "max_rss": (lane.max_rss is None, ""),
+    }
+    for key, (supported, instead) in asked.items():
+        if not supported:
+            fix = f"write {instead}, or leave it out" if instead else "leave it out"
+            message = f"not supported: {_ONE_THREAD}"
+            reader.problem(("lanes", name, key), message, fix)
+
+
+def _check_lanes_used(settings: Settings, reader: Reader) -> None:
+    used = {group.lane for group in settings.groups} | {DEFAULT_LANE}
+    for name in settings.lanes:
+        if name not in used:
+            message = "no group names this lane, so nothing runs in it"
+            reader.warning(("lanes", name), message, f"add lane = {quoted(name)} to a group")
+
+
+def _check_credentials(name: str, plugin: PluginSettings, reader: Reader) -> None:
+    given = {"script_name": plugin.script_name, "api_key": plugin.api_key}
+    lacking = [key for key, value in given.items() if value is None]
+    places = [("plugins", name, key) for key in given]
+    if len(lacking) != 1 or not reader.right(*places):
+        return
+    (there,) = set(given) - set(lacking)
+    fix = f"add {lacking[0]}, or leave {there} out to use those of [site]"
+    reader.problem(("plugins", name, there), f"it needs {lacking[0]} as well", fix)
+
+
+def _check_group_of_plugin(
+    name: str, plugin: PluginSettings, groups: Collection[GroupSettings], reader: Reader
+) -> None:
+    names = [group.name for group in groups] + [DEFAULT_GROUP]
+    if plugin.group is None or plugin.group in names:
+        return
+    meant = nearest(plugin.group, names)
+    fix = f"did you mean {quoted(meant)}?" if meant else "add it there, where it is to come"
+    message = f"the group {quoted(plugin.group)} is not listed in [[groups]]"
+    reader.problem(("plugins", name, "group"), message, fix)
+
+
+def _check_log(log: LogSettings, plugins: Collection[str], reader: Reader) -> None:
+    if log.per_plugin and log.file is None and reader.right(("log", "file")):
+        fix = 'add file = "..."; the files of the plugins are written beside it'
+        reader.problem(("log", "per_plugin"), "it needs a file", fix)
+    for name in log.levels:
+        if name not in plugins:
+            meant = nearest(name, plugins)
+            fix = f"did you mean {quoted(meant)}?" if meant else f"add {_table_of(name)}"
+            reader.warning(("log", "levels", name), "there is no such plugin here", fix)
+
+
+def _table_of(plugin: str) -> str:
+    return f"[{dotted(('plugins', plugin))}]"

@@ -1,0 +1,60 @@
+"""A secret that shows itself to nobody who does not ask for it by name."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NoReturn
+
+from sgevents_core.errors import SecretMissingError
+
+
+class Secret:  # noqa: PLW1641 - a hash would tell about the text
+    """A text such as an api key: `reveal()` gives it, everything else shows `***`.
+
+    It refuses to be pickled, and JSON encoders refuse it, so it does not end up in a state file,
+    a log or a message between processes by accident.
+    """
+
+    __slots__ = ("_text", "source")
+
+    def __init__(self, text: str | None, source: str = "the secret") -> None:
+        """Keep `text`; None if it could not be found where `source`, words for people, says."""
+        self._text = text
+        self.source = source
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the text was found."""
+        return self._text is not None
+
+    def reveal(self) -> str:
+        """Return the text itself.
+
+        Raises:
+            SecretMissingError: The secret was not found when the configuration was read.
+        """
+        if self._text is None:
+            raise SecretMissingError(source=self.source)
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret) or self._text is None or other._text is None:
+            return self is other
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret is not pickled: pass the place it comes from instead")

@@ -1,0 +1,35 @@
+"""Finds the name that was probably meant, and writes names the way TOML wants them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that `word` is probably a misspelling of, or None."""
+    by_lower = {name.lower().replace("-", "_"): name for name in known}
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
+    return by_lower[found[0]] if found else None
+
+
+def quoted(text: str) -> str:
+    """Return `text` as a TOML string, cut where it is long."""
+    short = text if len(text) <= 60 else text[:57] + "..."
+    escaped = short.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def dotted(where: Iterable[str | int]) -> str:
+    """Return a place in the data as one key: `groups[1].lane`, `plugins."roll.up".start`."""
+    text = ""
+    for part in where:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." * bool(text) + (part if _BARE.fullmatch(part) else quoted(part))
+    return text
