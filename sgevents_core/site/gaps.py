@@ -142,7 +142,7 @@ class Follower:
             spans = self._spans_to_look_for(now)
             if spans:
                 return Look(spans, self.rules.page_size, state.observed), 0.0
-        audit, wait = self._audit_call(state)
+        audit, wait = self._audit_call(state, now)
         if self.known.hot:
             wait = min(wait, self._look_at - now)
         return audit, wait
@@ -160,13 +160,14 @@ class Follower:
         self._look_at = now if spans else soonest
         return tuple(spans)
 
-    def _audit_call(self, state: FeedState) -> tuple[Call | None, float]:
+    def _audit_call(self, state: FeedState, now: float) -> tuple[Call | None, float]:
         if self._audit is None:
             last = {} if self._startup else state.audits
             every = self._windows[2:3] if self._startup else self._windows
-            window, wait = due(every, last, state.observed)
+            window, wait = due(every, last, state.observed + self._since_answer(now))
             if window is None:
-                return None, wait
+                known_soon = self._answered_at is not None  # else no observed time passes
+                return None, wait if known_soon else max(wait, self.rules.poll_interval)
             span = Span(self._id_before(state, window.back), state.frontier)
             if span.first > span.last:
                 state.audits[window.name] = state.observed
@@ -297,9 +298,14 @@ class Follower:
         return None if self.state is None else self.known.change(self.state)
 
     def _observe(self, state: FeedState, now: float) -> None:
-        if self._answered_at is not None:
-            state.observed += min(max(now - self._answered_at, 0.0), LONGEST_OBSERVED)
+        state.observed += self._since_answer(now)
         self._answered_at = now
+
+    def _since_answer(self, now: float) -> float:
+        """Return the seconds that will count as observed if the site answers now."""
+        if self._answered_at is None:
+            return 0.0
+        return min(max(now - self._answered_at, 0.0), LONGEST_OBSERVED)
 
     # Pages
 
@@ -314,7 +320,7 @@ class Follower:
                 self._rewind(state, f"event {call.anchor} has another creation time", now, taken)
                 return
         below = [row for row in rows if row.id <= state.frontier]
-        if self._strange(state, below, now, taken):
+        if self._strange(state, below[1:], now, taken):
             return
         self._resume(state, taken)
         fresh = list(rows[len(below) :])
