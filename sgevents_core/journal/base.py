@@ -82,6 +82,8 @@ class FeedState:
         audits: Name of an audit -> observed second at which it last ended well.
         proved_id: Up to this id an audit has shown the journal to be complete.
         proved_at: The site's clock at that moment, in seconds since 1970.
+        answered: When the site last answered, in seconds since 1970 on the host's clock; for
+            people only, nothing is decided by it.
         rewound: Why nothing is appended, if the log went backwards; else empty.
     """
 
@@ -96,6 +98,7 @@ class FeedState:
     audits: dict[str, float] = field(default_factory=dict)
     proved_id: int = 0
     proved_at: int = 0
+    answered: float = 0.0
     rewound: str = ""
 
 

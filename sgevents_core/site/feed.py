@@ -149,6 +149,7 @@ class Feed:
         change = self._follower.change()
         if change is None:
             return True
+        change.state.answered = time.time()
         try:
             self._end = self._state.append(self._end, taken.rows, change)
         except StateError as error:

@@ -1,0 +1,107 @@
+"""`sgevents status`: how far everything is, without asking the daemon or the site."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sgevents_core.cli.root import config_option
+
+if TYPE_CHECKING:
+    from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+def status(config: Path, as_json: bool) -> None:
+    """Show how far the feed and every plugin are, and what is wrong.
+
+    Reads the state only: it works while the daemon runs, and when it does not.
+    """
+    from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config, secrets=False)
+    enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
+    found = overview(settings.state.path, enabled)
+    if as_json:
+        head = {"site": settings.site.url, "state": str(settings.state.path)}
+        click.echo(json.dumps({**head, **_as_json(found)}, indent=2))
+    elif found is None:
+        click.echo(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
+    else:
+        _show(settings.site.url, found)
+
+
+def _as_json(found: Overview | None) -> dict[str, Any]:
+    if found is None:
+        return {"running": False, "events": 0, "feed": None, "plugins": []}
+    return {"running": found.pid is not None, **asdict(found)}
+
+
+def _show(site: str, found: Overview) -> None:
+    from rich.console import Console  # noqa: PLC0415 - late, as every command pays for it
+
+    console = Console(soft_wrap=True, highlight=False)
+    running = f"running, process {found.pid} on {found.host}" if found.pid else "not running"
+    console.print(f"{site}: the daemon is [bold]{running}[/]")
+    for line in _feed_lines(found.feed, found.events):
+        console.print(line)
+    if found.plugins:
+        console.print(_table(found.plugins))
+    for plugin in found.plugins:
+        if plugin.reason or plugin.last_error:
+            console.print(f"{plugin.name}: {plugin.reason or plugin.last_error}", markup=False)
+
+
+def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
+    if feed is None:
+        return ["The site has not answered yet."]
+    lines = [
+        f"newest event {feed.newest_id}, {events} in the journal, "
+        f"the site answered {_ago(feed.answered_s_ago)} ago",
+        f"complete up to event {feed.complete_to}{_proved(feed)}",
+    ]
+    if feed.waiting:
+        lines.append(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)")
+    if feed.rewound:
+        lines.append(f"[bold red]The event log went backwards: {feed.rewound}[/]")
+    return lines
+
+
+def _proved(feed: FeedOverview) -> str:
+    if not feed.proved_to:
+        return ", not audited yet"
+    at = datetime.fromtimestamp(feed.proved_at).astimezone()
+    return f", proved up to {feed.proved_to} as of {at:%Y-%m-%d %H:%M:%S}"
+
+
+def _table(plugins: tuple[PluginOverview, ...]) -> Any:
+    from rich.table import Table  # noqa: PLC0415 - late, as every command pays for it
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table("plugin", "lane", "state", "behind", "dead letters", box=None, pad_edge=False)
+    for plugin in plugins:
+        behind = "-"
+        if plugin.behind:
+            behind = f"{plugin.behind} event(s), {_ago(plugin.behind_s)}"
+        state = plugin.state
+        if plugin.retry_in_s:
+            state = f"{state}, again in {_ago(plugin.retry_in_s)}"
+        colour = {"paused": "red", "held": "yellow", "catching up": "yellow"}.get(plugin.state, "")
+        cells = (plugin.name, plugin.lane, state, behind, str(plugin.dead_letters or "-"))
+        table.add_row(*(Text(cell) for cell in cells), style=colour)
+    return table
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

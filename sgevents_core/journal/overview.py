@@ -1,0 +1,175 @@
+"""What a state says to people: how far the feed is, how far behind plugins are, what failed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgevents_core.journal import lock
+from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
+from sgevents_core.journal.sqlite import DATABASE, SqliteState
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOverview:
+    """How far the feed is.
+
+    Args:
+        newest_id: Highest id taken from the site.
+        complete_to: No id up to this one is still waited for.
+        proved_to: Up to this id an audit has shown that nothing is missing; 0 before the first.
+        proved_at: The site's clock at that audit, in seconds since 1970.
+        waiting: Ids still waited for.
+        waiting_ranges: In how many ranges.
+        given_up: Ids no longer waited for that audits still look for.
+        answered_s_ago: Seconds since the site was last known to answer.
+        rewound: Why the feed stands still, empty if it does not.
+    """
+
+    newest_id: int
+    complete_to: int
+    proved_to: int
+    proved_at: int
+    waiting: int
+    waiting_ranges: int
+    given_up: int
+    answered_s_ago: float
+    rewound: str
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOverview:
+    """How one plugin is.
+
+    Args:
+        name: Its name.
+        lane: The lane it rides with.
+        state: `active`, `catching up`, `held`, `paused` or `disabled`.
+        reason: Why it is held or paused.
+        behind: Events in the journal it has not finished.
+        behind_s: Age of the oldest of them, in seconds; 0 when there is none.
+        retry_in_s: Seconds until a held plugin is called again.
+        dead_letters: How many it has.
+        failures: How many events in a row it failed on.
+        last_error: Its newest failure, in one line.
+    """
+
+    name: str
+    lane: str
+    state: str
+    reason: str
+    behind: int
+    behind_s: float
+    retry_in_s: float
+    dead_letters: int
+    failures: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A whole state, for people.
+
+    Args:
+        pid: Process of the daemon that runs on it, None if none does.
+        host: That process's machine.
+        events: How many events the journal holds.
+        feed: How far the feed is, None before the site's first answer.
+        plugins: The plugins that were ever enabled, by lane and name.
+    """
+
+    pid: int | None
+    host: str
+    events: int
+    feed: FeedOverview | None
+    plugins: tuple[PluginOverview, ...]
+
+
+def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
+    """Return what a state says; None if nothing has run on it yet. Changes nothing.
+
+    Args:
+        folder: The state's folder.
+        enabled: Names of the plugins that the config enables.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+    if not (folder / DATABASE).exists():
+        return None
+    holder = lock.holder(folder) or {}
+    pid = holder.get("pid")
+    state = SqliteState(folder, read_only=True)
+    try:
+        feed = state.load_feed()
+        return Overview(
+            pid=pid if isinstance(pid, int) else None,
+            host=str(holder.get("host", "")),
+            events=state.end() - state.lowest() + 1,
+            feed=_feed(feed) if feed else None,
+            plugins=_plugins(state, enabled),
+        )
+    finally:
+        state.close()
+
+
+def _feed(record: FeedRecord) -> FeedOverview:
+    state = record.state
+    hot = [missing for missing in record.missing if missing.hot]
+    cold = [missing for missing in record.missing if not missing.hot]
+    return FeedOverview(
+        newest_id=state.frontier,
+        complete_to=min((m.first - 1 for m in hot), default=state.frontier),
+        proved_to=state.proved_id,
+        proved_at=state.proved_at,
+        waiting=sum(m.last - m.first + 1 for m in hot),
+        waiting_ranges=len(hot),
+        given_up=sum(m.last - m.first + 1 for m in cold),
+        answered_s_ago=max(time.time() - state.answered, 0.0),
+        rewound=state.rewound,
+    )
+
+
+def _plugins(state: SqliteState, enabled: frozenset[str]) -> tuple[PluginOverview, ...]:
+    end = state.end()
+    dead = state.dead_letters()
+    overviews = []
+    for record in state.plugins().values():
+        place = state.lane_place(record.lane)
+        lane_seq = 0 if place is None else place.seq - (place.done is not None)
+        cursor = record.cursor if record.apart else lane_seq
+        mine = [letter for letter in dead if letter.plugin == record.name]
+        overviews.append(
+            _plugin(record, cursor, end, state, dead=mine, enabled=record.name in enabled)
+        )
+    return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
+
+
+def _plugin(
+    record: PluginRecord,
+    cursor: int,
+    end: int,
+    state: SqliteState,
+    *,
+    dead: list[Failure],
+    enabled: bool,
+) -> PluginOverview:
+    oldest = state.created_after(cursor)
+    shown = record.state
+    if not enabled:
+        shown = "disabled"
+    elif shown == "active" and record.apart:
+        shown = "catching up"
+    return PluginOverview(
+        name=record.name,
+        lane=record.lane,
+        state=shown,
+        reason=record.reason,
+        behind=max(end - cursor, 0),
+        behind_s=0.0 if oldest is None else max(time.time() - oldest, 0.0),
+        retry_in_s=max(record.retry_at - time.time(), 0.0) if record.state == "held" else 0.0,
+        dead_letters=len(dead),
+        failures=record.failures,
+        last_error=dead[-1].error if dead else "",
+    )
