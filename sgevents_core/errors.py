@@ -27,7 +27,7 @@ class SgEventsError(Exception):
 
 
 class DurationError(SgEventsError):
-    """"{text}" is not a duration: {reason}. Write it like 250ms, 1s, 5m, 1h30m or 7d."""
+    """ "{text}" is not a duration: {reason}. Write it like 250ms, 1s, 5m, 1h30m or 7d."""
 
     exit_code = 2
     text: str
@@ -84,7 +84,7 @@ class SecretMissingError(SgEventsError):
     source: str
 
 
-class Retry(Exception):  # noqa: N818 - it is what authors write: `raise Retry("not yet", after="5s")`
+class Retry(Exception):
     """What a callback raises to be called again for the same event, later."""
 
     def __init__(self, reason: str = "", *, after: str | float | None = None) -> None:

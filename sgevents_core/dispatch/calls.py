@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
@@ -22,8 +23,9 @@ from sgevents_core.plugins.callback import Callback
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 
 
-class Call(NamedTuple):
-    """One callback's turn for one event.
+@dataclass(slots=True)
+class Call:
+    """One callback's turn for one event; the same object serves all callbacks of an event.
 
     Args:
         word: The register's word it is noted in: the lane's, or that of a plugin catching up.
@@ -85,12 +87,13 @@ class Caller:
         place, callback = call.steps[call.number]
         error: BaseException | None = None
         try:
-            if not callback.matches(call.event):
+            if not callback.match.accepts_rest(call.event):  # the plan has seen to the type
                 return True
         except BaseException as raised:  # a filter may be a plugin's code
             error = raised
         entry, rider = call.entry, call.rider
-        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
+        tried = self._tried
+        attempt = tried.get((self._keys[place], entry.seq), 0) + 1 if tried else 1
         self._register.begun(call.word, entry.seq, place)
         began = time.perf_counter()
         if error is None:
@@ -110,6 +113,8 @@ class Caller:
         """Commit what has to be: changes of the store, the end of earlier failures."""
         place, callback = call.steps[call.number]
         record, store = call.rider.record, call.rider.services.store
+        if not (store.changed or self._tried or record.failures):
+            return
         changes = store.changes()
         tried = self._tried.pop((self._keys[place], call.entry.seq), 0)
         if not (changes or tried or record.failures):

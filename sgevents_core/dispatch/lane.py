@@ -144,15 +144,15 @@ class Lane:
         done, self._resume = self._resume or frozenset(), None
         if steps:
             self._caller.resumed = done
-            event = Event(_decode(entry.body))
-            for number, (place, _) in enumerate(steps):
-                rider = self._rider_of[place]
-                if rider.record.apart or self._keys[place] in done:
+            call = Call(LANE, entry, Event(_decode(entry.body)), steps, 0, self.riders[0])
+            for call.number, (place, _) in enumerate(steps):
+                call.rider = self._rider_of[place]
+                if call.rider.record.apart or self._keys[place] in done:
                     continue
                 if self._stop.is_set():
-                    self._resume = done | {self._keys[p] for p, _ in steps[:number]}
+                    self._resume = done | {self._keys[p] for p, _ in steps[: call.number]}
                     return False
-                self._caller.call(Call(LANE, entry, event, steps, number, rider))
+                self._caller.call(call)
         self._seq = entry.seq
         return True
 

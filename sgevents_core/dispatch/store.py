@@ -71,6 +71,11 @@ class Store(MutableMapping[str, Any]):
             self._values = {key: _encode(value) for key, value in self._load().items()}
         return self._values
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._changes)
+
     def changes(self) -> dict[str, Any]:
         """Return what is to be committed, `REMOVED` for keys taken out; empty for nothing."""
         return {

@@ -1,1 +1,1 @@
-"""plugins"""
+"""Plugins: found by their metadata, ordered, loaded when enabled, their callbacks registered."""

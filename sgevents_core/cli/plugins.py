@@ -1,0 +1,107 @@
+"""`sgevents plugins`: which plugins there are, which run, in which order, and why others do not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+from click.core import ParameterSource
+
+from sgevents_core.cli.root import config_option
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.discovery import Discovery
+    from sgevents_core.plugins.status import PluginStatus
+
+_STYLES: Final = {"enabled": "green", "disabled": "dim"}
+
+
+@click.group()
+def plugins() -> None:
+    """Look at the plugins that are installed."""
+
+
+@plugins.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_context
+def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
+    """List all plugins, those that are enabled in the order in which they are called.
+
+    Nothing that is not enabled is imported. Without a configuration file it lists what is
+    installed.
+    """
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
+
+    discovery = discover()
+    is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
+    statuses = _statuses(config, discovery, may_be_missing=is_default)
+    if as_json:
+        click.echo(json.dumps([asdict(status) for status in statuses], indent=2))
+    else:
+        _print_table(statuses)
+    for problem in discovery.problems:
+        click.echo(f"unreadable: {problem}", err=True)
+
+
+def _statuses(
+    config: Path, discovery: Discovery, *, may_be_missing: bool
+) -> tuple[PluginStatus, ...]:
+    from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
+    from sgevents_core.settings import load_settings  # noqa: PLC0415 - both not for --help
+
+    if may_be_missing and not config.exists():
+        click.echo(f"There is no {config} here, so no plugin is enabled.", err=True)
+        return statuses_unconfigured(discovery)
+    return load(load_settings(config), discovery).statuses
+
+
+def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    if not statuses:
+        click.echo("No plugin is installed, and none is configured.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right")
+    for title in ("name", "status", "group", "lane", "distribution", "version"):
+        table.add_column(title, overflow="fold")
+    table.add_column("callbacks", justify="right")
+    for status in statuses:
+        style = _STYLES.get(status.status, "bold red")
+        table.add_row(
+            _shown(status.order),
+            Text(status.name),
+            Text(status.status, style=style),
+            *(
+                Text(_shown(value))
+                for value in (status.group, status.lane, status.distribution, status.version)
+            ),
+            _shown(status.callbacks),
+        )
+    console = Console()
+    console.print(table)
+    for status in statuses:
+        _print_details(status)
+
+
+def _print_details(status: PluginStatus) -> None:
+    """Print what is wrong with a plugin; as plain lines, which a table would squeeze."""
+    if status.status not in _STYLES:
+        click.echo(f"\n{status.name} is {status.status}: {status.reason}")
+        click.echo(f"    fix: {status.fix}")
+        if status.traceback:
+            click.echo("".join(f"    {line}\n" for line in status.traceback.splitlines()), nl=False)
+    elif status.status == "disabled":
+        click.echo(f"\n{status.name}: {status.reason}. {status.fix}")
+    for warning in status.warnings:
+        click.echo(f"\n{status.name}: warning: {warning}")
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,349 @@
+"""Event: one row of the site's event log, with the traps of the log taken out of the way.
+
+Nothing here raises on a strange row: what cannot be understood reads as None, empty or False.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+RECORD_ACTIONS: Final = frozenset({"New", "Change", "Retirement", "Revival"})
+"""What can happen to a record: the last part of `Shotgun_<EntityType>_<action>`."""
+
+CLASSIC_KEYS: Final = (
+    "id",
+    "event_type",
+    "attribute_name",
+    "meta",
+    "entity",
+    "user",
+    "project",
+    "session_uuid",
+    "created_at",
+    "type",
+)
+"""The keys that every event has, whether its row had them or not."""
+
+_DEFAULTS: Final[dict[str, Any]] = {**dict.fromkeys(CLASSIC_KEYS), "type": "EventLogEntry"}
+_T = TypeVar("_T")
+_UNREAD: Final[Any] = object()
+_BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_entry_id")
+
+
+class TypeParts(NamedTuple):
+    """An event type taken apart."""
+
+    domain: str
+    """The text before the first underscore: `Shotgun`, `Toolkit`, a studio's own."""
+    entity_type: str | None
+    """The record's type in `Shotgun_<EntityType>_<New|Change|Retirement|Revival>`, else None."""
+    action: str | None
+    """The text after the last underscore; None in a type without any."""
+
+
+@lru_cache(maxsize=4096)
+def type_parts(event_type: str) -> TypeParts:
+    """Take `event_type` apart; any text with any number of underscores will do."""
+    domain, _, rest = event_type.partition("_")
+    middle, _, action = rest.rpartition("_")
+    is_record = domain == "Shotgun" and bool(middle) and action in RECORD_ACTIONS
+    return TypeParts(domain, middle if is_record else None, action or None)
+
+
+class Event(Mapping[str, Any]):
+    """One event, as an immutable mapping with the classic keys and as attributes.
+
+    What the mapping and the attributes give out is a copy: changing it changes nothing for the
+    next callback. `event["created_at"]` is an aware datetime in local time, `event["meta"]` is
+    always a dict.
+    """
+
+    __slots__ = ("_created_at", "_meta", "_row")
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        """Wrap `row`, one EventLogEntry as read; nothing is parsed before it is asked for.
+
+        Args:
+            row: The row, kept and not copied; `created_at` is a datetime or its text in UTC.
+        """
+        self._row: Mapping[str, Any] = row if isinstance(row, Mapping) else {}
+        self._meta: dict[str, Any] = _UNREAD
+        self._created_at: datetime | None = _UNREAD
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "created_at":
+            moment = self.created_at
+            return self._row.get(key) if moment is None else moment
+        if key == "meta":
+            return self.meta
+        if key in self._row:
+            return _copied(self._row[key])
+        return _DEFAULTS[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._row
+        for key in CLASSIC_KEYS:
+            if key not in self._row:
+                yield key
+
+    def __len__(self) -> int:
+        return len(self._row) + sum(key not in self._row for key in CLASSIC_KEYS)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._row or key in _DEFAULTS
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[type[Event], tuple[dict[str, Any]]]:
+        return Event, (dict(self._row),)
+
+    def __str__(self) -> str:
+        words = ["Event", str(self.id), self.event_type or "(no type)"]
+        if self.attribute:
+            words.append(self.attribute)
+        if self.entity_type:
+            words.append(self.entity_type)
+        if self.entity_id is not None:
+            words.append(str(self.entity_id))
+        return " ".join(words)
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row as it was read, for what keeps or sends it on."""
+        return _copied(dict(self._row))
+
+    @property
+    def id(self) -> int:
+        """The event's id; 0 where the row has none."""
+        return _integer(self._row.get("id")) or 0
+
+    @property
+    def event_type(self) -> str:
+        """The type, `Shotgun_Task_Change`; empty where the row has none."""
+        return _text(self._row.get("event_type")) or ""
+
+    @property
+    def domain(self) -> str:
+        """The type's text before the first underscore: `Shotgun`, `Toolkit`, a studio's own."""
+        return type_parts(self.event_type).domain
+
+    @property
+    def action(self) -> str | None:
+        """The type's text after the last underscore: `New`, `Change`, `Login`; or None."""
+        return type_parts(self.event_type).action
+
+    @property
+    def attribute(self) -> str | None:
+        """The field that changed, `sg_status_list`; None but for changes."""
+        name = _text(self._row.get("attribute_name"))
+        if name is None and self.action == "Change":
+            return _text(self._read_meta().get("attribute_name"))
+        return name
+
+    @property
+    def old_value(self) -> Any:
+        """The field's value before; None for multi-entity fields, which have `removed`."""
+        return _copied(self._read_meta().get("old_value"))
+
+    @property
+    def new_value(self) -> Any:
+        """The field's value after; None for multi-entity fields, which have `added`."""
+        return _copied(self._read_meta().get("new_value"))
+
+    @property
+    def added(self) -> list[Any]:
+        """The entities added to a multi-entity field."""
+        return _list(self._read_meta().get("added"))
+
+    @property
+    def removed(self) -> list[Any]:
+        """The entities removed from a multi-entity field."""
+        return _list(self._read_meta().get("removed"))
+
+    @property
+    def in_create(self) -> bool:
+        """Whether the value was set while the record was created."""
+        return self._read_meta().get("in_create") is True
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether this is the first of the two events of a thumbnail, the thumbnail not ready."""
+        return self._read_meta().get("is_transient") is True
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The event's details; never None, decoded where the site sent a JSON string."""
+        return _copied(self._read_meta())
+
+    @property
+    def entity(self) -> dict[str, Any] | None:
+        """The record as the row links it; None once the record is retired."""
+        return _dict(self._row.get("entity"))
+
+    @property
+    def entity_type(self) -> str | None:
+        """The record's type, also where it is retired; None where no record is meant.
+
+        For `Shotgun_Reading_Change` it is the type of what was read.
+        """
+        entity = self._row.get("entity")
+        linked = _text(entity.get("type")) if isinstance(entity, dict) else None
+        return linked or self._entity_type_without_link()
+
+    @property
+    def entity_id(self) -> int | None:
+        """The record's id, also where it is retired; None where it cannot be known.
+
+        It cannot for a back-reference to a record that is retired: its `meta` names the other
+        record. `original_event_id` leads on from there.
+        """
+        entity = self._row.get("entity")
+        linked = _integer(entity.get("id")) if isinstance(entity, dict) else None
+        return self._entity_id_without_link() if linked is None else linked
+
+    @property
+    def is_back_reference(self) -> bool:
+        """Whether the field changed only because a field of another record was set."""
+        return not self._read_meta().keys().isdisjoint(_BACK_REFERENCE_KEYS)
+
+    @property
+    def original_event_id(self) -> int | None:
+        """For a back-reference, the id of the event of the field that was set."""
+        return _integer(self._read_meta().get("original_event_log_entry_id"))
+
+    @property
+    def project(self) -> dict[str, Any] | None:
+        """The project; None for replies, logins and other things that are in none."""
+        return _dict(self._row.get("project"))
+
+    @property
+    def project_id(self) -> int | None:
+        """The project's id, or None."""
+        project = self._row.get("project")
+        return _integer(project.get("id")) if isinstance(project, dict) else None
+
+    @property
+    def user(self) -> dict[str, Any] | None:
+        """Who did it: a HumanUser, an ApiUser (a script) or None."""
+        return _dict(self._row.get("user"))
+
+    @property
+    def script(self) -> str | None:
+        """The name of the script that did it; None where it was not a script."""
+        user = self._row.get("user")
+        if not isinstance(user, dict) or user.get("type") != "ApiUser":
+            return None
+        return _text(user.get("name")) or f"ApiUser {user.get('id')}"
+
+    @property
+    def sudo_user(self) -> dict[str, Any] | None:
+        """Who is behind `user` where somebody acted in that user's name (sudo), else None."""
+        return _dict(self._read_meta().get("sudo_actual_user"))
+
+    @property
+    def session_uuid(self) -> str | None:
+        """The session in which it was done, or None."""
+        return _text(self._row.get("session_uuid"))
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was done: aware, in local time; None where the row does not tell."""
+        if self._created_at is _UNREAD:
+            self._created_at = _local_datetime(self._row.get("created_at"))
+        return self._created_at
+
+    def _read_meta(self) -> dict[str, Any]:
+        """Return the event's own dict of details, which is never given out."""
+        if self._meta is _UNREAD:
+            self._meta = _decoded(self._row.get("meta"))
+        return self._meta
+
+    def _entity_type_without_link(self) -> str | None:
+        named = type_parts(self.event_type).entity_type
+        if named is not None and named != "Reading":
+            return named  # meta can name the other record of a back-reference: the type cannot
+        described = _text(self._read_meta().get("entity_type"))
+        return None if described == "Reading" else described
+
+    def _entity_id_without_link(self) -> int | None:
+        meta = self._read_meta()
+        described = _text(meta.get("entity_type"))
+        named = type_parts(self.event_type).entity_type
+        if self.is_back_reference or described == "Reading":
+            return None
+        if named == "Reading" and described is None:
+            return None
+        if named not in {None, "Reading", described} and described is not None:
+            return None
+        return _integer(meta.get("entity_id"))
+
+
+def meta_of(event: Event) -> Mapping[str, Any]:
+    """Return the details of `event` themselves, not a copy, for code that only looks at them."""
+    return event._read_meta()
+
+
+def _decoded(meta: Any) -> dict[str, Any]:
+    if isinstance(meta, (str, bytes)):
+        try:
+            meta = json.loads(meta)
+        except (ValueError, RecursionError):
+            return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def _local_datetime(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.endswith(("Z", "z")):  # Python 3.10 does not read it
+            text = f"{text[:-1]}+00:00"
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    try:
+        return value.astimezone()
+    except (ValueError, OverflowError, OSError):  # out of the range of the platform's clock
+        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+
+
+def _copied(value: _T) -> _T:
+    """Return `value` with its dicts and lists copied, at any depth."""
+    try:
+        return cast("_T", _deep_copied(value))
+    except RecursionError:
+        return value
+
+
+def _deep_copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _deep_copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_deep_copied(inner) for inner in value]
+    return value
+
+
+def _dict(value: Any) -> dict[str, Any] | None:
+    return _copied(value) if isinstance(value, dict) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return _copied(list(value)) if isinstance(value, (list, tuple)) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

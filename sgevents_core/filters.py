@@ -1,0 +1,275 @@
+"""Match: the events that a callback wants, as a value; how its conditions are read and tested.
+
+`markers.match` puts one on a function, the registrar makes one of its arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sgevents_core.errors import DurationError
+from sgevents_core.events import meta_of
+
+if TYPE_CHECKING:
+    from sgevents_core.events import Event
+
+ON_ERROR: Final = ("dead-letter", "pause", "skip")
+"""What `on_error` can be."""
+
+Texts: TypeAlias = str | Collection[str] | None
+"""One text or several of them, of which any will do; None for any. `*` is any characters."""
+Project: TypeAlias = int | str | Mapping[str, Any]
+"""A project by id, by name, or as the API gives it: `{"type": "Project", "id": 65}`."""
+Values: TypeAlias = object
+"""A value, or a list, tuple or set of values of which any will do; `...` for any value."""
+Where: TypeAlias = Callable[["Event"], object]
+"""A condition in code: the event is wanted if it returns something true."""
+
+_Condition: TypeAlias = tuple[str, Callable[["Event"], object]]
+
+
+class WrongValueError(ValueError):
+    """A value that a filter cannot have: what is wrong, and what helps."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The events that a callback wants; every condition that is set has to hold."""
+
+    event_type: tuple[str, ...] = ()
+    """Patterns, of which one has to fit; empty for any type. So are the next two."""
+    entity_type: tuple[str, ...] = ()
+    attribute: tuple[str, ...] = ()
+    project: tuple[int | str, ...] = ()
+    """Ids and names, of which one has to be the project's."""
+    old_value: tuple[object, ...] = ()
+    """Values, of which one has to be the old value or among the entities removed."""
+    new_value: tuple[object, ...] = ()
+    """Values, of which one has to be the new value or among the entities added."""
+    where: Where | None = None
+    """Called last, with the event."""
+    _fits_type: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
+    _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_fits_type", _fits(self.event_type))
+        object.__setattr__(self, "_conditions", tuple(self._made_conditions()))
+
+    def accepts_type(self, event_type: str) -> bool:
+        """Whether events of `event_type` can be wanted at all."""
+        return self._fits_type(event_type)
+
+    def accepts(self, event: Event) -> bool:
+        """Whether `event` is wanted. Raises what the filter's `where` raises."""
+        return self._fits_type(event.event_type) and self.accepts_rest(event)
+
+    def accepts_rest(self, event: Event) -> bool:
+        """Whether `event`, whose type is known to be accepted, is wanted."""
+        for _, holds in self._conditions:  # noqa: SIM110 - half the time of all(...), per event
+            if not holds(event):
+                return False
+        return True
+
+    def why_not(self, event: Event) -> str | None:
+        """Return the first condition that `event` does not meet, in words; None if it is wanted."""
+        if not self.accepts_type(event.event_type):
+            return f"event_type {event.event_type!r} is not {_either(self.event_type)}"
+        for name, holds in self._conditions:
+            try:
+                if not holds(event):
+                    return self._told(name, event)
+            except Exception as error:
+                return f"{name} raised {type(error).__name__}: {error}"
+        return None
+
+    def describe(self) -> str:
+        """Return the filter for people: `entity_type=Task attribute=sg_status_list`."""
+        parts = [
+            f"{name}={'|'.join(str(value) for value in values)}"
+            for name, values in self._named_values().items()
+            if values
+        ]
+        if self.where is not None:
+            parts.append(f"where={_name_of(self.where)}")
+        return " ".join(parts) or "every event"
+
+    def _named_values(self) -> dict[str, tuple[object, ...]]:
+        return {
+            "event_type": self.event_type,
+            "entity_type": self.entity_type,
+            "attribute": self.attribute,
+            "project": self.project,
+            "old_value": tuple(map(_shown, self.old_value)),
+            "new_value": tuple(map(_shown, self.new_value)),
+        }
+
+    def _made_conditions(self) -> list[_Condition]:
+        fits_entity, fits_attribute = _fits(self.entity_type), _fits(self.attribute)
+        made: list[tuple[object, str, Callable[[Event], object] | None]] = [
+            (self.entity_type, "entity_type", lambda event: fits_entity(event.entity_type)),
+            (self.attribute, "attribute", lambda event: fits_attribute(event.attribute)),
+            (self.project, "project", self._is_in_project),
+            (self.old_value, "old_value", self._had_value),
+            (self.new_value, "new_value", self._has_value),
+            (self.where, "where", self.where),
+        ]
+        return [(name, holds) for is_set, name, holds in made if is_set and holds]
+
+    def _is_in_project(self, event: Event) -> bool:
+        if event.project_id in self.project:
+            return True
+        name = (event.project or {}).get("name")
+        return isinstance(name, str) and name in self.project
+
+    def _had_value(self, event: Event) -> bool:
+        return _is_among(self.old_value, event, "old_value", "removed")
+
+    def _has_value(self, event: Event) -> bool:
+        return _is_among(self.new_value, event, "new_value", "added")
+
+    def _told(self, name: str, event: Event) -> str:
+        if name == "where":
+            return f"where={_name_of(self.where)} says no"
+        found = _shown(getattr(event, name))
+        return f"{name} {found!r} is not {_either(self._named_values()[name])}"
+
+
+def made_match(
+    *,
+    event_type: Texts = None,
+    entity_type: Texts = None,
+    attribute: Texts = None,
+    project: Project | Collection[Project] | None = None,
+    old_value: Values = ...,
+    new_value: Values = ...,
+    where: Where | None = None,
+) -> Match:
+    """Make a Match of the values that `markers.match` and the registrar take.
+
+    Raises:
+        WrongValueError: A value is wrong.
+    """
+    if where is not None and not callable(where):
+        raise WrongValueError(f"where={where!r} cannot be called", "Give a function of the event.")
+    return Match(
+        event_type=_texts("event_type", event_type, "Shotgun_Task_Change"),
+        entity_type=_texts("entity_type", entity_type, "Task"),
+        attribute=_texts("attribute", attribute, "sg_status_list"),
+        project=_projects(project),
+        old_value=_values("old_value", old_value),
+        new_value=_values("new_value", new_value),
+        where=where,
+    )
+
+
+def checked_on_error(value: str | None) -> str | None:
+    """Return `value` if it is a policy or None; raises WrongValueError."""
+    if value is None or value in ON_ERROR:
+        return value
+    raise WrongValueError(
+        f"on_error={value!r} is no policy", f"Give one of: {', '.join(ON_ERROR)}."
+    )
+
+
+def checked_timeout(value: str | float | None) -> float | None:
+    """Return `value`, seconds or a duration as text, in seconds; raises WrongValueError."""
+    if value is None:
+        return None
+    advice = 'Give seconds, or text such as "30s" or "5m".'
+    seconds: object = value
+    if isinstance(value, str):
+        from sgevents_core.settings.durations import parse_duration  # noqa: PLC0415 - seldom asked
+
+        try:
+            seconds = parse_duration(value)
+        except DurationError as error:
+            raise WrongValueError(f"timeout: {str(error).rstrip('.')}", advice) from None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise WrongValueError(f"timeout={value!r} is no time to wait for", advice)
+    return float(seconds)
+
+
+def _texts(name: str, value: object, example: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    for text in _members(name, value):
+        if not isinstance(text, str) or not text.strip():
+            raise WrongValueError(f"{name}={text!r} is no name", f'Give text such as "{example}".')
+    return tuple(str(text) for text in _members(name, value))
+
+
+def _projects(value: object) -> tuple[int | str, ...]:
+    if value is None:
+        return ()
+    return tuple(_project(project) for project in _members("project", value))
+
+
+def _project(value: object) -> int | str:
+    named = value.get("id", value.get("name")) if isinstance(value, Mapping) else value
+    if isinstance(named, str) and named.strip():
+        return named
+    if isinstance(named, int) and not isinstance(named, bool):
+        return named
+    raise WrongValueError(f"project={value!r} is no project", "Give its id or its name.")
+
+
+def _values(name: str, value: object) -> tuple[object, ...]:
+    return () if isinstance(value, EllipsisType) else tuple(_members(name, value))
+
+
+def _members(name: str, value: object) -> list[object]:
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        return [value]
+    if not value:
+        raise WrongValueError(f"{name} is empty and would never match", "Leave it out for any.")
+    return list(value)
+
+
+def _fits(patterns: tuple[str, ...]) -> Callable[[str | None], bool]:
+    """Return a test of whether a text fits any of `patterns`; None fits only where all do."""
+    if not patterns:
+        return lambda _text: True
+    if not any("*" in pattern for pattern in patterns):
+        return frozenset(patterns).__contains__
+    expressions = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    fullmatch = re.compile("|".join(expressions), re.DOTALL).fullmatch
+    return lambda text: text is not None and fullmatch(text) is not None
+
+
+def _is_among(wanted: tuple[object, ...], event: Event, value: str, entities: str) -> bool:
+    meta = meta_of(event)
+    found = [meta[value]] if value in meta else []
+    found += meta[entities] if isinstance(meta.get(entities), list) else []
+    return any(_is_same(one, other) for one in wanted for other in found)
+
+
+def _is_same(wanted: object, value: object) -> bool:
+    if isinstance(wanted, Mapping) and isinstance(value, Mapping) and {"type", "id"} <= set(wanted):
+        return bool(wanted["type"] == value.get("type") and wanted["id"] == value.get("id"))
+    if isinstance(wanted, bool) is not isinstance(value, bool):
+        return False  # a checkbox is not a number
+    return wanted == value
+
+
+def _either(values: tuple[object, ...]) -> str:
+    return " or ".join(map(repr, values))
+
+
+def _shown(value: object) -> object:
+    """Return an entity as `Shot 12`, anything else as it is."""
+    if isinstance(value, Mapping) and "id" in value:
+        return f"{value.get('name') or value.get('type', '')} {value['id']}".strip()
+    return value
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)

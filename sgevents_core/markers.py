@@ -1,0 +1,119 @@
+"""The marks that a plugin puts on its functions: `hookimpl` and `match`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import pluggy
+
+from sgevents_core.errors import MatchError
+from sgevents_core.filters import (
+    Match,
+    Project,
+    Texts,
+    Values,
+    Where,
+    WrongValueError,
+    checked_on_error,
+    checked_timeout,
+    made_match,
+)
+
+__all__ = ["Match", "Matched", "hookimpl", "match", "matched_of"]
+
+hookimpl: Final = pluggy.HookimplMarker("sgevents")
+"""Marks a function or method as the implementation of the hook that has its name.
+
+`@hookimpl(specname="on_new")` implements `on_new` under another name, so that a plugin can have
+several functions for one hook.
+"""
+
+_MARK: Final = "sgevents_match"
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What `match` leaves on a function."""
+
+    match: Match
+    on_error: str | None = None
+    timeout: float | None = None
+    """In seconds."""
+
+
+def match(
+    *,
+    event_type: Texts = None,
+    entity_type: Texts = None,
+    attribute: Texts = None,
+    project: Project | Collection[Project] | None = None,
+    old_value: Values = ...,
+    new_value: Values = ...,
+    where: Where | None = None,
+    on_error: str | None = None,
+    timeout: str | float | None = None,
+) -> Callable[[_F], _F]:
+    """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
+
+    Every condition given has to hold. One that is a list, tuple or set holds if any of its members
+    does. Nothing else of the function changes, so it can be called and tested as before.
+
+    Args:
+        event_type: Types such as `"Shotgun_Task_*"`; `*` stands for any characters.
+        entity_type: Types of record such as `"Shot"`, for a retired record too. Takes `*`.
+        attribute: Fields such as `"sg_status_list"`. Takes `*`.
+        project: Projects by id or name.
+        old_value: Values before the change. An entity is compared by type and id; for a
+            multi-entity field it has to be among those removed.
+        new_value: Values after the change; for a multi-entity field, among those added.
+        where: Called with the event, last; the event is wanted if it returns something true. If it
+            raises, that counts as the callback raising.
+        on_error: `"dead-letter"`, `"pause"` or `"skip"`, for this callback instead of the plugin's.
+        timeout: For this callback: seconds, or text such as `"30s"`.
+
+    Raises:
+        MatchError: A value is wrong, or the function has a `@match` already.
+    """
+    caller = sys._getframe(1)
+    here = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    try:
+        wanted = made_match(
+            event_type=event_type,
+            entity_type=entity_type,
+            attribute=attribute,
+            project=project,
+            old_value=old_value,
+            new_value=new_value,
+            where=where,
+        )
+        matched = Matched(wanted, checked_on_error(on_error), checked_timeout(timeout))
+    except WrongValueError as wrong:
+        raise MatchError(where=here, problem=wrong.problem, advice=wrong.advice) from None
+    return _marking(matched, here)
+
+
+def matched_of(function: object) -> Matched | None:
+    """Return what `match` left on `function`, or on the function inside a method; or None."""
+    for holder in (function, getattr(function, "__func__", None)):
+        found = getattr(holder, "__dict__", {}).get(_MARK)
+        if isinstance(found, Matched):
+            return found
+    return None
+
+
+def _marking(matched: Matched, here: str) -> Callable[[_F], _F]:
+    def mark(function: _F) -> _F:
+        if matched_of(function) is not None:
+            raise MatchError(
+                where=here,
+                problem=f"{getattr(function, '__qualname__', function)} has a second one",
+                advice="Put all conditions into one @match; for either-or write two functions.",
+            )
+        setattr(function, _MARK, matched)
+        return function
+
+    return mark

@@ -1,0 +1,105 @@
+"""Callback: one function of a plugin as it is called, with its filter, name and place in code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import CodeType
+from typing import TYPE_CHECKING, Final
+
+from sgevents_core.hookspecs import EVERY_HOOK, hook_of
+from sgevents_core.markers import Match
+
+if TYPE_CHECKING:
+    from sgevents_core.events import Event
+    from sgevents_core.protocols import Context
+
+_PLACELESS: Final = "(no source)"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One function of a plugin, ready to be called with `(event, ctx)`."""
+
+    plugin: str
+    name: str
+    """`module:qualname`, unique within the plugin and the same after a restart."""
+    hook: str | None
+    """The hook it implements; None for what `register_callbacks` registered."""
+    match: Match
+    function: Callable[[Event, Context], object]
+    on_error: str | None = None
+    """Instead of the plugin's; None for the plugin's."""
+    timeout: float | None = None
+    """In seconds, instead of the lane's; None for the lane's."""
+    where: str = _PLACELESS
+    """For people: `package/module.py:12`."""
+
+    def accepts_type(self, event_type: str) -> bool:
+        """Whether it can be called for events of `event_type` at all."""
+        fires = self.hook is None or self.hook in (EVERY_HOOK, hook_of(event_type))
+        return fires and self.match.accepts_type(event_type)
+
+    def matches(self, event: Event) -> bool:
+        """Whether it is to be called for `event`. Raises what its filter's `where` raises."""
+        return self.accepts_type(event.event_type) and self.match.accepts_rest(event)
+
+    def why_not(self, event: Event) -> str | None:
+        """Return in words why it is not called for `event`; None if it is."""
+        fired = hook_of(event.event_type)
+        if self.hook is None or self.hook in (EVERY_HOOK, fired):
+            return self.match.why_not(event)
+        return f"it is for {self.hook}, and {event.event_type!r} fires {fired}"
+
+
+def callback_name(function: object, taken: Container[str]) -> str:
+    """Return `module:qualname` of `function`, with `#2`, `#3` and so on where that is `taken`."""
+    inner = inner_callable(function)
+    named = inner if hasattr(inner, "__qualname__") else type(inner)
+    name = f"{getattr(named, '__module__', None) or '?'}:{named.__qualname__}"
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}#{number}" in taken:
+        number += 1
+    return f"{name}#{number}"
+
+
+def place_of(function: object) -> str:
+    """Return where `function` is written, for errors: `/path/of/module.py:12`."""
+    code = _code_of(function)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else _PLACELESS
+
+
+def short_place_of(function: object) -> str:
+    """Return where `function` is written, from its top package on: `package/module.py:12`."""
+    code = _code_of(function)
+    if code is None:
+        return _PLACELESS
+    path = PurePath(code.co_filename)
+    module = str(getattr(inner_callable(function), "__module__", ""))
+    depth = len(module.split(".")) + (path.stem == "__init__")
+    return f"{PurePath(*path.parts[-depth:]).as_posix()}:{code.co_firstlineno}"
+
+
+def inner_callable(function: object) -> object:
+    """Return what is inside partials and bound methods: a function, an instance or a builtin."""
+    while True:
+        if isinstance(function, (functools.partial, functools.partialmethod)):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        else:
+            return function
+
+
+def _code_of(function: object) -> CodeType | None:
+    inner = inner_callable(function)
+    if not hasattr(inner, "__code__"):
+        inner = inspect.getattr_static(type(inner), "__call__", None)
+    inner = inspect.unwrap(inner) if callable(inner) else inner
+    code = getattr(inner, "__code__", None)
+    return code if isinstance(code, CodeType) else None

@@ -1,0 +1,141 @@
+"""What plugins are installed, read from the metadata of distributions; nothing is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from importlib_metadata import distribution, entry_points
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
+
+GROUP: Final = "sgevents.plugins"
+"""The group of entry points that are plugins."""
+NAMELESS: Final = "(a distribution without a name)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One entry point that a distribution provides."""
+
+    name: str
+    value: str
+    """What it points at: `package.module` or `package.module:instance`."""
+    distribution: str
+    version: str | None
+    requires: tuple[str, ...] = ()
+    """The distribution's requirements, as its metadata has them."""
+    entry_point: EntryPoint = field(compare=False, repr=False)
+
+    @property
+    def provider(self) -> str:
+        """Distribution and version for people: `studio-status 1.2`."""
+        return f"{self.distribution} {self.version or ''}".strip()
+
+    def is_from(self, name: str) -> bool:
+        """Whether the distribution called `name` provides it, however the name is spelled."""
+        return canonicalize_name(self.distribution) == canonicalize_name(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovery:
+    """All plugins that are installed."""
+
+    found: dict[str, Found]
+    """By name; without those of which there are several."""
+    conflicts: dict[str, tuple[Found, ...]] = field(default_factory=dict)
+    """By name, the entry points that claim it, by distribution."""
+    problems: tuple[str, ...] = ()
+    """Distributions whose metadata cannot be read, each with what is wrong with it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all plugins, sorted."""
+        return tuple(sorted({*self.found, *self.conflicts}))
+
+    def claimants(self, name: str) -> tuple[Found, ...]:
+        """Return every entry point called `name`."""
+        found = self.found.get(name)
+        return self.conflicts.get(name, ()) if found is None else (found,)
+
+
+def discover() -> Discovery:
+    """Return the plugins installed where this Python looks for packages; imports none of them."""
+    try:
+        return sorted_out(entry_points(group=GROUP))
+    except Exception:  # one distribution with broken metadata hides all others
+        problems: list[str] = []
+        found = list(_read_one_by_one(problems))
+        return sorted_out(found, tuple(problems))
+
+
+def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
+    """Return `entries` by name, the same one seen twice as one, rivals for a name as a conflict."""
+    by_name: dict[str, dict[tuple[str, str], Found]] = {}
+    for entry in entries:
+        found = _described(entry)
+        same = (canonicalize_name(found.distribution), found.value)
+        by_name.setdefault(found.name, {}).setdefault(same, found)
+    return Discovery(
+        found={
+            name: found
+            for name, claims in sorted(by_name.items())
+            for found in claims.values()
+            if len(claims) == 1
+        },
+        conflicts={
+            name: tuple(claims[same] for same in sorted(claims))
+            for name, claims in sorted(by_name.items())
+            if len(claims) > 1
+        },
+        problems=problems,
+    )
+
+
+def _described(entry: EntryPoint) -> Found:
+    return Found(
+        name=entry.name,
+        value="".join(entry.value.split()),
+        distribution=_read(entry, "name") or NAMELESS,
+        version=_read(entry, "version"),
+        requires=_requires(entry),
+        entry_point=entry,
+    )
+
+
+def _read(entry: EntryPoint, field_name: str) -> str | None:
+    try:
+        value = getattr(entry.dist, field_name, None)
+    except Exception:  # broken metadata: the field is missing, or is no text
+        return None
+    return value if isinstance(value, str) and value else None
+
+
+def _requires(entry: EntryPoint) -> tuple[str, ...]:
+    try:
+        return tuple(getattr(entry.dist, "requires", None) or ())
+    except Exception:  # broken metadata
+        return ()
+
+
+def _read_one_by_one(problems: list[str]) -> Iterator[EntryPoint]:
+    for name, folder in _distributions_with_entry_points().items():
+        try:
+            yield from distribution(name).entry_points.select(group=GROUP)
+        except Exception as error:
+            problems.append(f"{folder}: {type(error).__name__}: {error}")
+
+
+def _distributions_with_entry_points() -> dict[str, Path]:
+    """Return name -> metadata folder, the first on the path for each name."""
+    folders: dict[str, Path] = {}
+    for place in sys.path:
+        for listing in sorted(Path(place or ".").glob("*-info/entry_points.txt")):
+            name = listing.parent.stem.partition("-")[0]
+            folders.setdefault(name.lower(), listing.parent)
+    return folders

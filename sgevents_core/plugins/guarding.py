@@ -1,0 +1,75 @@
+"""Runs code of a plugin while it is loaded, and tells what it raised in a form for people."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Final, TypeVar
+
+from sgevents_core.errors import PluginRaisedError, UnusablePluginError
+
+_T = TypeVar("_T")
+_FRAMES: Final = 8
+_LONGEST: Final = 300
+_MACHINERY: Final = ("<frozen importlib", "<frozen runpy")
+_LOADERS: Final = frozenset({"importlib", "importlib_metadata"})
+_OWN: Final = str(PurePath(__file__).parent)
+
+
+def guarded(doing: str, call: Callable[[], _T]) -> _T:
+    """Return what `call` returns; whatever it raises, exits included, is the plugin's fault.
+
+    Args:
+        doing: What is done, for the message: `importing studio.status`.
+        call: Runs code of one plugin.
+
+    Raises:
+        UnusablePluginError: One that the plugin ran into itself, such as a wrong `@match`.
+        PluginRaisedError: For anything else; that is its cause.
+    """
+    try:
+        return call()
+    except UnusablePluginError:
+        raise
+    except BaseException as error:
+        raise PluginRaisedError(
+            doing=doing, error=one_line(error), where=_place_of_raise(error)
+        ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and message of `error` in one line of bounded length."""
+    text = traceback.format_exception_only(type(error), error)[-1]
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def short_traceback(error: BaseException | None) -> str:
+    """Return the traceback of `error` as Python prints it, with the last frames of the plugin."""
+    if error is None:
+        return ""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = traceback.StackSummary.from_list(_frames(error)[-_FRAMES:])
+    return "".join(told.format())
+
+
+def _place_of_raise(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    frames = _frames(error)
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames that ran in the plugin and what it called, outermost first."""
+    return [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)
+    ]
+
+
+def _is_ours(filename: str) -> bool:
+    path = PurePath(filename)
+    return (
+        filename.startswith(_MACHINERY) or path.parent.name in _LOADERS or str(path.parent) == _OWN
+    )

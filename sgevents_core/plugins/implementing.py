@@ -1,0 +1,133 @@
+"""Makes the callbacks and the other hooks of a plugin of what it implements, and registers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pluggy
+
+from sgevents_core import hookspecs
+from sgevents_core.errors import HookTwiceError
+from sgevents_core.hookspecs import EVENT_HOOKS, EVERY_HOOK, hook_arguments, hook_of
+from sgevents_core.plugins.callback import Callback, callback_name, place_of, short_place_of
+from sgevents_core.plugins.guarding import guarded
+from sgevents_core.plugins.members import Implementation
+from sgevents_core.plugins.signatures import (
+    Function,
+    event_adapter,
+    hook_adapter,
+    refuse_what_runs_nothing,
+    wanted_arguments,
+)
+
+PROJECT: Final = "sgevents"
+
+
+class Registry(pluggy.PluginManager):
+    """pluggy's manager, knowing the hooks; it checks and registers, the calling is not its job."""
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.add_hookspecs(hookspecs)
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """Return pluggy's options of the function `name`; it is registered under `HOOK NUMBER`."""
+        is_hook = isinstance(plugin, _Functions) and name in vars(plugin)
+        return {"specname": name.partition(" ")[0]} if is_hook else None
+
+    def add(
+        self, plugin: str, callbacks: Sequence[Callback], found: Sequence[Implementation]
+    ) -> None:
+        """Register the event `callbacks` and other hooks among `found` for `plugin`, all or none.
+
+        Raises:
+            PluginRaisedError: pluggy refuses one.
+        """
+        functions = [(callback.hook or "", callback.function) for callback in callbacks]
+        others = [(one.hook, one.function) for one in found if one.hook not in EVENT_HOOKS]
+        try:
+            guarded(
+                "checking its hooks",
+                lambda: self.register(_Functions([*functions, *others]), plugin),
+            )
+        except BaseException:
+            if self.has_plugin(plugin):
+                self.unregister(name=plugin)
+            raise
+
+
+class _Functions:
+    """A plugin as pluggy sees it: the functions that implement hooks, and nothing else of it.
+
+    So pluggy runs no property of the plugin and compares no two plugins with their own `==`.
+    """
+
+    def __init__(self, functions: Sequence[tuple[str, Function]]) -> None:
+        vars(self).update(
+            {f"{hook} {number}": function for number, (hook, function) in enumerate(functions)}
+        )
+
+
+def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> list[Callback]:
+    """Return the callbacks that `plugin` implements, in order.
+
+    Raises:
+        UnusablePluginError: One of them cannot be called.
+    """
+    callbacks: dict[str, Callback] = {}
+    for found in implementations:
+        if found.hook in EVENT_HOOKS:
+            name = callback_name(found.function, callbacks)
+            callbacks[name] = Callback(
+                plugin=plugin,
+                name=name,
+                hook=found.hook,
+                match=found.matched.match,
+                function=event_adapter(found.function, _wanted(found)),
+                on_error=found.matched.on_error,
+                timeout=found.matched.timeout,
+                where=short_place_of(found.function),
+            )
+    return list(callbacks.values())
+
+
+def other_hooks(implementations: Sequence[Implementation]) -> dict[str, Function]:
+    """Return the other hooks by name; each takes all of the hook's arguments, by position.
+
+    Raises:
+        UnusablePluginError: One of them cannot be called, or is there twice.
+    """
+    hooks: dict[str, Function] = {}
+    for found in implementations:
+        if found.hook in EVENT_HOOKS:
+            continue
+        if found.hook in hooks:
+            raise HookTwiceError(where=place_of(found.function), hook=found.hook)
+        known = hook_arguments()[found.hook]
+        hooks[found.hook] = hook_adapter(found.function, _wanted(found), known)
+    return hooks
+
+
+def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> list[str]:
+    """Return what can hardly be meant: a plugin without hooks, a filter that nothing passes."""
+    if not callbacks and not hooks:
+        return ["it implements no hook, so it is never called; is @hookimpl missing?"]
+    return [
+        f"{callback.where}: {callback.name} is never called: no event of its hook {callback.hook} "
+        f"is {' or '.join(callback.match.event_type)}"
+        for callback in callbacks
+        if _is_never_called(callback)
+    ]
+
+
+def _is_never_called(callback: Callback) -> bool:
+    types = callback.match.event_type
+    if callback.hook in (None, EVERY_HOOK) or not types:
+        return False
+    return not any("*" in wanted or hook_of(wanted) == callback.hook for wanted in types)
+
+
+def _wanted(found: Implementation) -> tuple[str, ...]:
+    refuse_what_runs_nothing(found.function)
+    return wanted_arguments(found.function, found.hook, hook_arguments()[found.hook])

@@ -1,0 +1,208 @@
+"""Loads the plugins that are enabled: imports, checks and registers them, one by one.
+
+Whatever a plugin does while it is loaded costs itself: it is reported as broken, nothing of it is
+registered, and the others are loaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Any
+
+from sgevents_core.errors import ClassEntryPointError, PluginError, UnusablePluginError
+from sgevents_core.plugins.guarding import guarded, short_traceback
+from sgevents_core.plugins.implementing import Registry, event_callbacks, other_hooks, pointless
+from sgevents_core.plugins.members import members_of
+from sgevents_core.plugins.ordering import call_order
+from sgevents_core.plugins.registrar import CallbackRegistrar
+from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
+from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.callback import Callback
+    from sgevents_core.plugins.discovery import Discovery, Found
+    from sgevents_core.settings import PluginSettings, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPlugin:
+    """A plugin that is imported, checked and registered."""
+
+    name: str
+    group: str
+    lane: str
+    distribution: str
+    version: str | None
+    plugin: object
+    """The module or instance that its entry point names."""
+    callbacks: tuple[Callback, ...]
+    """In registration order."""
+    hooks: Mapping[str, Callable[..., Any]]
+    """The other hooks it implements; each takes all of the hook's arguments, by position."""
+    warnings: tuple[str, ...] = ()
+    """What looks like a mistake in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What has become of all plugins, installed or configured."""
+
+    plugins: tuple[LoadedPlugin, ...]
+    """Those that are loaded, in call order."""
+    statuses: tuple[PluginStatus, ...]
+    """Those that are enabled, in call order, then all others by name."""
+    registry: Registry = dataclass_field(repr=False)
+
+    @property
+    def callbacks(self) -> tuple[Callback, ...]:
+        """All callbacks, in call order."""
+        return tuple(callback for plugin in self.plugins for callback in plugin.callbacks)
+
+
+def load(settings: Settings, discovery: Discovery, *, strict: bool = False) -> Loaded:
+    """Load the plugins that `settings` enables, in call order; imports no other.
+
+    Args:
+        settings: The configuration.
+        discovery: What is installed.
+        strict: Whether every enabled plugin has to load.
+
+    Raises:
+        PluginError: `strict`, and enabled plugins cannot be used; all of them are named.
+    """
+    tables, registry = settings.plugins, Registry()
+    groups = {name: table.group or DEFAULT_GROUP for name, table in tables.items() if table.enabled}
+    plugins, statuses = [], []
+    for name in call_order([group.name for group in settings.groups], groups):
+        outcome, status = _load_one(name, settings, discovery, registry)
+        if outcome is not None:
+            plugins.append(outcome)
+            status = replace(status, order=len(plugins))
+        statuses.append(status)
+    if strict:
+        _refuse_unusable(statuses)
+    others = sorted({*discovery.names, *tables} - set(groups))
+    statuses += [_status_of_disabled(name, settings, discovery) for name in others]
+    return Loaded(plugins=tuple(plugins), statuses=tuple(statuses), registry=registry)
+
+
+def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
+    """Return the status of all installed plugins where no configuration enables any."""
+    return tuple(_disabled(name, None, discovery) for name in discovery.names)
+
+
+def _load_one(
+    name: str, settings: Settings, discovery: Discovery, registry: Registry
+) -> tuple[LoadedPlugin | None, PluginStatus]:
+    table = settings.plugins[name]
+    found = chosen(name, table, discovery)
+    if isinstance(found, Trouble):
+        return None, _status(name, settings, found)
+    trouble = incompatibility(found, table)
+    if trouble is not None:
+        return None, _status(name, settings, trouble, found)
+    try:
+        loaded = _loaded(found, settings, registry)
+    except UnusablePluginError as fault:
+        broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
+        status = _status(name, settings, broken, found)
+        return None, replace(status, traceback=short_traceback(fault.__cause__))
+    enabled = _status(name, settings, Trouble(status="enabled", reason="", fix=""), found)
+    return loaded, replace(enabled, callbacks=len(loaded.callbacks), warnings=loaded.warnings)
+
+
+def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugin:
+    """Import, check and register one plugin; raises UnusablePluginError, nothing registered."""
+    plugin = guarded(f"importing {found.value}", found.entry_point.load)
+    if inspect.isclass(plugin):
+        raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
+    members = guarded(f"reading {found.value}", lambda: members_of(plugin))
+    table = settings.plugins[found.name]
+    callbacks = event_callbacks(found.name, members.implementations)
+    hooks = other_hooks(members.implementations)
+    registrar = CallbackRegistrar(found.name, table.settings, [c.name for c in callbacks])
+    if "register_callbacks" in hooks:
+        guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))
+    registrar.close()
+    registry.add(found.name, callbacks, members.implementations)
+    callbacks += registrar.callbacks
+    group, lane = _group_and_lane(table, settings)
+    return LoadedPlugin(
+        name=found.name,
+        group=group,
+        lane=lane,
+        distribution=found.distribution,
+        version=found.version,
+        plugin=plugin,
+        callbacks=tuple(callbacks),
+        hooks=hooks,
+        warnings=(*members.warnings, *registrar.warnings, *pointless(callbacks, hooks)),
+    )
+
+
+def _refuse_unusable(statuses: Sequence[PluginStatus]) -> None:
+    unusable = [status for status in statuses if status.status != "enabled"]
+    if unusable:
+        raise PluginError(
+            count="1 plugin" if len(unusable) == 1 else f"{len(unusable)} plugins",
+            listing="\n".join(
+                f"{status.name}: {status.status}: {status.reason}\n    fix: {status.fix}"
+                for status in unusable
+            ),
+        )
+
+
+def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> PluginStatus:
+    table = settings.plugins.get(name)
+    status = _disabled(name, table, discovery)
+    if table is None:
+        return status
+    group, lane = _group_and_lane(table, settings)
+    return replace(status, group=group, lane=lane)
+
+
+def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
+    """Return the status of a plugin that is not enabled, with what would keep it from loading."""
+    found = chosen(name, table, discovery)
+    if isinstance(found, Trouble):
+        is_conflict = found.status == "conflict"
+        return PluginStatus(
+            name=name,
+            status="conflict" if is_conflict else "disabled",
+            reason=found.reason,
+            fix=found.fix,
+        )
+    trouble = incompatibility(found, table)
+    return PluginStatus(
+        name=name,
+        status="disabled",
+        reason=f"it is not enabled, and {trouble.reason}" if trouble else "it is not enabled",
+        fix=trouble.fix if trouble else f"To enable it: enabled = true in [plugins.{name}].",
+        distribution=found.distribution,
+        version=found.version,
+    )
+
+
+def _status(
+    name: str, settings: Settings, trouble: Trouble, found: Found | None = None
+) -> PluginStatus:
+    group, lane = _group_and_lane(settings.plugins[name], settings)
+    return PluginStatus(
+        name=name,
+        status=trouble.status,
+        reason=trouble.reason,
+        fix=trouble.fix,
+        distribution=found.distribution if found else None,
+        version=found.version if found else None,
+        group=group,
+        lane=lane,
+    )
+
+
+def _group_and_lane(table: PluginSettings, settings: Settings) -> tuple[str, str]:
+    group = table.group or DEFAULT_GROUP
+    lanes = {listed.name: listed.lane for listed in reversed(settings.groups)}
+    return group, lanes.get(group) or DEFAULT_LANE

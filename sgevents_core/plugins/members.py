@@ -1,0 +1,215 @@
+"""The hook implementations of a plugin, in registration order: order of first appearance.
+
+pluggy itself goes by `dir()`, which is alphabetical; here the order is the author's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any, Final
+
+from sgevents_core.errors import HookOptionError, NotAFunctionError, UnknownHookError
+from sgevents_core.hookspecs import hook_arguments
+from sgevents_core.markers import Match, Matched, matched_of
+from sgevents_core.plugins.callback import place_of
+from sgevents_core.plugins.signatures import suggestion
+
+MARK: Final = "sgevents_impl"
+"""The attribute under which `hookimpl` leaves its options."""
+_MEANINGLESS: Final = ("wrapper", "hookwrapper", "tryfirst", "trylast")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implementation:
+    """One function of a plugin that implements a hook."""
+
+    hook: str
+    attribute: str
+    """The name it has in the module or instance."""
+    function: Callable[..., object]
+    """As it is called: bound, if it is a method."""
+    matched: Matched
+    """What `match` says of it; without any, it wants every event of its hook."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """What a plugin implements, and what looks like a mistake."""
+
+    implementations: tuple[Implementation, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    attribute: str
+    function: Callable[..., object] | None
+    """None where it is not a function or method."""
+    value: object
+    options: Mapping[str, Any] | None = field(default=None)
+
+    @property
+    def hook(self) -> str:
+        return (self.options or {}).get("specname") or self.attribute
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The same for one function under two names, not for one function of two instances."""
+        inner = getattr(self.function, "__func__", self.function)
+        return id(inner), id(getattr(self.function, "__self__", None))
+
+
+def members_of(plugin: object) -> Members:
+    """Return the hook implementations of `plugin`, a module or an instance, in order.
+
+    Raises:
+        UnknownHookError: A function is marked for a hook that does not exist.
+        NotAFunctionError: Something is marked that is not a function or method.
+        HookOptionError: One asks to be first or last, or to wrap others.
+    """
+    members = list(_members(plugin))
+    hooks = hook_arguments()
+    implemented = {member.identity for member in members if member.options and member.hook in hooks}
+    seen: set[tuple[str, tuple[int, int]]] = set()
+    found, warnings = [], []
+    for member in members:
+        if member.options is None:
+            warnings += _unmarked(member)
+        elif member.hook not in hooks:
+            warnings += _of_unknown_hook(member, implemented, _home_of(plugin))
+        elif (member.hook, member.identity) not in seen:
+            seen.add((member.hook, member.identity))
+            found.append(_implementation(member, _home_of(plugin)))
+    return Members(implementations=tuple(found), warnings=tuple(warnings))
+
+
+def _implementation(member: _Member, home: str) -> Implementation:
+    if member.function is None:
+        raise NotAFunctionError(
+            where=home,
+            hook=member.hook,
+            kind="a class" if inspect.isclass(member.value) else f"a {type(member.value).__name__}",
+        )
+    for option in _MEANINGLESS:
+        if (member.options or {}).get(option):
+            raise HookOptionError(
+                where=place_of(member.function),
+                function=member.attribute,
+                option=f"{option}=True",
+            )
+    return Implementation(
+        hook=member.hook,
+        attribute=member.attribute,
+        function=member.function,
+        matched=matched_of(member.value) or matched_of(member.function) or Matched(Match()),
+    )
+
+
+def _unmarked(member: _Member) -> list[str]:
+    if member.function is None or member.attribute not in hook_arguments():
+        return []
+    return [
+        f"{place_of(member.function)}: {member.attribute} has the name of a hook and no @hookimpl: "
+        "it is not called"
+    ]
+
+
+def _of_unknown_hook(member: _Member, implemented: set[tuple[int, int]], home: str) -> list[str]:
+    """Return a warning, or raise: only an alias and an optional hook may have no hook's name."""
+    if member.function is not None and member.identity in implemented:
+        return []
+    place = home if member.function is None else place_of(member.function)
+    if (member.options or {}).get("optionalhook"):
+        return [f"{place}: this version has no hook {member.hook}: it is not called"]
+    raise UnknownHookError(
+        where=place,
+        hook=member.hook,
+        suggestion=suggestion(member.hook, tuple(hook_arguments())),
+    )
+
+
+def _members(plugin: object) -> Iterator[_Member]:
+    """Yield what may be an implementation, in order of first appearance."""
+    if isinstance(plugin, ModuleType):
+        for attribute, value in list(vars(plugin).items()):
+            yield _own_member(attribute, value)
+        return
+    own = _own_attributes(plugin)
+    inherited: dict[str, object] = {}
+    for base in reversed(type(plugin).__mro__):
+        for attribute, value in vars(base).items():
+            inherited[attribute] = value  # keeps the place of its first appearance
+    for attribute in dict.fromkeys([*inherited, *own]):
+        if attribute in own:
+            yield _own_member(attribute, own[attribute])
+        elif isinstance(inherited[attribute], MemberDescriptorType):
+            yield from _slot_member(plugin, attribute, inherited[attribute])
+        else:
+            yield _class_member(plugin, attribute, inherited[attribute])
+
+
+def _home_of(plugin: object) -> str:
+    """Return the file of `plugin`, for what in it has no line of its own."""
+    is_module = isinstance(plugin, ModuleType)
+    module = plugin if is_module else sys.modules.get(type(plugin).__module__)
+    return str(getattr(module, "__file__", None) or module)
+
+
+def _own_attributes(plugin: object) -> dict[str, object]:
+    try:
+        own = object.__getattribute__(plugin, "__dict__")
+    except AttributeError:
+        return {}
+    return dict(own) if isinstance(own, dict) else {}
+
+
+def _own_member(attribute: str, value: object) -> _Member:
+    """Return what stands in a module or an instance itself, where nothing is bound to it."""
+    return _member(attribute, value, value.__func__ if isinstance(value, staticmethod) else value)
+
+
+def _slot_member(plugin: object, attribute: str, slot: object) -> Iterator[_Member]:
+    try:
+        value = slot.__get__(plugin, type(plugin))  # type: ignore[attr-defined]  # it is a slot
+    except AttributeError:  # nothing in it
+        return
+    yield _own_member(attribute, value)
+
+
+def _class_member(plugin: object, attribute: str, value: object) -> _Member:
+    """Return what stands in a class of an instance, bound to the instance as Python does it."""
+    bound: object = None
+    if isinstance(value, staticmethod):
+        bound = value.__func__
+    elif isinstance(value, (FunctionType, classmethod)):
+        bound = value.__get__(plugin, type(plugin))
+    elif isinstance(value, MethodType):
+        bound = value
+    return _member(attribute, value, bound)
+
+
+def _member(attribute: str, value: object, bound: object) -> _Member:
+    is_function = isinstance(bound, (FunctionType, MethodType))
+    return _Member(
+        attribute=attribute,
+        function=bound if is_function else None,  # type: ignore[arg-type]  # just checked
+        value=value,
+        options=_options(value),
+    )
+
+
+def _options(value: object) -> Mapping[str, Any] | None:
+    """Return what `hookimpl` left on `value`; asks nothing that could run code of the plugin."""
+    holders = [value]
+    if isinstance(value, (MethodType, staticmethod, classmethod)):
+        holders.append(value.__func__)
+    for holder in holders:
+        attributes = vars(holder) if inspect.isclass(holder) else _own_attributes(holder)
+        options = attributes.get(MARK)
+        if isinstance(options, dict):
+            return options
+    return None

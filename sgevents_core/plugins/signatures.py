@@ -1,0 +1,181 @@
+"""What functions take, and how they are called: `(event, ctx)` on one side, the author's wish on
+the other. What cannot be called is refused here; adapters are made once, at load.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from inspect import Parameter
+from typing import Any, Final, TypeAlias
+
+from sgevents_core.errors import (
+    NotPlainFunctionError,
+    ParameterKindError,
+    UnknownArgumentError,
+)
+from sgevents_core.plugins.callback import inner_callable, place_of
+from sgevents_core.settings.spelling import nearest
+
+Function: TypeAlias = Callable[..., object]
+
+_KINDS: Final[dict[object, str]] = {
+    Parameter.KEYWORD_ONLY: "keyword-only",
+    Parameter.VAR_POSITIONAL: "any number of arguments",
+    Parameter.VAR_KEYWORD: "any number of keywords",
+}
+_PREFIXES: Final[dict[object, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
+_ARGUMENTS: Final = ("event", "ctx", "args")
+
+
+def refuse_what_runs_nothing(function: Function) -> None:
+    """Raise NotPlainFunctionError if calling `function` would only make something to run later."""
+    inner = inner_callable(function)
+    called = inner
+    if not inspect.isroutine(inner):
+        called = inspect.getattr_static(type(inner), "__call__", inner)
+    for is_so, kind in (
+        (inspect.iscoroutinefunction, "async"),
+        (inspect.isasyncgenfunction, "an async generator"),
+        (inspect.isgeneratorfunction, "a generator (it has a yield)"),
+    ):
+        if is_so(called):
+            name = getattr(inner, "__qualname__", type(inner).__qualname__)
+            raise NotPlainFunctionError(where=place_of(function), function=name, kind=kind)
+
+
+def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the arguments that the hook implementation `function` names, in its order.
+
+    Args:
+        function: As it is called, so without `self`.
+        hook: The hook that it implements.
+        known: The arguments that the hook has.
+
+    Raises:
+        ParameterKindError: It takes `*args`, `**kwargs` or a keyword-only argument.
+        UnknownArgumentError: It names an argument that the hook does not have.
+    """
+    names = []
+    for parameter in _parameters(function):
+        if parameter.kind in _KINDS:
+            raise ParameterKindError(
+                where=place_of(function),
+                function=_name(function),
+                parameter=_PREFIXES.get(parameter.kind, "") + parameter.name,
+                kind=_KINDS[parameter.kind],
+                known=_listed(known),
+            )
+        if parameter.name not in known:
+            raise UnknownArgumentError(
+                where=place_of(function),
+                function=_name(function),
+                hook=hook,
+                argument=parameter.name,
+                suggestion=suggestion(parameter.name, known),
+                known=_listed(known),
+            )
+        names.append(parameter.name)
+    return tuple(names)
+
+
+def event_adapter(function: Function, wanted: tuple[str, ...]) -> Function:
+    """Return what calls `function` with what it wants when called with `(event, ctx)`."""
+    if wanted == ("event", "ctx"):
+        return _unwrappable(function) if hasattr(function, "__wrapped__") else function
+    if wanted == ("event",):
+        return lambda event, ctx: function(event)
+    if wanted == ("ctx",):
+        return lambda event, ctx: function(ctx)
+    if wanted == ("ctx", "event"):
+        return lambda event, ctx: function(ctx, event)
+    return lambda event, ctx: function()
+
+
+def _unwrappable(function: Function) -> Function:
+    """Return what calls `function` and hides what it wraps, which pluggy would check instead."""
+
+    def call(event: object, ctx: object) -> object:
+        return function(event, ctx)
+
+    return call
+
+
+def hook_adapter(function: Function, wanted: tuple[str, ...], known: Sequence[str]) -> Function:
+    """Return what calls `function` with what it wants when called with all of `known`."""
+    if wanted == tuple(known):
+        return function
+    places = [known.index(name) for name in wanted]
+    return lambda *given: function(*[given[place] for place in places])
+
+
+def positional_adapter(function: Function, args: object) -> Function | None:
+    """Return what calls `function` by position when called with `(event, ctx)`; None if it cannot.
+
+    It is handed as many of event, ctx and `args` as it takes. A parameter with a default is handed
+    one of them only if it has its name, so that `lambda event, shot=shot: ...` works.
+
+    Args:
+        function: Any callable.
+        args: The third argument, handed on as it is; `...` for none.
+    """
+    try:
+        parameters = _parameters(function)
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return None
+    count = _count_taken(parameters, has_args=args is not ...)
+    if count is None:
+        return None
+    if count == len(_ARGUMENTS):
+        return lambda event, ctx: function(event, ctx, args)
+    return event_adapter(function, _ARGUMENTS[:count])
+
+
+def takes_args(function: Function) -> bool:
+    """Whether `function`, which can be called by position, takes a third argument."""
+    return _count_taken(_parameters(function), has_args=True) == len(_ARGUMENTS)
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """Return `; did you mean X?` for what of `known` is like `name`, or nothing."""
+    close = nearest(name, known)
+    return f"; did you mean {close}?" if close else ""
+
+
+def _count_taken(parameters: Sequence[Parameter], has_args: bool) -> int | None:
+    positional = [p for p in parameters if p.kind not in _KINDS]
+    required = sum(p.default is Parameter.empty for p in positional)
+    available = len(_ARGUMENTS) if has_args else len(_ARGUMENTS) - 1
+    needs_keyword = any(
+        p.kind is Parameter.KEYWORD_ONLY and p.default is Parameter.empty for p in parameters
+    )
+    if needs_keyword or required > available:
+        return None
+    if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
+        return available
+    if has_args and len(positional) >= available:
+        return available
+    count = required
+    while count < min(len(positional), available) and positional[count].name == _ARGUMENTS[count]:
+        count += 1
+    return count
+
+
+def _parameters(function: Function) -> list[Parameter]:
+    """Return what `function` takes; what it wraps tells where it takes anything itself."""
+    own = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    takes_anything = any(p.kind is Parameter.VAR_POSITIONAL for p in own)
+    if takes_anything and hasattr(inner_callable(function), "__wrapped__"):
+        return list(inspect.signature(function).parameters.values())
+    return own
+
+
+def _name(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _listed(known: Sequence[str]) -> str:
+    return ", ".join(known) or "nothing"

@@ -1,0 +1,148 @@
+"""The status of a plugin, and what can be told of it from metadata and configuration alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+
+from sgevents_core import __version__
+from sgevents_core.plugins.signatures import suggestion
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.discovery import Discovery, Found
+    from sgevents_core.settings import PluginSettings
+
+Status: TypeAlias = Literal[
+    "enabled", "disabled", "broken", "incompatible", "conflict", "not installed"
+]
+CORE: Final = "sgevents-core"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginStatus:
+    """How a plugin stands: whether it is loaded, why not, and what helps."""
+
+    name: str
+    status: Status
+    reason: str = ""
+    fix: str = ""
+    distribution: str | None = None
+    version: str | None = None
+    group: str | None = None
+    """None where the configuration does not name the plugin."""
+    lane: str | None = None
+    order: int | None = None
+    """Its place in the call order, from 1; None unless it is loaded."""
+    callbacks: int | None = None
+    """How many it registered; None unless it is loaded."""
+    warnings: tuple[str, ...] = ()
+    traceback: str = ""
+    """Where its code raised, shortened to its own frames; empty unless it did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why a plugin cannot be loaded, known before it is imported."""
+
+    status: Status
+    reason: str
+    fix: str
+
+
+def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> Found | Trouble:
+    """Return the entry point that the configuration means by `name`, or why there is none.
+
+    Args:
+        name: The plugin's name.
+        settings: Its table in the configuration; None if it has none.
+        discovery: What is installed.
+    """
+    claims = discovery.claimants(name)
+    wanted = settings.distribution if settings else None
+    if not claims:
+        return _not_installed(name, discovery)
+    if wanted is None:
+        return claims[0] if len(claims) == 1 else _conflict(name, claims)
+    provided = [found for found in claims if found.is_from(wanted)]
+    if len(provided) == 1:
+        return provided[0]
+    return _conflict(name, tuple(provided)) if provided else _refused(name, wanted, claims)
+
+
+def incompatibility(found: Found, settings: PluginSettings | None) -> Trouble | None:
+    """Return what of `found` does not fit this version or the configuration; None if all fits."""
+    return _core_too_old_or_new(found) or _version_unwanted(found, settings)
+
+
+def _not_installed(name: str, discovery: Discovery) -> Trouble:
+    close = suggestion(name, discovery.names)
+    unread = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
+    return Trouble(
+        status="not installed",
+        reason=f"no installed distribution has a plugin called {name!r}{close}{unread}",
+        fix="Install its distribution with pip, or correct the name in [plugins.NAME].",
+    )
+
+
+def _conflict(name: str, claims: tuple[Found, ...]) -> Trouble:
+    listed = " and ".join(f"{found.provider} ({found.value})" for found in claims)
+    return Trouble(
+        status="conflict",
+        reason=f"{name!r} is claimed by {listed}",
+        fix=f'Uninstall one, or choose: distribution = "{claims[0].distribution}" '
+        f"in [plugins.{name}].",
+    )
+
+
+def _refused(name: str, wanted: str, claims: tuple[Found, ...]) -> Trouble:
+    listed = " and ".join(found.provider for found in claims)
+    return Trouble(
+        status="conflict",
+        reason=f"{name!r} is provided by {listed}, and the configuration wants it from {wanted}",
+        fix=f"Install {wanted}, or correct `distribution` in [plugins.{name}].",
+    )
+
+
+def _core_too_old_or_new(found: Found) -> Trouble | None:
+    for line in found.requires:
+        specifier = _core_specifier(line)
+        if specifier is not None and not specifier.contains(__version__, prereleases=True):
+            return Trouble(
+                status="incompatible",
+                reason=f"{found.provider} needs {CORE} {specifier}, this is {__version__}",
+                fix=f"Install another version of {found.distribution}, or the {CORE} it needs.",
+            )
+    return None
+
+
+def _core_specifier(requirement: str) -> SpecifierSet | None:
+    """Return the versions of this distribution that `requirement` allows; None if it is another."""
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement:
+        return None
+    applies = parsed.marker is None or parsed.marker.evaluate({"extra": ""})
+    is_core = canonicalize_name(parsed.name) == CORE
+    return parsed.specifier if is_core and applies else None
+
+
+def _version_unwanted(found: Found, settings: PluginSettings | None) -> Trouble | None:
+    if settings is None or settings.version is None:
+        return None
+    try:
+        fits = SpecifierSet(settings.version).contains(found.version or "", prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        fits = False
+    if fits:
+        return None
+    return Trouble(
+        status="incompatible",
+        reason=f"{found.provider} is installed, and the configuration wants {settings.version}",
+        fix=f'pip install "{found.distribution}{settings.version}", or change `version` in '
+        f"[plugins.{found.name}].",
+    )

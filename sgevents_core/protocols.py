@@ -1,0 +1,172 @@
+"""The objects that hooks are given: the context, the registrar and the details of what happened.
+
+Plugin authors use them for type hints; what they are made of is the daemon's affair. Details come
+as one frozen object, so that a field more breaks no plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from dataclasses import dataclass
+from logging import Logger
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shotgun_api3.shotgun import Shotgun
+
+    from sgevents_core.events import Event
+    from sgevents_core.filters import Project, Texts, Values, Where
+
+
+class Context(Protocol):
+    """What a callback is given besides the event; one for each call."""
+
+    @property
+    def sg(self) -> Shotgun:
+        """The site, with the plugin's own credentials; connected when first used.
+
+        One for each thread. What is written through it carries the event's `session_uuid`.
+        """
+
+    @property
+    def logger(self) -> Logger:
+        """The plugin's logger; its records carry the plugin and the event."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The plugin's own settings, `[plugins.NAME.settings]`."""
+
+    @property
+    def store(self) -> MutableMapping[str, Any]:
+        """What the plugin remembers: JSON values by name, kept over restarts.
+
+        Changes count when the callback returns, together with the record that it did; if it raises
+        they are dropped. Change a value by assigning it: `ctx.store["seen"] = [*seen, 12]`.
+        """
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is for the event and callback, from 1."""
+
+    @property
+    def key(self) -> str:
+        """The same text for every try of this event and callback, and no other."""
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is to be changed outside: say what would be done instead."""
+
+
+class Registrar(Protocol):
+    """Registers callbacks that are no hook implementations; good until its hook returns."""
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The plugin's own settings, `[plugins.NAME.settings]`."""
+
+    @property
+    def logger(self) -> Logger:
+        """The plugin's logger."""
+
+    def register(
+        self,
+        callback: Callable[..., object],
+        *,
+        event_type: Texts = None,
+        entity_type: Texts = None,
+        attribute: Texts = None,
+        project: Project | Collection[Project] | None = None,
+        old_value: Values = ...,
+        new_value: Values = ...,
+        where: Where | None = None,
+        args: object = ...,
+        on_error: str | None = None,
+        timeout: str | float | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Register `callback`, to be called after those registered before it.
+
+        Args:
+            callback: A function, method, partial or instance with `__call__`. It is called with as
+                many of event, context and `args` as it takes, by position.
+            event_type: As for `match`, and so are the next six and `on_error` and `timeout`.
+            entity_type: Types of record.
+            attribute: Fields.
+            project: Projects by id or name.
+            old_value: Values before the change.
+            new_value: Values after the change.
+            where: Called with the event; the event is wanted if it returns something true.
+            args: Handed to the callback as the very same object each time.
+            on_error: What to do when it fails, instead of the plugin's way.
+            timeout: Seconds, or text such as `"30s"`.
+            name: What it is called in logs and progress; by default `module:qualname`. A name that
+                stays the same over releases lets a failed event be retried after an upgrade.
+
+        Returns:
+            The callback's name, unique within the plugin.
+
+        Raises:
+            RegistrationError: It cannot be called so, or a value is wrong.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackFailure:
+    """A callback raised, ran into its timeout or ended the process."""
+
+    plugin: str
+    callback: str
+    event: Event
+    error: str
+    """Type and message of the exception, or what happened else, in one line."""
+    traceback: str
+    """As Python prints it; empty where there is none."""
+    attempt: int
+    """Which try it was, from 1."""
+    next_attempt_at: datetime | None
+    """When it will be called again, aware; None if it will not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetter:
+    """An event that a callback failed on for good; kept until retried or dismissed."""
+
+    plugin: str
+    callback: str
+    event: Event
+    error: str
+    traceback: str
+    attempts: int
+    number: int
+    """The dead letter's own number, for the commands that retry and dismiss it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginPause:
+    """A plugin was paused: it is handed no events until a person resumes it; none is lost."""
+
+    plugin: str
+    reason: str
+    event_id: int | None
+    """The event at which it will go on; None if it was paused between events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacklogTimeout:
+    """Ids whose rows did not come within `backlog_timeout`; they are no longer waited for."""
+
+    first_id: int
+    last_id: int
+    """The same as `first_id` for a single id."""
+    noticed_at: datetime
+    """When the gap was first seen, aware."""
