@@ -1,0 +1,99 @@
+"""The command `sgevents sandbox`: serves a stand-in site until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.faults import KINDS, parse_fault
+
+_KINDS = "\n".join(
+    f"  {kind}  {', '.join(f'{name}={value}' for name, value in options.items())}".rstrip()
+    for kind, options in KINDS.items()
+)
+
+
+@click.command(
+    epilog=(
+        "\b\nKinds of faults and their own options:\n" + _KINDS + "\n\n"
+        "All take calls=N (only the next N calls), probability=P (0 to 1), method=NAME,"
+        " entity_type=NAME, script=NAME."
+    )
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Where to listen; 0 for any free port.",
+)
+@click.option("--seed", default=1, show_default=True, help="Where all chance begins.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="EVENTS_PER_S",
+    help="Traffic: how many events people cause in a second.",
+)
+@click.option(
+    "--events",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Fill the log with N rows more.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:NAME=VALUE,...]",
+    help="Misbehave, e.g. latency:seconds=0.3 or status:status=502,probability=0.1. Repeatable.",
+)
+@click.option("--script-name", default="sgevents", show_default=True, help="The script let in.")
+@click.option("--api-key", default="demo-key", show_default=True, help="The script's key.")
+@click.option("--project/--no-project", default=True, help="With the small project, or empty.")
+def sandbox(
+    *,
+    port: int,
+    seed: int,
+    rate: float,
+    events: int,
+    faults: Sequence[str],
+    script_name: str,
+    api_key: str,
+    project: bool,
+) -> None:
+    """Serve a stand-in site on this machine, to try things on.
+
+    It speaks the API of a Flow Production Tracking site to the unmodified client, holds a small
+    project, and is no site: nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
+    """
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_about: done.set())
+    options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
+    parsed = [parse_fault(text) for text in faults]
+    with Sandbox(port, project=project, events=events, faults=parsed, **options) as site:
+        site.set_rate(rate)
+        click.echo(_greeting(site))
+        done.wait()
+
+
+def _greeting(site: Sandbox) -> str:
+    return f"""\
+The sandbox listens on {site.url}; {site.log.highest_id} events so far. Ctrl-C ends it.
+
+Put this into sgevents.toml to use it:
+
+[site]
+url = "{site.url}"
+script_name = "{site.script_name}"
+api_key = "{site.api_key}"
+"""

@@ -1,0 +1,107 @@
+"""Who may call the sandbox site: scripts with their keys, and people with a password."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+from sgevents_core.sandbox.records import Records, Ref
+from sgevents_core.sandbox.refusal import AUTHENTICATION, RefusedCallError
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose call it is.
+
+    Args:
+        user: Who stands on the events that the call causes.
+        script: The script's name, for rows hidden from it; None for a person.
+        session_uuid: What the client sends to mark its events, if anything.
+        actual_user: Who acts in the name of `user`, where a script uses sudo.
+    """
+
+    user: Ref | None
+    script: str | None = None
+    session_uuid: str | None = None
+    actual_user: Ref | None = None
+
+
+class Callers:
+    """The scripts and people that the site knows. Keys are compared, never shown."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._keys: dict[str, str] = {}
+        self._passwords: dict[str, str] = {}
+        self._scripts: dict[str, Ref] = {}
+
+    def add_script(self, name: str, key: str) -> Ref:
+        """Let a script call the site; a second call with its name changes its key."""
+        if name not in self._scripts:
+            values = {"firstname": name, "description": "a script of the sandbox"}
+            self._scripts[name] = self._records.add("ApiUser", values).ref
+        self._keys[name] = key
+        return self._scripts[name]
+
+    def revoke(self, name: str) -> None:
+        """Refuse a script from now on, as when its key was changed or it was retired."""
+        self._keys.pop(name, None)
+
+    def add_password(self, login: str, password: str) -> None:
+        """Let a person of the site log in with a password."""
+        self._passwords[login] = password
+
+    def script(self, name: str) -> Caller:
+        """Return the caller that a script is.
+
+        Raises:
+            KeyError: The site knows no such script.
+        """
+        return Caller(self._scripts[name], name)
+
+    def authenticated(self, auth: dict[str, Any]) -> Caller:
+        """Return the caller that the authentication parameters of a call name.
+
+        Raises:
+            RefusedCallError: Name and key do not belong together.
+        """
+        caller = self._person(auth) if "user_login" in auth else self._script(auth)
+        session = auth.get("session_uuid")
+        user, actual = caller.user, None
+        if auth.get("sudo_as_login"):
+            user, actual = self._sudo(auth["sudo_as_login"]), caller.user
+        return Caller(user, caller.script, session, actual)
+
+    def _script(self, auth: dict[str, Any]) -> Caller:
+        name = auth.get("script_name")
+        known = self._keys.get(name) if isinstance(name, str) else None
+        if known is None or not _same(known, auth.get("script_key")):
+            raise RefusedCallError(f"Can't authenticate script '{name}'", AUTHENTICATION)
+        return self.script(str(name))
+
+    def _person(self, auth: dict[str, Any]) -> Caller:
+        login = str(auth.get("user_login"))
+        known, user = self._passwords.get(login), self.person(login)
+        if known is None or user is None or not _same(known, auth.get("user_password")):
+            raise RefusedCallError(f"Can't authenticate user '{login}'.", AUTHENTICATION)
+        return Caller(user)
+
+    def _sudo(self, login: str) -> Ref:
+        user = self.person(login)
+        if user is None:
+            raise RefusedCallError(
+                f"Can't find user with login '{login}' to sudo as.", AUTHENTICATION
+            )
+        return user
+
+    def person(self, login: str) -> Ref | None:
+        """Return the HumanUser with a login, or None."""
+        for record in self._records.of_type("HumanUser"):
+            if record.values.get("login") == login:
+                return record.ref
+        return None
+
+
+def _same(known: str, given: object) -> bool:
+    return isinstance(given, str) and hmac.compare_digest(known.encode(), given.encode())

@@ -1,0 +1,181 @@
+"""Setting a field: the record, the record at the other end of a link, and the rows this makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.records import Record, Ref
+from sgevents_core.sandbox.schema import Field
+
+PENDING: Final = "/images/status/transient/thumbnail_pending.png"
+"""What a thumbnail is until the picture is there."""
+
+Undo = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a change of the other end of a link comes from."""
+
+    record: Record
+    field: Field
+    row: EventRow
+
+
+class Changes:
+    """The changes of one transaction.
+
+    Args:
+        database: What is changed.
+        event: Writes a row: `event(event_type, **fields)`.
+        undo: Where what takes a change back is added.
+    """
+
+    def __init__(
+        self, database: Database, event: Callable[..., EventRow], undo: list[Undo]
+    ) -> None:
+        self._records = database.records
+        self._schema = database.schema
+        self._event = event
+        self._undo = undo
+
+    def set(self, record: Record, field: Field, value: Any, *, in_create: bool = False) -> None:
+        """Set one field; writes no row where nothing changes.
+
+        Args:
+            record: Whose field.
+            field: The field.
+            value: The value as the site keeps it.
+            in_create: Whether the record is being created. What is empty or unticked then makes
+                no row.
+        """
+        old = record.values.get(field.name)
+        if in_create:
+            old = () if field.many else None
+        unset = value is None or value == () or (value is False and in_create)
+        if old == value or (in_create and unset):
+            return
+        self._store(record, field.name, value)
+        gone, new = _difference(field, old, value)
+        meta = self._meta(record, field, old, value)
+        meta.update({"in_create": True} if in_create else {})
+        row = self._rows(record, field, meta)
+        for ref, added in [*((ref, False) for ref in gone), *((ref, True) for ref in new)]:
+            self._other_end(ref, _Origin(record, field, row), added=added)
+
+    def record_event(self, record: Record, action: str, kind: str, **more: Any) -> EventRow:
+        """Write the row that tells of a record made, retired or revived."""
+        meta = {"type": kind, "entity_type": record.type, "entity_id": record.id, **more}
+        name = f"Shotgun_{record.type}_{action}"
+        return self._event(name, meta=meta, entity=record.ref, project=_project(record))
+
+    def _rows(self, record: Record, field: Field, meta: dict[str, Any]) -> EventRow:
+        if field.data_type == "image" and meta["new_value"] is not None:
+            pending = {**meta, "new_value": PENDING, "is_transient": True}
+            self._change_event(record, field.name, pending)
+            meta = {**meta, "is_transient": False}
+        return self._change_event(record, field.name, meta)
+
+    def _meta(self, record: Record, field: Field, old: Any, value: Any) -> dict[str, Any]:
+        meta: dict[str, Any] = {
+            "type": "attribute_change",
+            "attribute_name": field.name,
+            "entity_type": record.type,
+            "entity_id": record.id,
+            "field_data_type": field.data_type,
+        }
+        return {**meta, **self._before_and_after(field, old, value)}
+
+    def _before_and_after(self, field: Field, old: Any, value: Any) -> dict[str, Any]:
+        if field.many:
+            gone, new = _difference(field, old, value)
+            return {"added": self._links(new), "removed": self._links(gone)}
+        if field.links:
+            old, value = self._link(old), self._link(value)
+        return {"old_value": old, "new_value": value}
+
+    def _link(self, ref: Ref | None) -> dict[str, Any] | None:
+        record = self._records.find(ref) if ref else None
+        return {**record.link, "valid": "valid"} if record else None
+
+    def _links(self, refs: list[Ref]) -> list[dict[str, Any]]:
+        return [link for link in map(self._link, refs) if link]
+
+    def _other_end(self, ref: Ref, origin: _Origin, *, added: bool) -> None:
+        """Change the field of the linked record that lists the link in turn, if it has one."""
+        other = self._records.find(ref)
+        back = self._schema.get("update", ref[0]).fields.get(origin.field.back or "")
+        if other is None or back is None:
+            return
+        here = origin.record.ref
+        old = other.values.get(back.name)
+        if back.many:
+            rest = tuple(some for some in old or () if some != here)
+            value: Any = (*rest, here) if added else rest
+        else:
+            value = here if added else None
+            self._leave(other, origin, old, value)
+        self._store(other, back.name, value)
+        self._back_row(other, back, origin, old, value)
+
+    def _leave(self, other: Record, origin: _Origin, old: Ref | None, new: Ref | None) -> None:
+        """Take a record that has one link out of the list of the one it linked to before."""
+        former = self._records.find(old) if old and new and old != new else None
+        if former is not None:
+            listed = former.values.get(origin.field.name, ())
+            left = tuple(ref for ref in listed if ref != other.ref)
+            self._store(former, origin.field.name, left)
+            self._back_row(former, origin.field, origin, listed, left)
+
+    def _back_row(self, other: Record, back: Field, origin: _Origin, old: Any, value: Any) -> None:
+        """Write the row of a back-reference: its meta names the record where it all began."""
+        meta = {
+            **self._meta(origin.record, back, old, value),
+            "field_data_type": origin.field.data_type,
+            "actual_attribute_changed": f"{origin.record.type}.{origin.field.name}",
+            "original_event_log_entry_id": origin.row.id,
+        }
+        if isinstance(origin.row.meta, dict) and origin.row.meta.get("in_create"):
+            meta["in_create"] = True
+        self._change_event(other, back.name, meta)
+
+    def _store(self, record: Record, name: str, value: Any) -> None:
+        values, records = record.values, self._records
+        before = values.get(name)
+
+        def undo() -> None:
+            values[name] = before
+            records.rename(record)
+
+        self._undo.append(undo)
+        values[name] = value
+        records.rename(record)
+
+    def _change_event(self, record: Record, name: str, meta: dict[str, Any]) -> EventRow:
+        return self._event(
+            f"Shotgun_{record.type}_Change",
+            attribute_name=name,
+            meta=meta,
+            entity=record.ref,
+            project=_project(record),
+        )
+
+
+def _project(record: Record) -> Ref | None:
+    return record.ref if record.type == "Project" else record.values.get("project")
+
+
+def _difference(field: Field, old: Any, new: Any) -> tuple[list[Ref], list[Ref]]:
+    """Return the links that went and those that came."""
+    if not field.links:
+        return [], []
+    before = list(old or ()) if field.many else [old] if old else []
+    after = list(new or ()) if field.many else [new] if new else []
+    return (
+        [ref for ref in before if ref not in after],
+        [ref for ref in after if ref not in before],
+    )

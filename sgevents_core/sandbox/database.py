@@ -1,0 +1,53 @@
+"""What the sandbox site holds: schema, records, event log, and the lock that guards them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sgevents_core.sandbox.eventlog import EventLog, EventRow
+from sgevents_core.sandbox.records import Record, Records
+from sgevents_core.sandbox.schema import Schema
+from sgevents_core.sandbox.studio import entity_types
+
+EVENT_LOG: Final = "EventLogEntry"
+
+Row = Record | EventRow
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows a query looks at: their ids in ascending order, and how to get one."""
+
+    ids: list[int]
+    get: Callable[[int], Row]
+
+
+class Database:
+    """Records and event log together. Whoever reads or writes holds `lock`.
+
+    Args:
+        clock: What the site takes the time from.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.schema = Schema(entity_types())
+        self.records = Records(self.schema)
+        self.log = EventLog()
+
+    def rows(self, entity_type: str, *, retired: bool = False, script: str | None = None) -> Rows:
+        """Return the rows of an entity type that show to a script."""
+        if entity_type == EVENT_LOG:
+            return Rows([] if retired else self.log.view(script), self.log.row)
+        found: Iterable[Record] = self.records.of_type(entity_type, retired=retired)
+        by_id: dict[int, Row] = {record.id: record for record in found}
+        return Rows(list(by_id), by_id.__getitem__)
+
+    def name(self, row: Row) -> Any:
+        """Return the name that people see for a row."""
+        return row.event_type if isinstance(row, EventRow) else row.link["name"]

@@ -1,0 +1,81 @@
+"""Makers of fields and entity types, in the words that the sandbox's schema is written in."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sgevents_core.sandbox.schema import EntityType, Field
+
+STATUSES: Final = {
+    "wtg": "Waiting to Start",
+    "rdy": "Ready to Start",
+    "ip": "In Progress",
+    "hld": "On Hold",
+    "rev": "Pending Review",
+    "apr": "Approved",
+    "fin": "Final",
+    "cmpt": "Complete",
+    "omt": "Omit",
+    "opn": "Open",
+    "clsd": "Closed",
+    "vwd": "Viewed",
+    "na": "N/A",
+    "act": "Active",
+    "dis": "Disabled",
+}
+"""Status codes of the site and the names people read."""
+
+USERS: Final = ("HumanUser", "ApiUser", "ClientUser")
+
+
+def _label(name: str) -> str:
+    return name.removeprefix("sg_").replace("_", " ").title()
+
+
+def plain(data_type: str, *names: str, **options: Any) -> list[Field]:
+    """Return fields of one data type that are no links."""
+    return [Field(name, data_type, _label(name), **options) for name in names]
+
+
+def text(*names: str) -> list[Field]:
+    """Return text fields."""
+    return plain("text", *names)
+
+
+def status(default: str) -> list[Field]:
+    """Return the field `sg_status_list`."""
+    return plain("status_list", "sg_status_list", default=default, valid_values=tuple(STATUSES))
+
+
+def link(name: str, *types: str, back: str | None = None) -> list[Field]:
+    """Return a field that links to one record."""
+    return [Field(name, "entity", _label(name), types, back=back)]
+
+
+def links(name: str, *types: str, back: str | None = None) -> list[Field]:
+    """Return a field that links to several records."""
+    return [Field(name, "multi_entity", _label(name), types, default=(), back=back)]
+
+
+def _stamps() -> list[Field]:
+    return [
+        Field("created_at", "date_time", "Date Created", editable=False),
+        Field("updated_at", "date_time", "Date Updated", editable=False),
+        Field("created_by", "entity", "Created by", USERS, editable=False),
+        Field("updated_by", "entity", "Updated by", USERS, editable=False),
+    ]
+
+
+def entity_type(name: str, label: str, naming: str, *fields: list[Field]) -> EntityType:
+    """Return an entity type with the fields that all have: id, type, image, stamps, tags."""
+    everywhere = [
+        Field("id", "number", "Id", editable=False),
+        Field("type", "entity_type", "Type", editable=False),
+        Field("cached_display_name", "text", "Cached Display Name", editable=False),
+        Field("image", "image", "Thumbnail"),
+        Field("filmstrip_image", "image", "Filmstrip Thumbnail"),
+        *_stamps(),
+        *links("tags", "Tag"),
+    ]
+    everything = [*everywhere, *(field for some in fields for field in some)]
+    return EntityType(name, label, naming, {field.name: field for field in everything})

@@ -1,0 +1,212 @@
+"""The methods of the API, `info` to `schema_field_read`, each taking the client's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.counts import Counts
+from sgevents_core.sandbox.database import EVENT_LOG, Database, Rows
+from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.faults import Fault, Faults
+from sgevents_core.sandbox.queries import projection, query, read
+from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.schemas import entity_types, field_types, schema
+from sgevents_core.sandbox.summaries import summarize
+from sgevents_core.sandbox.transactions import Transactions
+from sgevents_core.sandbox.writes import Transaction
+
+VERSION: Final = (8, 80, 0)
+
+
+class Methods:
+    """Carries out the calls of clients.
+
+    Args:
+        database: What is read and written.
+        transactions: Where transactions are begun and ended.
+        counts: What counts the rows handed out.
+        faults: The faults in force, for those that strike writes.
+        page_size: The most rows a page may have.
+        version: The version of the site that `info` tells.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        transactions: Transactions,
+        counts: Counts,
+        faults: Faults,
+        *,
+        page_size: int = 500,
+        version: tuple[int, int, int] = VERSION,
+    ) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._counts = counts
+        self._faults = faults
+        self._page_size = page_size
+        self._version = version
+        self._known: Mapping[str, Callable[..., Any]] = {
+            "read": self._read,
+            "summarize": self._summarize,
+            "create": self._write,
+            "update": self._write,
+            "delete": self._write,
+            "revive": self._write,
+            "batch": self._batch,
+            "schema_read": self._schema_read,
+            "schema_entity_read": self._schema_entity_read,
+            "schema_field_read": self._schema_field_read,
+        }
+
+    def info(self) -> dict[str, Any]:
+        """Return what the site says of itself; needs no authentication."""
+        return {
+            "version": list(self._version),
+            "full_version": [*self._version, 0],
+            "api_max_entities_per_page": self._page_size,
+            "user_authentication_method": "default",
+            "s3_uploads_enabled": False,
+            "s3_direct_uploads_enabled": False,
+            "sandbox": True,
+        }
+
+    def call(
+        self, method: str, caller: Caller, params: Any, replica: Fault | None = None
+    ) -> dict[str, Any]:
+        """Carry out a call.
+
+        Args:
+            method: The API method.
+            caller: Who calls.
+            params: What the client sends beside its authentication.
+            replica: The fault that has this call answered by a lagging replica.
+
+        Returns:
+            The answer as JSON values.
+
+        Raises:
+            RefusedCallError: The call names something that does not exist or does not fit.
+        """
+        known = self._known.get(method)
+        if known is None:
+            raise RefusedCallError(f"API method '{method}' does not exist.")
+        with self._database.lock:
+            return {"results": known(method, caller, params or {}, replica)}
+
+    def read_all(self, caller: Caller, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the entities of a `read` on one page, however many, past the counts.
+
+        Raises:
+            RefusedCallError: The call names something that does not exist or does not fit.
+        """
+        with self._database.lock:
+            asked = query({**params, "paging": {"entities_per_page": 2**62}}, 2**62)
+            self._database.schema.get("read", asked.entity_type)
+            rows = self._rows(asked.entity_type, caller, None, retired=asked.retired)
+            entities: list[dict[str, Any]] = read(self._database, asked, rows, caller.script)[
+                "entities"
+            ]
+            return entities
+
+    def _rows(
+        self, entity_type: str, caller: Caller, replica: Fault | None, *, retired: bool = False
+    ) -> Rows:
+        rows = self._database.rows(entity_type, retired=retired, script=caller.script)
+        behind = replica.options["rows"] if replica and entity_type == EVENT_LOG else 0
+        return Rows(rows.ids[: max(0, len(rows.ids) - behind)], rows.get) if behind else rows
+
+    def _read(self, method: str, caller: Caller, params: Any, replica: Fault | None) -> Any:
+        asked = query(params, self._page_size)
+        self._database.schema.get(method, asked.entity_type)
+        rows = self._rows(asked.entity_type, caller, replica, retired=asked.retired)
+        results = read(self._database, asked, rows, caller.script)
+        self._counts.read(asked.entity_type, len(results["entities"]))
+        return results
+
+    def _summarize(self, method: str, caller: Caller, params: Any, replica: Fault | None) -> Any:
+        entity_type = self._database.schema.get(method, params.get("type")).name
+        rows = self._rows(entity_type, caller, replica)
+        return summarize(self._database, params, rows, caller.script)
+
+    def _write(self, method: str, caller: Caller, params: Any, _replica: Fault | None) -> Any:
+        with self._transactions.written(caller, self._struck(method, caller, params)) as work:
+            return self._one(work, method, params)
+
+    def _batch(self, method: str, caller: Caller, params: Any, _replica: Fault | None) -> Any:
+        if not isinstance(params, list):
+            raise RefusedCallError(f"API batch() expects an array of requests: {shown(params)}")
+        struck = self._struck(method, caller, {})
+        results = []
+        with self._transactions.written(caller, struck) as work:
+            for index, request in enumerate(params):
+                try:
+                    results.append(self._one(work, request.get("request_type"), request))
+                except RefusedCallError as refused:
+                    raise RefusedCallError(
+                        f"API batch() request with index {index} failed.  All requests rolled "
+                        f"back.\n{refused.message}",
+                        refused.code,
+                    ) from refused
+        return results
+
+    def _struck(self, method: str, caller: Caller, params: dict[str, Any]) -> list[Fault]:
+        return self._faults.striking(
+            writes=True, method=method, entity_type=params.get("type"), script=caller.script
+        )
+
+    def _one(self, work: Transaction, method: Any, params: dict[str, Any]) -> Any:
+        """Carry out one write within a transaction; returns its part of the answer."""
+        entity_type = self._database.schema.get(str(method), params.get("type")).name
+        if method == "create":
+            values = _values(method, params)
+            created = work.create(entity_type, values)
+            return self._answer(entity_type, created, [*values, *params.get("return_fields", [])])
+        entity_id = _id(str(method), params)
+        if method == "update":
+            values = _values(method, params)
+            updated = work.update(entity_type, entity_id, values, _modes(params))
+            return self._answer(entity_type, updated, list(values))
+        if method == "delete":
+            return work.delete(entity_type, entity_id)
+        if method == "revive":
+            return work.revive(entity_type, entity_id)
+        raise RefusedCallError(
+            f"API batch() invalid/missing string 'request_type': {shown(method)}"
+        )
+
+    def _answer(self, entity_type: str, row: Record | EventRow, fields: list[str]) -> Any:
+        return projection(self._database, entity_type, fields)(row)
+
+    def _schema_read(self, *_ignored: Any) -> Any:
+        return schema(self._database.schema)
+
+    def _schema_entity_read(self, *_ignored: Any) -> Any:
+        return entity_types(self._database.schema)
+
+    def _schema_field_read(self, method: str, _caller: Caller, params: Any, _replica: Any) -> Any:
+        return field_types(
+            self._database.schema, method, params.get("type"), params.get("field_name")
+        )
+
+
+def _values(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    fields = params.get("fields")
+    if not isinstance(fields, list) or not all("field_name" in field for field in fields):
+        raise RefusedCallError(f"API {method}() invalid/missing array 'fields': {shown(fields)}")
+    return {field["field_name"]: field.get("value") for field in fields}
+
+
+def _modes(params: dict[str, Any]) -> dict[str, str]:
+    mode = "multi_entity_update_mode"
+    return {field["field_name"]: field[mode] for field in params["fields"] if mode in field}
+
+
+def _id(method: str, params: dict[str, Any]) -> int:
+    entity_id = params.get("id")
+    if not isinstance(entity_id, int) or isinstance(entity_id, bool):
+        raise RefusedCallError(f"API {method}() invalid/missing integer 'id': {shown(entity_id)}")
+    return entity_id

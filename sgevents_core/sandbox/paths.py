@@ -1,0 +1,128 @@
+"""Dotted paths: how to get the value of `entity.Shot.code` from a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final
+
+from sgevents_core.sandbox.database import EVENT_LOG, Database
+from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.schema import Field
+
+Getter = Callable[[Any], Any]
+
+_STORED: Final = frozenset(EventRow.__struct_fields__)
+_DIRECT: Final = ("id", "type")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path taken apart.
+
+    Args:
+        entity_type: The type whose field it ends in.
+        field: The field it ends in.
+        get: Row -> value as the site keeps it, or a list of such values when `several`.
+        several: Whether it goes through a field with many links.
+    """
+
+    entity_type: str
+    field: Field
+    get: Getter
+    several: bool = False
+
+
+def resolve(database: Database, method: str, entity_type: str, path: str) -> Path:
+    """Return the path of a name such as "code" or "entity.Shot.sg_sequence.Sequence.code".
+
+    Raises:
+        RefusedCallError: It names a type or field that does not exist, or goes through no link.
+    """
+    name, _, rest = path.partition(".")
+    field = database.schema.field(method, entity_type, name)
+    here = Path(entity_type, field, _getter(database, entity_type, field))
+    if not rest:
+        return here
+    through, _, rest = rest.partition(".")
+    if not field.links or not rest:
+        database.schema.field(method, entity_type, path)
+    beyond = resolve(database, method, through, rest)
+    step = _through_many if field.many else _through_one
+    get = step(database, here.get, through, beyond)
+    return Path(beyond.entity_type, beyond.field, get, field.many or beyond.several)
+
+
+def _getter(database: Database, entity_type: str, field: Field) -> Getter:
+    if field.name == "cached_display_name":
+        return database.name
+    if entity_type == EVENT_LOG:
+        return _of_event(database, field)
+    stored = attrgetter(field.name) if field.name in _DIRECT else _of_record(field)
+    return _only_live(database, stored, field) if field.links else stored
+
+
+def _of_record(field: Field) -> Getter:
+    name = field.name
+    empty: Any = () if field.many else None
+
+    def get(record: Record) -> Any:
+        return record.values.get(name, empty)
+
+    return get
+
+
+def _of_event(database: Database, field: Field) -> Getter:
+    if field.name == "type":
+        return lambda _row: EVENT_LOG
+    if field.name == "description":
+        return lambda row: described(database, row)
+    if field.name not in _STORED:
+        return lambda _row: None
+    stored = attrgetter(field.name)
+    return _only_live(database, stored, field) if field.links else stored
+
+
+def described(database: Database, row: EventRow) -> str:
+    """Return the sentence a site shows for an event."""
+    if row.description is not None:
+        return row.description
+    user = (database.records.link(row.user) or {}).get("name") or "Someone"
+    entity = (database.records.link(row.entity) or {}).get("name") or "a record"
+    if row.attribute_name:
+        return f'{user} changed "{row.attribute_name}" on "{entity}"'
+    return f'{user}: {row.event_type} on "{entity}"'
+
+
+def _only_live(database: Database, stored: Getter, field: Field) -> Getter:
+    live = database.records.live
+    if field.many:
+        return lambda row: [ref for ref in stored(row) if live(ref)]
+
+    def get(row: Any) -> Any:
+        ref = stored(row)
+        return ref if ref and live(ref) else None
+
+    return get
+
+
+def _through_one(database: Database, first: Getter, through: str, beyond: Path) -> Getter:
+    def get(row: Any) -> Any:
+        ref = first(row)
+        record = database.records.live(ref) if ref and ref[0] == through else None
+        if record is None:
+            return [] if beyond.several else None
+        return beyond.get(record)
+
+    return get
+
+
+def _through_many(database: Database, first: Getter, through: str, beyond: Path) -> Getter:
+    def get(row: Any) -> list[Any]:
+        records = [database.records.live(ref) for ref in first(row) if ref[0] == through]
+        values = [beyond.get(record) for record in records if record is not None]
+        return [one for some in values for one in some] if beyond.several else values
+
+    return get

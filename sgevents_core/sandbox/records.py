@@ -1,0 +1,88 @@
+"""The records of the sandbox site, all but its event log, and the links between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sgevents_core.sandbox.schema import Schema
+
+Ref = tuple[str, int]
+"""A link as the site keeps it: entity type and id."""
+
+
+class Record:
+    """One record: its values by field name, links as `Ref` or tuples of `Ref`."""
+
+    __slots__ = ("id", "link", "retired", "type", "values")
+
+    def __init__(self, entity_type: str, record_id: int, values: dict[str, Any]) -> None:
+        self.type = entity_type
+        self.id = record_id
+        self.values = values
+        self.retired = False
+        self.link: dict[str, Any] = {"id": record_id, "name": None, "type": entity_type}
+
+    @property
+    def ref(self) -> Ref:
+        """The record as a link."""
+        return (self.type, self.id)
+
+
+class _Table:
+    """The records of one entity type; ids ascend and are never used twice."""
+
+    __slots__ = ("by_id", "last_id")
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Record] = {}
+        self.last_id = 0
+
+
+class Records:
+    """All records by entity type and id, retired ones included."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._tables: dict[str, _Table] = {}
+
+    def _table(self, entity_type: str) -> _Table:
+        return self._tables.setdefault(entity_type, _Table())
+
+    def add(self, entity_type: str, values: dict[str, Any]) -> Record:
+        """Add a record with the next id of its type."""
+        table = self._table(entity_type)
+        table.last_id += 1
+        record = Record(entity_type, table.last_id, values)
+        table.by_id[record.id] = record
+        self.rename(record)
+        return record
+
+    def drop(self, record: Record) -> None:
+        """Take back a record whose transaction failed; its id stays used."""
+        self._table(record.type).by_id.pop(record.id, None)
+
+    def rename(self, record: Record) -> None:
+        """Let links show the name that the record's values give it now."""
+        naming = self._schema.get("read", record.type).naming
+        record.link["name"] = record.values.get(naming)
+
+    def find(self, ref: Ref) -> Record | None:
+        """Return a record, retired or not, or None."""
+        table = self._tables.get(ref[0])
+        return table.by_id.get(ref[1]) if table else None
+
+    def live(self, ref: Ref | None) -> Record | None:
+        """Return a record that is not retired, or None."""
+        record = self.find(ref) if ref else None
+        return None if record is None or record.retired else record
+
+    def link(self, ref: Ref | None) -> dict[str, Any] | None:
+        """Return a link as the API shows it, None where the record is retired."""
+        record = self.live(ref)
+        return record.link if record else None
+
+    def of_type(self, entity_type: str, *, retired: bool = False) -> Iterator[Record]:
+        """Return the records of a type in id order, either the live or the retired ones."""
+        table = self._table(entity_type)
+        return (record for record in table.by_id.values() if record.retired is retired)

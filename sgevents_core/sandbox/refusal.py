@@ -1,0 +1,33 @@
+"""What the sandbox site answers when it refuses a call: a message and the API's error code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+AUTHENTICATION: Final = 102
+INVALID_CALL: Final = 103
+CRUD: Final = 104
+
+
+class RefusedCallError(Exception):
+    """A call that the site refuses; the client raises it as `shotgun_api3.Fault`.
+
+    Args:
+        message: What the caller reads.
+        code: The API's error code; 102 becomes an `AuthenticationFault` in the client.
+    """
+
+    def __init__(self, message: str, code: int = INVALID_CALL) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+    def answer(self) -> dict[str, Any]:
+        """Return the JSON object that a site sends for it."""
+        return {"exception": True, "error_code": self.code, "message": self.message}
+
+
+def shown(value: object) -> str:
+    """Return `value` as it stands in a message."""
+    return json.dumps(value, default=str, ensure_ascii=False)

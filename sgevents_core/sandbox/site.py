@@ -1,0 +1,300 @@
+"""The sandbox site as Python sees it: started, written to, read, made to misbehave, closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any
+
+from sgevents_core.sandbox.answers import Answers
+from sgevents_core.sandbox.bulk import fill
+from sgevents_core.sandbox.callers import Callers
+from sgevents_core.sandbox.control import controlled
+from sgevents_core.sandbox.counts import Counts
+from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.direct import Direct
+from sgevents_core.sandbox.eventlog import EventLog
+from sgevents_core.sandbox.faults import Fault, Faults
+from sgevents_core.sandbox.methods import Methods
+from sgevents_core.sandbox.project import Seed
+from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.server import HOST, Answer, Server
+from sgevents_core.sandbox.timers import Timers
+from sgevents_core.sandbox.traffic import Flow, Traffic
+from sgevents_core.sandbox.transactions import Transactions
+from sgevents_core.sandbox.uploads import ADDRESSES, Uploads
+from sgevents_core.sandbox.writes import Transaction
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class Sandbox(Direct):
+    """A site to try things on: a real HTTP server on 127.0.0.1, within this process.
+
+    It stands in for a Flow Production Tracking site and is none. It starts when it is made;
+    close it, or use it as a context manager. All of it may be used from any thread.
+
+    Args:
+        port: The port to listen on; 0 for one that is free.
+        script_name: The script that may call it.
+        api_key: The script's key.
+        seed: Where all chance begins: the project, the traffic, the faults.
+        project: Whether a small project is there from the start, and its events in the log.
+        events: Rows to fill the log with beside those of the project; a million takes seconds.
+        faults: Faults in force from the start: mappings with `kind` and the options of
+            `Faults.add`.
+        page_size: The most rows a page may have.
+        clock: What it takes the time from; aware datetimes.
+
+    Raises:
+        PortInUseError: The port cannot be listened on.
+        UnknownFaultError: A fault is none.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        script_name: str = "sgevents",
+        api_key: str = "demo-key",
+        seed: int = 1,
+        project: bool = True,
+        events: int = 0,
+        faults: Iterable[Mapping[str, Any]] = (),
+        page_size: int = 500,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.script_name = script_name
+        self.api_key = api_key
+        self.seed = seed
+        self.counts = Counts()
+        self.faults = Faults(seed)
+        self.database = Database(clock)
+        self._callers = Callers(self.database.records)
+        self.add_script(script_name, api_key)
+        self._timers = Timers()
+        self._transactions = Transactions(self.database, self._timers)
+        self._methods = Methods(
+            self.database, self._transactions, self.counts, self.faults, page_size=page_size
+        )
+        self._uploads = Uploads(self.database, self._callers, self._transactions, self.counts)
+        self._traffic = Traffic(
+            self.database,
+            self._callers,
+            self._transactions,
+            self.faults,
+            seed=seed,
+            script=script_name,
+        )
+        self._flow: Flow | None = None
+        self._closing = threading.Event()
+        self._prepare(project=project, events=events)
+        self.faults.add_all(faults)
+        self._answers = Answers(
+            self._methods,
+            self._callers,
+            self.counts,
+            self.faults,
+            effects={"outage": self._outage, "hide": self._hide, "rewind": self._rewind},
+            closing=self._closing,
+        )
+        self._server = Server(port, self._respond)
+
+    def _prepare(self, *, project: bool, events: int) -> None:
+        if project:
+            Seed(self.database, self._caller(), self.seed).write()
+        if events:
+            self.fill(events)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop it: refuse connections, cut those there are, end its threads."""
+        self._closing.set()
+        self.set_rate(0)
+        self._timers.close()
+        self._server.close()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, such as "http://127.0.0.1:34567"."""
+        return f"http://{HOST}:{self._server.port}"
+
+    @property
+    def log(self) -> EventLog:
+        """Its event log; hold `database.lock` to look at several things of it at once."""
+        return self.database.log
+
+    def _respond(self, path: str, body: bytes) -> Answer:
+        name = path.partition("?")[0].strip("/")
+        if name == "api3/json":
+            return self._answers.answer(body)
+        if name in ADDRESSES:
+            return self._uploads.answer(name, body)
+        if name.startswith("sandbox/"):
+            return controlled(self, name.removeprefix("sandbox/"), body)
+        return Answer(b'{"error": "the sandbox knows no such address"}', 404)
+
+    @contextmanager
+    def transaction(self, user: str | None = None) -> Iterator[Transaction]:
+        """Write several things that show together when the block is left.
+
+        An exception inside rolls it back, its ids used up.
+        """
+        with self._transactions.written(self._caller(user)) as work:
+            yield work
+
+    def begin(self, user: str | None = None) -> Transaction:
+        """Return an open transaction: `commit()` it late, `roll_back()`, or never end it."""
+        return self._transactions.begin(self._caller(user))
+
+    def late(self, rows: int = 1, *, seconds: float | None = None) -> Transaction:
+        """Hand out ids now whose rows show later.
+
+        Args:
+            rows: How many.
+            seconds: When they show; when `commit()` is called if left out.
+
+        Returns:
+            The transaction: its `ids`, `commit()` and `roll_back()`.
+        """
+        transaction = self.begin()
+        with self.database.lock:
+            for _ in range(rows):
+                transaction.event("Sandbox_Late_Row", meta={"type": "sandbox"})
+        if seconds is not None:
+            self._transactions.commit_after(transaction, seconds)
+        return transaction
+
+    def keep(self, transaction: Transaction) -> int:
+        """Keep an open transaction under a number, for the control endpoint."""
+        return self._transactions.keep(transaction)
+
+    def kept(self, number: int) -> Transaction:
+        """Return a transaction kept before; KeyError if there is none."""
+        return self._transactions.kept(number)
+
+    def fill(self, events: int) -> range:
+        """Append very many rows to the log, quickly; returns their ids."""
+        return fill(self.database, self._caller(), events, self.seed)
+
+    def burn(self, ids: int) -> range:
+        """Use up ids of the log as a failed transaction does; returns them."""
+        with self.database.lock:
+            return self.log.burn(ids)
+
+    def hide(self, ids: Iterable[int], script: str | None = None) -> None:
+        """Hide rows of the log, from one script or from all."""
+        with self.database.lock:
+            self.log.hide(ids, script)
+
+    def show(self, ids: Iterable[int] | None = None, script: str | None = None) -> None:
+        """Show hidden rows again; all that were hidden from that script unless told which."""
+        with self.database.lock:
+            self.log.show(ids, script)
+
+    def rewind(self, to_id: int) -> None:
+        """Take the log back to an id, as restoring a backup does; higher ids come again.
+
+        Records stay as they are. Open transactions lose their rows.
+        """
+        with self.database.lock:
+            self.log.rewind(to_id)
+
+    def add_script(self, name: str, key: str) -> None:
+        """Let another script call the site, or change the key of one."""
+        with self.database.lock:
+            self._callers.add_script(name, key)
+
+    def revoke_script(self, name: str) -> None:
+        """Refuse a script's key from now on; `add_script` lets it in again."""
+        self._callers.revoke(name)
+
+    def add_password(self, login: str, password: str) -> None:
+        """Let a person log in with a password, as `Shotgun(login=..., password=...)` does."""
+        self._callers.add_password(login, password)
+
+    def add_field(self, entity_type: str, field: Field) -> None:
+        """Add a field to an entity type, as a studio does."""
+        with self.database.lock:
+            self.database.schema.add_field(entity_type, field)
+
+    def step(self, kind: str | None = None) -> list[int]:
+        """Do one thing that people do on a site; returns the ids of its events.
+
+        Args:
+            kind: One of `sgevents_core.sandbox.traffic.STEPS`; chance decides if left out.
+        """
+        return self._traffic.step(kind)
+
+    @property
+    def rate(self) -> float:
+        """Events a second of the running traffic; 0 for none."""
+        return self._flow.rate if self._flow else 0.0
+
+    def set_rate(self, rate: float) -> None:
+        """Let traffic run at a rate of events a second from now on; 0 ends it."""
+        if self._flow is not None:
+            self._flow.stop()
+        self._flow = Flow(self.step, rate) if rate > 0 else None
+
+    @contextmanager
+    def traffic(self, rate: float) -> Iterator[Flow]:
+        """Let traffic run at a rate of events a second while the block lasts."""
+        with Flow(self.step, rate) as flow:
+            yield flow
+
+    def go_down(self) -> None:
+        """Refuse all connections and cut those there are, until `come_back`."""
+        self._server.stop()
+
+    def come_back(self) -> None:
+        """Accept connections again, at the same address."""
+        self._server.start()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Be down while the block lasts."""
+        self.go_down()
+        try:
+            yield
+        finally:
+            self.come_back()
+
+    def outage_for(self, seconds: float, *, begins: float = 0.0) -> None:
+        """Be down for some seconds, beginning in `begins` seconds; returns at once."""
+
+        def begin() -> None:
+            self.go_down()
+            self._timers.after(seconds, self.come_back)
+
+        # On a thread of its own: the one that answers a call would wait for itself.
+        self._timers.after(begins, begin)
+
+    def _outage(self, fault: Fault) -> None:
+        self.outage_for(float(fault.options["seconds"]))
+
+    def _hide(self, fault: Fault) -> None:
+        with self.database.lock:
+            ids = self.log.view()[-int(fault.options["rows"]) :]
+            self.hide(ids)
+        self._timers.after(float(fault.options["seconds"]), lambda: self.show(ids))
+
+    def _rewind(self, fault: Fault) -> None:
+        with self.database.lock:
+            kept = self.log.view()[: -int(fault.options["rows"])]
+            self.rewind(kept[-1] if kept else 0)

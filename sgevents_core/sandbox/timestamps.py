@@ -1,0 +1,83 @@
+"""Datetimes as the API writes them, "2026-01-31T12:00:00Z": they sort as text."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import date, datetime, timedelta, timezone
+from typing import Final
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}( UTC|Z|\+00:00)?")
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a datetime (naive ones are local time) as the API writes it."""
+    utc = moment.astimezone(timezone.utc)
+    # Not strftime: it pads no year below 1000 and is slower.
+    return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def moment(stamp: str) -> datetime:
+    """Return the aware datetime that `stamp` stands for."""
+    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+
+
+def read_timestamp(text: str) -> str | None:
+    """Return `text` as a timestamp of the API, or None when it is no datetime.
+
+    A date alone is its first second, as on a site.
+    """
+    if _DATE.fullmatch(text):
+        return f"{text}T00:00:00Z"
+    if _TIMESTAMP.fullmatch(text):
+        return f"{text[:10]}T{text[11:19]}Z"
+    return None
+
+
+def is_date(text: str) -> bool:
+    """Tell whether `text` is a date as the API writes it, "2026-01-31"."""
+    return bool(_DATE.fullmatch(text))
+
+
+def shifted(start: datetime, count: int, unit: str) -> datetime:
+    """Return `start` moved by `count` units: HOUR, DAY, WEEK, MONTH or YEAR.
+
+    Raises:
+        KeyError: The unit is none of these.
+    """
+    if unit in ("MONTH", "YEAR"):
+        return _months_later(start, count * (12 if unit == "YEAR" else 1))
+    return start + count * _STEPS[unit]
+
+
+_STEPS: Final = {
+    "HOUR": timedelta(hours=1),
+    "DAY": timedelta(days=1),
+    "WEEK": timedelta(weeks=1),
+}
+
+
+def _months_later(start: datetime, months: int) -> datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return start.replace(year=year, month=month + 1, day=min(start.day, last))
+
+
+def calendar_span(today: date, unit: str, offset: int) -> tuple[date, date]:
+    """Return the first day of a calendar day, week, month or year and the first one after it.
+
+    Args:
+        today: The day that offset 0 lies in. Weeks begin on Monday.
+        unit: "day", "week", "month" or "year".
+        offset: How many units later; negative for earlier.
+    """
+    noon = datetime(today.year, today.month, today.day, tzinfo=timezone.utc)
+    if unit == "week":
+        noon -= timedelta(days=noon.weekday())
+    elif unit == "month":
+        noon = noon.replace(day=1)
+    elif unit == "year":
+        noon = noon.replace(month=1, day=1)
+    step = unit.upper()
+    return shifted(noon, offset, step).date(), shifted(noon, offset + 1, step).date()

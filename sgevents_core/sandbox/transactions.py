@@ -1,0 +1,77 @@
+"""Beginning and ending transactions: at once, after a while, when told, or never."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.faults import Fault
+from sgevents_core.sandbox.timers import Timers
+from sgevents_core.sandbox.writes import Transaction
+
+
+class Transactions:
+    """The transactions of a site.
+
+    Args:
+        database: What they write to.
+        timers: What commits the late ones.
+    """
+
+    def __init__(self, database: Database, timers: Timers) -> None:
+        self._database = database
+        self._timers = timers
+        self._lock = threading.Lock()
+        self._open: dict[int, Transaction] = {}
+        self._last_id = 0
+
+    def begin(self, caller: Caller, at: datetime | None = None) -> Transaction:
+        """Return a transaction that is open until told otherwise."""
+        return Transaction(self._database, caller, at)
+
+    def keep(self, transaction: Transaction) -> int:
+        """Keep an open transaction under a number, for the control endpoint."""
+        with self._lock:
+            self._last_id += 1
+            self._open[self._last_id] = transaction
+            return self._last_id
+
+    def kept(self, number: int) -> Transaction:
+        """Return a transaction kept before.
+
+        Raises:
+            KeyError: None is kept under that number.
+        """
+        with self._lock:
+            return self._open[number]
+
+    @contextmanager
+    def written(self, caller: Caller, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
+        """Begin a transaction, and end it as the faults that strike it say.
+
+        An exception inside rolls it back. Without a fault it commits when the block is left.
+        """
+        for fault in faults:
+            if fault.kind == "burn":
+                self._database.log.burn(int(fault.options["ids"]))
+        work = self.begin(caller)
+        try:
+            yield work
+        except BaseException:
+            work.roll_back()
+            raise
+        kinds = {fault.kind: fault for fault in faults}
+        if "commit-never" in kinds:
+            work.roll_back()
+        elif "commit-late" in kinds:
+            self.commit_after(work, float(kinds["commit-late"].options["seconds"]))
+        else:
+            work.commit()
+
+    def commit_after(self, transaction: Transaction, seconds: float) -> None:
+        """Let a transaction's rows show in `seconds`; closing the site drops it."""
+        self._timers.after(seconds, transaction.commit)

@@ -1,0 +1,216 @@
+"""Transactions: writes that show together, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.changes import Changes
+from sgevents_core.sandbox.database import EVENT_LOG, Database
+from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.timestamps import timestamp
+from sgevents_core.sandbox.values import kept_values
+
+MODES: Final = ("set", "add", "remove")
+
+
+class Transaction:
+    """Writes that show together: ids are handed out as it writes, rows show when it commits.
+
+    Records change at once (only the log's rows wait for the commit); rolling back restores them
+    and leaves the ids used up.
+
+    Args:
+        database: What is written to.
+        caller: Whose writes these are.
+        at: The time of its rows, when it is not the site's clock.
+    """
+
+    def __init__(self, database: Database, caller: Caller, at: datetime | None = None) -> None:
+        self.database = database
+        self.caller = caller
+        self._at = at and timestamp(at)
+        self.rows: list[EventRow] = []
+        self.open = True
+        self._undo: list[Callable[[], object]] = []
+        self._era = database.log.era
+        self._changes = Changes(database, self.event, self._undo)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the event log it was handed."""
+        return [row.id for row in self.rows]
+
+    def commit(self) -> list[int]:
+        """Let its rows show; returns their ids. Does nothing once it has ended.
+
+        When the log was rewound meanwhile, its rows are gone with it.
+        """
+        with self.database.lock:
+            if self.open and self._era == self.database.log.era:
+                self.database.log.commit(self.rows)
+            self.open = False
+            return self.ids
+
+    def roll_back(self) -> list[int]:
+        """Undo it; returns the ids that are used up. Does nothing once it has ended."""
+        with self.database.lock:
+            if self.open:
+                for undo in reversed(self._undo):
+                    undo()
+            self.open = False
+            return self.ids
+
+    def event(self, event_type: str | None, **fields: Any) -> EventRow:
+        """Write one row to the event log.
+
+        Args:
+            event_type: Its type; any text.
+            fields: Other fields of `EventRow`; user and session are the caller's unless given.
+        """
+        with self.database.lock:
+            event_id, stamp = self.database.log.hand_out(self._now())
+            fields.setdefault("user", self.caller.user)
+            fields.setdefault("session_uuid", self.caller.session_uuid)
+            row = EventRow(id=event_id, event_type=event_type, created_at=stamp, **fields)
+            if self.caller.actual_user and isinstance(row.meta, dict):
+                row.meta["sudo_actual_user"] = self.database.records.link(self.caller.actual_user)
+            self.rows.append(row)
+            return row
+
+    def create(self, entity_type: str, values: Mapping[str, Any]) -> Record | EventRow:
+        """Create a record, or a row of the event log.
+
+        Args:
+            entity_type: Its type.
+            values: Field name -> value as on the wire.
+
+        Raises:
+            RefusedCallError: A field or value does not fit.
+        """
+        with self.database.lock:
+            kept = kept_values(self.database, "create", entity_type, dict(values))
+            if entity_type == EVENT_LOG:
+                return self.event(kept.pop("event_type", None), **kept)
+            kind = self.database.schema.get("create", entity_type)
+            defaults = {name: field.default for name, field in kind.fields.items()}
+            # Name and project first: they stand on all the rows that follow.
+            first = {name: kept[name] for name in (kind.naming, "project") if name in kept}
+            record = self.database.records.add(entity_type, {**defaults, **first})
+            self._undo.append(lambda: self.database.records.drop(record))
+            self._stamp(record, "created", "updated")
+            self._changes.record_event(record, "New", "new_entity")
+            told = {name: default for name, default in defaults.items() if default}
+            for name, value in {**told, **kept}.items():
+                self._changes.set(record, kind.fields[name], value, in_create=True)
+            return record
+
+    def update(
+        self,
+        entity_type: str,
+        entity_id: int,
+        values: Mapping[str, Any],
+        modes: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Set fields of a record.
+
+        Args:
+            entity_type: Its type.
+            entity_id: Its id.
+            values: Field name -> value as on the wire.
+            modes: Multi-entity field -> "set", "add" or "remove".
+
+        Raises:
+            RefusedCallError: It does not exist, is retired, or a value does not fit.
+        """
+        with self.database.lock:
+            record = self._live(entity_type, entity_id)
+            fields = self.database.schema.get("update", entity_type).fields
+            kept = kept_values(self.database, "update", entity_type, dict(values))
+            for name, value in kept.items():
+                mode = (modes or {}).get(name, "set")
+                merged = _merged(record, fields[name], value, mode)
+                self._changes.set(record, fields[name], merged)
+            self._stamp(record, "updated")
+            return record
+
+    def delete(self, entity_type: str, entity_id: int) -> bool:
+        """Retire a record; returns whether it was not retired before.
+
+        Raises:
+            RefusedCallError: It does not exist.
+        """
+        with self.database.lock:
+            return self._retire(self._existing("delete", entity_type, entity_id), retired=True)
+
+    def revive(self, entity_type: str, entity_id: int) -> bool:
+        """Bring a retired record back; returns whether it was retired.
+
+        Raises:
+            RefusedCallError: It does not exist.
+        """
+        with self.database.lock:
+            return self._retire(self._existing("revive", entity_type, entity_id), retired=False)
+
+    def _retire(self, record: Record, *, retired: bool) -> bool:
+        if record.retired is retired:
+            return False
+        record.retired = retired
+        self._undo.append(lambda: setattr(record, "retired", not retired))
+        kind = "retirement" if retired else "revival"
+        meta: dict[str, Any] = {
+            "class_name": record.type,
+            "display_name": record.link["name"],
+            "id": record.id,
+        }
+        if retired:
+            meta["retirement_date"] = self._now().replace("T", " ").replace("Z", " UTC")
+        self._changes.record_event(record, kind.title(), f"entity_{kind}", **meta)
+        return True
+
+    def _existing(self, method: str, entity_type: str, entity_id: int) -> Record:
+        self.database.schema.get(method, entity_type)
+        what = f"Entity of type [{entity_type}] with id={shown(entity_id)}"
+        if entity_type == EVENT_LOG:
+            raise RefusedCallError(
+                f"API {method}() CRUD ERROR #4.1: {what}: rows of the event log stay as they are.",
+                CRUD,
+            )
+        record = self.database.records.find((entity_type, entity_id))
+        if record is None:
+            raise RefusedCallError(f"API {method}() {what} does not exist.", CRUD)
+        return record
+
+    def _live(self, entity_type: str, entity_id: int) -> Record:
+        record = self._existing("update", entity_type, entity_id)
+        if record.retired:
+            what = f"Entity of type [{entity_type}] with id={entity_id}"
+            raise RefusedCallError(f"API update() {what} is retired.", CRUD)
+        return record
+
+    def _now(self) -> str:
+        return self._at or timestamp(self.database.clock())
+
+    def _stamp(self, record: Record, *kinds: str) -> None:
+        for kind in kinds:
+            record.values[f"{kind}_at"] = self._now()
+            record.values[f"{kind}_by"] = self.caller.user
+
+
+def _merged(record: Record, field: Field, value: Any, mode: str) -> Any:
+    if mode not in MODES:
+        raise RefusedCallError(
+            f"API update() invalid/missing string 'multi_entity_update_mode': {shown(mode)}\n"
+            f"Valid modes: {shown(list(MODES))}"
+        )
+    if not field.many or mode == "set":
+        return value
+    old = record.values.get(field.name) or ()
+    if mode == "add":
+        return tuple(dict.fromkeys((*old, *value)))
+    return tuple(ref for ref in old if ref not in value)

@@ -1,0 +1,91 @@
+"""The command `sgevents sandbox`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xmlrpc.client import ProtocolError
+
+import pytest
+from shotgun_api3.shotgun import Shotgun
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.faults import KINDS
+
+COMMAND = [sys.executable, "-c", "from sgevents_core.cli import main; main()", "sandbox"]
+
+
+@contextmanager
+def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The command's process, and the values of the [site] table that it prints."""
+    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith("api_key"):
+                    break
+            values = dict(re.findall(r'^(\w+) = "(.*)"$', "".join(lines), re.MULTILINE))
+            assert "[site]\n" in lines
+            yield process, values
+        finally:
+            process.kill()
+
+
+def client(values: dict[str, str]) -> Any:
+    """The unmodified client with what the command prints."""
+    return Shotgun(values["url"], values["script_name"], values["api_key"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_told_to_end(number: signal.Signals) -> None:
+    """It prints what a client needs, serves it, and exits 0 on Ctrl-C and SIGTERM."""
+    options = ("--events", "50", "--rate", "20", "--seed", "3", "--api-key", "other-demo-key")
+    with running(*options, "--fault", "status:status=500,method=summarize") as (process, values):
+        assert values["api_key"] == "other-demo-key"
+        sg = client(values)
+        assert sg.find_one("Project", [["name", "is", "Fox and Heron"]])
+        with pytest.raises(ProtocolError):
+            sg.summarize("Shot", [], [{"field": "id", "type": "count"}])
+        sg.close()
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_port_in_use_is_a_message() -> None:
+    """A taken port is told in a sentence, exit code 2."""
+    with Sandbox(project=False) as site:
+        port = site.url.rsplit(":", 1)[1]
+        done = run("--port", port)
+    assert done.returncode == 2
+    assert done.stderr.startswith("sgevents: The sandbox cannot listen on 127.0.0.1:")
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_fault_is_a_message() -> None:
+    """A misspelt fault is told with those there are, exit code 2."""
+    done = run("--fault", "statsu")
+    assert done.returncode == 2
+    assert "knows no fault 'statsu'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_all_faults() -> None:
+    """`--help` tells what it is, and each kind of fault."""
+    done = run("--help")
+    assert done.returncode == 0
+    assert "is no site" in done.stdout
+    assert all(f"  {kind}" in done.stdout for kind in KINDS)

@@ -1,0 +1,353 @@
+"""The sandbox misbehaves on demand, as often as told, and counts it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
+from typing import Any
+from xmlrpc.client import ProtocolError
+
+import pytest
+from shotgun_api3.lib.httplib2 import HttpLib2Error
+from shotgun_api3.shotgun import AuthenticationFault, Fault
+
+from sgevents_core.errors import PortInUseError, UnknownFaultError
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.faults import KINDS, parse_fault
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def calm(empty: Sandbox, connect: Connect) -> Any:
+    """The client of a site without records, `info` read already."""
+    sg = connect(empty)
+    sg.find("Shot", [])
+    return sg
+
+
+def works(sg: Any) -> bool:
+    """Whether the site answers as it should."""
+    return bool(sg.find("Shot", []) == [])
+
+
+def test_http_errors(empty: Sandbox, calm: Any) -> None:
+    """A status of 5xx is a ProtocolError, for as many calls as told."""
+    fault = empty.faults.add("status", status=500, calls=2)
+    for _ in range(2):
+        with pytest.raises(ProtocolError) as caught:
+            calm.find("Shot", [])
+        assert caught.value.errcode == 500
+    assert works(calm)
+    assert fault.injected == 2
+    assert empty.faults.injected("status") == empty.faults.injected() == 2
+
+
+def test_html_with_status_200(empty: Sandbox, calm: Any) -> None:
+    """A maintenance page comes as HTML with status 200, which the client makes nothing of."""
+    empty.faults.add("html", calls=1)
+    with pytest.raises(AttributeError):
+        calm.find("Shot", [])
+    assert works(calm)
+
+
+@pytest.mark.parametrize("kind", ["garbage", "cut-json"])
+def test_bodies_that_are_no_json(empty: Sandbox, calm: Any, kind: str) -> None:
+    """Garbage and cut-off JSON cannot be decoded."""
+    empty.faults.add(kind, calls=1)
+    with pytest.raises(json.JSONDecodeError):
+        calm.find("Shot", [])
+    assert works(calm)
+
+
+@pytest.mark.parametrize("kind", ["cut-body", "drop", "reset"])
+def test_connections_that_break(empty: Sandbox, calm: Any, kind: str) -> None:
+    """A connection cut within a body or before one, with or without good manners, is an error."""
+    empty.faults.add(kind, calls=3)  # the client's library tries again by itself
+    with pytest.raises((OSError, HttpLib2Error, Exception)) as caught:
+        calm.find("Shot", [])
+    assert not isinstance(caught.value, (Fault, ProtocolError))
+    empty.faults.clear()
+    assert works(calm)
+    assert empty.faults.injected(kind) >= 1
+
+
+def test_reset_is_one(empty: Sandbox, calm: Any) -> None:
+    """A reset is told by the system as such, not as an orderly end."""
+    empty.faults.add("reset")
+    with pytest.raises(ConnectionResetError):
+        calm.find("Shot", [])
+
+
+def test_silent_connections_end_with_the_site(empty: Sandbox, connect: Connect) -> None:
+    """A silent connection never answers: the client's timeout decides; closing waits for none."""
+    sg = connect(empty)
+    sg.close()  # the timeout is that of the next connection
+    sg.config.timeout_secs = 0.05
+    empty.faults.add("silent", method="read")
+    with pytest.raises(TimeoutError):
+        sg.find("Shot", [])
+    began = time.monotonic()
+    empty.close()
+    assert time.monotonic() - began < 4
+
+
+def test_latency(empty: Sandbox, calm: Any) -> None:
+    """Latency delays the answer, which is right then."""
+    empty.faults.add("latency", seconds=0.05, calls=1)
+    began = time.monotonic()
+    assert works(calm)
+    assert time.monotonic() - began >= 0.05
+
+
+def test_latency_ends_with_the_site(empty: Sandbox, calm: Any) -> None:
+    """Closing the site does not wait for slow answers."""
+    empty.faults.add("latency", seconds=60)
+
+    def find() -> None:
+        with suppress(Exception):  # the answer may or may not get through
+            calm.find("Shot", [])
+
+    waiting = threading.Thread(target=find)
+    waiting.start()
+    while not empty.faults.injected("latency"):
+        threading.Event().wait(0.001)
+    empty.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_refused_key(empty: Sandbox, calm: Any) -> None:
+    """A key can be refused for a while, though it is right."""
+    empty.faults.add("refused-key", calls=1)
+    with pytest.raises(AuthenticationFault, match="Can't authenticate script 'sgevents'"):
+        calm.find("Shot", [])
+    assert works(calm)
+
+
+def test_summarize_can_be_refused(empty: Sandbox, calm: Any) -> None:
+    """A fault can be narrowed to a method and an entity type; its message can be told."""
+    empty.faults.add(
+        "api-error", message="No permission", method="summarize", entity_type="EventLogEntry"
+    )
+    count = [{"field": "id", "type": "count"}]
+    with pytest.raises(Fault, match="No permission"):
+        calm.summarize("EventLogEntry", [], count)
+    assert calm.summarize("Shot", [], count)["summaries"] == {"id": 0}
+    assert works(calm)
+
+
+def test_faults_for_one_script(empty: Sandbox, calm: Any, connect: Connect) -> None:
+    """A fault can be narrowed to one script."""
+    empty.add_script("other", "other-key")
+    other = connect(empty, script_name="other", api_key="other-key")
+    fault = empty.faults.add("status", script="other")
+    assert works(calm)
+    with pytest.raises(ProtocolError):
+        other.find("Shot", [])
+    empty.faults.remove(fault)
+    assert works(other)
+
+
+def test_chance_comes_from_the_seed() -> None:
+    """With a probability the same seed strikes the same calls, about as many as it says."""
+
+    def struck(seed: int) -> list[bool]:
+        with Sandbox(project=False, seed=seed) as site:
+            site.faults.add("status", probability=0.3)
+            return [bool(site.faults.striking(method="read")) for _ in range(400)]
+
+    assert struck(1) == struck(1) != struck(2)
+    assert 80 < sum(struck(1)) < 160
+
+
+def test_lagging_replica(empty: Sandbox, calm: Any) -> None:
+    """A replica that lags shows the log as it was some rows ago, in pages and in counts."""
+    for _ in range(10):
+        empty.event("Studio_Row")
+    empty.faults.add("lagging-replica", rows=4, calls=2)
+    assert len(calm.find("EventLogEntry", [])) == 6
+    count = [{"field": "id", "type": "count"}]
+    assert calm.summarize("EventLogEntry", [], count)["summaries"] == {"id": 6}
+    assert len(calm.find("EventLogEntry", [])) == 10
+
+
+def test_late_and_lost_transactions_of_the_api(empty: Sandbox, calm: Any) -> None:
+    """Faults on writes: rows late by some seconds, never, or after a hole of many ids."""
+    empty.faults.add("commit-late", seconds=3600, calls=1)
+    empty.faults.add("commit-never", calls=1, entity_type="Asset")
+    late = calm.create("Shot", {"code": "late"})
+    assert calm.find_one("Shot", [["id", "is", late["id"]]])
+    assert empty.log.visible_ids() == []
+    calm.create("Asset", {"code": "lost"})
+    assert calm.find("Asset", []) == []
+    taken = empty.log.next_id
+    empty.faults.add("burn", ids=500, calls=1)
+    calm.create("Sequence", {"code": "after"})
+    assert empty.log.visible_ids()[0] == taken + 500
+
+
+def test_outage_and_return(empty: Sandbox, calm: Any) -> None:
+    """In an outage connections are refused; afterwards the site is where it was."""
+    url = empty.url
+    with empty.outage():
+        with pytest.raises(OSError, match=r"closed|reset|pipe"):
+            calm.find("Shot", [])  # over the connection there was
+        with pytest.raises(ConnectionRefusedError):
+            calm.find("Shot", [])
+        empty.go_down()  # it is already
+    empty.come_back()  # it is already
+    assert empty.url == url
+    assert works(calm)
+
+
+def test_outage_for_a_while(empty: Sandbox, calm: Any) -> None:
+    """An outage can end by itself."""
+    empty.outage_for(0.01)
+    deadline = time.monotonic() + 10
+    answers: list[bool] = []
+    while not (answers and answers[-1] and False in answers):
+        assert time.monotonic() < deadline
+        try:
+            answers.append(works(calm))
+        except OSError:
+            answers.append(False)
+
+
+def test_outage_that_a_call_sets_off(empty: Sandbox, calm: Any) -> None:
+    """An outage can be a fault: the call that it strikes gets no answer."""
+    empty.faults.add("outage", seconds=3600, method="read", calls=1)
+    with pytest.raises((OSError, HTTPException, HttpLib2Error)):
+        [calm.find("Shot", []) for _ in range(3)]  # the client's library tries again by itself
+    assert empty.faults.injected("outage") == 1
+
+
+def test_rows_hidden_by_a_call(empty: Sandbox, calm: Any) -> None:
+    """A call can set off that the newest rows are hidden, for some seconds."""
+    for _ in range(5):
+        empty.event("Studio_Row")
+    empty.faults.add("hide", rows=2, seconds=3600, calls=1)
+    assert [row["id"] for row in calm.find("EventLogEntry", [])] == [1, 2, 3]
+    empty.show()
+    shown = threading.Event()
+    show = empty.log.show
+
+    def noticed(ids: Any = None, script: str | None = None) -> None:
+        show(ids, script)
+        shown.set()
+
+    empty.log.show = noticed  # type: ignore[method-assign]  # to wait for it without sleeping
+    empty.faults.add("hide", rows=50, seconds=0.01, calls=1)
+    calm.find("EventLogEntry", [])
+    assert shown.wait(10)
+    assert empty.log.visible_ids() == [1, 2, 3, 4, 5]
+
+
+def test_log_taken_back_by_a_call(empty: Sandbox, calm: Any) -> None:
+    """A call can set off that the log goes back by some rows."""
+    for _ in range(5):
+        empty.event("Studio_Row")
+    empty.faults.add("rewind", rows=2, calls=1)
+    assert [row["id"] for row in calm.find("EventLogEntry", [])] == [1, 2, 3]
+    assert empty.event("Studio_Again") == 4
+    empty.faults.add("rewind", rows=50, calls=1)
+    assert calm.find("EventLogEntry", []) == []
+    assert empty.log.next_id == 1
+
+
+def test_silence_ends_when_the_client_hangs_up(empty: Sandbox, connect: Connect) -> None:
+    """A connection kept in silence is let go of when the client gives up."""
+    sg = connect(empty)
+    sg.close()
+    sg.config.timeout_secs = 0.05
+    empty.faults.add("silent", calls=1)
+    threads = threading.active_count()
+    with pytest.raises(TimeoutError):
+        sg.find("Shot", [])
+    sg.close()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads:
+        assert time.monotonic() < deadline
+
+
+def test_closing_leaves_nothing_behind(connect: Connect) -> None:
+    """A closed site has no threads left, refuses connections, and may be closed again."""
+    before = set(threading.enumerate())
+    site = Sandbox()
+    sg = connect(site)
+    site.late(1, seconds=3600)
+    site.set_rate(50)
+    site.outage_for(3600)
+    site.close()
+    site.close()
+    site.come_back()
+    assert set(threading.enumerate()) == before
+    sg.close()
+    with pytest.raises(ConnectionRefusedError):
+        sg.find("Shot", [])
+
+
+def test_unknown_faults_are_told() -> None:
+    """A fault that is none names those there are, and the options that one takes."""
+    with Sandbox(project=False) as site:
+        with pytest.raises(UnknownFaultError, match=r"knows no fault 'statsu'.*cut-body"):
+            site.faults.add("statsu")
+        with pytest.raises(UnknownFaultError, match=r"'status:code'.*calls, probability.*status"):
+            site.faults.add("status", code=500)
+    with pytest.raises(UnknownFaultError, match="KIND:name=value"):
+        parse_fault("status:500")
+    with pytest.raises(UnknownFaultError):
+        parse_fault("nope:1")
+
+
+def test_faults_from_text() -> None:
+    """An option's text gives kind and values, numbers as numbers."""
+    assert parse_fault("silent") == {"kind": "silent"}
+    assert parse_fault("status:status=502,probability=0.25,entity-type=Shot") == {
+        "kind": "status",
+        "status": 502,
+        "probability": 0.25,
+        "entity_type": "Shot",
+    }
+
+
+def test_faults_from_the_start(connect: Connect) -> None:
+    """A site can be made with its faults."""
+    with Sandbox(project=False, faults=[{"kind": "status", "calls": 1, "method": "read"}]) as site:
+        sg = connect(site)
+        with pytest.raises(ProtocolError):
+            sg.find("Shot", [])
+        assert works(sg)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_site_survives_every_fault(kind: str) -> None:
+    """After any fault, with its own defaults, a new call is answered."""
+    with Sandbox(project=False) as site:
+        short = {"seconds": 0.01} if "seconds" in KINDS[kind] else {}
+        site.faults.add(kind, calls=1, **short)
+        auth = {"script_name": site.script_name, "script_key": site.api_key}
+        body = {"method_name": "read", "params": [auth, {"type": "Shot"}]}
+        request = urllib.request.Request(f"{site.url}/api3/json", json.dumps(body).encode())
+        with suppress(OSError, HTTPException):
+            urllib.request.urlopen(request, timeout=0.2).close()
+        deadline = time.monotonic() + 10
+        answer = b""
+        while not answer:
+            assert time.monotonic() < deadline
+            with suppress(OSError), urllib.request.urlopen(request, timeout=5) as response:
+                answer = response.read()
+        assert json.loads(answer)["results"]["entities"] == []
+
+
+def test_port_in_use_is_told() -> None:
+    """A port that is taken is named, with the fix."""
+    with Sandbox(project=False) as site:
+        port = int(site.url.rsplit(":", 1)[1])
+        with pytest.raises(PortInUseError, match=f"(?s)cannot listen on 127.0.0.1:{port}.*free"):
+            Sandbox(port)

@@ -1,0 +1,326 @@
+"""Filters: every relation on every kind of field, and groups of them, against a plain reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.relations import NEGATED, RELATIONS
+
+NOW = datetime(2026, 5, 13, 15, 30, tzinfo=timezone.utc)  # a Wednesday
+
+CODES = ("sh010", "SH020", "sh020_b", None, "comp", "")
+NUMBERS = (None, 0, 1, 24, 100)
+LENSES = (None, 0.5, 35.0, 50.0)
+STATUSES = ("wtg", "ip", "fin")
+FIELDS = [
+    "code",
+    "sg_cut_in",
+    "sg_lens",
+    "sg_vfx",
+    "sg_status_list",
+    "sg_shot_type",
+    "sg_sequence",
+    "assets",
+    "id",
+    "sg_sequence.Sequence.code",
+    "assets.Asset.code",
+]
+
+
+@pytest.fixture(scope="module")
+def shots() -> Iterator[Sandbox]:
+    """A site with shots that have all sorts of values."""
+    with Sandbox(project=False, clock=lambda: NOW) as site:
+        sequences = [site.create("Sequence", {"code": code}) for code in ("sq1", "Sq2")]
+        assets = [site.create("Asset", {"code": code}) for code in ("Fox", "Hare", "fox den")]
+        for number in range(36):
+            values = {
+                "code": CODES[number % 6],
+                "sg_cut_in": NUMBERS[number % 5],
+                "sg_lens": LENSES[number % 4],
+                "sg_vfx": number % 3 == 0,
+                "sg_status_list": STATUSES[number % 3],
+                "sg_shot_type": ("wide", None)[number % 2],
+                "sg_sequence": (*sequences, None)[number % 3],
+                "assets": assets[: number % 4],
+            }
+            site.create("Shot", values)
+        site.delete("Asset", assets[1]["id"])
+        yield site
+
+
+def folded(value: Any) -> Any:
+    """Text without its case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def same(field: str, value: Any, wanted: Any) -> bool:
+    """Whether a value is the one wanted, as a person would say."""
+    if isinstance(value, list):
+        return not value if wanted is None else any(same(field, one, wanted) for one in value)
+    if isinstance(wanted, dict) or isinstance(value, dict):
+        return bool(value and wanted) and (value["type"], value["id"]) == (
+            wanted["type"],
+            wanted["id"],
+        )
+    return bool(folded(value) == folded(wanted)) if "code" in field else bool(value == wanted)
+
+
+def names(value: Any) -> list[str]:
+    """The names of one link or several."""
+    links = value if isinstance(value, list) else [value] if value else []
+    return [folded(link["name"]) for link in links]
+
+
+PLAIN: dict[str, Callable[[str, Any, list[Any]], bool]] = {
+    "is": lambda field, value, wanted: same(field, value, wanted[0]) or value is wanted[0] is None,
+    "in": lambda field, value, wanted: any(
+        same(field, value, one) or value is one is None for one in wanted
+    ),
+    "less_than": lambda _, value, wanted: value is not None and value < wanted[0],
+    "greater_than": lambda _, value, wanted: value is not None and value > wanted[0],
+    "between": lambda _, value, wanted: value is not None and wanted[0] <= value <= wanted[1],
+    "contains": lambda _, value, wanted: wanted[0].lower() in (value or "").lower(),
+    "starts_with": lambda _, value, wanted: (value or "").lower().startswith(wanted[0].lower()),
+    "ends_with": lambda _, value, wanted: (value or "").lower().endswith(wanted[0].lower()),
+    "type_is": lambda _, value, wanted: any(
+        link["type"] == wanted[0]
+        for link in (value if isinstance(value, list) else [value] if value else [])
+    ),
+    "name_is": lambda _, value, wanted: wanted[0].lower() in names(value),
+    "name_contains": lambda _, value, wanted: any(wanted[0].lower() in n for n in names(value)),
+    "name_starts_with": lambda _, value, wanted: any(
+        n.startswith(wanted[0].lower()) for n in names(value)
+    ),
+    "name_ends_with": lambda _, value, wanted: any(
+        n.endswith(wanted[0].lower()) for n in names(value)
+    ),
+}
+
+
+def passes(row: dict[str, Any], condition: Any) -> bool:
+    """The plain reading of a condition."""
+    if isinstance(condition, dict):
+        parts = [passes(row, part) for part in condition["filters"]]
+        return all(parts) if condition["filter_operator"] == "all" else any(parts)
+    path, relation, values = condition
+    positive = NEGATED.get(relation, relation)
+    found = row[path]
+    several = path == "assets.Asset.code"
+    held = any(PLAIN[positive](path, one, values) for one in (found if several else [found]))
+    return held is (positive == relation)
+
+
+TEXTS = st.sampled_from(["sh0", "SH020", "020", "b", "fox", "FOX DEN", "den", "sq", "2"])
+LINKS = st.sampled_from(
+    [{"type": "Sequence", "id": 1}, {"type": "Sequence", "id": 2}, {"type": "Sequence", "id": 9}]
+)
+ASSETS = st.sampled_from([{"type": "Asset", "id": number} for number in (1, 2, 3, 9)])
+ORDERED = ("is", "is_not", "in", "not_in", "less_than", "greater_than", "between", "not_between")
+
+
+def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """One to three of them."""
+    return st.lists(values, min_size=1, max_size=3)
+
+
+def on(path: str, relations: tuple[str, ...], values: st.SearchStrategy[Any]) -> Any:
+    """Conditions on a field, with as many values as each relation takes."""
+
+    def with_values(relation: str) -> st.SearchStrategy[Any]:
+        sizes = {"in": (1, 3), "not_in": (1, 3), "between": (2, 2), "not_between": (2, 2)}
+        least, most = sizes.get(relation, (1, 1))
+        of = values
+        if relation not in ("is", "is_not", "in", "not_in"):
+            of = values.filter(lambda value: value is not None)
+        return st.tuples(
+            st.just(path), st.just(relation), st.lists(of, min_size=least, max_size=most)
+        )
+
+    return st.sampled_from(relations).flatmap(with_values)
+
+
+NAMED = (
+    "name_is",
+    "name_contains",
+    "name_not_contains",
+    "name_starts_with",
+    "name_ends_with",
+)
+TEXTUAL = ("contains", "not_contains", "starts_with", "ends_with")
+EQUAL = ("is", "is_not", "in", "not_in")
+CONDITIONS = st.one_of(
+    on("code", EQUAL, st.sampled_from(CODES)),
+    on("code", TEXTUAL, TEXTS),
+    on("sg_cut_in", ORDERED, st.sampled_from(NUMBERS)),
+    on("id", ORDERED, st.integers(0, 40)),
+    on("sg_lens", ORDERED, st.sampled_from(LENSES)),
+    on("sg_vfx", ("is", "is_not"), st.booleans()),
+    on("sg_status_list", EQUAL, st.sampled_from(STATUSES)),
+    on("sg_shot_type", EQUAL, st.sampled_from(["wide", None, "Wide"])),
+    on("sg_sequence", EQUAL, st.one_of(LINKS, st.none())),
+    on("assets", EQUAL, st.one_of(ASSETS, st.none())),
+    on("sg_sequence", NAMED, TEXTS),
+    on("assets", NAMED, TEXTS),
+    on("sg_sequence", ("type_is", "type_is_not"), st.sampled_from(["Sequence", "Shot"])),
+    on("assets", ("type_is", "type_is_not"), st.sampled_from(["Asset", "Shot"])),
+    on("sg_sequence.Sequence.code", (*EQUAL, *TEXTUAL), TEXTS),
+    on("assets.Asset.code", (*EQUAL, *TEXTUAL), TEXTS),
+)
+
+
+def grouped(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Groups of conditions."""
+    return st.fixed_dictionaries(
+        {"filter_operator": st.sampled_from(["all", "any"]), "filters": few(parts)}
+    )
+
+
+@settings(max_examples=60)
+@given(st.lists(st.recursive(CONDITIONS, grouped, max_leaves=6), max_size=3))
+def test_filters_find_what_a_plain_reading_finds(shots: Sandbox, filters: list[Any]) -> None:
+    """Any group of conditions finds just the records that pass when read one by one."""
+    rows = shots.find("Shot", [], FIELDS)
+    for row in rows:
+        row["assets.Asset.code"] = [link["name"] for link in row["assets"]]
+    wanted = [row["id"] for row in rows if all(passes(row, part) for part in filters)]
+    assert [row["id"] for row in shots.find("Shot", filters)] == wanted
+
+
+@pytest.fixture(scope="module")
+def days() -> Iterator[Sandbox]:
+    """A site with tasks due, and playlists set for, moments around now."""
+    with Sandbox(project=False, clock=lambda: NOW) as site:
+        for moment in (
+            "2025-05-13 15:30:00",  # a year ago
+            "2026-04-13 15:30:00",  # a month ago
+            "2026-04-30 23:59:59",
+            "2026-05-06 15:30:00",  # a week ago
+            "2026-05-10 23:59:59",  # Sunday
+            "2026-05-11 00:00:00",  # Monday
+            "2026-05-12 15:30:00",  # yesterday, at this time
+            "2026-05-13 14:30:00",  # an hour ago
+            "2026-05-13 15:30:00",  # now
+            "2026-05-13 16:30:00",  # in an hour
+            "2026-05-14 00:00:00",
+            "2026-05-17 23:59:59",  # Sunday
+            "2026-06-01 00:00:00",
+            "2027-01-01 00:00:00",
+            None,
+        ):
+            stamp = moment and f"{moment[:10]}T{moment[11:]}Z"
+            site.create("Task", {"content": "x", "due_date": moment and moment[:10]})
+            site.create("Playlist", {"code": moment, "sg_date_and_time": stamp})
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("relation", "values", "first", "last"),
+    [
+        ("in_last", [1, "HOUR"], "2026-05-13 14:30:00", "2026-05-13 15:30:00"),
+        ("in_last", [1, "DAY"], "2026-05-12 15:30:00", "2026-05-13 15:30:00"),
+        ("in_last", [1, "WEEK"], "2026-05-06 15:30:00", "2026-05-13 15:30:00"),
+        ("in_last", [1, "MONTH"], "2026-04-13 15:30:00", "2026-05-13 15:30:00"),
+        ("in_last", [1, "YEAR"], "2025-05-13 15:30:00", "2026-05-13 15:30:00"),
+        ("in_next", [1, "HOUR"], "2026-05-13 15:30:00", "2026-05-13 16:30:00"),
+        ("in_next", [1, "YEAR"], "2026-05-13 15:30:00", "2027-01-01 00:00:00"),
+        ("in_calendar_day", [0], "2026-05-13 14:30:00", "2026-05-13 16:30:00"),
+        ("in_calendar_day", [-1], "2026-05-12 15:30:00", "2026-05-12 15:30:00"),
+        ("in_calendar_week", [0], "2026-05-11 00:00:00", "2026-05-17 23:59:59"),
+        ("in_calendar_week", [-1], "2026-05-06 15:30:00", "2026-05-10 23:59:59"),
+        ("in_calendar_month", [0], "2026-05-06 15:30:00", "2026-05-17 23:59:59"),
+        ("in_calendar_month", [1], "2026-06-01 00:00:00", "2026-06-01 00:00:00"),
+        ("in_calendar_year", [0], "2026-04-13 15:30:00", "2026-06-01 00:00:00"),
+        ("in_calendar_year", [1], "2027-01-01 00:00:00", "2027-01-01 00:00:00"),
+        ("less_than", ["2026-04-30"], "2025-05-13 15:30:00", "2026-04-13 15:30:00"),
+        ("between", ["2026-05-11", "2026-05-14"], "2026-05-11 00:00:00", "2026-05-14 00:00:00"),
+        ("is", ["2026-05-11T00:00:00Z"], "2026-05-11 00:00:00", "2026-05-11 00:00:00"),
+    ],
+)
+def test_relations_of_time(
+    days: Sandbox, relation: str, values: list[Any], first: str, last: str
+) -> None:
+    """Relations of time take both ends in; a week begins on Monday; days are those of UTC."""
+    found = days.find("Playlist", [["sg_date_and_time", relation, values]], ["code"])
+    expected = [
+        code
+        for row in days.find("Playlist", [], ["code"])
+        if (code := row["code"]) and first <= code <= last
+    ]
+    assert [row["code"] for row in found] == expected
+    negated = {positive: negative for negative, positive in NEGATED.items()}.get(relation)
+    if negated:
+        others = days.find("Playlist", [["sg_date_and_time", negated, values]])
+        assert len(others) == 15 - len(expected)
+
+
+def test_relations_of_time_on_dates(days: Sandbox) -> None:
+    """A field that holds dates is compared by days."""
+
+    def due(relation: str, *values: Any) -> list[str]:
+        return [
+            task["due_date"]
+            for task in days.find("Task", [["due_date", relation, *values]], ["due_date"])
+        ]
+
+    assert due("in_last", 1, "DAY") == ["2026-05-12", *["2026-05-13"] * 3]
+    assert due("in_next", 1, "DAY") == [*["2026-05-13"] * 3, "2026-05-14"]
+    assert due("in_calendar_day", 1) == ["2026-05-14"]
+    assert due("greater_than", "2026-05-17") == ["2026-06-01", "2027-01-01"]
+
+
+@pytest.mark.parametrize("values", [[1], ["x", "DAY"], [1, "FORTNIGHT"]])
+def test_spans_of_time_that_are_none_are_refused(days: Sandbox, values: list[Any]) -> None:
+    """A number and a known unit are needed."""
+    with pytest.raises(RefusedCallError, match="'in_last' 'relation'"):
+        days.find("Task", [["due_date", "in_last", values]])
+
+
+def test_month_ends_are_kept() -> None:
+    """A month after 31 January is the last day of February."""
+    with Sandbox(
+        project=False, clock=lambda: datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    ) as site:
+        site.create("Task", {"content": "x", "due_date": "2026-02-28"})
+        site.create("Task", {"content": "y", "due_date": "2026-03-01"})
+        found = site.find("Task", [["due_date", "in_next", 1, "MONTH"]], ["content"])
+    assert [task["content"] for task in found] == ["x"]
+
+
+@pytest.mark.parametrize("data_type", ["serializable", "url"])
+def test_data_types_without_filters(shots: Sandbox, data_type: str) -> None:
+    """What cannot be filtered on says so."""
+    path = {"serializable": ("EventLogEntry", "meta"), "url": ("Version", "sg_uploaded_movie")}
+    entity_type, field = path[data_type]
+    with pytest.raises(RefusedCallError, match=f"'{data_type}' data type cannot be used"):
+        shots.find(entity_type, [[field, "is", None]])
+
+
+def test_each_data_type_names_its_relations(shots: Sandbox) -> None:
+    """A relation that a data type does not take is refused with those that it takes."""
+    examples = {
+        field.data_type: (kind.name, field.name)
+        for kind in shots.database.schema
+        for field in kind.fields.values()
+    }
+    assert examples.keys() - RELATIONS.keys() == {"serializable", "url"}
+    for data_type, (entity_type, name) in examples.items():
+        if data_type in RELATIONS:
+            with pytest.raises(RefusedCallError) as refused:
+                shots.find(entity_type, [[name, "about", 1]])
+            assert all(f'"{relation}"' in str(refused.value) for relation in RELATIONS[data_type])
+
+
+def test_thumbnails_are_there_or_not(shots: Sandbox) -> None:
+    """An image can be asked for only by whether there is one."""
+    shots.update("Shot", 3, {"image": "/x.jpg"})
+    assert [shot["id"] for shot in shots.find("Shot", [["image", "is_not", None]])] == [3]
+    assert len(shots.find("Shot", [["image", "is", None]])) == 35

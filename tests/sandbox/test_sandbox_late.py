@@ -1,0 +1,206 @@
+"""Ids that commit late or never, rows hidden and shown again, a log taken back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.eventlog import EventLog, EventRow
+from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.writes import Transaction
+
+Connect = Callable[..., Any]
+
+
+def ids(sg: Any, above: int = 0) -> list[int]:
+    """The ids of the rows above an id, as a client reads them."""
+    return [row["id"] for row in sg.find("EventLogEntry", [["id", "greater_than", above]])]
+
+
+def test_late_rows_show_when_told(site: Sandbox, sg: Any) -> None:
+    """Ids are handed out at once, later ones overtake them, and the rows show on commit."""
+    before = site.log.highest_id
+    late = site.late(2)
+    later = site.event("Studio_Later")
+    assert late.ids == [before + 1, before + 2]
+    assert ids(sg, before) == [later]
+    late.commit()
+    assert ids(sg, before) == [before + 1, before + 2, later]
+
+
+def test_late_rows_show_after_a_while(site: Sandbox, sg: Any) -> None:
+    """A transaction can commit by itself."""
+    committed = threading.Event()
+    commit = site.log.commit
+
+    def noticed(rows: Any) -> None:
+        commit(rows)
+        committed.set()
+
+    site.log.commit = noticed  # type: ignore[method-assign]  # to wait for it without sleeping
+    late = site.late(1, seconds=0.01)
+    assert committed.wait(10)
+    assert site.log.highest_id == late.ids[0]
+
+
+def test_late_rows_are_older_than_what_overtakes_them(site: Sandbox) -> None:
+    """A late row has the time at which its id was handed out: times ascend with ids."""
+    late = site.late(1)
+    later = site.event("Studio_Later")
+    late.commit()
+    rows = site.event_rows(late.ids[0], later)
+    assert rows[0]["created_at"] <= rows[1]["created_at"]
+
+
+def test_rolled_back_ids_never_come(site: Sandbox, sg: Any) -> None:
+    """A transaction that fails leaves a gap, and the records as they were."""
+    before = site.log.highest_id
+    shot = sg.find_one("Shot", [], ["code", "tasks"])
+    transaction = site.begin()
+    transaction.update("Shot", shot["id"], {"code": "changed"})
+    task = transaction.create("Task", {"content": "never", "entity": shot})
+    burnt = transaction.roll_back()
+    assert transaction.commit() == burnt
+    after = site.event("Studio_After")
+    assert ids(sg, before) == [after]
+    assert after == burnt[-1] + 1
+    assert sg.find_one("Shot", [["id", "is", shot["id"]]], ["code", "tasks"]) == shot
+    assert sg.find("Task", [["content", "is", "never"]]) == []
+    assert site.create("Task", {"content": "next"})["id"] == task.id + 1
+
+
+def create_both(work: Transaction, one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Create two shots."""
+    work.create("Shot", one)
+    work.create("Shot", other)
+
+
+def test_transaction_block(site: Sandbox) -> None:
+    """A block's rows show together at its end; an exception takes all of it back."""
+    before = site.log.highest_id
+    with site.transaction(user="ada") as work:
+        work.create("Shot", {"code": "x"})
+        work.event("Studio_Own")
+        assert site.log.highest_id == before
+    assert site.log.highest_id == work.ids[-1]
+    with pytest.raises(RefusedCallError), site.transaction() as failed:
+        create_both(failed, {"code": "never"}, {"code": 0})
+    assert site.log.highest_id == work.ids[-1]
+    assert site.find("Shot", [["code", "is", "never"]]) == []
+
+
+def test_large_failed_transaction(site: Sandbox, sg: Any) -> None:
+    """A hundred thousand ids can be used up at once."""
+    burnt = site.burn(100_000)
+    after = site.event("Studio_After")
+    assert len(burnt) == 100_000
+    assert ids(sg, burnt[0] - 1) == [after] == [burnt[-1] + 1]
+
+
+def test_rows_hidden_from_one_script(site: Sandbox, sg: Any, connect: Connect) -> None:
+    """Rows can be hidden from one script, new ones too, and shown again."""
+    site.add_script("other", "other-key")
+    other = connect(site, script_name="other", api_key="other-key")
+    before = site.log.highest_id
+    late = site.late(1)
+    first, second = site.event("Studio_One"), site.event("Studio_Two")
+    site.hide([late.ids[0], first], "other")
+    late.commit()
+    third = site.event("Studio_Three")
+    everything = [*late.ids, first, second, third]
+    assert ids(other, before) == [second, third]
+    assert ids(sg, before) == everything
+    count = [{"field": "id", "type": "count"}]
+    assert other.summarize("EventLogEntry", [["id", "in", everything]], count)["summaries"] == {
+        "id": 2
+    }
+    site.show([first], "other")
+    assert ids(other, before) == [first, second, third]
+    site.show(script="other")
+    assert ids(other, before) == everything
+
+
+def test_rows_hidden_from_all(site: Sandbox, sg: Any) -> None:
+    """Rows hidden from all are gone from pages, single reads and counts until shown again."""
+    gone = site.event("Studio_One")
+    site.hide([gone])
+    assert sg.find_one("EventLogEntry", [["id", "is", gone]]) is None
+    assert gone in site.log
+    site.show()
+    assert sg.find_one("EventLogEntry", [["id", "is", gone]])["id"] == gone
+
+
+def test_restored_backup_takes_ids_back(site: Sandbox, sg: Any) -> None:
+    """After a rewind the higher ids are gone and are handed out again."""
+    kept = site.event("Studio_Kept")
+    lost = site.event("Studio_Lost")
+    late = site.late(1)
+    site.rewind(kept)
+    assert ids(sg, kept - 1) == [kept]
+    again = site.event("Studio_Again")
+    assert again == lost
+    assert sg.find_one("EventLogEntry", [["id", "is", lost]], ["event_type"])["event_type"] == (
+        "Studio_Again"
+    )
+    late.commit()
+    assert site.log.highest_id == again
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(["add", "begin", "burn"]), st.integers(1, 20)),
+            st.tuples(st.sampled_from(["commit"]), st.integers(0, 5)),
+            st.tuples(
+                st.sampled_from(["hide", "show", "hide one", "show one"]),
+                st.sets(st.integers(1, 60), max_size=8),
+            ),
+            st.tuples(st.sampled_from(["rewind"]), st.integers(0, 60)),
+        ),
+        max_size=25,
+    )
+)
+def test_log_shows_what_is_committed_and_not_hidden(steps: list[tuple[str, Any]]) -> None:
+    """Whatever happens, a view holds the committed rows that are not hidden from it, in order."""
+    log = EventLog()
+    committed: set[int] = set()
+    waiting: list[list[EventRow]] = []
+    hidden: dict[str | None, set[int]] = {None: set(), "one": set()}
+
+    def rows(number: int) -> list[EventRow]:
+        made = [log.hand_out("2026-05-01T00:00:00Z") for _ in range(number)]
+        return [EventRow(id=event_id, event_type="x", created_at=at) for event_id, at in made]
+
+    def commit(some: list[EventRow]) -> None:
+        log.commit(some)
+        committed.update(row.id for row in some)
+
+    for what, value in steps:
+        script = "one" if what.endswith(" one") else None
+        if what == "add":
+            commit(rows(value))
+        elif what == "begin":
+            waiting.append(rows(value))
+        elif what == "burn":
+            log.burn(value)
+        elif what == "commit" and waiting:
+            commit(waiting.pop(value % len(waiting)))
+        elif what.startswith("hide"):
+            log.hide(value, script)
+            hidden[script] |= value
+        elif what.startswith("show"):
+            log.show(value, script)
+            hidden[script] -= value
+        elif what == "rewind" and value < log.next_id:
+            log.rewind(value)
+            waiting.clear()
+            committed = {event_id for event_id in committed if event_id <= value}
+            hidden = {name: {i for i in ids if i <= value} for name, ids in hidden.items()}
+    assert log.visible_ids() == sorted(committed - hidden[None])
+    assert log.visible_ids("one") == sorted(committed - hidden[None] - hidden["one"])

@@ -1,0 +1,174 @@
+"""Conditions on ids and times are answered from ranges, with just what a scan would find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.ranges import (
+    EVERYTHING,
+    Ranges,
+    complement,
+    count,
+    intersection,
+    places,
+    tidy,
+    union,
+)
+from sgevents_core.sandbox.wire import filters_group
+
+BEGIN = datetime(2026, 5, 1, tzinfo=timezone.utc)
+TOP = 60
+
+RANGES = st.lists(st.tuples(st.integers(0, 30), st.integers(-3, 12))).map(
+    lambda pairs: tidy((first, first + length) for first, length in pairs)
+)
+
+
+def members(ranges: Ranges) -> set[int]:
+    """The ids of ranges as a set."""
+    return {number for number in range(-5, 50) for first, last in ranges if first <= number <= last}
+
+
+@given(RANGES, RANGES)
+def test_ranges_are_sets(one: Ranges, other: Ranges) -> None:
+    """Union, intersection and complement hold the ids that sets would hold."""
+    assert members(union(one, other)) == members(one) | members(other)
+    assert members(intersection(one, other)) == members(one) & members(other)
+    assert members(complement(one)) == members(EVERYTHING) - members(one)
+    assert complement(complement(one)) == one
+
+
+@given(RANGES)
+def test_tidy_ranges_neither_overlap_nor_touch(ranges: Ranges) -> None:
+    """Tidied ranges ascend with at least one id between them."""
+    assert all(first <= last for first, last in ranges)
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
+
+
+@given(RANGES, st.sets(st.integers(0, 45)), st.booleans())
+def test_places_and_counts_are_those_of_the_ids_within(
+    ranges: Ranges, ids: set[int], descending: bool
+) -> None:
+    """The places named are those of the ids within, in the order asked for."""
+    ascending = sorted(ids)
+    found = [
+        ascending[i] for span in places(ascending, ranges, descending=descending) for i in span
+    ]
+    assert found == sorted(ids & members(ranges), reverse=descending)
+    assert count(ascending, ranges) == len(found)
+
+
+@pytest.fixture(scope="module")
+def log() -> Iterator[Sandbox]:
+    """A log with gaps, late and hidden rows, several rows a second."""
+    now = [BEGIN]
+    with Sandbox(project=False, clock=lambda: now[0]) as site:
+        late = site.late(3)
+        for number in range(45):
+            site.event(f"Studio_{'ABC'[number % 3]}_Made", attribute_name="xyz"[number % 3])
+            if number % 10 == 0:
+                site.burn(2)
+            if number % 4 == 0:
+                now[0] += timedelta(seconds=1)
+        late.commit()
+        site.hide([17, 18, 30])
+        yield site
+
+
+def stamps(seconds: int) -> str:
+    """A moment of the log."""
+    return f"2026-05-01T00:00:{seconds:02d}Z"
+
+
+IDS = st.integers(-2, TOP + 2)
+TIMES = st.integers(0, 14).map(stamps)
+LEAVES = st.one_of(
+    st.tuples(st.just("id"), st.sampled_from(["is", "is_not", "less_than", "greater_than"]), IDS),
+    st.tuples(
+        st.just("id"), st.sampled_from(["in", "not_in"]), st.lists(IDS, min_size=1, max_size=9)
+    ),
+    st.tuples(
+        st.just("id"),
+        st.sampled_from(["between", "not_between"]),
+        st.lists(IDS, min_size=2, max_size=2),
+    ),
+    st.tuples(
+        st.just("created_at"), st.sampled_from(["is", "is_not", "less_than", "greater_than"]), TIMES
+    ),
+    st.tuples(
+        st.just("created_at"),
+        st.sampled_from(["between", "not_between"]),
+        st.lists(TIMES, min_size=2, max_size=2),
+    ),
+    st.tuples(
+        st.just("event_type"), st.sampled_from(["is", "is_not"]), st.sampled_from(["Studio_A_Made"])
+    ),
+    st.tuples(st.just("attribute_name"), st.just("is"), st.sampled_from(["x", "y"])),
+)
+FILTERS = st.lists(
+    st.recursive(
+        LEAVES,
+        lambda parts: st.fixed_dictionaries(
+            {
+                "filter_operator": st.sampled_from(["all", "any"]),
+                "filters": st.lists(parts, min_size=1, max_size=3),
+            }
+        ),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+
+
+def passes(row: dict[str, Any], part: Any) -> bool:
+    """The plain reading of a condition."""
+    if isinstance(part, dict):
+        parts = [passes(row, some) for some in part["filters"]]
+        return all(parts) if part["filter_operator"] == "all" else any(parts)
+    path, relation, wanted = part
+    value = row[path]
+    readings: dict[str, Callable[[], bool]] = {
+        "is": lambda: value == wanted,
+        "less_than": lambda: value < wanted,
+        "greater_than": lambda: value > wanted,
+        "in": lambda: value in wanted,
+        "between": lambda: wanted[0] <= value <= wanted[1],
+    }
+    positive = {"is_not": "is"}.get(relation, relation.removeprefix("not_"))
+    return readings[positive]() is (positive == relation)
+
+
+@settings(max_examples=60)
+@given(FILTERS, st.booleans(), st.integers(1, 4), st.integers(1, 20))
+def test_planned_queries_find_what_a_scan_finds(
+    log: Sandbox, filters: list[Any], descending: bool, page: int, size: int
+) -> None:
+    """Pages, their counts and `summarize` agree with reading every row that shows."""
+    rows = log.find("EventLogEntry", [], ["event_type", "attribute_name", "created_at"])
+    wanted = [row["id"] for row in rows if all(passes(row, part) for part in filters)]
+    group = filters_group(filters)
+    params: dict[str, Any] = {
+        "type": "EventLogEntry",
+        "filters": group,
+        "return_fields": ["id"],
+        "sorts": [{"field_name": "id", "direction": "desc" if descending else "asc"}],
+        "paging": {"entities_per_page": size, "current_page": page},
+    }
+    results = log.call("read", params)
+    ordered = wanted[::-1] if descending else wanted
+    begin = (page - 1) * size
+    assert [row["id"] for row in results["entities"]] == ordered[begin : begin + size]
+    assert results["paging_info"]["entity_count"] == len(wanted)
+    params = {**params, "return_paging_info_without_counts": True}
+    more = log.call("read", params)["paging_info"]["has_next_page"]
+    assert more is (len(ordered) > begin + size)
+    counted = {**params, "summaries": [{"field": "id", "type": "count"}]}
+    assert log.call("summarize", counted)["summaries"] == {"id": len(wanted)}

@@ -1,0 +1,61 @@
+"""What does not exist or does not fit is refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from shotgun_api3.shotgun import Fault, Shotgun
+
+from sgevents_core.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Any]:
+    """The client of a site that refuses all that these tests ask."""
+    with Sandbox() as site:
+        client = Shotgun(site.url, site.script_name, site.api_key)
+        yield client
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda sg: sg.find("Shoot", []), "entity 'type'"),
+        (lambda sg: sg.find("Shot", [["nope", "is", 1]]), "Shot.nope doesn't exist"),
+        (lambda sg: sg.find("Task", [["entity.Shot.nope", "is", 1]]), "Shot.nope doesn't exist"),
+        (lambda sg: sg.find("Shot", [["code.Shot.id", "is", 1]]), "doesn't exist"),
+        (lambda sg: sg.find("Shot", [["code", "close_to", "x"]]), "'close_to' 'relation'"),
+        (lambda sg: sg.find("Shot", [["id", "is", "x"]]), "expected .* but got str"),
+        (lambda sg: sg.find("Shot", [["id", "between", 1]]), "expects a 2-element array"),
+        (lambda sg: sg.find("Shot", [["id", "in", []]]), "at least a 1-element array"),
+        (lambda sg: sg.find("Shot", [["assets", "is", [1, 2]]]), "expects a 1-element array"),
+        (lambda sg: sg.find("Task", [["entity", "is", 5]]), "invalid/missing entity hash"),
+        (lambda sg: sg.find("EventLogEntry", [["meta", "is", None]]), "cannot be used in a filter"),
+        (lambda sg: sg.create("Shot", {"nope": 1}), "Shot.nope doesn't exist"),
+        (lambda sg: sg.create("Shot", {"id": 1}), "Shot.id is read only"),
+        (lambda sg: sg.create("Shot", {"code": 1}), "but got int"),
+        (lambda sg: sg.create("Shot", {"sg_vfx": None}), "but got NoneType"),
+        (lambda sg: sg.create("Task", {"due_date": "soon"}), "Invalid data for 'date'"),
+        (lambda sg: sg.create("Shot", {"sg_status_list": "none"}), "Value is not legal"),
+        (lambda sg: sg.create("Shot", {"assets": None}), "expected .Array, Hash."),
+        (lambda sg: sg.create("Task", {"entity": {"type": "Shot"}}), "hash integer 'id'"),
+        (lambda sg: sg.create("Task", {"entity": {"type": "Shot", "id": 999}}), "not legal"),
+        (lambda sg: sg.create("Task", {"entity": {"type": "Step", "id": 1}}), "not legal"),
+        (lambda sg: sg.update("Shot", 999, {"code": "x"}), "does not exist"),
+        (lambda sg: sg.delete("Shot", 999), "does not exist"),
+        (lambda sg: sg.revive("Shot", 999), "does not exist"),
+        (lambda sg: sg.update("EventLogEntry", 1, {"description": "x"}), "stay as they are"),
+        (lambda sg: sg.delete("EventLogEntry", 1), "stay as they are"),
+        (lambda sg: sg.schema_field_read("Shot", "nope"), "Shot.nope doesn't exist"),
+        (lambda sg: sg._call_rpc("frobnicate", {}), "'frobnicate' does not exist"),
+    ],
+)
+def test_what_does_not_exist_or_fit_is_a_fault(
+    strict: Any, call: Callable[[Any], Any], message: str
+) -> None:
+    """Unknown types, fields, relations, values and methods are a Fault that says what is wrong."""
+    with pytest.raises(Fault, match=message):
+        call(strict)
