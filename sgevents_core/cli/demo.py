@@ -1,0 +1,97 @@
+"""The command `sgevents demo`: a day in a studio, with a sandbox, the daemon and real plugins."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sgevents_core.cli._demo_daemon import Daemon
+from sgevents_core.cli._demo_day import Day
+from sgevents_core.cli._demo_promises import judged
+from sgevents_core.cli._demo_screen import Screen
+from sgevents_core.cli._demo_studio import PLUGINS, Studio, install_not_enabled, write_config
+from sgevents_core.errors import DemoPluginsMissingError
+from sgevents_core.plugins.discovery import discover
+from sgevents_core.sandbox import Sandbox
+
+PAUSE: Final = 0.7
+"""Seconds between two scenes, for the reader."""
+
+ABOUT: Final = (
+    "A site that stands in for yours, the daemon, and five plugins installed with pip. Each line is"
+    " an event: which plugins got it, in which order, and how long after it became visible."
+)
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave it running at the end, to play with.")
+@click.option("--fast", is_flag=True, help="Do not pause for the reader.")
+def demo(*, keep: bool, fast: bool) -> None:
+    """Show in a few seconds what sgevents does and what it promises.
+
+    Starts a sandbox site and the daemon with the example plugins, and plays a day in a studio. Ends
+    with exit code 1 if a promise did not hold.
+    """
+    missing = [name for name in PLUGINS if name not in discover().found]
+    if missing:
+        raise DemoPluginsMissingError(missing=", ".join(missing))
+    folder = Path(tempfile.mkdtemp(prefix="sgevents-demo-"))
+    try:
+        with Sandbox(project=False) as site, Screen() as screen:
+            held = play(site, screen, folder, pause=0.0 if fast else PAUSE, keep=keep)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if held else 1)
+
+
+def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: bool) -> bool:
+    """Play the day and judge it; returns whether every promise held.
+
+    Args:
+        site: Where it is played; empty.
+        screen: Who tells.
+        folder: Where the configuration and the daemon's state go.
+        pause: Seconds between two scenes.
+        keep: Whether to go on until somebody presses Ctrl-C.
+    """
+    studio = Studio(site)
+    installed, trace = install_not_enabled(folder)
+    daemon = Daemon(write_config(folder, site), installed)
+    day = Day(studio, daemon, screen, pause)
+    screen.title("sgevents: a day in a studio", ABOUT)
+    screen.columns()
+    try:
+        day.play()
+        evidence = day.evidence()
+        evidence.status = daemon.status_when_caught_up(seconds=3.0)
+        evidence.imported = trace.exists()
+        promises = list(judged(evidence))
+        screen.promises(promises)
+        screen.complaints(daemon.complaints)
+        if keep:
+            with suppress(KeyboardInterrupt):
+                screen.steps(next_steps(site, daemon))
+                day.go_on()
+    finally:
+        exit_code = daemon.stop()
+    return exit_code == 0 and all(promise.held for promise in promises)
+
+
+def next_steps(site: Sandbox, daemon: Daemon) -> dict[str, str]:
+    """Return commands to play with what is running: what for -> command."""
+    client = f"shotgun_api3.Shotgun('{site.url}', '{site.script_name}', '{site.api_key}')"
+    change = "update('Task', 1, {'sg_status_list': 'ip'})"
+    return {
+        "Change something on the site, from another terminal": (
+            f'{sys.executable} -c "import shotgun_api3; {client}.{change}"'
+        ),
+        "See how the daemon is": " ".join(daemon.command("status")),
+        "See the plugins and their order": " ".join(daemon.command("plugins", "list")),
+        "Read the configuration": str(daemon.config),
+    }

@@ -1,0 +1,61 @@
+"""Tell the artist of a version that somebody has written a note on it.
+
+How people are told is one function, `Tell`: here a line in the log or in a file. A studio puts its
+chat or mail there, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sgevents_core import Context, Event, hookimpl, match
+
+Tell = Callable[[str, str], None]
+"""Tells a person, the first argument, a text, the second."""
+
+
+@hookimpl
+@match(entity_type="Note")
+def on_new(event: Event, ctx: Context) -> None:
+    """Tell the artist of every version that the new note is linked to, but not its own author."""
+    sg: Any = ctx.sg  # the client's own types know no fields but id and type
+    note = sg.find_one("Note", [["id", "is", event.entity_id]], ["subject", "note_links"])
+    links = note["note_links"] if note else []
+    tell = way_of_telling(ctx)
+    for version in (link for link in links if link["type"] == "Version"):
+        artist = artist_of(version, sg)
+        if artist and artist["id"] != (event.user or {}).get("id"):
+            author = (event.user or {}).get("name", "Somebody")
+            tell(artist["name"], f"{author} on {version['name']}: {note['subject']}")
+
+
+def artist_of(version: dict[str, Any], sg: Any) -> dict[str, Any] | None:
+    """Return the person who made a version, as a link with `name`, or None if it names nobody."""
+    found = sg.find_one("Version", [["id", "is", version["id"]]], ["user"])
+    return found["user"] if found else None
+
+
+def way_of_telling(ctx: Context) -> Tell:
+    """Choose how to tell from the settings: `file` appends lines of JSON there, else the log."""
+    file = ctx.settings.get("file")
+    if file is None:
+        return lambda person, text: ctx.logger.info("to %s: %s", person, text)
+    return lambda person, text: append(Path(file), person, text, ctx.key)
+
+
+def append(file: Path, person: str, text: str, key: str) -> None:
+    """Append a message to a file.
+
+    Args:
+        file: Made if it is not there; its folder has to be.
+        person: Who is told.
+        text: What they are told.
+        key: The same whenever this call is made again, so that a reader can drop a second message.
+            A mailer would derive its `Message-ID` from it.
+    """
+    line = json.dumps({"key": key, "to": person, "text": text}, ensure_ascii=False)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")

@@ -1,0 +1,52 @@
+"""Warn when versions of one shot come so fast that somebody should have a look.
+
+The callback is an instance that is called: what it has seen is its own concern.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+from sgevents_core import Context, Event, Registrar, hookimpl
+
+
+class BurstWatch:
+    """Remembers when the last versions of each shot were made.
+
+    Args:
+        limit: So many versions ...
+        within: ... in this time are a burst.
+    """
+
+    def __init__(self, limit: int = 5, within: timedelta = timedelta(minutes=10)) -> None:
+        self.limit = limit
+        self.within = within
+        self._made: dict[int, deque[datetime]] = {}
+
+    def __call__(self, event: Event, ctx: Context) -> None:
+        """Take a new version into account, by the site's clock, and warn if it makes a burst."""
+        sg: Any = ctx.sg  # the client's own types know no fields but id and type
+        version = sg.find_one("Version", [["id", "is", event.entity_id]], ["entity"])
+        shot = version and version["entity"]
+        if shot and event.created_at and self.is_burst(shot["id"], event.created_at):
+            count, name = self.limit, shot["name"]
+            ctx.logger.warning("%d versions of %s within %s", count, name, self.within)
+
+    def is_burst(self, shot_id: int, made: datetime) -> bool:
+        """Note a version of a shot; tell whether it completes a burst, and start afresh then."""
+        times = self._made.setdefault(shot_id, deque(maxlen=self.limit))
+        times.append(made)
+        if len(times) < self.limit or made - times[0] > self.within:
+            return False
+        times.clear()
+        return True
+
+
+@hookimpl
+def register_callbacks(registrar: Registrar) -> None:
+    """Register one watch, set up by the settings `limit` and `minutes`."""
+    limit = registrar.settings.get("limit", 5)
+    within = timedelta(minutes=registrar.settings.get("minutes", 10))
+    registrar.register(BurstWatch(limit, within), event_type="Shotgun_Version_New")

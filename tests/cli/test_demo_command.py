@@ -1,0 +1,149 @@
+"""The demo, run as a person runs it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sgevents_core.cli._demo_daemon import Daemon
+from sgevents_core.cli._demo_day import PATIENCE, Day
+from sgevents_core.cli._demo_promises import Promise, judged
+from sgevents_core.cli._demo_screen import Line, Screen
+from sgevents_core.cli._demo_studio import Studio
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.eventlog import EventRow
+
+DEMO = [sys.executable, "-m", "sgevents_core.cli", "demo", "--fast"]
+
+
+def row(event_id: int, kind: str = "Shotgun_Task_Change", **fields: object) -> EventRow:
+    """A row of the event log."""
+    values = {"attribute_name": "sg_status_list", "created_at": "2026-01-31T12:00:00Z", **fields}
+    return EventRow(id=event_id, event_type=kind, **values)  # type: ignore[arg-type]  # of object
+
+
+def test_demo_in_a_pipe_holds_every_promise() -> None:
+    """It ends well within half a minute with exit code 0, plain text, and six promises held."""
+    began = time.monotonic()
+    run = subprocess.run(DEMO, capture_output=True, text=True, timeout=60, encoding="utf-8")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert time.monotonic() - began < 30
+    assert "\x1b" not in run.stdout
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    assert sum(line.rstrip().endswith(" yes") for line in run.stdout.splitlines()) == 6
+    assert run.stdout.rstrip().endswith("Every promise held.")
+
+
+def test_demo_that_is_kept_ends_with_ctrl_c() -> None:
+    """With --keep it prints how to go on, keeps running, and Ctrl-C ends it in order."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*DEMO, "--keep"], stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
+    ) as run:
+        assert run.stdout is not None
+        said = ""
+        for line in run.stdout:
+            said += line
+            if "Read the configuration" in line:
+                break
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        said += run.stdout.read()
+        assert run.wait(timeout=20) == 0
+    assert "http://127.0.0.1:" in said
+    assert "Traceback" not in said
+
+
+class TestScreen:
+    """What is printed."""
+
+    @pytest.fixture
+    def printed(self) -> io.StringIO:
+        """What the screen writes to."""
+        return io.StringIO()
+
+    @pytest.fixture
+    def screen(self, printed: io.StringIO) -> Screen:
+        """A screen of a narrow pipe."""
+        return Screen(Console(file=printed, width=80))
+
+    def test_line_tells_who_was_called_in_which_order(
+        self, screen: Screen, printed: io.StringIO
+    ) -> None:
+        """An event's line has its id, what happened, and a number for each plugin called."""
+        screen.event(Line(row(12), places={"shot-status": 1, "event-log": 2}, after=0.25))
+        screen.flush()
+        assert printed.getvalue().split() == [
+            *("12", "Task", "status", "1", "·", "·", "·", "2", "0.25", "s")
+        ]
+
+    def test_plugin_that_raised_is_marked(self, screen: Screen, printed: io.StringIO) -> None:
+        """A plugin that raised has a cross beside its number."""
+        screen.event(Line(row(12), places={"shot-status": 1}, raised={"shot-status"}))
+        screen.flush()
+        assert " 1✗ " in printed.getvalue()
+
+    def test_events_that_look_the_same_share_a_line(
+        self, screen: Screen, printed: io.StringIO
+    ) -> None:
+        """Events in a row that would look the same are one line with their count."""
+        for event_id in (12, 13, 14):
+            screen.event(Line(row(event_id), places={"event-log": 1}))
+        screen.event(Line(row(15), places={"event-log": 1}, late=True))
+        screen.flush()
+        first, second = printed.getvalue().splitlines()
+        assert first.startswith("12+2 ")
+        assert second.startswith("15 ")
+        assert "late: Task status" in second
+
+    def test_broken_promise_is_told(self, screen: Screen, printed: io.StringIO) -> None:
+        """A promise that did not hold says NO, and so does the end."""
+        screen.promises([Promise("A", "seen", held=True), Promise("B", "not seen", held=False)])
+        assert printed.getvalue().count(" NO") == 1
+        assert printed.getvalue().rstrip().endswith("1 of them did not hold.")
+
+    def test_colours_on_a_terminal_change_no_width(self, printed: io.StringIO) -> None:
+        """A terminal of 80 columns gets colours, and no line that is wider."""
+        console = Console(file=printed, force_terminal=True, width=80, color_system="standard")
+        with Screen(console) as screen:
+            screen.columns()
+            screen.scene("09:00", "A title", "And " * 40)
+            screen.event(Line(row(1234567, "Shotgun_CustomEntity06_Change"), late=True))
+        text = printed.getvalue()
+        assert "\x1b[1m" in text
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split("\n")
+        assert max(len(line.rpartition("\r")[2]) for line in lines) <= 80
+
+    def test_console_without_utf8_gets_ascii(self) -> None:
+        """Where the output takes ASCII only, no other character is printed."""
+        raw = io.BytesIO()
+        console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80)
+        screen = Screen(console)
+        screen.title("A title", "About it.")
+        screen.columns()
+        screen.event(Line(row(12), places={"shot-status": 1}, raised={"shot-status"}))
+        screen.promises([Promise("A", "seen", held=True)])
+        console.file.flush()
+        assert b"1x" in raw.getvalue()
+
+
+def test_daemon_that_does_not_start_ends_the_day(tmp_path: Path) -> None:
+    """Where the daemon ends by itself the day ends at once, and its last words are kept."""
+    began = time.monotonic()
+    with Sandbox(project=False) as site:
+        daemon = Daemon(tmp_path / "missing.toml", tmp_path)
+        day = Day(Studio(site), daemon, Screen(Console(file=io.StringIO())), pause=0.0)
+        day.play()
+        assert daemon.stop() == 2
+    assert time.monotonic() - began < PATIENCE
+    assert any("missing.toml" in text for text in daemon.complaints)
+    assert "Nothing is lost" in [one.name for one in judged(day.evidence()) if not one.held]

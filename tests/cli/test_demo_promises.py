@@ -1,0 +1,115 @@
+"""The demo's judgement of the promises: it has to be able to say no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sgevents_core.cli._demo_daemon import Call, Said, understood
+from sgevents_core.cli._demo_promises import Evidence, judged, wanted_by
+from sgevents_core.sandbox.eventlog import EventRow
+
+BUSY = {"name": "shot-status", "dead_letters": 1, "behind": 0}
+CALM = {"name": "event-log", "dead_letters": 0, "behind": 0}
+STATUS = {"events": 4, "plugins": [BUSY, CALM]}
+
+
+def row(event_id: int, kind: str = "Shotgun_Task_Change") -> EventRow:
+    """A row that a task's status change, or another type, makes."""
+    field = "sg_status_list" if kind.endswith("_Change") else None
+    stamp = "2026-01-31T12:00:00Z"
+    return EventRow(id=event_id, event_type=kind, created_at=stamp, attribute_name=field)
+
+
+ROWS = [row(1), row(2, "Shotgun_Note_New"), row(4), row(5)]
+LATE = 2
+CALLS = [
+    Call(some.id, plugin, "ValueError: no" if (some.id, plugin) == (4, "shot-status") else None)
+    for some in (ROWS[0], ROWS[2], ROWS[1], ROWS[3])
+    for plugin in wanted_by(some)
+]
+GOOD = Evidence(rows=ROWS, calls=CALLS, late={LATE}, missing=1, kills=1, status=STATUS)
+NAMES = [promise.name for promise in judged(GOOD)]
+
+
+def broken(evidence: Evidence) -> list[str]:
+    """The names of the promises that did not hold."""
+    return [promise.name for promise in judged(evidence) if not promise.held]
+
+
+def test_all_hold_on_a_good_day() -> None:
+    """Where all was as promised, all six promises hold."""
+    assert len(NAMES) == 6
+    assert broken(GOOD) == []
+
+
+@pytest.mark.parametrize("place", range(len(CALLS)))
+def test_any_call_that_is_missing_is_a_loss(place: int) -> None:
+    """Whichever call was never made, the first promise is broken."""
+    calls = [*CALLS[:place], *CALLS[place + 1 :]]
+    assert "Nothing is lost" in broken(replace(GOOD, calls=calls))
+
+
+def test_a_day_without_events_shows_nothing() -> None:
+    """Nothing to lose is no proof."""
+    assert "Nothing is lost" in broken(Evidence())
+
+
+def test_one_repeat_is_allowed_for_each_kill() -> None:
+    """The call in hand may come again after a kill, a second one not."""
+    once = [*CALLS, CALLS[-1]]
+    assert broken(replace(GOOD, calls=once)) == []
+    assert "Nothing is repeated" in broken(replace(GOOD, calls=once, kills=0))
+    assert "Nothing is repeated" in broken(replace(GOOD, calls=[*once, CALLS[-1]]))
+
+
+def test_plugins_in_another_order_break_the_order() -> None:
+    """Two plugins that change places for one event are seen."""
+    calls = [CALLS[1], CALLS[0], *CALLS[2:]]
+    assert broken(replace(GOOD, calls=calls)) == ["The order is known"]
+
+
+def test_events_in_another_order_break_the_order() -> None:
+    """Only events that became visible late may come after newer ones."""
+    assert broken(replace(GOOD, late=set())) == ["The order is known"]
+
+
+def test_others_have_to_get_the_event_that_raised() -> None:
+    """A raise shows something only if others got the event, and it was kept."""
+    name = "Plugins cannot hurt each other"
+    alone = [call for call in CALLS if call.event_id != 4 or call.raised]
+    assert name in broken(replace(GOOD, calls=alone))
+    assert name in broken(replace(GOOD, status={**STATUS, "plugins": [CALM]}))
+    silent = [replace(call, raised=None) for call in CALLS]
+    assert name in broken(replace(GOOD, calls=silent))
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        {**STATUS, "events": 3},
+        {**STATUS, "plugins": [BUSY, {**CALM, "behind": 1}]},
+        {**STATUS, "plugins": [BUSY, {**CALM, "dead_letters": 1}]},
+    ],
+)
+def test_status_has_to_be_right(status: dict[str, object]) -> None:
+    """A status that is missing, or says something else than what happened, shows nothing."""
+    assert "You can see it" in broken(replace(GOOD, status=status))
+
+
+def test_import_of_what_is_not_enabled_is_seen() -> None:
+    """The trace of the plugin that nobody enabled breaks its promise."""
+    assert broken(replace(GOOD, imported=True)) == ["Nothing runs that nobody enabled"]
+
+
+def test_log_is_understood() -> None:
+    """Calls, failures and sentences of plugins are taken from the daemon's log; no more."""
+    ours = {"plugin": "a", "event_id": 7, "logger": "sgevents.dispatch"}
+    assert understood({**ours, "action": "callback.returned"}) == Call(7, "a")
+    failed = {**ours, "action": "callback.dead_lettered", "traceback": "Traceback\n  x\nOops: no\n"}
+    assert understood(failed) == Call(7, "a", "Oops: no")
+    said = {"logger": "sgevents.plugin.a", "message": "hello"}
+    assert understood(said) == Said("a", "hello")
+    assert understood({"logger": "sgevents.feed", "action": "feed.page"}) is None
