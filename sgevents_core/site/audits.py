@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -12,6 +12,8 @@ from sgevents_core.site.ranges import Span
 MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86400
+MOST_FETCHED_SPANS: Final = 400
+"""Ranges of new ids asked for in one call."""
 
 
 class Window(NamedTuple):
@@ -28,7 +30,7 @@ def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
 
     A row that comes after its deadline is found by the shortest audit, so that one keeps step with
     a shorter deadline than the usual minutes. Counts can hide one row gone and one come, so once a
-    day the ids themselves are compared.
+    day the ids themselves are compared, and before any are given up.
 
     Args:
         backlog_timeout: Deadline of a gap, in seconds.
@@ -39,7 +41,7 @@ def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
         Window("15m", shortest, min(15 * MINUTE, horizon)),
         Window("2h", 15 * MINUTE, min(2 * HOUR, horizon)),
         Window("24h", 2 * HOUR, horizon),
-        Window("ids", DAY, horizon, by_ids=True),
+        Window("ids", min(DAY, max(HOUR, horizon)), horizon, by_ids=True),
     )
 
 
@@ -51,6 +53,7 @@ class Audit:
         window: Which kind it is.
         span: The ids it covers.
         limit: Most rows one call may return.
+        late: Rows found so far that came after their deadline.
     """
 
     window: Window
@@ -92,18 +95,20 @@ class Audit:
         self._work.pop()
         if last < call.span.last:
             self._work.append(Ids(Span(last + 1, call.span.last), self.limit))
-        self._fetch(spans_of(list(new)))
+        fetches = _fetches(spans_of(list(new)), self.limit)
+        self._work += reversed(list(fetches))
 
     def fetched(self, call: Fetch, last: int | None) -> None:
         """Take fetched rows; a full page that ends at id `last` says nothing of what is above."""
         self._work.pop()
         if last is not None:
             rest = (Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last)
-            self._fetch(tuple(rest))
+            self._work += _fetches(tuple(rest), self.limit)
 
-    def _fetch(self, spans: tuple[Span, ...]) -> None:
-        if spans:
-            self._work.append(Fetch(spans, self.limit))
+
+def _fetches(spans: tuple[Span, ...], limit: int) -> Iterator[Fetch]:
+    for start in range(0, len(spans), MOST_FETCHED_SPANS):
+        yield Fetch(spans[start : start + MOST_FETCHED_SPANS], limit)
 
 
 def due(

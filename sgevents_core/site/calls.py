@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sgevents_core.journal.base import Row
 from sgevents_core.site.ranges import Span
@@ -77,6 +77,8 @@ class Fetch:
 
 
 Call: TypeAlias = Page | Newest | Since | Look | Recent | Count | Ids | Fetch
+ASIDE: Final = (Look, Count, Ids, Fetch)
+"""Calls beside the pages: if they fail, pages go on."""
 
 
 @dataclass(frozen=True, slots=True)

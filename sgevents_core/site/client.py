@@ -7,6 +7,7 @@ of `SiteError`, with nothing secret in its text.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -74,6 +75,13 @@ class Reader(Shotgun):
     def _transform_inbound(self, data: Any) -> Any:
         return data
 
+    def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        results = super()._call_rpc(method, *args, **kwargs)
+        # To the stock client an answer without rows is an empty page; to the feed it is no answer.
+        if method == "read" and not isinstance(results["entities"], list):
+            raise TypeError("the answer has no rows")
+        return results
+
     def _http_request(self, *args: Any, **kwargs: Any) -> Any:
         answer = super()._http_request(*args, **kwargs)
         self.date = _seconds_of_date(answer[1].get("date"))
@@ -128,6 +136,7 @@ class EventLog:
         with self._errors():
             rows = tuple(_row(record, ids_only=isinstance(call, Ids)) for record in found)
             _check_order(rows, descending=isinstance(call, Newest))
+            _check_asked_for(call, rows)
         return Answer(rows, date=self._sg.date)
 
     def close(self) -> None:
@@ -209,15 +218,54 @@ def _row(record: Any, *, ids_only: bool) -> Row:
         raise TypeError(f"the id of a row is {id_!r}")
     if ids_only:
         return Row(id_, 0, "", b"")
-    event_type = record["event_type"]
-    at = _seconds(record["created_at"])
-    return Row(id_, at, str(event_type or ""), msgspec.json.encode(record))
+    event_type = _in_whole_characters(str(record["event_type"] or ""))
+    return Row(id_, _seconds(record["created_at"]), event_type, _body(record))
+
+
+def _body(record: Any) -> bytes:
+    """Return a row as JSON in UTF-8."""
+    try:
+        return msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_in_whole_characters(record))
+
+
+def _in_whole_characters(value: Any) -> Any:
+    """Return a value of JSON with `?` for halves of characters, as typed by who knows what."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_in_whole_characters(key): _in_whole_characters(v) for key, v in value.items()}
+    return [_in_whole_characters(item) for item in value] if isinstance(value, list) else value
 
 
 def _check_order(rows: Sequence[Row], *, descending: bool) -> None:
     ids = [row.id for row in rows]
     if ids != sorted(set(ids), reverse=descending):
         raise ValueError("the rows are not in the order asked for")
+
+
+def _check_asked_for(call: Call, rows: Sequence[Row]) -> None:
+    """See to it that rows answer the question: an answer to another one proves nothing."""
+    match call:
+        case Page():
+            strange = [row for row in rows if row.id <= call.above]
+        case Newest():
+            strange = [row for row in rows if call.below is not None and row.id >= call.below]
+        case Since():
+            strange = [row for row in rows if row.at < call.at]
+        case Ids() | Count():
+            strange = [row for row in rows if not call.span.first <= row.id <= call.span.last]
+        case Look() | Recent() | Fetch():
+            firsts = [span.first for span in call.spans]
+            places = [bisect_right(firsts, row.id) - 1 for row in rows]
+            strange = [
+                row
+                for row, place in zip(rows, places, strict=True)
+                if place < 0 or row.id > call.spans[place].last
+            ]
+    if strange:
+        raise ValueError(f"event {strange[0].id} was not asked for")
 
 
 @lru_cache(maxsize=4096)

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from sgevents_core.errors import SgEventsError, SiteError, SiteFault, SiteRefused, StateError
 from sgevents_core.journal.base import FeedState
+from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import FeedSettings
-from sgevents_core.site.calls import Answer, Call, Count
+from sgevents_core.site.calls import ASIDE, Answer, Call, Count
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
+from sgevents_core.site.reset import begin_anew
+from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
 
 logger = logging.getLogger("sgevents.feed")
 
-FIRST_WAIT: Final = 0.5
-LONGEST_WAIT: Final = 30.0
-LASTING: Final = 60.0
-"""Seconds of trouble after which it is an error, no longer a warning."""
 NOTE_EVERY: Final = 5.0
 """Seconds between two notes of the feed's state while nothing happens."""
 REFUSALS_AT_START: Final = 3
 """Refusals in a row before the first answer that end the start: the credentials are wrong."""
+BETWEEN_REFUSALS: Final = 1.0
+SMALLEST_PAGE: Final = 2
 
 
 class Feed:
@@ -52,18 +53,28 @@ class Feed:
         self.idle = threading.Event()
         self._log = log
         self._state = state
-        self._rules = _rules(settings)
+        self._rules = rules_of(settings)
         self._grown = grown
         self._told = told
         self._stop = threading.Event()
-        self._trouble = Trouble()
-        self._noted_at = 0.0
-        self._answered = False
+        self._news = threading.Event()
+        self._asked: Request | None = None
+        self._trouble = Trouble(SITE)
+        self._trouble_aside = Trouble(SITE)
+        self._trouble_writing = Trouble(JOURNAL)
+        self._noted_at = float("-inf")
+        self._page_size_known = False
         self._load()
 
     def stop(self) -> None:
         """Let the feed end; a call to the site in hand is not waited for."""
         self._stop.set()
+        self._news.set()
+
+    def reset(self, request: Request) -> None:
+        """Let the feed begin anew, as a person asked, when it gets to it."""
+        self._asked = request
+        self._news.set()
 
     def run(self) -> None:
         """Follow the log until stopped; an error that ends it is kept in `error`."""
@@ -79,17 +90,29 @@ class Feed:
             self._log.close()
             self._state.close()
 
+    @property
+    def state(self) -> FeedState | None:
+        """Where the feed is; None before the site's first answer."""
+        return self._follower.state
+
     def _load(self) -> None:
         """Make the follower anew from what was committed."""
         self._end = self._state.end()
         self._follower = Follower(self._rules, self._state.load_feed())
+        self._loaded = True
 
     def _turn(self) -> None:
         """One call to the site, or one wait."""
+        self._news.clear()
+        if self._stop.is_set() or not (self._ready() and self._paged()):
+            return
+        if self._asked is not None:
+            self._begin_anew(self._asked)
+            return
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
             self.idle.set()
-            self._stop.wait(call)
+            self._news.wait(call)
             return
         self.idle.clear()
         answer = self._ask(call)
@@ -99,46 +122,77 @@ class Feed:
         if self._commit(taken):
             self._tell(taken)
 
+    def _begin_anew(self, request: Request) -> None:
+        try:
+            begin_anew(self._log, self._rules, self._state, request)
+        except StateError as error:
+            self._stop.wait(self._trouble_writing.wait(error))
+            return
+        self._asked = None
+        self._loaded = False
+
+    def _ready(self) -> bool:
+        """Return whether the follower knows what is committed; read it if not."""
+        if not self._loaded:
+            try:
+                self._load()
+            except StateError as error:
+                self._stop.wait(self._trouble_writing.wait(error))
+        return self._loaded
+
+    def _paged(self) -> bool:
+        """Return whether the site's page size is known; ask for it if not.
+
+        A page cannot be longer than the site's own: a shorter one would look like the last.
+        """
+        if not self._page_size_known:
+            try:
+                longest = max(self._log.page_size(), SMALLEST_PAGE)
+            except SiteError as error:
+                self._stop.wait(self._trouble.wait(error))
+                return False
+            self._rules = replace(self._rules, page_size=min(self._rules.page_size, longest))
+            self._page_size_known = True
+            self._load()
+        return True
+
+    # The site
+
     def _ask(self, call: Call) -> Answer | None:
         try:
-            if not self._answered:
-                self._limit_pages()
             answer = self._log.ask(call)
         except SiteFault as error:
             if isinstance(call, Count):
                 self._counts_refused(error)
-                return None
-            self._failed(error)
+            else:
+                self._failed(call, error)
             return None
         except SiteError as error:
-            self._failed(error)
+            self._failed(call, error)
             return None
-        self._trouble.over()
+        self._trouble_with(call).over()
         return answer
 
-    def _limit_pages(self) -> None:
-        """A page cannot be longer than the site's own: a shorter one would look like the last."""
-        longest = max(self._log.page_size(), 2)
-        self._follower.limit_pages(longest)
-        self._answered = True
+    def _trouble_with(self, call: Call) -> Trouble:
+        return self._trouble_aside if isinstance(call, ASIDE) else self._trouble
 
     def _counts_refused(self, error: SiteError) -> None:
         text = "%s Audits compare ids instead of counts from now on."
         logger.warning(text, error, extra={"action": "feed.counts_refused"})
         self._follower.refused()
 
-    def _failed(self, error: SiteError) -> None:
-        self._follower.failed()
-        wait = self._trouble.wait(error)
-        if isinstance(error, SiteRefused) and self._never_heard_from:
+    def _failed(self, call: Call, error: SiteError) -> None:
+        self._follower.failed(call, time.monotonic())
+        wait = self._trouble_with(call).wait(error)
+        if isinstance(call, ASIDE):
+            return  # the follower puts such calls off, and pages go on
+        if isinstance(error, SiteRefused) and self._follower.state is None:
             if self._trouble.times >= REFUSALS_AT_START:
                 raise error
-            wait = min(wait, 1.0)
+            wait = min(wait, BETWEEN_REFUSALS)
         self._stop.wait(wait)
 
-    @property
-    def _never_heard_from(self) -> bool:
-        return self._follower.state is None
+    # The journal
 
     def _commit(self, taken: Taken) -> bool:
         """Write rows and state as one; if that fails, the follower is made anew."""
@@ -153,14 +207,10 @@ class Feed:
         try:
             self._end = self._state.append(self._end, taken.rows, change)
         except StateError as error:
-            logger.error(
-                "%s Nothing is lost: the feed tries again.",
-                error,
-                extra={"action": "feed.not_written"},
-            )
-            self._stop.wait(self._trouble.pause())
-            self._load()
+            self._loaded = False
+            self._stop.wait(self._trouble_writing.wait(error))
             return False
+        self._trouble_writing.over()
         self._noted_at = now
         if taken.rows:
             self._grown()
@@ -172,48 +222,9 @@ class Feed:
             logger.log(level, notice.text, extra={"action": notice.action, **notice.detail})
             self._told(notice)
 
-    @property
-    def state(self) -> FeedState | None:
-        """Where the feed is; None before the site's first answer."""
-        return self._follower.state
 
-
-class Trouble:
-    """Counts failures in a row: how long to wait, and when to say what."""
-
-    def __init__(self) -> None:
-        self.times = 0
-        self._since = 0.0
-        self._said_error = False
-
-    def wait(self, error: SiteError) -> float:
-        """Take a failure, tell of it the first time and when it lasts; return seconds to wait."""
-        now = time.monotonic()
-        if not self.times:
-            self._since = now
-            logger.warning("%s It is tried again.", error, extra={"action": "site.failed"})
-        elif now - self._since > LASTING and not self._said_error:
-            self._said_error = True
-            text = "The site has not answered for %d s. %s It is tried again."
-            logger.error(text, now - self._since, error, extra={"action": "site.lasting"})
-        return self.pause()
-
-    def pause(self) -> float:
-        """Return how long to wait, in seconds: longer each time, never quite the same."""
-        self.times += 1
-        longest = min(FIRST_WAIT * 2.0 ** min(self.times - 1, 10), LONGEST_WAIT)
-        return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
-
-    def over(self) -> None:
-        """Take an answer: trouble is over, said in one line if it had been told of."""
-        if self.times:
-            text = "The site answers again after %d failed call(s) in %.1f s"
-            took = time.monotonic() - self._since if self._since else 0.0
-            logger.info(text, self.times, took, extra={"action": "site.answers"})
-        self.times, self._since, self._said_error = 0, 0.0, False
-
-
-def _rules(settings: FeedSettings) -> Rules:
+def rules_of(settings: FeedSettings) -> Rules:
+    """Return what the follower goes by, as the configuration says."""
     return Rules(
         page_size=settings.page_size,
         poll_interval=settings.poll_interval,

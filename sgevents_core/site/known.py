@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing
+from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing, Row
 from sgevents_core.site.calls import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
 
@@ -15,14 +15,13 @@ class Hole(NamedTuple):
     """What is known of a range of missing ids.
 
     Args:
-        below_at: `created_at` of the visible row above it, seconds since 1970, site's clock.
+        below_at: When its ids had been handed out at the latest, as far as the visible row above it
+            tells, in seconds since 1970 on the site's clock.
         noticed: When it was noticed, in seconds of observed time.
-        next_look: When to look next, in seconds of the host's monotonic clock.
     """
 
     below_at: int
     noticed: float
-    next_look: float = 0.0
 
 
 class Known:
@@ -61,6 +60,16 @@ class Known:
         """Note that a gone id is visible again; return False if it was not gone."""
         return bool(self.gone.cut(id_, id_))
 
+    def take(self, rows: Iterable[Row]) -> list[Row]:
+        """Note that rows are visible; return those that were missing, which are now to be kept."""
+        new = []
+        for row in rows:
+            if self.found(row.id):
+                new.append(row)
+            else:
+                self.back(row.id)
+        return new
+
     def vanish(self, ids: Iterable[int]) -> list[int]:
         """Note that known ids are not visible any more; return those that newly are not."""
         newly = [id_ for id_ in ids if id_ not in self.gone]
@@ -73,13 +82,12 @@ class Known:
         for part, hole in self.hot.cut(span.first, span.last):
             self.cold.add(part.first, part.last, hole)
 
-    def close(self, below: int, older_than: int) -> list[Span]:
-        """Give up cold ranges for good that lie below an id and are older; return them."""
-        old = [s for s, hole in self.cold if s.last < below and hole.below_at <= older_than]
-        for span in old:
-            self.cold.cut(span.first, span.last)
-            self._closed.append((span.first, span.last))
-        return old
+    def close(self, below: int) -> list[Span]:
+        """Give up for good what lies below an id, under which nothing is hot; return the ranges."""
+        closed = [span for span, _ in self.cold.cut(0, below - 1)]
+        self._closed += [(span.first, span.last) for span in closed]
+        self.gone.cut(0, below - 1)
+        return closed
 
     def visible(self, span: Span) -> int:
         """Return how many rows of a range should be visible."""
@@ -88,11 +96,9 @@ class Known:
 
     def visible_ids(self, span: Span) -> Iterator[int]:
         """Yield the ids of a range whose rows should be visible, ascending."""
-        taken = heapq.merge(
-            *((part for part, _ in held.within(*span)) for held in (self.hot, self.cold, self.gone))
-        )
+        away = (self.hot, self.cold, self.gone)
         free = span.first
-        for part in taken:
+        for part in heapq.merge(*((part for part, _ in held.within(*span)) for held in away)):
             yield from range(free, part.first)
             free = part.last + 1
         yield from range(free, span.last + 1)

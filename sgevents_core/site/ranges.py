@@ -76,11 +76,10 @@ class RangeMap(Generic[T]):
         self._at[first] = (last, value)
         self._changed.add(first)
 
-    def put(self, first: int, value: T, *, kept: bool = False) -> None:
-        """Give the range that starts at `first` another value; `kept` if that is no change."""
+    def put(self, first: int, value: T) -> None:
+        """Give the range that starts at `first` another value."""
         self._at[first] = (self._at[first][0], value)
-        if not kept:
-            self._changed.add(first)
+        self._changed.add(first)
 
     @property
     def changed(self) -> bool:

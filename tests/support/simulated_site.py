@@ -1,15 +1,13 @@
-"""A site's event log in simulated time, and a feed that follows it: schedules without waiting."""
+"""A site's event log in simulated time."""
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
-import random
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Missing, Row
+from sgevents_core.journal.base import Row
 from sgevents_core.site.calls import (
     Answer,
     Call,
@@ -22,7 +20,6 @@ from sgevents_core.site.calls import (
     Recent,
     Since,
 )
-from sgevents_core.site.gaps import LONGEST_BETWEEN_LOOKS, Follower, Notice, Rules
 from sgevents_core.site.ranges import Span
 
 EPOCH = 1_750_000_000
@@ -30,24 +27,47 @@ EPOCH = 1_750_000_000
 
 @dataclass
 class SimulatedSite:
-    """Hands out ids, shows rows when their transaction commits; time is `now`, in seconds."""
+    """Hands out ids, shows rows when their transaction commits; time is `now`, in seconds.
+
+    Args:
+        now: Seconds since the site's beginning.
+        next_id: The id it hands out next.
+        tells_date: Whether its answers tell its clock.
+        counts: Whether it counts rows for this script.
+        lag: Seconds by which what it answers is behind, as of a replica.
+    """
 
     now: float = 0.0
     next_id: int = 1
+    tells_date: bool = False
+    counts: bool = True
+    lag: float = 0.0
     visible: dict[int, int] = field(default_factory=dict)
     hidden: dict[int, int] = field(default_factory=dict)
     shown_at: dict[int, float] = field(default_factory=dict)
     _ids: list[int] = field(default_factory=list)
     _due: list[tuple[float, int, tuple[int, ...], int]] = field(default_factory=list)
 
-    def transaction(self, rows: int, delay: float | None) -> list[int]:
-        """Hand out ids now; their rows show after `delay` seconds, never for None."""
+    def transaction(
+        self, rows: int = 1, delay: float | None = 0.0, *, clock: int | None = None
+    ) -> list[int]:
+        """Hand out ids now; their rows show after `delay` seconds, never for None.
+
+        Their `created_at` is the site's clock unless `clock` says another.
+        """
         ids = list(range(self.next_id, self.next_id + rows))
         self.next_id += rows
         if delay is not None:
-            heapq.heappush(self._due, (self.now + delay, ids[0], tuple(ids), self.clock))
+            at = self.clock if clock is None else clock
+            heapq.heappush(self._due, (self.now + delay, ids[0], tuple(ids), at))
             self.advance(self.now)
         return ids
+
+    def rows(self, *ids: int) -> None:
+        """Show rows with just these ids now, those between them never unless shown later."""
+        for id_ in ids:
+            self._show(id_, self.clock, self.now)
+        self.next_id = max(self.next_id, max(ids) + 1)
 
     @property
     def clock(self) -> int:
@@ -71,6 +91,14 @@ class SimulatedSite:
         """Make a hidden row visible again."""
         self._show(id_, self.hidden.pop(id_), self.now)
 
+    def rewind(self, to_id: int) -> None:
+        """Forget all rows above an id, as restoring a backup does; the ids are given again."""
+        for id_ in self._ids[bisect_right(self._ids, to_id) :]:
+            del self.visible[id_]
+        del self._ids[bisect_right(self._ids, to_id) :]
+        self._due.clear()
+        self.next_id = to_id + 1
+
     def _show(self, id_: int, clock: int, at: float) -> None:
         self.visible[id_] = clock
         self.shown_at[id_] = at
@@ -82,169 +110,35 @@ class SimulatedSite:
 
     def answer(self, call: Call) -> Answer:
         """Answer as the real site's API would."""
+        date = self.clock if self.tells_date else None
+        if isinstance(call, Count):
+            return Answer(count=len(_within(self._seen(), [call.span])), date=date)
+        found = self._found(call, self._seen())
+        return Answer(tuple(Row(i, self.visible[i], "Type", b"{}") for i in found), date=date)
+
+    def _seen(self) -> list[int]:
+        if not self.lag:
+            return self._ids
+        return [id_ for id_ in self._ids if self.shown_at[id_] <= self.now - self.lag]
+
+    def _found(self, call: Call, ids: list[int]) -> list[int]:
         match call:
             case Page():
-                start = bisect_right(self._ids, call.above)
-                found = self._ids[start : start + call.limit]
+                start = bisect_right(ids, call.above)
+                return ids[start : start + call.limit]
             case Newest():
-                end = len(self._ids) if call.below is None else bisect_left(self._ids, call.below)
-                found = self._ids[max(end - call.limit, 0) : end][::-1]
+                end = len(ids) if call.below is None else bisect_left(ids, call.below)
+                return ids[max(end - call.limit, 0) : end][::-1]
             case Since():
-                found = sorted(i for i, at in self.visible.items() if at >= call.at)[:1]
+                return [id_ for id_ in ids if self.visible[id_] >= call.at][:1]
             case Look() | Recent() | Fetch():
-                found = self._within(call.spans)[: call.limit]
-            case Ids():
-                found = self._within([call.span])[: call.limit]
-            case Count():
-                return Answer(count=len(self._within([call.span])))
-        return Answer(tuple(Row(i, self.visible[i], "Type", b"{}") for i in found))
-
-    def _within(self, spans: Iterable[Span]) -> list[int]:
-        found = []
-        for span in spans:
-            found += self._ids[bisect_left(self._ids, span.first) : bisect_right(self._ids, span.last)]
-        return found
+                return _within(ids, call.spans)[: call.limit]
+            case Ids() | Count():
+                return _within(ids, [call.span])[: getattr(call, "limit", None)]
 
 
-@dataclass
-class SimulatedJournal:
-    """Keeps what a step commits, all of it or nothing, as the real journal does."""
-
-    rows: list[LateRow] = field(default_factory=list)
-    _state: FeedState | None = None
-    _missing: dict[int, Missing] = field(default_factory=dict)
-    _gone: dict[int, int] = field(default_factory=dict)
-
-    def append(self, rows: list[LateRow], change: FeedChange) -> None:
-        """Commit one step."""
-        self.rows += rows
-        self._state = _copied(change.state)
-        for first in change.cut:
-            self._missing.pop(first, None)
-        self._missing |= {m.first: m for m in change.put}
-        for first in change.cut_gone:
-            self._gone.pop(first, None)
-        self._gone |= dict(change.put_gone)
-
-    def load(self) -> FeedRecord | None:
-        """Return what a new process finds."""
-        if self._state is None:
-            return None
-        missing = sorted(self._missing.values())
-        return FeedRecord(_copied(self._state), missing, sorted(self._gone.items()))
-
-    @property
-    def ids(self) -> list[int]:
-        """The ids in the order appended."""
-        return [row.id for row, _ in self.rows]
-
-
-def _copied(state: FeedState) -> FeedState:
-    return dataclasses.replace(
-        state, marks=[*state.marks], recent=[*state.recent], audits={**state.audits}
-    )
-
-
-class SimulatedFeed:
-    """Runs a follower against a simulated site: calls take time, fail, and crashes happen.
-
-    Args:
-        site: The site.
-        rules: The follower's rules.
-        seed: Decides latencies, failures and crashes.
-        failing: Share of calls that fail.
-        crashing: Share of commits around which the process dies.
-    """
-
-    def __init__(
-        self,
-        site: SimulatedSite,
-        rules: Rules,
-        seed: int = 0,
-        *,
-        failing: float = 0.0,
-        crashing: float = 0.0,
-    ) -> None:
-        self.site = site
-        self.rules = rules
-        self.journal = SimulatedJournal()
-        self.notices: list[Notice] = []
-        self.calls: list[Call] = []
-        self.crashes = 0
-        self.missed_by_looks: list[int] = []
-        self._random = random.Random(seed)
-        self._failing = failing
-        self._crashing = crashing
-        self._looked: dict[int, float] = {}
-        self._boot = 0.0
-        self.follower = Follower(rules, None)
-
-    @property
-    def monotonic(self) -> float:
-        """The host's monotonic clock: unrelated to the site's, and it starts anew at a crash."""
-        return self.site.now - self._boot
-
-    def restart(self, down: float = 0.0) -> None:
-        """Let the process die and another start `down` seconds later."""
-        self.crashes += 1
-        self.site.advance(self.site.now + down)
-        self._boot = self.site.now - self._random.uniform(0, 1000)
-        self.follower = Follower(self.rules, self.journal.load())
-
-    def calm(self) -> None:
-        """Let no call fail and no process die from here on."""
-        self._failing = self._crashing = 0.0
-
-    def turn(self, until: float) -> None:
-        """Do one call or one wait, the wait no longer than to `until`."""
-        call = self.follower.next(self.monotonic)
-        if isinstance(call, float):
-            assert call > 0
-            self.site.advance(min(self.site.now + call, until))
-            return
-        self.calls.append(call)
-        asked = self.site.now
-        answer = self.site.answer(call)
-        self.site.advance(asked + self._random.uniform(0.01, 0.2))
-        if self._random.random() < self._failing:
-            self.follower.failed()
-            self.site.advance(self.site.now + self._random.uniform(0.1, 3))
-            return
-        taken = self.follower.answered(call, answer, self.monotonic)
-        self._check_looks(call, answer, taken.rows, asked)
-        if self._random.random() < self._crashing:
-            self.restart(self._random.choice([0.5, 30, 900]))
-            return
-        change = self.follower.change()
-        if change is not None:
-            self.journal.append(taken.rows, change)
-            self.notices += taken.notices
-        if self._random.random() < self._crashing:
-            self.restart(self._random.choice([0.5, 30, 900]))
-
-    def run(self, seconds: float) -> None:
-        """Follow for so many seconds of simulated time."""
-        until = self.site.now + seconds
-        while self.site.now < until:
-            self.turn(until)
-
-    def _check_looks(
-        self, call: Call, answer: Answer, rows: list[LateRow], asked: float
-    ) -> None:
-        """An audit must not find what a look asked for, after it was visible, has missed."""
-        if isinstance(call, Look):
-            reach = answer.rows[-1].id if len(answer.rows) >= call.limit else float("inf")
-            for span in call.spans:
-                if span.size <= 1000 and span.last <= reach:
-                    self._looked |= dict.fromkeys(range(span.first, span.last + 1), asked)
-        if isinstance(call, Fetch):
-            self.missed_by_looks += [row.id for row, _ in rows if self._was_for_a_look(row)]
-
-    def _was_for_a_look(self, row: Row) -> bool:
-        """A row that a look asked for in vain, or one shown in time that no look asked for."""
-        shown = self.site.shown_at[row.id]
-        if self._looked.get(row.id, -1.0) > shown:
-            return True
-        steady = not (self._failing or self._crashing or self.site.hidden)
-        in_time = shown - (row.at - EPOCH) < self.rules.backlog_timeout / 2
-        return steady and in_time and self.site.now - shown > LONGEST_BETWEEN_LOOKS + 5
+def _within(ids: list[int], spans: Iterable[Span]) -> list[int]:
+    found = []
+    for span in spans:
+        found += ids[bisect_left(ids, span.first) : bisect_right(ids, span.last)]
+    return found

@@ -1,0 +1,95 @@
+"""How old ids are, by the site's clock as its rows tell it; no single row decides the time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final
+
+from sgevents_core.journal.base import FeedState, Row
+
+RECENT_IDS: Final = 200
+"""Rows with the highest ids that are remembered, to recognise the log by."""
+ASKED_FOR_THE_TIME: Final = 9
+"""Rows whose middle `created_at` counts as the site's clock: some wrong ones do no harm."""
+MARKS_APART: Final = 30
+"""Least seconds between two marks of which ids are how old."""
+MARKS_PER_AGE: Final = 10
+"""Marks that are so old that this many of their distances reach back to them."""
+
+
+def middle(times: Sequence[int]) -> int:
+    """Return the middle one of some times, the earlier where there are two."""
+    return sorted(times)[(len(times) - 1) // 2]
+
+
+def clock(state: FeedState, date: int | None) -> int:
+    """Return the site's clock in seconds since 1970: what the last rows say, in the middle.
+
+    It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
+
+    Args:
+        state: The feed's state.
+        date: What the site itself says the time is, if it does: no row is younger than that.
+    """
+    times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:]]
+    if not times:
+        return date or 0
+    return middle(times) if date is None else min(middle(times), date)
+
+
+def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
+    """Keep the last ids to recognise the log by, and marks of which ids are how old.
+
+    A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
+    those asked for the time.
+
+    Args:
+        state: The feed's state.
+        rows: The rows taken in id order.
+        date: What the site says the time is, None if it does not.
+        horizon: How far back marks are needed, in seconds.
+    """
+    if not rows:
+        return
+    state.recent = [*state.recent, *((row.id, row.at) for row in rows)][-RECENT_IDS:]
+    at = clock(state, date)
+    if not state.marks:
+        state.marks = [(at, rows[0].id)]
+    later = [id_ for time, id_ in state.marks if time >= at]
+    if later or at - state.marks[-1][0] >= MARKS_APART:
+        earlier = [mark for mark in state.marks if mark[0] < at]
+        lowest = min([state.recent[-ASKED_FOR_THE_TIME:][0][0], *later])
+        state.marks = _thin([*earlier, (at, lowest)], at, horizon)
+
+
+def recall(state: FeedState, rows: Sequence[Row]) -> None:
+    """Keep rows that came late among the last ids, if they belong there."""
+    if rows and state.recent and rows[-1].id > state.recent[0][0]:
+        recent = sorted([*state.recent, *((row.id, row.at) for row in rows)])
+        state.recent = recent[-RECENT_IDS:]
+
+
+def id_at(state: FeedState, at: float) -> int | None:
+    """Return an id below which no row was created after a time, None if none is known."""
+    place = bisect_right(state.marks, at, key=lambda mark: mark[0])
+    return state.marks[place - 1][1] if place else None
+
+
+def _thin(marks: Sequence[tuple[int, int]], now: int, horizon: float) -> list[tuple[int, int]]:
+    """Keep marks closer together the younger they are, and one that is older than the horizon.
+
+    The first of each stretch of time stays. Stretches double with age and lie within one another,
+    so that thinning again and again drops no more than thinning once.
+    """
+    kept: list[tuple[int, int]] = []
+    before: tuple[int, int] | None = None
+    for at, id_ in marks:
+        width = MARKS_APART
+        while width * 2 <= (now - at) / MARKS_PER_AGE:
+            width *= 2
+        if before != (width, at // width):
+            kept.append((at, id_))
+        before = width, at // width
+    old = sum(now - at > horizon for at, _ in kept)
+    return kept[max(old - 1, 0) :]

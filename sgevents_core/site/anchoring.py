@@ -1,0 +1,115 @@
+"""Recognising the log: pages start at a known row, a log that went backwards is noticed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgevents_core.journal.base import FeedState, Row
+from sgevents_core.site.calls import Call, Newest, Page, Recent, spans_of
+from sgevents_core.site.known import Known
+from sgevents_core.site.rules import Notice, Taken, vanished
+
+
+class Anchoring:
+    """Tells whether an answer comes from the log that is followed.
+
+    Args:
+        known: What is known of each id.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._lost = ""
+
+    @property
+    def searching(self) -> bool:
+        """Whether the anchor is lost."""
+        return bool(self._lost)
+
+    def search(self, state: FeedState) -> Call | None:
+        """Return what to ask to find the anchor again, None if it is not lost."""
+        if not self._lost:
+            return None
+        if self._lost == "recent" and state.recent:
+            ids = [id_ for id_, _ in state.recent]
+            return Recent(spans_of(ids), len(ids) + 1)
+        self._lost = "highest"
+        return Newest(1)
+
+    def holds(self, state: FeedState, call: Page, rows: Sequence[Row], taken: Taken) -> bool:
+        """Return whether a page starts at its anchor and no known row in it is another one now."""
+        if call.anchor is not None and (not rows or rows[0].id != call.anchor):
+            self._lost = "recent"
+            return False
+        if call.anchor is not None and rows[0].at != state.anchor_at:
+            _rewind(state, _other_time(call.anchor), taken)
+            return False
+        return self._same(state, rows, taken)
+
+    def take_recent(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
+        """Anchor on the highest known row that is still visible; what is not is gone."""
+        if not rows:
+            self._lost = "highest"
+            return
+        self._lost = ""
+        if self._same(state, rows, taken):
+            visible = {row.id for row in rows}
+            for id_ in visible:
+                self._known.back(id_)
+            self._gone(state, visible, taken)
+            anchor(state, rows[-1])
+
+    def take_highest(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
+        """None of the last known rows shows: either all are hidden, or the log went backwards.
+
+        A log that went backwards may grow beyond the frontier: that is not its coming back.
+        """
+        self._lost = ""
+        highest = rows[0].id if rows else 0
+        if highest > state.frontier and not state.rewound:
+            state.anchor_id = None
+            self._gone(state, set(), taken)
+        elif highest < state.frontier:
+            what = f"the site's highest event is {highest}" if rows else "the site's log is empty"
+            _rewind(state, f"{what}, the last one taken was {state.frontier}", taken)
+        # else it is back since: the next page tells
+
+    def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
+        """Return whether known ids have the creation times they had: else it is another log."""
+        known = dict(state.recent)
+        strange = [row.id for row in rows if known.get(row.id, row.at) != row.at]
+        if strange:
+            _rewind(state, _other_time(strange[0]), taken)
+            return False
+        _resume(state, taken)
+        return True
+
+    def _gone(self, state: FeedState, visible: set[int], taken: Taken) -> None:
+        ids = (id_ for id_, _ in state.recent if id_ not in visible)
+        taken.notices += vanished(self._known.vanish(ids))
+
+
+def anchor(state: FeedState, row: Row) -> None:
+    """Let the next page start at a row."""
+    state.anchor_id, state.anchor_at = row.id, row.at
+
+
+def _other_time(id_: int) -> str:
+    return f"event {id_} has another creation time"
+
+
+def _rewind(state: FeedState, why: str, taken: Taken) -> None:
+    if not state.rewound:
+        text = (
+            f"The site's event log went backwards: {why}. Nothing is appended until the log"
+            " is back."
+        )
+        taken.notices.append(Notice("feed.rewound", text))
+    state.rewound = why
+
+
+def _resume(state: FeedState, taken: Taken) -> None:
+    if state.rewound:
+        state.rewound = ""
+        text = "The site's event log is back where it was; the feed goes on."
+        taken.notices.append(Notice("feed.resumed", text))

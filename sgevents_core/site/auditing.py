@@ -1,0 +1,150 @@
+"""Carrying audits out: compares what the site shows with what is known, and mends what differs.
+Pure: calls out, answers in.
+"""
+
+from __future__ import annotations
+
+from sgevents_core.journal.base import FeedState, LateRow, Row
+from sgevents_core.site import ages
+from sgevents_core.site.audits import Audit, Window, due, windows
+from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids
+from sgevents_core.site.known import Known
+from sgevents_core.site.ranges import Span
+from sgevents_core.site.rules import Notice, Rules, Taken, vanished
+
+
+class Auditor:
+    """Runs one audit after the other as they become due.
+
+    Args:
+        rules: Hold how long ids are waited and looked for.
+        known: What is known of each id.
+        restarted: Whether the feed was down: then one audit comes at once.
+    """
+
+    def __init__(self, rules: Rules, known: Known, *, restarted: bool) -> None:
+        self._rules = rules
+        self._known = known
+        self._windows = windows(rules.backlog_timeout, rules.audit_horizon)
+        self._audit: Audit | None = None
+        self._counts_refused = False
+        self._restarted = restarted
+
+    def begin(self, state: FeedState) -> None:
+        """Let the time of all audits run from now on: at a first start nothing is to be proved."""
+        for window in self._windows:
+            state.audits[window.name] = state.observed
+
+    def drop(self) -> None:
+        """Leave off the audit under way."""
+        self._audit = None
+
+    def refused(self) -> None:
+        """Note that the site refuses to count for this script: ids are compared from now on."""
+        self._counts_refused = True
+        if self._audit is not None:
+            self._audit.refused()
+
+    def next(self, state: FeedState, observed: float, clock: int) -> tuple[Call | None, float]:
+        """Return what an audit has to ask now, else the observed seconds until one is due.
+
+        Args:
+            state: The feed's state.
+            observed: Observed time as it will be if the site answers now, in seconds.
+            clock: The site's clock, in seconds since 1970.
+        """
+        while self._audit is None:
+            window, wait = self._due(state, observed)
+            if window is None:
+                return None, wait
+            span = Span(self._first(state, window, clock), state.frontier)
+            if span.first <= span.last:
+                self._audit = Audit(window, span, self._rules.page_size)
+                self._audit.begin(window.by_ids or self._counts_refused)
+            else:
+                self._done(state, window, observed)
+        return self._audit.next(), 0.0
+
+    def _due(self, state: FeedState, observed: float) -> tuple[Window | None, float]:
+        if self._restarted:
+            return due(self._windows[2:3], {}, observed)
+        return due(self._windows, state.audits, observed)
+
+    def _first(self, state: FeedState, window: Window, clock: int) -> int:
+        """Return the id at which an audit has to start to look back as far as it should."""
+        first = ages.id_at(state, clock - window.back) or state.floor
+        if window.back >= self._rules.audit_horizon:
+            first = min(first, self._known.lowest_missing() or first)
+        return max(first, state.floor)
+
+    def take(
+        self, state: FeedState, call: Count | Ids | Fetch, answer: Answer, now: int, taken: Taken
+    ) -> None:
+        """Take the site's answer to a call of the audit under way.
+
+        Args:
+            state: The feed's state.
+            call: What was asked.
+            answer: What the site said.
+            now: The site's clock, in seconds since 1970.
+            taken: Gets the rows that were found and what to tell people.
+        """
+        audit = self._audit
+        if audit is None:
+            return
+        match call:
+            case Count():
+                audit.counted(call, answer.count, self._known.visible(call.span))
+            case Ids():
+                self._compare(audit, call, answer.rows, taken)
+            case Fetch():
+                self._found(state, audit, call, answer.rows, taken)
+        if audit.next() is None:
+            self._end(state, audit, now, taken)
+
+    def _compare(self, audit: Audit, call: Ids, rows: tuple[Row, ...], taken: Taken) -> None:
+        last = rows[-1].id if len(rows) >= call.limit else call.span.last
+        ids = {row.id for row in rows}
+        for id_ in ids:
+            self._known.back(id_)
+        expected = self._known.visible_ids(Span(call.span.first, last))
+        taken.notices += vanished(self._known.vanish(id_ for id_ in expected if id_ not in ids))
+        audit.compared(call, last, sorted(id_ for id_ in ids if self._known.missing(id_)))
+
+    def _found(
+        self, state: FeedState, audit: Audit, call: Fetch, rows: tuple[Row, ...], taken: Taken
+    ) -> None:
+        audit.late += sum(row.id in self._known.cold for row in rows)
+        late = self._known.take(rows)
+        ages.recall(state, late)
+        taken.rows += [LateRow(row, late=True) for row in late]
+        audit.fetched(call, rows[-1].id if len(rows) >= call.limit else None)
+
+    def _end(self, state: FeedState, audit: Audit, now: int, taken: Taken) -> None:
+        self._audit = None
+        self._done(state, audit.window, state.observed)
+        lowest_hot = self._known.hot.lowest
+        proved = audit.span.last if lowest_hot is None else min(audit.span.last, lowest_hot - 1)
+        state.proved_id, state.proved_at = proved, now
+        if audit.late:
+            text = f"An audit found {audit.late} row(s) that came after their deadline."
+            taken.notices.append(Notice("feed.audit_late", text, {"rows": audit.late}))
+        if audit.window.by_ids or self._counts_refused:
+            self._close_old(state, audit.window, now)
+
+    def _done(self, state: FeedState, window: Window, observed: float) -> None:
+        state.audits[window.name] = observed
+        self._restarted = False
+
+    def _close_old(self, state: FeedState, window: Window, now: int) -> None:
+        """Give up what is older than the horizon, right after ids as far back were compared."""
+        if window.back < self._rules.audit_horizon:
+            return
+        old = ages.id_at(state, now - self._rules.audit_horizon)
+        if old is None:
+            return
+        lowest_hot = self._known.hot.lowest
+        floor = old if lowest_hot is None else min(old, lowest_hot)
+        if floor > state.floor:
+            self._known.close(floor)
+            state.floor = floor

@@ -1,0 +1,147 @@
+"""Events of the past by id or time: from the journal, and older ones from the site.
+
+Only reads: what comes from the site is appended nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sgevents_core.errors import NotTakenYet
+from sgevents_core.journal.base import Row
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.requests import Replayed
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.settings import Ago, Settings
+from sgevents_core.site.calls import Look, Page, Since
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.ranges import Span
+
+_PAGE: Final = 500
+_COLUMNS: Final = "era, seq, event_id, body"
+
+
+class _Kept(NamedTuple):
+    """From where on the journal has every event that was ever taken, in the era of now."""
+
+    event_id: int
+    created: int
+
+
+class History:
+    """The events of one site, for as far back as the site keeps them.
+
+    Args:
+        settings: The configuration; its api key is needed where the site has to be asked.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._db = Database(settings.state.path, read_only=True)
+        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+            feed = state.load_feed()
+        self._era = feed.state.era if feed else 1
+        self._frontier = feed.state.frontier if feed else 0
+        self._kept = self._kept_from()
+        self._log: EventLog | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._db.close()
+        if self._log is not None:
+            self._log.close()
+
+    def event(self, event_id: int) -> Replayed | None:
+        """Return one event, None if neither journal nor site has it.
+
+        An id that came again in another era means the newest event.
+
+        Raises:
+            SiteError: The site could not be asked.
+        """
+        found = self._db.one(
+            f"SELECT {_COLUMNS} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608
+            event_id,
+        )
+        if found is not None:
+            return Replayed(*found)
+        rows = self._asked.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
+        return self._of_site(rows[0]) if rows else None
+
+    def between(self, first: int, last: int) -> list[Replayed]:
+        """Return the events with an id from `first` to `last`, in the order of the journal.
+
+        Raises:
+            NotTakenYet: The feed has taken none of them yet.
+            SiteError: The site could not be asked.
+        """
+        if first > self._frontier:
+            raise NotTakenYet(event_id=first, newest=self._frontier)
+        here = self._select("event_id BETWEEN ? AND ?", first, last)
+        below = min(last, self._frontier if self._kept is None else self._kept.event_id - 1)
+        return [*self._older(first, below, {one.event_id for one in here}), *here]
+
+    def since(self, moment: datetime | Ago, now: float) -> list[Replayed]:
+        """Return the events created since a moment, in the order of the journal.
+
+        Args:
+            moment: When, or how long before now.
+            now: Now, in seconds since 1970.
+
+        Raises:
+            SiteError: The site could not be asked.
+        """
+        at = int(now - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
+        here = self._select("created_at >= ?", at)
+        if self._kept is not None and self._kept.created <= at:
+            return here
+        rows = self._asked.ask(Since(at)).rows
+        if not rows:
+            return here
+        below = self._frontier if self._kept is None else self._kept.event_id - 1
+        older = self._older(rows[0].id, below, {one.event_id for one in here}, since=at)
+        return [*older, *here]
+
+    def _kept_from(self) -> _Kept | None:
+        """Return the oldest event kept that was taken in its turn: from there on, all are kept."""
+        found = self._db.one(
+            "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
+            " ORDER BY seq LIMIT 1",
+            self._era,
+        )
+        return None if found is None else _Kept(*found)
+
+    def _select(self, condition: str, *values: Any) -> list[Replayed]:
+        found = self._db.all(
+            f"SELECT {_COLUMNS} FROM journal"  # noqa: S608 - our own columns and conditions
+            f" WHERE era = ? AND {condition} ORDER BY seq",
+            self._era,
+            *values,
+        )
+        return [Replayed(*row) for row in found]
+
+    def _older(self, first: int, last: int, known: set[int], since: int = 0) -> Iterator[Replayed]:
+        """Read from the site what the journal does not have, page by page."""
+        while first <= last:
+            rows = self._asked.ask(Page(first - 1, _PAGE, None)).rows
+            for row in rows:
+                if row.id <= last and row.id not in known and row.at >= since:
+                    yield self._of_site(row)
+            if not rows:
+                return
+            first = rows[-1].id + 1
+
+    def _of_site(self, row: Row) -> Replayed:
+        return Replayed(self._era, 0, row.id, row.body)
+
+    @property
+    def _asked(self) -> EventLog:
+        if self._log is None:
+            self._log = EventLog(self._settings.site, self._settings.feed.fields)
+        return self._log

@@ -1,0 +1,90 @@
+"""A new era of the feed, after the site's event log went backwards and a person decided where."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from sgevents_core.errors import SiteError
+from sgevents_core.journal.base import FeedChange
+from sgevents_core.journal.requests import Request
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.settings import Start
+from sgevents_core.settings.starts import start_of
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.gaps import Follower, Rules
+
+logger = logging.getLogger("sgevents.feed")
+
+
+def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> Answer:
+    """Carry out a request to begin anew, and return what came of it.
+
+    What is in the journal stays and is handed out before what comes. The new era and the answer are
+    written as one; a request that was carried out already changes nothing.
+
+    Args:
+        log: The site's event log.
+        rules: How the feed follows it.
+        state: The journal; nobody else appends to it meanwhile.
+        request: Its detail holds `from`, `era` (the one it was asked in) and `force`.
+
+    Raises:
+        StateError: It cannot be written; the request waits.
+    """
+    answer = _refusal(state, request)
+    if answer is None:
+        try:
+            change = first_change(log, rules, start_of(str(request.detail["from"])))
+        except SiteError as error:
+            answer = Answer("failed", f"{error} Nothing was changed; ask again.")
+        else:
+            return _begin(state, request, change)
+    state.answer(RequestStep(request.number, answer=answer))
+    return answer
+
+
+def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
+    """Ask the site where a start is, and return the feed's state there, before any row.
+
+    Raises:
+        SiteError: The site could not be asked.
+    """
+    page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's own may be shorter
+    follower = Follower(replace(rules, start=start, page_size=page_size))
+    while follower.state is None:
+        call = follower.next(0.0)
+        if follower.state is None and not isinstance(call, float):
+            follower.answered(call, log.ask(call), 0.0)
+    change = follower.change()
+    assert change is not None  # noqa: S101 - there is a state, so there is a change
+    return change
+
+
+def _refusal(state: SqliteState, request: Request) -> Answer | None:
+    feed = state.load_feed()
+    if feed is None:
+        return Answer("refused", "nothing was read yet: start in [feed] says where to begin")
+    if feed.state.era != request.detail["era"]:
+        return Answer("done", f"the feed has begun anew already; this is era {feed.state.era}")
+    if not feed.state.rewound and not request.detail.get("force"):
+        return Answer(
+            "refused",
+            "the event log has not gone backwards, and events could be handed out twice or not at"
+            " all; sgevents replay hands out old ones again, and --force resets all the same",
+        )
+    return None
+
+
+def _begin(state: SqliteState, request: Request, change: FeedChange) -> Answer:
+    change.state.era = int(request.detail["era"]) + 1
+    change.state.answered = time.time()
+    first = change.state.frontier + 1
+    text = f"era {change.state.era} begins at event {first}; the journal is handed out first"
+    answer = Answer("done", text)
+    state.begin_era(state.end(), change, RequestStep(request.number, answer=answer))
+    extra = {"action": "feed.reset", "era": change.state.era, "event_id": first}
+    logger.warning("The feed begins anew: %s", text, extra=extra)
+    return answer

@@ -1,0 +1,67 @@
+"""What the follower goes by and what it leads to, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sgevents_core.journal.base import LateRow
+from sgevents_core.settings import Start
+from sgevents_core.site.ranges import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the settings the follower goes by; times in seconds.
+
+    Args:
+        page_size: Most rows asked for at once; not more than the site gives, at least 2.
+        poll_interval: Time between two pages while rows come.
+        idle_interval: Longest time between two pages.
+        backlog_timeout: How long a missing id is waited for.
+        settle: How long rows above a young gap are held back.
+        audit_horizon: How long audits look for missing ids.
+        start: Where the first start begins.
+    """
+
+    page_size: int = 500
+    poll_interval: float = 1.0
+    idle_interval: float = 5.0
+    backlog_timeout: float = 300.0
+    settle: float = 0.0
+    audit_horizon: float = 86400.0
+    start: Start = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something people are told: the action it is logged under, a sentence, its ids."""
+
+    action: str
+    text: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    warning: bool = True
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an answer led to: rows to append, in order, and what to tell people."""
+
+    rows: list[LateRow] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
+def timeout_elapsed(span: Span, age: float) -> Notice:
+    """Return what is told when a range is no longer waited for; its age in seconds."""
+    ids = f"id {span.first}" if span.size == 1 else f"ids {span.first} to {span.last}"
+    detail = {"event_id": span.first, "last_event_id": span.last, "age_s": round(age, 3)}
+    return Notice("feed.timeout_elapsed", f"Timeout elapsed on backlog event {ids}", detail)
+
+
+def vanished(ids: Sequence[int]) -> list[Notice]:
+    """Return what is told when the rows of known ids are not visible any more."""
+    if not ids:
+        return []
+    text = f"{len(ids)} known row(s) are not visible any more, the first is event {ids[0]}."
+    return [Notice("feed.vanished", text, {"event_ids": list(ids[:10])})]

@@ -1,0 +1,66 @@
+"""Settling: rows above a young gap are held back for a while, so that late rows keep id order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sgevents_core.journal.base import Row
+
+
+class Held(NamedTuple):
+    """How many rows of a page may pass now, and when the next one may (monotonic seconds)."""
+
+    passing: int
+    until: float
+
+
+class Settling:
+    """Decides which rows have to wait.
+
+    Args:
+        settle: How long a gap is given, in seconds; 0 to hold nothing back.
+    """
+
+    def __init__(self, settle: float) -> None:
+        self._settle = settle
+        self._seen: list[tuple[int, float]] = []
+
+    def hold(
+        self, frontier: int, rows: Sequence[Row], now: float, clock: int | None
+    ) -> Held | None:
+        """Return which rows have to wait, None when all may pass.
+
+        The time of a gap runs from when a row above it was first seen, so all gaps of a page cost
+        one wait, and what turns up in a gap does not begin it anew.
+
+        Args:
+            frontier: The highest id taken.
+            rows: The rows above it, ascending.
+            now: The host's monotonic clock, in seconds.
+            clock: The site's clock in seconds since 1970; None while catching up with one that
+                tells none, when nothing is held back.
+        """
+        if self._settle <= 0 or not rows:
+            return None
+        self._note(frontier, rows[-1].id, now)
+        if clock is None:
+            return None
+        below = frontier
+        for place, row in enumerate(rows):
+            if row.id > below + 1 and clock - row.at <= self._settle:
+                until = self._first_seen(row.id) + self._settle
+                if now < until:
+                    return Held(place, until)
+            below = row.id
+        return None
+
+    def _note(self, frontier: int, highest: int, now: float) -> None:
+        self._seen = [seen for seen in self._seen if seen[0] > frontier]
+        if not self._seen or highest > self._seen[-1][0]:
+            self._seen.append((highest, now))
+
+    def _first_seen(self, id_: int) -> float:
+        """Return when an id, or one above it, was first seen."""
+        return self._seen[bisect_left(self._seen, id_, key=lambda seen: seen[0])][1]

@@ -1,0 +1,113 @@
+"""The first start of a feed: finds where it begins. Pure: calls out, answers in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sgevents_core.journal.base import Row
+from sgevents_core.settings import Ago
+from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
+from sgevents_core.site.calls import Answer, Call, Newest, Page, Since
+from sgevents_core.site.rules import Rules
+
+START_PAGES: Final = 20
+"""Most pages read below a start "now" in search of ids that are still under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a feed begins.
+
+    Args:
+        floor: The lowest id it answers for.
+        rows: Rows that count as taken, ascending; ids missing between them are waited for.
+    """
+
+    floor: int
+    rows: tuple[Row, ...] = ()
+
+
+class FirstStart:
+    """Asks the site until it is known where to begin.
+
+    Args:
+        rules: Hold what the settings say about the start.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._newest: list[Row] = []
+        self._pages = 0
+        self._at: int | None = None
+        self._since_asked = False
+        self._first: Row | None = None
+        if isinstance(rules.start, datetime):
+            self._at = int(rules.start.timestamp())
+
+    def next(self) -> Call:
+        """Return what to ask the site."""
+        start = self._rules.start
+        if isinstance(start, int):
+            return Page(start - 1, self._rules.page_size, None)
+        if start == "now":
+            below = self._newest[-1].id if self._newest else None
+            return Newest(self._rules.page_size, below)
+        if self._at is None:
+            return Newest(1)
+        if self._since_asked:
+            return Newest(1, self._first.id if self._first else None)
+        return Since(self._at)
+
+    def answered(self, call: Call, answer: Answer) -> Beginning | None:
+        """Take the site's answer; return where to begin, None while more has to be asked."""
+        start = self._rules.start
+        if isinstance(start, int):
+            return Beginning(start)
+        if start == "now":
+            return self._now(answer, full=len(answer.rows) >= self._rules.page_size)
+        if isinstance(call, Since):
+            self._since_asked = True
+            self._first = answer.rows[0] if answer.rows else None
+            return None
+        if self._at is None:
+            self._at = _time_ago(start, answer) if isinstance(start, Ago) else 0
+            return None
+        return self._behind(self._at, answer.rows[0] if answer.rows else None)
+
+    def _behind(self, at: int, last: Row | None) -> Beginning | None:
+        """Begin behind the last row before a time, so that what is missing above it is waited for.
+
+        Args:
+            at: The time.
+            last: The row below the first one since then, or the newest of all if there was none.
+        """
+        if self._first is None and last is not None and last.at >= at:
+            self._since_asked = False  # it came between the two questions
+            return None
+        if last is not None:
+            return Beginning(last.id + 1, (last,))
+        return Beginning(self._first.id if self._first else 1)
+
+    def _now(self, answer: Answer, *, full: bool) -> Beginning | None:
+        """Begin behind the newest row; ids missing shortly below it may still be under way."""
+        rows = self._newest
+        rows += answer.rows
+        self._pages += 1
+        if not rows:
+            return Beginning(1)
+        clock = answer.date or middle([row.at for row in rows[:ASKED_FOR_THE_TIME]])
+        oldest = clock - self._rules.backlog_timeout
+        reached = middle([row.at for row in rows[-ASKED_FOR_THE_TIME:]])
+        if full and reached >= oldest and self._pages < START_PAGES:
+            return None
+        young = [place for place, row in enumerate(rows) if row.at >= oldest]
+        count = min(young[-1] + 2 if young else 1, len(rows))
+        return Beginning(rows[count - 1].id, tuple(reversed(rows[:count])))
+
+
+def _time_ago(start: Ago, answer: Answer) -> int:
+    """Return when a start a duration ago begins, by the site's clock or its newest row."""
+    newest = answer.rows[0].at if answer.rows else 0
+    return (answer.date or newest) - int(start.seconds)

@@ -1,0 +1,102 @@
+"""Trouble with the site or the journal: told once, again if it lasts, and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import Final, NamedTuple
+
+from sgevents_core.errors import SgEventsError
+
+logger = logging.getLogger("sgevents.feed")
+
+FIRST_WAIT: Final = 0.5
+LONGEST_WAIT: Final = 30.0
+LASTING: Final = 60.0
+"""Seconds of trouble after which it is an error, no longer a warning."""
+
+
+class Saying(NamedTuple):
+    """What is logged: the level, the action, the sentence."""
+
+    level: int
+    action: str
+    text: str
+
+
+class Sayings(NamedTuple):
+    """What is logged of one kind of trouble.
+
+    Args:
+        first: Said once; its sentence takes the error.
+        lasting: Said once more if it lasts; takes the seconds and the error.
+        over: Said when it is over; takes the number of failures and the seconds.
+    """
+
+    first: Saying
+    lasting: Saying
+    over: Saying
+
+
+SITE: Final = Sayings(
+    Saying(logging.WARNING, "site.failed", "%s It is tried again."),
+    Saying(
+        logging.ERROR,
+        "site.lasting",
+        "The site has not answered for %d s. %s It is tried again.",
+    ),
+    Saying(
+        logging.INFO, "site.answers", "The site answers again after %d failed call(s) in %.1f s"
+    ),
+)
+JOURNAL: Final = Sayings(
+    Saying(
+        logging.ERROR, "feed.not_written", "%s Nothing is lost: the feed reads and writes it again."
+    ),
+    Saying(
+        logging.ERROR,
+        "feed.not_written",
+        "Nothing could be written for %d s. %s Nothing is lost, and nothing goes on.",
+    ),
+    Saying(
+        logging.INFO, "feed.written", "The journal is written again after %d failure(s), %.1f s"
+    ),
+)
+
+
+class Trouble:
+    """Counts failures in a row: how long to wait, and when to say what.
+
+    Args:
+        sayings: What to say.
+    """
+
+    def __init__(self, sayings: Sayings) -> None:
+        self.times = 0
+        self._sayings = sayings
+        self._since = 0.0
+        self._said_lasting = False
+
+    def wait(self, error: SgEventsError) -> float:
+        """Take a failure, tell of it the first time and when it lasts; return seconds to wait."""
+        now = time.monotonic()
+        if not self.times:
+            self._since = now
+            _say(self._sayings.first, error)
+        elif now - self._since > LASTING and not self._said_lasting:
+            self._said_lasting = True
+            _say(self._sayings.lasting, now - self._since, error)
+        self.times += 1
+        longest = min(FIRST_WAIT * 2.0 ** min(self.times - 1, 10), LONGEST_WAIT)
+        return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+
+    def over(self) -> None:
+        """Take that it went well: what had been told of is told to be over."""
+        if self.times:
+            _say(self._sayings.over, self.times, time.monotonic() - self._since)
+        self.times, self._said_lasting = 0, False
+
+
+def _say(saying: Saying, *values: object) -> None:
+    logger.log(saying.level, saying.text, *values, extra={"action": saying.action})

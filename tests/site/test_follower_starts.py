@@ -1,0 +1,231 @@
+"""The first start: from now, an id, a time or a duration ago, with ids still under way."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from simulated_feed import SimulatedFeed
+from simulated_site import EPOCH, SimulatedSite
+
+from sgevents_core.settings import Ago, Start
+from sgevents_core.site.calls import Newest
+from sgevents_core.site.gaps import Follower, Rules
+
+BEGINNING = datetime.fromtimestamp(EPOCH, timezone.utc)
+
+
+def start(site: SimulatedSite, where: Start, **rules: float) -> SimulatedFeed:
+    """A feed at its first start."""
+    return SimulatedFeed(site, Rules(**{"start": where, **rules}))  # type: ignore[arg-type]
+
+
+def aged(rows: int, apart: float = 60.0) -> SimulatedSite:
+    """A site with rows 1, 2, 3 ... created so many seconds apart."""
+    site = SimulatedSite()
+    for _ in range(rows):
+        site.transaction(1)
+        site.now += apart
+    return site
+
+
+def test_now_takes_nothing_that_was_there() -> None:
+    """A start "now" hands over what shows after it, and only that."""
+    site = aged(10)
+    feed = start(site, "now")
+    feed.run(5)
+    assert feed.journal.ids == []
+    site.transaction(2)
+    feed.run(10)
+    assert feed.journal.ids == [11, 12]
+    assert feed.journal.late_ids == []
+
+
+def test_now_waits_for_ids_that_are_under_way() -> None:
+    """Ids missing in the minutes below the start are the first gaps; older ones are not."""
+    site = SimulatedSite()
+    site.rows(1, 3)
+    site.now += 3600
+    site.rows(4, 6, 9)
+    feed = start(site, "now")
+    feed.run(5)
+    assert [tuple(span) for span, _ in feed.follower.known.hot] == [(5, 5), (7, 8)]
+    site.rows(8, 2)
+    site.transaction(1)
+    feed.run(30)
+    assert sorted(feed.journal.ids) == [8, 10]
+    feed.run(400)
+    assert not feed.follower.known.hot
+
+
+@pytest.mark.parametrize("size", [2, 7, 500])
+def test_now_on_a_busy_site(size: int) -> None:
+    """More young rows than a page are read before the start, and no more than needed."""
+    site = SimulatedSite()
+    for _ in range(100):
+        site.now += 10
+        site.transaction(1)
+    (late,) = site.transaction(1, delay=40)
+    for _ in range(12):
+        site.now += 2
+        site.transaction(1)
+    feed = start(site, "now", page_size=size)
+    feed.run(60)
+    assert feed.journal.ids == [late]
+    reads = [call for call in feed.calls if isinstance(call, Newest)]
+    assert len(reads) <= 20
+
+
+def test_an_id() -> None:
+    """A start by id hands over that event first."""
+    feed = start(aged(10), 4)
+    feed.run(5)
+    assert feed.journal.ids == [4, 5, 6, 7, 8, 9, 10]
+
+
+def test_an_id_that_is_missing() -> None:
+    """Where the id's own row is not visible, it is the first gap."""
+    site = SimulatedSite()
+    site.rows(1, 2, 5, 6)
+    feed = start(site, 4)
+    feed.run(5)
+    assert feed.journal.ids == [5, 6]
+    site.rows(3, 4)
+    feed.run(30)
+    assert feed.journal.ids == [5, 6, 4]
+
+
+def test_an_id_beyond_the_newest() -> None:
+    """An id that the site has not handed out yet is waited for without a gap or an alarm."""
+    site = aged(10)
+    feed = start(site, 15)
+    feed.run(600)
+    assert feed.journal.ids == []
+    site.transaction(8)
+    feed.run(10)
+    assert feed.journal.ids == [15, 16, 17, 18]
+    assert feed.notices == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "first"), [(-5.0, 1), (0.0, 1), (2.0, 3), (2.5, 4), (9.0, 10), (9.5, 11)]
+)
+def test_a_time(minutes: float, first: int) -> None:
+    """A start by time hands over the events created at it and later, also when none is yet."""
+    site = aged(10)
+    feed = start(site, BEGINNING + timedelta(minutes=minutes))
+    feed.run(5)
+    site.transaction(2)
+    feed.run(10)
+    assert feed.journal.ids == list(range(first, 13))
+
+
+@pytest.mark.parametrize("where", [BEGINNING + timedelta(minutes=30), Ago(60.0)])
+def test_a_time_with_ids_under_way(where: Start) -> None:
+    """The ids missing just below the first event since that time may be younger than it."""
+    site = SimulatedSite()
+    site.rows(1, 2, 4)
+    site.now += 1800
+    site.transaction(2, delay=20)
+    site.transaction(1)
+    feed = start(site, where)
+    feed.run(60)
+    assert feed.journal.ids == [7, 5, 6]
+
+
+def test_an_event_between_two_questions_of_the_start() -> None:
+    """A row that shows while the start is still being found is not left out."""
+    for turns in range(6):
+        site = aged(3)
+        feed = start(site, BEGINNING + timedelta(minutes=3))
+        for _ in range(turns):
+            feed.turn(site.now + 1)
+        site.transaction(1)
+        feed.run(10)
+        assert feed.journal.ids == [4]
+
+
+def test_a_duration_ago_by_the_sites_clock() -> None:
+    """With the site's clock known, a duration counts from it; the host's decides nothing."""
+    site = aged(10)
+    site.now += 300
+    site.tells_date = True
+    feed = start(site, Ago(450.0))
+    feed.run(5)
+    assert feed.journal.ids == [9, 10]
+
+
+def test_a_duration_ago_without_the_sites_clock() -> None:
+    """Else it counts from the newest event."""
+    site = aged(10)
+    site.now += 300
+    feed = start(site, Ago(150.0))
+    feed.run(5)
+    assert feed.journal.ids == [8, 9, 10]
+
+
+def test_a_duration_ago_in_which_nothing_happened() -> None:
+    """When the last event is older than that, the feed begins behind it."""
+    site = aged(10)
+    site.now += 3600
+    site.tells_date = True
+    feed = start(site, Ago(60.0))
+    feed.run(5)
+    site.transaction(1)
+    feed.run(10)
+    assert feed.journal.ids == [11]
+
+
+@pytest.mark.parametrize("date", [False, True])
+@pytest.mark.parametrize("where", ["now", 1, BEGINNING, Ago(3600.0)])
+def test_an_empty_log(where: Start, date: bool) -> None:
+    """On a new site the first event is handed over, and a gap below it is waited for."""
+    site = SimulatedSite(next_id=3, tells_date=date)
+    feed = start(site, where)
+    feed.run(20)
+    assert feed.journal.ids == []
+    site.transaction(1)
+    feed.run(20)
+    assert feed.journal.ids == [3]
+    site.rows(1)
+    feed.run(60)
+    assert feed.journal.ids == [3, 1]
+    assert feed.notices == []
+
+
+@pytest.mark.parametrize("where", ["now", 4, BEGINNING + timedelta(minutes=2), Ago(90.0)])
+def test_no_state_before_the_first_answer(where: Start) -> None:
+    """Calls that fail at the first start leave nothing behind."""
+    feed = start(aged(10), where)
+    feed.failing = 1.0
+    feed.run(30)
+    assert feed.calls
+    assert feed.follower.state is None
+    assert feed.follower.change() is None
+    assert feed.journal.load() is None
+
+
+def test_the_start_is_found_once() -> None:
+    """A later start goes on where the last one ended, whatever `start` says."""
+    site = aged(10)
+    feed = start(site, 4)
+    feed.run(5)
+    feed.rules = Rules(start="now")
+    feed.site.transaction(1)
+    feed.restart(down=10)
+    feed.run(5)
+    assert feed.journal.ids == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert isinstance(feed.follower, Follower)
+
+
+def test_a_wrong_time_on_the_newest_row_does_not_widen_or_narrow_the_start() -> None:
+    """One row dated far ahead or back does not decide which ids are young."""
+    for clock in (0, EPOCH * 2):
+        site = SimulatedSite()
+        site.rows(*range(1, 8), 9, 10, 11)
+        site.transaction(1, clock=clock)
+        feed = start(site, "now")
+        feed.run(5)
+        site.rows(8)
+        feed.run(30)
+        assert feed.journal.ids == [8]

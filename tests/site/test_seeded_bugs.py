@@ -1,0 +1,182 @@
+"""The random schedules are worth something: each of these bugs, put in on purpose, is caught."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from random_schedules import Schedule, check
+from simulated_feed import SimulatedJournal
+
+from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
+from sgevents_core.site.anchoring import Anchoring
+from sgevents_core.site.auditing import Auditor
+from sgevents_core.site.backlog import Backlog
+from sgevents_core.site.calls import Answer, Call, Look
+from sgevents_core.site.gaps import Follower
+from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.ranges import Span
+
+Patch = pytest.MonkeyPatch
+
+
+def frontier_before_rows(patch: Patch) -> None:
+    """The state is committed with one step, its rows only with the next."""
+    real_append, real_load = SimulatedJournal.append, SimulatedJournal.load
+    waiting: list[LateRow] = []
+
+    def append(self: SimulatedJournal, rows: list[LateRow], change: FeedChange) -> None:
+        real_append(self, list(waiting), change)
+        waiting[:] = rows
+
+    def load(self: SimulatedJournal) -> FeedRecord | None:
+        waiting.clear()
+        return real_load(self)
+
+    patch.setattr(SimulatedJournal, "append", append)
+    patch.setattr(SimulatedJournal, "load", load)
+
+
+def expiry_without_a_look(patch: Patch) -> None:
+    """A gap is given up when its time is over, whether or not anybody has looked."""
+    real = Backlog.age
+
+    def age(self: Backlog, clock: int, observed: float, *, catching_up: bool) -> None:
+        real(self, clock, observed, catching_up=catching_up)
+        known = self._known
+        for span, hole in list(known.hot):
+            if observed - hole.noticed >= self._rules.backlog_timeout:
+                known.cool(span)
+
+    patch.setattr(Backlog, "age", age)
+
+
+def error_counted_as_a_look(patch: Patch) -> None:
+    """A look that failed counts as one that found nothing."""
+    real = Follower.failed
+
+    def failed(self: Follower, call: Call, now: float) -> None:
+        if isinstance(call, Look):
+            self.answered(call, Answer(), now)
+        else:
+            real(self, call, now)
+
+    patch.setattr(Follower, "failed", failed)
+
+
+def full_look_taken_as_complete(patch: Patch) -> None:
+    """A full page of a look counts for all ids that were asked for."""
+    real = Backlog.looked
+
+    def looked(self: Backlog, call: Look, rows: tuple[Row, ...], now: float) -> Any:
+        return real(self, dataclasses.replace(call, limit=10**9), rows, now)
+
+    patch.setattr(Backlog, "looked", looked)
+
+
+def gap_behind_a_full_page_dropped(patch: Patch) -> None:
+    """Ids missing between the last row of a full page and the next page are not noticed."""
+    real = Follower._open_gap
+
+    def open_gap(self: Follower, state: FeedState, below: int, above: Row, at: float) -> None:
+        if not (self._pages and below == state.anchor_id == state.recent[-1][0]):
+            real(self, state, below, above, at)
+
+    patch.setattr(Follower, "_open_gap", open_gap)
+
+
+def gone_rows_appended_again(patch: Patch) -> None:
+    """A row that vanished and shows again is taken for a new one."""
+    real = Known.found
+    patch.setattr(Known, "found", lambda self, id_: real(self, id_) or self.back(id_))
+
+
+def wide_gaps_ignored(patch: Patch) -> None:
+    """Ranges of more ids than a transaction is thought to have are not waited for."""
+    real = Backlog.open
+
+    def open_(self: Backlog, span: Span, hole: Hole, at: float) -> None:
+        if span.size <= 20:
+            real(self, span, hole, at)
+
+    patch.setattr(Backlog, "open", open_)
+
+
+def no_audits(patch: Patch) -> None:
+    """Nothing proves that nothing is missing."""
+    patch.setattr(Auditor, "next", lambda *_: (None, float("inf")))
+
+
+def cold_at_the_first_look(patch: Patch) -> None:
+    """Whatever the first look does not find is given up."""
+    real = Backlog._passed
+    patch.setattr(Backlog, "_passed", lambda self, span, _, now: real(self, span, 1e9, now))
+
+
+def anchor_check_skipped(patch: Patch) -> None:
+    """Pages are taken without looking whether they come from the log that is followed."""
+    patch.setattr(Anchoring, "holds", lambda *_: True)
+
+
+def gaps_forgotten_at_a_restart(patch: Patch) -> None:
+    """A new process knows the frontier, and not what is missing below it."""
+    real = Known._load
+    patch.setattr(Known, "_load", lambda self, record: real(self, record._replace(missing=[])))
+
+
+def late_rows_taken_for_others(patch: Patch) -> None:
+    """Of several late rows in one answer only the first is appended."""
+    real = Known.take
+    patch.setattr(Known, "take", lambda self, rows: real(self, rows)[:1])
+
+
+def back_and_forth(seed: int) -> None:
+    """A schedule in which a backup is restored."""
+    check(Schedule(seed).run_back_and_forth())
+
+
+def hiding(seed: int) -> None:
+    """A schedule in which rows vanish and come back."""
+    check(Schedule(seed).run(hiding=True))
+
+
+def plain(seed: int) -> None:
+    """A schedule of late, burnt and failed transactions, failures and crashes."""
+    check(Schedule(seed).run())
+
+
+@pytest.mark.parametrize(
+    ("bug", "schedule", "seeds"),
+    [
+        (frontier_before_rows, plain, range(20)),
+        (expiry_without_a_look, plain, range(30)),
+        (error_counted_as_a_look, plain, range(30)),
+        (full_look_taken_as_complete, plain, range(20)),
+        (gap_behind_a_full_page_dropped, plain, range(20)),
+        (gone_rows_appended_again, hiding, range(125, 160)),
+        (wide_gaps_ignored, plain, range(20)),
+        (no_audits, plain, range(20)),
+        (cold_at_the_first_look, plain, range(20)),
+        (anchor_check_skipped, back_and_forth, range(300, 320)),
+        (gaps_forgotten_at_a_restart, plain, range(20)),
+        (late_rows_taken_for_others, plain, range(20)),
+    ],
+)
+def test_the_schedules_catch_it(
+    bug: Callable[[Patch], None],
+    schedule: Callable[[int], None],
+    seeds: range,
+    monkeypatch: Patch,
+) -> None:
+    """With the bug some schedule fails that passes without it."""
+    bug(monkeypatch)
+    for seed in seeds:
+        try:
+            schedule(seed)
+        except AssertionError:
+            monkeypatch.undo()
+            schedule(seed)
+            return
+    pytest.fail("no schedule noticed the bug")

@@ -1,0 +1,255 @@
+"""Lanes over a real state, with plugins made in the test: started, fed, stopped, started again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from journal_rows import event_row, grow
+from waiting import wait_until
+
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.assembly import (
+    lanes_of,
+    recover,
+    services_of,
+    start_plugins,
+    stop_plugins,
+)
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.events import Event
+from sgevents_core.filters import Match
+from sgevents_core.journal.base import PluginRecord
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.callback import Callback
+from sgevents_core.plugins.implementing import Registry
+from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.plugins.status import PluginStatus, Status
+from sgevents_core.settings import (
+    LaneSettings,
+    PluginSettings,
+    Secret,
+    Settings,
+    SiteSettings,
+    StateSettings,
+)
+
+Function = Callable[[Event, Any], object]
+
+
+@dataclass
+class Plugin:
+    """A plugin as the test wants it; may be changed between two runs."""
+
+    name: str
+    callbacks: list[Callback]
+    hooks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    lane: str = "default"
+    table: PluginSettings = field(default_factory=lambda: PluginSettings(enabled=True))
+    broken: bool = False
+
+    def loaded(self) -> LoadedPlugin:
+        """It as the loader gives it."""
+        return LoadedPlugin(
+            name=self.name,
+            group="default",
+            lane=self.lane,
+            distribution=f"dist-{self.name}",
+            version="1.0",
+            plugin=self,
+            callbacks=tuple(self.callbacks),
+            hooks=self.hooks,
+        )
+
+    def status(self) -> PluginStatus:
+        """Its status as the loader gives it."""
+        status: Status = "enabled" if self.table.enabled else "disabled"
+        if self.broken:
+            status = "broken"
+        return PluginStatus(name=self.name, status=status, group="default", lane=self.lane)
+
+
+@dataclass
+class House:
+    """A state, and plugins in call order.
+
+    Args:
+        folder: The state's folder.
+        site: The site and its credentials, for `ctx.sg`.
+    """
+
+    folder: Path
+    site: SiteSettings = field(
+        default_factory=lambda: SiteSettings(
+            url="http://127.0.0.1:1", script_name="sgevents", api_key=Secret("demo-key")
+        )
+    )
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    """Each call so far: `event plugin.callback`, with `#attempt` where it was not the first."""
+    lanes: list[Lane] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.state = SqliteState(self.folder)
+
+    def plugin(
+        self,
+        name: str,
+        *callbacks: str | Function,
+        match: Match | None = None,
+        on_error: str | None = None,
+        lane: str = "default",
+        hooks: Mapping[str, Callable[..., Any]] | None = None,
+        **table: Any,
+    ) -> Plugin:
+        """Add a plugin behind those added before, or put another in the place of one.
+
+        Args:
+            name: Its name.
+            callbacks: Functions of `(event, ctx)`, or names of callbacks that do nothing.
+            match: The filter of all of them.
+            on_error: What all of them do when they fail, instead of what the plugin does.
+            lane: The lane it rides with.
+            hooks: Its other hooks.
+            table: Keys of its table in the config.
+        """
+        made = [self._callback(name, one, match or Match(), on_error) for one in callbacks]
+        table = {"enabled": True, **table}
+        plugin = Plugin(name, made, dict(hooks or {}), lane, PluginSettings(**table))
+        self.plugins[name] = plugin
+        return plugin
+
+    def _callback(
+        self, plugin: str, function: str | Function, match: Match, on_error: str | None
+    ) -> Callback:
+        name = function if isinstance(function, str) else function.__name__
+
+        def called(event: Event, ctx: Any) -> None:
+            again = f"#{ctx.attempt}" if ctx.attempt > 1 else ""
+            self.calls.append(f"{event.id} {plugin}.{name}{again}")
+            if not isinstance(function, str):
+                function(event, ctx)
+
+        return Callback(
+            plugin=plugin,
+            name=f"{plugin}:{name}",
+            hook=None,
+            match=match,
+            function=called,
+            on_error=on_error,
+        )
+
+    def events(self, *ids: int, kind: str = "Shotgun_Task_Change", **more: Any) -> None:
+        """Let events come into the journal."""
+        grow(self.state, [event_row(event_id, kind, **more) for event_id in ids])
+        for lane in self.lanes:
+            lane.wake()
+
+    @contextmanager
+    def running(self, errors: list[BaseException] | None = None) -> Iterator[House]:
+        """Let the lanes run while the block lasts, then stop them in order.
+
+        Args:
+            errors: Takes what ended lanes, which is raised otherwise.
+        """
+        state = SqliteState(self.folder)
+        settings, loaded = self.settings(), self.loaded()
+        recover(settings, loaded, state)
+        services = services_of(settings, loaded, state)
+        plugins = start_plugins(loaded, services, state)
+        announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
+        self.lanes = lanes_of(
+            settings, plugins, services, lambda: SqliteState(self.folder), announcer
+        )
+        self.threads = [threading.Thread(target=lane.run) for lane in self.lanes]
+        for thread in self.threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+            for thread in self.threads:
+                thread.join()
+            announcer.close(5.0)
+            stop_plugins(plugins, services, state)
+            state.close()
+        for lane in self.lanes:
+            if lane.error is not None and errors is None:
+                raise lane.error
+            if lane.error is not None and errors is not None:
+                errors.append(lane.error)
+
+    def run(self) -> None:
+        """Let the lanes run until everything is handled that can be."""
+        with self.running():
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until lanes and active plugins have handled all events, or have stopped."""
+        end = self.state.end()
+        pairs = list(zip(self.lanes, self.threads, strict=True))
+        wait_until(
+            lambda: all(lane.caught_up(end) or not thread.is_alive() for lane, thread in pairs)
+        )
+
+    def stop(self) -> None:
+        """Let the lanes stop after the callback in hand; a callback may say so too."""
+        for lane in self.lanes:
+            lane.stop()
+
+    def records(self) -> dict[str, PluginRecord]:
+        """What the ledger says of the plugins."""
+        return self.state.plugins()
+
+    def settings(self) -> Settings:
+        """The configuration, with the plugins as they are now."""
+        lanes = {plugin.lane: LaneSettings() for plugin in self.plugins.values()}
+        return Settings(
+            path=self.folder / "sgevents.toml",
+            site=self.site,
+            state=StateSettings(path=self.folder),
+            lanes={"default": LaneSettings(), **lanes},
+            plugins={name: plugin.table for name, plugin in self.plugins.items()},
+        )
+
+    def loaded(self) -> Loaded:
+        """The plugins as the loader gives them."""
+        usable = [one for one in self.plugins.values() if one.table.enabled and not one.broken]
+        return Loaded(
+            plugins=tuple(one.loaded() for one in usable),
+            statuses=tuple(one.status() for one in self.plugins.values()),
+            registry=Registry(),
+        )
+
+
+@contextmanager
+def opened_house(folder: Path) -> Iterator[House]:
+    """Open a house and close it."""
+    house = House(folder)
+    with closing(house.state):
+        yield house
+
+
+def without(calls: Sequence[str], *plugins: str) -> list[str]:
+    """The calls of all other plugins."""
+    return [call for call in calls if call.split()[1].partition(".")[0] not in plugins]
+
+
+def only(calls: Sequence[str], *plugins: str) -> list[str]:
+    """The calls of some plugins."""
+    return [call for call in calls if call not in without(calls, *plugins)]
+
+
+def raising(error: BaseException | type[BaseException], on: Collection[int] = ()) -> Function:
+    """A callback that raises, for all events or for those `on`."""
+
+    def fails(event: Event, ctx: Any) -> None:
+        if not on or event.id in on:
+            raise error
+
+    return fails

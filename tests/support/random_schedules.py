@@ -1,0 +1,122 @@
+"""Random schedules of a site and its feed, and what has to hold after each of them."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+from simulated_feed import SimulatedFeed
+from simulated_site import SimulatedSite
+
+from sgevents_core.site.gaps import Rules
+
+
+def _transaction(site: SimulatedSite, rng: random.Random) -> None:
+    """One transaction of a busy site: most commit at once, some late, some never."""
+    kind = rng.random()
+    rows = rng.choice([1, 1, 1, 2, 5, 30])
+    if kind < 0.75:
+        site.transaction(rows, 0.0)
+    elif kind < 0.9:
+        site.transaction(rows, rng.choice([0.3, 2, 8, 40]))
+    elif kind < 0.93:
+        site.transaction(rows, rng.choice([90, 300, 1200]))
+    elif kind < 0.99:
+        site.transaction(rows, None)
+    else:
+        site.transaction(rng.choice([1000, 100_000]), None)
+
+
+class Schedule:
+    """One random schedule, the same for the same seed.
+
+    Args:
+        seed: Decides everything.
+        settle: The feed's `settle`, in seconds.
+    """
+
+    def __init__(self, seed: int, *, settle: float = 0.0) -> None:
+        self._rng = rng = random.Random(seed)
+        rules = Rules(
+            rng.choice([2, 7, 50]), idle_interval=60, backlog_timeout=60, settle=settle, start=1
+        )
+        trouble = rng.random() < 0.5
+        self.feed = SimulatedFeed(
+            SimulatedSite(),
+            rules,
+            seed,
+            failing=0.1 if trouble else 0.0,
+            failing_aside=rng.choice([0.1, 0.6]) if trouble else 0.0,
+            crashing=0.02 if trouble else 0.0,
+        )
+        self._steps = rng.choice([40, 150])
+        self._hidden: list[int] = []
+
+    def run(self, *, hiding: bool = False) -> SimulatedFeed:
+        """Let everything happen, then calm down and return the feed."""
+        for _ in range(self._steps):
+            self._step()
+            if hiding:
+                self._hide_and_show()
+        self._come_to_rest()
+        return self.feed
+
+    def run_back_and_forth(self) -> SimulatedFeed:
+        """Let a backup be restored in an outage, and taken away in another; return the feed."""
+        for _ in range(self._steps // 2):
+            self._step()
+        feed, real = self.feed, self.feed.site
+        self._outage()
+        known = sorted(real.visible.keys() & set(feed.journal.ids))
+        if known:
+            restored = copy.deepcopy(real)
+            restored.rewind(self._rng.choice(known) - 1)
+            restored.advance(real.now + 100)
+            restored.transaction(1)
+            feed.follow_other(restored)
+            for _ in range(self._rng.choice([1, 5, 40])):
+                self._step()
+            self._outage()
+            real.advance(restored.now)
+            feed.follow_other(real)
+        for _ in range(self._steps // 2):
+            self._step()
+        self._come_to_rest()
+        return feed
+
+    def _outage(self) -> None:
+        failing, self.feed.failing = self.feed.failing, 1.0
+        self.feed.run(100)
+        self.feed.failing = failing
+
+    def _step(self) -> None:
+        _transaction(self.feed.site, self._rng)
+        self.feed.run(self._rng.expovariate(1 / 3))
+
+    def _hide_and_show(self) -> None:
+        site, rng = self.feed.site, self._rng
+        if rng.random() < 0.1 and site.visible:
+            id_ = rng.choice([max(site.visible), rng.choice(sorted(site.visible))])
+            site.hide(id_)
+            self._hidden.append(id_)
+        if self._hidden and rng.random() < 0.1:
+            site.show(self._hidden.pop())
+
+    def _come_to_rest(self) -> None:
+        for id_ in self._hidden:
+            self.feed.site.show(id_)
+        self.feed.site.commit_all()
+        self.feed.calm()
+        self.feed.run(7500)
+
+
+def check(feed: SimulatedFeed) -> None:
+    """Each visible row was appended once, in order or marked late, and looks did their part."""
+    ids = feed.journal.ids
+    assert sorted(ids) == sorted(feed.site.visible)
+    highest = 0
+    for row, late in feed.journal.rows:
+        assert late == (row.id < highest)
+        assert row.at == feed.site.visible[row.id]
+        highest = max(highest, row.id)
+    assert feed.oracle.missed_by_looks == []

@@ -1,0 +1,135 @@
+"""The real command `sgevents run` as a process, with plugins that write down what they get."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from installed_packages import Packages
+from waiting import wait_until
+
+from sgevents_core.sandbox import Sandbox
+
+WRITER = """
+    import os
+    from sgevents_core import hookimpl, match
+
+    _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def _note(event, ctx, callback):
+        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}\\n"
+        os.write(_file, line.encode())
+
+    @hookimpl
+    def on_event(event, ctx):
+        _note(event, ctx, "every")
+
+    @hookimpl(specname="on_event")
+    @match(event_type="Shotgun_*_Change")
+    def changed(event, ctx):
+        _note(event, ctx, "changed")
+"""
+"""A plugin that notes each call as one line: event, plugin, callback, attempt."""
+
+
+class Noted(NamedTuple):
+    """One call as a plugin noted it."""
+
+    event_id: int
+    plugin: str
+    callback: str
+    attempt: int
+
+
+class RunningDaemon:
+    """A config, installed plugins and the processes that run them.
+
+    Args:
+        folder: Where everything lives.
+        site: The site that is followed.
+    """
+
+    def __init__(self, folder: Path, site: Sandbox) -> None:
+        self.folder = folder
+        self.site = site
+        self.config = folder / "sgevents.toml"
+        self.calls = folder / "calls.txt"
+        self.output = folder / "output.txt"
+        self.packages = Packages(folder / "site-packages")
+        self._tables = ""
+        self._groups = ""
+        self.feed = 'poll_interval = "50ms"\nbacklog_timeout = "1s"\nstart = 1\npage_size = 50\n'
+
+    def install_writer(self, name: str, group: str | None = None) -> None:
+        """Install and enable a plugin that notes its calls."""
+        self.install(name, WRITER.format(calls=str(self.calls)), group)
+
+    def install(self, name: str, text: str, group: str | None = None, keys: str = "") -> None:
+        """Install a plugin from its text, and enable it."""
+        self.packages.install_module(name, text)
+        self._tables += f"[plugins.{name}]\nenabled = true\n{keys}\n"
+        if group is not None:
+            self._tables += f'group = "{group}"\n'
+
+    def groups(self, *names: str) -> None:
+        """Put groups into the config, in this order."""
+        self._groups = "".join(f'[[groups]]\nname = "{name}"\n' for name in names)
+
+    def write_config(self) -> None:
+        """Write the config file."""
+        site = f'[site]\nurl = "{self.site.url}"\nscript_name = "{self.site.script_name}"\n'
+        site += 'api_key = { env = "SGEVENTS_TEST_KEY" }\ntimeout = "2s"\n'
+        text = f'{site}[feed]\n{self.feed}[state]\npath = "state"\n{self._groups}{self._tables}'
+        self.config.write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def running(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the daemon while the block lasts; it is killed at the end if it still runs."""
+        self.write_config()
+        command = [sys.executable, "-m", "sgevents_core.cli", "run", "-c", str(self.config)]
+        key = {"SGEVENTS_TEST_KEY": self.site.api_key}
+        environment = {**os.environ, **key, "PYTHONPATH": self._path()}
+        with self.output.open("ab") as output:
+            process = subprocess.Popen(
+                [*command, *options], env=environment, stdout=output, stderr=output
+            )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def _path(self) -> str:
+        return os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])
+
+    def drain(self) -> int:
+        """Run until everything is handled; return the exit code."""
+        with self.running("--drain") as process:
+            return process.wait(timeout=60)
+
+    def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+        """Stop a daemon with a signal; return its exit code."""
+        process.send_signal(number)
+        return process.wait(timeout=30)
+
+    def noted(self) -> list[Noted]:
+        """Return the calls noted so far, in order."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        split = [line.split() for line in lines]
+        return [Noted(int(id_), plugin, name, int(n)) for id_, plugin, name, n in split]
+
+    def events_of(self, plugin: str) -> list[int]:
+        """Return the events that a plugin's `every` got, in order."""
+        return [n.event_id for n in self.noted() if (n.plugin, n.callback) == (plugin, "every")]
+
+    def wait_for(self, ids: Sequence[int], plugin: str, seconds: float = 30.0) -> None:
+        """Wait until a plugin got all these events."""
+        wanted = set(ids)
+        wait_until(lambda: wanted <= set(self.events_of(plugin)), seconds, what=f"{plugin} has all")
