@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Container, Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
-from types import FrameType
-from typing import Final, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core import __version__
-from sgevents_core.dispatch.alerting import Announcer, call_hook
+from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.assembly import (
-    keep_store,
+    condemned,
     lanes_of,
     recover,
     services_of,
     start_plugins,
+    stop_plugins,
 )
-from sgevents_core.dispatch.context import Services
+from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.last_words import Listener
 from sgevents_core.errors import SgEventsError, StateError
+from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
+from sgevents_core.plugins.loading import Loaded, load
+from sgevents_core.plugins.reporting import tell_statuses
+from sgevents_core.reload import Reloader
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.gaps import Notice
 
 logger = logging.getLogger("sgevents.daemon")
+
+Order: TypeAlias = Literal["stop", "reload"]
+"""What the main thread is told by a signal."""
 
 TICK: Final = 0.2
 DRAIN_TICK: Final = 0.02
@@ -63,51 +70,121 @@ class Daemon:
         settings: The configuration.
         drain: Whether to end when everything there is was handled.
         strict: Whether every enabled plugin has to load.
-
-    Raises:
-        StateInUse: Another daemon runs on the state.
-        StateError: The state cannot be used.
-        PluginError: `strict`, and an enabled plugin cannot be used.
+        without: Enabled plugins to leave out of this run; their events wait for them.
+        rehearsal: The command that tells what a reload would run; empty if it cannot be reloaded.
     """
 
-    def __init__(self, settings: Settings, *, drain: bool = False, strict: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        drain: bool = False,
+        strict: bool = False,
+        without: Container[str] = (),
+        rehearsal: Sequence[str] = (),
+    ) -> None:
         self._settings = settings
         self._drain = drain
-        self._stop = threading.Event()
-        self._lock = StateLock(settings.state.path)
-        try:
-            self._state = SqliteState(settings.state.path)
-            self._loaded = load(settings, discover(), strict=strict)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._pruned_at = time.monotonic()
+        self._strict = strict
+        self._without = without
+        self._rehearsal = rehearsal
+        # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._reloads = False
+
+    @property
+    def reloads(self) -> bool:
+        """Whether it has ended to be executed anew, and nobody has told it to stop since."""
+        while not self._orders.empty():
+            self._reloads = self._reloads and self._orders.get() != "stop"
+        return self._reloads
 
     def stop(self) -> None:
-        """Stop after the callbacks in hand."""
-        self._stop.set()
+        """Stop after the callbacks in hand; may be called from a signal handler."""
+        self._orders.put("stop")
+
+    def reload(self) -> None:
+        """Try the new state, and end to start with it; may be called from a signal handler."""
+        self._orders.put("reload")
+
+    def load(self) -> Loaded:
+        """Load the plugins as a run does.
+
+        Raises:
+            PluginError: `strict`, and an enabled plugin cannot be used.
+        """
+        return load(self._settings, discover(), strict=self._strict, without=self._without)
 
     def run(self) -> Remains:
         """Run until stopped (or drained), and return what remains.
 
         Raises:
+            StateInUse: Another daemon runs on the state.
+            StateError: The state cannot be used.
+            PluginError: `strict`, and an enabled plugin cannot be used.
             SgEventsError: The feed or a lane cannot go on.
         """
-        try:
-            return self._run()
-        finally:
-            self._state.close()
-            self._lock.close()
+        folder = self._settings.state.path
+        with (
+            closing(StateLock(folder)),
+            closing(SqliteState(folder)) as state,
+            closing(Listener(folder)) as listener,
+        ):
+            _tell_warnings(self._settings)
+            loaded = self.load()
+            tell_statuses(loaded)
+            reloader = Reloader(self._settings, loaded, self._rehearsal)
+            run = _Run(
+                self._settings,
+                loaded,
+                state,
+                orders=self._orders,
+                listener=listener,
+                reloader=reloader,
+                drain=self._drain,
+            )
+            remains = run.run()
+            self._reloads = run.reloads
+            return remains
 
-    def _run(self) -> Remains:
-        _tell_statuses(self._loaded)
+
+class _Run:
+    """One run of the daemon, on a state that it holds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        state: SqliteState,
+        *,
+        orders: SimpleQueue[Order],
+        listener: Listener,
+        reloader: Reloader,
+        drain: bool,
+    ) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._state = state
+        self._orders = orders
+        self._listener = listener
+        self._reloader = reloader
+        self.reloads = False
+        self._drain = drain
+        self._pruned_at = time.monotonic()
+
+    def run(self) -> Remains:
         recover(self._settings, self._loaded, self._state)
+        given_up = condemned(self._settings, self._loaded, self._state)
+        self._listener.begin()
         services = services_of(self._settings, self._loaded, self._state)
         plugins = start_plugins(self._loaded, services, self._state)
         announcer = Announcer([(services[p.name], p.hooks) for p in plugins])
         lanes = lanes_of(self._settings, plugins, services, self._open_state, announcer)
         feed = self._feed(lanes, announcer)
-        threads = [threading.Thread(target=lane.run, name=f"lane-{lane.name}") for lane in lanes]
+        for one in given_up:
+            announcer.failed(one.failure, one.event, one.number, one.record)
+        inbox = Inbox(self._settings.state.path, lanes, feed)
+        threads = [self._thread_of(lane) for lane in lanes]
         feed_thread = threading.Thread(target=feed.run, name="feed", daemon=True)
         logger.info(
             "sgevents %s follows %s with %d plugin(s)",
@@ -116,17 +193,24 @@ class Daemon:
             len(plugins),
             extra={"action": "daemon.started"},
         )
+        inbox.poll()  # before the lanes: who is to be paused gets no event
         for thread in (feed_thread, *threads):
             thread.start()
         try:
-            self._watch(feed, lanes)
+            self._watch(feed, lanes, inbox)
         finally:
-            self._end(feed, feed_thread, lanes, threads)
-            self._shut_down(plugins, services)
+            self._reloader.close()
+            inbox.close()
+            _end(feed, feed_thread, lanes, threads)
             announcer.close(ALERTS_END_WITHIN)
-        _raise_error(feed, lanes)
+            late = stop_plugins(plugins, services, self._state)
+        _raise_error(feed, lanes, late)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
         return _remains(self._state)
+
+    def _thread_of(self, lane: Lane) -> threading.Thread:
+        body = partial(self._listener.run_lane, lane.name, lane.run)
+        return threading.Thread(target=body, name=f"lane-{lane.name}")
 
     def _open_state(self) -> SqliteState:
         return SqliteState(self._settings.state.path)
@@ -140,15 +224,27 @@ class Daemon:
             told=partial(_announce, announcer),
         )
 
-    def _watch(self, feed: Feed, lanes: list[Lane]) -> None:
+    def _watch(self, feed: Feed, lanes: list[Lane], inbox: Inbox) -> None:
         """Wait for a signal, an error, or in a drain for the end of the work."""
-        while not self._stop.wait(DRAIN_TICK if self._drain else TICK):
+        while (order := self._order_within(DRAIN_TICK if self._drain else TICK)) != "stop":
+            if order == "reload":
+                self._reloader.ask()
+            if self._reloader.poll():
+                self.reloads = True
+                return
             if feed.error or any(lane.error for lane in lanes):
                 return
             if self._drain and feed.idle.is_set() and self._all_handled(lanes):
                 return
+            inbox.poll()
             if time.monotonic() - self._pruned_at > PRUNE_EVERY:
                 self._prune()
+
+    def _order_within(self, seconds: float) -> Order | None:
+        try:
+            return self._orders.get(timeout=seconds)
+        except Empty:
+            return None
 
     def _all_handled(self, lanes: list[Lane]) -> bool:
         end = self._state.end()
@@ -157,51 +253,43 @@ class Daemon:
     def _prune(self) -> None:
         """Remove what is older than the retention and needed by no enabled plugin."""
         self._pruned_at = time.monotonic()
-        feed = self._state.load_feed()
-        if feed is None:
-            return
         enabled = {name for name, table in self._settings.plugins.items() if table.enabled}
-        before = int(feed.state.anchor_at - self._settings.state.retention)
-        removed = self._state.prune(before, self._state.lowest_cursor(enabled) + 1)
+        try:
+            removed = prune(self._state, enabled, self._settings.state.retention)
+        except StateError as error:
+            extra = {"action": "journal.not_pruned"}
+            logger.warning("%s Old events stay for now.", error, extra=extra)
+            return
         if removed:
-            extra = {"action": "journal.pruned", "events": removed}
-            logger.info("%d old event(s) left the journal", removed, extra=extra)
-
-    def _end(
-        self,
-        feed: Feed,
-        feed_thread: threading.Thread,
-        lanes: list[Lane],
-        threads: list[threading.Thread],
-    ) -> None:
-        feed.stop()
-        for lane in lanes:
-            lane.stop()
-        for thread in threads:
-            thread.join()
-        feed_thread.join(FEED_ENDS_WITHIN)
-
-    def _shut_down(self, plugins: list[LoadedPlugin], services: dict[str, Services]) -> None:
-        for plugin in plugins:
-            own = services[plugin.name]
-            if call_hook(own, plugin.hooks, "shutdown") is None:
-                keep_store(plugin, own, self._state)
+            told: dict[str, object] = {"action": "journal.pruned", "events": removed}
+            logger.info("%d old event(s) left the journal", removed, extra=told)
+            self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
 
 
-@contextmanager
-def stopped_by_signals(daemon: Daemon) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the daemon in order; a second one ends it at once."""
+def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:
+    """Remove some of the oldest events, and return how many.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        daemon.stop()
+    Args:
+        state: The state.
+        enabled: The plugins whose events stay until they have finished them.
+        retention: How long events stay, in seconds before the newest one.
+    """
+    feed = state.load_feed()
+    if feed is None:
+        return 0
+    before = int(feed.state.anchor_at - retention)
+    return state.prune(before, state.lowest_cursor(enabled) + 1)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+def _end(
+    feed: Feed, feed_thread: threading.Thread, lanes: list[Lane], threads: list[threading.Thread]
+) -> None:
+    feed.stop()
+    for lane in lanes:
+        lane.stop()
+    for thread in threads:
+        thread.join()
+    feed_thread.join(FEED_ENDS_WITHIN)
 
 
 def _wake(lanes: list[Lane]) -> None:
@@ -216,26 +304,17 @@ def _announce(announcer: Announcer, notice: Notice) -> None:
         announcer.timed_out(first, last, noticed)
 
 
-def _tell_statuses(loaded: Loaded) -> None:
-    for status in loaded.statuses:
-        extra = {"action": f"plugin.{status.status.replace(' ', '_')}", "plugin": status.name}
-        for warning in status.warnings:
-            logger.warning("Plugin %s: %s", status.name, warning, extra=extra)
-        if status.status == "enabled":
-            logger.info(
-                "Plugin %s %s: %s callback(s), group %s",
-                status.name,
-                status.version or "",
-                status.callbacks,
-                status.group,
-                extra=extra,
-            )
-        elif status.status != "disabled":
-            text = "Plugin %s is %s: %s %s"
-            logger.error(text, status.name, status.status, status.reason, status.fix, extra=extra)
+def _tell_warnings(settings: Settings) -> None:
+    for problem in settings.warnings:
+        extra = {"action": "config.warning", "key": problem.key}
+        logger.warning("%s", problem, extra=extra)
+    kind = file_system(settings.state.path)
+    if kind in NETWORK:
+        text = "The state %s is on a network file system (%s): it belongs on a local disk"
+        logger.warning(text, settings.state.path, kind, extra={"action": "state.not_local"})
 
 
-def _raise_error(feed: Feed, lanes: list[Lane]) -> None:
+def _raise_error(feed: Feed, lanes: list[Lane], late: SgEventsError | None) -> None:
     if feed.error is not None:
         raise feed.error
     for lane in lanes:
@@ -244,6 +323,8 @@ def _raise_error(feed: Feed, lanes: list[Lane]) -> None:
         if lane.error is not None:
             reason = f"lane {lane.name} failed: {type(lane.error).__name__}: {lane.error}"
             raise StateError(path="lanes", reason=reason) from lane.error
+    if late is not None:
+        raise late
 
 
 def _remains(state: SqliteState) -> Remains:

@@ -233,6 +233,35 @@ class ClassEntryPointError(UnusablePluginError):
     name: str
 
 
+class SettingsModelError(UnusablePluginError):
+    """{where}: settings_model returns {what}, which is no model of settings.
+
+    Return the class itself: a dataclass, a msgspec Struct or a pydantic model.
+    """
+
+    where: str
+    what: str
+
+
+class PluginSettingsError(UnusablePluginError):
+    """its settings have {count}: {listing}.
+
+    Correct {table}; `sgevents check` shows each problem with its line and its fix.
+    """
+
+    count: str
+    listing: str
+    table: str
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem], table: str) -> None:
+        """List `problems` of `table`, the plugin's own, in one line."""
+        found = tuple(problems)
+        listing = "; ".join(f"{one.place}: {one.key}: {one.message}" for one in found)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        super().__init__(problems=found, table=table, count=count, listing=listing)
+
+
 class PluginRaisedError(UnusablePluginError):
     """{doing} raised {error}{where}.
 
@@ -318,6 +347,16 @@ class StoreValueError(SgEventsError):
     reason: str
 
 
+class LogFileError(SgEventsError):
+    """The log file {path} cannot be written: {reason}.
+    Name another one in [log], or let the daemon's user write there.
+    """
+
+    exit_code = 2
+    path: Path
+    reason: str
+
+
 class UnknownFaultError(SgEventsError):
     """The sandbox knows no fault '{culprit}'. Known are: {known}."""
 
@@ -358,3 +397,214 @@ class DemoPluginsMissingError(SgEventsError):
 
     exit_code = 2
     missing: str
+
+
+class UnitExistsError(SgEventsError):
+    """{path} is there already. Replace it with --force, or name another file with --output."""
+
+    exit_code = 2
+    path: Path
+
+
+class UnitNotWrittenError(SgEventsError):
+    """{path} cannot be written: {reason}. Run this as root, or name another file with --output."""
+
+    path: Path
+    reason: str
+
+
+class UnitPathError(SgEventsError):
+    """{path!r} cannot be named in a systemd unit. Keep things in folders with plain names."""
+
+    exit_code = 2
+    path: str
+
+
+class MomentError(SgEventsError):
+    """{text!r} names no moment. Write a date, 2026-01-31, a date and time, 2026-01-31T12:00, or how
+    long ago, 2h or 7d.
+    """
+
+    exit_code = 2
+    text: str
+
+
+class NotAnsweredError(SgEventsError):
+    """The recorder stands in for a site and cannot answer {asked}.
+    Give the harness a sandbox, which can: Harness(plugin, site=site).
+    """
+
+    asked: str
+
+
+class AlreadyHandedError(SgEventsError):
+    """Event {event_id} was handed to the plugins before, and a daemon does so once.
+    Give the event another id; or hand it again as a replay does: harness.replay(event).
+    """
+
+    event_id: int
+
+
+class RecordedEventError(SgEventsError):
+    """{path}, line {line}, is no recorded event: {reason}. `sgevents record` writes such files."""
+
+    path: Path
+    line: int
+    reason: str
+
+
+class RecordingExistsError(SgEventsError):
+    """{path} is there already. Replace it with --force, or name another file with --out."""
+
+    exit_code = 2
+    path: Path
+
+
+class RecordingNotWrittenError(SgEventsError):
+    """{path} cannot be written: {reason}. Name another file with --out."""
+
+    path: Path
+    reason: str
+
+
+class EventsNotFoundError(SgEventsError):
+    """Neither the journal nor the site has the events {ids}.
+    Look at the ids; it may also be that the script has no right to see them.
+    """
+
+    ids: str
+
+
+class NothingRunYet(SgEventsError):
+    """Nothing has run on {path} yet. Start with sgevents run, or name the right --config."""
+
+    exit_code = 2
+    path: str
+
+
+class DaemonTooOld(SgEventsError):
+    """The daemon that runs (process {pid} on {host}) is of an older version than this command.
+    Restart it, and ask again.
+    """
+
+    pid: object
+    host: object
+
+
+class LettersNotNamed(SgEventsError):
+    """Which dead letters? Give their numbers, or one of --plugin, --event and --all."""
+
+    exit_code = 2
+
+
+class NoSuchLetter(SgEventsError):
+    """There is no dead letter {number}. See sgevents dead-letters list."""
+
+    exit_code = 2
+    number: int
+
+
+class PluginNameError(SgEventsError):
+    """{name!r} cannot be a plugin's name: {reason}. {advice}."""
+
+    exit_code = 2
+    name: str
+    reason: str
+    advice: str
+
+
+class AuthorError(SgEventsError):
+    """{author!r} names no author. Write it like 'Ada Park <ada@studio.example>'."""
+
+    exit_code = 2
+    author: str
+
+
+class PluginFolderExistsError(SgEventsError):
+    """{path} is there already, and nothing in it is touched.
+    Choose another name, or another folder with --directory.
+    """
+
+    exit_code = 2
+    path: Path
+
+
+class PluginFolderError(SgEventsError):
+    """{path} cannot be written: {reason}. Choose another folder with --directory."""
+
+    path: Path
+    reason: str
+
+
+class FileInTheWay(SgEventsError):
+    """{path} is there already. Replace it with --force, or name another file."""
+
+    exit_code = 2
+    path: Path
+
+
+class NoSuchPluginError(SgEventsError):
+    """The configuration has no plugin {plugin!r}. {hint}"""
+
+    exit_code = 2
+    plugin: str
+    hint: str
+
+
+class NoDaemonError(SgEventsError):
+    """No daemon runs on {path}, so there is nothing to reload.
+    `sgevents run` starts one with all that is new.
+    """
+
+    path: Path
+
+
+class DaemonElsewhereError(SgEventsError):
+    """The daemon on {path} cannot be reloaded from here: {reason}."""
+
+    path: Path
+    reason: str
+
+
+class NotReloadedError(SgEventsError):
+    """Not reloaded, the daemon goes on as it was: {reason}"""
+
+    reason: str
+
+
+class NotTakenYet(SgEventsError):
+    """Event {event_id} was not taken yet, the newest one is {newest}: it will be handed out when it
+    comes.
+    """
+
+    exit_code = 2
+    event_id: int
+    newest: int
+
+
+class NoSuchEvent(SgEventsError):
+    """Neither the journal nor the site has event {event_id}. sgevents explain tells more."""
+
+    exit_code = 2
+    event_id: int
+
+
+class PluginNotLoaded(SgEventsError):
+    """Plugin {plugin} cannot be called: {reason} See sgevents plugins list."""
+
+    exit_code = 2
+    plugin: str
+    reason: str
+
+
+class RangeError(SgEventsError):
+    """{text!r} is no event or range of events. Write 4711, or 4711-4799."""
+
+    exit_code = 2
+    text: str
+
+
+class NothingToReplay(SgEventsError):
+    """Which events? Give an id, a range such as 4711-4799, or --since 2h."""
+
+    exit_code = 2

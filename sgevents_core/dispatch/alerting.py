@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
 from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.store import Store
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause
 from sgevents_core.journal.base import Failure, PluginRecord
+from sgevents_core.observe.current import Current, enter, leave
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -74,8 +77,12 @@ class Announcer:
 
     def close(self, timeout: float) -> None:
         """Let the hooks finish what waits, for at most so many seconds."""
-        self._queue.put(None)
-        self._thread.join(timeout)
+        until = time.monotonic() + timeout
+        try:
+            self._queue.put(None, timeout=timeout)
+        except queue.Full:  # a hook hangs; its thread ends with the process
+            return
+        self._thread.join(max(until - time.monotonic(), 0.0))
 
     def _paused(self, record: PluginRecord, event: Event) -> None:
         logger.error(
@@ -124,10 +131,12 @@ class Announcer:
             hook, details = item
             for services, hooks in self._listeners:
                 if hook in hooks:
-                    call_hook(services, hooks, hook, details)
+                    call_hook(services, hooks, hook, details, store=services.store.seen())
 
 
-def call_hook(services: Services, hooks: Hooks, hook: str, *args: Any) -> BaseException | None:
+def call_hook(
+    services: Services, hooks: Hooks, hook: str, *args: Any, store: Store | None = None
+) -> BaseException | None:
     """Call one plugin's implementation of a hook that is no event's; return what it raised.
 
     Args:
@@ -135,13 +144,16 @@ def call_hook(services: Services, hooks: Hooks, hook: str, *args: Any) -> BaseEx
         hooks: Its implementations by name; each takes the details, if any, and `ctx`.
         hook: The hook's name; nothing happens where the plugin has none.
         args: What goes before `ctx`.
+        store: What stands for the plugin's store; the store itself if left out.
     """
     function = hooks.get(hook)
     if function is None:
         return None
-    error = invoke(function, *args, CallContext(services, None, hook))
+    enter(Current(services.name, hook))
+    error = invoke(function, *args, CallContext(services, None, hook, store=store))
+    leave()
     if error is not None:
-        line, text = describe(error, services.secrets)
+        line, text = describe(error, services.redact)
         logger.error(
             "%s of plugin %s failed: %s",
             hook,

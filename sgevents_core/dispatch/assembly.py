@@ -6,28 +6,29 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sgevents_core.dispatch import recovery
+from sgevents_core.dispatch import deaths, recovery
 from sgevents_core.dispatch.alerting import Announcer, call_hook
+from sgevents_core.dispatch.calls import key_of, rules_of
 from sgevents_core.dispatch.context import Services
-from sgevents_core.dispatch.lane import Lane, register_path
-from sgevents_core.dispatch.policy import FailureRules
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.last_words import left_behind
+from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.store import Store
+from sgevents_core.errors import StateError
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.redaction import Redactor, secrets_of
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 
 logger = logging.getLogger("sgevents.dispatch")
-
-LONGEST_HOLD: Final = 86_400.0
-"""Most seconds a hold can still last at a start: the host's clock may have jumped."""
 
 
 class LaneStart(NamedTuple):
@@ -38,18 +39,27 @@ class LaneStart(NamedTuple):
     doubts: Sequence[recovery.Doubt]
 
 
-def services_of(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str, Services]:
-    """Return what the calls of each plugin share, by its name, in call order."""
-    feed = state.load_feed()
-    era = feed.state.era if feed else 1
-    site_key = f"{urlsplit(settings.site.url).netloc}:{era}"
+def services_of(
+    settings: Settings, loaded: Loaded, state: SqliteState, kind: type[Services] = Services
+) -> dict[str, Services]:
+    """Return what the calls of each plugin share, by its name, in call order.
+
+    Args:
+        settings: The configuration.
+        loaded: The plugins.
+        state: Where their stores are.
+        kind: The class of what is returned.
+    """
+    site_key = urlsplit(settings.site.url).netloc
+    redact = Redactor(secrets_of(settings))
     return {
-        plugin.name: Services(
+        plugin.name: kind(
             plugin,
             settings.site,
             settings.plugins[plugin.name],
-            Store(plugin.name, partial(state.store, plugin.name)),
-            site_key,
+            store=Store(plugin.name, state.store(plugin.name)),
+            site_key=site_key,
+            redact=redact,
         )
         for plugin in loaded.plugins
     }
@@ -73,15 +83,57 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
         table = settings.plugins.get(status.name)
         if table is not None and table.enabled:
             lane = status.lane or next(iter(lanes))
-            record = records.setdefault(status.name, _new_record(status.name, lane, table, state))
+            if status.name not in records:
+                records[status.name] = _new_record(status.name, lane, table, state)
+            record = records[status.name]
             _check_kept(record, table, state)
-            _join(record, starts[record.lane].place)
+            if status.name in riding:
+                _join(record, starts[record.lane].place)
+    _keep(starts, records, settings.state.path, state)
+    state.note_joined()
+    return starts
+
+
+def fold(folder: Path, state: SqliteState) -> None:
+    """Bring the ledger up to date with what registers say; nothing is to run yet.
+
+    What `recover` does first, for those who change the ledger and start no lane.
+    """
+    records = state.plugins()
+    lanes = dict.fromkeys(record.lane for record in records.values())
+    starts = {name: _recover_lane(name, folder, state, records) for name in lanes}
+    _keep(starts, records, folder, state)
+
+
+def _keep(
+    starts: Mapping[str, LaneStart],
+    records: Mapping[str, PluginRecord],
+    folder: Path,
+    state: SqliteState,
+) -> None:
+    """Write down where lanes and plugins are, and count the deaths; then registers may go."""
+    words = left_behind(folder)
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
-        fence = state.take_lane(start.name)
+        died = deaths.counted(start.doubts, start.name, words, read_deaths(folder))
         step = Step(place=start.place, plugins=mine, doubts=_doubted(start, state), durable=True)
-        state.record(start.name, fence, step)
-    return starts
+        step.deaths = died
+        state.record(start.name, state.take_lane(start.name), step)
+    for name in starts:  # not before all of it is in the ledger
+        register.forget(register.path_of(folder, name))
+
+
+def condemned(
+    settings: Settings, loaded: Loaded, state: SqliteState
+) -> list[deaths.Condemned]:
+    """Give up the calls in which the process died too often; those are returned."""
+    rules = {
+        key_of(callback): rules_of(callback, _rules(settings.plugins[plugin.name]))
+        for plugin in loaded.plugins
+        for callback in plugin.callbacks
+    }
+    redact = Redactor(secrets_of(settings))
+    return deaths.condemn(read_deaths(settings.state.path), rules, state, redact)
 
 
 def start_plugins(
@@ -93,18 +145,49 @@ def start_plugins(
         own = services[plugin.name]
         if call_hook(own, plugin.hooks, "startup") is not None:
             own.store.rollback()
-            logger.error(
-                "Plugin %s is broken: its startup failed. It is handed no events and loses none.",
-                plugin.name,
-                extra={"action": "plugin.broken", "plugin": plugin.name},
-            )
+            _set_aside(plugin, state)
             continue
-        keep_store(plugin, own, state)
+        _keep_store(plugin, own, state)
         ready.append(plugin)
     return ready
 
 
-def keep_store(plugin: LoadedPlugin, services: Services, state: SqliteState) -> None:
+def stop_plugins(
+    plugins: Sequence[LoadedPlugin], services: Mapping[str, Services], state: SqliteState
+) -> StateError | None:
+    """Call the plugins' `shutdown`, and close what they have used.
+
+    Returns:
+        Why changes of their stores could not be kept, None if they could.
+    """
+    failed = None
+    for plugin in plugins:
+        own = services[plugin.name]
+        if call_hook(own, plugin.hooks, "shutdown") is not None:
+            continue
+        try:
+            _keep_store(plugin, own, state)
+        except StateError as error:
+            failed = error
+    for own in services.values():
+        own.close()
+    return failed
+
+
+def _set_aside(plugin: LoadedPlugin, state: SqliteState) -> None:
+    """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
+    record = state.plugins()[plugin.name]
+    recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
+    fence = state.take_lane(plugin.lane)
+    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
+    logger.error(
+        "Plugin %s is broken: its startup failed. It is handed no events and loses none.",
+        plugin.name,
+        extra={"action": "plugin.broken", "plugin": plugin.name},
+    )
+
+
+def _keep_store(plugin: LoadedPlugin, services: Services, state: SqliteState) -> None:
     """Commit what a hook that is no event's has changed in the plugin's store."""
     changes = services.store.changes()
     if changes:
@@ -150,12 +233,15 @@ def _rider(
     services: Mapping[str, Services],
     table: PluginSettings,
 ) -> Rider:
-    rules = FailureRules(table.on_error, table.max_attempts, table.pause_after)
-    rider = Rider(plugin, record, services[plugin.name], rules)
+    rider = Rider(plugin, record, services[plugin.name], _rules(table))
     if record.state == "held":
         left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
         rider.hold_until = time.monotonic() + left
     return rider
+
+
+def _rules(table: PluginSettings) -> FailureRules:
+    return FailureRules(table.on_error, table.max_attempts, table.pause_after)
 
 
 def _lane_names(
@@ -172,12 +258,23 @@ def _recover_lane(
     place = state.lane_place(name)
     if place is None:
         return LaneStart(name, Place(state.end()), ())
-    found = register.read(register_path(folder, name))
+    found = _left_behind(name, folder, state)
     mine = [record for record in records.values() if record.lane == name]
     doubts = recovery.doubts(found, place, mine)
     for record in mine:
         recovery.catches_up(record, found.apart)
     return LaneStart(name, recovery.goes_on(place, found.lane), doubts)
+
+
+def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Found:
+    """Return what the lane's register says, if it speaks of this journal: it may be restored."""
+    found = register.read(register.path_of(folder, name))
+    end = state.end()
+    if any(word is not None and word.seq > end for word in (found.lane, found.apart)):
+        text = "The register of lane %s is ahead of the journal, and left aside"
+        logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
+        return register.NOTHING
+    return found
 
 
 def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, int]]:
@@ -221,16 +318,15 @@ def _start(start: Start | None, state: SqliteState) -> int:
 
 def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState) -> None:
     """A plugin whose events are no longer kept starts where its config says, or is paused."""
-    if not record.apart or record.cursor >= state.lowest() - 1:
+    lowest = state.lowest()
+    if not record.apart or record.cursor >= lowest - 1:
         return
-    if table.start is not None:
-        record.cursor, record.done = (
-            max(_start(table.start, state), state.lowest() - 1),
-            frozenset(),
+    if table.start is None:
+        record.state = "paused"
+        record.reason = (
+            "the events behind its cursor are no longer kept; say where it goes on with"
+            f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
         )
         return
-    record.state = "paused"
-    record.reason = (
-        "the events behind its cursor are no longer kept; say where it goes on with"
-        f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
-    )
+    record.cursor, record.done = max(_start(table.start, state), lowest - 1), frozenset()
+    record.state, record.reason, record.retry_at, record.failures = "active", "", 0.0, 0

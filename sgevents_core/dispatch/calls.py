@@ -11,13 +11,14 @@ from typing import TypeAlias
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.register import LANE, Register
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import timing
+from sgevents_core.observe.current import Current, enter, leave
 from sgevents_core.plugins.callback import Callback
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
@@ -53,8 +54,7 @@ class Caller:
     """Calls callbacks, and writes down what came of it before the next is called.
 
     Args:
-        lane: The lane's name.
-        state: The lane's connection to journal and ledger.
+        ledger: The lane's access to journal and ledger.
         register: The lane's register.
         keys: The callbacks' names by place.
         tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
@@ -65,40 +65,45 @@ class Caller:
 
     def __init__(
         self,
-        lane: str,
-        *,
-        state: SqliteState,
+        ledger: LaneLedger,
         register: Register,
+        *,
         keys: Sequence[str],
         tried: dict[tuple[str, int], int],
         announcer: Announcer,
     ) -> None:
-        self.fence = state.take_lane(lane)
         self.resumed: frozenset[str] = frozenset()
-        self._lane = lane
-        self._state = state
+        self._ledger = ledger
         self._register = register
         self._keys = keys
         self._tried = tried
         self._announcer = announcer
 
     def call(self, call: Call) -> bool:
-        """Call the callback if it wants the event; False if its plugin stops at this event."""
+        """Call the callback if it wants the event; False if its plugin stops at this event.
+
+        Raises:
+            StateError: What came of it cannot be written, and the lane is to end.
+        """
         place, callback = call.steps[call.number]
         error: BaseException | None = None
         try:
-            if not callback.match.accepts_rest(call.event):  # the plan has seen to the type
+            if not callback.matches(call.event):
                 return True
         except BaseException as raised:  # a filter may be a plugin's code
             error = raised
         entry, rider = call.entry, call.rider
-        tried = self._tried
-        attempt = tried.get((self._keys[place], entry.seq), 0) + 1 if tried else 1
+        rider.meet(entry.seq)
+        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
         self._register.begun(call.word, entry.seq, place)
         began = time.perf_counter()
         if error is None:
-            context = CallContext(rider.services, call.event, callback.name, attempt)
+            context = CallContext(
+                rider.services, call.event, callback.name, attempt, era=entry.era
+            )
+            enter(Current(callback.plugin, callback.name, entry.event_id))
             error = invoke(callback.function, call.event, context)
+            leave()
         if error is None:
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
@@ -109,23 +114,27 @@ class Caller:
         self._register.returned(call.word, entry.seq, place)
         return stays
 
+    def forget(self, plugin: str, seq: int) -> None:
+        """Forget the attempts a plugin has made for an event: it is given up."""
+        for key in [key for key in self._tried if key[1] == seq]:
+            if key[0].startswith(f"{plugin}\0"):
+                del self._tried[key]
+
     def _succeeded(self, call: Call) -> None:
-        """Commit what has to be: changes of the store, the end of earlier failures."""
+        """Commit what has to be: changes of the store, the end of attempts or of failures in a row."""
         place, callback = call.steps[call.number]
         record, store = call.rider.record, call.rider.services.store
-        if not (store.changed or self._tried or record.failures):
-            return
         changes = store.changes()
         tried = self._tried.pop((self._keys[place], call.entry.seq), 0)
-        if not (changes or tried or record.failures):
+        if not (changes or tried or call.rider.recovered):
             return
-        record.failures = 0
+        call.rider.recovered = False
         step = self._finished(call)
         if changes:
             step.store = {record.name: changes}
         if tried:
             step.settled = (record.name, callback.name, call.entry.seq)
-        self._state.record(self._lane, self.fence, step)
+        self._ledger.record(step)
         store.committed()
 
     def _finished(self, call: Call) -> Step:
@@ -141,7 +150,7 @@ class Caller:
     def _failed(self, call: Call, attempt: int, error: BaseException) -> bool:
         place, callback = call.steps[call.number]
         key = (self._keys[place], call.entry.seq)
-        rules = _rules_of(callback, call.rider.rules)
+        rules = rules_of(callback, call.rider.rules)
         verdict = judge(error, attempt, rules, random.random())  # noqa: S311 - jitter
         failure = _failure(call, attempt, error, verdict)
         stays = self._stays(call, verdict, failure)
@@ -153,7 +162,7 @@ class Caller:
             self._tried[key] = attempt
             step = self._passed(call)
         step.failure, step.dead = failure, verdict.outcome == "dead-letter"
-        number = self._state.record(self._lane, self.fence, step)
+        number = self._ledger.record(step)
         self._announcer.failed(failure, call.event, number, call.rider.record)
         return stays
 
@@ -174,8 +183,10 @@ class Caller:
             self._part(call)
             rider.pause(f'on_error = "pause": {failure.error}')
             return False
-        rider.record.failures += 1
-        if verdict.outcome == "dead-letter" and rider.record.failures >= rider.rules.pause_after:
+        if verdict.outcome == "skip":
+            return True
+        rider.give_up()
+        if rider.record.failures >= rider.rules.pause_after:
             self._part(call, finished=True)
             rider.pause(f"{rider.record.failures} failures in a row, the last: {failure.error}")
             return False
@@ -187,7 +198,8 @@ class Caller:
         call.rider.part(call.entry.seq, own)
 
 
-def _rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
+def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
+    """Return the failure policy of a callback of a plugin that has `rules`."""
     if callback.on_error is None:
         return rules
     return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)  # type: ignore[arg-type]  # validated when the plugin was loaded
@@ -195,7 +207,7 @@ def _rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
 
 def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -> Failure:
     callback = call.steps[call.number][1]
-    line, text = describe(error, call.rider.services.secrets)
+    line, text = describe(error, call.rider.services.redact)
     return Failure(
         plugin=callback.plugin,
         callback=callback.name,

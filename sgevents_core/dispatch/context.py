@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sgevents_core.dispatch.store import Store
 from sgevents_core.events import Event
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, SiteSettings
 
@@ -25,39 +24,39 @@ class Services:
         site: The site and the daemon's own credentials.
         own: The plugin's table of the config, with its own credentials if it has some.
         store: Its durable mapping.
-        site_key: What names the site and era in `ctx.key`.
+        site_key: What names the site in `ctx.key`.
+        redact: Takes out of texts what must not be kept or shown.
     """
+
+    dry_run = False
 
     def __init__(
         self,
         plugin: LoadedPlugin,
         site: SiteSettings,
         own: PluginSettings,
+        *,
         store: Store,
         site_key: str,
+        redact: Redactor,
     ) -> None:
         self.name = plugin.name
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
-        self.settings: Mapping[str, Any] = MappingProxyType(dict(own.settings))
+        self.settings: Any = plugin.settings
         self.store = store
         self.site_key = site_key
+        self.redact = redact
         self._site = site
         self._script_name = own.script_name or site.script_name
         self._api_key = own.api_key if own.api_key is not None else site.api_key
         self._local = threading.local()
-
-    @property
-    def secrets(self) -> list[str]:
-        """Texts that must not be in anything kept or shown."""
-        return [self._api_key.reveal(), self._site.api_key.reveal()]
+        self._opened: list[Shotgun] = []
 
     def connect(self, session_uuid: str | None) -> Shotgun:
         """Return this thread's connection, set to speak for the session that caused the event."""
         sg = getattr(self._local, "sg", None)
         if sg is None:
-            from shotgun_api3.shotgun import Shotgun  # noqa: PLC0415 - many plugins never ask for it
-
-            sg = Shotgun(
+            sg = self.site_class()(
                 self._site.url,
                 script_name=self._script_name,
                 api_key=self._api_key.reveal(),
@@ -67,22 +66,52 @@ class Services:
             )
             sg.config.timeout_secs = self._site.timeout
             self._local.sg = sg
+            self._opened.append(sg)
         sg.config.session_uuid = session_uuid
         return sg
 
+    def site_class(self) -> type[Shotgun]:
+        """Return the client's class."""
+        from shotgun_api3.shotgun import Shotgun  # noqa: PLC0415 - many plugins never ask for it
+
+        return Shotgun
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._opened:
+            self._opened.pop().close()
+
 
 class CallContext:
-    """The `ctx` of one call of one callback; see `sgevents_core.Context`."""
+    """The `ctx` of one call; see `sgevents_core.Context`.
 
-    __slots__ = ("_callback", "_event", "_services", "attempt")
+    Args:
+        services: What all calls of the plugin share.
+        event: The event; None for a hook that is no event's.
+        callback: The callback's name, or the hook's.
+        attempt: Which try it is, from 1.
+        era: The era of the feed that the event was taken in.
+        store: What stands for the plugin's store in this call; the store itself if left out.
+    """
+
+    __slots__ = ("_callback", "_era", "_event", "_services", "attempt", "store")
 
     def __init__(
-        self, services: Services, event: Event | None, callback: str, attempt: int = 1
+        self,
+        services: Services,
+        event: Event | None,
+        callback: str,
+        attempt: int = 1,
+        *,
+        era: int = 1,
+        store: Store | None = None,
     ) -> None:
         self._services = services
         self._event = event
         self._callback = callback
+        self._era = era
         self.attempt = attempt
+        self.store = services.store if store is None else store
 
     @property
     def sg(self) -> Shotgun:
@@ -95,20 +124,16 @@ class CallContext:
         return self._services.logger
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Any:
         """The plugin's own settings."""
         return self._services.settings
-
-    @property
-    def store(self) -> Store:
-        """The plugin's durable mapping."""
-        return self._services.store
 
     @property
     def key(self) -> str:
         """A name for this call that stays the same whenever it is made again."""
         event_id = self._event.id if self._event else ""
-        return f"{self._services.site_key}:{event_id}:{self._services.name}:{self._callback}"
+        services = self._services
+        return f"{services.site_key}:{self._era}:{event_id}:{services.name}:{self._callback}"
 
     @property
     def plugin(self) -> str:
@@ -118,4 +143,4 @@ class CallContext:
     @property
     def dry_run(self) -> bool:
         """Whether writes through `sg` are only shown."""
-        return False
+        return self._services.dry_run

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
+
+from sgevents_core.observe.redaction import Redactor
 
 MOST_TEXT: Final = 16_384
 """Characters kept of a traceback; the middle is left out of longer ones."""
 MOST_ERROR: Final = 500
 MOST_FRAMES: Final = 40
+_LEFT_OUT: Final = "\n… {} characters left out …\n"
 
 
 def invoke(function: Callable[..., Any], *args: Any) -> BaseException | None:
@@ -21,16 +24,17 @@ def invoke(function: Callable[..., Any], *args: Any) -> BaseException | None:
     return None
 
 
-def describe(error: BaseException, secrets: Iterable[str] = ()) -> tuple[str, str]:
+def describe(error: BaseException, redact: Redactor) -> tuple[str, str]:
     """Return an exception as one line and as a traceback, both fit to be kept.
 
     Args:
         error: What was raised; it may refuse to be printed.
-        secrets: Texts that must not be in the result.
+        redact: Takes out what must not be in the result.
     """
     kind = type(error).__qualname__
     try:
-        line = f"{kind}: {error}" if str(error) else kind
+        said = str(error)
+        line = f"{kind}: {said}" if said else kind
     except BaseException:  # __str__ is a plugin's code too
         line = f"{kind}: (it cannot be printed)"
     try:
@@ -40,7 +44,8 @@ def describe(error: BaseException, secrets: Iterable[str] = ()) -> tuple[str, st
         text = "".join(frames)
     except BaseException:  # as above
         text = line
-    return _clean(" ".join(line.split()), MOST_ERROR, secrets), _clean(text, MOST_TEXT, secrets)
+    words = redact(line)[:MOST_TEXT].split()
+    return _short(" ".join(words), MOST_ERROR, " … "), _short(redact(text), MOST_TEXT, _LEFT_OUT)
 
 
 def _without_ours(error: BaseException) -> Any:
@@ -49,11 +54,9 @@ def _without_ours(error: BaseException) -> Any:
     return trace.tb_next if trace is not None and trace.tb_next is not None else trace
 
 
-def _clean(text: str, most: int, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    text = text.encode("utf-8", "replace").decode("utf-8")
+def _short(text: str, most: int, instead: str) -> str:
+    """Return a text of bounded length: begin and end of a longer one."""
     if len(text) <= most:
         return text
-    return f"{text[: most // 2]}\n… {len(text) - most} characters left out …\n{text[-most // 2 :]}"
+    middle = instead.format(len(text) - most)
+    return f"{text[: most // 2]}{middle}{text[-most // 2 :]}"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final, TypeAlias
 
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.calls import Call, Caller, key_of
+from sgevents_core.dispatch.calls import Call, Caller, Steps, key_of
+from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.dispatch.rider import Rider
-from sgevents_core.events import Event
+from sgevents_core.dispatch.rows import event_of
+from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.journal.base import Entry, Place, Step
-from sgevents_core.journal.register import APART, LANE, Register
+from sgevents_core.journal.register import APART, LANE, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -29,7 +30,10 @@ FOLD_EVERY: Final = 1.0
 """Seconds between two notes of the lane's place in the ledger."""
 LONGEST_SLEEP: Final = 1.0
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+Errand: TypeAlias = "Callable[[Lane], bool]"
+"""What a person asked for: carries it out, or a slice of it, and says whether that was all."""
 
 
 class Lane:
@@ -59,7 +63,6 @@ class Lane:
         self.name = name
         self.riders = riders
         self.error: BaseException | None = None
-        self._state = state
         callbacks = [callback for rider in riders for callback in rider.plugin.callbacks]
         self._plan = Plan(callbacks)
         self._keys = [key_of(callback) for callback in callbacks]
@@ -70,14 +73,11 @@ class Lane:
         self._folded_at = 0.0
         self._stop = threading.Event()
         self._news = threading.Event()
-        self._register = Register(register_path(folder, name), self._keys)
+        self._errands: deque[Errand] = deque()
+        self.ledger = LaneLedger(name, state, self._stop)
+        self._register = Register(path_of(folder, name), self._keys)
         self._caller = Caller(
-            name,
-            state=state,
-            register=self._register,
-            keys=self._keys,
-            tried=tried,
-            announcer=announcer,
+            self.ledger, self._register, keys=self._keys, tried=tried, announcer=announcer
         )
 
     def stop(self) -> None:
@@ -89,9 +89,18 @@ class Lane:
         """Tell the lane that the journal has grown."""
         self._news.set()
 
+    def post(self, errand: Errand) -> None:
+        """Let the lane carry something out in its own thread, between two events."""
+        self._errands.append(errand)
+        self._news.set()
+
+    def forget(self, plugin: str, seq: int) -> None:
+        """Forget the attempts a plugin has made for an event; for errands."""
+        self._caller.forget(plugin, seq)
+
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
-        return self._seq >= end and not any(
+        return self._seq >= end and not self._errands and not any(
             rider.record.apart and rider.record.state == "active" for rider in self.riders
         )
 
@@ -105,28 +114,52 @@ class Lane:
         try:
             while not self._stop.is_set():
                 self._news.clear()
-                worked = self._live()
+                worked = self._run_errand()
+                worked = self._live() or worked
                 worked = self._catch_up_all() or worked
                 self._fold()
                 if not worked:
                     self._news.wait(self._sleep())
-            self._fold(final=True)
         except BaseException as error:  # the daemon ends on it, and says so
             self.error = error
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Note where the lane is, once more after a failed write: a register lasts one boot."""
+        known = self.error is None or isinstance(self.error, StateError)
+        try:
+            if known and self.place != self._folded:
+                self.ledger.record_once(Step(place=self.place, durable=True))
+        except SgEventsError as error:
+            self.error = self.error or error
+            logger.error(
+                "Lane %s cannot note where it stops: %s Its register knows, until the next boot.",
+                self.name,
+                error,
+                extra={"action": "lane.place_not_written", "lane": self.name},
+            )
+        finally:
             self._register.close()
-            self._state.close()
+            self.ledger.close()
 
     def _sleep(self) -> float:
         now = time.monotonic()
         holds = [r.hold_until - now for r in self.riders if r.record.state == "held"]
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
+    def _run_errand(self) -> bool:
+        if not self._errands:
+            return False
+        if self._errands[0](self):
+            self._errands.popleft()
+        return True
+
     # Live events
 
     def _live(self) -> bool:
         """Process live events: a page, or a slice of time while a plugin catches up."""
-        entries = self._state.read(self._seq, PAGE)
+        entries = self.ledger.read(self._seq, PAGE)
         until = time.monotonic() + SLICE
         for entry in entries:
             if not self._handle(entry) or self._stop.is_set():
@@ -134,7 +167,7 @@ class Lane:
             now = time.monotonic()
             if now - self._folded_at > FOLD_EVERY:
                 self._fold()
-            if now > until and any(rider.due(now) for rider in self.riders):
+            if now > until and (self._errands or any(rider.due(now) for rider in self.riders)):
                 break
         return bool(entries)
 
@@ -142,19 +175,33 @@ class Lane:
         """Hand one event to every callback whose plugin goes with the lane; False if cut short."""
         steps = self._plan.for_type(entry.event_type)
         done, self._resume = self._resume or frozenset(), None
-        if steps:
-            self._caller.resumed = done
-            call = Call(LANE, entry, Event(_decode(entry.body)), steps, 0, self.riders[0])
-            for call.number, (place, _) in enumerate(steps):
-                call.rider = self._rider_of[place]
-                if call.rider.record.apart or self._keys[place] in done:
-                    continue
-                if self._stop.is_set():
-                    self._resume = done | {self._keys[p] for p, _ in steps[: call.number]}
-                    return False
-                self._caller.call(call)
+        if steps and not self._hand_out(entry, steps, done):
+            return False
         self._seq = entry.seq
         return True
+
+    def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[str]) -> bool:
+        self._caller.resumed = done
+        event = event_of(entry.body)
+        number = 0
+        try:
+            for number, (place, _) in enumerate(steps):
+                rider = self._rider_of[place]
+                if rider.record.apart or self._keys[place] in done:
+                    continue
+                if self._stop.is_set():
+                    break
+                self._caller.call(Call(LANE, entry, event, steps, number, rider))
+            else:
+                return True
+        except BaseException:  # what the call in hand came to is not noted: it is not done
+            self._resume = self._done_before(steps, number, done)
+            raise
+        self._resume = self._done_before(steps, number, done)
+        return False
+
+    def _done_before(self, steps: Steps, number: int, done: frozenset[str]) -> frozenset[str]:
+        return done.union(self._keys[place] for place, _ in steps[:number])
 
     # Plugins that go their own way
 
@@ -178,7 +225,7 @@ class Lane:
         rejoins = record.state == "active" and record.cursor == self._seq
         record.apart = not rejoins
         step = Step(place=Place(self._seq) if rejoins else None, plugins=[record])
-        self._state.record(self.name, self._caller.fence, step)
+        self.ledger.record(step)
         self._register.clear(APART)
         if rejoins:
             rider.ahead.clear()
@@ -190,7 +237,7 @@ class Lane:
         """Hand a plugin the next event it is behind on; False if it stops there."""
         entry = rider.next_entry()
         if entry is None:
-            rider.ahead = self._state.read(rider.record.cursor, PAGE)
+            rider.ahead = self.ledger.read(rider.record.cursor, PAGE)
             entry = rider.ahead[0]
         steps = self._plan.for_type(entry.event_type)
         mine = [n for n, (place, _) in enumerate(steps) if self._rider_of[place] is rider]
@@ -201,7 +248,7 @@ class Lane:
 
     def _hand_over(self, rider: Rider, entry: Entry, mine: Sequence[int]) -> bool:
         steps = self._plan.for_type(entry.event_type)
-        event = Event(_decode(entry.body))
+        event = event_of(entry.body)
         for number in mine:
             key = self._keys[steps[number][0]]
             if key in rider.record.done:
@@ -215,18 +262,17 @@ class Lane:
 
     # The ledger
 
-    def _fold(self, *, final: bool = False) -> None:
+    @property
+    def place(self) -> Place:
+        """Where it is: the last event finished, or one it is in the middle of."""
+        if self._resume is None:
+            return Place(self._seq)
+        return Place(self._seq + 1, self._resume)
+
+    def _fold(self) -> None:
         """Note in the ledger where the lane is, at most once a second."""
         now = time.monotonic()
-        place = Place(self._seq) if self._resume is None else Place(self._seq + 1, self._resume)
-        if place == self._folded or (not final and now - self._folded_at < FOLD_EVERY):
+        if self.place == self._folded or now - self._folded_at < FOLD_EVERY:
             return
-        step = Step(place=place, durable=True)
-        self._state.record(self.name, self._caller.fence, step)
-        self._folded, self._folded_at = place, now
-
-
-def register_path(folder: Path, lane: str) -> Path:
-    """Return the file of a lane's register; a lane's name may hold anything."""
-    safe = "".join(c if c.isalnum() or c in "-_" else f"%{ord(c):x}" for c in lane)
-    return folder / f"lane-{safe}.register"
+        self.ledger.record(Step(place=self.place, durable=True))
+        self._folded, self._folded_at = self.place, now

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sgevents_core.errors import DurationError, Retry
+from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
 
 Outcome: TypeAlias = Literal["retry", "dead-letter", "pause", "skip"]
@@ -13,6 +15,11 @@ OnError: TypeAlias = Literal["dead-letter", "pause", "skip"]
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
+LONGEST_HOLD: Final = 86_400.0
+"""Most seconds a plugin is held, whatever it asks for: it waits for all its other events too."""
+_UNREACHABLE: Final = frozenset(
+    {errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN}
+)
 _NETWORK_MODULES: Final = ("shotgun_api3.lib.httplib2", "httplib2", "requests.", "urllib3.")
 _NETWORK_NAMES: Final = ("Timeout", "ConnectionError", "ServerNotFoundError", "MaxRetryError")
 
@@ -24,7 +31,7 @@ class FailureRules:
     Args:
         on_error: What happens when trying again does not help, or makes no sense.
         max_attempts: How often it is called for one event at most.
-        pause_after: Events in a row it may fail on before its plugin is paused.
+        pause_after: Events in a row it may give up before its plugin is paused.
     """
 
     on_error: OnError = "dead-letter"
@@ -63,21 +70,36 @@ def is_transient(error: BaseException) -> bool:
     """Return whether an error is the network's or the site's, and may be gone the next time."""
     if isinstance(error, Retry | ConnectionError | TimeoutError):
         return True
-    status = getattr(error, "errcode", None)  # shotgun_api3.ProtocolError
+    status = _asked(error, "errcode")  # shotgun_api3.ProtocolError
     if isinstance(status, int):
         return status >= 500 or status == 429
-    kind = type(error)
-    if kind.__module__.startswith(("http.client", "ssl")):
+    if _asked(error, "errno") in _UNREACHABLE:
         return True
-    return kind.__module__.startswith(_NETWORK_MODULES) and kind.__name__.endswith(_NETWORK_NAMES)
+    module, name = str(type(error).__module__), type(error).__name__
+    if module.startswith(("http.client", "ssl", "socket")):
+        return True
+    if (module, name) == ("urllib.error", "URLError"):
+        reason = _asked(error, "reason")
+        return isinstance(reason, BaseException) and is_transient(reason)
+    return module.startswith(_NETWORK_MODULES) and name.endswith(_NETWORK_NAMES)
 
 
 def _wait(error: BaseException, attempt: int, jitter: float) -> float:
-    asked = error.after if isinstance(error, Retry) else None
+    asked = _asked(error, "after") if isinstance(error, Retry) else None
     if asked is not None:
         try:
-            return parse_duration(asked) if isinstance(asked, str) else max(float(asked), 0.0)
-        except (DurationError, TypeError, ValueError):
-            pass  # a wrong wait must not turn a retry into a lost event: the usual one does
+            seconds = parse_duration(asked) if isinstance(asked, str) else float(asked)
+        except Exception:  # a wrong wait must not make of a retry a lost event
+            seconds = math.nan
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.0), LONGEST_HOLD)
     longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
     return longest * (0.5 + jitter / 2)
+
+
+def _asked(error: BaseException, attribute: str) -> Any:
+    """Return an attribute of what a plugin raised, which may be code of the plugin's too."""
+    try:
+        return getattr(error, attribute, None)
+    except BaseException:
+        return None

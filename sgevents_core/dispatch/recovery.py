@@ -26,8 +26,11 @@ def goes_on(place: Place, progress: Progress | None) -> Place:
 
 
 def catches_up(record: PluginRecord, progress: Progress | None) -> None:
-    """Move a plugin that was catching up on its own to where its register says it was."""
-    if progress is None or not record.apart or progress.seq <= record.cursor:
+    """Move a plugin that was catching up on its own to where its register says it was.
+
+    A register tells of one such plugin; the others were where the ledger says.
+    """
+    if progress is None or not _is_of(record, progress) or progress.seq <= record.cursor:
         return
     own = {name for name in progress.done if name.startswith(f"{record.name}\0")}
     if progress.seq == record.cursor + 1:
@@ -55,11 +58,17 @@ def doubts(found: Found, place: Place, records: Iterable[PluginRecord]) -> list[
         open_calls.append(Doubt(live.seq, live.callback))
     own = found.apart
     if own is not None and not own.returned:
-        name = own.callback.partition("\0")[0]
-        for record in records:
-            if record.name == name and record.apart and record.cursor < own.seq:
-                open_calls.append(Doubt(own.seq, own.callback))
+        open_calls += [
+            Doubt(own.seq, own.callback)
+            for record in records
+            if _is_of(record, own) and _not_done(own, record.cursor + 1, record.done)
+        ]
     return open_calls
+
+
+def _is_of(record: PluginRecord, progress: Progress) -> bool:
+    """Return whether a register's word about a plugin on its own way is about this one."""
+    return record.apart and progress.callback.startswith(f"{record.name}\0")
 
 
 def _not_done(progress: Progress, seq: int, done: frozenset[str] | None) -> bool:

@@ -21,6 +21,7 @@ class Rider:
         rules: Its failure policy.
         hold_until: When a hold ends, in seconds of the monotonic clock.
         ahead: Entries read for it while it catches up.
+        recovered: Whether its failures in a row have ended, and the ledger does not know yet.
     """
 
     plugin: LoadedPlugin
@@ -29,6 +30,22 @@ class Rider:
     rules: FailureRules
     hold_until: float = 0.0
     ahead: list[Entry] = field(default_factory=list)
+    recovered: bool = False
+    _seq: int = 0
+    _given_up: int = 0
+
+    def meet(self, seq: int) -> None:
+        """Note that it is handed an event: one without a dead letter ends failures in a row."""
+        if seq == self._seq:
+            return
+        if self.record.failures and self._seq and self._given_up != self._seq:
+            self.record.failures, self.recovered = 0, True
+        self._seq = seq
+
+    def give_up(self) -> None:
+        """Note a dead letter of the event it was handed; several count as one."""
+        self.record.failures += self._given_up != self._seq
+        self._given_up = self._seq
 
     def due(self, now: float) -> bool:
         """Return whether it goes its own way and may be called now (monotonic seconds)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +10,8 @@ import msgspec
 from sgevents_core.errors import StoreValueError
 from sgevents_core.journal.base import REMOVED
 
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Store(MutableMapping[str, Any]):
@@ -18,63 +19,48 @@ class Store(MutableMapping[str, Any]):
 
     Args:
         plugin: Whose it is.
-        load: Returns the values as last committed; called when the store is first used.
+        values: The values as last committed.
     """
 
-    __slots__ = ("_changes", "_load", "_plugin", "_values")
+    __slots__ = ("_changes", "_committed", "_plugin")
 
-    def __init__(self, plugin: str, load: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, plugin: str, values: Mapping[str, Any]) -> None:
         self._plugin = plugin
-        self._load = load
-        self._values: dict[str, bytes] | None = None
+        self._committed = {key: _encode(value) for key, value in values.items()}
         self._changes: dict[str, bytes | None] = {}
 
     def __getitem__(self, key: str) -> Any:
-        value = self._changes.get(key, b"")
-        if value == b"":
-            value = self._committed[key]
+        value = self._changes[key] if key in self._changes else self._committed[key]
         if value is None:
             raise KeyError(key)
         return msgspec.json.decode(value)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(key, str):
-            raise StoreValueError(plugin=self._plugin, key=key, reason="the key is not text")
         try:
-            encoded = _encode(value)
-            same = msgspec.json.decode(encoded)
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-            raise StoreValueError(plugin=self._plugin, key=key, reason=str(error)) from None
-        if type(same) is not type(value):
-            reason = f"a {type(value).__name__} would come back as a {type(same).__name__}"
-            raise StoreValueError(plugin=self._plugin, key=key, reason=reason)
-        self._changes[key] = encoded
+            self._changes[_checked(key)] = _encoded(value)
+        except (TypeError, ValueError) as error:
+            raise self._refusal(key, str(error)) from None
 
     def __delitem__(self, key: str) -> None:
         self[key]  # raises for a key that is not there
         self._changes[key] = None
 
     def __iter__(self) -> Iterator[str]:
-        for key in self._committed:
-            if self._changes.get(key, b"") is not None:
-                yield key
-        for key, value in self._changes.items():
-            if value is not None and key not in self._committed:
-                yield key
+        merged = {**self._committed, **self._changes}
+        return iter([key for key, value in merged.items() if value is not None])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    @property
-    def _committed(self) -> dict[str, bytes]:
-        if self._values is None:
-            self._values = {key: _encode(value) for key, value in self._load().items()}
-        return self._values
+    def __repr__(self) -> str:
+        return f"<store of plugin {self._plugin}, {len(self)} key(s)>"
 
-    @property
-    def changed(self) -> bool:
-        """Whether there is anything to commit."""
-        return bool(self._changes)
+    def seen(self) -> Store:
+        """Return the values as last committed, to be read only; safe from any thread."""
+        return _SeenStore(self._plugin, self._committed.copy())
+
+    def _refusal(self, key: object, reason: str) -> StoreValueError:
+        return StoreValueError(plugin=self._plugin, key=key, reason=reason)
 
     def changes(self) -> dict[str, Any]:
         """Return what is to be committed, `REMOVED` for keys taken out; empty for nothing."""
@@ -95,3 +81,45 @@ class Store(MutableMapping[str, Any]):
     def rollback(self) -> None:
         """Forget the changes: the callback raised."""
         self._changes.clear()
+
+
+class _SeenStore(Store):
+    """A store as it was at some moment; changes are refused."""
+
+    __slots__ = ()
+
+    def __init__(self, plugin: str, committed: dict[str, bytes]) -> None:
+        super().__init__(plugin, {})
+        self._committed = committed
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise self._refusal(key, _ONLY_READ)
+
+    def __delitem__(self, key: str) -> None:
+        raise self._refusal(key, _ONLY_READ)
+
+
+def _checked(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError("the key is not text")
+    key.encode()  # a lone surrogate, which no database takes
+    return str(key)
+
+
+def _encoded(value: Any) -> bytes:
+    """Return a value as JSON that gives the very same value back.
+
+    Raises:
+        TypeError: JSON has no such value.
+        ValueError: It would come back as another one.
+    """
+    try:
+        encoded = _encode(value)
+        back = msgspec.json.decode(encoded)
+        same = type(back) is type(value) and bool(back == value)
+    except (RecursionError, msgspec.MsgspecError) as error:
+        raise ValueError(str(error)) from None
+    if not same:
+        what = f"a {type(value).__name__} would come back as {back!r:.100}"
+        raise ValueError(what)
+    return encoded

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from sgevents_core.journal.steps import Died, RequestStep
 
 
 class Row(NamedTuple):
@@ -37,6 +40,7 @@ class Entry(NamedTuple):
         created: Its `created_at`, in seconds since 1970.
         late: Whether a row with a higher id was appended before it.
         body: The whole row as JSON.
+        era: The era of the feed it was taken in.
     """
 
     seq: int
@@ -45,6 +49,7 @@ class Entry(NamedTuple):
     created: int
     late: bool
     body: bytes
+    era: int = 1
 
 
 class Missing(NamedTuple):
@@ -244,6 +249,8 @@ class Step:
         doubts: `(plugin, callback, seq, attempts)` of calls the process died in.
         dead: Whether that failure makes a dead letter.
         settled: `(plugin, callback, seq)` whose attempts are over: their count starts anew.
+        deaths: How often the process died in some calls.
+        request: What becomes of a person's request.
         store: Plugin -> key -> new value, `REMOVED` to remove it.
         durable: Whether the step must survive a power cut, not only a kill.
     """
@@ -254,6 +261,8 @@ class Step:
     doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
     dead: bool = False
     settled: tuple[str, str, int] | None = None
+    deaths: Sequence[Died] = ()
+    request: RequestStep | None = None
     store: dict[str, dict[str, Any]] = field(default_factory=dict)
     durable: bool = False
 

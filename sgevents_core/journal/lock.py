@@ -5,14 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
+import weakref
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
 from sgevents_core.errors import StateError, StateInUse
+from sgevents_core.journal.database import PRIVATE
 
 LOCK: Final = "lock"
+FOLDER_MODE: Final = 0o750
+_TAKEN_WITHIN: Final = 0.25
+"""Seconds in which a lock that is only looked at, or whose holder just ends, becomes free."""
+_COMMANDS_TAKE: Final = 60.0
+"""Seconds for which a daemon waits for a command that holds its lock."""
+_EVERY: Final = 0.01
 
 
 class StateLock:
@@ -20,30 +29,40 @@ class StateLock:
 
     Args:
         folder: The state's folder; made if absent.
+        command: The command that wants it for a moment; empty for a daemon, which waits for those.
 
     Raises:
         StateInUse: Another process holds it; says which.
         StateError: The folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "") -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self._file: IO[bytes] = (folder / LOCK).open("a+b")
+            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, PRIVATE)
         except OSError as error:
             raise StateError(path=str(folder), reason=f"{error.strerror or error}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        self._file: IO[bytes] = os.fdopen(descriptor, "r+b", buffering=0)
+        if not _taken(self._file, for_daemon=not command):
             holder = _holder(self._file)
             self._file.close()
             raise StateInUse(
                 path=str(folder), pid=holder.get("pid", "?"), host=holder.get("host", "?")
-            ) from None
-        self._file.truncate(0)
-        holder = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._file.write(msgspec.json.encode(holder))
-        self._file.flush()
+            )
+        self._sign(folder, command)
+        _end_in_children(self._file)
+
+    def _sign(self, folder: Path, command: str) -> None:
+        """Write who holds it, for the one that is refused."""
+        me: dict[str, int | str] = {"pid": os.getpid(), "host": socket.gethostname()}
+        if command:
+            me["command"] = command
+        try:
+            self._file.truncate(0)
+            self._file.write(msgspec.json.encode(me))
+        except OSError as error:
+            self._file.close()
+            raise StateError(path=str(folder), reason=f"{error.strerror or error}") from None
 
     def close(self) -> None:
         """Give the lock back."""
@@ -51,7 +70,10 @@ class StateLock:
 
 
 def holder(folder: Path) -> dict[str, int | str] | None:
-    """Return `pid` and `host` of the process that holds a state's lock, None if none does."""
+    """Return `pid` and `host` of the process that holds a state's lock, None if none does.
+
+    Also `command`, if it is no daemon.
+    """
     try:
         with (folder / LOCK).open("rb") as file:
             try:
@@ -61,6 +83,34 @@ def holder(folder: Path) -> dict[str, int | str] | None:
     except OSError:
         return None
     return None
+
+
+def _taken(file: IO[bytes], *, for_daemon: bool) -> bool:
+    """Take the lock; False if another process keeps it."""
+    began = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            patience = _TAKEN_WITHIN
+            if for_daemon and "command" in _holder(file):
+                patience = _COMMANDS_TAKE
+            if time.monotonic() > began + patience:
+                return False
+        time.sleep(_EVERY)
+
+
+def _end_in_children(file: IO[bytes]) -> None:
+    """Let a process that a plugin forks not hold the lock after the daemon's end."""
+    reference = weakref.ref(file)
+
+    def close() -> None:
+        inherited = reference()
+        if inherited is not None:
+            inherited.close()
+
+    os.register_at_fork(after_in_child=close)
 
 
 def _holder(file: IO[bytes]) -> dict[str, int | str]:

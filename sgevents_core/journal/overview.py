@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sgevents_core.journal import lock
 from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
-from sgevents_core.journal.sqlite import DATABASE, SqliteState
+from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.sqlite import SqliteState
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
     try:
         feed = state.load_feed()
         return Overview(
-            pid=pid if isinstance(pid, int) else None,
+            pid=pid if isinstance(pid, int) and "command" not in holder else None,
             host=str(holder.get("host", "")),
             events=state.end() - state.lowest() + 1,
             feed=_feed(feed) if feed else None,

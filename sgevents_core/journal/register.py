@@ -8,12 +8,19 @@ a kill leaves the old word or the new one, never half of each.
 from __future__ import annotations
 
 import mmap
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
+
+from sgevents_core.errors import StateError
+from sgevents_core.journal.database import PRIVATE
 
 _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
@@ -49,24 +56,36 @@ class Found:
     apart: Progress | None
 
 
+NOTHING: Final = Found(None, None)
+"""What a register says that is not there, or cannot be trusted."""
+
+
 class Register:
     """The progress of one worker.
 
     Args:
         path: The register's file; made anew.
         names: Names of all callbacks in call order; a word holds a place in this list.
+
+    Raises:
+        StateError: The file cannot be written.
     """
 
     __slots__ = ("_map", "_words")
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         header = msgspec.json.encode({"boot": boot_id(), "names": list(names)})
-        content = _MAGIC + bytes(16) + len(header).to_bytes(8, "little") + header
+        content = _MAGIC + bytes(16) + len(header).to_bytes(8, sys.byteorder) + header
         fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(content)
-        fresh.replace(path)
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 0)
+        try:
+            fresh.unlink(missing_ok=True)
+            with open(fresh, "xb", opener=_private) as file:
+                file.write(content)
+            with fresh.open("r+b") as file:
+                self._map = mmap.mmap(file.fileno(), 0)
+            fresh.replace(path)
+        except OSError as error:
+            raise StateError(path=str(path), reason=error.strerror or str(error)) from error
         self._words = memoryview(self._map)[:_HEADER].cast("Q")
 
     def begun(self, word: int, seq: int, place: int) -> None:
@@ -89,18 +108,40 @@ class Register:
 
 def read(path: Path) -> Found:
     """Return what a register says that was left behind; nothing if it cannot be trusted."""
+    found = _trusted(path)
+    if found is None:
+        return NOTHING
+    words, names = found
+    return Found(_progress(words[LANE], names), _progress(words[APART], names))
+
+
+def is_readable(path: Path) -> bool:
+    """Return whether a register would be believed at a start."""
+    return _trusted(path) is not None
+
+
+def _trusted(path: Path) -> tuple[memoryview, list[str]] | None:
+    """Return a register's words and names, None if it is damaged or from another boot."""
     try:
         content = path.read_bytes()
-        size = int.from_bytes(content[_WORDS:_HEADER], "little")
+        size = int.from_bytes(content[_WORDS:_HEADER], sys.byteorder)
         header = msgspec.json.decode(content[_HEADER : _HEADER + size])
         trusted = content.startswith(_MAGIC) and header["boot"] == boot_id() != ""
-        names: list[str] = header["names"]
+        names = msgspec.convert(header["names"], list[str])
     except (OSError, ValueError, KeyError, TypeError):
-        return Found(None, None)
-    if not trusted:
-        return Found(None, None)
-    words = memoryview(content[:_HEADER]).cast("Q")
-    return Found(_progress(words[LANE], names), _progress(words[APART], names))
+        return None
+    return (memoryview(content[:_HEADER]).cast("Q"), names) if trusted else None
+
+
+def forget(path: Path) -> None:
+    """Remove a register: what it said is in the ledger."""
+    with suppress(OSError):  # it is made anew soon; until then, it says the same once more
+        path.unlink(missing_ok=True)
+
+
+def path_of(folder: Path, lane: str) -> Path:
+    """Return the file of a lane's register; a lane's name may hold anything."""
+    return folder / f"lane-{quote(lane, safe='')}.register"
 
 
 def _progress(word: int, names: list[str]) -> Progress | None:
@@ -108,6 +149,10 @@ def _progress(word: int, names: list[str]) -> Progress | None:
     if not word or place >= len(names):
         return None
     return Progress(word >> 24, names[place], tuple(names[:place]), word & 3 == RETURNED)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE)
 
 
 def boot_id() -> str:

@@ -3,57 +3,90 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from contextlib import closing
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from sgevents_core.errors import StateError
+from sgevents_core.journal.backup import before_upgrade
+
+_WAL_WITHIN: Final = 5.0
 
 
 def prepare(db: sqlite3.Connection) -> None:
     """Set a connection up for writing and bring the schema up to date."""
-    db.execute("PRAGMA journal_mode = WAL")
+    if _version(db) > len(migrations()):
+        return  # `check` says so; nothing of what a newer version wrote is touched
+    _use_wal(db)
     db.execute("PRAGMA synchronous = NORMAL")
-    for number, script in _migrations():
-        if number > _version(db):
-            _migrate(db, number, script)
+    if _version(db) < len(migrations()):
+        _migrate(db)
 
 
-def check(db: sqlite3.Connection, path: Path) -> int:
-    """Return the schema's version.
+def check(db: sqlite3.Connection, path: Path) -> None:
+    """Make sure that this version knows the schema.
 
     Raises:
         StateError: A newer version of sgevents has written it.
     """
-    version, newest = _version(db), len(_migrations())
+    version, newest = _version(db), len(migrations())
     if version > newest:
         reason = (
             f"its schema has version {version}, this version of sgevents knows up to {newest};"
             " install the version that wrote it or restore the backup made before the upgrade"
         )
         raise StateError(path=str(path), reason=reason)
-    return version
+
+
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
+    """Return number and text of all migrations, in order."""
+    folder = resources.files("sgevents_core.journal") / "migrations"
+    scripts = sorted(
+        (entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql")
+    )
+    return tuple((int(name[:4]), entry.read_text("utf-8")) for name, entry in scripts)
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Set the journal mode; SQLite itself does not wait for another that is just doing it."""
+    until = time.monotonic() + _WAL_WITHIN
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrations() -> list[tuple[int, str]]:
-    folder = resources.files("sgevents_core.journal") / "migrations"
-    scripts = sorted(
-        (entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql")
-    )
-    return [(int(name[:4]), entry.read_text("utf-8")) for name, entry in scripts]
-
-
-def _migrate(db: sqlite3.Connection, number: int, script: str) -> None:
+def _migrate(db: sqlite3.Connection) -> None:
+    """Apply the migrations that are missing, all or none; only one opener does, others wait."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        if _version(db) < number:  # another process may have been faster
+        version = _version(db)
+        if 0 < version < len(migrations()):
+            _back_up(db, version)
+        for _, script in migrations()[version:]:
             for statement in filter(str.strip, script.split(";")):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number}")
+        db.execute(f"PRAGMA user_version = {len(migrations())}")
         db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _back_up(db: sqlite3.Connection, version: int) -> None:
+    """Keep a copy; a connection that has the write lock cannot make one of itself."""
+    path = db.execute("PRAGMA database_list").fetchone()[2]
+    with closing(sqlite3.connect(path)) as reader:
+        before_upgrade(reader, version)

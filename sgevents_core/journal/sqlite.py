@@ -6,15 +6,13 @@ Each thread opens its own `SqliteState`; SQLite keeps the writers apart.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.errors import StaleWriter, StateError
-from sgevents_core.journal import schema
+from sgevents_core.errors import StaleWriter
 from sgevents_core.journal.base import (
     REMOVED,
     Entry,
@@ -28,39 +26,32 @@ from sgevents_core.journal.base import (
     PluginRecord,
     Step,
 )
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.deaths import forget_deaths, write_deaths
+from sgevents_core.journal.requests import write_request
+from sgevents_core.journal.steps import RequestStep
 
-DATABASE: Final = "sgevents.db"
+KEPT_FAILURES: Final = 10_000
+"""Failures that are no dead letters and are kept, whatever their age."""
 _encode: Final = msgspec.json.Encoder().encode
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_names: Final = msgspec.json.Decoder(frozenset[str]).decode
 
 
 class SqliteState:
-    """Journal and ledger over one connection; for one thread.
+    """Journal and ledger over one connection; for one thread at a time.
 
     Args:
         folder: The state's folder.
         read_only: Whether nothing may be written or made.
 
     Raises:
-        StateError: The database cannot be opened, or was written by a newer version.
+        StateError: The database cannot be opened, or was written by a newer version. Every method
+            raises it where the database fails; nothing of what it was to write is written then.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        self._path = folder / DATABASE
-        mode = "?mode=ro" if read_only else "?mode=rwc"
-        with self._told():
-            self._db = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}{mode}",
-                uri=True,
-                timeout=30,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.execute("PRAGMA busy_timeout = 30000")
-            if not read_only:
-                schema.prepare(self._db)
-            self._version = schema.check(self._db, self._path)
+        self._db = Database(folder, read_only=read_only)
 
     def close(self) -> None:
         """Close the connection."""
@@ -70,71 +61,94 @@ class SqliteState:
 
     def load_feed(self) -> FeedRecord | None:
         """Return the feed's state, None before the first start."""
-        with self._told():
-            found = self._db.execute("SELECT state FROM feed").fetchone()
-            if found is None:
-                return None
-            missing = self._db.execute(
-                "SELECT first, last, below_at, noticed, hot FROM missing ORDER BY first"
-            )
-            gone = self._db.execute("SELECT first, last FROM gone ORDER BY first")
-            return FeedRecord(
-                _decode_feed(found[0]),
-                [Missing(*row) for row in missing],
-                list(gone),
-            )
+        found = self._db.one("SELECT state FROM feed")
+        if found is None:
+            return None
+        missing = self._db.all(
+            "SELECT first, last, below_at, noticed, hot FROM missing ORDER BY first"
+        )
+        gone = self._db.all("SELECT first, last FROM gone ORDER BY first")
+        return FeedRecord(
+            _decode_feed(found[0]),
+            [
+                Missing(first, last, below_at, noticed, bool(hot))
+                for first, last, below_at, noticed, hot in missing
+            ],
+            [(first, last) for first, last in gone],
+        )
 
     def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
         """Append rows and the feed's state as one, and return the journal's new end."""
         era = change.state.era
-        with self._told(), self._transaction():
+        with self._db.transaction() as db:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            self._db.executemany(
+            db.executemany(
                 "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     (seq, era, row.id, row.event_type, row.at, late, row.body)
                     for seq, (row, late) in enumerate(rows, expected_seq + 1)
                 ),
             )
-            self._write_feed(change)
+            _write_feed(db, change)
         return expected_seq + len(rows)
 
-    def _write_feed(self, change: FeedChange) -> None:
-        db = self._db
-        db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?)", (_encode(change.state).decode(),))
-        db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
-        db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
-        db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))
-        db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
-        db.executemany(
-            "INSERT OR REPLACE INTO closed VALUES (?, ?, ?)",
-            ((change.state.era, *span) for span in change.closed),
-        )
+    def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
+        """Begin the feed anew as a person asked: rows that come are another log's.
+
+        What was missing in the old log is given up, and kept for the record.
+
+        Args:
+            expected_seq: The journal's end as the writer knows it.
+            change: The feed's state in the new era.
+            step: The request, answered.
+
+        Raises:
+            StaleWriter: Another writer has appended since; nothing was written.
+        """
+        with self._db.transaction(durable=True) as db:
+            if self.end() != expected_seq:
+                raise StaleWriter(what="the journal")
+            db.execute(
+                "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing",
+                (change.state.era - 1,),
+            )
+            db.execute("DELETE FROM missing")
+            db.execute("DELETE FROM gone")
+            _write_feed(db, change)
+            write_request(db, step)
+
+    def answer(self, step: RequestStep) -> None:
+        """Write what came of a request that needs no other record."""
+        with self._db.transaction() as db:
+            write_request(db, step)
 
     def end(self) -> int:
         """Return the highest `seq`, 0 for an empty journal."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0])
+        return self._db.number("SELECT coalesce(max(seq), 0) FROM journal")
 
     def lowest(self) -> int:
         """Return the lowest `seq` that is kept, the next one for an empty journal."""
-        found = self._db.execute("SELECT min(seq) FROM journal").fetchone()[0]
-        return self.end() + 1 if found is None else int(found)
+        return self._db.number("SELECT coalesce(min(seq), 1) FROM journal")
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
-        found = self._db.execute(
-            "SELECT seq, event_id, event_type, created_at, late, body FROM journal"
+        found = self._db.all(
+            "SELECT seq, event_id, event_type, created_at, late, body, era FROM journal"
             " WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit),
+            after,
+            limit,
         )
-        return [Entry(*row) for row in found]
+        return [
+            Entry(seq, event_id, event_type, created, bool(late), body, era)
+            for seq, event_id, event_type, created, late, body, era in found
+        ]
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`, None when there is none."""
-        found = self._db.execute(
-            "SELECT created_at FROM journal WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)
-        ).fetchone()
+        found = self._db.one(
+            "SELECT created_at FROM journal WHERE seq > ? ORDER BY seq LIMIT 1", seq
+        )
         return None if found is None else int(found[0])
 
     def seq_before(self, column: str, value: int) -> int:
@@ -146,187 +160,198 @@ class SqliteState:
         """
         if column not in {"event_id", "created_at"}:
             raise ValueError(column)
-        found = self._db.execute(
+        found = self._db.one(
             f"SELECT min(seq) - 1 FROM journal WHERE {column} >= ?",  # noqa: S608 - of the two above
-            (value,),
-        ).fetchone()
-        return self.end() if found[0] is None else int(found[0])
+            value,
+        )
+        return self.end() if found is None or found[0] is None else int(found[0])
 
     # Ledger
 
     def take_lane(self, lane: str) -> int:
         """Return a new fence for the lane; every older one is refused from here on."""
-        with self._told(), self._transaction():
-            self._db.execute(
+        with self._db.transaction() as db:
+            db.execute(
                 "INSERT INTO lanes (name, fence) VALUES (?, 1)"
                 " ON CONFLICT (name) DO UPDATE SET fence = fence + 1",
                 (lane,),
             )
-            found = self._db.execute("SELECT fence FROM lanes WHERE name = ?", (lane,)).fetchone()
-        return int(found[0])
+            return self._db.number("SELECT fence FROM lanes WHERE name = ?", lane)
 
     def lane_place(self, lane: str) -> Place | None:
         """Return how far a lane is as last recorded, None for a lane never seen."""
-        found = self._db.execute("SELECT seq, done FROM lanes WHERE name = ?", (lane,)).fetchone()
+        found = self._db.one("SELECT seq, done FROM lanes WHERE name = ?", lane)
         if found is None:
             return None
         return Place(found[0], None if found[1] is None else _decode_names(found[1]))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins that were ever enabled, by name."""
-        found = self._db.execute(
+        found = self._db.all(
             "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures"
             " FROM plugins ORDER BY name"
         )
         return {
-            row[0]: PluginRecord(
-                row[0], row[1], row[2], bool(row[3]), _decode_names(row[4]), *row[5:]
-            )
-            for row in found
+            name: PluginRecord(name, lane, cursor, bool(apart), _decode_names(done), *state)
+            for name, lane, cursor, apart, done, *state in found
         }
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
-        """Return the lowest cursor of some plugins: everything above it is still needed."""
-        records = self.plugins().values()
-        own = [record.cursor for record in records if record.apart and record.name in plugins]
-        lanes = self._db.execute("SELECT seq - 1 FROM lanes").fetchall()
-        return min([*own, *(row[0] for row in lanes)], default=0)
+        """Return the lowest `seq` that all of some plugins have finished.
+
+        Everything above it is still needed by one of them; nothing is where there are none.
+        """
+        cursors = [self.end()]
+        for record in self.plugins().values():
+            if record.name not in plugins:
+                continue
+            place = None if record.apart else self.lane_place(record.lane)
+            lane_is_at = None if place is None else place.seq - (place.done is not None)
+            cursors.append(record.cursor if lane_is_at is None else lane_is_at)
+        return min(cursors)
 
     def record(self, lane: str, fence: int, step: Step) -> int:
         """Write one step as one, and return the number of its failure, 0 without one."""
         number = 0
-        with self._told(), self._transaction(durable=step.durable):
-            held = self._db.execute("SELECT fence FROM lanes WHERE name = ?", (lane,)).fetchone()
-            if held is None or held[0] != fence:
+        with self._db.transaction(durable=step.durable) as db:
+            if self._db.one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
                 raise StaleWriter(what=f"lane {lane}")
             if step.place is not None:
-                self._write_place(lane, step.place)
+                _write_place(db, lane, step.place)
             for record in step.plugins:
-                self._write_plugin(record)
+                _write_plugin(db, record)
             if step.failure is not None:
-                number = self._write_failure(step.failure, dead=step.dead)
+                number = _write_failure(db, step.failure, dead=step.dead)
             for plugin, callback, seq, attempts in step.doubts:
-                self._write_attempts(plugin, callback, seq, attempts, "the process died in it")
+                _write_attempts(db, (plugin, callback, seq), attempts, "the process died in it")
             if step.settled is not None:
-                self._db.execute(
+                db.execute(
                     "DELETE FROM attempts WHERE plugin = ? AND callback = ? AND seq = ?",
                     step.settled,
                 )
+                forget_deaths(db, step.settled)
+            write_deaths(db, step.deaths)
+            if step.request is not None:
+                number = write_request(db, step.request) or number
             for plugin, changes in step.store.items():
-                self._write_store(plugin, changes)
+                _write_store(db, plugin, changes)
         return number
 
-    def _write_place(self, lane: str, place: Place) -> None:
-        done = None if place.done is None else _encode(sorted(place.done)).decode()
-        self._db.execute(
-            "UPDATE lanes SET seq = ?, done = ? WHERE name = ?", (place.seq, done, lane)
-        )
-
-    def _write_plugin(self, record: PluginRecord) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                record.name,
-                record.lane,
-                record.cursor,
-                record.apart,
-                _encode(sorted(record.done)).decode(),
-                record.state,
-                record.reason,
-                record.retry_at,
-                record.failures,
-            ),
-        )
-
-    def _write_failure(self, failure: Failure, *, dead: bool) -> int:
-        f = failure
-        cursor = self._db.execute(
-            "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,"
-            " outcome, dead, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " (SELECT body FROM journal WHERE seq = ?))",
-            (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
-             f.outcome, dead, f.seq),
-        )  # fmt: skip
-        self._write_attempts(f.plugin, f.callback, f.seq, f.attempt, f.error)
-        return cursor.lastrowid or 0
-
-    def _write_attempts(
-        self, plugin: str, callback: str, seq: int, attempts: int, error: str
-    ) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)",
-            (plugin, callback, seq, attempts, error),
-        )
-
-    def _write_store(self, plugin: str, changes: dict[str, Any]) -> None:
-        removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
-        self._db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO stores VALUES (?, ?, ?)",
-            (
-                (plugin, key, _encode(value).decode())
-                for key, value in changes.items()
-                if value is not REMOVED
-            ),
-        )
+    def note_joined(self) -> None:
+        """Keep where each plugin began: events before that were never to be handed to it."""
+        with self._db.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")
 
     def tried(self) -> dict[tuple[str, int], int]:
         """Return `(plugin\0callback, seq)` -> attempts, of all calls that are not settled."""
-        found = self._db.execute("SELECT plugin, callback, seq, attempts FROM attempts")
+        found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
         return {(f"{plugin}\0{callback}", seq): count for plugin, callback, seq, count in found}
 
     def store(self, plugin: str) -> dict[str, Any]:
         """Return the plugin's store as last committed."""
-        found = self._db.execute("SELECT key, value FROM stores WHERE plugin = ?", (plugin,))
+        found = self._db.all("SELECT key, value FROM stores WHERE plugin = ?", plugin)
         return {key: msgspec.json.decode(value) for key, value in found}
 
     def dead_letters(self, plugin: str | None = None) -> list[Failure]:
         """Return the dead letters, oldest first."""
-        found = self._db.execute(
+        found = self._db.all(
             "SELECT plugin, callback, seq, event_id, attempt, error, traceback, at, outcome"
-            " FROM failures WHERE dead = 1 AND (? IS NULL OR plugin = ?) ORDER BY id",
-            (plugin, plugin),
+            " FROM failures WHERE dead = 1 AND (?1 IS NULL OR plugin = ?1) ORDER BY id",
+            plugin,
         )
         return [Failure(*row) for row in found]
 
     def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
         """Remove the oldest entries that are old enough and needed by nobody.
 
+        What was written of their failures goes with them, dead letters excepted.
+
         Args:
-            before: Only those created before, in seconds since 1970.
-            keep_from: Entries with this `seq` or above stay.
+            before: Only those created before, in seconds since 1970, and all below them.
+            keep_from: Entries with this `seq` or above stay, and so does the last one.
             limit: Most entries removed at once.
 
         Returns:
             How many were removed.
         """
-        with self._told(), self._transaction():
-            self._db.execute(
-                "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal"
-                " WHERE seq < ? AND created_at < ? ORDER BY seq LIMIT ?)",
-                (min(keep_from, self.end()), before, limit),
+        with self._db.transaction() as db:
+            young = self._db.one(
+                "SELECT seq FROM journal WHERE created_at >= ? ORDER BY seq LIMIT 1", before
             )
-            return int(self._db.execute("SELECT changes()").fetchone()[0])
+            lowest = self.lowest()
+            keep_from = min(keep_from, self.end(), lowest + limit, *(young or ()))
+            removed = db.execute("DELETE FROM journal WHERE seq < ?", (keep_from,)).rowcount
+            db.execute("DELETE FROM attempts WHERE seq < ?", (keep_from,))
+            db.execute(
+                "DELETE FROM failures WHERE dead = 0"
+                " AND (seq < ? OR id <= (SELECT max(id) FROM failures) - ?)",
+                (keep_from, KEPT_FAILURES),
+            )
+        return removed
 
-    @contextmanager
-    def _transaction(self, *, durable: bool = False) -> Iterator[None]:
-        if durable:
-            self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        finally:
-            if durable:
-                self._db.execute("PRAGMA synchronous = NORMAL")
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StateError(path=str(self._path), reason=str(error)) from error
+def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
+    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?)", (_encode(change.state).decode(),))
+    db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
+    db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
+    db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))
+    db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
+    db.executemany(
+        "INSERT OR REPLACE INTO closed VALUES (?, ?, ?)",
+        ((change.state.era, *span) for span in change.closed),
+    )
+
+
+def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
+    done = None if place.done is None else _encode(sorted(place.done)).decode()
+    db.execute("UPDATE lanes SET seq = ?, done = ? WHERE name = ?", (place.seq, done, lane))
+
+
+def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.name,
+            record.lane,
+            record.cursor,
+            record.apart,
+            _encode(sorted(record.done)).decode(),
+            record.state,
+            record.reason,
+            record.retry_at,
+            record.failures,
+        ),
+    )
+
+
+def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
+    f = failure
+    cursor = db.execute(
+        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,"
+        " outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " (SELECT body FROM journal WHERE seq = ?),"
+        " coalesce((SELECT era FROM journal WHERE seq = ?), 1))",
+        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
+         f.outcome, dead, f.seq, f.seq),
+    )  # fmt: skip
+    _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
+    return cursor.lastrowid or 0
+
+
+def _write_attempts(
+    db: sqlite3.Connection, call: tuple[str, str, int], attempts: int, error: str
+) -> None:
+    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (*call, attempts, error))
+
+
+def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -> None:
+    removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
+    db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
+    db.executemany(
+        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?)",
+        (
+            (plugin, key, _encode(value).decode())
+            for key, value in changes.items()
+            if value is not REMOVED
+        ),
+    )

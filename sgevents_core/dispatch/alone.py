@@ -1,0 +1,105 @@
+"""Carries requests out where no daemon runs: the command itself holds the state's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sgevents_core.dispatch import requests
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.assembly import (
+    fold,
+    lanes_of,
+    services_of,
+    start_plugins,
+    stop_plugins,
+)
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.journal.base import Place
+from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.plugins.discovery import discover
+from sgevents_core.plugins.loading import Loaded, load
+from sgevents_core.settings import Settings
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.feed import rules_of
+from sgevents_core.site.reset import begin_anew
+
+_CALLS: Final = frozenset({"retry", "replay"})
+"""Requests that call a plugin, so that it has to be loaded."""
+ALERTS_END_WITHIN: Final = 1.0
+
+
+def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
+    """Carry out all requests about a plugin that wait; only that plugin is loaded, if at all.
+
+    Args:
+        settings: The configuration.
+        plugin: The plugin; empty for requests about the feed.
+        command: The command that does so, for whoever finds the state in use.
+
+    Raises:
+        StateInUse: A daemon, or another command, holds the state.
+        StateError: The state cannot be used.
+    """
+    folder = settings.state.path
+    with closing(StateLock(folder, command)), closing(SqliteState(folder)) as state:
+        fold(folder, state)
+        with closing(Requests(folder)) as box:
+            waiting = box.waiting(plugin=plugin)
+        if not plugin:
+            for request in waiting:
+                _reset(settings, state, request)
+        elif plugin not in state.plugins():
+            for request in waiting:
+                text = f"no plugin {plugin} was ever enabled on this state"
+                state.answer(RequestStep(request.number, answer=Answer("refused", text)))
+        else:
+            _carry_out(settings, plugin, waiting, state)
+
+
+def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: SqliteState) -> None:
+    table = settings.plugins.get(plugin)
+    calls = any(request.kind in _CALLS for request in waiting)
+    wanted = {plugin: table} if calls and table is not None and table.enabled else {}
+    loaded = load(msgspec.structs.replace(settings, plugins=wanted), discover())
+    with _lane(settings, loaded, plugin, state) as lane:
+        for request in waiting:
+            while not requests.carry_out(request.number, lane, settings.state.path):
+                pass
+
+
+@contextmanager
+def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -> Iterator[Lane]:
+    """Make the lane of a plugin, which is never run; the plugin is started and shut down."""
+    services = services_of(settings, loaded, state)
+    ready = start_plugins(loaded, services, state)
+    announcer = Announcer()
+    folder = settings.state.path
+    lanes = lanes_of(settings, ready, services, lambda: SqliteState(folder), announcer)
+    lane = lanes[0] if lanes else _empty_lane(folder, plugin, state, announcer)
+    lane.stop()  # so that a state that cannot be written is an error, and not waited for
+    try:
+        yield lane
+    finally:
+        lane.run()  # stopped as it is, it only puts its things away
+        announcer.close(ALERTS_END_WITHIN)
+        stop_plugins(ready, services, state)
+
+
+def _empty_lane(folder: Path, plugin: str, state: SqliteState, announcer: Announcer) -> Lane:
+    name = state.plugins()[plugin].lane
+    place = state.lane_place(name) or Place(state.end())
+    own = SqliteState(folder)
+    return Lane(name, [], state=own, place=place, tried={}, folder=folder, announcer=announcer)
+
+
+def _reset(settings: Settings, state: SqliteState, request: Request) -> None:
+    with closing(EventLog(settings.site, settings.feed.fields)) as log:
+        begin_anew(log, rules_of(settings.feed), state, request)

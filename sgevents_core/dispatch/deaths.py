@@ -1,0 +1,156 @@
+"""What becomes of a callback in which the process died: called again, or kept as a dead letter."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sgevents_core.dispatch import recovery
+from sgevents_core.dispatch.last_words import LastWords
+from sgevents_core.dispatch.policy import FailureRules, OnError
+from sgevents_core.dispatch.recovery import Doubt
+from sgevents_core.dispatch.rows import event_of
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.steps import Died
+from sgevents_core.observe.redaction import Redactor
+
+logger = logging.getLogger("sgevents.dispatch")
+
+PROVED: Final = 2
+"""Deaths in one call that were the process's own doing, after which it is not made again."""
+ALL: Final = 5
+"""Deaths in one call, whatever they came from, after which it is not made again."""
+OUTSIDE: Final = "nothing shows what killed it"
+
+
+class Condemned(NamedTuple):
+    """A call that is not made again: its failure, that failure's number, its event and plugin."""
+
+    failure: Failure
+    number: int
+    event: Event
+    record: PluginRecord
+
+
+def counted(
+    doubts: Sequence[Doubt],
+    lane: str,
+    words: LastWords | None,
+    known: Iterable[Died],
+) -> list[Died]:
+    """Return the deaths in the calls that a process died in, this time counted.
+
+    Args:
+        doubts: The calls that had begun.
+        lane: The lane they were made in.
+        words: How the process died, None if that is not known.
+        known: The deaths counted so far.
+    """
+    so_far = {(died.plugin, died.callback, died.seq): died for died in known}
+    proof = words if words is not None and words.blames(lane) else None
+    deaths = []
+    for doubt in doubts:
+        plugin, _, callback = doubt.callback.partition("\0")
+        fresh = Died(plugin, callback, doubt.seq, 0, 0, "", "")
+        died = so_far.get((plugin, callback, doubt.seq), fresh)
+        if proof is None:
+            died = died._replace(unproved=died.unproved + 1, how=died.how or OUTSIDE)
+        else:
+            died = died._replace(proved=died.proved + 1, how=proof.how, traceback=proof.traceback)
+        deaths.append(died)
+    return deaths
+
+
+def is_condemned(died: Died) -> bool:
+    """Return whether a call is not to be made again."""
+    return died.proved >= PROVED or died.proved + died.unproved >= ALL
+
+
+def condemn(
+    deaths: Iterable[Died],
+    rules: Mapping[str, FailureRules],
+    state: SqliteState,
+    redact: Redactor,
+) -> list[Condemned]:
+    """Give up the calls in which the process died too often, as their plugins' policies say.
+
+    The ledger must be up to date, and no lane may run yet.
+
+    Args:
+        deaths: The calls the process died in.
+        rules: Callback key (`plugin\\0callback`) -> its failure policy; others are left alone.
+        state: Journal and ledger.
+        redact: Takes out of texts what must not be kept.
+    """
+    condemned = []
+    for died in filter(is_condemned, deaths):
+        own = rules.get(f"{died.plugin}\0{died.callback}")
+        if own is not None:
+            fit = died._replace(how=redact(died.how), traceback=redact(died.traceback))
+            condemned += _give_up(fit, own, state)
+    return condemned
+
+
+def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condemned]:
+    record = state.plugins()[died.plugin]
+    place = state.lane_place(record.lane) or Place(state.end())
+    key = f"{died.plugin}\0{died.callback}"
+    at_it = _is_at(died.seq, key, record, place)
+    if not at_it:
+        return []
+    record.failures += rules.on_error == "dead-letter"
+    entry = state.read(died.seq - 1, 1)[0]
+    failure = _failure(died, entry, rules.on_error, state)
+    step = Step(failure=failure, dead=rules.on_error == "dead-letter", durable=True)
+    if rules.on_error == "pause":
+        recovery.detach(record, place)
+    else:
+        step.settled = (died.plugin, died.callback, died.seq)
+        if record.apart:
+            record.done |= {key}
+        else:
+            place = step.place = Place(place.seq, (place.done or frozenset()) | {key})
+    _pause_if_due(record, place, failure, rules)
+    step.plugins = [record]
+    number = state.record(record.lane, state.take_lane(record.lane), step)
+    return [Condemned(failure, number, event_of(entry.body), record)]
+
+
+def _is_at(seq: int, key: str, record: PluginRecord, place: Place) -> bool:
+    """Return whether a call is the next thing to do for its plugin, or part of it."""
+    if record.apart:
+        return record.cursor == seq - 1 and key not in record.done
+    return place.seq == seq and place.done is not None and key not in place.done
+
+
+def _pause_if_due(
+    record: PluginRecord, place: Place, failure: Failure, rules: FailureRules
+) -> None:
+    if rules.on_error == "pause":
+        reason = f'on_error = "pause": {failure.error}'
+    elif record.failures >= rules.pause_after:
+        reason = f"{record.failures} failures in a row, the last: {failure.error}"
+    else:
+        return
+    recovery.detach(record, place)
+    record.state, record.reason, record.retry_at = "paused", reason, 0.0
+
+
+def _failure(died: Died, entry: Entry, on_error: OnError, state: SqliteState) -> Failure:
+    times = died.proved + died.unproved
+    attempts = state.tried().get((f"{died.plugin}\0{died.callback}", died.seq), times)
+    return Failure(
+        plugin=died.plugin,
+        callback=died.callback,
+        seq=died.seq,
+        event_id=entry.event_id,
+        attempt=attempts,
+        error=f"ProcessDied: the process died {times} times in this call: {died.how}",
+        traceback=died.traceback,
+        at=time.time(),
+        outcome=on_error,
+    )

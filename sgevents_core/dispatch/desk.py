@@ -1,0 +1,66 @@
+"""A request on its way: what it asks, whose lane carries it out, how it is answered."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.rider import Rider
+from sgevents_core.journal.base import PluginRecord, Step
+from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+
+logger = logging.getLogger("sgevents.requests")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """One request, and the lane in whose thread it is carried out.
+
+    Args:
+        request: The request.
+        lane: The lane.
+        folder: The state's folder.
+        requests: The state's requests.
+        record: What the ledger knows of the plugin that the request is about.
+        rider: The plugin itself, None if it is not loaded.
+    """
+
+    request: Request
+    lane: Lane
+    folder: Path
+    requests: Requests
+    record: PluginRecord
+    rider: Rider | None
+
+    def refuse(self, text: str) -> bool:
+        """Answer that the request makes no sense; nothing is changed."""
+        return self.close(Step(), Answer("refused", text))
+
+    def close(self, step: Step, answer: Answer, letter: LetterChange | None = None) -> bool:
+        """Write a step and the answer as one, and tell it; returns that the request is over."""
+        passed = step.request.passed if step.request else None
+        step.request = RequestStep(self.request.number, None, answer, letter, passed)
+        step.durable = True
+        self.lane.ledger.record(step)
+        tell(self.request, answer)
+        return True
+
+
+def tell(request: Request, answer: Answer) -> None:
+    """Log what came of a request."""
+    logger.log(
+        logging.INFO if answer.outcome == "done" else logging.WARNING,
+        "%s asked to %s: %s",
+        request.asked_by,
+        f"{request.kind} {request.plugin}".rstrip(),
+        answer.text,
+        extra={
+            "action": f"request.{answer.outcome}",
+            "request": request.number,
+            "kind": request.kind,
+            "plugin": request.plugin,
+        },
+    )

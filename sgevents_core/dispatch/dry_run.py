@@ -1,0 +1,198 @@
+"""A dry run: a plugin's callbacks called for events, and what they would change only told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from shotgun_api3.shotgun import Shotgun
+
+from sgevents_core.dispatch.assembly import services_of
+from sgevents_core.dispatch.context import CallContext, Services
+from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.rows import event_of
+from sgevents_core.errors import PluginNotLoaded
+from sgevents_core.events import Event
+from sgevents_core.journal.base import REMOVED
+from sgevents_core.journal.requests import Replayed
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.callback import Callback
+from sgevents_core.plugins.discovery import discover
+from sgevents_core.plugins.loading import LoadedPlugin, load
+from sgevents_core.settings import Settings
+
+Tell = Callable[[str], None]
+
+READS: Final = frozenset(
+    {
+        *("info", "read", "summarize", "schema_read", "schema_entity_read", "schema_field_read"),
+        *("followers", "following", "note_thread_contents", "query_display_name_cache"),
+        *("activity_stream", "nav_expand", "nav_search", "preferences_read"),
+        *("work_schedule_read", "user_subscriptions_read", "get_session_token", "export_page"),
+    }
+)
+"""Methods of the API that change nothing; every other is blocked."""
+_MOST_SHOWN: Final = 300
+
+
+class Ran(NamedTuple):
+    """What a dry run came to: how many calls, and how many of them failed."""
+
+    calls: int
+    failed: int
+
+
+class ReadOnlySite(Shotgun):
+    """The stock client, except that it tells what it would change instead of doing so."""
+
+    tell: Tell = staticmethod(print)
+    _made = 0
+
+    def _call_rpc(
+        self, method: str, params: Any, include_auth_params: bool = True, first: bool = False
+    ) -> Any:
+        if method in READS:
+            return super()._call_rpc(method, params, include_auth_params, first)
+        return self._blocked(method, params)
+
+    def _blocked(self, method: str, params: Any) -> Any:
+        """Tell of a change, and return what the site might have answered."""
+        if method == "batch":
+            return [self._blocked(one["request_type"], one) for one in params]
+        what = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
+        fields = {one["field_name"]: one["value"] for one in (params or {}).get("fields", ())}
+        given = _short(fields or {k: v for k, v in (params or {}).items() if k not in _NAMED})
+        self.tell(" ".join(["would", method, *what.split(), given]).rstrip())
+        if method not in {"create", "update"}:
+            return True
+        if method == "create":
+            self._made -= 1  # no record has such an id, so none is taken for another
+        return {"id": params.get("id", self._made), "type": params["type"], **fields}
+
+    def _send_form(self, url: str, params: dict[str, Any]) -> str:
+        self.tell(f"would send {_short(params)} to {url}")
+        return "1\n0"
+
+    def _upload_to_storage(self, *args: Any, **kwargs: Any) -> int:
+        return self._uploaded(args)
+
+    def _upload_to_sg(self, *args: Any, **kwargs: Any) -> int:
+        return self._uploaded(args)
+
+    def _uploaded(self, args: tuple[Any, ...]) -> int:
+        self.tell(f"would upload {args[2]} to {args[0]} {args[1]}")
+        return 0
+
+
+_NAMED: Final = frozenset({"type", "id", "fields", "return_fields", "request_type"})
+
+
+class DryServices(Services):
+    """What the calls of a plugin share in a dry run."""
+
+    dry_run = True
+    tell: Tell = staticmethod(print)
+
+    def site_class(self) -> type[Shotgun]:
+        """Return a client that changes nothing."""
+        return type("ReadOnlySite", (ReadOnlySite,), {"tell": staticmethod(self.tell)})
+
+
+def dry_run(settings: Settings, plugin: str, events: Iterable[Replayed], tell: Tell) -> Ran:
+    """Call a plugin's callbacks for events, in this process, and change nothing.
+
+    The plugin is loaded and started as in a daemon. Its store is that of now; what it changes there
+    is seen by the calls that follow, told, and forgotten at the end.
+
+    Args:
+        settings: The configuration.
+        plugin: The plugin's name.
+        events: The events, in order.
+        tell: Called with each line for people.
+
+    Raises:
+        PluginNotLoaded: It is not enabled, or cannot be loaded or started.
+        StateError: The state cannot be read.
+    """
+    loaded, services = _load(settings, plugin, tell)
+    error = _hook(loaded, services, "startup")
+    if error is not None:
+        raise PluginNotLoaded(plugin=plugin, reason=f"its startup failed: {error}.")
+    ran = Ran(0, 0)
+    for event in events:
+        tell(f"event {event.event_id}")
+        ran = _call_all(loaded, services, event, tell, ran)
+    _hook(loaded, services, "shutdown")
+    return ran
+
+
+def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryServices]:
+    table = settings.plugins.get(name)
+    if table is None or not table.enabled:
+        raise PluginNotLoaded(plugin=name, reason="it is not enabled.")
+    only = msgspec.structs.replace(settings, plugins={name: table})
+    loaded = load(only, discover())
+    if not loaded.plugins:
+        raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
+    with closing(SqliteState(settings.state.path, read_only=True)) as state:
+        services = services_of(only, loaded, state, DryServices)[name]
+    assert isinstance(services, DryServices)  # noqa: S101 - asked for in the line above
+    services.tell = tell
+    return loaded.plugins[0], services
+
+
+def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
+    function = plugin.hooks.get(hook)
+    if function is None:
+        return None
+    error = invoke(function, CallContext(services, None, hook))
+    return None if error is None else describe(error, services.redact)[0]
+
+
+def _call_all(
+    plugin: LoadedPlugin, services: Services, place: Replayed, tell: Tell, ran: Ran
+) -> Ran:
+    event = event_of(place.body)
+    for callback in plugin.callbacks:
+        called, error = _call_if_wanted(callback, services, event, place.era)
+        if not called and error is None:
+            continue
+        tell(f"  {callback.name}{' returned' if error is None else ''}")
+        if error is None:
+            _tell_store(services.store.changes(), tell)
+            services.store.committed()
+        else:
+            services.store.rollback()
+            trace = describe(error, services.redact)[1]
+            tell("\n".join(f"    {line}" for line in trace.splitlines()))
+        ran = Ran(ran.calls + called, ran.failed + (error is not None))
+    return ran
+
+
+def _call_if_wanted(
+    callback: Callback, services: Services, event: Event, era: int
+) -> tuple[bool, BaseException | None]:
+    """Return whether the callback was called, and what it or its filter raised."""
+    try:
+        if not callback.matches(event):
+            return False, None
+    except BaseException as error:  # a filter may be a plugin's code
+        return False, error
+    context = CallContext(services, event, callback.name, era=era)
+    return True, invoke(callback.function, event, context)
+
+
+def _tell_store(changes: Mapping[str, Any], tell: Tell) -> None:
+    for key, value in changes.items():
+        if value is REMOVED:
+            tell(f"    would remove {key!r} from its store")
+        else:
+            tell(f"    would keep {key!r} in its store: {_short(msgspec.json.decode(value))}")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str) if value else ""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

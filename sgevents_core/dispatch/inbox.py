@@ -1,0 +1,76 @@
+"""Brings people's requests to the running daemon: looks for new ones, hands each to who does it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from sgevents_core.dispatch import requests
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.errors import StateError
+from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.steps import Answer
+
+logger = logging.getLogger("sgevents.requests")
+
+
+class Resettable(Protocol):
+    """A feed that can be told to begin anew."""
+
+    def reset(self, request: Request) -> None:
+        """Let the feed's own thread carry out a request to begin anew, and answer it."""
+
+
+class Inbox:
+    """The requests that wait, each handed on once; for the main thread.
+
+    Args:
+        folder: The state's folder.
+        lanes: The lanes that run.
+        feed: The feed.
+    """
+
+    def __init__(self, folder: Path, lanes: Sequence[Lane], feed: Resettable) -> None:
+        self._folder = folder
+        self._lanes = lanes
+        self._feed = feed
+        self._requests = Requests(folder)
+        self._seen = 0
+
+    def poll(self) -> None:
+        """Hand on what came since the last time; a look costs some microseconds."""
+        try:
+            for request in self._requests.waiting(above=self._seen):
+                self._hand_on(request)
+                self._seen = request.number
+        except StateError as error:  # a full disk: they wait, as all else does
+            logger.debug("Requests cannot be looked for: %s", error)
+
+    def close(self) -> None:
+        """Close the connection; what is not carried out yet waits for the next start."""
+        self._requests.close()
+
+    def _hand_on(self, request: Request) -> None:
+        if request.kind == "reset":
+            self._feed.reset(request)
+            return
+        lane = self._lane_of(request.plugin)
+        if lane is None:
+            text = "no plugin is loaded; stop the daemon and ask again"
+            self._requests.answer(request.number, Answer("refused", text))
+            return
+        lane.post(partial(_carry_out, request.number, self._folder))
+
+    def _lane_of(self, plugin: str) -> Lane | None:
+        """Return the lane a plugin rides with; any lane can see to one that is not loaded."""
+        for lane in self._lanes:
+            if any(rider.record.name == plugin for rider in lane.riders):
+                return lane
+        return self._lanes[0] if self._lanes else None
+
+
+def _carry_out(number: int, folder: Path, lane: Lane) -> bool:
+    return requests.carry_out(number, lane, folder)

@@ -1,0 +1,242 @@
+"""What a process says before it dies by its own doing, kept for the next one in a small file.
+
+A callback can end the process: it crashes, calls `os._exit`, kills itself, eats all memory. An
+operator's `kill -9` looks the same from outside, and no callback is to blame for that. So plugin
+code that is about to end the process says so first, and a crash leaves its traceback.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, Final, NamedTuple
+
+import msgspec
+
+from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
+from sgevents_core.errors import StateError
+from sgevents_core.journal.database import PRIVATE
+
+FILE: Final = "last-words"
+_OURS: Final = "@{"
+"""How a line begins that is not faulthandler's."""
+_CURRENT: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
+_FRAMES: Final = 20
+_ALL: Final = ""
+"""As the lane of last words: nobody knows whose they are, any call in hand may be meant."""
+_NONE: Final = "\0main"
+"""As the lane of last words: they are the main thread's, which calls no callback."""
+
+
+class LastWords(NamedTuple):
+    """How a process died by its own doing.
+
+    Args:
+        how: What ended it, for people.
+        traceback: Where, as far as it is known.
+        lane: The lane whose thread it was; empty if that is not known.
+    """
+
+    how: str
+    traceback: str
+    lane: str = _ALL
+
+    def blames(self, lane: str) -> bool:
+        """Return whether the call that a lane was in may have ended the process."""
+        return self.lane in (_ALL, lane)
+
+
+class _Said(msgspec.Struct, omit_defaults=True):
+    """One line of ours in the file; what it is about depends on what is filled in."""
+
+    thread: int = 0
+    lane: str = ""
+    says: str = ""
+    traceback: str = ""
+    memory: OomKills | None = None
+
+
+class Listener:
+    """Keeps a process's last words while it runs, and none once it is closed.
+
+    From the start, `os._exit` and its kind are wrapped, so that plugins meet the wrapped ones.
+    Nothing is written before `begin`: until then, the file holds what the last process left.
+
+    Args:
+        folder: The state's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._file: IO[bytes] | None = None
+        self._pid = os.getpid()
+        self._was_enabled = faulthandler.is_enabled()
+        self._wrapped: list[tuple[ModuleType, str, Any]] = []
+        for module, name, aims_at_us in _ENDINGS:
+            self._wrap(module, name, aims_at_us)
+
+    def begin(self) -> None:
+        """Listen from here on; what the last process left is forgotten.
+
+        Raises:
+            StateError: The file cannot be written.
+        """
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            self._file = os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
+        except OSError as error:
+            raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None
+        self._write(_Said(thread=threading.get_ident(), lane=_NONE, memory=oom_kills()))
+        faulthandler.enable(self._file, all_threads=True)
+        os.register_at_fork(after_in_child=self._deaf)
+
+    def run_lane(self, lane: str, run: Callable[[], None]) -> None:
+        """Run the body of a lane's thread, known by its name from here on."""
+        self._write(_Said(thread=threading.get_ident(), lane=lane))
+        run()
+
+    def close(self) -> None:
+        """Put everything back, and leave no words: the process ends in order."""
+        for module, name, function in self._wrapped:
+            setattr(module, name, function)
+        self._wrapped.clear()
+        if self._file is None:
+            return
+        faulthandler.disable()
+        if self._was_enabled and sys.__stderr__ is not None:
+            faulthandler.enable(sys.__stderr__)
+        self._file.close()
+        self._file = None
+        with suppress(OSError):  # what it says is about threads that have ended
+            self._path.unlink(missing_ok=True)
+
+    def _deaf(self) -> None:
+        """In a process that a plugin has forked: its end is not the daemon's."""
+        if self._file is not None:
+            faulthandler.disable()
+
+    def _wrap(self, module: ModuleType, name: str, aims_at_us: Callable[..., bool]) -> None:
+        function = getattr(module, name)
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            ours = os.getpid() == self._pid and aims_at_us(*args, **kwargs)
+            if ours:
+                self._write(_about_to_end(f"{module.__name__}.{name}", args))
+            result = function(*args, **kwargs)
+            if ours:  # it was no end
+                self._write(_Said(thread=threading.get_ident()))
+            return result
+
+        self._wrapped.append((module, name, function))
+        setattr(module, name, wrapped)
+
+    def _write(self, said: _Said) -> None:
+        if self._file is not None:
+            with suppress(OSError, ValueError):  # a full disk must not be what ends the process
+                os.write(self._file.fileno(), b"@" + msgspec.json.encode(said) + b"\n")
+
+
+def left_behind(folder: Path) -> LastWords | None:
+    """Return how the last process died, None if nothing shows that it was its own doing."""
+    try:
+        text = (folder / FILE).read_text("utf-8", "replace")
+    except OSError:
+        return None
+    return read(text, oom_kills())
+
+
+def read(text: str, memory: OomKills) -> LastWords | None:
+    """Return what the text of a file says; None if it says nothing of an end.
+
+    Args:
+        text: The file.
+        memory: How often the system has killed for lack of memory, by now.
+    """
+    lanes: dict[int, str] = {}
+    said: dict[int, _Said] = {}
+    before: OomKills | None = None
+    for one in _lines_of_ours(text):
+        before = before or one.memory
+        if one.lane:
+            lanes[one.thread] = one.lane
+        else:
+            said[one.thread] = one
+    crash = _crash(text, lanes)
+    if crash is not None:
+        return crash
+    for thread, one in said.items():
+        if one.says:
+            return LastWords(one.says, one.traceback, lanes.get(thread, _ALL))
+    if before is not None and ran_out(before, memory):
+        return LastWords("the system ran out of memory and killed the process", "")
+    return None
+
+
+def _lines_of_ours(text: str) -> Iterator[_Said]:
+    for line in text.splitlines():
+        if line.startswith(_OURS):
+            with suppress(msgspec.MsgspecError):  # a line cut off by a full disk
+                yield msgspec.json.decode(line[1:], type=_Said)
+
+
+def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
+    """Return what faulthandler wrote, the thread that crashed only."""
+    lines = [line for line in text.splitlines() if not line.startswith(_OURS)]
+    words = [line for line in lines if line.strip()]
+    if not words:
+        return None
+    start = next((n for n, line in enumerate(lines) if _CURRENT.match(line)), None)
+    if start is None:
+        return LastWords(words[0], "\n".join(words))
+    found = _CURRENT.match(lines[start])
+    thread = int(found[1], 16) if found else 0
+    end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
+    trace = "\n".join([words[0], *lines[start:end]])
+    return LastWords(words[0], trace, lanes.get(thread, _ALL))
+
+
+def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:
+    """Return the words of a thread that calls what ends a process; never raises."""
+    try:
+        where = "".join(traceback.format_stack(sys._getframe(2), limit=_FRAMES))
+        how = f"it called {function}({', '.join(map(repr, args))})"
+    except Exception:  # arguments are a plugin's, and may refuse to be printed
+        where, how = "", f"it called {function}"
+    return _Said(thread=threading.get_ident(), says=how[:500], traceback=where)
+
+
+def _always(*args: Any, **kwargs: Any) -> bool:
+    return True
+
+
+def _is_own_process(pid: Any = None, *args: Any, **kwargs: Any) -> bool:
+    """Whether a pid as `os.kill` takes it means this process, alone or among others."""
+    return pid in (os.getpid(), 0, -1, -os.getpgrp())
+
+
+def _is_own_group(group: Any = None, *args: Any, **kwargs: Any) -> bool:
+    return group in (0, os.getpgrp())
+
+
+_ENDINGS: Final = (
+    (os, "_exit", _always),
+    (os, "abort", _always),
+    (os, "execv", _always),
+    (os, "execve", _always),
+    (os, "kill", _is_own_process),
+    (os, "killpg", _is_own_group),
+    (signal, "raise_signal", _always),
+    (signal, "pthread_kill", _always),
+)
+"""What ends a process at once: module, function, and whether a call of it means this process."""

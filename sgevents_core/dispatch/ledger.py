@@ -1,0 +1,95 @@
+"""A lane's access to journal and ledger, which outlasts a full disk: it waits and tries again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from sgevents_core.errors import StateError
+from sgevents_core.journal.base import Entry, PluginRecord, Step
+from sgevents_core.journal.sqlite import SqliteState
+
+logger = logging.getLogger("sgevents.dispatch")
+
+FIRST_WAIT: Final = 0.1
+LONGEST_WAIT: Final = 5.0
+_T = TypeVar("_T")
+
+
+class LaneLedger:
+    """What a lane reads and writes; no step is given up while the lane is to run.
+
+    Args:
+        lane: The lane's name.
+        state: The lane's connection to journal and ledger.
+        stopping: Set when the lane is to end: what does not work then raises StateError.
+
+    Raises:
+        StateError: The lane cannot be taken over.
+    """
+
+    def __init__(self, lane: str, state: SqliteState, stopping: threading.Event) -> None:
+        self._lane = lane
+        self._state = state
+        self._stopping = stopping
+        self._fence = state.take_lane(lane)
+        self._failed = 0
+        self._failed_at = 0.0
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries of the journal above `after`."""
+        return self._lasting(lambda: self._state.read(after, limit))
+
+    def record(self, step: Step) -> int:
+        """Write a step as one, and return the number of its failure, 0 without one."""
+        return self._lasting(lambda: self._state.record(self._lane, self._fence, step))
+
+    def record_once(self, step: Step) -> None:
+        """Write a step without a second try."""
+        self._state.record(self._lane, self._fence, step)
+
+    def plugins(self) -> dict[str, PluginRecord]:
+        """Return the records of all plugins, by name."""
+        return self._lasting(self._state.plugins)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._state.close()
+
+    def _lasting(self, call: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                result = call()
+            except StateError as error:
+                if self._stopping.is_set():
+                    raise
+                self._stopping.wait(self._pause(error))
+            else:
+                if self._failed:
+                    self._over()
+                return result
+
+    def _pause(self, error: StateError) -> float:
+        """Tell of the first failure; return how long to wait, in seconds."""
+        if not self._failed:
+            self._failed_at = time.monotonic()
+            logger.error(
+                "%s Lane %s waits and tries again; nothing is lost.",
+                error,
+                self._lane,
+                extra={"action": "lane.not_written", "lane": self._lane},
+            )
+        self._failed += 1
+        return min(FIRST_WAIT * 2.0 ** min(self._failed - 1, 10), LONGEST_WAIT)
+
+    def _over(self) -> None:
+        logger.info(
+            "Lane %s goes on after %.1f s: the state can be used again",
+            self._lane,
+            time.monotonic() - self._failed_at,
+            extra={"action": "lane.written", "lane": self._lane},
+        )
+        self._failed = 0

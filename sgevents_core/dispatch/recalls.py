@@ -1,0 +1,238 @@
+"""Calls made again because a person asked: dead letters retried, events replayed.
+
+They run in the thread of the plugin's lane and move no cursor. What a call did to the plugin's
+store commits together with the record of the call.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, Final
+
+from sgevents_core.dispatch.context import CallContext
+from sgevents_core.dispatch.desk import Desk
+from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.lane import SLICE
+from sgevents_core.dispatch.rider import Rider
+from sgevents_core.dispatch.rows import event_of
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Failure, Step
+from sgevents_core.journal.letters import Letter, Letters
+from sgevents_core.journal.requests import Replayed
+from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.observe import timing
+from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.plugins.callback import Callback
+
+logger = logging.getLogger("sgevents.requests")
+
+MOST_DEATHS: Final = 2
+"""Times a call that a person asked for is begun; if the process dies in it as often, no more."""
+MOST_NAMED: Final = 20
+"""Dead letters that the answer to a replay names."""
+
+
+def retry(desk: Desk) -> bool:
+    """Call the callback of a dead letter once more; one that succeeds settles it."""
+    with closing(Letters(desk.folder)) as letters:
+        letter = letters.get(int(desk.request.detail["letter"]))
+    if letter is None or not letter.dead:
+        return desk.refuse("there is no such dead letter any more")
+    if desk.rider is None:
+        return desk.refuse(_not_loaded(desk))
+    callback = _callback(desk.rider, letter.failure.callback)
+    if callback is None:
+        text = f"the plugin has no callback {letter.failure.callback} any more: dismiss the letter"
+        return desk.refuse(text)
+    if desk.request.begun >= MOST_DEATHS:
+        return _killed(desk, letter)
+    return _retry(desk, desk.rider, callback, letter)
+
+
+def replay(desk: Desk) -> bool:
+    """Replay events for one slice of time; True when the last one was replayed."""
+    if desk.rider is None:
+        return desk.refuse(_not_loaded(desk))
+    return _Replay(desk, desk.rider).run()
+
+
+def closed(failure: Failure, outcome: str) -> Failure:
+    """Return what is kept of a dead letter that was settled: `retried` or `dismissed`."""
+    return replace(failure, outcome=outcome, at=time.time())
+
+
+def _not_loaded(desk: Desk) -> str:
+    return f"plugin {desk.record.name} is not loaded: sgevents plugins list says why"
+
+
+def _callback(rider: Rider, name: str) -> Callback | None:
+    return next((one for one in rider.plugin.callbacks if one.name == name), None)
+
+
+def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool:
+    place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
+    desk.requests.begin(desk.request.number)
+    attempt = letter.failure.attempt + 1
+    failure = _call(rider, callback, place, event_of(letter.body), attempt)
+    if failure is not None:
+        text = f"dead letter {letter.number} failed again: {failure.error}"
+        change = LetterChange(letter.number, failure, dead=True)
+        return desk.close(Step(), Answer("failed", text), change)
+    text = f"dead letter {letter.number} was handled: {callback.name} got event {place.event_id}"
+    done = replace(closed(letter.failure, "retried"), attempt=attempt)
+    step = _with_store(rider)
+    desk.close(step, Answer("done", text), LetterChange(letter.number, done, dead=False))
+    rider.services.store.committed()
+    return True
+
+
+def _killed(desk: Desk, letter: Letter) -> bool:
+    text = f"the process died {desk.request.begun} times while it was retried"
+    failure = replace(letter.failure, error=f"ProcessDied: {text}", traceback="", at=time.time())
+    return desk.close(
+        Step(), Answer("failed", text), LetterChange(letter.number, failure, dead=True)
+    )
+
+
+def _with_store(rider: Rider) -> Step:
+    changes = rider.services.store.changes()
+    return Step(store={rider.record.name: changes} if changes else {})
+
+
+def _call(
+    rider: Rider, callback: Callback, place: Replayed, event: Event, attempt: int
+) -> Failure | None:
+    """Call one callback; return how it failed, with its changes of the store undone."""
+    context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
+    began = time.perf_counter()
+    enter(Current(callback.plugin, callback.name, place.event_id))
+    error = invoke(callback.function, event, context)
+    leave()
+    if error is None:
+        timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
+        return None
+    rider.services.store.rollback()
+    return _failure(rider, callback, place, attempt, error)
+
+
+def _failure(
+    rider: Rider, callback: Callback, place: Replayed, attempt: int, error: BaseException
+) -> Failure:
+    line, text = describe(error, rider.services.redact)
+    return Failure(
+        plugin=callback.plugin,
+        callback=callback.name,
+        seq=place.seq,
+        event_id=place.event_id,
+        attempt=attempt,
+        error=line,
+        traceback=text,
+        at=time.time(),
+        outcome="dead-letter",
+    )
+
+
+class _Replay:
+    """One slice of a replay."""
+
+    def __init__(self, desk: Desk, rider: Rider) -> None:
+        self._desk = desk
+        self._rider = rider
+        self._begun = desk.request.begun
+        self._place = 0
+        self._calls = 0
+        self._failed = 0
+        self._named: list[int] = []
+        self._load(**desk.request.progress)
+        with closing(Letters(desk.folder)) as letters:
+            self._letters = {_call_of(one.failure): one for one in letters.find(desk.record.name)}
+
+    def run(self) -> bool:
+        """Replay for one slice of time; True when the last event was replayed."""
+        number, requests = self._desk.request.number, self._desk.requests
+        until = time.monotonic() + SLICE
+        while (event := requests.replayed(number, self._place)) is not None:
+            if self._begun >= MOST_DEATHS:
+                self._pass_over(event)
+            else:
+                self._call_all(event)
+            self._place, self._begun = self._place + 1, 0
+            step = RequestStep(number, progress=self._progress())
+            self._desk.lane.ledger.record(Step(request=step))
+            if time.monotonic() > until:
+                return False
+        return self._desk.close(Step(), self._summary())
+
+    def _load(
+        self, place: int = 0, calls: int = 0, failed: int = 0, named: Iterable[int] = ()
+    ) -> None:
+        self._place, self._calls, self._failed, self._named = place, calls, failed, list(named)
+
+    def _progress(self) -> dict[str, Any]:
+        return {
+            "place": self._place,
+            "calls": self._calls,
+            "failed": self._failed,
+            "named": self._named,
+        }
+
+    def _pass_over(self, place: Replayed) -> None:
+        self._failed += 1
+        text = "The process died %d times while event %d was replayed; it is passed over"
+        name = self._rider.record.name
+        extra = {"action": "replay.died", "plugin": name, "event_id": place.event_id}
+        logger.error(text, self._begun, place.event_id, extra=extra)
+
+    def _call_all(self, place: Replayed) -> None:
+        event = event_of(place.body)
+        callbacks = self._rider.plugin.callbacks
+        wanted = [one for one in callbacks if one.accepts_type(event.event_type)]
+        if wanted:
+            self._desk.requests.begin(self._desk.request.number)
+        for callback in wanted:
+            self._note(callback, place, self._call_if_wanted(callback, place, event))
+
+    def _call_if_wanted(self, callback: Callback, place: Replayed, event: Event) -> Failure | None:
+        try:
+            if not callback.matches(event):
+                return None
+        except BaseException as error:  # a filter may be a plugin's code
+            return _failure(self._rider, callback, place, 1, error)
+        self._calls += 1
+        return _call(self._rider, callback, place, event, 1)
+
+    def _note(self, callback: Callback, place: Replayed, failure: Failure | None) -> None:
+        """Commit what a call changed in the store, and what it means for dead letters."""
+        letter = self._letters.get((callback.name, place.seq, place.event_id))
+        change = None
+        if failure is not None:
+            number = letter.number if letter else None
+            change = LetterChange(number, failure, dead=True, era=place.era, body=place.body)
+        elif letter is not None:
+            change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
+        step = _with_store(self._rider)
+        if change is None and not step.store:
+            return
+        step.request = RequestStep(self._desk.request.number, letter=change)
+        number = self._desk.lane.ledger.record(step)
+        self._rider.services.store.committed()
+        if failure is not None:
+            self._failed += 1
+            self._named = [*self._named, number][:MOST_NAMED]
+
+    def _summary(self) -> Answer:
+        text = f"replayed {self._place} event(s) in {self._calls} call(s)"
+        if not self._failed:
+            return Answer("done", text)
+        text += f", {self._failed} failed"
+        kept = ", ".join(map(str, self._named))
+        return Answer("failed", f"{text}; kept as dead letters: {kept}" if kept else text)
+
+
+def _call_of(failure: Failure) -> tuple[str, int, int]:
+    """Return what tells one call of a plugin from its others."""
+    return failure.callback, failure.seq, failure.event_id

@@ -1,0 +1,173 @@
+"""Carries out what people ask of plugins: pause, resume, skip, and calls made again.
+
+The same code serves the running daemon, in the thread of the plugin's lane, and a command that
+holds the state's lock where no daemon runs. What is done and that it was done are written as one,
+so a request is carried out once; only a call that was in hand when the process died is made again,
+once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from sgevents_core.dispatch import recalls, recovery
+from sgevents_core.dispatch.desk import Desk, tell
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.errors import StateError
+from sgevents_core.journal.base import Entry, Failure, Step
+from sgevents_core.journal.letters import Letters
+from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+
+logger = logging.getLogger("sgevents.requests")
+
+_Handler: TypeAlias = Callable[[Desk], bool]
+
+
+def carry_out(number: int, lane: Lane, folder: Path) -> bool:
+    """Carry out a request, or a slice of it, and return whether it is over.
+
+    Whatever goes wrong becomes its answer. Where the state cannot be written, it stays as it is
+    and is carried out after the next start.
+
+    Args:
+        number: The request's number.
+        lane: The lane in whose thread this runs; it may be one that was never started.
+        folder: The state's folder.
+    """
+    try:
+        with closing(Requests(folder)) as requests:
+            request = requests.get(number)
+            return request is None or _carry_out(request, lane, folder, requests)
+    except StateError as error:
+        text = "Request %d could not be carried out, and will be at the next start: %s"
+        logger.error(text, number, error, extra={"action": "request.put_off", "request": number})
+        return True
+
+
+def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -> bool:
+    rider = next((r for r in lane.riders if r.record.name == request.plugin), None)
+    record = rider.record if rider else lane.ledger.plugins().get(request.plugin)
+    if record is None:
+        answer = Answer("refused", f"no plugin {request.plugin} was ever enabled on this state")
+        requests.answer(request.number, answer)
+        tell(request, answer)
+        return True
+    desk = Desk(
+        request=request, lane=lane, folder=folder, requests=requests, record=record, rider=rider
+    )
+    try:
+        return _HANDLERS[request.kind](desk)
+    except StateError:
+        raise
+    except Exception as error:
+        logger.exception("Request %d failed", request.number, extra={"action": "request.broken"})
+        text = f"it went wrong: {type(error).__name__}: {error}"
+        return desk.close(Step(), Answer("failed", text))
+
+
+def _pause(desk: Desk) -> bool:
+    record = desk.record
+    if record.state == "paused":
+        return desk.close(Step(), Answer("done", f"it is paused already: {record.reason}"))
+    reason = str(desk.request.detail.get("reason") or f"{desk.request.asked_by} paused it")
+    recovery.detach(record, desk.lane.place)
+    record.state, record.reason, record.retry_at = "paused", reason, 0.0
+    entry = _next_entry(desk)
+    where = f"at event {entry.event_id}" if entry else "behind the last event"
+    text = f"paused {where}; it loses nothing and goes on there when resumed"
+    return desk.close(Step(plugins=[record]), Answer("done", text))
+
+
+def _resume(desk: Desk) -> bool:
+    record = desk.record
+    if record.state == "active":
+        return desk.close(Step(), Answer("done", "it is neither paused nor held"))
+    was = record.state
+    lost = _skip_what_is_gone(desk)
+    _go_on(desk)
+    return desk.close(Step(plugins=[record]), Answer("done", f"{was} no more{lost}"))
+
+
+def _skip_what_is_gone(desk: Desk) -> str:
+    """Let a plugin whose next events are no longer kept go on at the oldest that is."""
+    entry = _next_entry(desk)
+    record = desk.record
+    if entry is None or entry.seq == record.cursor + 1:
+        return ""
+    count = entry.seq - record.cursor - 1
+    record.cursor, record.done = entry.seq - 1, frozenset()
+    return (
+        f"; {count} event(s) before event {entry.event_id} are no longer in the journal:"
+        f" sgevents replay reads them from the site"
+    )
+
+
+def _go_on(desk: Desk) -> None:
+    record = desk.record
+    record.state, record.reason, record.retry_at, record.failures = "active", "", 0.0, 0
+    if desk.rider is not None:
+        desk.rider.hold_until = 0.0
+
+
+def _skip(desk: Desk) -> bool:
+    record, wanted = desk.record, int(desk.request.detail["event_id"])
+    entry = _next_entry(desk)
+    if record.state == "active":
+        return desk.refuse("it is neither held nor paused, so it stands at no event")
+    if entry is None or entry.event_id != wanted:
+        stands = f"at event {entry.event_id}" if entry else "behind the last event"
+        return desk.refuse(f"it stands {stands}, not at event {wanted}")
+    record.cursor, record.done = entry.seq, frozenset()
+    _go_on(desk)
+    desk.lane.forget(record.name, entry.seq)
+    letter = LetterChange(None, _skipped(desk, entry), dead=False, era=entry.era, body=entry.body)
+    step = Step(plugins=[record])
+    step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
+    return desk.close(step, Answer("done", f"it goes on behind event {wanted}"), letter)
+
+
+def _skipped(desk: Desk, entry: Entry) -> Failure:
+    """Return the note that an event was skipped, kept beside the failures."""
+    return Failure(
+        plugin=desk.record.name,
+        callback="",
+        seq=entry.seq,
+        event_id=entry.event_id,
+        attempt=0,
+        error=f"{desk.request.asked_by} skipped it",
+        traceback="",
+        at=time.time(),
+        outcome="skipped",
+    )
+
+
+def _next_entry(desk: Desk) -> Entry | None:
+    """Return the event that a plugin stands at, None behind the last."""
+    record = desk.record
+    found = desk.lane.ledger.read(record.cursor, 1)
+    return found[0] if found else None
+
+
+def _dismiss(desk: Desk) -> bool:
+    with closing(Letters(desk.folder)) as letters:
+        letter = letters.get(int(desk.request.detail["letter"]))
+    if letter is None or not letter.dead:
+        return desk.refuse("there is no such dead letter any more")
+    gone = LetterChange(letter.number, recalls.closed(letter.failure, "dismissed"), dead=False)
+    return desk.close(Step(), Answer("done", f"dead letter {letter.number} dismissed"), gone)
+
+
+_HANDLERS: Final[dict[str, _Handler]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "skip": _skip,
+    "dismiss": _dismiss,
+    "retry": recalls.retry,
+    "replay": recalls.replay,
+}

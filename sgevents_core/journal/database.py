@@ -1,0 +1,106 @@
+"""One connection to the state's database: its file, its transactions, its errors in our words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sgevents_core.errors import StateError
+from sgevents_core.journal import schema
+from sgevents_core.journal.backup import write_backup
+
+DATABASE: Final = "sgevents.db"
+PRIVATE: Final = 0o640
+"""Mode of the state's files: what events say of a production is not everybody's."""
+_BUSY_MS: Final = 30_000
+
+
+class Database:
+    """A connection for one thread at a time.
+
+    Args:
+        folder: The state's folder.
+        read_only: Whether nothing may be written or made.
+
+    Raises:
+        StateError: The database cannot be opened, or was written by a newer version.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self._path = folder / DATABASE
+        with self.told():
+            is_new = not read_only and not self._path.exists()
+            mode = "ro" if read_only else "rwc"
+            self._db = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_BUSY_MS / 1000,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                if is_new:  # not by opening it: closing it again would end SQLite's own locks
+                    self._path.chmod(self._path.stat().st_mode & PRIVATE)
+                if not read_only:
+                    schema.prepare(self._db)
+                schema.check(self._db, self._path)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def back_up(self, target: Path) -> int:
+        """Copy the database as it is now to a file, and return its size in bytes."""
+        with self.told():
+            return write_backup(self._db, target)
+
+    def all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self.told():
+            return self._db.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        """Return the first row of a query, None if there is none."""
+        found = self.all(sql, *values)
+        return found[0] if found else None
+
+    def number(self, sql: str, *values: Any) -> int:
+        """Return the number that is all a query finds."""
+        return int(self.all(sql, *values)[0][0])
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Write all that the block writes, or nothing.
+
+        Args:
+            durable: Whether it must survive a power cut, not only a kill.
+        """
+        with self.told():
+            if durable:
+                self._db.execute("PRAGMA synchronous = FULL")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if durable:
+                    self._db.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell whatever the database cannot do as StateError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StateError(path=str(self._path), reason=str(error)) from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StateError(path=str(self._path), reason=reason) from error

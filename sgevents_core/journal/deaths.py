@@ -1,0 +1,37 @@
+"""How often the process died in one call: counted until that call is over, one way or the other."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.steps import Died
+
+
+def read_deaths(folder: Path) -> list[Died]:
+    """Return the calls the process died in that are not over.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+    db = Database(folder, read_only=True)
+    try:
+        found = db.all(
+            "SELECT plugin, callback, seq, proved, unproved, how, traceback FROM deaths"
+            " ORDER BY seq, plugin, callback"
+        )
+    finally:
+        db.close()
+    return [Died(*row) for row in found]
+
+
+def write_deaths(db: sqlite3.Connection, deaths: Iterable[Died]) -> None:
+    """Write counts of deaths, as part of the caller's transaction."""
+    db.executemany("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?, ?, ?, ?, ?)", deaths)
+
+
+def forget_deaths(db: sqlite3.Connection, call: tuple[str, str, int]) -> None:
+    """Forget the deaths in a call, `(plugin, callback, seq)`, as part of a transaction."""
+    db.execute("DELETE FROM deaths WHERE plugin = ? AND callback = ? AND seq = ?", call)

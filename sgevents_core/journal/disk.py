@@ -1,0 +1,37 @@
+"""On what kind of disk a folder is: the state wants one of this machine's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+MOUNTS: Final = Path("/proc/mounts")
+NETWORK: Final = (
+    *("afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs"),
+    *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"),
+)
+"""Types of file systems on which locks and shared memory do not work as they should."""
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds a folder, empty where it is not told."""
+    try:
+        mounts = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return ""
+    return file_system_of(path.resolve(), mounts)
+
+
+def file_system_of(path: Path, mounts: Iterable[str]) -> str:
+    """Return the type of the file system that holds `path`, by the lines of /proc/mounts."""
+    best, kind = "", ""
+    for line in mounts:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1])
+        if path.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind

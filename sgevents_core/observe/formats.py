@@ -1,0 +1,104 @@
+"""How a log record reads: for people, or as one JSON object a line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import msgspec
+
+from sgevents_core.observe.redaction import Redactor
+
+PLUGIN_LOGGER: Final = "sgevents.plugin."
+_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
+_RESET: Final = "\x1b[0m"
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the record's own fields.
+
+    Args:
+        redact: Takes out what must not be shown.
+    """
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of JSON."""
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        fields = {
+            "time": at.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _message(record),
+        }
+        fields |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return _json({key: self._shown(value) for key, value in fields.items()})
+
+    def _shown(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self._redact(value if isinstance(value, str) else _text(value))
+
+
+class HumanFormatter(logging.Formatter):
+    """Time, level and sentence; in colour on a terminal; a plugin's traceback below it.
+
+    Args:
+        redact: Takes out what must not be shown.
+        colour: Whether warnings and errors are coloured.
+    """
+
+    def __init__(self, redact: Redactor, *, colour: bool = False) -> None:
+        super().__init__()
+        self._redact = redact
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text for people."""
+        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname.lower():8}"
+        if self._colour and record.levelname in _COLOURS:
+            level = f"{_COLOURS[record.levelname]}{level}{_RESET}"
+        text = f"{clock} {level} {_source(record)}{_message(record)}"
+        trace = getattr(record, "traceback", "")
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+        return self._redact(f"{text}\n{trace.rstrip()}" if trace else text)
+
+
+def _source(record: logging.LogRecord) -> str:
+    """Return whose words these are, where they are not the daemon's own."""
+    if record.name.startswith(PLUGIN_LOGGER):
+        return f"[{record.name.removeprefix(PLUGIN_LOGGER)}] "
+    return "" if record.name.startswith("sgevents") else f"[{record.name}] "
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # the arguments do not fit: a plugin's slip must not cost its message
+        return f"{record.msg} (its arguments do not fit: {_text(record.args)})"
+
+
+def _text(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # a plugin may log anything
+        return f"({type(value).__name__})"
+
+
+def _json(fields: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(fields).decode()
+    except (ValueError, msgspec.MsgspecError):  # an integer too long to be written
+        return msgspec.json.encode(
+            {key: str(value)[:100] for key, value in fields.items()}
+        ).decode()

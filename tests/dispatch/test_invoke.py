@@ -1,0 +1,141 @@
+"""Calling a callback: whatever it raises is returned, and described so that it can be kept."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import pytest
+
+from sgevents_core.dispatch.invoke import MOST_ERROR, MOST_FRAMES, MOST_TEXT, describe, invoke
+from sgevents_core.observe.redaction import Redactor
+
+NO_SECRETS = Redactor()
+
+
+def raised(error: BaseException) -> BaseException:
+    """The error as a callback raises it."""
+
+    def fails() -> NoReturn:
+        raise error
+
+    found = invoke(fails)
+    assert found is error
+    return found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), BaseException()],
+)
+def test_whatever_is_raised_is_returned(error: BaseException) -> None:
+    """Exits and interrupts of a plugin are its own affair."""
+    raised(error)
+
+
+def test_nothing_raised_is_none() -> None:
+    """What the callback returns is no matter; its arguments come by position."""
+    got = []
+    assert invoke(lambda *args: got.append(args), 1, "two") is None
+    assert got == [(1, "two")]
+
+
+def test_line_and_traceback() -> None:
+    """One line says type and message, the traceback begins in the plugin's own code."""
+    line, text = describe(raised(ValueError("not  this\ntime")), NO_SECRETS)
+    assert line == "ValueError: not this time"
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert "in fails\n" in text
+    assert "in invoke" not in text
+    assert describe(raised(KeyboardInterrupt()), NO_SECRETS)[0] == "KeyboardInterrupt"
+
+
+def test_endless_recursion() -> None:
+    """The last frames are kept."""
+
+    def deeper(n: int) -> int:
+        return deeper(n + 1)
+
+    error = invoke(deeper, 0)
+    assert isinstance(error, RecursionError)
+    line, text = describe(error, NO_SECRETS)
+    assert line.startswith("RecursionError: maximum recursion depth exceeded")
+    assert text.count("in deeper") <= MOST_FRAMES + 1
+    assert len(text) <= MOST_TEXT + 100
+
+
+def test_huge_message_is_cut_in_the_middle() -> None:
+    """Begin and end of a message of megabytes are kept, in line and traceback."""
+    line, text = describe(raised(ValueError("begin " + "x " * 3_000_000 + "end")), NO_SECRETS)
+    assert line.startswith("ValueError: begin x x")
+    assert len(line) <= MOST_ERROR + 5
+    assert "\n" not in line
+    assert text.rstrip().endswith("x end")
+    assert "characters left out" in text
+    assert len(text) <= MOST_TEXT + 100
+
+
+class Unprintable(Exception):
+    """An exception whose text cannot be had."""
+
+    def __init__(self, instead: BaseException) -> None:
+        super().__init__()
+        self.instead = instead
+
+    def __str__(self) -> str:
+        raise self.instead
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("instead", [ValueError(), SystemExit(), RecursionError()])
+def test_exception_that_cannot_be_printed(instead: BaseException) -> None:
+    """Its type is told."""
+    line, text = describe(raised(Unprintable(instead)), NO_SECRETS)
+    assert line == "Unprintable: (it cannot be printed)"
+    assert "Unprintable" in text
+
+
+def test_exception_without_a_usable_traceback() -> None:
+    """An exception that hides its traceback is described by its line."""
+
+    class Hidden(Exception):
+        @property
+        def __traceback__(self) -> NoReturn:  # type: ignore[override]  # on purpose
+            raise SystemExit
+
+    assert describe(Hidden("x"), NO_SECRETS)[1].strip().endswith("Hidden: x")
+
+
+def test_secrets_are_removed_everywhere() -> None:
+    """Also from causes, from reprs, and where a cut would leave half of one."""
+    key = 'demo-key\'s "own" key'
+    redact = Redactor([key, "other-demo-key"])
+    error = ValueError("x" * (MOST_ERROR // 2 - 20) + key + "other-demo-key" * 500)
+    error.__cause__ = raised(KeyError(key))
+    line, text = describe(raised(error), redact)
+    for told in (line, text):
+        assert "demo" not in told
+        assert "own" not in told
+        assert "***" in told
+
+
+def test_lone_surrogates_can_be_kept() -> None:
+    """What no database and no file takes is replaced."""
+    for told in describe(raised(ValueError("half \ud800 of one")), NO_SECRETS):
+        assert "half ? of one" in told
+        told.encode()
+
+
+def test_chain_of_many_causes_is_cut() -> None:
+    """A hundred errors, each the cause of the next, make no megabytes."""
+    error: BaseException | None = None
+    for number in range(100):
+        following = ValueError(f"number {number} " + "y" * 1000)
+        following.__cause__ = error
+        error = following
+    assert error is not None
+    line, text = describe(error, NO_SECRETS)
+    assert line.startswith("ValueError: number 99")
+    assert len(text) <= MOST_TEXT + 100
+    assert sys.getrecursionlimit() > 100

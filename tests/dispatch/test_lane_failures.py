@@ -1,0 +1,363 @@
+"""What a lane does when a callback fails: by policy, at that plugin's cost alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+from xmlrpc.client import ProtocolError
+
+import pytest
+from lane_house import House, only, raising, without
+from waiting import wait_until
+
+from sgevents_core.dispatch.lane import SLICE
+from sgevents_core.errors import Retry
+from sgevents_core.events import Event
+from sgevents_core.settings import PluginSettings
+
+
+def failing_first(times: int, error: BaseException) -> Any:
+    """A callback that raises so many times for each event, and then succeeds."""
+
+    def fails(event: Event, ctx: Any) -> None:
+        if ctx.attempt <= times:
+            raise error
+
+    return fails
+
+
+def test_dead_letter_is_kept_and_the_plugin_goes_on(house: House) -> None:
+    """A bug is not tried again: the event is kept, the next callback and event follow at once."""
+    house.plugin("bad", raising(ValueError("no"), on={2}), "second")
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1, 2, 3)
+        house.settle()
+    steps = ["bad.fails", "bad.second", "good.run"]
+    assert house.calls == [f"{event} {step}" for event in (1, 2, 3) for step in steps]
+    (letter,) = house.state.dead_letters()
+    assert (letter.plugin, letter.callback, letter.event_id) == ("bad", "bad:fails", 2)
+    assert (letter.error, letter.attempt, letter.outcome) == ("ValueError: no", 1, "dead-letter")
+    assert "raise error" in letter.traceback
+    assert house.state.tried() == {}
+
+
+def test_skip_records_and_goes_on(house: House) -> None:
+    """With `skip` nothing is kept as a dead letter, nothing tried again, nothing ever paused."""
+    house.plugin("bad", raising(ConnectionError("gone")), on_error="skip", pause_after=2)
+    with house.running():
+        house.events(1, 2, 3, 4)
+        house.settle()
+    assert house.calls == [f"{event} bad.fails" for event in (1, 2, 3, 4)]
+    assert house.state.dead_letters() == []
+    assert house.records()["bad"].state == "active"
+    assert house.state.tried() == {}
+
+
+def test_pause_stops_the_plugin_at_the_event(house: House) -> None:
+    """With `pause` it gets nothing more, others go on; it stays so after a restart."""
+    house.plugin("bad", "first", raising(ValueError("no"), on={2}), on_error="pause")
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1, 2, 3)
+        house.settle()
+    with house.running():
+        house.events(4)
+        house.settle()
+    assert only(house.calls, "bad") == ["1 bad.first", "1 bad.fails", "2 bad.first", "2 bad.fails"]
+    assert only(house.calls, "good") == [f"{event} good.run" for event in (1, 2, 3, 4)]
+    record = house.records()["bad"]
+    assert (record.state, record.apart, record.cursor) == ("paused", True, 1)
+    assert record.done == {"bad\0bad:first"}
+    assert "ValueError: no" in record.reason
+
+
+def test_policy_of_a_callback_goes_before_the_plugins(house: House) -> None:
+    """`on_error` of one callback is its own, the plugin's counts for the others."""
+    house.plugin("one", raising(ValueError("no")), on_error="skip")
+    house.plugins["one"].table = PluginSettings(enabled=True, on_error="pause")
+    house.plugin("two", raising(ValueError("no")), on_error="pause")
+    house.plugins["two"].table = PluginSettings(enabled=True, on_error="skip")
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    assert house.calls == ["1 one.fails", "1 two.fails", "2 one.fails"]
+    assert [house.records()[name].state for name in ("one", "two")] == ["active", "paused"]
+
+
+def test_retry_holds_the_plugin_alone(house: House) -> None:
+    """While it waits, others get live events; then it catches up in order, at the very callback."""
+    later = threading.Event()
+
+    def waits(event: Event, ctx: Any) -> None:
+        if event.id == 2 and not later.is_set():
+            raise Retry("not yet", after="20ms")
+
+    house.plugin("held", "first", waits, "last", max_attempts=100_000)
+    house.plugin("live", "run")
+    with house.running():
+        house.events(1, 2, 3)
+        wait_until(lambda: "3 live.run" in house.calls)
+        house.events(4)
+        wait_until(lambda: "4 live.run" in house.calls)
+        assert house.records()["held"].state == "held"
+        later.set()
+        wait_until(lambda: not house.records()["held"].apart)
+        house.events(5)
+        house.settle()
+    tries = [call.partition("#")[0] for call in only(house.calls, "held")]
+    assert list(dict.fromkeys(tries)) == [
+        f"{event} held.{step}" for event in range(1, 6) for step in ("first", "waits", "last")
+    ]
+    assert {call for call in tries if tries.count(call) > 1} == {"2 held.waits"}
+    assert only(house.calls, "live") == [f"{event} live.run" for event in range(1, 6)]
+    assert house.calls[-4:] == ["5 held.first", "5 held.waits", "5 held.last", "5 live.run"]
+
+
+def test_attempts_are_counted_for_each_event(house: House) -> None:
+    """`ctx.attempt` tells which try it is, from 1, and begins anew for the next event."""
+    house.plugin("again", failing_first(2, Retry(after=0)))
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: "2 again.fails#3" in house.calls)
+    order = [f"{event} again.fails{again}" for event in (1, 2) for again in ("", "#2", "#3")]
+    assert house.calls == order
+    assert house.state.dead_letters() == []
+    assert house.state.tried() == {}
+
+
+def test_attempts_are_counted_over_restarts(house: House) -> None:
+    """A try before a restart counts, and so does the wait: a long hold stays one."""
+    wait = ["0s"]
+
+    def fails(event: Event, ctx: Any) -> None:
+        if ctx.attempt < 3:
+            raise Retry(after=wait[0])
+
+    house.plugin("again", fails)
+    with house.running():
+        wait[0] = "1h"
+        house.events(1)
+        wait_until(lambda: house.records()["again"].state == "held")
+    house.run()
+    assert house.calls == ["1 again.fails"]
+    record = house.records()["again"]
+    assert 3500 < record.retry_at - time.time() <= 3600
+    house.plugins["again"].table = PluginSettings(enabled=False)
+    house.run()
+    assert house.records()["again"].state == "held"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError("gone"), TimeoutError(), ProtocolError("site", 503, "down", {})],
+)
+def test_errors_that_pass_are_tried_again(house: House, error: Exception) -> None:
+    """The network's and the site's errors hold the plugin; the call is made again later."""
+    house.plugin("again", failing_first(1, error), max_attempts=2)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.records()["again"].state == "held")
+        wait_until(lambda: "1 again.fails#2" in house.calls)
+        house.settle()
+    assert house.calls == ["1 again.fails", "1 again.fails#2"]
+    assert house.state.dead_letters() == []
+
+
+def test_last_attempt_decides(house: House) -> None:
+    """What asks to be tried again for ever becomes a dead letter after `max_attempts`."""
+    house.plugin("again", raising(Retry("not yet", after=0)), max_attempts=3)
+    house.plugin("stops", raising(Retry("not yet", after=0)), max_attempts=2, on_error="pause")
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.records()["stops"].state == "paused")
+        wait_until(lambda: not house.records()["again"].apart)
+    assert only(house.calls, "again") == [f"1 again.fails{n}" for n in ("", "#2", "#3")]
+    assert only(house.calls, "stops") == [f"1 stops.fails{n}" for n in ("", "#2")]
+    assert [letter.attempt for letter in house.state.dead_letters()] == [3]
+
+
+def test_many_dead_letters_in_a_row_pause_the_plugin(house: House) -> None:
+    """After `pause_after` events it stops behind the callback; that others succeed is no matter."""
+    house.plugin("bad", "first", raising(ValueError("no")), "last", pause_after=3)
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1, 2, 3, 4, 5)
+        house.settle()
+    assert only(house.calls, "bad") == [
+        "1 bad.first", "1 bad.fails", "1 bad.last", "2 bad.first", "2 bad.fails", "2 bad.last",
+        "3 bad.first", "3 bad.fails",
+    ]  # fmt: skip
+    record = house.records()["bad"]
+    assert (record.state, record.cursor, record.failures) == ("paused", 2, 3)
+    assert record.done == {"bad\0bad:first", "bad\0bad:fails"}
+    assert "3 failures in a row" in record.reason
+    assert only(house.calls, "good") == [f"{event} good.run" for event in range(1, 6)]
+
+
+def test_several_dead_letters_of_one_event_count_as_one(house: House) -> None:
+    """`pause_after` counts events: two callbacks that fail do not halve it."""
+    house.plugin("bad", raising(ValueError("no")), raising(KeyError("x")), pause_after=3)
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    assert len(house.state.dead_letters()) == 4
+    assert house.records()["bad"].failures == 2
+    assert house.records()["bad"].state == "active"
+
+
+def test_success_begins_the_count_of_failures_anew(house: House) -> None:
+    """Failures with successes between them pause nothing."""
+    odd = {event for event in range(1, 21) if event % 2}
+    house.plugin("bad", raising(ValueError("no"), on=odd), pause_after=2)
+    with house.running():
+        house.events(*range(1, 21))
+        house.settle()
+    assert len(house.state.dead_letters()) == 10
+    assert house.records()["bad"].state == "active"
+
+
+def test_catching_up_is_done_in_slices(house: House) -> None:
+    """A plugin far behind does not hold up live events for longer than a slice."""
+    ready = threading.Event()
+    seen: dict[int, float] = {}
+
+    def behind(event: Event, ctx: Any) -> None:
+        if not ready.is_set():
+            raise Retry(after="10ms")
+        threading.Event().wait(0.002)
+
+    def live(event: Event, ctx: Any) -> None:
+        seen[event.id] = time.monotonic()
+
+    house.plugin("behind", behind, max_attempts=1_000_000)
+    house.plugin("live", live)
+    with house.running():
+        house.events(*range(1, 401))
+        wait_until(lambda: 400 in seen)
+        ready.set()
+        wait_until(lambda: "5 behind.behind" in house.calls)
+        delays = []
+        for event in range(401, 405):
+            came = time.monotonic()
+            house.events(event)
+            wait_until(lambda event=event: event in seen)  # type: ignore[misc]  # bound early
+            delays.append(seen[event] - came)
+        assert house.records()["behind"].apart
+        wait_until(lambda: not house.records()["behind"].apart)
+    assert min(delays) < 4 * SLICE
+    handled = [call.partition("#")[0] for call in only(house.calls, "behind")]
+    assert list(dict.fromkeys(handled)) == [f"{event} behind.behind" for event in range(1, 405)]
+    assert len(handled) - len(set(handled)) == len([c for c in house.calls if "#" in c])
+
+
+def test_failures_while_catching_up_are_the_plugins_too(house: House) -> None:
+    """Dead letters, retries and pauses are the same for a plugin that is behind."""
+
+    def fails(event: Event, ctx: Any) -> None:
+        if event.id == 2:
+            raise ValueError("no")
+        if event.id == 3 and ctx.attempt == 1:
+            raise Retry(after=0)
+        if event.id == 5:
+            raise SystemExit(1)
+
+    house.plugin("old", "run")
+    house.run()
+    house.events(1, 2, 3, 4, 5, 6)
+    house.run()
+    house.plugin("new", "first", fails, "last", start=1, pause_after=2)
+    with house.running():
+        wait_until(lambda: "6 new.last" in house.calls)
+        house.settle()
+    steps = ("first", "fails", "last")
+    order = [f"{event} new.{step}" for event in range(1, 7) for step in steps]
+    order.insert(order.index("3 new.last"), "3 new.fails#2")
+    assert only(house.calls, "new") == order
+    assert [letter.event_id for letter in house.state.dead_letters()] == [2, 5]
+    assert not house.records()["new"].apart
+
+
+def test_held_plugin_stopped_and_started_goes_on_where_it_was(house: House) -> None:
+    """A plugin that catches up and is stopped in the middle repeats nothing."""
+    gate = threading.Event()
+
+    def stopping(event: Event, ctx: Any) -> None:
+        if event.id == 4 and gate.is_set():
+            gate.clear()
+            house.stop()
+
+    house.plugin("live", "run")
+    house.run()
+    house.events(1, 2, 3, 4, 5)
+    house.run()
+    gate.set()
+    house.plugin("new", "first", stopping, "last", start=1)
+    house.run()
+    assert house.calls[-1] == "4 new.stopping"
+    house.run()
+    steps = ("first", "stopping", "last")
+    assert only(house.calls, "new") == [f"{n} new.{step}" for n in range(1, 6) for step in steps]
+
+
+def test_two_held_plugins_keep_their_own_places(house: House) -> None:
+    """Plugins that are behind each go on at their own event, also after a restart."""
+    gates = {"early": 2, "late": 5}
+
+    def held(event: Event, ctx: Any) -> None:
+        if event.id == gates.get(ctx.plugin):
+            raise Retry(after="10ms")
+
+    for name in gates:
+        house.plugin(name, held, max_attempts=1_000_000)
+    with house.running():
+        house.events(*range(1, 8))
+        wait_until(lambda: all(one.state == "held" for one in house.records().values()))
+    cursors = {name: record.cursor for name, record in house.records().items()}
+    assert cursors == {"early": 1, "late": 4}
+    del gates["late"]
+    with house.running():
+        wait_until(lambda: not house.records()["late"].apart)
+    assert house.records()["early"].cursor == 1
+    gates.clear()
+    with house.running():
+        wait_until(lambda: not house.records()["early"].apart)
+    for name in ("early", "late"):
+        handled = [call.partition("#")[0] for call in only(house.calls, name)]
+        assert list(dict.fromkeys(handled)) == [f"{event} {name}.held" for event in range(1, 8)]
+
+
+@pytest.mark.parametrize("after", [float("nan"), float("inf"), 1e30, -5, "soon", object(), 10**400])
+def test_odd_wait_costs_no_lane(house: House, after: Any) -> None:
+    """Whatever a plugin asks to wait, it is held for a time that is one, and others go on."""
+    house.plugin("odd", raising(Retry(after=after)))
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1)
+        house.settle()
+        wait_until(lambda: house.records()["odd"].state == "held")
+        house.events(2)
+        wait_until(lambda: "2 good.run" in house.calls)
+        retry_at = house.records()["odd"].retry_at
+    assert retry_at <= time.time() + 86_401
+    assert without(house.calls, "odd") == ["1 good.run", "2 good.run"]
+
+
+def test_exception_that_cannot_be_handled_costs_no_lane(house: House) -> None:
+    """An exception whose every part raises is a failure like another."""
+
+    class Hostile(Retry):
+        def __getattribute__(self, name: str) -> Any:
+            raise SystemExit(name)
+
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    house.plugin("bad", raising(Hostile()), max_attempts=1)
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    assert without(house.calls, "bad") == ["1 good.run", "2 good.run"]
+    assert [letter.event_id for letter in house.state.dead_letters()] == [1, 2]

@@ -1,0 +1,165 @@
+"""`ctx.store` in a lane: changes commit with the callback's record, or not at all."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lane_house import House, only, raising
+from waiting import wait_until
+
+from sgevents_core.errors import Retry
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Place
+
+
+def count(event: Event, ctx: Any) -> None:
+    """Count the events in the store."""
+    ctx.store["n"] = ctx.store.get("n", 0) + 1
+
+
+def test_changes_are_kept_when_the_callback_returns(house: House) -> None:
+    """The next event, the next callback and the next process see what was assigned."""
+    seen = []
+
+    def look(event: Event, ctx: Any) -> None:
+        seen.append(ctx.store["n"])
+
+    house.plugin("alpha", count, look)
+    house.plugin("bravo", count)
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    with house.running():
+        house.events(3)
+        house.settle()
+    assert seen == [1, 2, 3]
+    assert house.state.store("alpha") == {"n": 3}
+    assert house.state.store("bravo") == {"n": 3}
+
+
+def test_changes_are_dropped_when_the_callback_raises(house: House) -> None:
+    """What a failed callback assigned is gone, for a retry, a dead letter and what follows."""
+
+    def fails(event: Event, ctx: Any) -> None:
+        count(event, ctx)
+        ctx.store["half"] = event.id
+        del ctx.store["kept"]
+        if event.id == 2:
+            raise ValueError("no")
+        if ctx.attempt == 1:
+            raise Retry(after=0)
+
+    def keep(event: Event, ctx: Any) -> None:
+        ctx.store["kept"] = sorted(ctx.store)
+
+    house.plugin("alpha", keep, fails)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: "1 alpha.fails#2" in house.calls)
+        house.settle()
+        house.events(2)
+        house.settle()
+    assert house.state.store("alpha") == {"n": 1, "half": 1, "kept": ["half", "n"]}
+
+
+def test_values_that_cannot_be_kept_are_a_failure_of_the_callback(house: House) -> None:
+    """The error names plugin and key; nothing of the callback's changes is kept."""
+
+    def odd(event: Event, ctx: Any) -> None:
+        ctx.store["fine"] = 1
+        ctx.store["odd"] = {1, 2}
+
+    house.plugin("alpha", odd)
+    with house.running():
+        house.events(1)
+        house.settle()
+    (letter,) = house.state.dead_letters()
+    assert letter.error.startswith("StoreValueError: Plugin alpha cannot keep 'odd' in ctx.store")
+    assert house.state.store("alpha") == {}
+
+
+def test_changes_commit_with_the_place_of_the_lane(house: House) -> None:
+    """Another connection sees the change and the record that the callback is done, or neither."""
+    gate, seen = threading.Event(), threading.Event()
+
+    def wait(event: Event, ctx: Any) -> None:
+        seen.set()
+        gate.wait(20)
+
+    house.plugin("alpha", count, wait)
+    try:
+        with house.running():
+            house.events(1)
+            assert seen.wait(20)
+            place = house.state.lane_place("default")
+            assert house.state.store("alpha") == {"n": 1}
+            assert place == Place(1, frozenset({"alpha\0alpha:count"}))
+            gate.set()
+            house.settle()
+    finally:
+        gate.set()
+
+
+def test_changes_while_catching_up_are_kept_once(house: House) -> None:
+    """A plugin on its own way keeps its store the same way, stopped and started in between."""
+
+    def stopping(event: Event, ctx: Any) -> None:
+        count(event, ctx)
+        if event.id % 2:
+            house.stop()
+
+    house.plugin("live", "run")
+    house.run()
+    house.events(1, 2, 3, 4, 5)
+    house.run()
+    house.plugin("new", stopping, start=1)
+    for _ in range(4):
+        house.run()
+    assert only(house.calls, "new") == [f"{event} new.stopping" for event in range(1, 6)]
+    assert house.state.store("new") == {"n": 5}
+
+
+def test_changes_of_startup_and_shutdown_are_kept(house: House) -> None:
+    """What these hooks assign is kept when they return, and dropped when they raise."""
+
+    def startup(ctx: Any) -> None:
+        ctx.store["started"] = ctx.store.get("started", 0) + 1
+
+    def shutdown(ctx: Any) -> None:
+        ctx.store["stopped"] = True
+        if ctx.plugin == "bad":
+            raise ValueError("no")
+
+    def broken(ctx: Any) -> None:
+        ctx.store["started"] = 1
+        raise ValueError("no")
+
+    hooks = {"startup": startup, "shutdown": shutdown}
+    for name in ("good", "bad"):
+        house.plugin(name, "run", hooks=hooks)
+    house.plugin("broken", "run", hooks={"startup": broken})
+    house.run()
+    house.run()
+    assert house.state.store("good") == {"started": 2, "stopped": True}
+    assert house.state.store("bad") == {"started": 2}
+    assert house.state.store("broken") == {}
+
+
+def test_hooks_that_alert_only_read_the_store(house: House) -> None:
+    """They run beside the callbacks: they see what was committed, and are refused a change."""
+    seen: list[Any] = []
+
+    def failed(details: Any, ctx: Any) -> None:
+        seen.append(dict(ctx.store))
+        ctx.store["alerts"] = 1
+
+    house.plugin("alpha", count, raising(ValueError("no")), hooks={"callback_failed": failed})
+    with house.running():
+        house.events(1)
+        house.settle()
+        wait_until(lambda: seen)
+        house.events(2)
+        house.settle()
+    assert seen[0] == {"n": 1}
+    assert house.state.store("alpha") == {"n": 2}

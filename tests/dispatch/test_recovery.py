@@ -1,0 +1,177 @@
+"""Where a lane goes on after a crash, decided from what ledger and register say; in any schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgevents_core.dispatch import recovery
+from sgevents_core.journal.base import Place, PluginRecord
+from sgevents_core.journal.register import NOTHING, Found, Progress
+
+KEYS = ["p\0one", "p\0two", "q\0one", "q\0two"]
+EVENTS = range(1, 4)
+LIVES = st.lists(
+    st.tuples(
+        st.permutations(KEYS),
+        st.integers(0, 30),
+        st.lists(st.booleans(), min_size=40, max_size=40),
+    ),
+    max_size=5,
+)
+"""Lives of a lane: the order of its callbacks, at which step it dies, which steps are written."""
+
+
+@dataclasses.dataclass
+class LaneModel:
+    """A lane with its ledger and register, in a process that dies between any two steps."""
+
+    ledger: Place = Place(0)
+    register: Progress | None = None
+    begun: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+
+    def steps(self, order: list[str], written: Iterator[bool]) -> Iterator[None]:
+        """Handle the events from where the ledger says; yields wherever the process may die."""
+        place, done = self.ledger, self.ledger.done or frozenset()
+        first = place.seq + (place.done is None)
+        for seq in range(first, EVENTS[-1] + 1):
+            for at, key in enumerate(order):
+                if key in done:
+                    continue
+                self.register = Progress(seq, key, tuple(order[:at]), returned=False)
+                self.begun.append((seq, key))
+                yield
+                if next(written):  # its store has changed
+                    self.ledger = Place(seq, done.union(order[: at + 1]))
+                    yield
+                self.register = self.register._replace(returned=True)
+                yield
+            done = frozenset()
+            if next(written):
+                self.ledger = Place(seq)
+                yield
+
+    def recover(self) -> list[recovery.Doubt]:
+        """What a start does: the ledger is brought up to date, the register forgotten."""
+        doubts = recovery.doubts(Found(self.register, None), self.ledger, ())
+        self.ledger = recovery.goes_on(self.ledger, self.register)
+        self.register = None
+        return doubts
+
+    def live(self, order: list[str], steps: int, written: list[bool]) -> bool:
+        """Run until it dies after so many steps; True if it came to the end before."""
+        running = self.steps(order, iter(written * 2))
+        return all(next(running, "end") != "end" for _ in range(steps)) is False
+
+
+@given(LIVES)
+def test_killed_at_any_step_nothing_is_lost_and_one_call_repeated(
+    lives: list[tuple[list[str], int, list[bool]]],
+) -> None:
+    """Every callback gets every event; again only if the process died in it, and that is told."""
+    lane = LaneModel()
+    told: list[recovery.Doubt] = []
+    for order, steps, written in lives:
+        lane.live(order, steps, written)
+        told += lane.recover()
+    lane.live(KEYS, 1000, [False] * 40)
+    calls = Counter(lane.begun)
+    assert set(calls) == {(seq, key) for seq in EVENTS for key in KEYS}
+    repeats = Counter(recovery.Doubt(seq, key) for seq, key in calls.elements())
+    repeats.subtract(recovery.Doubt(seq, key) for seq, key in calls)
+    assert +repeats == Counter(told)
+    assert [seq for seq, _ in lane.begun] == sorted(seq for seq, _ in lane.begun)
+
+
+@given(LIVES, st.integers(0, 3), st.frozensets(st.sampled_from(["p\0one", "p\0two"])))
+def test_plugin_killed_while_catching_up_goes_on_where_it_was(
+    lives: list[tuple[list[str], int, list[bool]]], cursor: int, done: frozenset[str]
+) -> None:
+    """The one that catches up repeats the call it died in; one that waits stays where it is."""
+    ahead, events = 6, range(cursor + 1, 7)
+    ledger = PluginRecord("p", "main", cursor, apart=True, done=done)
+    waits = PluginRecord("q", "main", 1, apart=True, done=frozenset({"q\0one"}))
+    register: Progress | None = None
+    begun: list[tuple[int, str]] = []
+    told: list[recovery.Doubt] = []
+    for order, steps, written in [*lives, (KEYS, 1000, [False] * 40)]:
+        record, write = dataclasses.replace(ledger), iter(written * 2)
+        left = steps
+        while record.cursor < ahead and left > 0:
+            seq = record.cursor + 1
+            for at, key in enumerate(order):
+                if key in record.done or not key.startswith("p\0") or left <= 0:
+                    continue
+                register = Progress(seq, key, tuple(order[:at]), returned=False)
+                begun.append((seq, key))
+                left -= 1
+                if left > 0 and next(write):
+                    record.done |= {key}
+                    ledger = dataclasses.replace(record)
+                    left -= 1
+                if left > 0:
+                    register = register._replace(returned=True)
+                    record.done |= {key}
+                    left -= 1
+            if left > 0:
+                record.cursor, record.done = seq, frozenset()
+                ledger = dataclasses.replace(record) if next(write) else ledger
+        found = Found(None, register)
+        told += recovery.doubts(found, Place(ahead), [ledger, waits])
+        for one in (ledger, waits):
+            recovery.catches_up(one, register)
+        register = None
+        assert (waits.cursor, waits.done) == (1, {"q\0one"})
+    calls = Counter(begun)
+    expected = {(seq, key) for seq in events for key in KEYS[:2]}
+    expected -= {(cursor + 1, key) for key in done}
+    assert set(calls) == expected
+    extra = calls - Counter(set(calls))
+    assert extra == Counter((doubt.seq, doubt.callback) for doubt in told)
+
+
+@given(st.integers(0, 9), st.none() | st.frozensets(st.sampled_from(KEYS)))
+def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[str] | None) -> None:
+    """A plugin that rides no longer goes on where its lane was, with its own callbacks done."""
+    record = PluginRecord("p", "main")
+    recovery.detach(record, Place(seq, done))
+    assert record.apart
+    if done is None:
+        assert (record.cursor, record.done) == (seq, frozenset())
+    else:
+        own = {key for key in done if key.startswith("p\0")}
+        assert (record.cursor, record.done) == (seq - 1, own)
+    before = dataclasses.replace(record)
+    recovery.detach(record, Place(seq + 5))
+    assert record == before
+
+
+def test_register_older_than_the_ledger_changes_nothing() -> None:
+    """What the ledger has noted since counts."""
+    old = Progress(4, KEYS[0], (), returned=False)
+    assert recovery.goes_on(Place(5), old) == Place(5)
+    assert recovery.goes_on(Place(4), old) == Place(4)
+    assert recovery.goes_on(Place(5), None) == Place(5)
+    assert recovery.doubts(Found(old, old), Place(5), [PluginRecord("p", "main", 4)]) == []
+    assert recovery.doubts(NOTHING, Place(0), ()) == []
+
+
+def test_plugin_that_rides_has_no_place_of_its_own() -> None:
+    """A word about a plugin that has rejoined its lane since is of no account."""
+    word = Progress(9, KEYS[0], (), returned=False)
+    record = PluginRecord("p", "main", cursor=3)
+    recovery.catches_up(record, word)
+    assert record.cursor == 3
+    assert recovery.doubts(Found(None, word), Place(3), [record]) == []
+
+
+def test_names_that_begin_alike_are_different_plugins() -> None:
+    """A word about `notify` is not about `notify2`."""
+    word = Progress(9, "notify2\0run", ("notify\0run",), returned=True)
+    record = PluginRecord("notify", "main", cursor=3, apart=True)
+    recovery.catches_up(record, word)
+    assert (record.cursor, record.done) == (3, frozenset())

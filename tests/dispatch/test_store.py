@@ -1,0 +1,178 @@
+"""A plugin's store on its own: a mapping of JSON values with changes that can be taken back."""
+
+from __future__ import annotations
+
+import copy
+import math
+from datetime import datetime, timezone
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sgevents_core.dispatch.store import Store
+from sgevents_core.errors import StoreValueError
+from sgevents_core.journal.base import REMOVED
+
+KEYS = st.sampled_from(["a", "b", "", "ß☃", "c\0d"])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=6,
+)
+
+
+class LikeADict(RuleBasedStateMachine):
+    """Whatever is done to a store, it says what a plain dictionary says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store("plugin", {})
+        self.model: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
+        self.ledger: dict[str, Any] = {}
+
+    @rule(key=KEYS, value=VALUES)
+    def assign(self, key: str, value: Any) -> None:
+        """A value assigned is a copy of it."""
+        self.store[key] = value
+        self.model[key] = copy.deepcopy(value)
+        if isinstance(value, list):
+            value.append("changed afterwards")
+
+    @rule(key=KEYS)
+    def delete(self, key: str) -> None:
+        """A key that is not there cannot be deleted."""
+        if key in self.model:
+            del self.store[key]
+            del self.model[key]
+        else:
+            with pytest.raises(KeyError):
+                del self.store[key]
+
+    @rule(key=KEYS, value=VALUES)
+    def set_default(self, key: str, value: Any) -> None:
+        """What mutable mappings have beside is there too."""
+        assert self.store.setdefault(key, value) == self.model.setdefault(key, value)
+
+    @rule()
+    def clear(self) -> None:
+        """All keys can go at once."""
+        self.store.clear()
+        self.model.clear()
+
+    @rule(key=KEYS)
+    def change_what_was_read(self, key: str) -> None:
+        """A value read is a copy: changing it changes nothing."""
+        value = self.store.get(key)
+        if isinstance(value, list | dict):
+            value.clear()
+
+    @rule()
+    def commit(self) -> None:
+        """Committed, the changes are what makes of the ledger's values the store's."""
+        for key, value in self.store.changes().items():
+            if value is REMOVED:
+                self.ledger.pop(key, None)
+            else:
+                self.ledger[key] = msgspec.json.decode(msgspec.json.encode(value))
+        self.store.committed()
+        self.kept = copy.deepcopy(self.model)
+        assert self.ledger == self.model
+        assert self.store.changes() == {}
+
+    @rule()
+    def roll_back(self) -> None:
+        """Rolled back, the store is as last committed."""
+        self.store.rollback()
+        self.model = copy.deepcopy(self.kept)
+
+    @rule()
+    def start_anew(self) -> None:
+        """Another process finds what was committed."""
+        self.store = Store("plugin", self.ledger)
+        self.model = copy.deepcopy(self.kept)
+
+    @invariant()
+    def is_like_the_model(self) -> None:
+        """Keys, values, length and membership."""
+        assert dict(self.store) == self.model
+        assert len(self.store) == len(self.model)
+        assert sorted(self.store) == sorted(self.model)
+        assert all(key in self.store for key in self.model)
+        assert "nowhere" not in self.store
+        assert self.store.seen() == self.kept
+
+
+TestLikeADict = LikeADict.TestCase
+TestLikeADict.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+class Level(IntEnum):
+    """A number that is more than one."""
+
+    LOW = 1
+
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, 2}, (1, 2), {"nested": (1, 2)}, b"bytes", datetime.now(timezone.utc), Decimal("1.5"),
+        {"at": datetime.now(timezone.utc)}, object(), math.nan, [math.inf], {1: "one"}, Level.LOW,
+        CYCLE, "\ud800", {"deep": ["\udfff"]}, Store("other", {}),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_value_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
+    """What JSON does not know, at any depth, is an error that names plugin and key."""
+    store = Store("notify", {"kept": 1})
+    with pytest.raises(StoreValueError, match="Plugin notify cannot keep 'seen' in"):
+        store["seen"] = value
+    assert dict(store) == {"kept": 1}
+    assert store.changes() == {}
+
+
+@pytest.mark.parametrize("key", [1, None, ("a",), b"a", "\ud800"])
+def test_key_that_is_no_text_is_refused(key: Any) -> None:
+    """Keys are text that a database can hold."""
+    store = Store("notify", {})
+    with pytest.raises(StoreValueError):
+        store[key] = 1
+    assert key not in store
+    with pytest.raises(KeyError):
+        store[key]
+
+
+def test_order_within_a_value_is_kept() -> None:
+    """A mapping comes back with its keys in their order."""
+    store = Store("notify", {})
+    store["seen"] = {"b": 1, "a": 2}
+    assert list(store["seen"]) == ["b", "a"]
+
+
+def test_seen_store_is_only_read() -> None:
+    """A view for other threads has the committed values and refuses changes."""
+    store = Store("notify", {"a": 1})
+    store["b"] = 2
+    seen = store.seen()
+    assert dict(seen) == {"a": 1}
+    with pytest.raises(StoreValueError, match="can only read it"):
+        seen["b"] = 3
+    with pytest.raises(StoreValueError, match="can only read it"):
+        del seen["a"]
+    store.committed()
+    assert dict(seen) == {"a": 1}
+    assert dict(store.seen()) == {"a": 1, "b": 2}
