@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -16,6 +17,9 @@ _KINDS = "\n".join(
     f"  {kind}  {', '.join(f'{name}={value}' for name, value in options.items())}".rstrip()
     for kind, options in KINDS.items()
 )
+
+_MANY = 200_000
+"""Rows that take more than a second to fill in."""
 
 
 @click.command(
@@ -75,15 +79,27 @@ def sandbox(
     It speaks the API of a Flow Production Tracking site to the unmodified client, holds a small
     project, and is no site: nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
     """
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_about: done.set())
     options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
-    parsed = [parse_fault(text) for text in faults]
-    with Sandbox(port, project=project, events=events, faults=parsed, **options) as site:
+    options["faults"] = [parse_fault(text) for text in faults]
+    if events >= _MANY:
+        click.echo(f"Filling the log with {events:,} rows ...", err=True)
+    with _told() as told, Sandbox(port, project=project, events=events, **options) as site:
         site.set_rate(rate)
         click.echo(_greeting(site))
-        done.wait()
+        told.wait()
+
+
+@contextmanager
+def _told() -> Iterator[threading.Event]:
+    """Set the event on Ctrl-C and SIGTERM while the block lasts."""
+    told = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_about: told.set()) for number in numbers}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _greeting(site: Sandbox) -> str:

@@ -52,7 +52,7 @@ def query(params: dict[str, Any], largest: int) -> Query:
         largest: The most rows a page may have.
 
     Raises:
-        RefusedCallError: The paging is none.
+        RefusedCallError: The paging is none, or presets are asked for.
     """
     paging = params.get("paging") or {}
     size, page = paging.get("entities_per_page", largest), paging.get("current_page", 1)
@@ -61,6 +61,8 @@ def query(params: dict[str, Any], largest: int) -> Query:
             raise RefusedCallError(
                 f"API read() invalid/missing integer 'paging' '{name}':\n{shown(paging)}"
             )
+    if params.get("additional_filter_presets"):
+        raise RefusedCallError("API read() the sandbox knows no 'additional_filter_presets'")
     if size > largest:
         raise RefusedCallError(
             f"API read() 'paging' 'entities_per_page' may be {largest} at most: {size}"

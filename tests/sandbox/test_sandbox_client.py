@@ -95,10 +95,14 @@ def test_delete_and_revive(sg: Any) -> None:
     assert sg.delete("Shot", shot["id"]) is False
     assert sg.find_one("Shot", byid) is None
     assert sg.find_one("Shot", byid, ["code"], retired_only=True)["code"] == "x"
-    assert sg.find_one("Task", [["id", "is", task["id"]]], ["entity"])["entity"] is None
+    byid_task = [["id", "is", task["id"]]]
+    assert sg.find_one("Task", byid_task, ["entity"])["entity"] is None
+    assert sg.find_one("Task", [*byid_task, ["entity", "is", None]])
+    assert sg.find_one("Task", [*byid_task, ["entity", "is", shot]]) is None
     assert sg.revive("Shot", shot["id"]) is True
     assert sg.revive("Shot", shot["id"]) is False
-    assert sg.find_one("Task", [["id", "is", task["id"]]], ["entity"])["entity"]["name"] == "x"
+    assert sg.find_one("Task", byid_task, ["entity"])["entity"]["name"] == "x"
+    assert sg.find_one("Task", [*byid_task, ["entity", "is", shot]])
 
 
 def test_batch_does_all_kinds_at_once(sg: Any, site: Sandbox) -> None:
@@ -246,6 +250,8 @@ def test_retired_record_is_found_from_its_event(sg: Any, site: Sandbox) -> None:
     sg.delete("Task", task["id"])
     assert sg.find_one("Task", path) is None
     assert sg.find_one("Task", path, retired_only=True)["id"] == task["id"]
+    site.hide([event["id"]], site.script_name)
+    assert sg.find_one("Task", path, retired_only=True) is None
     others = [["$FROM$Task.entity.content", "is", "Rig"]]
     assert {asset["type"] for asset in sg.find("Asset", others)} == {"Asset"}
     assert sg.find("Shot", others) == []

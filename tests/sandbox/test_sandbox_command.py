@@ -12,8 +12,10 @@ from typing import Any
 from xmlrpc.client import ProtocolError
 
 import pytest
+from click.testing import CliRunner, Result
 from shotgun_api3.shotgun import Shotgun
 
+from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS
 
@@ -58,34 +60,37 @@ def test_serves_until_told_to_end(number: signal.Signals) -> None:
         assert process.wait(20) == 0
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
+def run(*options: str) -> Result:
     """Run the command to its end."""
-    return subprocess.run(
-        [*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False
-    )
+    return CliRunner().invoke(sgevents, ["sandbox", *options])
 
 
 def test_port_in_use_is_a_message() -> None:
     """A taken port is told in a sentence, exit code 2."""
     with Sandbox(project=False) as site:
-        port = site.url.rsplit(":", 1)[1]
-        done = run("--port", port)
-    assert done.returncode == 2
-    assert done.stderr.startswith("sgevents: The sandbox cannot listen on 127.0.0.1:")
-    assert "Traceback" not in done.stderr
+        done = run("--port", site.url.rsplit(":", 1)[1])
+    assert done.exit_code == 2
+    assert "sgevents: The sandbox cannot listen on 127.0.0.1:" in done.output
 
 
 def test_unknown_fault_is_a_message() -> None:
     """A misspelt fault is told with those there are, exit code 2."""
     done = run("--fault", "statsu")
-    assert done.returncode == 2
-    assert "knows no fault 'statsu'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.exit_code == 2
+    assert "sgevents: The sandbox knows no fault 'statsu'" in done.output
+
+
+@pytest.mark.parametrize("options", [("--rate", "-1"), ("--events", "-1"), ("--port", "70000")])
+def test_numbers_that_are_none_are_told(options: tuple[str, str]) -> None:
+    """Numbers out of range are refused by name, exit code 2."""
+    done = run(*options)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{options[0]}'" in done.output
 
 
 def test_help_names_all_faults() -> None:
     """`--help` tells what it is, and each kind of fault."""
     done = run("--help")
-    assert done.returncode == 0
-    assert "is no site" in done.stdout
-    assert all(f"  {kind}" in done.stdout for kind in KINDS)
+    assert done.exit_code == 0
+    assert "is no site" in done.output
+    assert all(f"  {kind}" in done.output for kind in KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -213,3 +214,20 @@ def test_people_can_be_behind_it(site: Sandbox) -> None:
     assert row["user"]["name"] == "Chidi Okoye"
     with pytest.raises(KeyError):
         site.create("Shot", {"code": "x"}, user="nobody")
+
+
+def test_direct_calls_are_written_as_for_the_client(site: Sandbox) -> None:
+    """Update modes, nested groups, retired records and datetimes work directly as well."""
+    one, two = site.find("Asset", [], ["code"])[:2]
+    shot = site.create("Shot", {"code": "x", "assets": [one]})
+    site.update("Shot", shot["id"], {"assets": [two]}, {"assets": "add"}, user="ada")
+    either = {
+        "filter_operator": "any",
+        "filters": [["assets", "is", two], ["created_at", "less_than", datetime(1999, 1, 1)]],
+    }
+    (found,) = site.find("Shot", [["code", "is", "x"], either], ["assets", "updated_by"])
+    assert [asset["name"] for asset in found["assets"]] == [one["code"], two["code"]]
+    assert found["updated_by"]["name"] == "Ada Park"
+    assert site.delete("Shot", shot["id"], user="ada")
+    assert site.find("Shot", [["code", "is", "x"]]) == []
+    assert len(site.find("Shot", [["code", "is", "x"]], retired=True)) == 1

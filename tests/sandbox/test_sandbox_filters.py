@@ -195,104 +195,47 @@ def test_filters_find_what_a_plain_reading_finds(shots: Sandbox, filters: list[A
     assert [row["id"] for row in shots.find("Shot", filters)] == wanted
 
 
-@pytest.fixture(scope="module")
-def days() -> Iterator[Sandbox]:
-    """A site with tasks due, and playlists set for, moments around now."""
-    with Sandbox(project=False, clock=lambda: NOW) as site:
-        for moment in (
-            "2025-05-13 15:30:00",  # a year ago
-            "2026-04-13 15:30:00",  # a month ago
-            "2026-04-30 23:59:59",
-            "2026-05-06 15:30:00",  # a week ago
-            "2026-05-10 23:59:59",  # Sunday
-            "2026-05-11 00:00:00",  # Monday
-            "2026-05-12 15:30:00",  # yesterday, at this time
-            "2026-05-13 14:30:00",  # an hour ago
-            "2026-05-13 15:30:00",  # now
-            "2026-05-13 16:30:00",  # in an hour
-            "2026-05-14 00:00:00",
-            "2026-05-17 23:59:59",  # Sunday
-            "2026-06-01 00:00:00",
-            "2027-01-01 00:00:00",
-            None,
-        ):
-            stamp = moment and f"{moment[:10]}T{moment[11:]}Z"
-            site.create("Task", {"content": "x", "due_date": moment and moment[:10]})
-            site.create("Playlist", {"code": moment, "sg_date_and_time": stamp})
-        yield site
-
-
 @pytest.mark.parametrize(
-    ("relation", "values", "first", "last"),
+    ("path", "relation", "values", "expected"),
     [
-        ("in_last", [1, "HOUR"], "2026-05-13 14:30:00", "2026-05-13 15:30:00"),
-        ("in_last", [1, "DAY"], "2026-05-12 15:30:00", "2026-05-13 15:30:00"),
-        ("in_last", [1, "WEEK"], "2026-05-06 15:30:00", "2026-05-13 15:30:00"),
-        ("in_last", [1, "MONTH"], "2026-04-13 15:30:00", "2026-05-13 15:30:00"),
-        ("in_last", [1, "YEAR"], "2025-05-13 15:30:00", "2026-05-13 15:30:00"),
-        ("in_next", [1, "HOUR"], "2026-05-13 15:30:00", "2026-05-13 16:30:00"),
-        ("in_next", [1, "YEAR"], "2026-05-13 15:30:00", "2027-01-01 00:00:00"),
-        ("in_calendar_day", [0], "2026-05-13 14:30:00", "2026-05-13 16:30:00"),
-        ("in_calendar_day", [-1], "2026-05-12 15:30:00", "2026-05-12 15:30:00"),
-        ("in_calendar_week", [0], "2026-05-11 00:00:00", "2026-05-17 23:59:59"),
-        ("in_calendar_week", [-1], "2026-05-06 15:30:00", "2026-05-10 23:59:59"),
-        ("in_calendar_month", [0], "2026-05-06 15:30:00", "2026-05-17 23:59:59"),
-        ("in_calendar_month", [1], "2026-06-01 00:00:00", "2026-06-01 00:00:00"),
-        ("in_calendar_year", [0], "2026-04-13 15:30:00", "2026-06-01 00:00:00"),
-        ("in_calendar_year", [1], "2027-01-01 00:00:00", "2027-01-01 00:00:00"),
-        ("less_than", ["2026-04-30"], "2025-05-13 15:30:00", "2026-04-13 15:30:00"),
-        ("between", ["2026-05-11", "2026-05-14"], "2026-05-11 00:00:00", "2026-05-14 00:00:00"),
-        ("is", ["2026-05-11T00:00:00Z"], "2026-05-11 00:00:00", "2026-05-11 00:00:00"),
+        ("sg_cut_in", "less_than", [24], [2, 3]),
+        ("sg_cut_in", "greater_than", [24], [5]),
+        ("sg_cut_in", "between", [1, 24], [3, 4]),
+        ("sg_cut_in", "not_between", [1, 24], [1, 2, 5]),
+        ("sg_cut_in", "is", [None], [1]),
+        ("sg_cut_in", "is_not", [24], [1, 2, 3, 5]),
+        ("sg_cut_in", "in", [0, None], [1, 2]),
+        ("sg_cut_in", "not_in", [0, None], [3, 4, 5]),
+        ("code", "starts_with", ["SH0"], [1, 2, 3]),
+        ("code", "ends_with", ["_B"], [3]),
+        ("code", "contains", ["H02"], [2, 3]),
+        ("code", "not_contains", ["H02"], [1, 4, 5]),
+        ("code", "is", ["sh020"], [2]),
+        ("code", "is", [None], [4]),
+        ("assets", "is", [None], [1, 5]),
+        ("assets", "is_not", [None], [2, 3, 4]),
+        ("assets", "is", [{"type": "Asset", "id": 3}], [4]),
+        ("assets", "is_not", [{"type": "Asset", "id": 3}], [1, 2, 3, 5]),
+        ("assets", "is", [{"type": "Asset", "id": 2}], []),
+        ("assets", "in", [{"type": "Asset", "id": 3}, None], [1, 4, 5]),
+        ("assets", "type_is_not", ["Asset"], [1, 5]),
+        ("sg_sequence", "is", [None], [3]),
+        ("sg_sequence", "type_is", ["Sequence"], [1, 2, 4, 5]),
+        ("sg_sequence", "type_is", [None], [3]),
+        ("sg_sequence", "name_is", ["SQ1"], [1, 4]),
+        ("sg_sequence", "name_starts_with", ["sq"], [1, 2, 4, 5]),
+        ("sg_sequence", "name_ends_with", ["2"], [2, 5]),
+        ("sg_sequence", "name_not_contains", ["2"], [1, 3, 4]),
+        ("sg_vfx", "is", [True], [1, 4]),
+        ("sg_vfx", "is_not", [True], [2, 3, 5]),
     ],
 )
-def test_relations_of_time(
-    days: Sandbox, relation: str, values: list[Any], first: str, last: str
+def test_relations_one_by_one(
+    shots: Sandbox, path: str, relation: str, values: list[Any], expected: list[int]
 ) -> None:
-    """Relations of time take both ends in; a week begins on Monday; days are those of UTC."""
-    found = days.find("Playlist", [["sg_date_and_time", relation, values]], ["code"])
-    expected = [
-        code
-        for row in days.find("Playlist", [], ["code"])
-        if (code := row["code"]) and first <= code <= last
-    ]
-    assert [row["code"] for row in found] == expected
-    negated = {positive: negative for negative, positive in NEGATED.items()}.get(relation)
-    if negated:
-        others = days.find("Playlist", [["sg_date_and_time", negated, values]])
-        assert len(others) == 15 - len(expected)
-
-
-def test_relations_of_time_on_dates(days: Sandbox) -> None:
-    """A field that holds dates is compared by days."""
-
-    def due(relation: str, *values: Any) -> list[str]:
-        return [
-            task["due_date"]
-            for task in days.find("Task", [["due_date", relation, *values]], ["due_date"])
-        ]
-
-    assert due("in_last", 1, "DAY") == ["2026-05-12", *["2026-05-13"] * 3]
-    assert due("in_next", 1, "DAY") == [*["2026-05-13"] * 3, "2026-05-14"]
-    assert due("in_calendar_day", 1) == ["2026-05-14"]
-    assert due("greater_than", "2026-05-17") == ["2026-06-01", "2027-01-01"]
-
-
-@pytest.mark.parametrize("values", [[1], ["x", "DAY"], [1, "FORTNIGHT"]])
-def test_spans_of_time_that_are_none_are_refused(days: Sandbox, values: list[Any]) -> None:
-    """A number and a known unit are needed."""
-    with pytest.raises(RefusedCallError, match="'in_last' 'relation'"):
-        days.find("Task", [["due_date", "in_last", values]])
-
-
-def test_month_ends_are_kept() -> None:
-    """A month after 31 January is the last day of February."""
-    with Sandbox(
-        project=False, clock=lambda: datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
-    ) as site:
-        site.create("Task", {"content": "x", "due_date": "2026-02-28"})
-        site.create("Task", {"content": "y", "due_date": "2026-03-01"})
-        found = site.find("Task", [["due_date", "in_next", 1, "MONTH"]], ["content"])
-    assert [task["content"] for task in found] == ["x"]
+    """Each relation finds what its name says, among the first five shots."""
+    found = shots.find("Shot", [[path, relation, values], ["id", "less_than", 6]])
+    assert [shot["id"] for shot in found] == expected
 
 
 @pytest.mark.parametrize("data_type", ["serializable", "url"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ from sgevents_core.sandbox.refusal import RefusedCallError
 from sgevents_core.sandbox.writes import Transaction
 
 Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def site(empty: Sandbox) -> Sandbox:
+    """A site with one person and one shot."""
+    empty.create("HumanUser", {"name": "Ada", "login": "ada"})
+    empty.create("Shot", {"code": "sh010"})
+    return empty
 
 
 def ids(sg: Any, above: int = 0) -> list[int]:
@@ -56,6 +65,38 @@ def test_late_rows_are_older_than_what_overtakes_them(site: Sandbox) -> None:
     late.commit()
     rows = site.event_rows(late.ids[0], later)
     assert rows[0]["created_at"] <= rows[1]["created_at"]
+
+
+def test_times_ascend_when_the_clock_goes_back() -> None:
+    """A clock put back does not put rows back: timestamps ascend with ids all the same."""
+    noon = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+    now = [noon]
+    with Sandbox(project=False, clock=lambda: now[0]) as site:
+        site.event("Studio_One")
+        now[0] = noon - timedelta(hours=1)
+        site.event("Studio_Two")
+        assert {row["created_at"] for row in site.event_rows()} == {"2026-05-01T12:00:00Z"}
+
+
+def test_many_late_rows_take_their_places(empty: Sandbox) -> None:
+    """Late rows by the dozen are put in order among those that overtook them."""
+    late = empty.late(40)
+    empty.event("Studio_Later")
+    late.commit()
+    assert empty.log.visible_ids() == list(range(1, 42))
+
+
+def test_rows_hidden_twice_stay_hidden(empty: Sandbox) -> None:
+    """What is hidden from all and from one script shows to that script when both are over."""
+    for _ in range(3):
+        empty.event("Studio_Row")
+    empty.hide([2])
+    empty.hide([2, 3], "other")
+    empty.show([2])
+    assert (empty.log.visible_ids(), empty.log.visible_ids("other")) == ([1, 2, 3], [1])
+    empty.hide([2])
+    empty.show(script="other")
+    assert (empty.log.visible_ids(), empty.log.visible_ids("other")) == ([1, 3], [1, 3])
 
 
 def test_rolled_back_ids_never_come(site: Sandbox, sg: Any) -> None:

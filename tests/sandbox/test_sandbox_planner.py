@@ -128,6 +128,27 @@ FILTERS = st.lists(
 )
 
 
+@pytest.mark.parametrize(
+    ("relation", "values", "first", "last"),
+    [
+        ("less_than", [3], 0, 2),
+        ("greater_than", [3], 4, 12),
+        ("between", [3, 5], 3, 5),
+        ("is", [3], 3, 3),
+    ],
+)
+def test_times_find_whole_seconds(
+    log: Sandbox, relation: str, values: list[int], first: int, last: int
+) -> None:
+    """A filter on time takes all rows of a second, or none."""
+    asked = [["created_at", relation, [stamps(value) for value in values]]]
+    found = log.find("EventLogEntry", asked, ["created_at"])
+    everything = log.find("EventLogEntry", [], ["created_at"])
+    assert found == [
+        row for row in everything if stamps(first) <= row["created_at"] <= stamps(last)
+    ]
+
+
 def passes(row: dict[str, Any], part: Any) -> bool:
     """The plain reading of a condition."""
     if isinstance(part, dict):

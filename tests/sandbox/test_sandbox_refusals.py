@@ -37,6 +37,7 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg.create("Shot", {"nope": 1}), "Shot.nope doesn't exist"),
         (lambda sg: sg.create("Shot", {"id": 1}), "Shot.id is read only"),
         (lambda sg: sg.create("Shot", {"code": 1}), "but got int"),
+        (lambda sg: sg.create("Shot", {"sg_cut_in": True}), "but got bool"),
         (lambda sg: sg.create("Shot", {"sg_vfx": None}), "but got NoneType"),
         (lambda sg: sg.create("Task", {"due_date": "soon"}), "Invalid data for 'date'"),
         (lambda sg: sg.create("Shot", {"sg_status_list": "none"}), "Value is not legal"),
@@ -50,6 +51,10 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg.update("EventLogEntry", 1, {"description": "x"}), "stay as they are"),
         (lambda sg: sg.delete("EventLogEntry", 1), "stay as they are"),
         (lambda sg: sg.schema_field_read("Shot", "nope"), "Shot.nope doesn't exist"),
+        (
+            lambda sg: sg.find("Shot", [], additional_filter_presets=[{"preset_name": "LATEST"}]),
+            "knows no 'additional_filter_presets'",
+        ),
         (lambda sg: sg._call_rpc("frobnicate", {}), "'frobnicate' does not exist"),
     ],
 )

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.schema import Field
+
+
+@pytest.fixture
+def site(empty: Sandbox) -> Sandbox:
+    """A site with a shot, which has events."""
+    empty.create("Shot", {"code": "x"})
+    return empty
 
 
 def test_entity_types(sg: Any) -> None:
