@@ -1,0 +1,177 @@
+"""What the pages tell people to type and write is right: commands, configurations, code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+import tomli
+from doc_pages import DOCS, blocks, name_of, pages, prose
+
+import sgevents_core
+from sgevents_core import Event
+from sgevents_core.cli.root import sgevents
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.members import members_of
+from sgevents_core.plugins.registrar import CallbackRegistrar
+from sgevents_core.settings import read_settings
+
+HOW_TO = DOCS / "how-to"
+SITE = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\napi_key = "demo-key"\n'
+
+
+def typed(page: Path) -> Iterator[list[str]]:
+    """The command lines of `sgevents` on a page, in blocks and in sentences, as words."""
+    lines = [line for b in blocks(page) if b.language == "sh" for line in joined(b.text)]
+    lines += re.findall(r"`(sgevents [^`]+)`", prose(page))
+    for line in lines:
+        found = re.search(r"(?:^|/bin/)sgevents (.*)", line)
+        if found:
+            yield shlex.split(found[1])
+
+
+def joined(text: str) -> list[str]:
+    """The lines of a block, those that end with a backslash joined to the next."""
+    return text.replace("\\\n", " ").splitlines()
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_commands_and_options_on_the_pages_exist(page: Path) -> None:
+    """Every `sgevents ...` that a reader may type is one that there is."""
+    for words in typed(page):
+        command: click.Command = sgevents
+        rest = list(words)
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            name = rest.pop(0)
+            if name.isupper():  # stands for a name of the reader's
+                break
+            found = command.get_command(click.Context(command), name)
+            assert found is not None, words
+            command = found
+        known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        options = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        assert options <= known | {"--help", "-h"}, words
+
+
+def configurations() -> list[object]:
+    """The TOML samples that are parts of a configuration."""
+    return [
+        pytest.param(block.text, id=f"{name_of(page)}-{number}")
+        for page in pages()
+        for number, block in enumerate(blocks(page))
+        if block.language == "toml" and "[project]" not in block.text
+    ]
+
+
+@pytest.mark.parametrize("sample", configurations())
+def test_configurations_on_the_pages_are_accepted(sample: str) -> None:
+    """By themselves, with a site where they have none."""
+    text = sample if "[site]" in sample else SITE + sample
+    missing = {group.get("group") for group in tomli.loads(text).get("plugins", {}).values()}
+    listed = {group["name"] for group in tomli.loads(text).get("groups", [])}
+    text += "".join(f'[[groups]]\nname = "{name}"\n' for name in missing - listed - {None})
+    read_settings(text, Path("sgevents.toml"), secrets=False)
+
+
+def python_samples(page: Path) -> list[str]:
+    """The Python samples of a page."""
+    return [block.text for block in blocks(page) if block.language == "python"]
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], ModuleType]:
+    """Makes a module of a text, importable while the test runs."""
+
+    def make(name: str, text: str) -> ModuleType:
+        made = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, made)
+        exec(text, vars(made))
+        return made
+
+    return make
+
+
+def test_tests_of_a_plugin_pass(module: Callable[[str, str], ModuleType]) -> None:
+    """The samples on how to test a plugin, run with the tutorial's own plugin."""
+    module("studio_hello", python_samples(DOCS / "tutorial" / "first-plugin.md")[0])
+    samples = python_samples(HOW_TO / "test-a-plugin.md")
+    tests = [
+        value
+        for number, text in enumerate(samples)
+        for name, value in vars(module(f"sample_{number}", text)).items()
+        if name.startswith("test_")
+    ]
+    assert len(tests) == len(samples) == 2
+    for test in tests:
+        test()
+
+
+def test_classic_plugin_works_as_the_page_has_it(
+    module: Callable[[str, str], ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The classic callback is handed what it was handed before."""
+    page = HOW_TO / "move-from-the-classic-daemon.md"
+    (after,) = python_samples(page)
+    (before,) = [block.text for block in blocks(page) if "registerCallbacks" in block.text]
+    callback = before[before.index("def roll_up") :]
+    assert after.endswith(callback), "the function is as it was"
+
+    registrar = CallbackRegistrar("rollup", {})
+    for found in members_of(module("moved", after)).implementations:
+        found.function(registrar)
+    (registered,) = registrar.callbacks
+    row = {
+        "id": 1,
+        "event_type": "Shotgun_Task_Change",
+        "attribute_name": "sg_status_list",
+        "entity": {"type": "Task", "id": 2, "name": "comp"},
+        "meta": {"new_value": "ip"},
+    }
+    assert registered.matches(Event(row))
+    assert not registered.matches(Event({**row, "attribute_name": "content"}))
+
+    class Ctx:
+        sg = None
+        logger = logging.getLogger("sgevents.plugin.rollup")
+
+    with caplog.at_level("INFO", logger="sgevents"):
+        registered.function(Event(row), Ctx())  # type: ignore[arg-type]  # what the callback uses
+    assert "comp is now ip" in caplog.text
+
+
+def test_backup_is_made_and_restored_as_the_page_has_it(tmp_path: Path) -> None:
+    """The commands of the page, on a state, as the shell runs them."""
+    state = tmp_path / "state"
+    state.mkdir()
+    SqliteState(state).close()
+    (tmp_path / "sgevents.toml").write_text(SITE)
+    commands = [b.text for b in blocks(HOW_TO / "back-up.md") if b.language == "sh"]
+    places = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    source = str(Path(sgevents_core.__file__).parents[1])
+    environment = {**os.environ, "PATH": os.pathsep.join(places), "PYTHONPATH": source}
+    python = f"{sys.executable} -m sgevents_core.cli"
+    script = "\n".join(commands).replace("\nsgevents ", f"\n{python} ")
+    shell = shutil.which("sh") or "sh"
+    run = subprocess.run(
+        [shell, "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    old, new = (
+        sqlite3.connect(tmp_path / folder / "sgevents.db") for folder in ("state-before", "state")
+    )
+    assert old.execute(tables).fetchall() == new.execute(tables).fetchall() != []
+    old.close()
+    new.close()
+    assert "the daemon is not running" in run.stdout
