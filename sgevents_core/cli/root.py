@@ -14,12 +14,25 @@ from sgevents_core.errors import SgEventsError
 
 COMMANDS: Final = {
     "check": "sgevents_core.cli.check:check",
+    "config": "sgevents_core.cli.config:config",
+    "dead-letters": "sgevents_core.cli.dead_letters:dead_letters",
     "demo": "sgevents_core.cli.demo:demo",
+    "explain": "sgevents_core.cli.explain:explain",
+    "feed": "sgevents_core.cli.feed:feed",
     "init": "sgevents_core.cli.init:init",
+    "pause": "sgevents_core.cli.pausing:pause",
     "plugins": "sgevents_core.cli.plugins:plugins",
+    "record": "sgevents_core.cli.record:record",
+    "replay": "sgevents_core.cli.replay:replay",
+    "resume": "sgevents_core.cli.pausing:resume",
+    "reload": "sgevents_core.cli.reload:reload",
     "run": "sgevents_core.cli.run:run",
     "sandbox": "sgevents_core.cli.sandbox:sandbox",
+    "service": "sgevents_core.cli.service:service",
+    "skip": "sgevents_core.cli.pausing:skip",
+    "state": "sgevents_core.cli.state:state",
     "status": "sgevents_core.cli.status:status",
+    "tail": "sgevents_core.cli.tail:tail",
 }
 """Name of a command -> module and object that implement it."""
 
