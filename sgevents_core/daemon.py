@@ -29,6 +29,7 @@ from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import tell_statuses
@@ -170,6 +171,8 @@ class _Run:
         self._reloader = reloader
         self.reloads = False
         self._drain = drain
+        self._systemd = Systemd()
+        self._watchdog = Watchdog((), self._systemd)
         self._pruned_at = time.monotonic()
 
     def run(self) -> Remains:
@@ -184,8 +187,11 @@ class _Run:
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
         inbox = Inbox(self._settings.state.path, lanes, feed)
+        loops = ["feed", *(f"lane {lane.name}" for lane in lanes)]
+        self._watchdog = Watchdog(loops, self._systemd)
         threads = [self._thread_of(lane) for lane in lanes]
-        feed_thread = threading.Thread(target=feed.run, name="feed", daemon=True)
+        watched = partial(self._watchdog.run, "feed", feed.run)
+        feed_thread = threading.Thread(target=watched, name="feed", daemon=True)
         logger.info(
             "sgevents %s follows %s with %d plugin(s)",
             __version__,
@@ -196,9 +202,11 @@ class _Run:
         inbox.poll()  # before the lanes: who is to be paused gets no event
         for thread in (feed_thread, *threads):
             thread.start()
+        self._systemd.ready()
         try:
             self._watch(feed, lanes, inbox)
         finally:
+            self._systemd.stopping()
             self._reloader.close()
             inbox.close()
             _end(feed, feed_thread, lanes, threads)
@@ -210,7 +218,8 @@ class _Run:
 
     def _thread_of(self, lane: Lane) -> threading.Thread:
         body = partial(self._listener.run_lane, lane.name, lane.run)
-        return threading.Thread(target=body, name=f"lane-{lane.name}")
+        watched = partial(self._watchdog.run, f"lane {lane.name}", body)
+        return threading.Thread(target=watched, name=f"lane-{lane.name}")
 
     def _open_state(self) -> SqliteState:
         return SqliteState(self._settings.state.path)
@@ -236,9 +245,11 @@ class _Run:
                 return
             if self._drain and feed.idle.is_set() and self._all_handled(lanes):
                 return
+            self._watchdog.beat(time.monotonic())
             inbox.poll()
             if time.monotonic() - self._pruned_at > PRUNE_EVERY:
                 self._prune()
+                inbox.forget(time.time() - self._settings.state.retention)
 
     def _order_within(self, seconds: float) -> Order | None:
         try:

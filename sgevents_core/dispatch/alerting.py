@@ -68,7 +68,19 @@ class Announcer:
                 ),
             )
         if record.state == "paused":
-            self._paused(record, event)
+            self.paused(record, event)
+
+    def paused(self, record: PluginRecord, event: Event) -> None:
+        """Tell that a plugin is paused at an event."""
+        logger.error(
+            "Plugin %s is paused at event %d: %s",
+            record.name,
+            event.id,
+            record.reason,
+            extra={"action": "plugin.paused", "plugin": record.name, "event_id": event.id},
+        )
+        pause = PluginPause(plugin=record.name, reason=record.reason, event_id=event.id)
+        self._send("plugin_paused", pause)
 
     def timed_out(self, first_id: int, last_id: int, noticed_at: datetime) -> None:
         """Tell of missing ids that are no longer waited for; the feed has logged it."""
@@ -83,17 +95,6 @@ class Announcer:
         except queue.Full:  # a hook hangs; its thread ends with the process
             return
         self._thread.join(max(until - time.monotonic(), 0.0))
-
-    def _paused(self, record: PluginRecord, event: Event) -> None:
-        logger.error(
-            "Plugin %s is paused at event %d: %s",
-            record.name,
-            event.id,
-            record.reason,
-            extra={"action": "plugin.paused", "plugin": record.name, "event_id": event.id},
-        )
-        pause = PluginPause(plugin=record.name, reason=record.reason, event_id=event.id)
-        self._send("plugin_paused", pause)
 
     def _log_failure(self, failure: Failure, record: PluginRecord) -> None:
         extra = {

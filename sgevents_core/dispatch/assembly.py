@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from sgevents_core.dispatch import deaths, recovery
 from sgevents_core.dispatch.alerting import Announcer, call_hook
+from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.calls import key_of, rules_of
 from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.lane import Lane
@@ -123,9 +124,7 @@ def _keep(
         register.forget(register.path_of(folder, name))
 
 
-def condemned(
-    settings: Settings, loaded: Loaded, state: SqliteState
-) -> list[deaths.Condemned]:
+def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[deaths.Condemned]:
     """Give up the calls in which the process died too often; those are returned."""
     rules = {
         key_of(callback): rules_of(callback, _rules(settings.plugins[plugin.name]))
@@ -210,7 +209,7 @@ def lanes_of(
         records = state.plugins()
         place = state.lane_place(name) or Place(state.end())
         riders = [
-            _rider(plugin, records[plugin.name], services, settings.plugins[plugin.name])
+            _rider(plugin, records[plugin.name], services[plugin.name], settings)
             for plugin in plugins
             if plugin.lane == name
         ]
@@ -227,13 +226,27 @@ def lanes_of(
     return lanes
 
 
+def _breaker(table: PluginSettings, settings: Settings) -> Breaker | None:
+    """Return what stops a plugin that calls itself for ever; None if it may."""
+    if not table.breaker_events:
+        return None
+    common = settings.site.script_name
+    return Breaker(
+        table.script_name or common,
+        is_own=table.script_name not in {None, common},
+        events=table.breaker_events,
+        within=table.breaker_within,
+    )
+
+
 def _rider(
     plugin: LoadedPlugin,
     record: PluginRecord,
-    services: Mapping[str, Services],
-    table: PluginSettings,
+    services: Services,
+    settings: Settings,
 ) -> Rider:
-    rider = Rider(plugin, record, services[plugin.name], _rules(table))
+    table = settings.plugins[plugin.name]
+    rider = Rider(plugin, record, services, _rules(table), breaker=_breaker(table, settings))
     if record.state == "held":
         left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
         rider.hold_until = time.monotonic() + left

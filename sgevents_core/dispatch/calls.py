@@ -17,7 +17,7 @@ from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.register import LANE, Register
-from sgevents_core.observe import timing
+from sgevents_core.observe import systemd, timing
 from sgevents_core.observe.current import Current, enter, leave
 from sgevents_core.plugins.callback import Callback
 
@@ -98,11 +98,11 @@ class Caller:
         self._register.begun(call.word, entry.seq, place)
         began = time.perf_counter()
         if error is None:
-            context = CallContext(
-                rider.services, call.event, callback.name, attempt, era=entry.era
-            )
+            context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
             enter(Current(callback.plugin, callback.name, entry.event_id))
+            systemd.busy()
             error = invoke(callback.function, call.event, context)
+            systemd.alive()
             leave()
         if error is None:
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
@@ -111,6 +111,7 @@ class Caller:
         else:
             rider.services.store.rollback()
             stays = self._failed(call, attempt, error)
+        stays = stays and not self._loops(call)
         self._register.returned(call.word, entry.seq, place)
         return stays
 
@@ -121,7 +122,7 @@ class Caller:
                 del self._tried[key]
 
     def _succeeded(self, call: Call) -> None:
-        """Commit what has to be: changes of the store, the end of attempts or of failures in a row."""
+        """Commit what has to be: changes of the store, the end of attempts and of failures."""
         place, callback = call.steps[call.number]
         record, store = call.rider.record, call.rider.services.store
         changes = store.changes()
@@ -190,6 +191,19 @@ class Caller:
             self._part(call, finished=True)
             rider.pause(f"{rider.record.failures} failures in a row, the last: {failure.error}")
             return False
+        return True
+
+    def _loops(self, call: Call) -> bool:
+        """Pause the plugin if what it writes calls it again and again; True if it does."""
+        rider, breaker = call.rider, call.rider.breaker
+        if breaker is None:
+            return False
+        if not breaker.trips(call.event, call.entry.created, rider.services.writes):
+            return False
+        self._part(call, finished=True)
+        rider.pause(breaker.reason)
+        self._ledger.record(self._passed(call))
+        self._announcer.paused(rider.record, call.event)
         return True
 
     def _part(self, call: Call, *, finished: bool = False) -> None:

@@ -72,9 +72,16 @@ class Services:
 
     def site_class(self) -> type[Shotgun]:
         """Return the client's class."""
-        from shotgun_api3.shotgun import Shotgun  # noqa: PLC0415 - many plugins never ask for it
+        from sgevents_core.dispatch.connection import (  # noqa: PLC0415 - many never ask for it
+            CountingShotgun,
+        )
 
-        return Shotgun
+        return CountingShotgun
+
+    @property
+    def writes(self) -> int:
+        """How often the plugin has written to the site in this thread."""
+        return getattr(getattr(self._local, "sg", None), "writes", 0)
 
     def close(self) -> None:
         """Close the connections of all threads."""

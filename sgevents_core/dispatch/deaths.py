@@ -50,6 +50,8 @@ def counted(
         words: How the process died, None if that is not known.
         known: The deaths counted so far.
     """
+    if words is not None and words.clears(lane):
+        return []
     so_far = {(died.plugin, died.callback, died.seq): died for died in known}
     proof = words if words is not None and words.blames(lane) else None
     deaths = []

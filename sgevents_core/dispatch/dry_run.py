@@ -65,7 +65,7 @@ class ReadOnlySite(Shotgun):
         what = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
         fields = {one["field_name"]: one["value"] for one in (params or {}).get("fields", ())}
         given = _short(fields or {k: v for k, v in (params or {}).items() if k not in _NAMED})
-        self.tell(" ".join(["would", method, *what.split(), given]).rstrip())
+        self.tell(" ".join(["    would", method, *what.split(), given]).rstrip())
         if method not in {"create", "update"}:
             return True
         if method == "create":
@@ -73,7 +73,7 @@ class ReadOnlySite(Shotgun):
         return {"id": params.get("id", self._made), "type": params["type"], **fields}
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
-        self.tell(f"would send {_short(params)} to {url}")
+        self.tell(f"    would send {_short(params)} to {url}")
         return "1\n0"
 
     def _upload_to_storage(self, *args: Any, **kwargs: Any) -> int:
@@ -83,7 +83,7 @@ class ReadOnlySite(Shotgun):
         return self._uploaded(args)
 
     def _uploaded(self, args: tuple[Any, ...]) -> int:
-        self.tell(f"would upload {args[2]} to {args[0]} {args[1]}")
+        self.tell(f"    would upload {args[2]} to {args[0]} {args[1]}")
         return 0
 
 
@@ -157,10 +157,9 @@ def _call_all(
 ) -> Ran:
     event = event_of(place.body)
     for callback in plugin.callbacks:
-        called, error = _call_if_wanted(callback, services, event, place.era)
+        called, error = _call_if_wanted(callback, services, event, place.era, tell)
         if not called and error is None:
             continue
-        tell(f"  {callback.name}{' returned' if error is None else ''}")
         if error is None:
             _tell_store(services.store.changes(), tell)
             services.store.committed()
@@ -173,14 +172,16 @@ def _call_all(
 
 
 def _call_if_wanted(
-    callback: Callback, services: Services, event: Event, era: int
+    callback: Callback, services: Services, event: Event, era: int, tell: Tell
 ) -> tuple[bool, BaseException | None]:
     """Return whether the callback was called, and what it or its filter raised."""
     try:
         if not callback.matches(event):
             return False, None
     except BaseException as error:  # a filter may be a plugin's code
+        tell(f"  {callback.name}: its filter")
         return False, error
+    tell(f"  {callback.name}")
     context = CallContext(services, event, callback.name, era=era)
     return True, invoke(callback.function, event, context)
 

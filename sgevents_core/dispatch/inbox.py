@@ -49,6 +49,13 @@ class Inbox:
         except StateError as error:  # a full disk: they wait, as all else does
             logger.debug("Requests cannot be looked for: %s", error)
 
+    def forget(self, before: float) -> None:
+        """Remove requests that were answered before a time, in seconds since 1970."""
+        try:
+            self._requests.forget(before)
+        except StateError as error:
+            logger.debug("Old requests stay: %s", error)
+
     def close(self) -> None:
         """Close the connection; what is not carried out yet waits for the next start."""
         self._requests.close()
@@ -73,4 +80,9 @@ class Inbox:
 
 
 def _carry_out(number: int, folder: Path, lane: Lane) -> bool:
-    return requests.carry_out(number, lane, folder)
+    try:
+        return requests.carry_out(number, lane, folder)
+    except StateError as error:
+        text = "Request %d could not be carried out, and will be at the next start: %s"
+        logger.error(text, number, error, extra={"action": "request.put_off", "request": number})
+        return True

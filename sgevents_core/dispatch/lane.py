@@ -20,6 +20,7 @@ from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.register import APART, LANE, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe import systemd
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -29,7 +30,6 @@ SLICE: Final = 0.1
 FOLD_EVERY: Final = 1.0
 """Seconds between two notes of the lane's place in the ledger."""
 LONGEST_SLEEP: Final = 1.0
-
 
 
 Errand: TypeAlias = "Callable[[Lane], bool]"
@@ -100,8 +100,12 @@ class Lane:
 
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
-        return self._seq >= end and not self._errands and not any(
-            rider.record.apart and rider.record.state == "active" for rider in self.riders
+        return (
+            self._seq >= end
+            and not self._errands
+            and not any(
+                rider.record.apart and rider.record.state == "active" for rider in self.riders
+            )
         )
 
     @property
@@ -114,12 +118,15 @@ class Lane:
         try:
             while not self._stop.is_set():
                 self._news.clear()
-                worked = self._run_errand()
+                systemd.alive()
+                worked = self._run_errands()
                 worked = self._live() or worked
                 worked = self._catch_up_all() or worked
                 self._fold()
                 if not worked:
-                    self._news.wait(self._sleep())
+                    wait = self._sleep()
+                    systemd.alive(wait)
+                    self._news.wait(wait)
         except BaseException as error:  # the daemon ends on it, and says so
             self.error = error
         finally:
@@ -148,12 +155,15 @@ class Lane:
         holds = [r.hold_until - now for r in self.riders if r.record.state == "held"]
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
-    def _run_errand(self) -> bool:
-        if not self._errands:
-            return False
-        if self._errands[0](self):
+    def _run_errands(self) -> bool:
+        """Carry out what waits, for one slice of time; return whether there was anything."""
+        worked = bool(self._errands)
+        until = time.monotonic() + SLICE
+        while self._errands and time.monotonic() < until and not self._stop.is_set():
+            if not self._errands[0](self):
+                break
             self._errands.popleft()
-        return True
+        return worked
 
     # Live events
 

@@ -55,6 +55,10 @@ class LastWords(NamedTuple):
         """Return whether the call that a lane was in may have ended the process."""
         return self.lane in (_ALL, lane)
 
+    def clears(self, lane: str) -> bool:
+        """Return whether the process is known to have died of another lane's call."""
+        return self.lane not in (_ALL, _NONE, lane)
+
 
 class _Said(msgspec.Struct, omit_defaults=True):
     """One line of ours in the file; what it is about depends on what is filled in."""
@@ -92,7 +96,8 @@ class Listener:
             StateError: The file cannot be written.
         """
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            self._path.unlink(missing_ok=True)  # it may be another user's, and still replaced
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._file = os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
         except OSError as error:
             raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None

@@ -62,7 +62,7 @@ def replay(desk: Desk) -> bool:
 
 def closed(failure: Failure, outcome: str) -> Failure:
     """Return what is kept of a dead letter that was settled: `retried` or `dismissed`."""
-    return replace(failure, outcome=outcome, at=time.time())
+    return replace(failure, outcome=outcome)
 
 
 def _not_loaded(desk: Desk) -> str:

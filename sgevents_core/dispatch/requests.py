@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -32,22 +32,19 @@ _Handler: TypeAlias = Callable[[Desk], bool]
 def carry_out(number: int, lane: Lane, folder: Path) -> bool:
     """Carry out a request, or a slice of it, and return whether it is over.
 
-    Whatever goes wrong becomes its answer. Where the state cannot be written, it stays as it is
-    and is carried out after the next start.
+    Whatever goes wrong in a plugin becomes its answer.
 
     Args:
         number: The request's number.
         lane: The lane in whose thread this runs; it may be one that was never started.
         folder: The state's folder.
+
+    Raises:
+        StateError: The state cannot be written; the request stays as it is.
     """
-    try:
-        with closing(Requests(folder)) as requests:
-            request = requests.get(number)
-            return request is None or _carry_out(request, lane, folder, requests)
-    except StateError as error:
-        text = "Request %d could not be carried out, and will be at the next start: %s"
-        logger.error(text, number, error, extra={"action": "request.put_off", "request": number})
-        return True
+    with closing(Requests(folder)) as requests:
+        request = requests.get(number)
+        return request is None or _carry_out(request, lane, folder, requests)
 
 
 def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -> bool:
@@ -90,8 +87,8 @@ def _resume(desk: Desk) -> bool:
         return desk.close(Step(), Answer("done", "it is neither paused nor held"))
     was = record.state
     lost = _skip_what_is_gone(desk)
-    _go_on(desk)
-    return desk.close(Step(plugins=[record]), Answer("done", f"{was} no more{lost}"))
+    step = _go_on(desk)
+    return desk.close(step, Answer("done", f"{was} no more{lost}"))
 
 
 def _skip_what_is_gone(desk: Desk) -> str:
@@ -108,15 +105,23 @@ def _skip_what_is_gone(desk: Desk) -> str:
     )
 
 
-def _go_on(desk: Desk) -> None:
-    record = desk.record
+def _go_on(desk: Desk) -> Step:
+    """Let a plugin go on, with its lane where it is not behind it; return the step that says so."""
+    record, place = desk.record, desk.lane.place
     record.state, record.reason, record.retry_at, record.failures = "active", "", 0.0, 0
-    if desk.rider is not None:
-        desk.rider.hold_until = 0.0
+    step = Step(plugins=[record])
+    if desk.rider is None:
+        return step
+    desk.rider.hold_until = 0.0
+    if place.done is None and record.cursor == place.seq and not record.done:
+        record.apart, step.place = False, place
+        desk.rider.ahead.clear()
+    return step
 
 
 def _skip(desk: Desk) -> bool:
     record, wanted = desk.record, int(desk.request.detail["event_id"])
+    done = record.done
     entry = _next_entry(desk)
     if record.state == "active":
         return desk.refuse("it is neither held nor paused, so it stands at no event")
@@ -124,16 +129,19 @@ def _skip(desk: Desk) -> bool:
         stands = f"at event {entry.event_id}" if entry else "behind the last event"
         return desk.refuse(f"it stands {stands}, not at event {wanted}")
     record.cursor, record.done = entry.seq, frozenset()
-    _go_on(desk)
+    step = _go_on(desk)
     desk.lane.forget(record.name, entry.seq)
-    letter = LetterChange(None, _skipped(desk, entry), dead=False, era=entry.era, body=entry.body)
-    step = Step(plugins=[record])
+    note = _skipped(desk, entry, done)
+    letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
     return desk.close(step, Answer("done", f"it goes on behind event {wanted}"), letter)
 
 
-def _skipped(desk: Desk, entry: Entry) -> Failure:
-    """Return the note that an event was skipped, kept beside the failures."""
+def _skipped(desk: Desk, entry: Entry, done: Iterable[str]) -> Failure:
+    """Return the note that an event was skipped, kept beside the failures.
+
+    In the place of a traceback it names the callbacks that were not skipped: they had handled it.
+    """
     return Failure(
         plugin=desk.record.name,
         callback="",
@@ -141,7 +149,7 @@ def _skipped(desk: Desk, entry: Entry) -> Failure:
         event_id=entry.event_id,
         attempt=0,
         error=f"{desk.request.asked_by} skipped it",
-        traceback="",
+        traceback="\n".join(sorted(key.partition("\0")[2] for key in done)),
         at=time.time(),
         outcome="skipped",
     )

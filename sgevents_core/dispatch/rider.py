@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.policy import FailureRules
 from sgevents_core.journal.base import Entry, PluginRecord
@@ -21,6 +22,7 @@ class Rider:
         rules: Its failure policy.
         hold_until: When a hold ends, in seconds of the monotonic clock.
         ahead: Entries read for it while it catches up.
+        breaker: Stops it where its own writes call it for ever; None where nothing does.
         recovered: Whether its failures in a row have ended, and the ledger does not know yet.
     """
 
@@ -30,6 +32,7 @@ class Rider:
     rules: FailureRules
     hold_until: float = 0.0
     ahead: list[Entry] = field(default_factory=list)
+    breaker: Breaker | None = None
     recovered: bool = False
     _seq: int = 0
     _given_up: int = 0

@@ -287,7 +287,7 @@ class Ledger(Protocol):
         """Return a new fence for the lane; every older one is refused from here on."""
 
     def tried(self) -> dict[tuple[str, int], int]:
-        """Return `(plugin\0callback, seq)` -> attempts, of all calls that are not settled."""
+        """Return `(plugin\\0callback, seq)` -> attempts, of all calls that are not settled."""
 
     def store(self, plugin: str) -> Mapping[str, Any]:
         """Return the plugin's store as last committed."""

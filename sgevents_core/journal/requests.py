@@ -153,6 +153,7 @@ class Requests:
         """Remove requests that were answered before a time, in seconds since 1970."""
         with self._db.transaction() as db:
             db.execute("DELETE FROM requests WHERE answered_at < ?", (before,))
+            db.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
 
 
 def write_request(db: sqlite3.Connection, step: RequestStep) -> int:

@@ -14,7 +14,6 @@ import msgspec
 
 from sgevents_core.errors import StaleWriter
 from sgevents_core.journal.base import (
-    REMOVED,
     Entry,
     Failure,
     FeedChange,
@@ -27,9 +26,9 @@ from sgevents_core.journal.base import (
     Step,
 )
 from sgevents_core.journal.database import Database
-from sgevents_core.journal.deaths import forget_deaths, write_deaths
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.steps import RequestStep
+from sgevents_core.journal.writing import write_step
 
 KEPT_FAILURES: Final = 10_000
 """Failures that are no dead letters and are kept, whatever their age."""
@@ -212,30 +211,10 @@ class SqliteState:
 
     def record(self, lane: str, fence: int, step: Step) -> int:
         """Write one step as one, and return the number of its failure, 0 without one."""
-        number = 0
         with self._db.transaction(durable=step.durable) as db:
             if self._db.one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
                 raise StaleWriter(what=f"lane {lane}")
-            if step.place is not None:
-                _write_place(db, lane, step.place)
-            for record in step.plugins:
-                _write_plugin(db, record)
-            if step.failure is not None:
-                number = _write_failure(db, step.failure, dead=step.dead)
-            for plugin, callback, seq, attempts in step.doubts:
-                _write_attempts(db, (plugin, callback, seq), attempts, "the process died in it")
-            if step.settled is not None:
-                db.execute(
-                    "DELETE FROM attempts WHERE plugin = ? AND callback = ? AND seq = ?",
-                    step.settled,
-                )
-                forget_deaths(db, step.settled)
-            write_deaths(db, step.deaths)
-            if step.request is not None:
-                number = write_request(db, step.request) or number
-            for plugin, changes in step.store.items():
-                _write_store(db, plugin, changes)
-        return number
+            return write_step(db, lane, step)
 
     def note_joined(self) -> None:
         """Keep where each plugin began: events before that were never to be handed to it."""
@@ -243,7 +222,7 @@ class SqliteState:
             db.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")
 
     def tried(self) -> dict[tuple[str, int], int]:
-        """Return `(plugin\0callback, seq)` -> attempts, of all calls that are not settled."""
+        """Return `(plugin\\0callback, seq)` -> attempts, of all calls that are not settled."""
         found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
         return {(f"{plugin}\0{callback}", seq): count for plugin, callback, seq, count in found}
 
@@ -299,59 +278,4 @@ def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO closed VALUES (?, ?, ?)",
         ((change.state.era, *span) for span in change.closed),
-    )
-
-
-def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
-    done = None if place.done is None else _encode(sorted(place.done)).decode()
-    db.execute("UPDATE lanes SET seq = ?, done = ? WHERE name = ?", (place.seq, done, lane))
-
-
-def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            record.name,
-            record.lane,
-            record.cursor,
-            record.apart,
-            _encode(sorted(record.done)).decode(),
-            record.state,
-            record.reason,
-            record.retry_at,
-            record.failures,
-        ),
-    )
-
-
-def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
-    f = failure
-    cursor = db.execute(
-        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,"
-        " outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " (SELECT body FROM journal WHERE seq = ?),"
-        " coalesce((SELECT era FROM journal WHERE seq = ?), 1))",
-        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
-         f.outcome, dead, f.seq, f.seq),
-    )  # fmt: skip
-    _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
-    return cursor.lastrowid or 0
-
-
-def _write_attempts(
-    db: sqlite3.Connection, call: tuple[str, str, int], attempts: int, error: str
-) -> None:
-    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (*call, attempts, error))
-
-
-def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -> None:
-    removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
-    db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
-    db.executemany(
-        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?)",
-        (
-            (plugin, key, _encode(value).decode())
-            for key, value in changes.items()
-            if value is not REMOVED
-        ),
     )

@@ -99,6 +99,5 @@ def _json(fields: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(fields).decode()
     except (ValueError, msgspec.MsgspecError):  # an integer too long to be written
-        return msgspec.json.encode(
-            {key: str(value)[:100] for key, value in fields.items()}
-        ).decode()
+        short = {k: v if isinstance(v, str) else _text(v) for k, v in fields.items()}
+        return msgspec.json.encode(short).decode()

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
@@ -132,13 +132,14 @@ def _outlets(settings: LogSettings, plugins: Sequence[str], redact: Redactor) ->
     if settings.file is None:
         return Outlets([stream], {})
     formatter = _formatter(settings, redact, terminal=False)
-    file = _file(settings.file, settings.keep, formatter)
     own: dict[str, logging.Handler] = {}
-    if settings.per_plugin:
-        own = {
-            plugin: _file(path_of(settings.file, plugin), settings.keep, formatter)
-            for plugin in plugins
-        }
+    with ExitStack() as opened:
+        file = _file(settings.file, settings.keep, formatter)
+        opened.callback(file.close)
+        for plugin in plugins if settings.per_plugin else ():
+            own[plugin] = _file(path_of(settings.file, plugin), settings.keep, formatter)
+            opened.callback(own[plugin].close)
+        opened.pop_all()
     return Outlets([stream, file], own, [file])
 
 
@@ -173,6 +174,10 @@ class _Complaining(logging.Handler):
             self._complained = now
             with suppress(Exception):  # there may be no stderr either
                 sys.stderr.write(f"sgevents: a log cannot be written: {error}\n")
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written was complained of
+            super().close()
 
 
 class _Stream(_Complaining, logging.StreamHandler):  # type: ignore[type-arg]  # a class in 3.10 has no []

@@ -121,12 +121,16 @@ class Watchdog:
         self._fed_at = float("-inf")
 
     def run(self, loop: str, body: Callable[[], None]) -> None:
-        """Run the body of a loop's thread: what it says of itself is heard from here on."""
+        """Run the body of a loop's thread: what it says of itself is heard while that lasts.
+
+        Once the body has ended, nothing is expected of the loop any more: who started it sees that.
+        """
         self._loops[loop].thread = get_ident()
         before = _mine.set(self._loops[loop])
         try:
             body()
         finally:
+            busy()
             _mine.reset(before)
 
     def beat(self, now: float) -> frozenset[str]:

@@ -38,13 +38,15 @@ class Anchoring:
 
     def holds(self, state: FeedState, call: Page, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether a page starts at its anchor and no known row in it is another one now."""
-        if call.anchor is not None and (not rows or rows[0].id != call.anchor):
+        if call.anchor is None:
+            return self._same(state, rows, taken)
+        if not rows or rows[0].id != call.anchor:
             self._lost = "recent"
             return False
-        if call.anchor is not None and rows[0].at != state.anchor_at:
+        if rows[0].at != state.anchor_at:
             _rewind(state, _other_time(call.anchor), taken)
             return False
-        return self._same(state, rows, taken)
+        return self._same(state, rows[1:], taken)
 
     def take_recent(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
         """Anchor on the highest known row that is still visible; what is not is gone."""
@@ -76,7 +78,7 @@ class Anchoring:
 
     def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether known ids have the creation times they had: else it is another log."""
-        known = dict(state.recent)
+        known = dict(state.recent) if rows else {}
         strange = [row.id for row in rows if known.get(row.id, row.at) != row.at]
         if strange:
             _rewind(state, _other_time(strange[0]), taken)

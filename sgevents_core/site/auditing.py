@@ -45,19 +45,22 @@ class Auditor:
         if self._audit is not None:
             self._audit.refused()
 
-    def next(self, state: FeedState, observed: float, clock: int) -> tuple[Call | None, float]:
+    def next(
+        self, state: FeedState, observed: float, date: int | None
+    ) -> tuple[Call | None, float]:
         """Return what an audit has to ask now, else the observed seconds until one is due.
 
         Args:
             state: The feed's state.
             observed: Observed time as it will be if the site answers now, in seconds.
-            clock: The site's clock, in seconds since 1970.
+            date: What the site says the time is, in seconds since 1970, if it does.
         """
         while self._audit is None:
             window, wait = self._due(state, observed)
             if window is None:
                 return None, wait
-            span = Span(self._first(state, window, clock), state.frontier)
+            first = self._first(state, window, ages.clock(state, date))
+            span = Span(first, state.frontier)
             if span.first <= span.last:
                 self._audit = Audit(window, span, self._rules.page_size)
                 self._audit.begin(window.by_ids or self._counts_refused)

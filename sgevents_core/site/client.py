@@ -23,6 +23,7 @@ from shotgun_api3.shotgun import AuthenticationFault, Fault, Shotgun
 
 from sgevents_core.errors import SiteAnswerError, SiteFault, SiteRefused, SiteUnreachable
 from sgevents_core.journal.base import Row
+from sgevents_core.observe.systemd import longest_call
 from sgevents_core.settings import SiteSettings
 from sgevents_core.site.calls import (
     Answer,
@@ -111,6 +112,7 @@ class EventLog:
         )
         self._sg.config.timeout_secs = site.timeout
         self._sg.config.max_rpc_attempts = 1
+        self.longest_call = longest_call(site.timeout)
 
     def page_size(self) -> int:
         """Return the most rows the site gives in one page; asks the site once.
@@ -120,6 +122,15 @@ class EventLog:
         """
         with self._errors():
             return int(self._sg.config.records_per_page)
+
+    def schema(self) -> dict[str, dict[str, Any]]:
+        """Return all entity types with their fields, as `schema_read` gives them.
+
+        Raises:
+            SiteError: The site could not be asked.
+        """
+        with self._errors():
+            return dict(self._sg.schema_read())
 
     def ask(self, call: Call) -> Answer:
         """Ask the site and return its answer, checked.

@@ -13,6 +13,7 @@ from sgevents_core.errors import SgEventsError, SiteError, SiteFault, SiteRefuse
 from sgevents_core.journal.base import FeedState
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count
 from sgevents_core.site.client import EventLog
@@ -104,6 +105,7 @@ class Feed:
     def _turn(self) -> None:
         """One call to the site, or one wait."""
         self._news.clear()
+        systemd.alive(self._log.longest_call)
         if self._stop.is_set() or not (self._ready() and self._paged()):
             return
         if self._asked is not None:
@@ -112,6 +114,7 @@ class Feed:
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
             self.idle.set()
+            systemd.alive(call)
             self._news.wait(call)
             return
         self.idle.clear()
@@ -159,6 +162,7 @@ class Feed:
     # The site
 
     def _ask(self, call: Call) -> Answer | None:
+        systemd.alive(self._log.longest_call)
         try:
             answer = self._log.ask(call)
         except SiteFault as error:
@@ -190,6 +194,7 @@ class Feed:
             if self._trouble.times >= REFUSALS_AT_START:
                 raise error
             wait = min(wait, BETWEEN_REFUSALS)
+        systemd.alive(wait)
         self._stop.wait(wait)
 
     # The journal

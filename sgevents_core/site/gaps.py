@@ -108,7 +108,7 @@ class Follower:
         if look is not None:
             return look, 0.0
         observed = state.observed + self._since_answer(now)
-        audit, wait = self._auditor.next(state, observed, ages.clock(state, self._date))
+        audit, wait = self._auditor.next(state, observed, self._date)
         if self._answered_at is None:  # no observed time passes before the next answer
             wait = max(wait, self.rules.poll_interval)
         return audit, min(wait, self._backlog.wait(now))

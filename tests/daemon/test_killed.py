@@ -13,7 +13,7 @@ from running_daemon import Noted, RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.transactions import Transaction
+from sgevents_core.sandbox.writes import Transaction
 
 KILLS = 20
 ORDER = ["mike", "zulu", "alpha", "bravo"]

@@ -7,9 +7,10 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import given
@@ -100,39 +101,76 @@ def test_watchdog_of_nobody_or_another_process_is_not_fed(
     manager: Manager, environment: dict[str, str]
 ) -> None:
     """Only where systemd watches this very process is anything sent."""
-    watchdog = Watchdog(["feed"], Systemd({**manager.environment, **environment}))
-    watchdog.run("feed", alive)
+    watchdog = Watchdog([], Systemd({**manager.environment, **environment}))
     assert watchdog.beat(0.0) == frozenset()
     assert manager.heard() == []
 
 
+class Worker:
+    """A loop in a thread of its own, that does what it is told, one thing after another."""
+
+    def __init__(self, watchdog: Watchdog, loop: str) -> None:
+        self._orders: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._done: SimpleQueue[None] = SimpleQueue()
+        self._thread = threading.Thread(target=watchdog.run, args=(loop, self._serve))
+        self._thread.start()
+
+    def does(self, what: Callable[[], object]) -> None:
+        """Let it do something, and wait until it has."""
+        self._orders.put(what)
+        self._done.get()
+
+    def ends(self) -> None:
+        """Let it end."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        for order in iter(self._orders.get, None):
+            order()
+            self._done.put(None)
+
+
 class TestWatchdog:
-    """When it is fed."""
+    """When it is fed, and when not."""
 
     @pytest.fixture
     def watchdog(self, manager: Manager) -> Watchdog:
         """One that has to be fed every eight seconds, by the feed and one lane."""
         return Watchdog(["feed", "lane default"], manager.watching(8_000_000))
 
+    @pytest.fixture
+    def loops(self, watchdog: Watchdog) -> Iterator[dict[str, Worker]]:
+        """The feed and the lane at work."""
+        workers = {loop: Worker(watchdog, loop) for loop in ("feed", "lane default")}
+        yield workers
+        for worker in workers.values():
+            worker.ends()
+
     def test_is_fed_in_good_time_and_not_at_every_beat(
-        self, watchdog: Watchdog, manager: Manager
+        self, watchdog: Watchdog, loops: dict[str, Worker], manager: Manager
     ) -> None:
         """Four times in the interval, however often the main thread beats."""
         for tick in range(80):
-            watchdog.run("feed", alive)
-            watchdog.run("lane default", alive)
+            for worker in loops.values():
+                worker.does(alive)
             watchdog.beat(tick / 10)
         assert manager.heard() == ["WATCHDOG=1"] * 4
 
     @pytest.mark.parametrize("hung", ["feed", "lane default"])
     def test_one_loop_that_hangs_starves_it(
-        self, watchdog: Watchdog, manager: Manager, hung: str, caplog: pytest.LogCaptureFixture
+        self,
+        watchdog: Watchdog,
+        loops: dict[str, Worker],
+        manager: Manager,
+        hung: str,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """However lively the others are; and which one it is, is in the log, once."""
+        """However lively the others are; the log says once which one it is, and where it stands."""
+        (lively,) = (worker for loop, worker in loops.items() if loop != hung)
         fed = 0
         for second in range(int(MARGIN) + 21):
-            for loop in {"feed", "lane default"} - {hung}:
-                watchdog.run(loop, alive)
+            lively.does(alive)
             found = watchdog.beat(float(second))
             fed += len(manager.heard())
         assert found == {hung}
@@ -140,77 +178,72 @@ class TestWatchdog:
         (record,) = caplog.records
         assert (record.levelno, vars(record)["action"]) == (logging.ERROR, "daemon.hung")
         assert hung in record.message
+        assert "_serve" in vars(record)["traceback"]
 
     def test_loop_that_moves_again_is_forgiven(
-        self, watchdog: Watchdog, manager: Manager, caplog: pytest.LogCaptureFixture
+        self,
+        watchdog: Watchdog,
+        loops: dict[str, Worker],
+        manager: Manager,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """It is fed again at once, and the log says so."""
         watchdog.beat(0.0)
         assert watchdog.beat(MARGIN + 1)
         manager.heard()
-        watchdog.run("feed", alive)
-        watchdog.run("lane default", alive)
+        for worker in loops.values():
+            worker.does(alive)
         assert not watchdog.beat(MARGIN + 2)
         assert manager.heard() == ["WATCHDOG=1"]
         assert vars(caplog.records[-1])["action"] == "daemon.moves"
 
     def test_lane_in_a_callback_is_alive_however_long_it_takes(
-        self, watchdog: Watchdog, manager: Manager
+        self, watchdog: Watchdog, loops: dict[str, Worker], manager: Manager
     ) -> None:
         """A callback has no time limit; the time of the next one counts from its end."""
-        watchdog.run("lane default", busy)
+        loops["lane default"].does(busy)
         for hour in range(5):
-            watchdog.run("feed", alive)
+            loops["feed"].does(alive)
             assert not watchdog.beat(3600.0 * hour)
-        watchdog.run("lane default", alive)
-        watchdog.run("feed", alive)
+        loops["lane default"].does(alive)
+        loops["feed"].does(alive)
         assert not watchdog.beat(3600.0 * 5)
         assert len(manager.heard()) == 6
-        watchdog.run("feed", alive)
+        loops["feed"].does(alive)
         assert watchdog.beat(3600.0 * 5 + MARGIN + 1) == {"lane default"}
 
-    def test_loop_may_wait_as_long_as_it_said(self, watchdog: Watchdog) -> None:
+    def test_loop_may_wait_as_long_as_it_said(
+        self, watchdog: Watchdog, loops: dict[str, Worker]
+    ) -> None:
         """A feed in a call to the site is alive for the call's longest time, and no longer."""
         wait = longest_call(60.0)
-        watchdog.run("lane default", busy)
-        watchdog.run("feed", partial(alive, wait))
+        loops["lane default"].does(busy)
+        loops["feed"].does(partial(alive, wait))
         assert not watchdog.beat(0.0)
         assert not watchdog.beat(wait + MARGIN)
         assert watchdog.beat(wait + MARGIN + 1) == {"feed"}
 
-    def test_signs_of_other_threads_count_for_nobody(self, watchdog: Watchdog) -> None:
+    def test_signs_of_other_threads_count_for_nobody(
+        self, watchdog: Watchdog, loops: dict[str, Worker]
+    ) -> None:
         """A thread that a plugin starts, and the main thread, are none of the loops."""
         watchdog.beat(0.0)
-        watchdog.run("feed", lambda: None)
         alive()
         busy()
-        assert watchdog.beat(MARGIN + 1) == {"feed", "lane default"}
+        assert watchdog.beat(MARGIN + 1) == set(loops)
 
     def test_loop_that_never_began_hangs(self, watchdog: Watchdog) -> None:
         """Being registered is no sign of life."""
         watchdog.beat(0.0)
         assert watchdog.beat(MARGIN + 1) == {"feed", "lane default"}
 
-    def test_log_has_where_a_hung_loop_stands(
-        self, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
+    def test_loop_that_has_ended_is_not_waited_for(
+        self, watchdog: Watchdog, loops: dict[str, Worker]
     ) -> None:
-        """The stack of its thread, which has signs of life of its own until then."""
-        began, free = threading.Event(), threading.Event()
-
-        def a_loop_that_stands_still() -> None:
-            alive()
-            began.set()
-            free.wait()
-
-        thread = threading.Thread(target=watchdog.run, args=("feed", a_loop_that_stands_still))
-        thread.start()
-        began.wait()
-        watchdog.run("lane default", busy)
-        assert not watchdog.beat(0.0)
-        assert watchdog.beat(MARGIN + 1) == {"feed"}
-        free.set()
-        thread.join()
-        assert "a_loop_that_stands_still" in vars(caplog.records[-1])["traceback"]
+        """While the daemon stops, one lane may be done long before another."""
+        watchdog.beat(0.0)
+        loops["feed"].ends()
+        assert watchdog.beat(MARGIN + 1) == {"lane default"}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abw"), st.floats(0, 2 * MARGIN)), max_size=30))
@@ -219,16 +252,17 @@ def test_a_loop_hangs_exactly_when_it_was_silent_for_too_long(
 ) -> None:
     """Whatever it did before: what counts is its last sign, and the time since it was seen."""
     watchdog = Watchdog(["lane"], Systemd({}))
+    lane = Worker(watchdog, "lane")
     now, since, is_busy = 0.0, 0.0, False
     watchdog.beat(now)
+    right = []
     for what, passes in history:
         now += passes
-        if what == "a":
-            watchdog.run("lane", alive)
-        elif what == "b":
-            watchdog.run("lane", busy)
         if what != "w":
+            lane.does(alive if what == "a" else busy)
             is_busy = what == "b"
         if what != "w" or is_busy:
             since = now
-        assert bool(watchdog.beat(now)) == (now - since > MARGIN)
+        right.append(bool(watchdog.beat(now)) == (now - since > MARGIN))
+    lane.ends()
+    assert all(right)

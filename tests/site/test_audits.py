@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.site.audits import DAY, HOUR, MINUTE, Audit, Window, due, windows
@@ -26,6 +26,7 @@ def test_windows_of_the_usual_settings() -> None:
     )
 
 
+@settings(max_examples=50)
 @given(st.floats(0.01, 7 * DAY), st.floats(0.01, 30 * DAY))
 def test_windows_of_any_settings(timeout: float, horizon: float) -> None:
     """No audit runs without pause or looks back beyond the horizon; ids are compared in time."""
@@ -111,6 +112,7 @@ class NaiveSite:
 some_ids = st.sets(st.integers(1, HIGHEST))
 
 
+@settings(max_examples=50)
 @given(some_ids, some_ids, st.integers(2, 50), st.booleans())
 def test_comparing_ids_finds_just_the_differences(
     visible: set[int], known: set[int], limit: int, counts: bool
@@ -122,6 +124,7 @@ def test_comparing_ids_finds_just_the_differences(
     assert sorted(site.vanished) == sorted(known - visible)
 
 
+@settings(max_examples=50)
 @given(some_ids, st.data(), st.integers(2, 50))
 def test_counting_finds_every_row_that_came(
     known: set[int], data: st.DataObject, limit: int
@@ -134,6 +137,7 @@ def test_counting_finds_every_row_that_came(
     assert site.vanished == []
 
 
+@settings(max_examples=50)
 @given(some_ids, st.data(), st.integers(2, 50))
 def test_counting_finds_every_row_that_went(
     known: set[int], data: st.DataObject, limit: int

@@ -1,8 +1,9 @@
-"""Asking a site over HTTP: the same rows as the stock client, and a known error for every trouble."""
+"""Asking a site over HTTP: the rows the stock client reads, and a known error for each trouble."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from typing import Any
 
@@ -74,20 +75,39 @@ def site() -> Iterator[Sandbox]:
         yield running
 
 
+Connect = Callable[..., EventLog]
+
+
 @pytest.fixture
-def log(site: Sandbox) -> Iterator[EventLog]:
+def connect() -> Iterator[Connect]:
+    """Makes event logs of an address and closes them at the end."""
+    with ExitStack() as stack:
+
+        def connected(url: str, fields: Sequence[str] = (), **options: Any) -> EventLog:
+            return stack.enter_context(closing(EventLog(settings(url, **options), fields)))
+
+        yield connected
+
+
+@pytest.fixture
+def log(site: Sandbox, connect: Connect) -> Iterator[EventLog]:
     """The site's event log as the feed reads it."""
-    log = EventLog(settings(site.url))
-    yield log
+    yield connect(site.url)
     site.faults.clear()
-    log.close()
 
 
-@pytest.fixture
-def scripted() -> Iterator[ScriptedSite]:
-    """A server that says what a test wants it to."""
+@pytest.fixture(scope="module")
+def script() -> Iterator[ScriptedSite]:
+    """A server for all tests of this module."""
     with scripted_site() as running:
         yield running
+
+
+@pytest.fixture
+def scripted(script: ScriptedSite) -> ScriptedSite:
+    """A server that says what a test wants it to."""
+    script.forget()
+    return script
 
 
 def as_on_the_wire(value: Any) -> Any:
@@ -107,8 +127,8 @@ def test_reads_what_the_stock_client_reads(site: Sandbox) -> None:
     stock = Shotgun(site.url, "sgevents", "demo-key")
     fast = Reader(site.url, "sgevents", "demo-key")
     fields = [*FIELDS, "description", "entity.Shot.code", "user.HumanUser.login", "not_a_field"]
-    down = [{"field_name": "id", "direction": "desc"}]
-    up = [{"field_name": "id", "direction": "asc"}]
+    down: list[Any] = [{"field_name": "id", "direction": "desc"}]
+    up: list[Any] = [{"field_name": "id", "direction": "asc"}]
     stamp = datetime(2020, 1, 1, tzinfo=timezone.utc)
     some = site.log.visible_ids()[::7]
     for filters, order, limit in (
@@ -133,19 +153,18 @@ def test_reads_what_the_stock_client_reads(site: Sandbox) -> None:
 @pytest.mark.parametrize("name", ["text", "name\\ud83d", "\\ud83d\\ude00", "\\u0000", "ü"])
 @pytest.mark.parametrize("number", ["1", "-1.5e3", "99999999999999999999999", "NaN", "1e999"])
 def test_reads_whatever_the_stock_client_reads(
-    scripted: ScriptedSite, name: str, number: str
+    scripted: ScriptedSite, name: str, number: str, connect: Connect
 ) -> None:
     """Half characters and numbers beyond all bounds come through, and the row can be kept."""
     record = msgspec.json.encode(ROW).decode()[:-1]
     text = f'{record}, "description": "{name}", "size": {number}}}'
     scripted.body = f'{{"results": {{"entities": [{text}]}}}}'.encode()
-    log = EventLog(settings(scripted.url), ["description", "size"])
+    log = connect(scripted.url, ["description", "size"])
     (row,) = log.ask(PAGE).rows
     body = msgspec.json.decode(row.body)
     assert (row.id, row.at, row.event_type) == (7, AT, "Shotgun_Shot_New")
     assert {name: body[name] for name in ROW} == ROW
     assert isinstance(body["description"], str)
-    log.close()
 
 
 # Every kind of call
@@ -178,12 +197,11 @@ def test_rows_are_kept_whole(site: Sandbox, log: EventLog) -> None:
         assert row.at == written.timestamp()
 
 
-def test_more_fields_can_be_read(site: Sandbox) -> None:
+def test_more_fields_can_be_read(site: Sandbox, connect: Connect) -> None:
     """Fields from the configuration come with every row; one named twice comes once."""
-    log = EventLog(settings(site.url), ["description", "entity.Shot.code", "meta"])
+    log = connect(site.url, ["description", "entity.Shot.code", "meta"])
     body = msgspec.json.decode(log.ask(Newest(1)).rows[0].body)
     assert set(body) == {*FIELDS, "type", "description", "entity.Shot.code"}
-    log.close()
 
 
 def test_newest(site: Sandbox, log: EventLog) -> None:
@@ -227,17 +245,16 @@ def test_counts_and_ids(site: Sandbox, log: EventLog) -> None:
         assert all(row.body == b"" for row in answer.rows)
 
 
-def test_the_sites_page_size() -> None:
+def test_the_sites_page_size(connect: Connect) -> None:
     """How many rows a site gives at once is asked of it."""
     with Sandbox(project=False, page_size=33) as small:
-        log = EventLog(settings(small.url))
+        log = connect(small.url)
         assert log.page_size() == 33
-        log.close()
 
 
-def test_the_sites_clock(scripted: ScriptedSite) -> None:
+def test_the_sites_clock(scripted: ScriptedSite, connect: Connect) -> None:
     """The time in an answer's head is passed on; one that is missing or strange is not."""
-    log = EventLog(settings(scripted.url))
+    log = connect(scripted.url)
     scripted.rows(ROW)
     for header, date in (
         ("Sat, 31 Jan 2026 12:00:05 GMT", AT + 5),
@@ -250,7 +267,6 @@ def test_the_sites_clock(scripted: ScriptedSite) -> None:
         assert log.ask(PAGE).date == date
     scripted.headers = {}
     assert log.ask(PAGE).date is None
-    log.close()
 
 
 # Trouble
@@ -275,7 +291,7 @@ def test_the_sites_clock(scripted: ScriptedSite) -> None:
 def test_every_misbehaviour_is_a_known_error(
     site: Sandbox, log: EventLog, call: Call, fault: dict[str, Any], error: type[SiteError]
 ) -> None:
-    """Whatever goes wrong with whatever was asked: its own error, no secret in it, and it passes."""
+    """Whatever goes wrong with whatever is asked: its own error, no secret in it, and it passes."""
     expected = log.ask(call)
     site.faults.add(**fault)
     with pytest.raises(SiteError) as caught:
@@ -298,40 +314,35 @@ def test_http_errors(site: Sandbox, log: EventLog, status: int) -> None:
     assert fault.injected == 1
 
 
-def test_silence(site: Sandbox) -> None:
+def test_silence(site: Sandbox, connect: Connect) -> None:
     """A site that does not answer is given up after the timeout, and the next call works."""
-    log = EventLog(settings(site.url, timeout=0.2))
-    log.ask(PAGE)
-    log.close()
-    site.faults.add("silent", calls=1)
+    log = connect(site.url, timeout=0.2)
+    site.faults.add("silent", method="read")
     with pytest.raises(SiteUnreachable, match="timed out"):
         log.ask(PAGE)
     site.faults.clear()
     assert log.ask(PAGE).rows
-    log.close()
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(connect: Connect) -> None:
     """An address at which nothing listens, or that does not exist, is unreachable."""
     with Sandbox(project=False) as gone:
         url = gone.url
     for address in (url, "http://no-such-host.invalid"):
-        log = EventLog(settings(address))
+        log = connect(address)
         with pytest.raises(SiteUnreachable):
             log.page_size()
         with pytest.raises(SiteUnreachable):
             log.ask(PAGE)
-        log.close()
 
 
-def test_a_wrong_key(site: Sandbox) -> None:
+def test_a_wrong_key(site: Sandbox, connect: Connect) -> None:
     """Wrong credentials name the script and where to look, and not the key."""
-    log = EventLog(settings(site.url, key="wrong-key"))
-    with pytest.raises(SiteRefused, match="(?s)sgevents.*Scripts page") as caught:
+    log = connect(site.url, key="wrong-key")
+    with pytest.raises(SiteRefused, match=r"(?s)sgevents.*Scripts page") as caught:
         log.ask(PAGE)
     assert "wrong-key" not in str(caught.value)
     assert caught.value.script_name == "sgevents"
-    log.close()
 
 
 def test_summarize_refused(site: Sandbox, log: EventLog) -> None:
@@ -342,9 +353,9 @@ def test_summarize_refused(site: Sandbox, log: EventLog) -> None:
     assert log.ask(PAGE).rows
 
 
-def test_a_site_that_echoes_the_key(scripted: ScriptedSite) -> None:
+def test_a_site_that_echoes_the_key(scripted: ScriptedSite, connect: Connect) -> None:
     """A key in a site's own words, or in an error page, is left out."""
-    log = EventLog(settings(scripted.url))
+    log = connect(scripted.url)
     scripted.body = b'{"exception": true, "error_code": 102, "message": "demo-key is no key"}'
     with pytest.raises(SiteRefused, match=r"\*\*\* is no key"):
         log.ask(PAGE)
@@ -353,7 +364,6 @@ def test_a_site_that_echoes_the_key(scripted: ScriptedSite) -> None:
         log.ask(PAGE)
     assert "demo-key" not in str(caught.value)
     assert "\n" not in caught.value.reason
-    log.close()
 
 
 def without(key: str) -> dict[str, Any]:
@@ -381,62 +391,78 @@ def without(key: str) -> dict[str, Any]:
         [ROW, None],
     ],
 )
-def test_rows_that_are_none(scripted: ScriptedSite, rows: list[Any]) -> None:
+def test_rows_that_are_none(scripted: ScriptedSite, rows: list[Any], connect: Connect) -> None:
     """Rows out of order, twice, or without id, type or time: nothing of the page is taken."""
-    log = EventLog(settings(scripted.url))
+    log = connect(scripted.url)
     scripted.rows(*rows)
     with pytest.raises(SiteAnswerError):
         log.ask(PAGE)
-    log.close()
 
 
-def test_ascending_rows_are_not_descending_ones(scripted: ScriptedSite) -> None:
+def test_ascending_rows_are_not_descending_ones(scripted: ScriptedSite, connect: Connect) -> None:
     """The newest rows must come in the order asked for."""
-    log = EventLog(settings(scripted.url))
+    log = connect(scripted.url)
     scripted.rows(ROW, {**ROW, "id": 8})
     assert ids(log.ask(PAGE)) == [7, 8]
     with pytest.raises(SiteAnswerError, match="order"):
         log.ask(Newest(2))
-    log.close()
+
+
+NO_ANSWERS = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"3",
+    b'"text"',
+    b"{",
+    b"\xff\xfe",
+    b'{"results": null}',
+    b'{"results": []}',
+    b'{"results": {}}',
+    b'{"results": {"entities": null}}',
+    b'{"results": {"entities": 3}}',
+    b'{"results": {"summaries": {}}}',
+    b'{"results": {"summaries": {"id": null}}}',
+    b'{"results": {"summaries": {"id": "many"}}}',
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
+def test_bodies_that_are_no_answer(scripted: ScriptedSite, call: Call, connect: Connect) -> None:
+    """Neither rows nor a number: that is no answer, never an empty log."""
+    log = connect(scripted.url)
+    for body in NO_ANSWERS:
+        scripted.body = body
+        with pytest.raises(SiteAnswerError):
+            log.ask(call)
 
 
 @pytest.mark.parametrize(
-    "body",
+    "call",
     [
-        b"",
-        b"{}",
-        b"[]",
-        b"null",
-        b"3",
-        b'"text"',
-        b"{",
-        b"\xff\xfe",
-        b'{"results": null}',
-        b'{"results": []}',
-        b'{"results": {}}',
-        b'{"results": {"entities": null}}',
-        b'{"results": {"entities": 3}}',
-        b'{"results": {"summaries": {}}}',
-        b'{"results": {"summaries": {"id": null}}}',
-        b'{"results": {"summaries": {"id": "many"}}}',
-        b"[" * 100_000,
+        Page(7, 500, None),
+        Newest(5, below=7),
+        Since(AT + 1),
+        Look((Span(1, 6), Span(8, 9)), 500, 0.0),
+        Recent((Span(8, 8),), 500),
+        Ids(Span(8, 9), 500),
+        Fetch((Span(1, 6),), 500),
     ],
+    ids=lambda call: type(call).__name__,
 )
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
-def test_bodies_that_are_no_answer(scripted: ScriptedSite, body: bytes, call: Call) -> None:
-    """Neither rows nor a number: that is no answer, never an empty log."""
-    log = EventLog(settings(scripted.url))
-    scripted.body = body
-    with pytest.raises(SiteAnswerError):
-        log.ask(call)
-    log.close()
+def test_rows_that_were_not_asked_for(scripted: ScriptedSite, call: Call, connect: Connect) -> None:
+    """An answer to another question, from a cache on the way, is no answer to this one."""
+    scripted.rows(ROW)
+    with pytest.raises(SiteAnswerError, match="event 7 was not asked for"):
+        connect(scripted.url).ask(call)
 
 
 @pytest.mark.parametrize("body", [b'{"exception": true}', b'{"exception": true, "error_code": 1}'])
-def test_refusals_without_words(scripted: ScriptedSite, body: bytes) -> None:
+def test_refusals_without_words(scripted: ScriptedSite, body: bytes, connect: Connect) -> None:
     """A refusal need not say why."""
-    log = EventLog(settings(scripted.url))
+    log = connect(scripted.url)
     scripted.body = body
     with pytest.raises(SiteFault):
         log.ask(PAGE)
-    log.close()

@@ -174,9 +174,9 @@ def test_closing_leaves_no_id_between_floor_and_frontier_unexplained() -> None:
 def test_memory_does_not_grow() -> None:
     """Months of gaps: what is kept is what the horizon asks for."""
     site = SimulatedSite(next_id=1_000_000)
-    feed = follow(site, start=1_000_000, audit_horizon=2 * HOUR, idle_interval=120)
+    feed = follow(site, start=1_000_000, audit_horizon=2 * HOUR, idle_interval=300)
     kept: list[int] = []
-    for step in range(300):
+    for step in range(150):
         site.transaction(5)
         site.transaction(3, None)
         if step % 7 == 0:
@@ -189,8 +189,8 @@ def test_memory_does_not_grow() -> None:
         assert len(state.recent) <= 200
     assert max(kept) <= 12 * 5
     assert feed.follower.state is not None
-    assert feed.follower.state.floor > 1_002_000
-    assert len(feed.journal.closed) > 200
+    assert feed.follower.state.floor > 1_000_800
+    assert len(feed.journal.closed) > 80
     record = feed.journal.load()
     assert record is not None
     assert len(record.missing) + len(record.gone) == kept[-1]

@@ -19,8 +19,8 @@ def followed(rows: int, **rules: float) -> SimulatedFeed:
     site = SimulatedSite()
     feed = follow(site, **rules)
     for _ in range(rows):
+        site.advance(site.now + 1)
         site.transaction(1)
-        feed.run(1)
     feed.run(6)
     assert feed.journal.ids == list(range(1, rows + 1))
     return feed

@@ -80,9 +80,9 @@ class Workshop:
         """Run pip, with nothing set but what is said."""
         return self.python("-m", "pip", "--disable-pip-version-check", *arguments, fails=fails)
 
-    def build(self, package: Path) -> Path:
+    def build(self, package: Path, *options: str) -> Path:
         """Build a package as its author does; returns the folder with what was built."""
-        self.python("-m", "build", "--no-isolation", str(package))
+        self.python("-m", "build", "--no-isolation", *options, str(package))
         return package / "dist"
 
     def upload(self, dist: Path, index: PackageIndex) -> None:

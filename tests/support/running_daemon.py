@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from installed_packages import Packages
 from waiting import wait_until
@@ -64,6 +65,7 @@ class RunningDaemon:
         self.packages = Packages(folder / "site-packages")
         self._tables = ""
         self._groups = ""
+        self.log = ""
         self.feed = 'poll_interval = "50ms"\nbacklog_timeout = "1s"\nstart = 1\npage_size = 50\n'
 
     def install_writer(self, name: str, group: str | None = None) -> None:
@@ -86,6 +88,7 @@ class RunningDaemon:
         site = f'[site]\nurl = "{self.site.url}"\nscript_name = "{self.site.script_name}"\n'
         site += 'api_key = { env = "SGEVENTS_TEST_KEY" }\ntimeout = "2s"\n'
         text = f'{site}[feed]\n{self.feed}[state]\npath = "state"\n{self._groups}{self._tables}'
+        text += self.log
         self.config.write_text(text, encoding="utf-8")
 
     @contextmanager
@@ -108,6 +111,15 @@ class RunningDaemon:
 
     def _path(self) -> str:
         return os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return the records of the log written to stderr so far, by all runs."""
+        lines = self.output.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def tells(self, action: str) -> bool:
+        """Whether a record with an action was written."""
+        return any(record["action"] == action for record in self.told())
 
     def drain(self) -> int:
         """Run until everything is handled; return the exit code."""

@@ -19,6 +19,10 @@ class ScriptedSite:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as at the beginning."""
         self.body = b"{}"
         self.status = 200
         self.headers: dict[str, str] = {}
@@ -39,6 +43,7 @@ def scripted_site() -> Iterator[ScriptedSite]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # head and body in one piece, else the client waits for the second
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))

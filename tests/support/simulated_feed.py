@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,9 +56,9 @@ class SimulatedJournal:
 
 
 def _copied(state: FeedState) -> FeedState:
-    return dataclasses.replace(
-        state, marks=[*state.marks], recent=[*state.recent], audits={**state.audits}
-    )
+    copied = copy.copy(state)
+    copied.marks, copied.recent, copied.audits = [*state.marks], [*state.recent], {**state.audits}
+    return copied
 
 
 class Oracle:

@@ -1,0 +1,61 @@
+"""The breaker for loops: a plugin whose own writes call it, so that it writes again, is stopped.
+
+Pure: what was called and when comes in, the decision comes out. Time is that of the events, on the
+site's clock, so catching up does not look like a loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sgevents_core.origin import acting_script
+from sgevents_core.settings import format_duration
+
+if TYPE_CHECKING:
+    from sgevents_core.events import Event
+
+
+class Breaker:
+    """Counts the calls of one plugin that may be turns of a loop.
+
+    Args:
+        script: The script that the plugin signs in as.
+        is_own: Whether nobody else signs in as that script.
+        events: How many turns make a loop.
+        within: In how many seconds between the first event and the last.
+    """
+
+    def __init__(self, script: str, *, is_own: bool, events: int, within: float) -> None:
+        self._script = script
+        self._is_own = is_own
+        self._within = within
+        self._turns: deque[int] = deque(maxlen=events)
+        self._writes = 0
+
+    def trips(self, event: Event, created: int, writes: int) -> bool:
+        """Return whether a call makes it a loop; counting starts anew then.
+
+        Args:
+            event: What the plugin was called for.
+            created: The event's `created_at`, in seconds since 1970.
+            writes: How often the plugin has written to the site so far, this call included.
+        """
+        wrote, self._writes = writes != self._writes, writes
+        writes_elsewhere = self._is_own and not writes
+        if not (wrote or writes_elsewhere) or acting_script(event) != self._script:
+            return False
+        self._turns.append(created)
+        if len(self._turns) != self._turns.maxlen or created - self._turns[0] > self._within:
+            return False
+        self._turns.clear()
+        return True
+
+    @property
+    def reason(self) -> str:
+        """Why the plugin is paused, and what helps."""
+        return (
+            f"a loop: {self._turns.maxlen} times within {format_duration(self._within)} it was "
+            f"called for what its script {self._script!r} had done, and wrote to the site again; "
+            "let it ignore its own events (ignore_own = true) or narrow its filter, then resume it"
+        )

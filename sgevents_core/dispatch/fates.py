@@ -1,0 +1,151 @@
+"""What has become of an event with each callback, as ledger and registers tell; only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from sgevents_core.dispatch import recovery
+from sgevents_core.journal import register
+from sgevents_core.journal.base import Failure, Place, PluginRecord
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.sqlite import SqliteState
+
+What: TypeAlias = Literal[
+    "handled",
+    "handled later",
+    "dead letter",
+    "dismissed",
+    "skipped",
+    "failed",
+    "not yet",
+    "not for it",
+]
+_SETTLED: Final[dict[str, What]] = {
+    "retried": "handled later",
+    "dismissed": "dismissed",
+    "skip": "skipped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What has become of an event with one callback.
+
+    Args:
+        what: In one word or two.
+        text: In a sentence.
+        failures: How it failed, oldest first.
+    """
+
+    what: What
+    text: str
+    failures: tuple[Failure, ...] = ()
+
+
+class Standing:
+    """How far every plugin is, at the moment it was made.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with closing(SqliteState(folder, read_only=True)) as state:
+            self.records = state.plugins()
+            self._places: dict[str, Place | None] = {}
+            for lane in {record.lane for record in self.records.values()}:
+                found = register.read(register.path_of(folder, lane))
+                place = state.lane_place(lane)
+                self._places[lane] = place and recovery.goes_on(place, found.lane)
+                for record in self.records.values():
+                    if record.lane == lane:
+                        recovery.catches_up(record, found.apart)
+        with closing(Database(folder, read_only=True)) as db:
+            self._joined = dict(db.all("SELECT plugin, seq FROM joined"))
+
+    def is_done(self, plugin: str, callback: str, seq: int) -> bool:
+        """Return whether a plugin has an event behind it, as far as one callback goes."""
+        record = self.records.get(plugin)
+        if record is None:
+            return False
+        key = f"{plugin}\0{callback}"
+        if record.apart:
+            return seq <= record.cursor or (seq == record.cursor + 1 and key in record.done)
+        place = self._places[record.lane]
+        if place is None or seq > place.seq:
+            return False
+        return seq < place.seq or place.done is None or key in place.done
+
+    def is_for(self, plugin: str, seq: int) -> bool:
+        """Return whether an event came after the place at which a plugin began."""
+        return plugin in self.records and seq > self._joined.get(plugin, 0)
+
+    def fate(
+        self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]
+    ) -> Fate:
+        """Return what has become of an event with a callback that wants it.
+
+        Args:
+            plugin: The callback's plugin.
+            callback: Its name.
+            seq: The event's place in the journal.
+            failures: All failures for the event, as `failures_of` returns them.
+        """
+        own = [one for one in failures if one[0].plugin == plugin and one[0].seq == seq]
+        mine = [one for one in own if one[0].callback == callback]
+        history = tuple(failure for failure, _, _ in mine)
+        if not self.is_for(plugin, seq):
+            return Fate("not for it", "the plugin was enabled later, and began behind this event")
+        for failure, dead, number in reversed(mine):
+            if dead:
+                text = f"dead letter {number}: {failure.error}"
+                return Fate("dead letter", text, history)
+            if failure.outcome in _SETTLED:
+                return _settled(failure, number, history)
+        if not self.is_done(plugin, callback, seq):
+            return self._not_done(self.records[plugin], seq, history)
+        for failure, _, _ in own:
+            if failure.outcome == "skipped" and callback not in failure.traceback.split("\n"):
+                return Fate("skipped", failure.error, history)
+        times = f" after {len(history)} failed attempt(s)" if history else ""
+        return Fate("handled", f"handled{times}", history)
+
+    def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Fate:
+        if not record.apart:
+            place = self._places[record.lane]
+            behind = seq - (place.seq if place else 0)
+            return Fate("not yet", f"not yet: its lane is {behind} event(s) before it", history)
+        stands = record.cursor + 1 == seq
+        if stands and history:
+            text = f"{record.state} at it after {len(history)} attempt(s): {history[-1].error}"
+            return Fate("failed", text, history)
+        why = f"{record.state}, {record.reason}" if record.state != "active" else "catching up"
+        where = "at it" if stands else f"{seq - record.cursor - 1} event(s) before it"
+        return Fate("not yet", f"not yet: the plugin is {where} ({why})", history)
+
+
+def failures_of(db: Database, event_id: int) -> list[tuple[Failure, bool, int]]:
+    """Return all failures kept for an event, oldest first: failure, whether dead, its number."""
+    found: list[tuple[Any, ...]] = db.all(
+        "SELECT plugin, callback, seq, event_id, attempt, error, traceback, at, outcome, dead, id"
+        " FROM failures WHERE event_id = ? ORDER BY id",
+        event_id,
+    )
+    return [(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
+
+
+def _settled(failure: Failure, number: int, history: tuple[Failure, ...]) -> Fate:
+    what = _SETTLED[failure.outcome]
+    text = {
+        "handled later": f"dead letter {number} was handled when called again",
+        "dismissed": f"dead letter {number} was dismissed: {failure.error}",
+        "skipped": f"failed, and skipped as on_error says: {failure.error}",
+    }[what]
+    return Fate(what, text, history)

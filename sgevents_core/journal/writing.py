@@ -1,0 +1,93 @@
+"""What one step of a lane's work writes, in a transaction that is the caller's."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+import msgspec
+
+from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.deaths import forget_deaths, write_deaths
+from sgevents_core.journal.requests import write_request
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
+    """Write a step, and return the number of its failure, 0 without one."""
+    number = 0
+    if step.place is not None:
+        _write_place(db, lane, step.place)
+    for record in step.plugins:
+        _write_plugin(db, record)
+    if step.failure is not None:
+        number = _write_failure(db, step.failure, dead=step.dead)
+    for plugin, callback, seq, attempts in step.doubts:
+        _write_attempts(db, (plugin, callback, seq), attempts, "the process died in it")
+    if step.settled is not None:
+        db.execute(
+            "DELETE FROM attempts WHERE plugin = ? AND callback = ? AND seq = ?", step.settled
+        )
+        forget_deaths(db, step.settled)
+    write_deaths(db, step.deaths)
+    if step.request is not None:
+        number = write_request(db, step.request) or number
+    for plugin, changes in step.store.items():
+        _write_store(db, plugin, changes)
+    return number
+
+
+def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
+    done = None if place.done is None else _encode(sorted(place.done)).decode()
+    db.execute("UPDATE lanes SET seq = ?, done = ? WHERE name = ?", (place.seq, done, lane))
+
+
+def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.name,
+            record.lane,
+            record.cursor,
+            record.apart,
+            _encode(sorted(record.done)).decode(),
+            record.state,
+            record.reason,
+            record.retry_at,
+            record.failures,
+        ),
+    )
+
+
+def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
+    f = failure
+    cursor = db.execute(
+        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,"
+        " outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " (SELECT body FROM journal WHERE seq = ?),"
+        " coalesce((SELECT era FROM journal WHERE seq = ?), 1))",
+        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
+         f.outcome, dead, f.seq, f.seq),
+    )  # fmt: skip
+    _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
+    return cursor.lastrowid or 0
+
+
+def _write_attempts(
+    db: sqlite3.Connection, call: tuple[str, str, int], attempts: int, error: str
+) -> None:
+    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (*call, attempts, error))
+
+
+def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -> None:
+    removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
+    db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
+    db.executemany(
+        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?)",
+        (
+            (plugin, key, _encode(value).decode())
+            for key, value in changes.items()
+            if value is not REMOVED
+        ),
+    )

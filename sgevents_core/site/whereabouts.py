@@ -1,0 +1,57 @@
+"""Where the feed stands with one id: taken, missing, given up, or not met yet. Only reads."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from sgevents_core.journal.base import FeedRecord
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.sqlite import SqliteState
+
+
+def whereabouts(folder: Path, event_id: int) -> str:
+    """Return in a sentence why an id is not in the journal.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+    with closing(SqliteState(folder, read_only=True)) as state:
+        record = state.load_feed()
+    if record is None:
+        return "nothing was read from the site yet"
+    feed = record.state
+    if event_id > feed.frontier:
+        behind = f", and the feed stands still: {feed.rewound}" if feed.rewound else ""
+        return f"not taken yet: the newest event taken is {feed.frontier}{behind}"
+    return _met(folder, record, event_id)
+
+
+def _met(folder: Path, record: FeedRecord, event_id: int) -> str:
+    for missing in record.missing:
+        if missing.first <= event_id <= missing.last:
+            return _missing(missing.hot)
+    if any(first <= event_id <= last for first, last in record.gone):
+        return "it was taken once, left the journal, and the site shows it no more"
+    if _given_up(folder, event_id, record.state.era):
+        return "given up: no row of this id was ever visible, and nothing looks for it any more"
+    if event_id < record.state.floor:
+        return f"older than what the feed answers for, which begins at event {record.state.floor}"
+    return "no longer in the journal: it is older than the retention"
+
+
+def _missing(hot: bool) -> str:
+    if hot:
+        return "missing: no row of this id was visible so far, and it is waited for"
+    return "missing: no row of this id came in time; audits still look for it"
+
+
+def _given_up(folder: Path, event_id: int, era: int) -> bool:
+    with closing(Database(folder, read_only=True)) as db:
+        found = db.one(
+            "SELECT 1 FROM closed WHERE era = ? AND first <= ? AND last >= ?",
+            era,
+            event_id,
+            event_id,
+        )
+    return found is not None

@@ -1,0 +1,110 @@
+"""A daemon told to stop: it finishes the callback in hand, notes it, and ends well."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.sandbox import Sandbox
+
+SLOW = """
+    import os, pathlib, time
+    from sgevents_core import hookimpl
+
+    _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def _note(event, ctx, callback):
+        line = f"{{event.id}} {{ctx.plugin}} {{callback}} {{ctx.attempt}}\\n"
+        os.write(_file, line.encode())
+
+    @hookimpl
+    def on_event(event, ctx):
+        _note(event, ctx, "begun")
+        while not pathlib.Path({go!r}).exists():
+            time.sleep(0.005)
+        ctx.store["n"] = ctx.store.get("n", 0) + 1
+        _note(event, ctx, "returned")
+
+    @hookimpl(specname="on_event")
+    def second(event, ctx):
+        _note(event, ctx, "second")
+"""
+IMPORTING = """
+    import pathlib, time
+
+    pathlib.Path({seen!r}).touch()
+    while not pathlib.Path({go!r}).exists():
+        time.sleep(0.005)
+"""
+
+
+@pytest.fixture
+def site() -> Iterator[Sandbox]:
+    """A site without records and events."""
+    with Sandbox(project=False) as running:
+        yield running
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_callback_in_hand_is_finished_and_noted(
+    tmp_path: Path, site: Sandbox, number: signal.Signals
+) -> None:
+    """Exit code 0; the next start goes on behind that callback: nothing repeated, nothing lost."""
+    daemon, go = RunningDaemon(tmp_path, site), tmp_path / "go"
+    daemon.install("slow", SLOW.format(calls=str(daemon.calls), go=str(go)))
+    ids = [site.event("Shotgun_Task_Change") for _ in range(2)]
+    with daemon.running() as process:
+        wait_until(daemon.noted)
+        process.send_signal(number)
+        go.touch()
+        assert process.wait(timeout=30) == 0
+    assert [(n.event_id, n.callback) for n in daemon.noted()] == [
+        (ids[0], "begun"), (ids[0], "returned")
+    ]  # fmt: skip
+    assert daemon.drain() == 0
+    steps = ("begun", "returned", "second")
+    assert [(n.event_id, n.callback) for n in daemon.noted()] == [
+        (event, step) for event in ids for step in steps
+    ]
+    assert {n.attempt for n in daemon.noted()} == {1}
+    assert "Traceback" not in daemon.output.read_text()
+
+
+def test_second_signal_ends_it_at_once(tmp_path: Path, site: Sandbox) -> None:
+    """Who cannot wait for a callback says so twice; that call is made again."""
+    daemon, go = RunningDaemon(tmp_path, site), tmp_path / "go"
+    daemon.install("slow", SLOW.format(calls=str(daemon.calls), go=str(go)))
+    event = site.event("Shotgun_Task_Change")
+    with daemon.running() as process:
+        wait_until(daemon.noted)
+
+        def ended() -> bool:
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        wait_until(ended)
+        assert process.returncode == -signal.SIGTERM
+    go.touch()
+    assert daemon.drain() == 0
+    assert [(n.event_id, n.callback, n.attempt) for n in daemon.noted()] == [
+        (event, "begun", 1), (event, "begun", 2), (event, "returned", 2), (event, "second", 1)
+    ]  # fmt: skip
+
+
+def test_told_to_stop_while_it_loads_plugins(tmp_path: Path, site: Sandbox) -> None:
+    """Ctrl-C during an import is no fault of the plugin's, and ends the run well."""
+    daemon, go, seen = RunningDaemon(tmp_path, site), tmp_path / "go", tmp_path / "seen"
+    daemon.install("slow", IMPORTING.format(seen=str(seen), go=str(go)))
+    with daemon.running() as process:
+        wait_until(seen.exists)
+        process.send_signal(signal.SIGINT)
+        go.touch()
+        assert process.wait(timeout=30) == 0
+    assert daemon.tells("plugin.enabled")
+    assert daemon.tells("daemon.stopped")
+    assert not daemon.tells("plugin.broken")

@@ -1,0 +1,205 @@
+"""Plugins that come, go, break, move and change between two runs: nothing lost or repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lane_house import House, only
+from waiting import wait_until
+
+from sgevents_core.events import Event
+from sgevents_core.settings import PluginSettings
+
+
+def test_order_changed_between_two_runs(house: House) -> None:
+    """In the middle of an event, what was done stays done, and what is left comes in new order."""
+
+    def stopping(event: Event, ctx: Any) -> None:
+        if event.id == 1:
+            house.stop()
+
+    house.plugin("alpha", "one", stopping, "three")
+    house.plugin("bravo", "one", "two")
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: "1 alpha.stopping" in house.calls)
+    house.plugins = dict(sorted(house.plugins.items(), reverse=True))
+    house.plugins["alpha"].callbacks.reverse()
+    house.run()
+    assert house.calls[2:5] == ["1 bravo.one", "1 bravo.two", "1 alpha.three"]
+    assert house.calls[5:] == ["2 bravo.one", "2 bravo.two", "2 alpha.three", "2 alpha.stopping",
+                               "2 alpha.one"]  # fmt: skip
+
+
+def test_callback_added_by_an_upgrade_gets_the_event_in_hand(house: House) -> None:
+    """A plugin that comes back with one callback more has it called for what was not finished."""
+
+    def stopping(event: Event, ctx: Any) -> None:
+        house.stop()
+
+    house.plugin("alpha", stopping, "two")
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.calls)
+    house.plugin("alpha", "new", stopping, "two")
+    house.run()
+    assert house.calls == ["1 alpha.stopping", "1 alpha.new", "1 alpha.two"]
+
+
+def test_newly_enabled_plugin_starts_at_the_end(house: House) -> None:
+    """Without a `start` a plugin gets the events that come after it was enabled."""
+    house.plugin("old", "run")
+    house.run()
+    house.events(1, 2)
+    house.run()
+    house.plugin("new", "run")
+    with house.running():
+        house.events(3)
+        house.settle()
+    assert only(house.calls, "new") == ["3 new.run"]
+    assert only(house.calls, "old") == ["1 old.run", "2 old.run", "3 old.run"]
+
+
+def test_newly_enabled_plugin_starts_at_the_end_where_its_lane_is_behind(house: House) -> None:
+    """What its lane has not handled yet, but was there before the plugin, is not for it."""
+    house.plugin("old", "run")
+    house.run()
+    house.events(1, 2)
+    house.plugin("new", "run")
+    with house.running():
+        house.settle()
+        house.events(3)
+        house.settle()
+    assert only(house.calls, "new") == ["3 new.run"]
+    assert only(house.calls, "old") == ["1 old.run", "2 old.run", "3 old.run"]
+
+
+@pytest.mark.parametrize(("start", "got"), [(2, [2, 3, 4]), (99, [4]), ("now", [4])])
+def test_newly_enabled_plugin_starts_where_its_config_says(
+    house: House, start: int | str, got: list[int]
+) -> None:
+    """With `start`, a plugin gets events that came before it was enabled, then rides along."""
+    house.plugin("old", "run")
+    house.run()
+    house.events(1, 2, 3)
+    house.run()
+    house.plugin("new", "run", start=start)
+    with house.running():
+        house.settle()
+        house.events(4)
+        house.settle()
+    assert only(house.calls, "new") == [f"{event} new.run" for event in got]
+    assert not house.records()["new"].apart
+
+
+def test_disabled_plugin_goes_on_at_its_cursor(house: House) -> None:
+    """What came while it was disabled, it gets when it is enabled again, and no event twice."""
+    house.plugin("alpha", "run")
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1)
+        house.settle()
+    house.plugins["alpha"].table = PluginSettings(enabled=False)
+    with house.running():
+        house.events(2, 3)
+        house.settle()
+    assert only(house.calls, "alpha") == ["1 alpha.run"]
+    house.plugins["alpha"].table = PluginSettings(enabled=True)
+    with house.running():
+        house.settle()
+        house.events(4)
+        house.settle()
+    assert only(house.calls, "alpha") == [f"{n} alpha.run" for n in (1, 2, 3, 4)]
+    assert only(house.calls, "bravo") == [f"{n} bravo.run" for n in (1, 2, 3, 4)]
+    assert house.calls[-2:] == ["4 alpha.run", "4 bravo.run"]
+
+
+def test_plugin_disabled_in_the_middle_of_an_event(house: House) -> None:
+    """Enabled again, it gets the rest of that event, at the very callback."""
+
+    def stopping(event: Event, ctx: Any) -> None:
+        house.stop()
+
+    house.plugin("alpha", stopping, "two")
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: house.calls)
+    house.plugins["alpha"].table = PluginSettings(enabled=False)
+    house.run()
+    house.plugin("alpha", "stopping", "two")
+    house.run()
+    assert only(house.calls, "alpha") == ["1 alpha.stopping", "1 alpha.two", "2 alpha.stopping",
+                                          "2 alpha.two"]  # fmt: skip
+    assert only(house.calls, "bravo") == ["1 bravo.run", "2 bravo.run"]
+
+
+def test_broken_plugin_gets_everything_later(house: House) -> None:
+    """While it cannot be loaded its cursor stays, over any number of starts; nothing is lost."""
+    house.plugin("alpha", "run")
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1)
+        house.settle()
+    house.plugins["alpha"].broken = True
+    for event in (2, 3):
+        with house.running():
+            house.events(event)
+            house.settle()
+    assert only(house.calls, "alpha") == ["1 alpha.run"]
+    house.plugins["alpha"].broken = False
+    with house.running():
+        house.settle()
+        house.events(4)
+        house.settle()
+    assert only(house.calls, "alpha") == [f"{n} alpha.run" for n in (1, 2, 3, 4)]
+    assert only(house.calls, "bravo") == [f"{n} bravo.run" for n in (1, 2, 3, 4)]
+
+
+def test_plugin_broken_from_the_beginning_misses_nothing_since(house: House) -> None:
+    """A plugin that could not be loaded when it was enabled gets what came from then on."""
+    house.plugin("alpha", "run").broken = True
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    house.plugins["alpha"].broken = False
+    house.run()
+    assert only(house.calls, "alpha") == ["1 alpha.run", "2 alpha.run"]
+
+
+def test_plugin_whose_startup_fails_gets_everything_later(house: House) -> None:
+    """A plugin that cannot start is handed no event of its lane, and loses none."""
+    house.plugin("alpha", "run", hooks={"startup": lambda ctx: 1 / 0})
+    house.plugin("bravo", "run")
+    for event in (1, 2):
+        with house.running():
+            house.events(event)
+            house.settle()
+    assert house.calls == ["1 bravo.run", "2 bravo.run"]
+    house.plugins["alpha"].hooks = {}
+    house.run()
+    assert only(house.calls, "alpha") == ["1 alpha.run", "2 alpha.run"]
+
+
+def test_plugin_moves_to_another_lane(house: House) -> None:
+    """A plugin whose group got another lane goes on there where it was, and misses nothing."""
+
+    def stopping(event: Event, ctx: Any) -> None:
+        if event.id == 1:
+            house.stop()
+
+    house.plugin("alpha", stopping, "two")
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: house.calls)
+    house.plugins["alpha"].lane = "slow"
+    with house.running():
+        house.settle()
+        house.events(3)
+        house.settle()
+    steps = [f"{event} alpha.{step}" for event in (1, 2, 3) for step in ("stopping", "two")]
+    assert only(house.calls, "alpha") == steps
+    assert only(house.calls, "bravo") == ["1 bravo.run", "2 bravo.run", "3 bravo.run"]

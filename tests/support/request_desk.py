@@ -1,0 +1,94 @@
+"""People's requests to lanes that run in the test, and what comes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from journal_rows import event_row
+from lane_house import House
+from waiting import wait_until
+
+from sgevents_core.dispatch.inbox import Inbox
+from sgevents_core.journal.letters import Letter, Letters
+from sgevents_core.journal.requests import Replayed, Request, Requests
+from sgevents_core.journal.steps import Answer
+
+
+class Asking:
+    """Asks as a command does, and hands on as the daemon's main thread does.
+
+    Args:
+        house: The lanes, which run.
+    """
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.resets: list[Request] = []
+        self._requests = Requests(house.folder)
+        self._inbox = Inbox(house.folder, house.lanes, self)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inbox.close()
+        self._requests.close()
+
+    def reset(self, request: Request) -> None:
+        """Stand for the feed."""
+        self.resets.append(request)
+
+    def note(self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any) -> int:
+        """Write a request down, and hand nothing on."""
+        return self._requests.ask(kind, plugin, detail, "anna@host", events)
+
+    def poll(self) -> None:
+        """Hand on what was noted."""
+        self._inbox.poll()
+
+    def answer(self, number: int) -> Answer:
+        """Wait for what comes of a request."""
+        wait_until(lambda: self._requests.answer_of(number) is not None, what="it is answered")
+        answer = self._requests.answer_of(number)
+        assert answer is not None
+        return answer
+
+    def ask(self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any) -> Answer:
+        """Ask, hand on, and wait for what comes of it."""
+        number = self.note(kind, plugin, events, **detail)
+        self.poll()
+        return self.answer(number)
+
+
+@contextmanager
+def asking(house: House) -> Iterator[Asking]:
+    """Let the house's lanes run, with somebody who asks."""
+    with house.running(), closing(Asking(house)) as desk:
+        yield desk
+
+
+def letters(house: House) -> list[Letter]:
+    """The dead letters there are."""
+    with closing(Letters(house.folder)) as found:
+        return found.find()
+
+
+def letter(house: House, number: int) -> Letter:
+    """One dead letter, whatever has become of it."""
+    with closing(Letters(house.folder)) as found:
+        one = found.get(number)
+    assert one is not None
+    return one
+
+
+def old_event(event_id: int, kind: str = "Studio_Old") -> Replayed:
+    """An event as it is read from the site, which the journal does not hold."""
+    return Replayed(1, 0, event_id, event_row(event_id, kind).body)
+
+
+def kept_event(house: House, seq: int) -> Replayed:
+    """An event of the journal, to be replayed."""
+    entry = house.state.read(seq - 1, 1)[0]
+    assert json.loads(entry.body)["id"] == entry.event_id
+    return Replayed(entry.era, entry.seq, entry.event_id, entry.body)
