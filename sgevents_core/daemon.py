@@ -25,7 +25,7 @@ from sgevents_core.dispatch.assembly import (
 from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
-from sgevents_core.errors import SgEventsError, StateError
+from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
@@ -206,10 +206,11 @@ class _Run:
         try:
             self._watch(feed, lanes, inbox)
         finally:
-            self._systemd.stopping()
+            if not self.reloads:  # what follows a reload is the same service
+                self._systemd.stopping()
             self._reloader.close()
             inbox.close()
-            _end(feed, feed_thread, lanes, threads)
+            _end(feed, feed_thread, lanes, threads, self._watchdog)
             announcer.close(ALERTS_END_WITHIN)
             late = stop_plugins(plugins, services, self._state)
         _raise_error(feed, lanes, late)
@@ -293,13 +294,19 @@ def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int
 
 
 def _end(
-    feed: Feed, feed_thread: threading.Thread, lanes: list[Lane], threads: list[threading.Thread]
+    feed: Feed,
+    feed_thread: threading.Thread,
+    lanes: list[Lane],
+    threads: list[threading.Thread],
+    watchdog: Watchdog,
 ) -> None:
     feed.stop()
     for lane in lanes:
         lane.stop()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(TICK)
+            watchdog.beat(time.monotonic())  # a callback may take its time
     feed_thread.join(FEED_ENDS_WITHIN)
 
 
@@ -332,8 +339,8 @@ def _raise_error(feed: Feed, lanes: list[Lane], late: SgEventsError | None) -> N
         if isinstance(lane.error, SgEventsError):
             raise lane.error
         if lane.error is not None:
-            reason = f"lane {lane.name} failed: {type(lane.error).__name__}: {lane.error}"
-            raise StateError(path="lanes", reason=reason) from lane.error
+            reason = f"{type(lane.error).__name__}: {lane.error}"
+            raise InternalError(where=f"lane {lane.name}", reason=reason) from lane.error
     if late is not None:
         raise late
 

@@ -331,6 +331,25 @@ class StateError(SgEventsError):
     reason: str
 
 
+class OtherSiteError(SgEventsError):
+    """This state belongs to the site {before}, and {now} has none of its last events.
+    Give each site a folder of its own: change `path` in [state], or `url` in [site].
+    """
+
+    exit_code = 2
+    before: str
+    now: str
+
+
+class InternalError(SgEventsError):
+    """A mistake in sgevents itself ended {where}: {reason}.
+    Nothing is lost: start it again. Please report it, with the log.
+    """
+
+    where: str
+    reason: str
+
+
 class StaleWriter(SgEventsError):
     """Another writer has taken over {what}; this one stops, nothing was written."""
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Entry, PluginRecord, Step
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.systemd import alive
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -66,7 +67,9 @@ class LaneLedger:
             except StateError as error:
                 if self._stopping.is_set():
                     raise
-                self._stopping.wait(self._pause(error))
+                wait = self._pause(error)
+                alive(wait)
+                self._stopping.wait(wait)
             else:
                 if self._failed:
                     self._over()

@@ -89,6 +89,7 @@ class FeedState:
         proved_at: The site's clock at that moment, in seconds since 1970.
         answered: When the site last answered, in seconds since 1970 on the host's clock; for
             people only, nothing is decided by it.
+        site: The site's host name: a state belongs to one site.
         rewound: Why nothing is appended, if the log went backwards; else empty.
     """
 
@@ -104,6 +105,7 @@ class FeedState:
     proved_id: int = 0
     proved_at: int = 0
     answered: float = 0.0
+    site: str = ""
     rewound: str = ""
 
 

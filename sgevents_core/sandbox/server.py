@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -67,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         head = (
             f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}\r\n"
+            f"Date: {formatdate(usegmt=True)}\r\n"
             f"Content-Type: {answer.kind}\r\n"
             f"Content-Length: {len(answer.body)}\r\n"
             f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"

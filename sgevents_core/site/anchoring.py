@@ -21,11 +21,6 @@ class Anchoring:
         self._known = known
         self._lost = ""
 
-    @property
-    def searching(self) -> bool:
-        """Whether the anchor is lost."""
-        return bool(self._lost)
-
     def search(self, state: FeedState) -> Call | None:
         """Return what to ask to find the anchor again, None if it is not lost."""
         if not self._lost:

@@ -81,7 +81,7 @@ class Auditor:
         return max(first, state.floor)
 
     def take(
-        self, state: FeedState, call: Count | Ids | Fetch, answer: Answer, now: int, taken: Taken
+        self, state: FeedState, call: Count | Ids | Fetch, answer: Answer, taken: Taken
     ) -> None:
         """Take the site's answer to a call of the audit under way.
 
@@ -89,7 +89,6 @@ class Auditor:
             state: The feed's state.
             call: What was asked.
             answer: What the site said.
-            now: The site's clock, in seconds since 1970.
             taken: Gets the rows that were found and what to tell people.
         """
         audit = self._audit
@@ -103,7 +102,7 @@ class Auditor:
             case Fetch():
                 self._found(state, audit, call, answer.rows, taken)
         if audit.next() is None:
-            self._end(state, audit, now, taken)
+            self._end(state, audit, answer.date, taken)
 
     def _compare(self, audit: Audit, call: Ids, rows: tuple[Row, ...], taken: Taken) -> None:
         last = rows[-1].id if len(rows) >= call.limit else call.span.last
@@ -123,27 +122,28 @@ class Auditor:
         taken.rows += [LateRow(row, late=True) for row in late]
         audit.fetched(call, rows[-1].id if len(rows) >= call.limit else None)
 
-    def _end(self, state: FeedState, audit: Audit, now: int, taken: Taken) -> None:
+    def _end(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
         self._audit = None
         self._done(state, audit.window, state.observed)
         lowest_hot = self._known.hot.lowest
         proved = audit.span.last if lowest_hot is None else min(audit.span.last, lowest_hot - 1)
-        state.proved_id, state.proved_at = proved, now
+        clock = ages.clock(state, date)
+        state.proved_id, state.proved_at = proved, clock if date is None else date
         if audit.late:
             text = f"An audit found {audit.late} row(s) that came after their deadline."
             taken.notices.append(Notice("feed.audit_late", text, {"rows": audit.late}))
         if audit.window.by_ids or self._counts_refused:
-            self._close_old(state, audit.window, now)
+            self._close_old(state, audit.window, clock)
 
     def _done(self, state: FeedState, window: Window, observed: float) -> None:
         state.audits[window.name] = observed
         self._restarted = False
 
-    def _close_old(self, state: FeedState, window: Window, now: int) -> None:
+    def _close_old(self, state: FeedState, window: Window, clock: int) -> None:
         """Give up what is older than the horizon, right after ids as far back were compared."""
         if window.back < self._rules.audit_horizon:
             return
-        old = ages.id_at(state, now - self._rules.audit_horizon)
+        old = ages.id_at(state, clock - self._rules.audit_horizon)
         if old is None:
             return
         lowest_hot = self._known.hot.lowest

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.client import HTTPException
 from typing import Any, Final
+from urllib.parse import urlsplit
 from xmlrpc.client import ProtocolError
 
 import msgspec
@@ -100,6 +101,7 @@ class EventLog:
     def __init__(self, site: SiteSettings, fields: Sequence[str] = ()) -> None:
         self._secret = site.api_key.reveal()
         self._url = site.url
+        self.host = urlsplit(site.url).hostname or ""
         self._script_name = site.script_name
         self._fields = list(dict.fromkeys((*FIELDS, *fields)))
         self._sg = Reader(

@@ -9,13 +9,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from sgevents_core.errors import SgEventsError, SiteError, SiteFault, SiteRefused, StateError
+from sgevents_core.errors import (
+    InternalError,
+    OtherSiteError,
+    SgEventsError,
+    SiteError,
+    SiteFault,
+    SiteRefused,
+    StateError,
+)
 from sgevents_core.journal.base import FeedState
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
-from sgevents_core.site.calls import ASIDE, Answer, Call, Count
+from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
 from sgevents_core.site.reset import begin_anew
@@ -86,7 +94,7 @@ class Feed:
             self.error = error
         except Exception as error:
             logger.exception("The feed failed", extra={"action": "feed.failed"})
-            self.error = StateError(path="feed", reason=f"{type(error).__name__}: {error}")
+            self.error = InternalError(where="the feed", reason=f"{type(error).__name__}: {error}")
         finally:
             self._log.close()
             self._state.close()
@@ -110,6 +118,8 @@ class Feed:
             return
         if self._asked is not None:
             self._begin_anew(self._asked)
+            return
+        if not self._recognised():
             return
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
@@ -157,6 +167,28 @@ class Feed:
             self._rules = replace(self._rules, page_size=min(self._rules.page_size, longest))
             self._page_size_known = True
             self._load()
+        return True
+
+    def _recognised(self) -> bool:
+        """Return whether the site is the one this state belongs to; ask it if its name is new.
+
+        A site may move to another address; it still has the events taken last.
+
+        Raises:
+            OtherSiteError: It has none of them.
+        """
+        state = self._follower.state
+        if state is None or state.site in {"", self._log.host} or not state.recent:
+            return True
+        known = dict(state.recent)
+        try:
+            rows = self._log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
+        except SiteError as error:
+            self._stop.wait(self._trouble.wait(error))
+            return False
+        if not any(known[row.id] == row.at for row in rows):
+            raise OtherSiteError(before=state.site, now=self._log.host)
+        state.site = self._log.host
         return True
 
     # The site
@@ -208,7 +240,7 @@ class Feed:
         change = self._follower.change()
         if change is None:
             return True
-        change.state.answered = time.time()
+        change.state.answered, change.state.site = time.time(), self._log.host
         try:
             self._end = self._state.append(self._end, taken.rows, change)
         except StateError as error:

@@ -127,32 +127,35 @@ class Follower:
         taken = Taken()
         if self.state is None:
             beginning = self._start.answered(call, answer)
+            if beginning is not None:
+                self.state = self._begin(beginning, now)
             self._answered_at = now
-            if beginning is None:
-                return taken
-            self.state = self._begin(beginning, now)
+            return taken
         self._observe(self.state, now)
-        match call:
-            case Page():
-                self._take_page(self.state, call, answer.rows, now, taken)
-            case Look():
-                self._take_late(self.state, answer.rows, taken)
-                taken.notices += self._backlog.looked(call, answer.rows, now)
-            case Count() | Ids() | Fetch():
-                self._auditor.take(self.state, call, answer, self._site_time(self.state), taken)
-            case Recent():
-                self._anchoring.take_recent(self.state, answer.rows, taken)
-            case Newest() if self._anchoring.searching:
-                self._anchoring.take_highest(self.state, answer.rows, taken)
-                self._poll_at = now + self.rules.poll_interval
-            case Newest() | Since():
-                pass  # the start is found
+        self._take(self.state, call, answer, now, taken)
         if isinstance(call, ASIDE):
             self._others_failed = 0
         if self.state.rewound:
             self._auditor.drop()
             self._poll_at = now + self.rules.idle_interval
         return taken
+
+    def _take(self, state: FeedState, call: Call, answer: Answer, now: float, taken: Taken) -> None:
+        match call:
+            case Page():
+                self._take_page(state, call, answer.rows, now, taken)
+            case Look():
+                self._take_late(state, answer.rows, taken)
+                taken.notices += self._backlog.looked(call, answer.rows, now)
+            case Count() | Ids() | Fetch():
+                self._auditor.take(state, call, answer, taken)
+            case Recent():
+                self._anchoring.take_recent(state, answer.rows, taken)
+            case Newest():
+                self._anchoring.take_highest(state, answer.rows, taken)
+                self._poll_at = now + self.rules.poll_interval
+            case Since():
+                pass  # only a start asks for it
 
     def failed(self, call: Call, now: float) -> None:
         """Note that a call failed: nothing is concluded, and no time was observed.
@@ -168,7 +171,8 @@ class Follower:
         self._backlog.failed()
         if isinstance(call, ASIDE):
             self._others_failed += 1
-            self._others_after = now + min(2.0**self._others_failed, LONGEST_PUT_OFF)
+            wait = 2.0 ** min(self._others_failed, 10)
+            self._others_after = now + min(wait, LONGEST_PUT_OFF)
         if isinstance(call, Count) and self._others_failed >= FAILED_COUNTS:
             self.refused()
 
@@ -202,9 +206,6 @@ class Follower:
         if self._answered_at is None:
             return 0.0
         return min(max(now - self._answered_at, 0.0), LONGEST_OBSERVED)
-
-    def _site_time(self, state: FeedState) -> int:
-        return ages.clock(state, None) if self._date is None else self._date
 
     def _take_late(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
         late = self.known.take(rows)

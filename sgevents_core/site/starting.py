@@ -9,7 +9,7 @@ from typing import Final
 from sgevents_core.journal.base import Row
 from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
-from sgevents_core.site.calls import Answer, Call, Newest, Page, Since
+from sgevents_core.site.calls import Answer, Call, Newest, Since
 from sgevents_core.site.rules import Rules
 
 START_PAGES: Final = 20
@@ -50,7 +50,7 @@ class FirstStart:
         """Return what to ask the site."""
         start = self._rules.start
         if isinstance(start, int):
-            return Page(start - 1, self._rules.page_size, None)
+            return Newest(1)  # no matter which it is: the site answers, as this script
         if start == "now":
             below = self._newest[-1].id if self._newest else None
             return Newest(self._rules.page_size, below)

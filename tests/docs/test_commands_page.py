@@ -32,9 +32,9 @@ ALL = {"sgevents": sgevents, **dict(commands())}
 
 def section(words: str) -> str:
     """The text on the page about one command."""
-    _, found, rest = PAGE.partition(f"\n## `{words}`\n")
+    _, found, rest = PAGE.partition(f"\n### `{words}`\n")
     assert found, f"the page has no heading `{words}`"
-    return rest.partition("\n## ")[0]
+    return re.split(r"\n#{2,3} ", rest)[0]
 
 
 def rows(words: str) -> dict[frozenset[str], list[str]]:
@@ -64,18 +64,20 @@ def test_every_command_is_on_the_page_with_exactly_its_options(words: str) -> No
 def test_defaults_on_the_page_are_those_of_the_code(words: str) -> None:
     """A flag that is off says so, and a value that is shown is the value."""
     for parameter in ALL[words].params:
-        if not isinstance(parameter, click.Option) or "--version" in parameter.opts:
+        if not isinstance(parameter, click.Option) or parameter.hidden:
+            continue
+        if "--version" in parameter.opts:
             continue
         default = rows(words)[spellings(parameter)][1]
         if parameter.is_flag:
             assert default == ("with" if parameter.default is True else "off")
-        elif isinstance(parameter.default, str | int | float | Path):
+        elif isinstance(parameter.default, str | int | float | Path) and parameter.default != "":
             assert default == f"`{parameter.default}`"
 
 
 def test_the_page_has_no_command_that_is_not_there() -> None:
     """A command that was removed leaves the page too."""
-    assert set(re.findall(r"^## `([^`]+)`$", PAGE, re.MULTILINE)) == set(ALL)
+    assert set(re.findall(r"^### `([^`]+)`$", PAGE, re.MULTILINE)) == set(ALL)
 
 
 def test_every_command_of_the_table_is_looked_at() -> None:

@@ -160,8 +160,8 @@ def test_backup_is_made_and_restored_as_the_page_has_it(tmp_path: Path) -> None:
     places = [str(Path(sys.executable).parent), os.environ["PATH"]]
     source = str(Path(sgevents_core.__file__).parents[1])
     environment = {**os.environ, "PATH": os.pathsep.join(places), "PYTHONPATH": source}
-    python = f"{sys.executable} -m sgevents_core.cli"
-    script = "\n".join(commands).replace("\nsgevents ", f"\n{python} ")
+    python = f"{sys.executable} -m sgevents_core.cli "
+    script = re.sub(r"^sgevents ", python, "\n".join(commands), flags=re.MULTILINE)
     shell = shutil.which("sh") or "sh"
     run = subprocess.run(
         [shell, "-eu", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True

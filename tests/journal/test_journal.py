@@ -113,7 +113,7 @@ def test_ids_are_unique_within_one_era_only(state: SqliteState) -> None:
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> None:
     """State, missing and gone ranges are what all changes so far make of them, also reopened."""
     missing: dict[int, Missing] = {}

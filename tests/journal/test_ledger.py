@@ -197,7 +197,7 @@ STEPS = st.builds(
 
 
 @given(st.lists(STEPS, max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
     """After any steps, reopened, the ledger says what a few dictionaries would say."""
     place = Place(0)

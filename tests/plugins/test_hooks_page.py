@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,9 +132,10 @@ def samples() -> list[str]:
 
 
 @pytest.mark.parametrize("sample", samples())
-def test_the_samples_run(sample: str) -> None:
+def test_the_samples_run(sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what they implement is accepted."""
     module = type(hookspecs)("sample")
+    monkeypatch.setitem(sys.modules, "sample", module)
     exec(sample, vars(module))
     members = members_of(module)
     assert members.warnings == ()

@@ -118,6 +118,8 @@ def test_json_has_the_same_for_programs(config: Path, run: Run) -> None:
         "callbacks": None,
         "warnings": [],
         "traceback": "",
+        "problems": [],
+        "running": None,
     }
 
 

@@ -366,8 +366,10 @@ def startup(): return "started"
 def dead_lettered(ctx): return ctx
 @hookimpl
 def plugin_paused(ctx, details): return [ctx, details]
+import msgspec
+class Model(msgspec.Struct): ...
 @hookimpl
-def settings_model(): return dict
+def settings_model(): return Model
 """,
     )
     hooks = loaded.plugins[0].hooks
@@ -375,7 +377,7 @@ def settings_model(): return dict
     assert hooks["startup"]("ctx") == "started"
     assert hooks["dead_lettered"]("details", "ctx") == "ctx"
     assert hooks["plugin_paused"]("details", "ctx") == ["ctx", "details"]
-    assert hooks["settings_model"]() is dict
+    assert hooks["settings_model"]() is loaded.plugins[0].model
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class RunningDaemon:
         self.calls = folder / "calls.txt"
         self.output = folder / "output.txt"
         self.packages = Packages(folder / "site-packages")
+        self.host = "127.0.0.1"
         self._tables = ""
         self._groups = ""
         self.log = ""
@@ -83,9 +84,14 @@ class RunningDaemon:
         """Put groups into the config, in this order."""
         self._groups = "".join(f'[[groups]]\nname = "{name}"\n' for name in names)
 
+    @property
+    def url(self) -> str:
+        """The site's address, as the config has it."""
+        return self.site.url.replace("127.0.0.1", self.host)
+
     def write_config(self) -> None:
         """Write the config file."""
-        site = f'[site]\nurl = "{self.site.url}"\nscript_name = "{self.site.script_name}"\n'
+        site = f'[site]\nurl = "{self.url}"\nscript_name = "{self.site.script_name}"\n'
         site += 'api_key = { env = "SGEVENTS_TEST_KEY" }\ntimeout = "2s"\n'
         text = f'{site}[feed]\n{self.feed}[state]\npath = "state"\n{self._groups}{self._tables}'
         text += self.log

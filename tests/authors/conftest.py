@@ -1,0 +1,21 @@
+"""Fixtures of the tests of what plugin authors are given."""
+
+from __future__ import annotations
+
+import pytest
+from author_workshop import Workshop, wheel_of_core
+
+from sgevents_core.testing import pytest_plugin
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the fixtures for authors also where sgevents-core runs from its sources."""
+    if not config.pluginmanager.has_plugin("sgevents"):
+        config.pluginmanager.register(pytest_plugin, "sgevents")
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """An author's environment."""
+    folder = tmp_path_factory.mktemp("workshop")
+    return Workshop(folder, wheel_of_core(folder / "core"))

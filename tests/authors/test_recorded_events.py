@@ -1,0 +1,97 @@
+"""Recorded events: the file, its loader, and people taken out of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgevents_core import Event
+from sgevents_core.errors import RecordedEventError
+from sgevents_core.testing import EventBuilder, load_events
+from sgevents_core.testing.anonymising import Anonymiser, unsigned
+from sgevents_core.testing.recorded import written
+
+Recorded = Callable[[str], list[Event]]
+
+
+def test_what_is_written_is_loaded(tmp_path: Path, sgevents_event: EventBuilder) -> None:
+    """Rows come back as they were, also odd ones, in their order."""
+    rows = [
+        sgevents_event.new("Shot", id=9).row,
+        sgevents_event.other("Studio_Ü", text_meta=True, meta={"ä": "\u2028"}).row,
+        sgevents_event.failed_login().row,
+    ]
+    file = tmp_path / "day.jsonl"
+    file.write_text(written(rows), "utf-8")
+    assert [event.row for event in load_events(file)] == rows
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"event_type": "x"}', '{"id": "1"}'])
+def test_a_line_that_is_no_event_is_told(tmp_path: Path, line: str) -> None:
+    """With file and line."""
+    file = tmp_path / "day.jsonl"
+    file.write_text('{"id": 1}\n\n' + line + "\n")
+    with pytest.raises(RecordedEventError, match=r"day\.jsonl, line 3, is no recorded event"):
+        load_events(file)
+
+
+def test_fixture_finds_files_beside_the_test(
+    sgevents_recorded: Recorded, request: pytest.FixtureRequest
+) -> None:
+    """A relative path starts where the test's file is."""
+    with pytest.raises(FileNotFoundError) as missing:
+        sgevents_recorded("data/none.jsonl")
+    assert Path(missing.value.filename) == request.path.parent / "data" / "none.jsonl"
+
+
+class TestAnonymous:
+    """People in recorded rows."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows with people in many places."""
+        ada = {"type": "HumanUser", "id": 11, "name": "Ada Park"}
+        events = EventBuilder(user=ada)
+        client = {"type": "ClientUser", "id": 3, "name": "Ada"}
+        text = {"description": "Ada Park wrote to Ada and bo@studio.com, not to Adam"}
+        login = {"user.HumanUser.login": "apark", "user.HumanUser.email": "Ada.Park@studio.com"}
+        return [
+            events.multi_change("Task", "task_assignees", added=[client], fields=text).row,
+            events.new("Shot", fields=login, meta={"mail": "see bo@studio.com"}).row,
+            events.new("Shot", user=events.script("Ada Park's script")).row,
+        ]
+
+    def test_people_are_others_and_the_same_throughout(self) -> None:
+        """Names, logins and addresses go, ids stay; one person is one made-up person."""
+        rows = self.rows()
+        first, second, third = map(Anonymiser(rows), rows)
+        assert first["user"] == {"type": "HumanUser", "id": 11, "name": "Person 11"}
+        assert first["meta"]["added"][0]["name"] == "Client 3"
+        assert first["description"] == (
+            "Person 11 wrote to Client 3 and person1@studio.example, not to Adam"
+        )
+        assert second["meta"]["mail"] == "see person1@studio.example"
+        assert second["user.HumanUser.login"] == "anonymous"
+        assert second["user.HumanUser.email"] == "person2@studio.example"
+        assert third["user"]["name"] == "Person 11's script"
+        assert "Park" not in json.dumps([first, second, third])
+
+    def test_all_else_stays(self) -> None:
+        """Types, ids, values and keys are those of the row."""
+        (row,) = [EventBuilder().change("Shot", "code", "a", "b").row]
+        changed = Anonymiser([row])(row)
+        assert {**changed, "user": None} == {**row, "user": None}
+        assert Anonymiser([])(row) == row
+
+    def test_signatures_in_links_to_files_are_left_out(self) -> None:
+        """Who has such a link is let in."""
+        links = {
+            "https://bucket.example/a.jpg?x-amz-signature=abc&x=1": "https://bucket.example/a.jpg",
+            "see https://b.example/a?Token=1 now": "see https://b.example/a now",
+            "https://site.example/page?project=4": "https://site.example/page?project=4",
+        }
+        for text, expected in links.items():
+            assert unsigned({"image": [text], "id": 4}) == {"image": [expected], "id": 4}

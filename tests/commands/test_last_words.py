@@ -1,0 +1,195 @@
+"""What a process leaves behind when it ends by its own doing, and what counts as such."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sgevents_core.dispatch.last_words import FILE, LastWords, Listener, left_behind, read
+from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
+
+NO_KILLS = OomKills()
+LANE = '@{"thread":4711,"lane":"default"}\n'
+MAIN = '@{"thread":1,"lane":"\\u0000main"}\n'
+CRASH = """Fatal Python error: Segmentation fault
+
+Thread 0x0000000000000999 (most recent call first):
+  File "/other.py", line 1 in other
+
+Current thread 0x{thread:016x} (most recent call first):
+  File "/plugin.py", line 12 in on_event
+  File "/lane.py", line 3 in run
+
+Extension modules: one (total: 1)
+"""
+
+
+def test_nothing_said_is_no_evidence() -> None:
+    """A kill from outside leaves the file as it was at the start."""
+    assert read(MAIN + LANE, NO_KILLS) is None
+    assert read("", NO_KILLS) is None
+
+
+def test_crash_is_blamed_on_the_thread_that_crashed() -> None:
+    """Its traceback is kept, the other threads' are not."""
+    words = read(MAIN + LANE + CRASH.format(thread=4711), NO_KILLS)
+    assert words is not None
+    assert (words.how, words.lane) == ("Fatal Python error: Segmentation fault", "default")
+    assert "/plugin.py" in words.traceback
+    assert "/other.py" not in words.traceback
+    assert words.blames("default")
+    assert not words.blames("slow")
+    assert words.clears("slow")
+
+
+def test_crash_of_an_unknown_thread_may_be_anyones() -> None:
+    """A thread that a plugin started crashed: any call in hand may be meant."""
+    words = read(MAIN + LANE + CRASH.format(thread=5), NO_KILLS)
+    assert words is not None
+    assert words.blames("default")
+    assert not words.clears("default")
+
+
+def test_signal_to_the_main_thread_blames_no_lane() -> None:
+    """A signal that somebody sends from outside is the main thread's."""
+    words = read(MAIN + LANE + CRASH.format(thread=1), NO_KILLS)
+    assert words is not None
+    assert not words.blames("default")
+    assert not words.clears("default")
+
+
+def test_end_that_was_announced_is_evidence() -> None:
+    """A thread that said it would end the process, and is not known to have gone on, did."""
+    said = '@{"thread":4711,"says":"it called os._exit(3)","traceback":"here"}\n'
+    words = read(MAIN + LANE + said, NO_KILLS)
+    assert words == LastWords("it called os._exit(3)", "here", "default")
+    assert read(MAIN + LANE + said + '@{"thread":4711}\n', NO_KILLS) is None
+
+
+def test_line_that_was_cut_off_is_passed_over() -> None:
+    """A full disk may have cut the file anywhere."""
+    assert read(MAIN + LANE + '@{"thread":47', NO_KILLS) is None
+
+
+def test_memory_that_ran_out_is_evidence_for_any_call() -> None:
+    """The system's counter is higher than at the start."""
+    start = '@{"thread":1,"lane":"\\u0000main","memory":{"host":3}}\n'
+    assert read(start + LANE, OomKills(host=3)) is None
+    words = read(start + LANE, OomKills(host=4))
+    assert words is not None
+    assert "memory" in words.how
+    assert words.blames("default")
+    assert words.blames("slow")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (OomKills(), OomKills(), False),
+        (OomKills(host=1), OomKills(host=2), True),
+        (OomKills(host=1), OomKills(), False),
+        (OomKills(host=1, group=0, group_is=9), OomKills(host=2, group=0, group_is=9), False),
+        (OomKills(host=1, group=0, group_is=9), OomKills(host=2, group=1, group_is=9), True),
+        (OomKills(host=1, group=5, group_is=9), OomKills(host=1, group=0, group_is=8), False),
+        (OomKills(host=1, group=0, group_is=9), OomKills(host=2, group=0, group_is=8), True),
+    ],
+)
+def test_own_control_group_is_believed_before_the_machine(
+    before: OomKills, now: OomKills, expected: bool
+) -> None:
+    """Others on the machine may run out of memory; a group made anew counts from nothing."""
+    assert ran_out(before, now) is expected
+
+
+def test_counters_can_be_read_here() -> None:
+    """Linux tells at least the machine's own counter."""
+    found = oom_kills()
+    assert found.host is None or found.host >= 0
+
+
+def test_what_ends_a_process_is_put_back(tmp_path: Path) -> None:
+    """While it listens, the functions are wrapped; afterwards they are the old ones."""
+    before = (os._exit, os.kill, signal.raise_signal)
+    with closing(Listener(tmp_path)) as listener:
+        assert os._exit is not before[0]
+        listener.begin()
+        assert left_behind(tmp_path) is None
+    assert (os._exit, os.kill, signal.raise_signal) == before
+    assert not (tmp_path / FILE).exists()
+
+
+def test_signal_that_does_not_end_the_process_is_no_evidence(tmp_path: Path) -> None:
+    """A plugin may signal its own process, and go on."""
+    got: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))
+    try:
+        with closing(Listener(tmp_path)) as listener:
+            listener.begin()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), 0)
+            assert got == [signal.SIGUSR1]
+            assert left_behind(tmp_path) is None
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_lanes_are_known_by_their_threads(tmp_path: Path) -> None:
+    """Words of a lane's thread are that lane's."""
+
+    def talk() -> None:
+        signal.raise_signal(signal.SIGCONT)
+        text = (tmp_path / FILE).read_text()
+        found.append(read("".join(text.splitlines(keepends=True)[:-1]), NO_KILLS))
+
+    found: list[LastWords | None] = []
+    with closing(Listener(tmp_path)) as listener:
+        listener.begin()
+        thread = threading.Thread(target=listener.run_lane, args=("slow", talk))
+        thread.start()
+        thread.join()
+    (words,) = found
+    assert words is not None
+    assert words.lane == "slow"
+    assert "signal.raise_signal" in words.how
+    assert "talk" in words.traceback
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from sgevents_core.dispatch.last_words import Listener
+listener = Listener(Path(sys.argv[1]))
+listener.begin()
+child = os.fork()
+if not child:
+    if sys.argv[2] == "exit":
+        os._exit(0)
+    import ctypes
+    ctypes.string_at(0)
+os.waitpid(child, 0)
+os.kill(os.getpid(), 0)
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "crash"])
+def test_end_of_a_child_is_not_the_daemon_s(tmp_path: Path, end: str) -> None:
+    """What a plugin forks may end as it likes, crash included."""
+    subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), end], check=True)
+    assert (tmp_path / FILE).exists()
+    assert left_behind(tmp_path) is None
+
+
+def test_file_of_somebody_else_is_no_obstacle(tmp_path: Path) -> None:
+    """One left by another user, who ran the daemon once, is replaced."""
+    (tmp_path / FILE).write_text("old words")
+    (tmp_path / FILE).chmod(0o400)
+    with closing(Listener(tmp_path)) as listener:
+        listener.begin()
+        assert "old words" not in (tmp_path / FILE).read_text()

@@ -1,0 +1,237 @@
+"""Reloading: changed packages and configurations are taken up between two callbacks, or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from running_daemon import WRITER, RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.errors import NoDaemonError
+from sgevents_core.journal.running import Running, note, running
+from sgevents_core.sandbox import Sandbox
+
+SLOW = """
+    import pathlib, time
+    from sgevents_core import hookimpl
+
+    FOLDER = pathlib.Path({folder!r})
+
+    @hookimpl
+    def on_event(event, ctx):
+        with (FOLDER / "slow.txt").open("a") as file:
+            file.write(f"{{event.id}}\\n")
+        until = time.monotonic() + 20
+        while not (FOLDER / "go").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+"""
+
+
+def reload(daemon: RunningDaemon) -> subprocess.CompletedProcess[str]:
+    """Ask the daemon to reload, as a person does."""
+    command = [sys.executable, "-m", "sgevents_core.cli", "reload", "-c", str(daemon.config)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def upgrade(daemon: RunningDaemon, name: str, version: str, text: str) -> None:
+    """Install another version of a plugin, as pip does."""
+    remove(daemon, name)
+    daemon.packages.install(f"dist-{name}", {name: name}, {f"{name}.py": text}, version=version)
+
+
+def remove(daemon: RunningDaemon, name: str) -> None:
+    """Uninstall a plugin, as pip does."""
+    for folder in daemon.packages.folder.glob(f"dist_{name}-*.dist-info"):
+        shutil.rmtree(folder)
+    (daemon.packages.folder / f"{name}.py").unlink()
+
+
+def versions(daemon: RunningDaemon) -> dict[str, str | None]:
+    """What the running daemon has loaded."""
+    found = running(daemon.folder / "state")
+    return found.plugins if found else {}
+
+
+@contextmanager
+def traffic(site: Sandbox) -> Iterator[None]:
+    """Let events come while the block lasts."""
+    over = threading.Event()
+
+    def make() -> None:
+        while not over.wait(0.03):
+            site.event("Shotgun_Task_Change")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def site() -> Iterator[Sandbox]:
+    """A site whose events are those of the tests alone."""
+    with Sandbox(project=False) as empty:
+        yield empty
+
+
+def test_added_upgraded_and_removed_packages_are_taken_up_and_nothing_is_lost(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """While events come: no event is missed, none is handed out twice, the order stays."""
+    writer = WRITER.format(calls=str(daemon.calls))
+    daemon.install_writer("one")
+    site.event("Shotgun_Task_Change")
+    with daemon.running() as process:
+        with traffic(site):
+            change_packages(daemon, writer)
+        everything = site.log.visible_ids()
+        wait_until(lambda: f"\n{everything[-1]} one" in daemon.calls.read_text(), what="all came")
+        assert daemon.stop(process) == 0, "it is the same process"
+    ours = [n for n in daemon.noted() if n.plugin == "one" and n.callback.startswith("every")]
+    assert [n.event_id for n in ours] == everything
+    kinds = [n.callback for n in ours]
+    assert kinds == sorted(kinds), "first the old version, then the new one"
+    assert set(kinds) == {"every", "every-upgraded"}
+    second = Counter(daemon.events_of("two"))
+    assert set(second.values()) == {1}
+    got = sorted(second)
+    assert got == [event for event in everything if got[0] <= event <= got[-1]]
+
+
+def change_packages(daemon: RunningDaemon, writer: str) -> None:
+    """Add one plugin, upgrade another, remove the first again; each is taken up."""
+    wait_until(lambda: "one" in versions(daemon), what="it runs")
+    daemon.install_writer("two")
+    daemon.write_config()
+    added = reload(daemon)
+    assert (added.returncode, added.stdout) == (0, "Reloaded.\n  two: not loaded -> 1.0\n")
+
+    upgrade(daemon, "one", "2.0", writer.replace("{callback}", "{callback}-upgraded"))
+    upgraded = reload(daemon)
+    assert upgraded.stdout == "Reloaded.\n  one: 1.0 -> 2.0\n"
+    assert versions(daemon) == {"one": "2.0", "two": "1.0"}
+
+    remove(daemon, "two")
+    daemon.config.write_text(daemon.config.read_text().replace("two]\nenabled = true", "two]"))
+    removed = reload(daemon)
+    assert removed.stdout == "Reloaded.\n  two: 1.0 -> not loaded\n", removed.stderr
+
+
+def test_what_does_not_load_is_refused_and_the_old_goes_on(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """The command says why and exits with 1, the log says it too; mended, it is taken up."""
+    daemon.install_writer("one")
+    with daemon.running() as process:
+        wait_until(lambda: versions(daemon), what="it runs")
+        good = daemon.config.read_text()
+        for wrong, why in (
+            (good + "[feed", "this is not TOML"),
+            (good.replace("timeout", "tmieout"), "did you mean timeout?"),
+            (good + "[plugins.tow]\nenabled = true\n", "plugin tow is not installed"),
+            (good.replace('"state"', '"other"'), "stop and start the daemon"),
+        ):
+            daemon.config.write_text(wrong)
+            refused = reload(daemon) if '"other"' not in wrong else hang_up(daemon, process)
+            assert refused.returncode == 1, wrong
+            assert why in refused.stderr
+        daemon.config.write_text(good)
+
+        upgrade(daemon, "one", "2.0", "raise RuntimeError('no luck')")
+        refused = reload(daemon)
+        assert "plugin one is broken: importing one raised RuntimeError: no luck" in refused.stderr
+        upgrade(daemon, "one", "2.0", "import os\nos._exit(0)")
+        assert "ended the process before it could tell" in reload(daemon).stderr
+        event = site.event("Shotgun_Task_Change")
+        wait_until(lambda: event in daemon.events_of("one"), what="the old goes on")
+        assert versions(daemon) == {"one": "1.0"}
+        log = daemon.output.read_text()
+        assert log.count("daemon.not_reloaded") == 5, "the file that is no TOML names no state"
+
+        upgrade(daemon, "one", "2.0", WRITER.format(calls=str(daemon.calls)))
+        assert reload(daemon).returncode == 0
+        assert versions(daemon) == {"one": "2.0"}
+        assert daemon.stop(process) == 0
+
+
+def hang_up(
+    daemon: RunningDaemon, process: subprocess.Popen[bytes]
+) -> subprocess.CompletedProcess[str]:
+    """Ask with the signal alone, and wait for the refusal."""
+    folder = daemon.folder / "state"
+    before = running(folder)
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: running(folder) != before, what="it is refused")
+    after = running(folder)
+    assert after is not None
+    assert after.refusal is not None
+    return subprocess.CompletedProcess([], 1, "", after.refusal.reason)
+
+
+def test_what_was_broken_before_does_not_hinder(daemon: RunningDaemon) -> None:
+    """It is no worse than it was; a signal is as good as the command."""
+    daemon.install_writer("one")
+    daemon.install("bad", "raise RuntimeError")
+    with daemon.running() as process:
+        wait_until(lambda: versions(daemon), what="it runs")
+        before = running(daemon.folder / "state")
+        daemon.install_writer("two")
+        daemon.write_config()
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: set(versions(daemon)) == {"one", "two"}, what="it has reloaded")
+        after = running(daemon.folder / "state")
+        assert before is not None
+        assert after is not None
+        assert (after.pid, after.run != before.run) == (before.pid, True)
+        assert daemon.stop(process) == 0
+
+
+def test_callback_in_hand_is_finished_first(daemon: RunningDaemon, site: Sandbox) -> None:
+    """It is called once, and the events behind it by the new process."""
+    daemon.install("slow", SLOW.format(folder=str(daemon.folder)))
+    calls = daemon.folder / "slow.txt"
+    with daemon.running() as process:
+        wait_until(lambda: versions(daemon), what="it runs")
+        before = running(daemon.folder / "state")
+        events = [site.event("Shotgun_Task_Change") for _ in range(3)]
+        wait_until(calls.exists, what="the first is in hand")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "daemon.reloading" in daemon.output.read_text(), what="it loads")
+        assert running(daemon.folder / "state") == before
+        assert calls.read_text() == f"{events[0]}\n"
+        (daemon.folder / "go").touch()
+        wait_until(lambda: len(calls.read_text().splitlines()) == len(events), what="all came")
+        after = running(daemon.folder / "state")
+        assert after is not None
+        assert after != before
+        assert daemon.stop(process) == 0
+    assert calls.read_text().split() == [str(event) for event in events]
+
+
+def test_without_a_daemon_it_says_so(daemon: RunningDaemon) -> None:
+    """And exits with 1: there is nothing to reload."""
+    daemon.write_config()
+    nobody = reload(daemon)
+    assert nobody.returncode == 1
+    assert str(NoDaemonError(path=daemon.folder / "state")) in nobody.stderr
+
+
+def test_what_a_dead_daemon_noted_counts_for_nothing(tmp_path: Path) -> None:
+    """The file outlives the process, the lock does not."""
+    note(tmp_path, Running(pid=os.getpid(), run="1", version="1", plugins={"one": "1"}))
+    assert running(tmp_path) is None
+    assert running(tmp_path / "nowhere") is None

@@ -1,0 +1,62 @@
+"""Commands as a person types them, for the configuration of a daemon that runs or does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner
+from running_daemon import RunningDaemon
+
+from sgevents_core.cli.root import sgevents
+
+
+class Said(NamedTuple):
+    """What a command came to: its exit code, what it printed, and of that what went to stderr."""
+
+    code: int
+    text: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, as JSON."""
+        return json.loads(self.text)
+
+
+@contextmanager
+def installed_here(daemon: RunningDaemon) -> Iterator[Commands]:
+    """Let commands run in this process find the daemon's plugins, which are forgotten afterwards."""
+    folder = str(daemon.packages.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        try:
+            yield Commands(daemon)
+        finally:
+            for name, module in list(sys.modules.items()):
+                if (getattr(module, "__file__", None) or "").startswith(folder):
+                    del sys.modules[name]
+
+
+class Commands:
+    """Runs commands in this process, which is faster than one each.
+
+    Args:
+        daemon: Whose configuration it is.
+    """
+
+    def __init__(self, daemon: RunningDaemon) -> None:
+        self._daemon = daemon
+
+    def __call__(self, *words: object) -> Said:
+        """Run one command and return what it came to."""
+        line = [*map(str, words), "--config", str(self._daemon.config)]
+        environment = {"SGEVENTS_TEST_KEY": self._daemon.site.api_key}
+        result = CliRunner().invoke(sgevents, line, env=environment)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Said(result.exit_code, result.output, result.stderr)
