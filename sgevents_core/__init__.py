@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
     from sgevents_core.hookspecs import Context, Registrar
     from sgevents_core.markers import hookimpl, match
+    from sgevents_core.settings import Secret
 
 __version__: Final = "0.1.0"
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Event",
     "Registrar",
     "Retry",
+    "Secret",
     "SgEventsError",
     "__version__",
     "hookimpl",
@@ -28,6 +30,7 @@ _HOMES: Final = {
     "Event": "events",
     "Registrar": "hookspecs",
     "Retry": "errors",
+    "Secret": "settings",
     "SgEventsError": "errors",
     "hookimpl": "markers",
     "match": "markers",

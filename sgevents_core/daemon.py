@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container
 from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
@@ -33,7 +33,7 @@ from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import tell_statuses
-from sgevents_core.reload import Reloader
+from sgevents_core.reload import CommandLine, Reloader
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
@@ -72,7 +72,7 @@ class Daemon:
         drain: Whether to end when everything there is was handled.
         strict: Whether every enabled plugin has to load.
         without: Enabled plugins to leave out of this run; their events wait for them.
-        rehearsal: The command that tells what a reload would run; empty if it cannot be reloaded.
+        started: How the process was started; None if it cannot be reloaded.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Daemon:
         drain: bool = False,
         strict: bool = False,
         without: Container[str] = (),
-        rehearsal: Sequence[str] = (),
+        started: CommandLine | None = None,
     ) -> None:
         self._settings = settings
         self._drain = drain
         self._strict = strict
         self._without = without
-        self._rehearsal = rehearsal
+        self._started = started
         # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._reloads = False
@@ -97,7 +97,7 @@ class Daemon:
     def reloads(self) -> bool:
         """Whether it has ended to be executed anew, and nobody has told it to stop since."""
         while not self._orders.empty():
-            self._reloads = self._reloads and self._orders.get() != "stop"
+            self._reloads &= self._orders.get() != "stop"
         return self._reloads
 
     def stop(self) -> None:
@@ -134,7 +134,7 @@ class Daemon:
             _tell_warnings(self._settings)
             loaded = self.load()
             tell_statuses(loaded)
-            reloader = Reloader(self._settings, loaded, self._rehearsal)
+            reloader = Reloader(self._settings, loaded, self._started)
             run = _Run(
                 self._settings,
                 loaded,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sgevents_core.errors import DurationError
 from sgevents_core.events import meta_of
+from sgevents_core.origin import acting_script, is_by
 
 if TYPE_CHECKING:
     from sgevents_core.events import Event
@@ -24,6 +25,8 @@ Texts: TypeAlias = str | Collection[str] | None
 """One text or several of them, of which any will do; None for any. `*` is any characters."""
 Project: TypeAlias = int | str | Mapping[str, Any]
 """A project by id, by name, or as the API gives it: `{"type": "Project", "id": 65}`."""
+User: TypeAlias = int | str | Mapping[str, Any]
+"""A person by id, by login or name, or as the API gives it: `{"type": "HumanUser", "id": 7}`."""
 Values: TypeAlias = object
 """A value, or a list, tuple or set of values of which any will do; `...` for any value."""
 Where: TypeAlias = Callable[["Event"], object]
@@ -51,12 +54,20 @@ class Match:
     attribute: tuple[str, ...] = ()
     project: tuple[int | str, ...] = ()
     """Ids and names, of which one has to be the project's."""
+    user: tuple[int | str, ...] = ()
+    """Ids, logins and names, of which one has to be that of the person who did it."""
+    script: tuple[str, ...] = ()
+    """Patterns, of which one has to fit the name of the script that did it, also by sudo."""
+    in_create: bool | None = None
+    """Whether the value has to be one set while the record was created; None for either."""
     old_value: tuple[object, ...] = ()
     """Values, of which one has to be the old value or among the entities removed."""
     new_value: tuple[object, ...] = ()
     """Values, of which one has to be the new value or among the entities added."""
     where: Where | None = None
     """Called last, with the event."""
+    not_script: str | None = None
+    """A script whose doings are not wanted: the plugin's own, with `ignore_own = true`."""
     _fits_type: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
     _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
 
@@ -98,6 +109,8 @@ class Match:
             for name, values in self._named_values().items()
             if values
         ]
+        if self.not_script is not None:
+            parts.append(f"ignore_own={self.not_script}")
         if self.where is not None:
             parts.append(f"where={_name_of(self.where)}")
         return " ".join(parts) or "every event"
@@ -108,16 +121,28 @@ class Match:
             "entity_type": self.entity_type,
             "attribute": self.attribute,
             "project": self.project,
+            "user": self.user,
+            "script": self.script,
+            "in_create": () if self.in_create is None else (self.in_create,),
             "old_value": tuple(map(_shown, self.old_value)),
             "new_value": tuple(map(_shown, self.new_value)),
         }
 
     def _made_conditions(self) -> list[_Condition]:
         fits_entity, fits_attribute = _fits(self.entity_type), _fits(self.attribute)
+        fits_script = _fits(self.script)
         made: list[tuple[object, str, Callable[[Event], object] | None]] = [
             (self.entity_type, "entity_type", lambda event: fits_entity(event.entity_type)),
             (self.attribute, "attribute", lambda event: fits_attribute(event.attribute)),
+            (
+                self.in_create is not None,
+                "in_create",
+                lambda event: event.in_create is self.in_create,
+            ),
             (self.project, "project", self._is_in_project),
+            (self.user, "user", lambda event: is_by(event, self.user)),
+            (self.script, "script", lambda event: fits_script(acting_script(event))),
+            (self.not_script, "ignore_own", lambda event: acting_script(event) != self.not_script),
             (self.old_value, "old_value", self._had_value),
             (self.new_value, "new_value", self._has_value),
             (self.where, "where", self.where),
@@ -139,7 +164,9 @@ class Match:
     def _told(self, name: str, event: Event) -> str:
         if name == "where":
             return f"where={_name_of(self.where)} says no"
-        found = _shown(getattr(event, name))
+        if name == "ignore_own":
+            return f"it was caused by the plugin's own script {self.not_script!r} (ignore_own)"
+        found = acting_script(event) if name == "script" else _shown(getattr(event, name))
         return f"{name} {found!r} is not {_either(self._named_values()[name])}"
 
 
@@ -149,6 +176,9 @@ def made_match(
     entity_type: Texts = None,
     attribute: Texts = None,
     project: Project | Collection[Project] | None = None,
+    user: User | Collection[User] | None = None,
+    script: Texts = None,
+    in_create: bool | None = None,
     old_value: Values = ...,
     new_value: Values = ...,
     where: Where | None = None,
@@ -160,11 +190,16 @@ def made_match(
     """
     if where is not None and not callable(where):
         raise WrongValueError(f"where={where!r} cannot be called", "Give a function of the event.")
+    if in_create is not None and not isinstance(in_create, bool):
+        raise WrongValueError(f"in_create={in_create!r} is no bool", "Give True or False.")
     return Match(
         event_type=_texts("event_type", event_type, "Shotgun_Task_Change"),
         entity_type=_texts("entity_type", entity_type, "Task"),
         attribute=_texts("attribute", attribute, "sg_status_list"),
         project=_projects(project),
+        user=_users(user),
+        script=_texts("script", script, "publisher"),
+        in_create=in_create,
         old_value=_values("old_value", old_value),
         new_value=_values("new_value", new_value),
         where=where,
@@ -220,6 +255,25 @@ def _project(value: object) -> int | str:
     if isinstance(named, int) and not isinstance(named, bool):
         return named
     raise WrongValueError(f"project={value!r} is no project", "Give its id or its name.")
+
+
+def _users(value: object) -> tuple[int | str, ...]:
+    if value is None:
+        return ()
+    return tuple(_user(user) for user in _members("user", value))
+
+
+def _user(value: object) -> int | str:
+    named = value
+    if isinstance(value, Mapping) and value.get("type", "HumanUser") == "HumanUser":
+        named = value.get("id", value.get("login", value.get("name")))
+    if isinstance(named, str) and named.strip():
+        return named
+    if isinstance(named, int) and not isinstance(named, bool):
+        return named
+    raise WrongValueError(
+        f"user={value!r} is no person", "Give a login, a name or an id; of scripts, script=NAME."
+    )
 
 
 def _values(name: str, value: object) -> tuple[object, ...]:

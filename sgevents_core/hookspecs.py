@@ -251,11 +251,12 @@ def register_callbacks(registrar: Registrar) -> None:
 
 @hookspec
 def settings_model() -> type:
-    """Asks for the model of the plugin's settings; this version checks it and calls it not yet.
+    """Asks for the model of the plugin's settings, to which `[plugins.NAME.settings]` is held.
 
-    It will be called once, in the thread that loads plugins, before `register_callbacks`. Returns a
-    class, a dataclass or a msgspec Struct, that says what `[plugins.NAME.settings]` may hold. If it
-    raises, the plugin's status is broken; the other plugins run.
+    Called once for each load, in the thread that loads plugins, before `register_callbacks`. It
+    returns a class: a dataclass, a msgspec Struct or a pydantic model; `ctx.settings` is then an
+    instance of it. If it raises or the table does not fit, the plugin's status is broken; the
+    other plugins run.
     """
     raise NotImplementedError
 
@@ -314,8 +315,9 @@ def backlog_timed_out(details: BacklogTimeout, ctx: Context) -> None:
 
 @hookspec
 def register_commands(group: click.Group) -> None:
-    """Adds commands of the plugin to `sgevents`; this version checks it and calls it not yet.
+    """Adds commands of the plugin to the command `sgevents`.
 
-    It will be called in the process of the command, in call order. What it returns is ignored. If
-    it raises, the plugin's commands are missing and that is said; all others work.
+    Called in the process of the command, in call order, when a command is asked for that is not
+    one of sgevents' own, or for help; not in the daemon. What it returns is ignored. If it raises,
+    the plugin's commands are missing and that is said; all others work.
     """

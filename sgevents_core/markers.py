@@ -14,6 +14,7 @@ from sgevents_core.filters import (
     Match,
     Project,
     Texts,
+    User,
     Values,
     Where,
     WrongValueError,
@@ -51,6 +52,9 @@ def match(
     entity_type: Texts = None,
     attribute: Texts = None,
     project: Project | Collection[Project] | None = None,
+    user: User | Collection[User] | None = None,
+    script: Texts = None,
+    in_create: bool | None = None,
     old_value: Values = ...,
     new_value: Values = ...,
     where: Where | None = None,
@@ -67,6 +71,10 @@ def match(
         entity_type: Types of record such as `"Shot"`, for a retired record too. Takes `*`.
         attribute: Fields such as `"sg_status_list"`. Takes `*`.
         project: Projects by id or name.
+        user: People who did it, by id, login or name. Logins are compared where `[feed] fields`
+            has `"user.HumanUser.login"`.
+        script: Names of scripts that did it, also in a user's name (sudo). Takes `*`.
+        in_create: Whether the value was set while the record was created.
         old_value: Values before the change. An entity is compared by type and id; for a
             multi-entity field it has to be among those removed.
         new_value: Values after the change; for a multi-entity field, among those added.
@@ -86,6 +94,9 @@ def match(
             entity_type=entity_type,
             attribute=attribute,
             project=project,
+            user=user,
+            script=script,
+            in_create=in_create,
             old_value=old_value,
             new_value=new_value,
             where=where,

@@ -6,7 +6,7 @@ as one frozen object, so that a field more breaks no plugin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from logging import Logger
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
 
     from sgevents_core.events import Event
-    from sgevents_core.filters import Project, Texts, Values, Where
+    from sgevents_core.filters import Project, Texts, User, Values, Where
 
 
 class Context(Protocol):
@@ -35,8 +35,11 @@ class Context(Protocol):
         """The plugin's logger; its records carry the plugin and the event."""
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        """The plugin's own settings, `[plugins.NAME.settings]`."""
+    def settings(self) -> Any:
+        """The plugin's own settings, `[plugins.NAME.settings]`.
+
+        An instance of what `settings_model` returned; a read-only mapping without that hook.
+        """
 
     @property
     def store(self) -> MutableMapping[str, Any]:
@@ -71,8 +74,11 @@ class Registrar(Protocol):
         """The plugin's name."""
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        """The plugin's own settings, `[plugins.NAME.settings]`."""
+    def settings(self) -> Any:
+        """The plugin's own settings, `[plugins.NAME.settings]`.
+
+        An instance of what `settings_model` returned; a read-only mapping without that hook.
+        """
 
     @property
     def logger(self) -> Logger:
@@ -86,6 +92,9 @@ class Registrar(Protocol):
         entity_type: Texts = None,
         attribute: Texts = None,
         project: Project | Collection[Project] | None = None,
+        user: User | Collection[User] | None = None,
+        script: Texts = None,
+        in_create: bool | None = None,
         old_value: Values = ...,
         new_value: Values = ...,
         where: Where | None = None,
@@ -99,10 +108,13 @@ class Registrar(Protocol):
         Args:
             callback: A function, method, partial or instance with `__call__`. It is called with as
                 many of event, context and `args` as it takes, by position.
-            event_type: As for `match`, and so are the next six and `on_error` and `timeout`.
+            event_type: As for `match`, and so are the next nine and `on_error` and `timeout`.
             entity_type: Types of record.
             attribute: Fields.
             project: Projects by id or name.
+            user: People who did it, by id, login or name.
+            script: Names of scripts that did it.
+            in_create: Whether the value was set while the record was created.
             old_value: Values before the change.
             new_value: Values after the change.
             where: Called with the event; the event is wanted if it returns something true.

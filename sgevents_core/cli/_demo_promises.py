@@ -72,8 +72,8 @@ def _nothing_lost(evidence: Evidence) -> Promise:
     due = [(row.id, plugin) for row in evidence.rows for plugin in wanted_by(row)]
     lost = [pair for pair in due if not made[pair]]
     seen = (
-        f"{len(evidence.rows)} events, {len(evidence.late)} of them late, {evidence.missing:,}"
-        f" ids that never came, {_times(evidence.kills, 'kill')}:"
+        f"{_times(len(evidence.rows), 'event')}, {len(evidence.late)} of them late,"
+        f" {evidence.missing:,} ids that never came, {_times(evidence.kills, 'kill')}:"
         f" {len(due) - len(lost)} of {len(due)} calls made"
     )
     return Promise("Nothing is lost", seen, bool(due) and not lost)

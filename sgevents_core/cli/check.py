@@ -6,6 +6,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ from sgevents_core.errors import ConfigError
 from sgevents_core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from sgevents_core.plugins.discovery import Discovery
+    from sgevents_core.plugins.loading import Loaded
     from sgevents_core.plugins.status import PluginStatus
 
 WRONG_CONFIG: Final = 2
@@ -33,17 +36,19 @@ SOMETHING_FAILS: Final = 1
 
 @click.command()
 @config_option
+@click.option("--schema", is_flag=True, help="Compare filters of plugins with the site's schema.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object, for scripts.")
-def check(config: Path, as_json: bool) -> None:
+def check(config: Path, schema: bool, as_json: bool) -> None:
     """Look at everything a run needs, before anything runs.
 
     The configuration with all its problems at once, the site and the script's key and rights, the
-    clock, the state folder and the plugins. Nothing is changed; enabled plugins are imported.
+    clock, the state folder and the plugins. Nothing is changed; enabled plugins are imported. With
+    --schema also whether the site has the entity types, fields and values that filters want.
 
     Exits with 0 if a run can start (there may be warnings), 1 if the site, the state folder or a
     plugin stands in its way, 2 if the configuration is wrong.
     """
-    findings, wrong_config = examine(config)
+    findings, wrong_config = examine(config, schema=schema)
     if as_json:
         write_json(findings, config, sys.stdout)
     else:
@@ -53,10 +58,11 @@ def check(config: Path, as_json: bool) -> None:
     sys.exit(SOMETHING_FAILS if worst(findings) == "problem" else 0)
 
 
-def examine(config: Path) -> tuple[list[Finding], bool]:
+def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]:
     """Look at everything; return what was found, and whether the configuration is wrong.
 
-    A wrong configuration is all that is told then: nothing else can be looked at.
+    With `schema` the filters of plugins are compared with the site's schema as well. A wrong
+    configuration is all that is told then: nothing else can be looked at.
     """
     try:
         settings = load_settings(config)
@@ -64,7 +70,10 @@ def examine(config: Path) -> tuple[list[Finding], bool]:
         return of_config(error.problems, "problem"), True
     findings = of_config(settings.warnings, "warning")
     findings = findings or [Finding("config", "ok", f"{config} is right")]
-    for area, look in (("site", _site), ("state", _state), ("plugins", _plugins)):
+    loading = _Loading(settings)
+    looks = [("site", _site), ("state", _state), ("plugins", loading.findings)]
+    looks += [("schema", loading.schema_findings)] * schema
+    for area, look in looks:
         findings += _surely(area, look, settings)
     return without_secrets(findings, settings), False
 
@@ -92,20 +101,39 @@ def _state(settings: Settings) -> list[Finding]:
     return state_findings(settings.state.path)
 
 
-def _plugins(settings: Settings) -> list[Finding]:
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - pluggy comes with it
-    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+class _Loading:
+    """The plugins, loaded once for all that is looked at of them."""
 
-    discovery = discover()
-    with contextlib.redirect_stdout(io.StringIO()):  # what plugins print is no part of a report
-        statuses = load(settings, discovery).statuses
-    findings = [
-        Finding("plugins", "warning", problem, "install that distribution again")
-        for problem in discovery.problems
-    ]
-    for one in statuses:
-        findings += _of_plugin(one, settings)
-    return findings + _of_the_idle(statuses, settings)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _discovery(self) -> Discovery:
+        from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - pluggy comes with it
+
+        return discover()
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        from sgevents_core.plugins.loading import load  # noqa: PLC0415 - as above
+
+        with contextlib.redirect_stdout(io.StringIO()):  # what plugins print is no part of a report
+            return load(self._settings, self._discovery)
+
+    def findings(self, settings: Settings) -> list[Finding]:
+        statuses = self._loaded.statuses
+        found = [
+            Finding("plugins", "warning", problem, "install that distribution again")
+            for problem in self._discovery.problems
+        ]
+        for one in statuses:
+            found += _of_plugin(one, settings)
+        return found + _of_the_idle(statuses, settings)
+
+    def schema_findings(self, settings: Settings) -> list[Finding]:
+        from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
+
+        return schema_findings(settings, self._loaded.callbacks)
 
 
 def _of_plugin(one: PluginStatus, settings: Settings) -> list[Finding]:
@@ -118,6 +146,8 @@ def _of_plugin(one: PluginStatus, settings: Settings) -> list[Finding]:
         return [Finding("plugins", "ok", message, subject=one.name), *warnings]
     wanted = one.name in settings.plugins and settings.plugins[one.name].enabled
     status: Status = "problem" if wanted else "warning"
+    if one.problems:
+        return [found._replace(area="plugins") for found in of_config(one.problems, status)]
     message = f"{one.status}: {one.reason}"
     finding = Finding("plugins", status, message, one.fix, one.name, detail=one.traceback)
     return [finding, *warnings]

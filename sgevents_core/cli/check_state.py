@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.findings import Finding
+from sgevents_core.journal.disk import NETWORK, file_system
 
-_MOUNTS: Final = Path("/proc/mounts")
-_NETWORK: Final = (
-    *("afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs"),
-    *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"),
-)
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
 _MEGABYTE: Final = 1_000_000
@@ -36,7 +30,7 @@ def state_findings(path: Path) -> list[Finding]:
         return [_problem(f"{there} cannot be written: {error.strerror}", _who(there))]
     message = f"{path} can be written" if path == there else f"{path} will be made"
     findings = [Finding("state", "ok", message)]
-    findings += _of_file_system(there, _mounts())
+    findings += _of_file_system(there)
     findings += space_findings(there, shutil.disk_usage(there).free)
     return findings
 
@@ -52,23 +46,10 @@ def space_findings(path: Path, free: int) -> list[Finding]:
     return [Finding("state", "ok", text)]
 
 
-def file_system_of(path: Path, mounts: Iterable[str]) -> str:
-    """Return the type of the file system that holds `path`, by the lines of /proc/mounts."""
-    best, kind = "", ""
-    for line in mounts:
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1])
-        if path.is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return kind
-
-
-def _of_file_system(path: Path, mounts: list[str]) -> list[Finding]:
-    kind = file_system_of(path.resolve(), mounts)
+def _of_file_system(path: Path) -> list[Finding]:
+    kind = file_system(path)
     local = "name a folder on a local disk as state.path"
-    if kind in _NETWORK:
+    if kind in NETWORK:
         return [_problem(f"{path} is on a network file system ({kind})", local)]
     if kind.startswith(_ODD):
         return [Finding("state", "warning", f"{path} may not be a local disk ({kind})", local)]
@@ -76,13 +57,6 @@ def _of_file_system(path: Path, mounts: list[str]) -> list[Finding]:
         message = f"{path} is in memory ({kind}) and lost when the machine restarts"
         return [Finding("state", "warning", message, local)]
     return [Finding("state", "ok", f"on a local disk ({kind})")] if kind else []
-
-
-def _mounts() -> list[str]:
-    try:
-        return _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return []
 
 
 def _nearest_folder(path: Path) -> Path:

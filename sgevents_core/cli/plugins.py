@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
+from sgevents_core.cli.plugins_new import new
 from sgevents_core.cli.root import config_option
+from sgevents_core.errors import StateError
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
     from sgevents_core.plugins.status import PluginStatus
 
 _STYLES: Final = {"enabled": "green", "disabled": "dim"}
+_WAITING: Final = {"held": "yellow", "paused": "bold red"}
 
 
 @click.group()
 def plugins() -> None:
-    """Look at the plugins that are installed."""
+    """Look at the plugins that are installed, or begin a new one."""
+
+
+plugins.add_command(new)
 
 
 @plugins.command("list")
@@ -31,32 +37,42 @@ def plugins() -> None:
 def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     """List all plugins, those that are enabled in the order in which they are called.
 
-    Nothing that is not enabled is imported. Without a configuration file it lists what is
-    installed.
+    Tells which are held or paused, and where a running daemon has loaded another version than is
+    installed. Nothing that is not enabled is imported. Without a configuration file it lists what
+    is installed.
     """
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
 
     discovery = discover()
     is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
-    statuses = _statuses(config, discovery, may_be_missing=is_default)
+    statuses, state = _statuses(config, discovery, may_be_missing=is_default)
     if as_json:
-        click.echo(json.dumps([asdict(status) for status in statuses], indent=2))
+        click.echo(json.dumps([asdict(status) for status in statuses], indent=2, default=str))
     else:
         _print_table(statuses)
+        _print_differences(statuses, state)
     for problem in discovery.problems:
         click.echo(f"unreadable: {problem}", err=True)
 
 
 def _statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
-) -> tuple[PluginStatus, ...]:
+) -> tuple[tuple[PluginStatus, ...], Path | None]:
+    """Return how all plugins stand, and the state's folder where a configuration names one."""
+    from sgevents_core.cli.plugin_standing import with_standing  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415 - both not for --help
+    from sgevents_core.settings import load_settings  # noqa: PLC0415 - none of it for --help
 
     if may_be_missing and not config.exists():
         click.echo(f"There is no {config} here, so no plugin is enabled.", err=True)
-        return statuses_unconfigured(discovery)
-    return load(load_settings(config), discovery).statuses
+        return statuses_unconfigured(discovery), None
+    settings = load_settings(config)
+    statuses, folder = load(settings, discovery).statuses, settings.state.path
+    try:
+        return with_standing(statuses, folder), folder
+    except StateError as error:
+        click.echo(f"Which plugins are held or paused is not known: {error}", err=True)
+        return statuses, None
 
 
 def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
@@ -73,7 +89,7 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
         table.add_column(title, overflow="fold")
     table.add_column("callbacks", justify="right")
     for status in statuses:
-        style = _STYLES.get(status.status, "bold red")
+        style = {**_STYLES, **_WAITING}.get(status.status, "bold red")
         table.add_row(
             _shown(status.order),
             Text(status.name),
@@ -90,10 +106,20 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
         _print_details(status)
 
 
+def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
+    """Print where a running daemon has loaded something else than there is now."""
+    from sgevents_core.cli.plugin_standing import differences  # noqa: PLC0415 - as above
+
+    for difference in differences(statuses, state) if state else ():
+        click.echo(f"\n{difference}")
+
+
 def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin; as plain lines, which a table would squeeze."""
     if status.status not in _STYLES:
         click.echo(f"\n{status.name} is {status.status}: {status.reason}")
+        for problem in status.problems:
+            click.echo(f"    {problem}".replace("\n", "\n    "))
         click.echo(f"    fix: {status.fix}")
         if status.traceback:
             click.echo("".join(f"    {line}\n" for line in status.traceback.splitlines()), nl=False)

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "feed": "sgevents_core.cli.feed:feed",
     "init": "sgevents_core.cli.init:init",
     "pause": "sgevents_core.cli.pausing:pause",
+    "plan": "sgevents_core.cli.plan:plan",
     "plugins": "sgevents_core.cli.plugins:plugins",
     "record": "sgevents_core.cli.record:record",
     "replay": "sgevents_core.cli.replay:replay",
@@ -50,7 +51,10 @@ config_option = click.option(
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when that command is called; tells errors as messages."""
+    """Imports a command's module only when that command is called; tells errors as messages.
+
+    Plugins are asked for theirs only when a command is not one of ours, and for help.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -63,6 +67,37 @@ class _LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)  # noqa: S101 - our own table
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        from sgevents_core.cli.plugin_commands import plugin_commands  # noqa: PLC0415 - seldom
+        from sgevents_core.settings.spelling import nearest  # noqa: PLC0415
+
+        known = plugin_commands(args[1:], COMMANDS)
+        if name in known.commands:
+            return name, known.commands[name], args[1:]
+        for reason in known.missing:
+            click.echo(reason, err=True)
+        meant = nearest(name, [*COMMANDS, *known.commands])
+        hint = f" Did you mean {meant}?" if meant else ""
+        raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from sgevents_core.cli.plugin_commands import plugin_commands  # noqa: PLC0415 - seldom
+
+        super().format_commands(ctx, formatter)
+        known = plugin_commands((), COMMANDS)
+        rows = [(name, command.get_short_help_str()) for name, command in known.commands.items()]
+        if rows:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(sorted(rows))
+        for reason in known.missing:
+            formatter.write_paragraph()
+            formatter.write_text(reason)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -2,34 +2,102 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sgevents_core.cli.root import config_option
+from sgevents_core.errors import NoSuchPluginError
+from sgevents_core.settings.spelling import nearest
+
+if TYPE_CHECKING:
+    from sgevents_core.daemon import Daemon
+    from sgevents_core.settings import Settings
 
 
 @click.command()
 @config_option
 @click.option("--drain", is_flag=True, help="End when everything there is was handled.")
 @click.option("--strict", is_flag=True, help="Do not start unless every enabled plugin loads.")
+@click.option("--safe-mode", is_flag=True, help="Load no plugin: only fill the journal.")
+@click.option(
+    "--disable", "disabled", metavar="NAME", multiple=True, help="Leave a plugin out of this run."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every call of a callback.")
-def run(config: Path, drain: bool, strict: bool, verbose: bool) -> None:
+@click.option("--rehearse", is_flag=True, hidden=True, help="Tell what would run, as JSON.")
+def run(
+    *,
+    config: Path,
+    drain: bool,
+    strict: bool,
+    safe_mode: bool,
+    disabled: tuple[str, ...],
+    verbose: bool,
+    rehearse: bool,
+) -> None:
     """Hand the site's events to the enabled plugins until stopped.
 
-    Ctrl-C and SIGTERM finish the callback in hand and end with exit code 0. A wrong configuration
-    ends with exit code 2.
+    Ctrl-C and SIGTERM finish the callback in hand and end with exit code 0; SIGHUP is
+    `sgevents reload`. A wrong configuration ends with exit code 2.
+
+    A plugin that is left out by --disable or --safe-mode loses nothing: it goes on where it was.
     """
-    from sgevents_core.daemon import Daemon, stopped_by_signals  # noqa: PLC0415 - heavy
-    from sgevents_core.observe.logs import configure  # noqa: PLC0415
+    from sgevents_core.daemon import Daemon  # noqa: PLC0415 - heavy
+    from sgevents_core.reload import command_line, execute_anew  # noqa: PLC0415
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
+    started = command_line()
     settings = load_settings(config)
-    configure(settings.log, verbose=verbose)
-    daemon = Daemon(settings, drain=drain, strict=strict)
-    with stopped_by_signals(daemon):
+    without = settings.plugins if safe_mode else _known(disabled, settings)
+    daemon = Daemon(settings, drain=drain, strict=strict, without=without, started=started)
+    if rehearse:
+        _rehearse(daemon, settings)
+        return
+    _run(daemon, settings, verbose=verbose, drain=drain)
+    if daemon.reloads:
+        execute_anew(started)
+
+
+def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
+    from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
+    from sgevents_core.observe.redaction import secrets_of  # noqa: PLC0415
+    from sgevents_core.signals import (  # noqa: PLC0415
+        hold_signals,
+        release_signals,
+        stopped_by_signals,
+    )
+
+    secrets = secrets_of(settings)
+    with (
+        configured(settings.log, plugins=settings.plugins, secrets=secrets, verbose=verbose),
+        stopped_by_signals(daemon),
+    ):
         remains = daemon.run()
-    if drain:
+        hold_signals()
+        if not daemon.reloads:
+            release_signals()
+    if drain and not daemon.reloads:
         click.echo(f"{remains.waiting} id(s) still waited for")
         for name, state, reason in remains.apart:
             click.echo(f"plugin {name} is {state}: {reason}")
+
+
+def _rehearse(daemon: Daemon, settings: Settings) -> None:
+    """Load all that a run loads, and tell what came of it in the last line."""
+    from sgevents_core.reload import rehearsed  # noqa: PLC0415 - heavy
+
+    with contextlib.redirect_stdout(sys.stderr):  # what plugins print while they are imported
+        told = rehearsed(settings, daemon.load())
+    click.echo(f"\n{told}")
+
+
+def _known(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    for name in names:
+        if name not in settings.plugins:
+            meant = nearest(name, settings.plugins)
+            hint = f"Did you mean {meant}?" if meant else "`sgevents plugins list` has the names."
+            raise NoSuchPluginError(plugin=name, hint=hint)
+    return names

@@ -24,12 +24,14 @@ class Database:
     Args:
         folder: The state's folder.
         read_only: Whether nothing may be written or made.
+        needs: The oldest version of the schema that will do.
 
     Raises:
-        StateError: The database cannot be opened, or was written by a newer version.
+        StateError: The database cannot be opened, or was written by a newer version, or by one
+            that is too old.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, needs: int = 0) -> None:
         self._path = folder / DATABASE
         with self.told():
             is_new = not read_only and not self._path.exists()
@@ -46,7 +48,7 @@ class Database:
                     self._path.chmod(self._path.stat().st_mode & PRIVATE)
                 if not read_only:
                     schema.prepare(self._db)
-                schema.check(self._db, self._path)
+                schema.check(self._db, self._path, needs)
             except BaseException:
                 self._db.close()
                 raise

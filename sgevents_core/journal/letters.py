@@ -10,6 +10,8 @@ from sgevents_core.journal.base import Failure
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.steps import LetterChange
 
+_SCHEMA: Final = 2
+"""The version of the schema that knows eras of failures."""
 _FAILURE: Final = "plugin, callback, seq, event_id, attempt, error, traceback, at, outcome"
 
 
@@ -42,7 +44,7 @@ class Letters:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._db = Database(folder, read_only=True)
+        self._db = Database(folder, read_only=True, needs=_SCHEMA)
 
     def close(self) -> None:
         """Close the connection."""

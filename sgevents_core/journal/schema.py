@@ -26,13 +26,24 @@ def prepare(db: sqlite3.Connection) -> None:
         _migrate(db)
 
 
-def check(db: sqlite3.Connection, path: Path) -> None:
+def check(db: sqlite3.Connection, path: Path, needs: int = 0) -> None:
     """Make sure that this version knows the schema.
 
+    Args:
+        db: A connection.
+        path: The database's file, for people.
+        needs: The oldest version of the schema that will do.
+
     Raises:
-        StateError: A newer version of sgevents has written it.
+        StateError: A newer version of sgevents has written it, or one that is too old.
     """
     version, newest = _version(db), len(migrations())
+    if version < needs:
+        reason = (
+            f"its schema has version {version}, this needs {needs};"
+            " start the daemon once, which brings it up to date"
+        )
+        raise StateError(path=str(path), reason=reason)
     if version > newest:
         reason = (
             f"its schema has version {version}, this version of sgevents knows up to {newest};"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import pluggy
@@ -10,6 +10,7 @@ import pluggy
 from sgevents_core import hookspecs
 from sgevents_core.errors import HookTwiceError
 from sgevents_core.hookspecs import EVENT_HOOKS, EVERY_HOOK, hook_arguments, hook_of
+from sgevents_core.origin import LOGIN
 from sgevents_core.plugins.callback import Callback, callback_name, place_of, short_place_of
 from sgevents_core.plugins.guarding import guarded
 from sgevents_core.plugins.members import Implementation
@@ -118,6 +119,24 @@ def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> lis
         f"is {' or '.join(callback.match.event_type)}"
         for callback in callbacks
         if _is_never_called(callback)
+    ]
+
+
+def unread_logins(callbacks: Sequence[Callback], fields: Collection[str]) -> list[str]:
+    """Return where a filter may mean a login, which the feed does not read.
+
+    Args:
+        callbacks: The plugin's callbacks.
+        fields: What the feed reads besides the usual fields.
+    """
+    if LOGIN in fields:
+        return []
+    return [
+        f"{callback.where}: user={user!r} is compared with names only, as logins are not read; "
+        f'if it is a login, add fields = ["{LOGIN}"] to [feed]'
+        for callback in callbacks
+        for user in callback.match.user
+        if isinstance(user, str) and " " not in user.strip()
     ]
 
 

@@ -7,16 +7,30 @@ registered, and the others are loaded.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
-from sgevents_core.errors import ClassEntryPointError, PluginError, UnusablePluginError
+from sgevents_core.errors import (
+    ClassEntryPointError,
+    PluginError,
+    PluginSettingsError,
+    UnusablePluginError,
+)
+from sgevents_core.observe.redaction import Redactor, secrets_of
 from sgevents_core.plugins.guarding import guarded, short_traceback
-from sgevents_core.plugins.implementing import Registry, event_callbacks, other_hooks, pointless
-from sgevents_core.plugins.members import members_of
+from sgevents_core.plugins.implementing import (
+    Registry,
+    event_callbacks,
+    other_hooks,
+    pointless,
+    unread_logins,
+)
+from sgevents_core.plugins.members import Members, members_of
 from sgevents_core.plugins.ordering import call_order
+from sgevents_core.plugins.own_settings import model_of, own_settings
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
@@ -25,6 +39,9 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback
     from sgevents_core.plugins.discovery import Discovery, Found
     from sgevents_core.settings import PluginSettings, Settings
+
+LEFT_OUT: Final = "it is left out of this run"
+"""The reason of a plugin that is enabled and not to be loaded this time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +59,10 @@ class LoadedPlugin:
     """In registration order."""
     hooks: Mapping[str, Callable[..., Any]]
     """The other hooks it implements; each takes all of the hook's arguments, by position."""
+    settings: Any = dataclass_field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Its own settings: an instance of its `settings_model`, or a read-only mapping."""
+    model: Any = None
+    """What its `settings_model` returned; None if it has no such hook."""
     warnings: tuple[str, ...] = ()
     """What looks like a mistake in it."""
 
@@ -62,26 +83,38 @@ class Loaded:
         return tuple(callback for plugin in self.plugins for callback in plugin.callbacks)
 
 
-def load(settings: Settings, discovery: Discovery, *, strict: bool = False) -> Loaded:
+def load(
+    settings: Settings,
+    discovery: Discovery,
+    *,
+    strict: bool = False,
+    without: Container[str] = (),
+) -> Loaded:
     """Load the plugins that `settings` enables, in call order; imports no other.
 
     Args:
         settings: The configuration.
         discovery: What is installed.
         strict: Whether every enabled plugin has to load.
+        without: Plugins to leave out as if they were not enabled.
 
     Raises:
         PluginError: `strict`, and enabled plugins cannot be used; all of them are named.
     """
     tables, registry = settings.plugins, Registry()
-    groups = {name: table.group or DEFAULT_GROUP for name, table in tables.items() if table.enabled}
+    redact = Redactor(secrets_of(settings))
+    groups = {
+        name: table.group or DEFAULT_GROUP
+        for name, table in tables.items()
+        if table.enabled and name not in without
+    }
     plugins, statuses = [], []
     for name in call_order([group.name for group in settings.groups], groups):
         outcome, status = _load_one(name, settings, discovery, registry)
         if outcome is not None:
             plugins.append(outcome)
             status = replace(status, order=len(plugins))
-        statuses.append(status)
+        statuses.append(_redacted(status, redact))
     if strict:
         _refuse_unusable(statuses)
     others = sorted({*discovery.names, *tables} - set(groups))
@@ -92,6 +125,29 @@ def load(settings: Settings, discovery: Discovery, *, strict: bool = False) -> L
 def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
     """Return the status of all installed plugins where no configuration enables any."""
     return tuple(_disabled(name, None, discovery) for name in discovery.names)
+
+
+def models(settings: Settings, discovery: Discovery) -> dict[str, Any]:
+    """Return plugin -> model of its own settings, for those enabled that declare one.
+
+    It imports them and looks at nothing else; those that cannot be imported are left out.
+    """
+    found = {
+        name: chosen(name, table, discovery)
+        for name, table in settings.plugins.items()
+        if table.enabled
+    }
+    declared = {}
+    for name, one in found.items():
+        if isinstance(one, Trouble) or incompatibility(one, settings.plugins[name]) is not None:
+            continue
+        try:
+            model = model_of(other_hooks(_imported(one)[1].implementations))
+        except UnusablePluginError:
+            continue
+        if model is not None:
+            declared[name] = model
+    return declared
 
 
 def _load_one(
@@ -109,26 +165,29 @@ def _load_one(
     except UnusablePluginError as fault:
         broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
         status = _status(name, settings, broken, found)
-        return None, replace(status, traceback=short_traceback(fault.__cause__))
+        problems = fault.problems if isinstance(fault, PluginSettingsError) else ()
+        trace = short_traceback(fault.__cause__)
+        return None, replace(status, traceback=trace, problems=problems)
     enabled = _status(name, settings, Trouble(status="enabled", reason="", fix=""), found)
     return loaded, replace(enabled, callbacks=len(loaded.callbacks), warnings=loaded.warnings)
 
 
 def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugin:
     """Import, check and register one plugin; raises UnusablePluginError, nothing registered."""
-    plugin = guarded(f"importing {found.value}", found.entry_point.load)
-    if inspect.isclass(plugin):
-        raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
-    members = guarded(f"reading {found.value}", lambda: members_of(plugin))
+    plugin, members = _imported(found)
     table = settings.plugins[found.name]
     callbacks = event_callbacks(found.name, members.implementations)
     hooks = other_hooks(members.implementations)
-    registrar = CallbackRegistrar(found.name, table.settings, [c.name for c in callbacks])
+    model = model_of(hooks)
+    own = own_settings(found.name, model, table.settings, settings.path)
+    registrar = CallbackRegistrar(found.name, own, [c.name for c in callbacks])
     if "register_callbacks" in hooks:
         guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))
     registrar.close()
     registry.add(found.name, callbacks, members.implementations)
     callbacks += registrar.callbacks
+    if table.ignore_own:
+        callbacks = [_ignoring(callback, table.script_name) for callback in callbacks]
     group, lane = _group_and_lane(table, settings)
     return LoadedPlugin(
         name=found.name,
@@ -139,7 +198,40 @@ def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugi
         plugin=plugin,
         callbacks=tuple(callbacks),
         hooks=hooks,
-        warnings=(*members.warnings, *registrar.warnings, *pointless(callbacks, hooks)),
+        settings=own,
+        model=model,
+        warnings=(
+            *members.warnings,
+            *registrar.warnings,
+            *pointless(callbacks, hooks),
+            *unread_logins(callbacks, settings.feed.fields),
+        ),
+    )
+
+
+def _imported(found: Found) -> tuple[object, Members]:
+    plugin = guarded(f"importing {found.value}", found.entry_point.load)
+    if inspect.isclass(plugin):
+        raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
+    return plugin, guarded(f"reading {found.value}", lambda: members_of(plugin))
+
+
+def _ignoring(callback: Callback, script: str | None) -> Callback:
+    """Return the callback without the events that `script`, the plugin's own, caused."""
+    return replace(callback, match=replace(callback.match, not_script=script))
+
+
+def _redacted(status: PluginStatus, redact: Redactor) -> PluginStatus:
+    """Return a status without secrets: what a plugin raises may quote its settings."""
+    return replace(
+        status,
+        reason=redact(status.reason),
+        fix=redact(status.fix),
+        traceback=redact(status.traceback),
+        problems=tuple(
+            one._replace(message=redact(one.message), fix=redact(one.fix))
+            for one in status.problems
+        ),
     )
 
 
@@ -165,7 +257,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
 
 
 def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
-    """Return the status of a plugin that is not enabled, with what would keep it from loading."""
+    """Return the status of a plugin that does not run, with what would keep it from loading."""
     found = chosen(name, table, discovery)
     if isinstance(found, Trouble):
         is_conflict = found.status == "conflict"
@@ -176,11 +268,15 @@ def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> 
             fix=found.fix,
         )
     trouble = incompatibility(found, table)
+    idle = "it is not enabled"
+    fix = f"To enable it: enabled = true in [plugins.{name}]."
+    if table is not None and table.enabled:
+        idle, fix = LEFT_OUT, "Start without --disable and --safe-mode."
     return PluginStatus(
         name=name,
         status="disabled",
-        reason=f"it is not enabled, and {trouble.reason}" if trouble else "it is not enabled",
-        fix=trouble.fix if trouble else f"To enable it: enabled = true in [plugins.{name}].",
+        reason=f"{idle}, and {trouble.reason}" if trouble else idle,
+        fix=trouble.fix if trouble else fix,
         distribution=found.distribution,
         version=found.version,
     )

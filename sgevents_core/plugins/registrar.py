@@ -14,6 +14,7 @@ from sgevents_core.filters import (
     Match,
     Project,
     Texts,
+    User,
     Values,
     Where,
     WrongValueError,
@@ -40,18 +41,17 @@ def plugin_logger(plugin: str) -> logging.Logger:
 class CallbackRegistrar:
     """Collects what one plugin registers in code, after what it implements."""
 
-    def __init__(
-        self, plugin: str, settings: Mapping[str, Any], taken: Collection[str] = ()
-    ) -> None:
+    def __init__(self, plugin: str, settings: Any, taken: Collection[str] = ()) -> None:
         """Start with no callbacks.
 
         Args:
             plugin: The plugin's name.
-            settings: The plugin's own settings.
+            settings: The plugin's own settings: an instance of its model, or a mapping.
             taken: The names of the callbacks that the plugin has already.
         """
         self.plugin: Final = plugin
-        self.settings: Final[Mapping[str, Any]] = MappingProxyType(dict(settings))
+        is_mapping = isinstance(settings, Mapping)
+        self.settings: Final[Any] = MappingProxyType(dict(settings)) if is_mapping else settings
         self.logger: Final = plugin_logger(plugin)
         self.callbacks: Final[list[Callback]] = []
         self.warnings: Final[list[str]] = []
@@ -70,6 +70,9 @@ class CallbackRegistrar:
         entity_type: Texts = None,
         attribute: Texts = None,
         project: Project | Collection[Project] | None = None,
+        user: User | Collection[User] | None = None,
+        script: Texts = None,
+        in_create: bool | None = None,
         old_value: Values = ...,
         new_value: Values = ...,
         where: Where | None = None,
@@ -89,6 +92,9 @@ class CallbackRegistrar:
                 entity_type=entity_type,
                 attribute=attribute,
                 project=project,
+                user=user,
+                script=script,
+                in_create=in_create,
                 old_value=old_value,
                 new_value=new_value,
                 where=where,

@@ -14,12 +14,16 @@ from sgevents_core import __version__
 from sgevents_core.plugins.signatures import suggestion
 
 if TYPE_CHECKING:
+    from sgevents_core.errors import Problem
     from sgevents_core.plugins.discovery import Discovery, Found
     from sgevents_core.settings import PluginSettings
 
 Status: TypeAlias = Literal[
     "enabled", "disabled", "broken", "incompatible", "conflict", "not installed"
 ]
+"""What loading makes of a plugin."""
+Standing: TypeAlias = Status | Literal["held", "paused"]
+"""That, or how one that is enabled stands in the ledger."""
 CORE: Final = "sgevents-core"
 
 
@@ -28,7 +32,7 @@ class PluginStatus:
     """How a plugin stands: whether it is loaded, why not, and what helps."""
 
     name: str
-    status: Status
+    status: Standing
     reason: str = ""
     fix: str = ""
     distribution: str | None = None
@@ -43,6 +47,10 @@ class PluginStatus:
     warnings: tuple[str, ...] = ()
     traceback: str = ""
     """Where its code raised, shortened to its own frames; empty unless it did."""
+    problems: tuple[Problem, ...] = ()
+    running: str | None = None
+    """The version that a running daemon has loaded; None if none has loaded it."""
+    """What is wrong with its own settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

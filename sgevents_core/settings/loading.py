@@ -70,6 +70,19 @@ def read_settings(text: str, path: Path, *, secrets: bool = True) -> Settings:
     return replace(settings, warnings=tuple(reader.warnings))
 
 
+def state_path(path: Path) -> Path | None:
+    """Return the state's folder that the file `path` names, whatever else is wrong in it.
+
+    None if it cannot be told.
+    """
+    try:
+        raw = _parse(path, _read(path)).get("state", {})
+        named = raw.get("path", StateSettings().path)
+        return Path(os.path.abspath(path.parent / Path(named).expanduser()))  # noqa: PTH100
+    except (ConfigError, AttributeError, TypeError, ValueError, RuntimeError):
+        return None
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")

@@ -114,6 +114,9 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     on_error: Literal["dead-letter", "pause", "skip"] = "dead-letter"
     max_attempts: Annotated[int, Meta(ge=1)] = 5
     pause_after: Annotated[int, Meta(ge=1)] = 20
+    ignore_own: bool = False
+    breaker_events: Annotated[int, Meta(ge=0)] = 100
+    breaker_within: Annotated[float, _DURATION, Meta(ge=1)] = 300.0
     distribution: Annotated[str, Meta(min_length=1)] | None = None
     version: Annotated[str | None, _VERSION] = None
     settings: Annotated[dict[str, Any], _OWN] = field(default_factory=dict)

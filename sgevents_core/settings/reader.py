@@ -15,7 +15,8 @@ from sgevents_core.settings.locate import Locator, Where
 from sgevents_core.settings.references import Around, WrongValueError
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import dotted, nearest, quoted
-from sgevents_core.settings.values import READERS, found
+from sgevents_core.settings.values import READERS
+from sgevents_core.settings.wording import found
 
 S = TypeVar("S", bound=msgspec.Struct)
 _STAND_INS: Final = {"secret": Secret(None)}
@@ -81,7 +82,7 @@ class Reader:
             elif key.required:
                 self.problem(place, "it is missing", f"add {key.name} = {_example(key)}")
             if key.required:
-                values.setdefault(key.name, _STAND_INS.get(_kind(key), ""))
+                values.setdefault(key.name, _STAND_INS.get(key_kind(key), ""))
         return model(**values)
 
     def _value(
@@ -95,7 +96,7 @@ class Reader:
             problem=lambda message, fix, *inside: self.problem((*where, *inside), message, fix),
             warning=lambda message, fix, *inside: self.warning((*where, *inside), message, fix),
         )
-        read = READERS.get(_kind(key))
+        read = READERS.get(key_kind(key))
         try:
             value = read(raw, around) if read else _convert(key, raw)
             _check_limits(key, value)
@@ -105,7 +106,8 @@ class Reader:
             values[key.name] = value
 
 
-def _kind(key: FieldInfo) -> str:
+def key_kind(key: FieldInfo) -> str:
+    """Return the kind of value that the model says a key takes; empty where its type says it."""
     for meta in getattr(key.type, "__metadata__", ()):
         if meta.extra:
             return str(meta.extra["kind"])
@@ -158,9 +160,9 @@ def _better(key: FieldInfo, raw: object) -> str:
 
 
 def _example(key: FieldInfo) -> str:
-    if _kind(key) == "url":
+    if key_kind(key) == "url":
         return '"https://YOUR-SITE.shotgrid.autodesk.com"'
-    if _kind(key) == "secret":
+    if key_kind(key) == "secret":
         return '{ env = "SGEVENTS_API_KEY" }'
     core, _ = _core(key.type)
     if isinstance(key.default, (int, str)) and key.default != "":
@@ -170,7 +172,7 @@ def _example(key: FieldInfo) -> str:
 
 def _check_limits(key: FieldInfo, value: object) -> None:
     """Hold a duration above its least; other limits are held by the conversion."""
-    if _kind(key) != "duration" or not isinstance(value, float):
+    if key_kind(key) != "duration" or not isinstance(value, float):
         return
     for meta in cast(Any, key.type).__metadata__:
         if meta.ge is not None and value < meta.ge:

@@ -1,4 +1,4 @@
-"""Follows `{ env = "NAME" }` and `{ file = "path" }` to the text they stand for."""
+"""Follows `{ env = "NAME" }`, `{ file = "path" }` and `{ credential = "name" }` to their texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from sgevents_core.settings.spelling import nearest, quoted
 
-FORMS: Final = '{ env = "NAME" } or { file = "path" }'
+FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
+"""The variable in which systemd tells a service where its credentials are."""
 _LARGEST: Final = 64 * 1024
 
 
@@ -49,10 +51,11 @@ class Found:
 
 
 def is_reference(raw: object) -> bool:
-    """Tell whether `raw` is one of the two forms, and not some other table."""
+    """Tell whether `raw` is one of the forms, and not some other table."""
     return (
         isinstance(raw, Mapping)
-        and set(raw) in ({"env"}, {"file"})
+        and len(raw) == 1
+        and set(raw) <= set(_SOURCES)
         and isinstance(next(iter(raw.values())), str)
     )
 
@@ -69,6 +72,8 @@ def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Found:
     try:
         if form == "env":
             return _from_environment(name)
+        if form == "credential":
+            return _from_credential(name)
         return _from_file(around.folder, name, around, inside)
     except WrongValueError:
         if around.secrets:
@@ -76,7 +81,11 @@ def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Found:
         return Found(None, f"{_SOURCES[form]} {name}")
 
 
-_SOURCES: Final = {"env": "the environment variable", "file": "the file"}
+_SOURCES: Final = {
+    "env": "the environment variable",
+    "file": "the file",
+    "credential": "the credential",
+}
 
 
 def _form_fix(raw: Mapping[str, Any]) -> str:
@@ -93,6 +102,24 @@ def _from_environment(name: str) -> Found:
     if not text:
         state = "empty" if name in os.environ else "not set"
         raise WrongValueError(f"{source} is {state}", f"set {name} where sgevents is started")
+    return Found(text, source)
+
+
+def _from_credential(name: str) -> Found:
+    source = f"{_SOURCES['credential']} {name}"
+    folder = os.environ.get(CREDENTIALS, "")
+    load = f"LoadCredential={name}:/path/of/the/file"
+    if not name or name in {".", ".."} or "/" in name:
+        fix = f"write the name alone, as in {load} of the systemd unit"
+        raise WrongValueError(f"{quoted(name)} is no name of a credential", fix)
+    if not folder:
+        message = f"{source} is not there: ${CREDENTIALS} is not set"
+        raise WrongValueError(message, f"start it with systemd, and {load} in the unit")
+    if not (Path(folder) / name).is_file():
+        raise WrongValueError(f"{source} does not exist", f"add {load} to the systemd unit")
+    text = _read(Path(folder) / name, source).rstrip("\r\n")
+    if not text:
+        raise WrongValueError(f"{source} is empty", "write the value into its file")
     return Found(text, source)
 
 

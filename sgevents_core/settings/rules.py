@@ -39,6 +39,7 @@ def check_rules(settings: Settings, raw: Mapping[str, Any], reader: Reader) -> N
     _check_lanes_used(settings, reader)
     for name, plugin in settings.plugins.items():
         _check_credentials(name, plugin, reader)
+        _check_ignore_own(name, settings, reader)
         _check_group_of_plugin(name, plugin, settings.groups, reader)
     _check_log(settings.log, settings.plugins, reader)
 
@@ -107,6 +108,28 @@ def _check_credentials(name: str, plugin: PluginSettings, reader: Reader) -> Non
     (there,) = set(given) - set(lacking)
     fix = f"add {lacking[0]}, or leave {there} out to use those of [site]"
     reader.problem(("plugins", name, there), f"it needs {lacking[0]} as well", fix)
+
+
+def _check_ignore_own(name: str, settings: Settings, reader: Reader) -> None:
+    """Let `ignore_own` tell a plugin's own doings from those of everybody else."""
+    plugin, place = settings.plugins[name], ("plugins", name, "ignore_own")
+    if not plugin.ignore_own or not reader.right(("plugins", name, "script_name")):
+        return
+    fix = "make a script for this plugin on the site, and add its script_name and api_key"
+    if plugin.script_name is None:
+        reader.problem(place, "it needs the plugin's own script_name", fix)
+    elif plugin.script_name == settings.site.script_name != "":
+        message = "the plugin's script_name is that of [site]: its own doings cannot be told apart"
+        reader.problem(place, message, fix)
+    elif plugin.script_name:
+        same = [
+            other
+            for other, table in settings.plugins.items()
+            if other != name and table.script_name == plugin.script_name
+        ]
+        if same:
+            message = f"what {same[0]} does is ignored too: it has the same script_name"
+            reader.warning(place, message, fix)
 
 
 def _check_group_of_plugin(

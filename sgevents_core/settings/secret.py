@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from typing import NoReturn
+import importlib
+from typing import Any, NoReturn
 
 from sgevents_core.errors import SecretMissingError
 
@@ -55,6 +56,24 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
 
     def __deepcopy__(self, memo: object) -> Secret:
         return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """Let a pydantic model have fields of this type; pydantic asks for it, nobody else."""
+        schemas = importlib.import_module("pydantic_core.core_schema")
+        return schemas.no_info_plain_validator_function(cls._validated)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, str]:
+        return {"type": "string"}
+
+    @classmethod
+    def _validated(cls, value: object) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls(value, "the configuration file")
+        raise ValueError("a secret is a string")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a secret is not pickled: pass the place it comes from instead")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -20,33 +20,11 @@ from sgevents_core.settings.model import Ago, Start
 from sgevents_core.settings.references import FORMS, Around, WrongValueError, follow, is_reference
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import nearest, quoted
+from sgevents_core.settings.wording import found, kind_of
 
 _SHELL: Final = re.compile(r"\$\{?([A-Z_][A-Z0-9_]*)\}?")
 _LOCAL: Final = re.compile(r"(localhost|127\.|\[::1\])", re.IGNORECASE)
 _STARTS: Final = 'start = "now", an id, a date and time with its offset, or "7d"'
-
-
-def found(raw: object) -> str:
-    """Say what `raw` is, in the words of TOML."""
-    if isinstance(raw, bool):
-        return str(raw).lower()
-    if isinstance(raw, (int, float)):
-        return f"the number {raw}"
-    if isinstance(raw, str):
-        return f"the string {quoted(raw)}"
-    return _type_of(raw)
-
-
-def _type_of(raw: object) -> str:
-    if isinstance(raw, Mapping):
-        return "a table"
-    if isinstance(raw, list):
-        return "a list"
-    if isinstance(raw, datetime):
-        return "a date and time"
-    if isinstance(raw, (date, time)):
-        return "a date" if isinstance(raw, date) else "a time"
-    return "a string" if isinstance(raw, str) else "a number"
 
 
 def read_duration(raw: object, around: Around) -> float:
@@ -114,7 +92,7 @@ def _text_and_source(raw: object, around: Around) -> tuple[str | None, str]:
         return there.text, there.source
     if not isinstance(raw, str):
         raise WrongValueError(
-            f"expected a string, got {_type_of(raw)}", f"write a string, or {FORMS}"
+            f"expected a string, got {kind_of(raw)}", f"write a string, or {FORMS}"
         )
     if not raw.strip():
         raise WrongValueError("it is empty", f"write a string, or {FORMS}")

@@ -44,11 +44,16 @@ class Anchoring:
         return self._same(state, rows[1:], taken)
 
     def take_recent(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
-        """Anchor on the highest known row that is still visible; what is not is gone."""
+        """Anchor on the highest known row that is still visible; what is not is gone.
+
+        A log that went backwards is not back because a few ids are given out again.
+        """
         if not rows:
             self._lost = "highest"
             return
         self._lost = ""
+        if state.rewound and len(rows) < len(state.recent) / 2:
+            return
         if self._same(state, rows, taken):
             visible = {row.id for row in rows}
             for id_ in visible:

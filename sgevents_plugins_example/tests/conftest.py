@@ -18,7 +18,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     with Sandbox(project=False) as site:
         desk = Desk(site, tmp_path)
         yield desk
-        desk.sg.close()
+        desk.harness.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from desk import Desk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgevents_core.testing import Harness
 from sgevents_plugins_example.version_burst import BurstWatch
 
 Told = Callable[[], list[str]]
@@ -111,10 +112,10 @@ class TestShotStatus:
 
     def test_dry_run_writes_nothing(self, desk: Desk) -> None:
         """In a dry run the shot stays as it is."""
-        desk.enable("shot-status")
-        desk.dry_run = True
-        task(desk, "ip")
-        desk.catch_up()
+        with Harness("shot-status", site=desk.site, dry_run=True) as harness:
+            task(desk, "ip")
+            result = harness.catch_up().raise_errors()
+        assert (result.called, result.writes) == (["on_change"], [])
         assert desk.read(desk.shot, "sg_status_list") == "wtg"
 
 

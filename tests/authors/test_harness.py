@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,6 +101,15 @@ class TestCalls:
         assert result.calls[0].event == Event(row)
         assert result.calls[2].event.created_at == id9.created_at
 
+    def test_rows_as_a_client_returns_them(self, sgevents_harness: MakeHarness) -> None:
+        """Datetimes become what a site sends; text that no Unicode is comes through."""
+        at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+        row = {"id": 4, "event_type": "Shotgun_Shot_New", "created_at": at, "updated_at": at}
+        (call,) = sgevents_harness(Calls()).run({**row, "description": "\ud800"}).calls
+        assert call.event.created_at == at
+        assert call.event["updated_at"] == "2026-01-31T12:00:00Z"
+        assert call.event["description"] == "\ud800"
+
     def test_explain_says_why_not(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
@@ -119,6 +129,8 @@ class TestCalls:
         (first,) = harness.run(event).calls
         with pytest.raises(AlreadyHandedError, match=r"harness\.replay\(event\)"):
             harness.run(event)
+        with pytest.raises(AlreadyHandedError):
+            harness.run(twice := sgevents_event.new("Shot"), twice)
         (again,) = harness.replay(event).calls
         assert first.key == again.key
         assert first.key.endswith(f":1:1:Calls:{__name__}:Calls.on_new")

@@ -254,4 +254,3 @@ def test_old_answers_are_forgotten(house: House) -> None:
         requests.forget(before=4_000_000_000)
         assert requests.answer_of(1) is None
         assert [request.kind for request in requests.waiting()] == ["resume"]
-

@@ -151,3 +151,24 @@ def test_two_held_plugins_keep_their_own_places(house: House) -> None:
     for name in ("early", "late"):
         handled = [call.partition("#")[0] for call in only(house.calls, name)]
         assert list(dict.fromkeys(handled)) == [f"{event} {name}.held" for event in range(1, 8)]
+
+
+def test_order_changed_while_the_plugin_is_held(house: House) -> None:
+    """What it had done of the event stays done, in whatever order the rest comes now."""
+    later = threading.Event()
+
+    def waits(event: Event, ctx: Any) -> None:
+        if not later.is_set():
+            raise Retry(after="10ms")
+
+    plugin = house.plugin("held", "first", waits, "last", max_attempts=1_000_000)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: "1 held.waits#2" in house.calls)
+    plugin.callbacks.reverse()
+    with house.running():
+        wait_until(lambda: "1 held.last" in house.calls)
+        later.set()
+        wait_until(lambda: not house.records()["held"].apart)
+    done = [call for call in house.calls if "waits" not in call]
+    assert done == ["1 held.first", "1 held.last"]

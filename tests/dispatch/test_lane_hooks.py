@@ -14,6 +14,7 @@ from waiting import wait_until
 
 from sgevents_core.dispatch import alerting
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.store import Store
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause
@@ -44,6 +45,13 @@ class Heard:
     def of(self, name: str) -> list[Any]:
         """What one hook was told."""
         return [details for hook, details in self.told if hook == name]
+
+
+class Listens:
+    """All that an announcer needs of the services of a plugin, where nothing is asked of them."""
+
+    name = "listens"
+    store = Store("listens", {})
 
 
 def test_startup_comes_before_events_and_shutdown_after(house: House) -> None:
@@ -139,15 +147,16 @@ def test_end_is_not_held_up_by_a_hook_that_hangs(
 ) -> None:
     """Also with more alerts waiting than are kept, closing takes no longer than it may."""
     monkeypatch.setattr(alerting, "MOST_WAITING", 2)
-    hang = threading.Event()
+    hang, hangs = threading.Event(), threading.Event()
 
-    class Hangs:
-        name = "listens"
-        store = type("Store", (), {"seen": lambda self: {}})()
+    def waits(details: Any, ctx: Any) -> None:
+        hangs.set()
+        hang.wait(20)
 
-    hooks = {"backlog_timed_out": lambda details, ctx: hang.wait(20)}
-    announcer = Announcer([(Hangs(), hooks)])  # type: ignore[list-item]  # all it needs of it
-    for number in range(10):
+    announcer = Announcer([(Listens(), {"backlog_timed_out": waits})])  # type: ignore[list-item]
+    announcer.timed_out(0, 0, datetime.now(timezone.utc))
+    assert hangs.wait(20)
+    for number in range(1, 10):
         announcer.timed_out(number, number, datetime.now(timezone.utc))
     began = time.monotonic()
     announcer.close(0.05)
@@ -161,11 +170,7 @@ def test_timeout_of_the_backlog_is_told(house: House) -> None:
     plugin = house.plugin("listens", "run", hooks=heard.hooks())
     noticed = datetime.now(timezone.utc)
 
-    class Services:
-        name = "listens"
-        store = type("Store", (), {"seen": lambda self: {}})()
-
-    announcer = Announcer([(Services(), plugin.hooks)])  # type: ignore[list-item]  # as above
+    announcer = Announcer([(Listens(), plugin.hooks)])  # type: ignore[list-item]
     announcer.timed_out(5, 9, noticed)
     announcer.close(5.0)
     assert heard.told == [

@@ -1,4 +1,4 @@
-"""`sgevents config schema`: what an editor accepts is what a run accepts, plugins' keys included."""
+"""`sgevents config schema`: editors accept what a run accepts, plugins' keys included."""
 
 from __future__ import annotations
 
@@ -109,6 +109,8 @@ def test_it_is_a_schema_and_accepts_the_samples_of_the_page(schema: Any) -> None
     jsonschema.Draft7Validator.check_schema(schema)
     samples = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert is_valid(schema, "\n".join(samples))
+    quiet = schema["$defs"]["chat.Chat"]["properties"]["quiet"]
+    assert quiet["anyOf"][0] == {"type": "string"}, "durations are ours, not those of ISO 8601"
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def fit(model: Any, **table: Any) -> Any:
 def wrongs(model: Any, **table: Any) -> list[Wrong]:
     """Return what is wrong with a table."""
     value, wrong = modelled(model, table, Path("/etc/sgevents"))
-    assert value is None or isinstance(model, type) and issubclass(model, BaseModel)
+    assert value is None or (isinstance(model, type) and issubclass(model, BaseModel))
     return wrong
 
 
@@ -356,7 +356,9 @@ def test_wrong_settings_break_that_plugin_alone_with_line_and_fix(
 ) -> None:
     """Every problem carries its place in the file; the others run."""
     packages.install_module("chat", PLUGIN)
-    packages.install_module("other", "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(): 0")
+    packages.install_module(
+        "other", "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(): 0"
+    )
     found = loaded(config, "chanel = 1\nchannel = 5\n[plugins.other]\nenabled = true\n")
     assert [plugin.name for plugin in found.plugins] == ["other"]
     status = next(one for one in found.statuses if one.name == "chat")

@@ -58,7 +58,9 @@ class Told(NamedTuple):
 def config(packages: Packages, tmp_path: Path) -> Path:
     """Install plugins and return a configuration that enables some of them."""
     texts = {"greeter": GREETER, "rival": RIVAL, "trap": "raise SystemExit"}
-    texts["angry"] = "from sgevents_core import hookimpl\n@hookimpl\ndef register_commands(group): 1/0"
+    texts["angry"] = (
+        "from sgevents_core import hookimpl\n@hookimpl\ndef register_commands(group): 1/0"
+    )
     texts["bad"] = "raise OSError('no luck')"
     for name, text in texts.items():
         packages.install_module(name, text)

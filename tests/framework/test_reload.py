@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from drained import configured
 from running_daemon import WRITER, RunningDaemon
 from waiting import wait_until
 
+from sgevents_core.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
 from sgevents_core.journal.running import Running, note, running
 from sgevents_core.sandbox import Sandbox
@@ -220,6 +222,15 @@ def test_callback_in_hand_is_finished_first(daemon: RunningDaemon, site: Sandbox
         assert after != before
         assert daemon.stop(process) == 0
     assert calls.read_text().split() == [str(event) for event in events]
+
+
+def test_to_be_told_to_stop_twice_is_to_stop(tmp_path: Path, site: Sandbox) -> None:
+    """And no reload, whatever was asked for besides."""
+    told = Daemon(configured(tmp_path, site, ""))
+    for tell in (told.stop, told.reload, told.stop):
+        tell()
+    told.run()
+    assert not told.reloads
 
 
 def test_without_a_daemon_it_says_so(daemon: RunningDaemon) -> None:

@@ -19,7 +19,7 @@ ADA = {"type": "HumanUser", "id": 7, "name": "Ada Park"}
 FARM = {"type": "ApiUser", "id": 7, "name": "farm_publisher"}
 
 
-def event(user: object = None, meta: dict[str, Any] | None = None, **fields: object) -> Event:
+def event(user: object = None, meta: object = None, **fields: object) -> Event:
     """Return the change of a task that `user` made."""
     row = {"id": 1, "event_type": "Shotgun_Task_Change", "user": user, "meta": meta or {}}
     return Event({**row, **fields})
@@ -29,7 +29,7 @@ BY_ADA = event(ADA)
 BY_FARM = event(FARM)
 BY_NOBODY = event()
 BEHIND_ADA = event(ADA, {"sudo_actual_user": FARM})
-WITH_LOGIN = event(ADA, **{LOGIN: "ada"})
+WITH_LOGIN = Event({**BY_ADA.row, LOGIN: "ada"})
 
 
 def accepted(happened: Event, **conditions: Any) -> bool:
@@ -106,9 +106,7 @@ def test_in_create_tells_values_of_a_new_record_from_later_changes() -> None:
         (BY_ADA, {"in_create": True}, "in_create False is not True"),
     ],
 )
-def test_people_are_told_who_it_was(
-    happened: Event, conditions: dict[str, Any], why: str
-) -> None:
+def test_people_are_told_who_it_was(happened: Event, conditions: dict[str, Any], why: str) -> None:
     """With what is wanted instead."""
     assert made_match(**conditions).why_not(happened) == why
 

@@ -52,6 +52,7 @@ def test_newer_schema_is_refused_with_a_clear_error(tmp_path: Path, read_only: b
     SqliteState(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.execute(f"PRAGMA user_version = {NEWEST + 7}")
+        db.execute("PRAGMA journal_mode = DELETE")
     before = (tmp_path / DATABASE).read_bytes()
     with pytest.raises(StateError) as refused:
         SqliteState(tmp_path, read_only=read_only)

@@ -301,7 +301,8 @@ def test_every_misbehaviour_is_a_known_error(
     assert "demo-key" not in str(caught.value)
     assert "demo-key" not in repr(vars(caught.value))
     site.faults.clear()
-    assert log.ask(call) == expected
+    answer = log.ask(call)
+    assert (answer.rows, answer.count) == (expected.rows, expected.count)
 
 
 @pytest.mark.parametrize("status", [301, 403, 404, 429, 500, 502, 503, 504])

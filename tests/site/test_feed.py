@@ -49,7 +49,7 @@ class Running:
         where = SiteSettings(
             url=site.url, script_name="sgevents", api_key=Secret(key, "a test"), timeout=5.0
         )
-        usual = {"start": 1, "poll_interval": 0.01, "idle_interval": 0.01}
+        usual = {"start": 1, "poll_interval": 0.02, "idle_interval": 0.04}
         self.feed = Feed(
             EventLog(where),
             self.state,

@@ -14,7 +14,7 @@ HOUR = 3600.0
 
 def with_a_cold_gap(site: SimulatedSite, **rules: float) -> SimulatedFeed:
     """A feed that has given up waiting for 3 to 5."""
-    feed = follow(site, idle_interval=30, **rules)
+    feed = follow(site, idle_interval=120, **rules)
     site.transaction(2)
     site.transaction(3, None)
     site.transaction(1)

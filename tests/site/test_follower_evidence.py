@@ -8,6 +8,7 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.site.calls import Count, Fetch, Look, Page
 from sgevents_core.site.gaps import Rules
+from sgevents_core.site.ranges import Span
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -127,6 +128,16 @@ def test_looks_that_fail_are_put_off_and_pages_go_on() -> None:
         feed.turn(until)
     assert len([call for call in feed.calls[before:] if isinstance(call, Look)]) <= 16
     assert feed.journal.ids[2:] == list(range(4, feed.site.next_id))
+
+
+def test_looks_may_fail_for_days() -> None:
+    """However often looks have failed, the time to the next one has a bound."""
+    feed = with_a_gap()
+    for _ in range(3000):
+        feed.follower.failed(Look((Span(2, 2),), 500, 0.0), feed.monotonic)
+    feed.site.rows(2)
+    feed.run(90)
+    assert feed.journal.ids == [1, 3, 2]
 
 
 def test_counts_that_keep_failing_give_way_to_ids() -> None:

@@ -114,7 +114,7 @@ def test_one_id_that_never_comes_is_told_as_ever() -> None:
 def test_twenty_thousand_gaps_at_once() -> None:
     """Very many single gaps are looked for together, a page at a time, and all late rows come."""
     site = SimulatedSite()
-    feed = follow(site, backlog_timeout=30)
+    feed = follow(site, backlog_timeout=20)
     for place in range(20_000):
         site.transaction(1)
         site.transaction(1, 12 if place % 100 == 0 else None)
@@ -122,12 +122,12 @@ def test_twenty_thousand_gaps_at_once() -> None:
     run_until(feed, 20_001)
     assert len(feed.follower.known.hot) == 20_000
     assert feed.site.now < 12
-    run_until(feed, 20_201, longest=30)
-    feed.run(45)
+    run_until(feed, 20_201, longest=20)
+    feed.run(30)
     assert len(feed.journal.late_ids) == 200
     assert not feed.follower.known.hot
     looks = [call for call in feed.calls if isinstance(call, Look)]
-    assert len(looks) < 50 * 9
+    assert len(looks) < 50 * 8
     assert all(len(call.spans) <= 400 for call in looks)
 
 

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from simulated_feed import SimulatedFeed, follow
-from simulated_site import SimulatedSite
+from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.site.calls import Newest, Page, Recent
 
@@ -141,6 +141,21 @@ def test_a_restored_backup_that_grows(back_to: int, grown: int) -> None:
     assert feed.journal.ids == list(range(1, 301))
     assert len(feed.told("feed.rewound")) == 1
     assert feed.told("feed.resumed") == []
+
+
+def test_ids_given_out_again_within_a_second() -> None:
+    """A few known ids with their old times do not make it the old log again."""
+    site = SimulatedSite()
+    feed = follow(site)
+    site.transaction(6)
+    feed.run(10)
+    site.rewind(0)
+    feed.run(MINUTE)
+    assert len(feed.told("feed.rewound")) == 1
+    site.transaction(2, clock=EPOCH)
+    feed.run(10 * MINUTE)
+    assert feed.told("feed.resumed") == []
+    assert feed.journal.ids == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_restored_backup_that_grows_beyond_what_is_known() -> None:

@@ -6,25 +6,25 @@ import pytest
 from random_schedules import Schedule, check
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(32))
 def test_every_visible_row_is_appended_once(seed: int) -> None:
     """Whatever commits late or never, fails or crashes: each row once, late ones marked."""
     check(Schedule(seed).run())
 
 
-@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("seed", range(100, 112))
 def test_rows_hidden_and_shown_again_stop_nothing(seed: int) -> None:
     """A row that vanishes, the newest one too, and comes back is neither lost nor repeated."""
     check(Schedule(seed).run(hiding=True))
 
 
-@pytest.mark.parametrize("seed", range(200, 215))
+@pytest.mark.parametrize("seed", range(200, 208))
 def test_settling_loses_and_repeats_nothing(seed: int) -> None:
     """With `settle` set newer rows wait a little, and the promise is the same."""
     check(Schedule(seed, settle=5.0).run())
 
 
-@pytest.mark.parametrize("seed", range(300, 315))
+@pytest.mark.parametrize("seed", range(300, 310))
 def test_a_log_that_goes_back_and_forth_adds_nothing(seed: int) -> None:
     """A restored backup and what grows on it is left alone; what was real all along is taken."""
     check(Schedule(seed).run_back_and_forth())

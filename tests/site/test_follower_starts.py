@@ -205,6 +205,23 @@ def test_no_state_before_the_first_answer(where: Start) -> None:
     assert feed.journal.load() is None
 
 
+@pytest.mark.parametrize(
+    ("where", "frontier"),
+    [("now", 10), (4, 3), (BEGINNING + timedelta(minutes=2), 2), (Ago(90.0), 8)],
+)
+def test_finding_the_start_takes_no_rows(where: Start, frontier: int) -> None:
+    """The state of the beginning is there before any row is taken, so it can be kept alone."""
+    site = aged(10)
+    follower = Follower(Rules(start=where))
+    while follower.state is None:
+        call = follower.next(0.0)
+        assert not isinstance(call, float)
+        assert follower.answered(call, site.answer(call), 0.0).rows == []
+    change = follower.change()
+    assert change is not None
+    assert change.state.frontier == frontier
+
+
 def test_the_start_is_found_once() -> None:
     """A later start goes on where the last one ended, whatever `start` says."""
     site = aged(10)

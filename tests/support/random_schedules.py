@@ -42,7 +42,7 @@ class Schedule:
         )
         trouble = rng.random() < 0.5
         self.feed = SimulatedFeed(
-            SimulatedSite(),
+            SimulatedSite(tells_date=seed % 2 == 1),
             rules,
             seed,
             failing=0.1 if trouble else 0.0,

@@ -103,7 +103,7 @@ class RunningDaemon:
         self.write_config()
         command = [sys.executable, "-m", "sgevents_core.cli", "run", "-c", str(self.config)]
         key = {"SGEVENTS_TEST_KEY": self.site.api_key}
-        environment = {**os.environ, **key, "PYTHONPATH": self._path()}
+        environment = {**os.environ, **key, **self._bytecode(), "PYTHONPATH": self._path()}
         with self.output.open("ab") as output:
             process = subprocess.Popen(
                 [*command, *options], env=environment, stdout=output, stderr=output
@@ -114,6 +114,11 @@ class RunningDaemon:
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+    def _bytecode(self) -> dict[str, str]:
+        """Let modules be compiled once for all starts, whatever the tests' own process does."""
+        kept = self.folder.parent / "bytecode"
+        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(kept)}
 
     def _path(self) -> str:
         return os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])

@@ -102,21 +102,6 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], ModuleType]:
     return make
 
 
-def test_tests_of_a_plugin_pass(module: Callable[[str, str], ModuleType]) -> None:
-    """The samples on how to test a plugin, run with the tutorial's own plugin."""
-    module("studio_hello", python_samples(DOCS / "tutorial" / "first-plugin.md")[0])
-    samples = python_samples(HOW_TO / "test-a-plugin.md")
-    tests = [
-        value
-        for number, text in enumerate(samples)
-        for name, value in vars(module(f"sample_{number}", text)).items()
-        if name.startswith("test_")
-    ]
-    assert len(tests) == len(samples) == 2
-    for test in tests:
-        test()
-
-
 def test_classic_plugin_works_as_the_page_has_it(
     module: Callable[[str, str], ModuleType], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,197 @@
+"""How commands ask for something: a request is written, carried out by the daemon or right here."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
+
+if TYPE_CHECKING:
+    from sgevents_core.journal.requests import Replayed, Requests
+    from sgevents_core.journal.steps import Answer
+    from sgevents_core.settings import Settings
+
+_LOOK_EVERY: Final = 0.05
+_F = TypeVar("_F", bound=Callable[..., object])
+
+NOT_DONE: Final = 1
+"""Exit code where something was refused, or failed."""
+NOTED: Final = 3
+"""Exit code where something is still to be done."""
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Return the seconds of a duration as in the configuration; plain numbers are seconds."""
+    from sgevents_core.errors import DurationError  # noqa: PLC0415 - not for --help
+    from sgevents_core.settings import parse_duration  # noqa: PLC0415
+
+    try:
+        return float(value)
+    except ValueError:
+        pass  # it may be a duration
+    try:
+        return parse_duration(value)
+    except DurationError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def timeout_option(command: _F) -> _F:
+    """Add the option --timeout, as every command that asks for something takes it."""
+    return click.option(
+        "--timeout",
+        callback=_seconds,
+        default="10s",
+        show_default=True,
+        help="How long to wait for a daemon that runs; then exit with 3. It is done all the same.",
+    )(command)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One thing that is asked for.
+
+    Args:
+        kind: What; see `journal.requests.Request`.
+        plugin: Of which plugin; empty for the feed.
+        label: What it is about, put before the answer.
+        detail: What else there is to say.
+        events: What is to be replayed.
+    """
+
+    kind: str
+    plugin: str
+    label: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    events: Sequence[Replayed] = ()
+
+
+def load(config: Path, *, secrets: bool = True) -> Settings:
+    """Return the settings, once something has run on their state.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        NothingRunYet: There is no state.
+    """
+    from sgevents_core.journal.database import DATABASE  # noqa: PLC0415 - heavy
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config, secrets=secrets)
+    if not (settings.state.path / DATABASE).exists():
+        raise NothingRunYet(path=str(settings.state.path))
+    return settings
+
+
+def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float) -> int:
+    """Ask for things, wait for what comes of them, print that; return the exit code.
+
+    Where a daemon runs, it carries them out, and this waits for so many seconds. Where none runs,
+    they are carried out here, however long that takes.
+    """
+    from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
+
+    _check_daemon(settings.state.path)
+    with closing(Requests(settings.state.path)) as requests:
+        by = asked_by()
+        asked = {
+            requests.ask(one.kind, one.plugin, one.detail, by, one.events): one for one in wanted
+        }
+        _wait(settings, requests, asked, time.monotonic() + timeout)
+        return max((_print(requests, number, one) for number, one in asked.items()), default=0)
+
+
+def asked_by() -> str:
+    """Return who is asking, for people: `anna@host`."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a user without a name
+        user = f"user {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _wait(
+    settings: Settings, requests: Requests, asked: Mapping[int, Wanted], until: float
+) -> None:
+    """Wait until all is answered, or the time is over; carry out what no daemon will."""
+    from sgevents_core.journal import lock  # noqa: PLC0415 - heavy
+
+    waiting = dict(asked)
+    while waiting := {n: one for n, one in waiting.items() if requests.answer_of(n) is None}:
+        if lock.holder(settings.state.path) is None:
+            if _carry_out(settings, {one.plugin for one in waiting.values()}):
+                return
+        elif time.monotonic() > until:
+            return
+        time.sleep(_LOOK_EVERY)
+
+
+def _carry_out(settings: Settings, plugins: set[str]) -> bool:
+    """Carry out what waits about some plugins; False if a daemon was started meanwhile."""
+    from sgevents_core.dispatch.alone import carry_out_alone  # noqa: PLC0415 - heavy
+
+    with _plugins_heard(settings):
+        for plugin in sorted(plugins):
+            try:
+                carry_out_alone(settings, plugin, " ".join(["sgevents", *sys.argv[1:2]]))
+            except StateInUse:
+                return False
+    return True
+
+
+@contextmanager
+def _plugins_heard(settings: Settings) -> Iterator[None]:
+    """Send what plugins say to the log file if there is one, else to the terminal.
+
+    What becomes of the requests is said by the command itself.
+    """
+    from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
+    from sgevents_core.observe.redaction import secrets_of  # noqa: PLC0415
+
+    ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
+    for logger in ours:
+        logger.disabled = settings.log.file is None
+    secrets = secrets_of(settings)
+    try:
+        with configured(settings.log, plugins=settings.plugins, secrets=secrets):
+            yield
+    finally:
+        for logger in ours:
+            logger.disabled = False
+
+
+def _print(requests: Requests, number: int, wanted: Wanted) -> int:
+    answer = requests.answer_of(number)
+    if answer is None:
+        click.echo(f"{wanted.label}: noted as request {number}; the daemon will carry it out")
+        return NOTED
+    click.echo(f"{wanted.label}: {_said(answer)}", err=answer.outcome != "done")
+    return 0 if answer.outcome == "done" else NOT_DONE
+
+
+def _said(answer: Answer) -> str:
+    return f"refused: {answer.text}" if answer.outcome == "refused" else answer.text
+
+
+def _check_daemon(folder: Path) -> None:
+    """Refuse to bring a state up to date under a daemon that does not know the newer schema."""
+    from sgevents_core.journal import lock, schema  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.database import Database  # noqa: PLC0415
+
+    holder = lock.holder(folder)
+    if holder is None:
+        return
+    with closing(Database(folder, read_only=True)) as db:
+        version = db.number("PRAGMA user_version")
+    if version < len(schema.migrations()):
+        raise DaemonTooOld(pid=holder.get("pid", "?"), host=holder.get("host", "?"))

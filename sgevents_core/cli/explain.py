@@ -1,0 +1,152 @@
+"""`sgevents explain`: what has become of one event, callback by callback, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from sgevents_core.cli.asking import load
+from sgevents_core.cli.root import config_option
+from sgevents_core.errors import SiteError
+
+if TYPE_CHECKING:
+    from sgevents_core.dispatch.fates import Fate
+    from sgevents_core.dispatch.plan import Plan
+    from sgevents_core.events import Event
+    from sgevents_core.journal.requests import Replayed
+    from sgevents_core.settings import Settings
+
+
+class _Line(NamedTuple):
+    """One callback and what it had to do with the event."""
+
+    plugin: str
+    callback: str
+    where: str
+    why_not: str
+    fate: Fate | None
+
+
+@click.command()
+@click.argument("event", type=click.IntRange(min=1))
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+@config_option
+def explain(event: int, as_json: bool, config: Path) -> None:
+    """Tell what has become of the event of an id.
+
+    Which callbacks want it, in call order, and what came of that; which do not, and why. Reads the
+    state, and asks the site where the journal does not have the event. The enabled plugins are
+    imported; none is called, except for filters that are functions.
+    """
+    settings = load(config)
+    found, trouble = _find(settings, event)
+    told = _head(settings, event, found, trouble)
+    lines = _lines(settings, found) if found else []
+    if as_json:
+        click.echo(json.dumps({**told, "callbacks": [_as_json(one) for one in lines]}, indent=2))
+        return
+    _print_head(told)
+    for number, one in enumerate([one for one in lines if not one.why_not], 1):
+        text = one.fate.text if one.fate else "wants it, and was not called"
+        click.echo(f"{number:3}. {one.plugin} {one.callback}: {text}")
+    for one in lines:
+        if one.why_not:
+            click.echo(f"  -  {one.plugin} {one.callback}: not called: {one.why_not}")
+
+
+def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
+    """Return the event, and why the site could not be asked for it."""
+    from sgevents_core.site.history import History  # noqa: PLC0415 - heavy
+
+    with closing(History(settings)) as history:
+        try:
+            return history.event(event_id), ""
+        except SiteError as error:
+            return None, str(error)
+
+
+def _head(
+    settings: Settings, event_id: int, found: Replayed | None, trouble: str
+) -> dict[str, Any]:
+    """Return what is to be told of the event itself."""
+    from sgevents_core.site.whereabouts import whereabouts  # noqa: PLC0415 - heavy
+
+    told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
+    if found is None or not found.seq:
+        told["missing"] = whereabouts(settings.state.path, event_id)
+    if found is None:
+        site = f"the site could not be asked: {trouble}" if trouble else "the site does not have it"
+        return {**told, "missing": f"{told['missing']}; {site}"}
+    place = {"found": "journal" if found.seq else "site", "seq": found.seq, "era": found.era}
+    return {**told, **place, "event": json.loads(found.body)}
+
+
+def _lines(settings: Settings, found: Replayed) -> list[_Line]:
+    from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.dispatch.rows import event_of  # noqa: PLC0415
+    from sgevents_core.journal.database import Database  # noqa: PLC0415
+
+    standing = Standing(settings.state.path)
+    with closing(Database(settings.state.path, read_only=True)) as db:
+        failures = failures_of(db, found.event_id)
+    lines = []
+    for one in _explained(plan_of(settings), event_of(found.body)):
+        fate = None
+        if not one.why_not and found.seq:
+            fate = standing.fate(one.plugin, one.callback, found.seq, failures)
+        lines.append(one._replace(fate=fate))
+    return lines
+
+
+def plan_of(settings: Settings) -> Plan:
+    """Return the plan of the enabled plugins; what they print when imported is left out."""
+    from sgevents_core.dispatch.plan import Plan  # noqa: PLC0415 - heavy
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
+    from sgevents_core.plugins.loading import load as load_plugins  # noqa: PLC0415
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Plan(load_plugins(settings, discover()).callbacks)
+
+
+def _explained(plan: Plan, event: Event) -> list[_Line]:
+    lines = []
+    for callback in plan.callbacks:
+        try:
+            why_not = callback.why_not(event) or ""
+        except BaseException as error:  # a filter may be a plugin's code
+            why_not = f"its filter raised {type(error).__name__}: {error}"
+        lines.append(_Line(callback.plugin, callback.name, callback.where, why_not, None))
+    return lines
+
+
+def _print_head(told: dict[str, Any]) -> None:
+    from sgevents_core.events import Event  # noqa: PLC0415 - not for --help
+
+    if told["event"] is None:
+        click.echo(f"event {told['event_id']}: {told['missing']}")
+        return
+    event = Event(told["event"])
+    click.echo(f"{event}, created {event.created_at}")
+    if told["missing"]:
+        click.echo(f"not in the journal: {told['missing']}; the site has it")
+    else:
+        click.echo(f"in the journal at {told['seq']}, era {told['era']}")
+
+
+def _as_json(line: _Line) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "plugin": line.plugin,
+        "callback": line.callback,
+        "where": line.where,
+        "called": not line.why_not,
+        "why_not": line.why_not,
+        "fate": None,
+    }
+    return {**told, "fate": asdict(line.fate)} if line.fate else told

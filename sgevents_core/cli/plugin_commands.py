@@ -1,0 +1,128 @@
+"""The commands that plugins add to `sgevents` with `register_commands`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from sgevents_core.errors import ConfigError, UnusablePluginError
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.loading import LoadedPlugin
+
+DEFAULT: Final = "sgevents.toml"
+VARIABLE: Final = "SGEVENTS_CONFIG"
+
+
+class PluginCommands(NamedTuple):
+    """The commands of all enabled plugins.
+
+    Args:
+        commands: By name.
+        missing: Why some are missing, for people.
+    """
+
+    commands: Mapping[str, click.Command]
+    missing: Sequence[str]
+
+
+def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCommands:
+    """Import the enabled plugins and return the commands that they add.
+
+    Args:
+        arguments: What was written behind `sgevents`, for the configuration that it names.
+        taken: The names of commands that are there already.
+    """
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
+    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    config = config_named(arguments)
+    if config == Path(DEFAULT) and not config.exists():
+        return PluginCommands({}, [])
+    try:
+        settings = load_settings(config, secrets=False)
+    except ConfigError as error:
+        return PluginCommands({}, [f"Commands of plugins are not known, as {error}"])
+    loaded = load(settings, discover())
+    missing = [
+        f"Commands of {one.name} are missing, if it has any: it is {one.status}: {one.reason}"
+        for one in loaded.statuses
+        if one.status not in ("enabled", "disabled")
+    ]
+    commands: dict[str, click.Command] = {}
+    for plugin in loaded.plugins:
+        commands.update(_added(plugin, taken, commands, missing))
+    return PluginCommands(commands, missing)
+
+
+def config_named(arguments: Sequence[str]) -> Path:
+    """Return the configuration that a command line means, before anybody has parsed it."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            break
+        if word in ("--config", "-c"):
+            return Path(next(words, DEFAULT))
+        if word.startswith("--config="):
+            return Path(word.partition("=")[2])
+    return Path(os.environ.get(VARIABLE) or DEFAULT)
+
+
+def _added(
+    plugin: LoadedPlugin,
+    taken: Container[str],
+    others: Mapping[str, click.Command],
+    missing: list[str],
+) -> dict[str, click.Command]:
+    """Return the commands of one plugin; why any of them is left out goes to `missing`."""
+    from sgevents_core.plugins.guarding import guarded  # noqa: PLC0415 - seldom wanted
+
+    group = click.Group("sgevents")
+    hook = plugin.hooks.get("register_commands")
+    if hook is None:
+        return {}
+    try:
+        guarded("register_commands", lambda: hook(group))
+    except UnusablePluginError as error:
+        missing.append(f"Commands of {plugin.name} are missing: {error.reason}")
+        return {}
+    added = {}
+    for name, command in group.commands.items():
+        if name in taken:
+            missing.append(f"{name} of {plugin.name} is left out: sgevents has a command like that")
+        elif name in others:
+            missing.append(f"{name} of {plugin.name} is left out: another plugin has it already")
+        else:
+            added[name] = command
+            _give_config(command)
+    return added
+
+
+def _give_config(command: click.Command) -> None:
+    """Let a command, and those in it, take --config as all others do."""
+    for one in _with_inner(command):
+        known = {name for parameter in one.params for name in parameter.opts}
+        if "--config" not in known:
+            names = ["--config", *({"-c"} - known)]
+            option = click.Option(
+                names,
+                type=click.Path(path_type=Path, dir_okay=False),
+                envvar=VARIABLE,
+                default=Path(DEFAULT),
+                show_default=True,
+                expose_value=False,
+                help="The configuration file.",
+            )
+            one.params.append(option)
+
+
+def _with_inner(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from _with_inner(inner)

@@ -1,0 +1,66 @@
+"""How plugins stand besides what loading says: in the ledger, and in the daemon that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from sgevents_core import __version__
+from sgevents_core.journal.overview import PluginOverview, overview
+from sgevents_core.journal.running import Running, running
+from sgevents_core.plugins.status import PluginStatus
+
+_TAKE_UP: Final = "`sgevents reload` takes it up"
+_UNKNOWN: Final = "?"
+
+
+def with_standing(statuses: Sequence[PluginStatus], state: Path) -> tuple[PluginStatus, ...]:
+    """Return `statuses` with what the ledger and a running daemon say of the plugins.
+
+    Args:
+        statuses: What loading says.
+        state: The state's folder.
+
+    Raises:
+        StateError: The state cannot be read.
+    """
+    enabled = frozenset(one.name for one in statuses if one.status == "enabled")
+    found = overview(state, enabled)
+    records = {one.name: one for one in found.plugins} if found else {}
+    daemon = running(state)
+    return tuple(_standing(one, records.get(one.name), daemon) for one in statuses)
+
+
+def differences(statuses: Sequence[PluginStatus], state: Path) -> Iterator[str]:
+    """Yield in words what the running daemon has loaded and what it would load now."""
+    daemon = running(state)
+    if daemon is None:
+        return
+    if daemon.version != __version__:
+        yield f"sgevents: the daemon runs {daemon.version}, this is {__version__}; {_TAKE_UP}"
+    for one in statuses:
+        installed = one.version or _UNKNOWN
+        if one.order is None and one.running is not None:
+            yield f"{one.name}: the daemon still runs {one.running}; {_TAKE_UP}"
+        elif one.order is not None and one.running is None:
+            yield f"{one.name}: the daemon has not loaded it; {_TAKE_UP}"
+        elif one.order is not None and one.running != installed:
+            yield f"{one.name}: the daemon runs {one.running}, installed is {installed}; {_TAKE_UP}"
+
+
+def _standing(
+    status: PluginStatus, record: PluginOverview | None, daemon: Running | None
+) -> PluginStatus:
+    if daemon is not None and status.name in daemon.plugins:
+        status = replace(status, running=daemon.plugins[status.name] or _UNKNOWN)
+    if record is None or status.status != "enabled":
+        return status
+    if record.state == "paused":
+        fix = f"Put right what it was, then: sgevents resume {status.name}"
+        return replace(status, status="paused", reason=record.reason, fix=fix)
+    if record.state == "held":
+        fix = f"Nothing: it is called again by itself; at once with: sgevents resume {status.name}"
+        return replace(status, status="held", reason=record.reason, fix=fix)
+    return status

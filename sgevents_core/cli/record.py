@@ -1,0 +1,107 @@
+"""`sgevents record`: writes events to a file, for tests to run plugins on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sgevents_core.cli.root import config_option
+from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
+
+if TYPE_CHECKING:
+    from sgevents_core.settings import Settings
+
+
+@click.command()
+@config_option
+@click.argument("events", nargs=-1, type=click.IntRange(min=1), metavar="[EVENT]...")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="The last N events.")
+@click.option("--since", metavar="WHEN", help="Events since a date, or so long ago: 2h, 7d.")
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file to write: one event a line, as JSON.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--from-site", is_flag=True, help="Read from the site, not from the journal.")
+@click.option("--anonymise", is_flag=True, help="Replace people's names, logins and addresses.")
+def record(
+    *,
+    config: Path,
+    events: Sequence[int],
+    last: int | None,
+    since: str | None,
+    out: Path,
+    force: bool,
+    from_site: bool,
+    anonymise: bool,
+) -> None:
+    """Write events to a file, to run plugins on them in tests.
+
+    EVENT is the id of an event; or say --last or --since. Events are read from the journal; from
+    the site where there is none yet, and those of EVENT that it does not have. The configuration's
+    secrets and the signatures in links to files are left out.
+    """
+    if sum((bool(events), last is not None, since is not None)) != 1:
+        raise click.UsageError("Say which events: their ids, or --last N, or --since WHEN.")
+    if out.exists() and not force:
+        raise RecordingExistsError(path=out)
+    from sgevents_core.settings import load_settings  # noqa: PLC0415 - not for --help
+
+    settings = load_settings(config, secrets=False)
+    bodies = _bodies(settings, events, last, since, from_site=from_site)
+    _write(out, _text(settings, bodies, anonymise=anonymise))
+    click.echo(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
+
+
+def _bodies(
+    settings: Settings,
+    events: Sequence[int],
+    last: int | None,
+    since: str | None,
+    *,
+    from_site: bool,
+) -> Sequence[bytes]:
+    """Return the rows asked for, by one of the three."""
+    from sgevents_core.cli._record_rows import (  # noqa: PLC0415 - not for --help
+        JournalRows,
+        SiteRows,
+        has_journal,
+        rows_named,
+    )
+
+    if not from_site and not has_journal(settings):
+        click.echo("There is no journal yet: reading from the site.", err=True)
+        from_site = True
+    source = SiteRows(settings) if from_site else JournalRows(settings)
+    if events:
+        return rows_named(source, events)
+    with closing(source):
+        return source.since(since) if since is not None else source.last(last or 0)
+
+
+def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
+    """Return what is to be in the file."""
+    from sgevents_core.observe.redaction import Redactor, secrets_of  # noqa: PLC0415
+    from sgevents_core.testing.anonymising import Anonymiser, unsigned  # noqa: PLC0415
+    from sgevents_core.testing.recorded import written  # noqa: PLC0415 - none for --help
+
+    rows: list[Any] = [unsigned(json.loads(body)) for body in bodies]
+    if anonymise:
+        rows = [*map(Anonymiser(rows), rows)]
+    return Redactor(secrets_of(settings))(written(rows))
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RecordingNotWrittenError(path=out, reason=reason) from None

@@ -1,0 +1,93 @@
+"""`sgevents replay`: hand events of the past to a plugin again, or show what that would do."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
+from sgevents_core.cli.root import config_option
+from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
+
+if TYPE_CHECKING:
+    from sgevents_core.journal.requests import Replayed
+    from sgevents_core.settings import Settings
+
+
+@click.command()
+@click.argument("events", required=False, metavar="[EVENT|FIRST-LAST]")
+@click.option("--plugin", required=True, help="The plugin that gets them.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Events created since a date, a date and time, or so long ago: 2026-01-31, 2h.",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would be changed.")
+@timeout_option
+@config_option
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    *,
+    events: str | None,
+    plugin: str,
+    since: str | None,
+    dry_run: bool,
+    timeout: float,
+    config: Path,
+) -> None:
+    """Hand one event, a range of ids or all since a moment to a plugin once more.
+
+    They come from the journal, older ones from the site. All callbacks of the plugin that want an
+    event are called; no other plugin is, nothing is appended to the journal, and no plugin moves.
+    A call that fails is kept as a dead letter; the others go on.
+
+    With --dry-run the plugin runs in this process: `ctx.sg` reads and tells of each write that it
+    blocks, `ctx.dry_run` is true, and changes of `ctx.store` are forgotten. What a plugin changes
+    elsewhere is its own affair: it can ask `ctx.dry_run`.
+    """
+    if (events is None) == (since is None):
+        raise NothingToReplay
+    settings = load(config)
+    found = _since(settings, since) if since is not None else _named(settings, str(events))
+    if dry_run:
+        ctx.exit(_dry_run(settings, plugin, found))
+    label = f"{plugin}, {len(found)} event(s)"
+    wanted = Wanted(kind="replay", plugin=plugin, label=label, events=found)
+    ctx.exit(ask(settings, [wanted], timeout))
+
+
+def _named(settings: Settings, text: str) -> list[Replayed]:
+    from sgevents_core.site.history import History  # noqa: PLC0415 - heavy
+
+    found = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", text.strip())
+    if found is None or (found[2] and int(found[2]) < int(found[1])):
+        raise RangeError(text=text)
+    first, last = int(found[1]), int(found[2] or found[1])
+    with closing(History(settings)) as history:
+        events = history.between(first, last)
+        if not events and first == last:
+            raise NoSuchEvent(event_id=first)
+        return events
+
+
+def _since(settings: Settings, text: str) -> list[Replayed]:
+    from sgevents_core.settings.starts import moment_of  # noqa: PLC0415 - heavy
+    from sgevents_core.site.history import History  # noqa: PLC0415
+
+    with closing(History(settings)) as history:
+        return history.since(moment_of(text), time.time())
+
+
+def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
+    from sgevents_core.dispatch.dry_run import dry_run  # noqa: PLC0415 - heavy
+
+    ran = dry_run(settings, plugin, events, click.echo)
+    failed = f", {ran.failed} of them failed" if ran.failed else ""
+    click.echo(f"dry run: {len(events)} event(s), {ran.calls} call(s){failed}; nothing was changed")
+    return NOT_DONE if ran.failed else 0

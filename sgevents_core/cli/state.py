@@ -1,0 +1,64 @@
+"""`sgevents state`: is the state sound, and a copy of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from sgevents_core.cli.asking import load
+from sgevents_core.cli.root import config_option
+from sgevents_core.errors import FileInTheWay
+
+
+@click.group()
+def state() -> None:
+    """Look after the journal and the ledger."""
+
+
+@state.command("check")
+@click.option("--quick", is_flag=True, help="Leave out what takes long on a large state.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object, for scripts.")
+@config_option
+def check(quick: bool, as_json: bool, config: Path) -> None:
+    """Check that the state is sound, and say what to do where it is not.
+
+    Looks at the database, page by page, its schema, the registers, the lock and the disk. Changes
+    nothing, and may be run beside the daemon. Exits with 1 if something is wrong.
+    """
+    from sgevents_core.cli.check_database import database_findings  # noqa: PLC0415 - heavy
+    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
+    from sgevents_core.cli.findings import worst, write_json, write_table  # noqa: PLC0415
+
+    settings = load(config, secrets=False)
+    findings = state_findings(settings.state.path)
+    findings += database_findings(settings.state.path, quick=quick)
+    if as_json:
+        write_json(findings, config, sys.stdout)
+    else:
+        write_table(findings, sys.stdout)
+    sys.exit(1 if worst(findings) == "problem" else 0)
+
+
+@state.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@config_option
+def backup(file: Path, force: bool, config: Path) -> None:
+    """Write a copy of the journal and the ledger to FILE; works while the daemon runs.
+
+    To go back to it: stop the daemon, empty the state's folder, put FILE there as sgevents.db, and
+    start. Events that were handled after the copy was made are handled again.
+    """
+    from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
+
+    settings = load(config, secrets=False)
+    if file.exists() and not force:
+        raise FileInTheWay(path=file)
+    db = Database(settings.state.path, read_only=True)
+    try:
+        size = db.back_up(file.absolute())
+    finally:
+        db.close()
+    click.echo(f"{file}: {size / 1_000_000:,.1f} MB written")

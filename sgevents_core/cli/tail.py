@@ -1,0 +1,147 @@
+"""`sgevents tail`: the events of the journal as they come, with who was called."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from sgevents_core.cli.asking import load
+from sgevents_core.cli.explain import plan_of
+from sgevents_core.cli.root import config_option
+
+if TYPE_CHECKING:
+    from sgevents_core.dispatch.fates import Fate, Standing
+    from sgevents_core.dispatch.plan import Plan
+    from sgevents_core.events import Event
+    from sgevents_core.journal.base import Entry
+
+_PAGE: Final = 500
+_LOOK_EVERY: Final = 0.1
+_PATIENCE: Final = 1.0
+"""Seconds for which a new event waits to be shown for those who are called for it."""
+_MARKS: Final = {"handled": "", "handled later": ""}
+
+
+class _Shown(NamedTuple):
+    """One event with the plugins that want it, each with what has become of it there."""
+
+    entry: Entry
+    event: Event
+    fates: dict[str, Fate]
+
+    @property
+    def is_settled(self) -> bool:
+        return all(fate.what not in {"not yet", "failed"} for fate in self.fates.values())
+
+
+@click.command()
+@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True,
+              help="How many of the last events to begin with.")  # fmt: skip
+@click.option("--follow", "-f", is_flag=True, help="Go on with those that come, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
+@config_option
+def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
+    """Show the last events of the journal, and which plugins were called for them.
+
+    A plugin stands with what has become of the event: nothing where it was handled, otherwise `not
+    yet`, `dead letter` and so on; sgevents explain tells more. Reads the state only.
+    """
+    settings = load(config)
+    plan = plan_of(settings)
+    with suppress(KeyboardInterrupt):
+        for shown in _events(settings.state.path, plan, count, follow=follow):
+            click.echo(json.dumps(_as_json(shown)) if as_json else _line(shown))
+
+
+def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
+    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+
+    with closing(SqliteState(folder, read_only=True)) as state:
+        after = max(state.end() - count, state.lowest() - 1)
+        while True:
+            entries = state.read(after, _PAGE)
+            if entries:
+                yield from _when_settled(folder, plan, entries, follow=follow)
+                after = entries[-1].seq
+            elif not follow:
+                return
+            else:
+                time.sleep(_LOOK_EVERY)
+
+
+def _when_settled(
+    folder: Path, plan: Plan, entries: list[Entry], *, follow: bool
+) -> Iterator[_Shown]:
+    """Yield events when all is over with them, or after a while."""
+    until = time.monotonic() + (_PATIENCE if follow else 0.0)
+    waiting = entries
+    while waiting:
+        shown = list(_with_fates(folder, plan, waiting))
+        late = time.monotonic() > until
+        for number, one in enumerate(shown):
+            if not (late or one.is_settled):
+                waiting = waiting[number:]
+                time.sleep(_LOOK_EVERY)
+                break
+            yield one
+        else:
+            return
+
+
+def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
+    from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.dispatch.rows import event_of  # noqa: PLC0415
+    from sgevents_core.journal.database import Database  # noqa: PLC0415
+
+    standing = Standing(folder)
+    with closing(Database(folder, read_only=True)) as db:
+        for entry in entries:
+            event = event_of(entry.body)
+            failures = failures_of(db, entry.event_id)
+            yield _Shown(entry, event, dict(_fates(plan, standing, entry, event, failures)))
+
+
+def _fates(
+    plan: Plan, standing: Standing, entry: Entry, event: Event, failures: Any
+) -> Iterator[tuple[str, Fate]]:
+    """Yield each plugin that wants the event, once, with the worst that has become of it there."""
+    worst: dict[str, Fate] = {}
+    for _, callback in plan.for_type(entry.event_type):
+        with suppress(Exception):  # a filter may be a plugin's code
+            if callback.matches(event):
+                fate = standing.fate(callback.plugin, callback.name, entry.seq, failures)
+                kept = worst.get(callback.plugin)
+                if kept is None or kept.what in _MARKS:
+                    worst[callback.plugin] = fate
+    yield from ((plugin, fate) for plugin, fate in worst.items() if fate.what != "not for it")
+
+
+def _line(shown: _Shown) -> str:
+    created = shown.event.created_at
+    when = f"{created:%Y-%m-%d %H:%M:%S}" if created else "?"
+    called = ", ".join(_marked(plugin, fate) for plugin, fate in shown.fates.items())
+    what = str(shown.event).removeprefix("Event ")
+    late = " late" if shown.entry.late else ""
+    return f"{when}  {what}{late}  -> {called or 'nobody'}"
+
+
+def _marked(plugin: str, fate: Fate) -> str:
+    mark = _MARKS.get(fate.what, fate.what)
+    return f"{plugin} ({mark})" if mark else plugin
+
+
+def _as_json(shown: _Shown) -> dict[str, Any]:
+    return {
+        "seq": shown.entry.seq,
+        "event_id": shown.entry.event_id,
+        "event_type": shown.entry.event_type,
+        "created_at": shown.entry.created,
+        "late": shown.entry.late,
+        "plugins": {plugin: fate.what for plugin, fate in shown.fates.items()},
+    }

@@ -1,0 +1,150 @@
+"""A plugin's own settings as it is given them: an instance of its model, or a read-only mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from sgevents_core.errors import PluginSettingsError, Problem, SettingsModelError
+from sgevents_core.plugins.callback import place_of
+from sgevents_core.plugins.guarding import guarded
+from sgevents_core.settings.fitting import Fitter, Wrong, is_table_model, revealed
+from sgevents_core.settings.locate import Locator, Where
+from sgevents_core.settings.spelling import dotted, nearest
+
+_TOLD_BY_MODEL: Final = "correct the value; what it may be is said by the plugin"
+
+
+def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
+    """Return the model that a plugin's `settings_model` declares; None if it has no such hook.
+
+    Args:
+        hooks: The plugin's hooks by name.
+
+    Raises:
+        SettingsModelError: What it returns is no model.
+        PluginRaisedError: It raises.
+    """
+    hook = hooks.get("settings_model")
+    if hook is None:
+        return None
+    model = guarded("settings_model", hook)
+    if isinstance(model, type) and (is_table_model(model) or is_pydantic(model)):
+        return model
+    what = f"the class {model.__qualname__}" if isinstance(model, type) else f"{model!r:.60}"
+    raise SettingsModelError(where=place_of(hook), what=what)
+
+
+def is_pydantic(model: object) -> bool:
+    """Whether `model` validates a mapping the way models of pydantic do."""
+    return callable(getattr(model, "model_validate", None))
+
+
+def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, list[Wrong]]:
+    """Return `table` as an instance of `model`, and all that is wrong with it.
+
+    Args:
+        model: A dataclass, msgspec Struct or pydantic model; None for none.
+        table: The plugin's own settings, with a Secret where the file has a reference.
+        folder: Where relative paths of a dataclass or Struct start.
+    """
+    if model is None:
+        return MappingProxyType(dict(table)), []
+    if is_pydantic(model):
+        return _validated(model, table)
+    fitter = Fitter(folder)
+    return fitter.table(model, table), fitter.wrong
+
+
+def own_settings(plugin: str, model: Any, table: Mapping[str, Any], config: Path) -> Any:
+    """Return what `ctx.settings` is for `plugin`.
+
+    Args:
+        plugin: The plugin's name.
+        model: What `settings_model` returned; None for none.
+        table: Its table `[plugins.NAME.settings]`.
+        config: The configuration file.
+
+    Raises:
+        PluginSettingsError: The table does not fit; carries every problem.
+        PluginRaisedError: Code of the model raises something unforeseen.
+    """
+    value, wrong = guarded(
+        f"reading [{dotted(_where(plugin))}]", lambda: modelled(model, table, config.parent)
+    )
+    if wrong:
+        raise PluginSettingsError(_problems(plugin, wrong, config), f"[{dotted(_where(plugin))}]")
+    return value
+
+
+def _where(plugin: str) -> Where:
+    return ("plugins", plugin, "settings")
+
+
+def _problems(plugin: str, wrong: Iterable[Wrong], config: Path) -> list[Problem]:
+    """Return what is wrong with its place in the file, as far as that can still be read."""
+    try:
+        lines = Locator(config.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        lines = Locator("")
+    problems = []
+    for one in wrong:
+        where = (*_where(plugin), *one.where)
+        line = lines.line(where)
+        problems.append(Problem(config, line, dotted(where), one.message, one.fix))
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Wrong]]:
+    wrong = _unknown(model, table)
+    try:
+        value = model.model_validate(revealed(table))
+    except Exception as error:
+        told = getattr(error, "errors", None)
+        if not callable(told):
+            raise
+        return None, [*wrong, *(_told(one, model) for one in told())]
+    return value, wrong
+
+
+def _told(one: Mapping[str, Any], model: Any) -> Wrong:
+    """Return one error of pydantic as ours; its `input` is left out, as it may be a secret."""
+    where = tuple(one.get("loc", ()))
+    message = str(one.get("msg", "it is wrong"))
+    fix = _TOLD_BY_MODEL
+    if one.get("type") == "missing" and where:
+        message, fix = "it is missing", f"add {where[-1]} = ..."
+    elif one.get("type") == "extra_forbidden" and where:
+        message, fix = "there is no such key", _meant(str(where[-1]), _names(model))
+    return Wrong(where, message[:1].lower() + message[1:], fix)
+
+
+def _unknown(model: Any, table: Mapping[str, Any]) -> list[Wrong]:
+    """Return the keys that the model would leave out without a word, unless it says it wants to."""
+    names = _names(model)
+    extra = getattr(model, "model_config", {}).get("extra")
+    if extra is not None or not names:
+        return []
+    return [
+        Wrong((key,), "there is no such key", _meant(key, names))
+        for key in table
+        if key not in names
+    ]
+
+
+def _names(model: Any) -> list[str]:
+    """Return the keys that a pydantic model knows; none if it does not tell all of them."""
+    names: list[str] = []
+    for name, field in getattr(model, "model_fields", {}).items():
+        aliases = [getattr(field, kind, None) for kind in ("alias", "validation_alias")]
+        if any(alias is not None and not isinstance(alias, str) for alias in aliases):
+            return []
+        names += [name, *(alias for alias in aliases if alias)]
+    return names
+
+
+def _meant(key: str, names: list[str]) -> str:
+    close = nearest(key, names)
+    return f"did you mean {close}?" if close else f"the plugin knows {', '.join(names)}"

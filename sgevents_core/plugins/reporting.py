@@ -1,0 +1,33 @@
+"""Tells the log what has become of the plugins when they were loaded."""
+
+from __future__ import annotations
+
+import logging
+
+from sgevents_core.plugins.loading import LEFT_OUT, Loaded
+
+logger = logging.getLogger("sgevents.daemon")
+
+
+def tell_statuses(loaded: Loaded) -> None:
+    """Log what was loaded, what was not and why, and what looks like a mistake."""
+    for status in loaded.statuses:
+        extra = {"action": f"plugin.{status.status.replace(' ', '_')}", "plugin": status.name}
+        for warning in status.warnings:
+            logger.warning("Plugin %s: %s", status.name, warning, extra=extra)
+        if status.status == "enabled":
+            logger.info(
+                "Plugin %s %s: %s callback(s), group %s",
+                status.name,
+                status.version or "",
+                status.callbacks,
+                status.group,
+                extra=extra,
+            )
+        elif status.status == "disabled" and LEFT_OUT in status.reason:
+            text = "Plugin %s is left out of this run; its events wait for it"
+            told = {"action": "plugin.left_out", "plugin": status.name}
+            logger.warning(text, status.name, extra=told)
+        elif status.status != "disabled":
+            text = "Plugin %s is %s: %s %s"
+            logger.error(text, status.name, status.status, status.reason, status.fix, extra=extra)

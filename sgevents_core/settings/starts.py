@@ -1,0 +1,36 @@
+"""Places in time as people write them on a command line: now, an id, a date, a duration ago."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sgevents_core.errors import DurationError, MomentError
+from sgevents_core.settings.durations import parse_duration
+from sgevents_core.settings.model import Ago, Start
+
+
+def start_of(text: str) -> Start:
+    """Return where to begin: `now`, `12345`, `2026-01-31`, `2026-01-31T12:00+01:00` or `2h`.
+
+    Raises:
+        MomentError: It is none of these.
+    """
+    if text == "now":
+        return "now"
+    return int(text) if text.isdecimal() else moment_of(text)
+
+
+def moment_of(text: str) -> datetime | Ago:
+    """Return a moment: a date, a date and time (the host's own zone if it names none), or `2h`.
+
+    Raises:
+        MomentError: It is none of these.
+    """
+    try:
+        return Ago(parse_duration(text))
+    except DurationError:
+        pass  # it may be a date
+    try:
+        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
+    except ValueError:
+        raise MomentError(text=text) from None

@@ -1,0 +1,98 @@
+"""Takes people out of recorded rows: names and addresses become made-up ones, always the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+PEOPLE: Final = {"HumanUser": "Person", "ClientUser": "Client"}
+"""Type of a person -> what stands for the name, before the id."""
+PERSONAL: Final = frozenset({"login", "email", "firstname", "lastname", "ip", "ip_address"})
+"""Keys whose values are about a person, wherever they stand."""
+
+_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_SIGNED: Final = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*(?:sign|token|key)[^\s\"']*", re.I)
+"""An address whose query lets whoever has it in: links to files on a site are of this kind."""
+
+
+def unsigned(row: Any) -> Any:
+    """Return a row without the signatures of links to files."""
+    return _changed(row, lambda text: _SIGNED.sub(r"\1", text))
+
+
+class Anonymiser:
+    """Replaces people in rows; the same person becomes the same made-up one in all of them.
+
+    A person's id stays, and gives the name: `Person 7`. Names of people are replaced in all texts
+    too, such as descriptions, and so is whatever looks like an e-mail address.
+
+    Args:
+        rows: All rows, which tell who there is.
+    """
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._mails: dict[str, str] = {}
+        names = {name: instead for row in rows for name, instead in _people(row)}
+        in_order = sorted(names, key=len, reverse=True)  # "Ada Park" before "Ada"
+        self._names = {name: names[name] for name in in_order}
+        self._pattern = re.compile(
+            "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in in_order) or r"(?!)"
+        )
+
+    def __call__(self, row: Any) -> Any:
+        """Return a row without people."""
+        return _changed(row, self._without_people, self._personal)
+
+    def _without_people(self, text: str) -> str:
+        named = self._pattern.sub(lambda found: self._names[found[0]], text)
+        return _MAIL.sub(lambda found: self._mail(found[0]), named)
+
+    def _mail(self, address: str) -> str:
+        made_up = f"person{len(self._mails) + 1}@studio.example"
+        return self._mails.setdefault(address.lower(), made_up)
+
+    def _personal(self, key: str, value: str) -> str | None:
+        """Return what stands for the value of a key that is about a person; None for others."""
+        last = key.rpartition(".")[2]  # user.HumanUser.login
+        if last not in PERSONAL:
+            return None
+        return self._mail(value) if last == "email" else "anonymous"
+
+
+def _people(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield name and made-up name of all people in a row."""
+    if isinstance(value, Mapping):
+        kind, name = value.get("type"), value.get("name")
+        if kind in PEOPLE and isinstance(name, str) and name.strip():
+            yield name, f"{PEOPLE[kind]} {value.get('id')}"
+        for inner in value.values():
+            yield from _people(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _people(inner)
+
+
+def _changed(
+    value: Any,
+    change: Callable[[str], str],
+    keyed: Callable[[str, str], str | None] = lambda _key, _value: None,
+) -> Any:
+    """Return a JSON value with all its texts changed.
+
+    Args:
+        value: The value.
+        change: Changes a text.
+        keyed: Changes the text of a key in another way; None leaves it to `change`.
+    """
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_changed(inner, change, keyed) for inner in value]
+    if not isinstance(value, Mapping):
+        return value
+    changed: dict[str, Any] = {}
+    for key, inner in value.items():
+        special = keyed(key, inner) if isinstance(inner, str) and inner else None
+        changed[key] = _changed(inner, change, keyed) if special is None else special
+    return changed

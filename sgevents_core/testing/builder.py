@@ -1,0 +1,229 @@
+"""EventBuilder: events as a site writes them, of every type and with every trap of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sgevents_core.events import Event
+from sgevents_core.testing.links import Link, data_type_of, value_of
+from sgevents_core.testing.rows import About, RowBuilder, attribute_change
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+PENDING: Final = "/images/status/transient/thumbnail_pending.png"
+"""What a thumbnail is until the picture is there."""
+
+
+class EventBuilder(RowBuilder):
+    """Makes events, as a site writes them; ids and times ascend.
+
+    A record is given as its type, `"Shot"`, where it does not matter which one, or as a mapping
+    with its type and id: what `record` returns, or the client, or a sandbox.
+
+    Args:
+        first_id: The id of the first event.
+        at: When it happened, aware.
+        project: The project that records are in; one of its own if left out.
+        user: Who does it; a person of its own if left out.
+    """
+
+    # What happens to records
+
+    def new(self, record: str | Link, **about: Unpack[About]) -> Event:
+        """A record was created: `Shotgun_<EntityType>_New`."""
+        return self._happened(record, "New", "new_entity", about)
+
+    def creation(
+        self, record: str | Link, values: Mapping[str, Any], **about: Unpack[About]
+    ) -> list[Event]:
+        """A record was created with values: its `_New`, and a `_Change` in create for each."""
+        link = self._link(record)
+        first = self.new(link, **about)
+        rest = {key: value for key, value in about.items() if key != "id"}
+        changes = [
+            self._changed(
+                link,
+                name,
+                data_type_of(name, value),
+                {"old_value": None, "new_value": value_of(value)},
+                in_create=True,
+                about=cast("About", rest),
+            )
+            for name, value in values.items()
+        ]
+        return [first, *changes]
+
+    def change(
+        self,
+        record: str | Link,
+        attribute: str,
+        old: Any,
+        new: Any,
+        *,
+        in_create: bool = False,
+        data_type: str | None = None,
+        **about: Unpack[About],
+    ) -> Event:
+        """A field was changed: `Shotgun_<EntityType>_Change`.
+
+        Args:
+            record: Whose field.
+            attribute: Its name.
+            old: The value before.
+            new: The value after; of a field with several entities, see `multi_change`.
+            in_create: Whether it was set while the record was created.
+            data_type: The field's type, such as `"text"`; guessed from name and value.
+            about: See `About`.
+        """
+        values = {"old_value": value_of(old), "new_value": value_of(new)}
+        kind = data_type or data_type_of(attribute, old if new is None else new)
+        return self._changed(record, attribute, kind, values, in_create=in_create, about=about)
+
+    def multi_change(
+        self,
+        record: str | Link,
+        attribute: str,
+        *,
+        added: Iterable[Link] = (),
+        removed: Iterable[Link] = (),
+        in_create: bool = False,
+        **about: Unpack[About],
+    ) -> Event:
+        """A field with several entities was changed; it has `added` and `removed`, no values."""
+        values = {"added": value_of(list(added)), "removed": value_of(list(removed))}
+        kind = "multi_entity"
+        return self._changed(record, attribute, kind, values, in_create=in_create, about=about)
+
+    def back_reference(
+        self, original: Event, record: str | Link, attribute: str, **about: Unpack[About]
+    ) -> Event:
+        """A field changed only because `original` set a field of the record it links to.
+
+        Its `meta` names the record of `original`, as a site's does.
+
+        Args:
+            original: The change of the field that was set, such as `Task.entity`.
+            record: The record at the other end, such as the shot.
+            attribute: Its field that lists the other record, such as `tasks`.
+            about: See `About`.
+        """
+        source = {"type": original.entity_type, "id": original.entity_id, "name": "source"}
+        meta = {
+            "entity_type": original.entity_type,
+            "entity_id": original.entity_id,
+            "added": value_of([original.entity or source]),
+            "removed": [],
+            "actual_attribute_changed": f"{original.entity_type}.{original.attribute}",
+            "original_event_log_entry_id": original.id,
+        }
+        kind = original.meta.get("field_data_type", "entity")
+        in_create = original.in_create
+        return self._changed(record, attribute, kind, meta, in_create=in_create, about=about)
+
+    def retirement(self, record: str | Link, **about: Unpack[About]) -> Event:
+        """A record was deleted: `Shotgun_<EntityType>_Retirement`; the row has no link to it."""
+        about.setdefault("retired", True)
+        return self._happened(record, "Retirement", "entity_retirement", about, described=True)
+
+    def revival(self, record: str | Link, **about: Unpack[About]) -> Event:
+        """A deleted record was brought back: `Shotgun_<EntityType>_Revival`."""
+        return self._happened(record, "Revival", "entity_revival", about, described=True)
+
+    def thumbnail(
+        self, record: str | Link = "Version", **about: Unpack[About]
+    ) -> tuple[Event, Event]:
+        """A thumbnail was set, which a site tells twice: while it is being made, and when it is."""
+        link = self._link(record)
+        url = f"/thumbnails/{link['type'].lower()}_{link['id']}.jpg"
+        first = self._thumbnail(link, PENDING, about, transient=True)
+        about.pop("id", None)
+        return first, self._thumbnail(link, url, about, transient=False)
+
+    def _thumbnail(self, link: Link, value: str, about: About, *, transient: bool) -> Event:
+        values = {"old_value": None, "new_value": value, "is_transient": transient}
+        return self._changed(link, "image", "image", values, in_create=False, about=about)
+
+    def reading(self, record: str | Link = "Note", **about: Unpack[About]) -> Event:
+        """Somebody read a record: `Shotgun_Reading_Change`, which names no type of record."""
+        meta = attribute_change("read", "checkbox", {"old_value": "unread", "new_value": "read"})
+        reading = self.record("Reading")
+        meta = {**meta, "entity_type": "Reading", "entity_id": reading["id"]}
+        return self._row("Shotgun_Reading_Change", meta, about, record, attribute="read")
+
+    # Application behaviour
+
+    def playlist_share(
+        self, playlist: str | Link = "Playlist", *, revoked: bool = False, **about: Unpack[About]
+    ) -> Event:
+        """A playlist was shared for client review, or its share was taken back."""
+        action = "Revoke" if revoked else "Create"
+        meta = {"type": "share", "shared_with": [] if revoked else ["client"]}
+        return self._row(f"CRS_PlaylistShare_{action}", meta, about, playlist)
+
+    def attachment_view(self, record: str | Link = "Version", **about: Unpack[About]) -> Event:
+        """Somebody viewed a file: `Shotgun_Attachment_View`."""
+        return self._row("Shotgun_Attachment_View", {"type": "view"}, about, record)
+
+    def version_view(self, version: str | Link = "Version", **about: Unpack[About]) -> Event:
+        """Somebody viewed a version: `Shotgun_Version_View`, which has no hook of its own."""
+        return self._row("Shotgun_Version_View", {"type": "view"}, about, version)
+
+    def big_query(self, *, rows: int = 12_000, **about: Unpack[About]) -> Event:
+        """A query returned very many records: `Shotgun_Big_Query`."""
+        return self._without_project("Shotgun_Big_Query", {"rows": rows, "seconds": 41.5}, about)
+
+    def display_column_delete(
+        self, entity_type: str = "Shot", name: str = "sg_old", **about: Unpack[About]
+    ) -> Event:
+        """A field was deleted from the schema: `Shotgun_DisplayColumn_Delete`."""
+        meta = {"entity_type": entity_type, "name": name}
+        return self._without_project("Shotgun_DisplayColumn_Delete", meta, about)
+
+    def notes_app_summary_email(
+        self, playlist: str | Link = "Playlist", *, recipients: int = 3, **about: Unpack[About]
+    ) -> Event:
+        """A summary of notes was mailed: `Shotgun_NotesApp_Summary_Email`."""
+        meta = {"type": "email", "recipients": recipients}
+        return self._row("Shotgun_NotesApp_Summary_Email", meta, about, playlist)
+
+    def login(self, **about: Unpack[About]) -> Event:
+        """Somebody logged in: `Shotgun_User_Login`, in no project."""
+        who = about.get("user", self.user)
+        return self._without_project("Shotgun_User_Login", {"type": "login"}, about, who)
+
+    def logout(self, **about: Unpack[About]) -> Event:
+        """Somebody logged out: `Shotgun_User_Logout`, in no project."""
+        return self._without_project("Shotgun_User_Logout", {"type": "logout"}, about)
+
+    def failed_login(self, **about: Unpack[About]) -> Event:
+        """A login was refused: `Shotgun_User_FailedLogin`; by nobody, in no project, no meta."""
+        about.setdefault("user", None)
+        about.setdefault("session_uuid", None)
+        return self._without_project("Shotgun_User_FailedLogin", None, about)
+
+    def app_launch(self, app: str = "tk-desktop", **about: Unpack[About]) -> Event:
+        """An application was launched from Toolkit's desktop: `Toolkit_Desktop_AppLaunch`."""
+        meta = {"app": app, "version": "v2.7.1"}
+        return self._without_project("Toolkit_Desktop_AppLaunch", meta, about)
+
+    def project_launch(self, engine: str = "tk-maya", **about: Unpack[About]) -> Event:
+        """A project was opened in Toolkit's desktop: `Toolkit_Desktop_ProjectLaunch`."""
+        meta = {"engine": engine, "version": "v0.13"}
+        return self._row("Toolkit_Desktop_ProjectLaunch", meta, about, self.project)
+
+    def other(
+        self, event_type: str, record: str | Link | None = None, **about: Unpack[About]
+    ) -> Event:
+        """Any other event: `ClientLogin_Failed`, a studio's own type; with `meta=` if it has one.
+
+        Args:
+            event_type: Its type, with any number of underscores.
+            record: What it is about, if anything.
+            about: See `About`.
+        """
+        meta: dict[str, Any] | None = {} if "meta" in about else None
+        if record is None:
+            return self._without_project(event_type, meta, about)
+        return self._row(event_type, meta, about, record)

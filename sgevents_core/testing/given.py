@@ -1,0 +1,118 @@
+"""What a test gives a harness, as the loader takes it: plugins by object or name, their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from sgevents_core.filters import WrongValueError, checked_on_error
+from sgevents_core.plugins.discovery import Discovery, Found, discover
+from sgevents_core.settings import PluginSettings, Secret
+
+if TYPE_CHECKING:
+    from importlib_metadata import EntryPoint
+
+UNINSTALLED = "(given to the harness)"
+"""What stands for the distribution of a plugin that was given as an object."""
+
+
+class _GivenEntryPoint:
+    """Stands for the entry point of a plugin that is at hand already."""
+
+    def __init__(self, plugin: object) -> None:
+        self._plugin = plugin
+
+    def load(self) -> object:
+        """Return the plugin."""
+        return self._plugin
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One plugin that a test gives.
+
+    Args:
+        name: Its name, as the configuration would have it.
+        found: Its entry point; None for a name that is not installed.
+        table: Its table of the configuration.
+    """
+
+    name: str
+    found: Found | None
+    table: PluginSettings
+
+
+def given(
+    plugin: object,
+    name: str | None,
+    settings: Mapping[str, Any] | None,
+    table: Mapping[str, Any],
+) -> Given:
+    """Return the plugin as the loader takes it.
+
+    Args:
+        plugin: A module, an instance, or the name of one that is installed.
+        name: What it is called; the name of its entry point or its module if left out.
+        settings: Its own settings.
+        table: More keys of `[plugins.NAME]`.
+
+    Raises:
+        TypeError: There is no such key.
+        ValueError: `on_error` is none of those there are.
+    """
+    found = _found(plugin, name)
+    wanted = found.name if found is not None else str(plugin)
+    try:
+        checked_on_error(table.get("on_error"))
+    except WrongValueError as wrong:
+        raise ValueError(f"{wrong.problem}. {wrong.advice}") from None
+    key = table.get("api_key")
+    held = {**table, "api_key": Secret(key) if isinstance(key, str) else key}
+    return Given(wanted, found, PluginSettings(enabled=True, settings=dict(settings or {}), **held))
+
+
+def discovery_of(plugins: Mapping[str, Given]) -> Discovery:
+    """Return a discovery that has found the plugins given, and knows what else is installed."""
+    installed = discover()
+    own = {name: one.found for name, one in plugins.items() if one.found is not None}
+    return replace(
+        installed,
+        found={**installed.found, **own},
+        conflicts={name: all_ for name, all_ in installed.conflicts.items() if name not in own},
+    )
+
+
+def _found(plugin: object, name: str | None) -> Found | None:
+    if isinstance(plugin, str):
+        return discover().found.get(plugin)
+    installed = _installed_as(plugin)
+    found = installed or Found(
+        name=_own_name(plugin),
+        value=_value_of(plugin),
+        distribution=UNINSTALLED,
+        version=None,
+        entry_point=cast("EntryPoint", _GivenEntryPoint(plugin)),
+    )
+    return replace(found, name=name) if name is not None else found
+
+
+def _installed_as(plugin: object) -> Found | None:
+    """Return the installed entry point that names this very module, if there is one."""
+    if not isinstance(plugin, ModuleType):
+        return None
+    installed = discover().found.values()
+    return next((found for found in installed if found.value == plugin.__name__), None)
+
+
+def _own_name(plugin: object) -> str:
+    named = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__name__
+    return named.rpartition(".")[2]
+
+
+def _value_of(plugin: object) -> str:
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__
+    kind = plugin if isinstance(plugin, type) else type(plugin)
+    return f"{kind.__module__}:{kind.__qualname__}"

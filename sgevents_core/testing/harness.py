@@ -1,0 +1,290 @@
+"""Harness: runs plugins on events as the daemon does, and tells what they did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sgevents_core.dispatch.plan import Explanation, Plan
+from sgevents_core.errors import AlreadyHandedError
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Row
+from sgevents_core.journal.requests import Replayed
+from sgevents_core.settings import (
+    DEFAULT_LANE,
+    FeedSettings,
+    GroupSettings,
+    LaneSettings,
+    Secret,
+    Settings,
+    SiteSettings,
+    StateSettings,
+)
+from sgevents_core.site.calls import Page
+from sgevents_core.site.client import EventLog
+from sgevents_core.testing.given import Given, discovery_of, given
+from sgevents_core.testing.results import Result
+from sgevents_core.testing.session import Session, folder_for
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sgevents_core.sandbox import Sandbox
+
+PAGE: Final = 500
+ERA: Final = 1
+NO_SITE: Final = SiteSettings(
+    url="https://no-site.invalid", script_name="sgevents", api_key=Secret("demo-key")
+)
+
+
+class MakeHarness(Protocol):
+    """What the fixture `sgevents_harness` is: makes harnesses that are closed after the test."""
+
+    def __call__(self, plugin: object = None, name: str | None = None, **options: Any) -> Harness:
+        """Return a harness; the arguments are those of `Harness`."""
+
+
+class Harness:
+    """Runs plugins on events as the daemon does.
+
+    They are loaded and checked, called in the same order through the same filters; what fails is
+    judged, tried again and put aside by the same policy; `ctx` is the real one. Only time does not
+    pass: a plugin that is held is called again at once. Use it as a context manager, or close it.
+
+    Args:
+        plugin: A module, an instance, or the name of a plugin that is installed; None to `enable`
+            some later.
+        name: What it is called; by default as its entry point, else as its module.
+        settings: Its own settings, as the configuration would have them; with Secret for secrets.
+        site: A sandbox: `ctx.sg` is a real client of it. Without one, `ctx.sg` is a recorder.
+        records: What the recorder can read: mappings with `type`, `id` and fields.
+        store: What `ctx.store` holds from the start.
+        groups: Names of groups, in their order.
+        fields: Fields of events to read from the site besides the usual ones, as `[feed] fields`.
+        dry_run: What `ctx.dry_run` is.
+        table: More keys of `[plugins.NAME]`: `group`, `on_error`, `max_attempts`, `pause_after`,
+            `script_name`, `api_key` and so on.
+    """
+
+    def __init__(
+        self,
+        plugin: object = None,
+        name: str | None = None,
+        *,
+        settings: Any = None,
+        site: Sandbox | None = None,
+        records: Iterable[Mapping[str, Any]] = (),
+        store: Mapping[str, Any] | None = None,
+        groups: Sequence[str] = (),
+        fields: Sequence[str] = (),
+        dry_run: bool = False,
+        **table: Any,
+    ) -> None:
+        self.site: Final = site
+        self._records = None if site is not None else list(records)
+        self._groups = tuple(GroupSettings(name=group) for group in groups)
+        self._fields = tuple(fields)
+        self._dry_run = dry_run
+        self._plugins: dict[str, Given] = {}
+        self._stores: dict[str, Mapping[str, Any]] = {}
+        self._handed: dict[int, Replayed] = {}
+        self._read = site.log.highest_id if site is not None else 0
+        self._open = ExitStack()
+        self._session: Session | None = None
+        if plugin is not None:
+            self.enable(plugin, name, settings=settings, store=store, **table)
+
+    def enable(
+        self,
+        plugin: object,
+        name: str | None = None,
+        *,
+        settings: Any = None,
+        store: Mapping[str, Any] | None = None,
+        **table: Any,
+    ) -> str:
+        """Enable one more plugin, before the first run; returns its name.
+
+        The arguments are those of the harness.
+        """
+        if self._session is not None:
+            raise RuntimeError("enable plugins before the first run: they start together")
+        one = given(plugin, name, settings, table)
+        self._plugins[one.name] = one
+        self._stores[one.name] = store or {}
+        return one.name
+
+    def __enter__(self) -> Harness:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> Result:
+        """Stop the plugins as the daemon does; returns what their `shutdown` did."""
+        session, self._session = self._session, None
+        with self._open:
+            if session is None:
+                return Result()
+            session.close()
+            return session.watch.result
+
+    def start(self) -> None:
+        """Load the plugins and call their `startup`; the first run does so too.
+
+        Raises:
+            PluginError: A plugin cannot be used; says why, where and what helps.
+        """
+        self._started()
+
+    def run(
+        self, *events: Event | Mapping[str, Any] | Iterable[Event], retry: bool = True
+    ) -> Result:
+        """Hand events to the plugins, and return what they did.
+
+        Args:
+            events: Events, rows as mappings, or lists of events; in this order.
+            retry: Whether a plugin that is held is called again at once, until it has succeeded or
+                failed for good. If not, it stays held: the next run goes on with it.
+
+        Raises:
+            PluginError: A plugin cannot be used.
+            AlreadyHandedError: An event with this id was handed to the plugins before.
+        """
+        session = self._started()
+        self._append(session, [_row(event) for event in _flat(events)])
+        return _checked(session.run(retry=retry))
+
+    def catch_up(self, *, retry: bool = True) -> Result:
+        """Hand the plugins all events that the site has had since the harness was made.
+
+        What plugins write makes events too: they come at the next call.
+
+        Args:
+            retry: As for `run`.
+
+        Raises:
+            ValueError: There is no site.
+        """
+        if self.site is None:
+            raise ValueError("there is no site to catch up with: Harness(plugin, site=site)")
+        session = self._started()
+        self._append(session, self._read_new_rows())
+        return _checked(session.run(retry=retry))
+
+    def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
+        """Call the callbacks for events once more, as `sgevents replay` does.
+
+        `ctx.key` is the same as before: what a plugin does must not be done twice by that.
+        """
+        session = self._started()
+        rows = [_row(event) for event in _flat(events)]
+        strange = [Replayed(ERA, 0, row.id, row.body) for row in rows]
+        again = [self._handed.get(one.event_id, one) for one in strange]
+        return _checked(session.replay(again))
+
+    def explain(self, event: Event) -> list[Explanation]:
+        """Return for every callback, in call order, whether it is called for `event`, or why not.
+
+        Each has `callback`, `matched` and `why_not`.
+        """
+        return Plan(self._started().loaded.callbacks).explain(event)
+
+    def _started(self) -> Session:
+        if self._session is None:
+            self._session = Session(
+                self._settings(),
+                discovery_of(self._plugins),
+                stores=self._stores,
+                records=self._records,
+                dry_run=self._dry_run,
+            )
+        return self._session
+
+    def _settings(self) -> Settings:
+        folder = folder_for(self._open)
+        return Settings(
+            path=folder / "sgevents.toml",
+            site=self._site_settings(),
+            feed=FeedSettings(fields=self._fields),
+            state=StateSettings(path=folder),
+            groups=self._groups,
+            lanes={DEFAULT_LANE: LaneSettings()},
+            plugins={name: one.table for name, one in self._plugins.items()},
+        )
+
+    def _site_settings(self) -> SiteSettings:
+        if self.site is None:
+            return NO_SITE
+        return SiteSettings(
+            url=self.site.url,
+            script_name=self.site.script_name,
+            api_key=Secret(self.site.api_key),
+        )
+
+    def _append(self, session: Session, rows: Sequence[Row]) -> None:
+        known = set(self._handed)
+        for row in rows:
+            if row.id in known:
+                raise AlreadyHandedError(event_id=row.id)
+            known.add(row.id)
+        end = session.append(rows)
+        for seq, row in enumerate(rows, end - len(rows) + 1):
+            self._handed[row.id] = Replayed(ERA, seq, row.id, row.body)
+
+    def _read_new_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        with closing(EventLog(self._site_settings(), self._fields)) as log:
+            while True:
+                page = log.ask(Page(self._read, PAGE, None)).rows
+                rows += page
+                self._read = page[-1].id if page else self._read
+                if len(page) < PAGE:
+                    return rows
+
+
+def _flat(
+    events: Iterable[Event | Mapping[str, Any] | Iterable[Event]],
+) -> Iterator[Event]:
+    for one in events:
+        if isinstance(one, Event):
+            yield one
+        elif isinstance(one, Mapping):
+            yield Event(one)
+        else:
+            yield from _flat(one)
+
+
+def _row(event: Event) -> Row:
+    """Return an event as the feed reads it from the site."""
+    row, at = event.row, event.created_at
+    row["created_at"] = row.get("created_at") if at is None else _stamp(at)
+    body = json.dumps(row, default=_stamp).encode()
+    return Row(event.id, int(at.timestamp()) if at else 0, event.event_type, body)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _checked(result: Result) -> Result:
+    """Return `result`; raise what a test, not a plugin, has raised inside a call.
+
+    Callbacks are called in the test's own thread, and whatever is raised in them is noted: also an
+    interruption by a person, by pytest's own `fail` and `skip` or by a timeout of the test.
+    """
+    outcomes = getattr(sys.modules.get("_pytest.outcomes"), "OutcomeException", KeyboardInterrupt)
+    for call in result.calls:
+        if isinstance(call.error, (KeyboardInterrupt, outcomes)):
+            raise call.error
+    return result

@@ -1,0 +1,56 @@
+"""Fixtures for tests of plugins; pytest finds them where sgevents-core is installed.
+
+Nothing of sgevents is imported before a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from sgevents_core.events import Event
+    from sgevents_core.sandbox import Sandbox
+    from sgevents_core.testing.builder import EventBuilder
+    from sgevents_core.testing.harness import Harness, MakeHarness
+
+
+@pytest.fixture
+def sgevents_event() -> EventBuilder:
+    """Makes events: `sgevents_event.new("Shot")`."""
+    from sgevents_core.testing.builder import EventBuilder  # noqa: PLC0415 - when asked for
+
+    return EventBuilder()
+
+
+@pytest.fixture
+def sgevents_site() -> Iterator[Sandbox]:
+    """A sandbox site with the small project, closed when the test ends."""
+    from sgevents_core.sandbox import Sandbox  # noqa: PLC0415 - when asked for
+
+    with Sandbox() as site:
+        yield site
+
+
+@pytest.fixture
+def sgevents_harness() -> Iterator[MakeHarness]:
+    """Makes harnesses: `sgevents_harness(my_plugin, settings={...})`."""
+    from sgevents_core.testing.harness import Harness  # noqa: PLC0415 - when asked for
+
+    with ExitStack() as stack:
+
+        def make(plugin: object = None, name: str | None = None, **options: Any) -> Harness:
+            return stack.enter_context(Harness(plugin, name, **options))
+
+        yield make
+
+
+@pytest.fixture
+def sgevents_recorded(request: pytest.FixtureRequest) -> Callable[[str], list[Event]]:
+    """Loads recorded events: `sgevents_recorded("day.jsonl")`, relative to the test's file."""
+    from sgevents_core.testing.recorded import load_events  # noqa: PLC0415 - when asked for
+
+    return lambda file: load_events(request.path.parent / file)

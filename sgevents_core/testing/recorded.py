@@ -1,0 +1,39 @@
+"""Recorded events: files of JSON lines, one row of the event log each, as the site sent it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sgevents_core.errors import RecordedEventError
+from sgevents_core.events import Event
+
+
+def load_events(path: Path | str) -> list[Event]:
+    """Return the events in a file that `sgevents record` wrote, in its order.
+
+    Raises:
+        RecordedEventError: A line is no event.
+        OSError: The file cannot be read.
+    """
+    file = Path(path)
+    lines = file.read_text("utf-8").splitlines()
+    return [Event(_row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def written(rows: Iterable[Any]) -> str:
+    """Return rows as the text of such a file."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _row(file: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise RecordedEventError(path=file, line=number, reason=str(error)) from None
+    if not isinstance(row, dict) or not isinstance(row.get("id"), int):
+        reason = "it is not a JSON object with an id"
+        raise RecordedEventError(path=file, line=number, reason=reason)
+    return row

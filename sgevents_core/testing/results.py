@@ -1,0 +1,140 @@
+"""What a harness tells of a run: the calls in order, what they wrote, what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import LogRecord
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from sgevents_core.testing.recorder import Write
+
+if TYPE_CHECKING:
+    from sgevents_core.events import Event
+
+Outcome: TypeAlias = Literal["returned", "retry", "dead-letter", "skip", "pause"]
+"""What came of a call: it returned, or what the failure policy made of its failure."""
+
+PLUGIN_LOGGER: Final = "sgevents.plugin."
+
+
+@dataclass(slots=True)
+class Called:
+    """One call of one callback."""
+
+    plugin: str
+    callback: str
+    """`module:qualname`, or the name that it was registered under."""
+    event: Event
+    attempt: int = 1
+    """Which try it was for this event, from 1."""
+    key: str = ""
+    """`ctx.key`."""
+    outcome: Outcome = "returned"
+    error: BaseException | None = None
+    """What it raised, None if it returned; None too where it was its filter that raised."""
+    reason: str = ""
+    """The same in one line, as people are told; empty if it returned."""
+    wait: float | None = None
+    """In seconds, how long the plugin is held before the next try; None if there is none."""
+    writes: list[Write] = field(default_factory=list)
+
+    @property
+    def function(self) -> str:
+        """The callback's name without its module: `on_new`, `Notifier.on_new`."""
+        return self.callback.rpartition(":")[2]
+
+    def __str__(self) -> str:
+        said = f"{self.plugin} {self.function}({self.event})"
+        if self.attempt > 1:
+            said += f", attempt {self.attempt}"
+        return said if self.outcome == "returned" else f"{said}: {self.outcome}: {self.reason}"
+
+
+@dataclass(slots=True)
+class HookCalled:
+    """One call of a hook that is no event's: `startup`, `shutdown`, `callback_failed` and so on."""
+
+    plugin: str
+    hook: str
+    details: object = None
+    """What an alerting hook was told of."""
+    error: BaseException | None = None
+    writes: list[Write] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one run."""
+
+    calls: list[Called] = field(default_factory=list)
+    """In the order in which they were made."""
+    hooks: list[HookCalled] = field(default_factory=list)
+    log: list[LogRecord] = field(default_factory=list)
+    """What the plugins logged, at any level."""
+    stores: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Plugin -> its store, as committed."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Plugin -> `active`, `held` or `paused`."""
+
+    @property
+    def called(self) -> list[str]:
+        """The functions that were called, in order: `["on_new", "Notifier.on_change"]`."""
+        return [call.function for call in self.calls]
+
+    @property
+    def writes(self) -> list[Write]:
+        """What was written through `ctx.sg`, in order."""
+        made = [call.writes for call in self.hooks] + [call.writes for call in self.calls]
+        return [write for writes in made for write in writes]
+
+    @property
+    def failed(self) -> list[Called]:
+        """The calls that did not return."""
+        return [call for call in self.calls if call.outcome != "returned"]
+
+    @property
+    def dead_letters(self) -> list[Called]:
+        """The calls that failed for good and were put aside as dead letters."""
+        return [call for call in self.calls if call.outcome == "dead-letter"]
+
+    @property
+    def messages(self) -> list[str]:
+        """What the plugins logged, as text."""
+        return [record.getMessage() for record in self.log]
+
+    @property
+    def store(self) -> dict[str, Any]:
+        """The store of the plugin, if there is one plugin.
+
+        Raises:
+            ValueError: There are several; see `stores`.
+        """
+        (only,) = self.stores.values()
+        return only
+
+    @property
+    def state(self) -> str:
+        """The state of the plugin, if there is one plugin.
+
+        Raises:
+            ValueError: There are several; see `states`.
+        """
+        (only,) = self.states.values()
+        return only
+
+    def raise_errors(self) -> Result:
+        """Raise the first exception of a callback or hook, if there was one; return itself.
+
+        For tests of what has to work: the traceback is the plugin's own.
+        """
+        raised = [call.error for call in self.hooks] + [call.error for call in self.calls]
+        for error in raised:
+            if error is not None:
+                raise error
+        for call in self.failed:
+            raise AssertionError(str(call))
+        return self
+
+    def __str__(self) -> str:
+        return "\n".join(str(call) for call in self.calls) or "nothing was called"

@@ -1,0 +1,198 @@
+"""One start of plugins in a harness: loaded, with a journal and ledger of their own, and a site."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sgevents_core.dispatch.assembly import (
+    lanes_of,
+    recover,
+    services_of,
+    start_plugins,
+    stop_plugins,
+)
+from sgevents_core.dispatch.context import Services
+from sgevents_core.dispatch.lane import Errand, Lane
+from sgevents_core.dispatch.requests import carry_out
+from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row, Step
+from sgevents_core.journal.requests import Replayed, Requests
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.discovery import Discovery
+from sgevents_core.plugins.loading import load
+from sgevents_core.settings import DEFAULT_LANE, Settings
+from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
+from sgevents_core.testing.results import Result
+from sgevents_core.testing.watching import Watch, WatchedAnnouncer, collected
+
+if TYPE_CHECKING:
+    from shotgun_api3.shotgun import Shotgun
+
+ALERTS_END_WITHIN: Final = 10.0
+"""Seconds that alerting hooks may take after a run."""
+ASKED_BY: Final = "a test"
+
+
+class WatchedServices(Services):
+    """What all calls of a plugin share, with a `ctx.sg` that notes what is written.
+
+    `recorder` stands for a site where there is none; `note` takes what is written to one.
+    """
+
+    recorder: Recorder | None = None
+    note: Note
+
+    def connect(self, session_uuid: str | None) -> Shotgun:
+        """Return this thread's connection, or the recorder."""
+        if self.recorder is None:
+            return super().connect(session_uuid)
+        self._local.sg = self.recorder
+        return cast("Shotgun", self.recorder)
+
+    def site_class(self) -> type[Shotgun]:
+        """Return a client that notes what is written; in a dry run, that does no more."""
+        kind = DryNotingClient if self.dry_run else NotingClient
+        return type("Shotgun", (kind,), {"note": staticmethod(self.note)})
+
+
+class Session:
+    """The plugins of a harness while they run, on a state in a folder of its own.
+
+    Args:
+        settings: The configuration, but for the state's path.
+        discovery: Where the plugins are found.
+        stores: Plugin -> what its store holds from the start.
+        records: What a recorder can read; None where there is a site.
+        dry_run: What `ctx.dry_run` is.
+
+    Raises:
+        PluginError: A plugin cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        discovery: Discovery,
+        *,
+        stores: Mapping[str, Mapping[str, Any]],
+        records: Sequence[Mapping[str, Any]] | None,
+        dry_run: bool,
+    ) -> None:
+        self.watch: Final = Watch()
+        self._settings = settings
+        self._recorder = None if records is None else Recorder(records, self.watch.wrote)
+        self._open = ExitStack()
+        with ExitStack() as opening:
+            loaded = load(settings, discovery, strict=True)
+            self.loaded: Final = self.watch.watched(loaded)
+            self._state = opening.enter_context(closing(SqliteState(settings.state.path)))
+            recover(settings, self.loaded, self._state)
+            self._keep_stores(stores)
+            self._services = self._watched_services(dry_run=dry_run)
+            self._open = opening.pop_all()
+        with collected(self.watch.result.log):
+            self._ready = start_plugins(self.loaded, self._services, self._state)
+
+    def close(self) -> None:
+        """Call the plugins' `shutdown`, and let go of everything."""
+        with self._open, collected(self.watch.result.log):
+            stop_plugins(self._ready, self._services, self._state)
+
+    def append(self, rows: Sequence[Row]) -> int:
+        """Append rows to the journal in the order given, and return its end."""
+        change = FeedChange(FeedState(frontier=max((row.id for row in rows), default=0)))
+        return self._state.append(self._state.end(), [LateRow(row, False) for row in rows], change)
+
+    def run(self, *, retry: bool) -> Result:
+        """Let the lanes handle the journal to its end, and return what happened.
+
+        Args:
+            retry: Whether plugins that are held are called again at once until they are not.
+        """
+        end = self._state.end()
+        return self._run_lanes(lambda lane: _is_done(lane, end, retry=retry))
+
+    def replay(self, events: Sequence[Replayed]) -> Result:
+        """Call the callbacks again for events, as `sgevents replay` does."""
+        folder = self._settings.state.path
+        with closing(Requests(folder)) as requests:
+            numbers = [
+                requests.ask("replay", plugin.name, {}, ASKED_BY, events) for plugin in self._ready
+            ]
+        return self._run_lanes(lambda lane: _carried_out(numbers, folder, lane))
+
+    def _run_lanes(self, errand: Errand) -> Result:
+        with collected(self.watch.result.log):
+            listeners = [(self._services[one.name], one.hooks) for one in self._ready]
+            announcer = WatchedAnnouncer(listeners, self.watch)
+            try:
+                for lane in self._lanes(announcer):
+                    lane.post(partial(_ending_with, errand))
+                    lane.run()
+                    if lane.error is not None:
+                        raise lane.error
+            finally:
+                announcer.close(ALERTS_END_WITHIN)
+        return self._result()
+
+    def _lanes(self, announcer: WatchedAnnouncer) -> list[Lane]:
+        open_state = partial(SqliteState, self._settings.state.path)
+        return lanes_of(self._settings, self._ready, self._services, open_state, announcer)
+
+    def _result(self) -> Result:
+        result, self.watch.result = self.watch.result, Result()
+        names = [plugin.name for plugin in self.loaded.plugins]
+        records = self._state.plugins()
+        result.stores = {name: self._state.store(name) for name in names}
+        result.states = {name: records[name].state for name in names}
+        return result
+
+    def _keep_stores(self, stores: Mapping[str, Mapping[str, Any]]) -> None:
+        fence = self._state.take_lane(DEFAULT_LANE)
+        step = Step(store={name: dict(values) for name, values in stores.items()})
+        self._state.record(DEFAULT_LANE, fence, step)
+
+    def _watched_services(self, *, dry_run: bool) -> dict[str, Services]:
+        watched = services_of(self._settings, self.loaded, self._state, WatchedServices)
+        for services in watched.values():
+            assert isinstance(services, WatchedServices)  # noqa: S101 - asked for in the line above
+            services.dry_run = dry_run
+            services.recorder, services.note = self._recorder, self.watch.wrote
+        return watched
+
+
+def folder_for(stack: ExitStack) -> Path:
+    """Return a fresh folder that is gone when `stack` is closed."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgevents-harness-")))
+
+
+def _ending_with(errand: Errand, lane: Lane) -> bool:
+    """Run an errand; the lane ends when it is over."""
+    is_over = errand(lane)
+    if is_over:
+        lane.stop()
+    return is_over
+
+
+def _is_done(lane: Lane, end: int, *, retry: bool) -> bool:
+    """Return whether the lane has nothing left to do; what is held need not wait."""
+    if lane.seq < end:
+        return False
+    states = [(rider, rider.record.state) for rider in lane.riders if rider.record.apart]
+    for rider, state in states:
+        if state == "held" and retry:
+            rider.hold_until = 0.0
+    waiting = {"active", "held"} if retry else {"active"}
+    return not any(state in waiting for _, state in states)
+
+
+def _carried_out(numbers: list[int], folder: Path, lane: Lane) -> bool:
+    while numbers:
+        if not carry_out(numbers[0], lane, folder):
+            return False
+        numbers.pop(0)
+    return True

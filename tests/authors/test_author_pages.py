@@ -1,0 +1,112 @@
+"""The pages for plugin authors: their samples run, and they know all that there is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from author_workshop import Workshop
+from doc_pages import DOCS, blocks
+
+from sgevents_core import testing
+from sgevents_core.testing import Called, EventBuilder, Harness, HookCalled, Result, pytest_plugin
+from sgevents_core.testing.recorded import written
+from sgevents_core.testing.rows import About
+
+HOW_TO = DOCS / "how-to" / "test-a-plugin.md"
+PAGE = (DOCS / "reference" / "testing.md").read_text("utf-8")
+
+
+def python_samples(page: Path) -> list[str]:
+    """The Python samples of a page."""
+    return [block.text for block in blocks(page) if block.language == "python"]
+
+
+def section(heading: str) -> str:
+    """The text below a heading of the reference."""
+    _, found, rest = PAGE.partition(f"\n## {heading}\n")
+    assert found, heading
+    return rest.partition("\n## ")[0]
+
+
+def public(kind: type[Any]) -> set[str]:
+    """The names of a class that are meant for authors."""
+    own = {name for name in dir(kind) if not name.startswith("_")}
+    return own | set(inspect.get_annotations(kind))
+
+
+def test_samples_on_testing_pass(workshop: Workshop, tmp_path: Path) -> None:
+    """All tests of the page, with the plugin of the tutorial, run by pytest as it stands."""
+    plugin = python_samples(DOCS / "tutorial" / "first-plugin.md")[0]
+    (tmp_path / "studio_hello.py").write_text(plugin, "utf-8")
+    events = EventBuilder()
+    day = [events.new({"type": "Version", "id": 13}), events.login(), *events.thumbnail()]
+    (tmp_path / "day.jsonl").write_text(written(event.row for event in day), "utf-8")
+    samples = python_samples(HOW_TO)
+    for number, text in enumerate(samples):
+        (tmp_path / f"test_sample_{number}.py").write_text(text, "utf-8")
+    told = workshop.python("-m", "pytest", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert f"{sum(text.count('def test_') for text in samples)} passed" in told
+    assert len(samples) == 5
+
+
+def test_sample_of_the_builder_runs() -> None:
+    """The one of the reference."""
+    (sample,) = python_samples(DOCS / "reference" / "testing.md")
+    exec(sample, {})
+
+
+def test_reference_knows_the_whole_builder() -> None:
+    """Every method with its arguments, and what all of them take."""
+    text = section("EventBuilder")
+    for name in public(EventBuilder) - {"project", "user"}:
+        assert f"`{name}(" in text, name
+        for argument in inspect.signature(getattr(EventBuilder, name)).parameters:
+            assert argument in {"self", "about"} or re.search(rf"\b{argument}\b", text), argument
+    for argument in About.__annotations__:
+        assert re.search(rf"^\| [^|]*`{argument}`", text, re.MULTILINE), argument
+
+
+def test_reference_knows_the_whole_harness() -> None:
+    """Every argument and every method."""
+    text = section("Harness")
+    for argument in inspect.signature(Harness).parameters:
+        assert argument == "table" or f"| `{argument}` |" in text, argument
+    for name in public(Harness) - {"site"}:
+        assert f"| `{name}(" in text, name
+
+
+def test_reference_knows_all_that_a_result_tells() -> None:
+    """Of the run, and of each call."""
+    text = section("Result")
+    for name in public(Result) | public(Called) | public(HookCalled):
+        assert re.search(rf"`{name}(\(\))?`", text), name
+
+
+def test_reference_knows_fixtures_and_names() -> None:
+    """All fixtures, and all that can be imported."""
+    fixtures = [name for name in dir(pytest_plugin) if name.startswith("sgevents_")]
+    for page in (PAGE, HOW_TO.read_text("utf-8")):
+        assert all(f"| `{name}` |" in page for name in fixtures)
+    assert len(fixtures) == 4
+    spoken_of = {"Called", "HookCalled", "Result", "Recorder", "Write"}  # made by a harness
+    for name in set(testing.__all__) - spoken_of:
+        assert f"`{name}" in PAGE, name
+
+
+def test_page_on_publishing_says_what_the_test_does() -> None:
+    """The commands and the words of pip that the way through an index is tested with."""
+    page = (DOCS / "how-to" / "publish-a-plugin.md").read_text("utf-8")
+    for words in (
+        "sgevents plugins new studio-fox",
+        "python -m build",
+        "twine upload --repository-url",
+        "pip install --index-url",
+        "--extra-index-url",
+        "pip install --require-hashes -r requirements.txt",
+        "DO NOT MATCH THE HASHES",
+        "--fallback-url",
+    ):
+        assert words in page

@@ -1,0 +1,154 @@
+"""What is told of an event and a callback: from ledger, registers and failures, and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from lane_house import House, raising
+from request_desk import asking
+from waiting import wait_until
+
+from sgevents_core.dispatch.fates import Fate, Standing, failures_of
+from sgevents_core.errors import Retry
+from sgevents_core.events import Event
+from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.database import Database
+from sgevents_core.journal.register import LANE, Register, path_of
+
+
+def fate(house: House, plugin: str, callback: str, seq: int) -> Fate:
+    """What has become of the event at a place with a callback."""
+    event_id = house.state.read(seq - 1, 1)[0].event_id
+    with closing(Database(house.folder, read_only=True)) as db:
+        failures = failures_of(db, event_id)
+    return Standing(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
+
+
+def test_handled_and_not_for_it(house: House) -> None:
+    """An event from before a plugin was enabled was never to be handed to it."""
+    house.plugin("alpha", "one")
+    house.run()
+    house.events(1)
+    house.run()
+    house.plugin("beta", "one")
+    house.run()
+    house.events(2)
+    house.run()
+    assert fate(house, "alpha", "one", 1).text == "handled"
+    assert fate(house, "beta", "one", 1).what == "not for it"
+    assert fate(house, "beta", "one", 2).what == "handled"
+
+
+def test_lane_that_is_behind(house: House) -> None:
+    """Not yet, and how far behind."""
+    house.plugin("alpha", "one")
+    house.run()
+    house.events(1, 2, 3)
+    found = fate(house, "alpha", "one", 3)
+    assert (found.what, found.text) == ("not yet", "not yet: its lane is 3 event(s) before it")
+
+
+def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
+    """Of one event, some callbacks may have handled it and others not."""
+    house.plugin("alpha", "one", "two")
+    house.run()
+    house.events(1)
+    place = Place(1, frozenset(["alpha\0alpha:one"]))
+    house.state.record("default", house.state.take_lane("default"), Step(place=place))
+    assert fate(house, "alpha", "one", 1).what == "handled"
+    assert fate(house, "alpha", "two", 1).what == "not yet"
+
+
+def test_register_is_newer_than_the_ledger(house: House) -> None:
+    """What the lane did in the last second counts too."""
+    house.plugin("alpha", "one", "two")
+    house.run()
+    house.events(1, 2)
+    register = Register(path_of(house.folder, "default"), ["alpha\0alpha:one", "alpha\0alpha:two"])
+    with closing(register):
+        register.returned(LANE, 2, 0)
+        assert fate(house, "alpha", "two", 1).what == "handled"
+        assert fate(house, "alpha", "one", 2).what == "handled"
+        assert fate(house, "alpha", "two", 2).what == "not yet"
+
+
+def test_dead_letter_then_dismissed_or_handled(house: House) -> None:
+    """A dead letter has its number; later it says what became of it."""
+    house.plugin("alpha", raising(ValueError("no")))
+    with asking(house) as desk:
+        house.events(1, 2)
+        house.settle()
+        found = fate(house, "alpha", "fails", 1)
+        assert (found.what, found.text) == ("dead letter", "dead letter 1: ValueError: no")
+        desk.ask("dismiss", "alpha", letter=1)
+        assert (
+            fate(house, "alpha", "fails", 1).text == "dead letter 1 was dismissed: ValueError: no"
+        )
+    house.plugin("alpha", raising(ValueError("no"), on=[9]))
+    with asking(house) as desk:
+        desk.ask("retry", "alpha", letter=2)
+    assert fate(house, "alpha", "fails", 2).what == "handled later"
+
+
+def test_plugin_that_is_held_or_paused(house: House) -> None:
+    """It says where the plugin stands, why, and what failed."""
+    house.plugin("alpha", raising(Retry("not there yet", after=3600), on=[1]))
+    house.plugin("beta", raising(ValueError("no"), on=[1]), on_error="pause")
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: house.records()["beta"].state == "paused")
+        held = fate(house, "alpha", "fails", 1)
+        assert (held.what, len(held.failures)) == ("failed", 1)
+        assert held.text == "held at it after 1 attempt(s): Retry: not there yet"
+        behind = fate(house, "beta", "fails", 2)
+        assert behind.text.startswith("not yet: the plugin is 1 event(s) before it (paused, ")
+
+
+def test_attempts_before_success_are_told(house: House) -> None:
+    """Handled after failed attempts, which are listed."""
+
+    def third_time(event: Event, ctx: Any) -> None:
+        if ctx.attempt < 3:
+            raise Retry(after=0)
+
+    house.plugin("alpha", third_time)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: len(house.calls) == 3)
+        house.settle()
+    found = fate(house, "alpha", "third_time", 1)
+    assert found.text == "handled after 2 failed attempt(s)"
+    assert [failure.attempt for failure in found.failures] == [1, 2]
+
+
+def test_skipped_by_policy_and_by_a_person(house: House) -> None:
+    """Both are told apart; a callback that had handled the event before is not called skipped."""
+    house.plugin("alpha", raising(ValueError("no")), on_error="skip")
+    house.plugin("beta", "one", raising(ValueError("no")), "three", on_error="pause")
+    with asking(house) as desk:
+        house.events(1)
+        wait_until(lambda: house.records()["beta"].state == "paused")
+        desk.ask("skip", "beta", event_id=1)
+        house.settle()
+    assert fate(house, "alpha", "fails", 1).text.startswith("failed, and skipped as on_error says")
+    assert fate(house, "beta", "one", 1).what == "handled"
+    for callback in ("fails", "three"):
+        found = fate(house, "beta", callback, 1)
+        assert (found.what, found.text) == ("skipped", "anna@host skipped it"), callback
+
+
+@pytest.mark.parametrize("state", ["active", "paused"])
+def test_plugin_that_catches_up(house: House, state: str) -> None:
+    """Apart from its lane it has a place of its own."""
+    house.plugin("alpha", "one")
+    house.run()
+    house.events(1, 2, 3)
+    house.run()
+    record = house.records()["alpha"]
+    record.apart, record.cursor, record.state = True, 1, state
+    house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
+    assert fate(house, "alpha", "one", 1).what == "handled"
+    assert fate(house, "alpha", "one", 2).what == "not yet"
+    assert ("paused" in fate(house, "alpha", "one", 2).text) is (state == "paused")

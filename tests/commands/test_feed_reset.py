@@ -1,0 +1,132 @@
+"""A log that went backwards: the feed stands still, and a person says where it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from commanding import Commands, installed_here
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.sandbox import Sandbox
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
+    """A daemon that follows a site, with one plugin."""
+    with Sandbox(project=False) as site:
+        made = RunningDaemon(tmp_path, site)
+        made.feed += 'idle_interval = "50ms"\n'
+        made.install_writer("alpha")
+        yield made
+
+
+@pytest.fixture
+def sgevents(daemon: RunningDaemon) -> Iterator[Commands]:
+    """The commands."""
+    with installed_here(daemon) as commands:
+        yield commands
+
+
+def rewound(sgevents: Commands) -> bool:
+    """Whether the feed stands still."""
+    feed = sgevents("status", "--json").json["feed"]
+    return feed is not None and bool(feed["rewound"])
+
+
+def test_reset_beside_the_daemon(daemon: RunningDaemon, sgevents: Commands) -> None:
+    """A new era begins where the person says; ids that come again are other events."""
+    site = daemon.site
+    with daemon.running() as process:
+        old = [site.event("Studio_Old") for _ in range(5)]
+        daemon.wait_for(old, "alpha")
+        site.rewind(0)
+        wait_until(lambda: rewound(sgevents))
+        again = [site.event("Studio_New") for _ in range(2)]
+        assert again == old[:2]
+        said = sgevents("feed", "reset", "--from", again[0])
+        assert said.code == 0, said
+        assert f"era 2 begins at event {again[0]}" in said.text
+        wait_until(lambda: len(daemon.events_of("alpha")) == 7)
+        assert not rewound(sgevents)
+        assert daemon.stop(process) == 0
+    assert daemon.events_of("alpha") == [*old, *again]
+    explained = sgevents("explain", again[0], "--json").json
+    assert (explained["era"], explained["event"]["event_type"]) == (2, "Studio_New")
+    assert sgevents("tail", "--json", "-n0").text == ""
+
+
+def test_reset_of_a_stopped_daemon_loses_nothing(daemon: RunningDaemon, sgevents: Commands) -> None:
+    """What was appended and not handed out is handed out first, in the old order."""
+    site = daemon.site
+    with daemon.running() as process:
+        old = [site.event("Studio_Old") for _ in range(3)]
+        daemon.wait_for(old, "alpha")
+        assert sgevents("pause", "alpha").code == 0
+        unseen = site.event("Studio_Unseen")
+        wait_until(lambda: sgevents("status", "--json").json["events"] == 4)
+        site.rewind(0)
+        wait_until(lambda: rewound(sgevents))
+        assert daemon.stop(process) == 0
+    new = site.event("Studio_New")
+    assert sgevents("feed", "reset", "--from", "1h").code == 0
+    assert sgevents("resume", "alpha").code == 0
+    assert daemon.drain() == 0
+    assert daemon.events_of("alpha") == [*old, unseen, new]
+    assert new == old[0]
+
+
+def test_keys_of_two_eras_differ(daemon: RunningDaemon, sgevents: Commands) -> None:
+    """`ctx.key` names an event of one era only; within an era it stays as it was."""
+    daemon.install("keys", _KEYS.format(calls=str(daemon.folder / "keys.txt")))
+    daemon.site.event("Studio_A")
+    assert daemon.drain() == 0
+    assert sgevents("feed", "reset", "--from", "1", "--force").code == 0
+    assert daemon.drain() == 0
+    keys = (daemon.folder / "keys.txt").read_text().splitlines()
+    host = daemon.site.url.removeprefix("http://")
+    assert keys == [f"{host}:{era}:1:keys:keys:on_event" for era in (1, 2)]
+
+
+_KEYS = """
+    from sgevents_core import hookimpl
+
+    @hookimpl
+    def on_event(event, ctx):
+        with open({calls!r}, "a") as file:
+            file.write(ctx.key + "\\n")
+"""
+
+
+def test_site_that_cannot_be_asked_changes_nothing(
+    daemon: RunningDaemon, sgevents: Commands
+) -> None:
+    """Where the site does not say where now is, the feed stays as it was, and it can be asked again."""
+    daemon.site.event("Studio_A")
+    assert daemon.drain() == 0
+    daemon.site.go_down()
+    said = sgevents("feed", "reset", "--from", "now", "--force")
+    assert said.code == 1
+    assert "Nothing was changed" in said.stderr
+    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+        record = state.load_feed()
+    assert record is not None
+    assert record.state.era == 1
+
+
+def test_missing_ids_of_the_old_log_are_given_up(daemon: RunningDaemon, sgevents: Commands) -> None:
+    """The new log's ids are its own; what was missing in the old one is kept for the record."""
+    daemon.site.event("Studio_A")
+    daemon.site.burn(3)
+    daemon.site.event("Studio_B")
+    assert daemon.drain() == 0
+    assert sgevents("feed", "reset", "--from", "6", "--force").code == 0
+    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+        record = state.load_feed()
+        assert record is not None
+        assert record.missing == []
+        assert state._db.all("SELECT * FROM closed") == [(1, 2, 4)]

@@ -1,0 +1,148 @@
+"""`sgevents plan`: who is called for a type, in order, through what, and where it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from installed_packages import Packages
+
+from sgevents_core.cli.root import sgevents
+
+CONFIG = """
+[site]
+url = "http://127.0.0.1:1"
+script_name = "sgevents"
+api_key = "demo-key"
+
+[[groups]]
+name = "first"
+[[groups]]
+name = "slow"
+lane = "slow"
+
+[plugins.alpha]
+enabled = true
+[plugins.zulu]
+enabled = true
+group = "first"
+[plugins.mike]
+enabled = true
+group = "slow"
+[plugins.bad]
+enabled = true
+"""
+TEXTS = {
+    "alpha": """
+        from sgevents_core import hookimpl, match
+
+        @hookimpl
+        def on_event(event): ...
+
+        @hookimpl
+        @match(entity_type="Task", attribute="sg_*")
+        def on_change(event): ...
+    """,
+    "zulu": """
+        from sgevents_core import hookimpl
+
+        class Counter:
+            def __call__(self, event): ...
+
+        @hookimpl
+        def register_callbacks(registrar):
+            registrar.register(Counter(), event_type="Shotgun_*_Change", name="counter")
+
+        @hookimpl
+        def on_new(event): ...
+    """,
+    "mike": "from sgevents_core import hookimpl\n@hookimpl\ndef on_change(event): ...\n",
+    "bad": "raise OSError('no luck')",
+}
+
+
+@pytest.fixture
+def config(packages: Packages, tmp_path: Path) -> Path:
+    """Install four plugins; return a configuration with two lanes that enables them."""
+    for name, text in TEXTS.items():
+        packages.install_module(name, text)
+    file = tmp_path / "sgevents.toml"
+    file.write_text(CONFIG, encoding="utf-8")
+    return file
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run the command; return what it printed, and on the error stream."""
+    with pytest.raises(SystemExit) as ended:
+        sgevents.main(["plan", *arguments])
+    assert ended.value.code == 0
+    return capsys.readouterr()
+
+
+def test_calls_are_listed_in_order_with_numbers(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By lane, and in it by group, name and registration; numbers count within a lane."""
+    monkeypatch.setenv("COLUMNS", "200")
+    told = run(capsys, "Shotgun_Task_Change", "-c", str(config))
+    assert told.out.startswith("Shotgun_Task_Change fires on_change and on_event.\n")
+    rows = [line.split() for line in told.out.splitlines()]
+    where = ["every", "event"]
+    assert ["1", "default", "first", "zulu", "counter", "register_callbacks"] in [
+        row[:6] for row in rows
+    ]
+    assert ["2", "default", "default", "alpha", "alpha:on_event", "on_event", *where] in [
+        row[:8] for row in rows
+    ]
+    third = ["3", "default", "default", "alpha", "alpha:on_change", "on_change"]
+    assert [*third, "entity_type=Task", "attribute=sg_*", "alpha.py:7"] in rows
+    assert ["1", "slow", "slow", "mike", "mike:on_change", "on_change", *where] in [
+        row[:8] for row in rows
+    ]
+    assert [row[0] for row in rows if row and row[0].isdigit()] == ["1", "2", "3", "1"]
+    assert "Lanes run side by side" in told.out
+    assert told.err == "bad is broken and not called: importing bad raised OSError: no luck at " + (
+        f"{config.parent}/site-packages/bad.py:1.\n"
+    )
+
+
+def test_json_has_the_same_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object for each call, in the same order."""
+    told = json.loads(run(capsys, "Shotgun_Shot_New", "--json", "--config", str(config)).out)
+    assert told == {
+        "event_type": "Shotgun_Shot_New",
+        "hook": "on_new",
+        "calls": [
+            {
+                "number": 1,
+                "lane": "default",
+                "group": "first",
+                "plugin": "zulu",
+                "callback": "zulu:on_new",
+                "hook": "on_new",
+                "filter": "every event",
+                "where": "zulu.py:11",
+            },
+            {
+                "number": 2,
+                "lane": "default",
+                "group": "default",
+                "plugin": "alpha",
+                "callback": "alpha:on_event",
+                "hook": "on_event",
+                "filter": "every event",
+                "where": "alpha.py:4",
+            },
+        ],
+    }
+
+
+def test_nobody_called_is_an_answer_too(
+    packages: Packages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing went wrong."""
+    config = tmp_path / "sgevents.toml"
+    config.write_text(CONFIG.partition("[[groups]]")[0])
+    assert "No callback is called." in run(capsys, "Studio_Done", "-c", str(config)).out

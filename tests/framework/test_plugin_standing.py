@@ -1,0 +1,126 @@
+"""`sgevents plugins list`: what is held or paused, and what a daemon runs that is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from installed_packages import Packages
+
+from sgevents_core import __version__
+from sgevents_core.cli.root import sgevents
+from sgevents_core.journal.base import PluginRecord, Step
+from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.running import Running, note
+from sgevents_core.journal.sqlite import SqliteState
+
+Run: TypeAlias = Callable[..., Any]
+CONFIG = """
+[site]
+url = "http://127.0.0.1:1"
+script_name = "sgevents"
+api_key = "demo-key"
+[plugins.one]
+enabled = true
+[plugins.two]
+enabled = true
+[plugins.three]
+"""
+
+
+@pytest.fixture
+def state(packages: Packages, tmp_path: Path) -> Path:
+    """Install three plugins; return the folder of a state, in which nothing has run."""
+    for name in ("one", "two", "three"):
+        text = "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(event): ...\n"
+        packages.install_module(name, text)
+    (tmp_path / "sgevents.toml").write_text(CONFIG, encoding="utf-8")
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def listed(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs the command; with --json, it returns the plugins by name."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*options: str) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            sgevents.main(["plugins", "list", "-c", str(state.parent / "sgevents.toml"), *options])
+        assert ended.value.code == 0
+        told = capsys.readouterr()
+        if "--json" in options:
+            return {one["name"]: one for one in json.loads(told.out)}
+        return told.out
+
+    return run
+
+
+def record(state: Path, *records: PluginRecord) -> None:
+    """Write records of plugins into the ledger."""
+    with closing(SqliteState(state)) as db:
+        db.record("default", db.take_lane("default"), Step(plugins=list(records)))
+
+
+def test_held_and_paused_plugins_say_why_and_what_to_do(state: Path, listed: Run) -> None:
+    """As the ledger has it; their place in the order stays."""
+    record(
+        state,
+        PluginRecord("one", "default", state="paused", reason="20 failures in a row"),
+        PluginRecord("two", "default", state="held", reason="no route", retry_at=time.time() + 60),
+        PluginRecord("three", "default", state="paused", reason="of old"),
+    )
+    shown = listed()
+    assert (
+        "one is paused: 20 failures in a row\n    fix: Put right what it was, then: sgevents"
+        in shown
+    )
+    assert "two is held: no route\n    fix: Nothing: it is called again by itself" in shown
+    found = listed("--json")
+    assert (found["one"]["status"], found["one"]["order"]) == ("paused", 1)
+    assert (found["two"]["status"], found["two"]["order"]) == ("held", 2)
+    assert found["three"]["status"] == "disabled"
+
+
+def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
+    state: Path, listed: Run
+) -> None:
+    """Upgraded, added and removed since it started; each with the way to take it up."""
+    SqliteState(state).close()
+    with closing(StateLock(state)):
+        plugins: dict[str, str | None] = {"one": "0.9", "three": "1.0"}
+        note(state, Running(pid=os.getpid(), run="1", version="0.0.1", plugins=plugins))
+        shown = listed()
+        found = listed("--json")
+    assert f"sgevents: the daemon runs 0.0.1, this is {__version__}" in shown
+    assert "one: the daemon runs 0.9, installed is 1.0; `sgevents reload` takes it up" in shown
+    assert "two: the daemon has not loaded it; `sgevents reload` takes it up" in shown
+    assert "three: the daemon still runs 1.0; `sgevents reload` takes it up" in shown
+    assert [found[name]["running"] for name in ("one", "two", "three")] == ["0.9", None, "1.0"]
+    assert "the daemon" not in listed(), "once it has ended, there is nothing to compare"
+
+
+def test_the_same_versions_need_no_words(state: Path, listed: Run) -> None:
+    """Nothing is said where nothing has changed."""
+    SqliteState(state).close()
+    with closing(StateLock(state)):
+        plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
+        note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))
+        assert "daemon" not in listed()
+
+
+def test_a_state_that_cannot_be_read_hides_no_plugin(
+    state: Path, listed: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list comes without what the ledger knows."""
+    (state / "sgevents.db").write_text(
+        "this is no database, and long enough to be read as one" * 99
+    )
+    assert listed("--json")["one"]["status"] == "enabled"
