@@ -303,6 +303,8 @@ def _end(
     feed.stop()
     for lane in lanes:
         lane.stop()
+    extra = {"action": "daemon.stopping"}
+    logger.info("Stopping: callbacks in hand are finished first", extra=extra)
     for thread in threads:
         while thread.is_alive():
             thread.join(TICK)

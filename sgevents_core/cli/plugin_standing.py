@@ -55,7 +55,7 @@ def _standing(
 ) -> PluginStatus:
     if daemon is not None and status.name in daemon.plugins:
         status = replace(status, running=daemon.plugins[status.name] or _UNKNOWN)
-    if record is None or status.status != "enabled":
+    if record is None:
         return status
     if record.state == "paused":
         fix = f"Put right what it was, then: sgevents resume {status.name}"

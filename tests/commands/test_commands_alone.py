@@ -103,7 +103,7 @@ def test_store_of_a_retry_is_committed(house: House) -> None:
 
 
 def test_pause_imports_no_plugin(house: House) -> None:
-    """Pause, resume and dismiss are about records: a plugin that crashes at import can be paused."""
+    """Pause, resume and dismiss are about records: one that breaks at import can be paused."""
     assert house.sgevents("pause", "fickle").code == 0
     assert house.sgevents("dead-letters", "dismiss", 1).code == 0
     assert house.called() == []

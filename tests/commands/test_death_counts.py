@@ -62,7 +62,7 @@ def test_two_proved_deaths_or_five_of_any_kind_are_enough(
 
 
 def die_in(house: House, callback: str, seq: int, *, proof: bool = True) -> list[Condemned]:
-    """Let the process die in a call of the lane, and the next one start; return what it gives up."""
+    """Let the process die in a call of the lane, and the next one start; what it gives up."""
     keys = [f"{one.plugin}\0{one.name}" for one in house.loaded().callbacks]
     (house.folder / FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
@@ -105,7 +105,7 @@ def test_plugin_on_its_own_way_is_given_up_there(house: House) -> None:
 
 
 def test_plugin_that_pauses_on_errors_is_paused(house: House) -> None:
-    """It stops at the event, as on_error says; resumed, it may die once more and is paused again."""
+    """It stops at the event, as on_error says; resumed, it may die again and is paused."""
     house.plugin("alpha", "one", on_error="pause")
     house.plugin("beta", "one")
     house.run()

@@ -1,4 +1,4 @@
-"""What is told of an event and a callback: from ledger, registers and failures, and nothing else."""
+"""What is told of an event and a callback: from ledger, registers and failures alone."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ _KEYS = """
 def test_site_that_cannot_be_asked_changes_nothing(
     daemon: RunningDaemon, sgevents: Commands
 ) -> None:
-    """Where the site does not say where now is, the feed stays as it was, and it can be asked again."""
+    """Where the site does not say where now is, the feed stays as it was; ask again."""
     daemon.site.event("Studio_A")
     assert daemon.drain() == 0
     daemon.site.go_down()

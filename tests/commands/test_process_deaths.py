@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ DEEDS = {
     "segfault": ("ctypes.string_at(0)", "Segmentation fault", -signal.SIGSEGV),
     "suicide": ("os.kill(os.getpid(), signal.SIGKILL)", "os.kill", -signal.SIGKILL),
 }
+
+
+def _has_noted(daemon: RunningDaemon, calls: int) -> bool:
+    return len(daemon.noted()) == calls
 
 
 def letters(daemon: RunningDaemon) -> list[Letter]:
@@ -90,7 +95,7 @@ def test_kills_from_outside_make_no_dead_letter(tmp_path: Path) -> None:
         event = site.event("Studio_A")
         for turn in range(1, 5):
             with daemon.running() as process:
-                wait_until(lambda turn=turn: len(daemon.noted()) == turn)
+                wait_until(partial(_has_noted, daemon, turn))
                 process.kill()
         go.touch()
         assert daemon.drain() == 0

@@ -98,7 +98,7 @@ def test_dead_letter_of_a_replay_can_be_retried(house: House) -> None:
 
 
 def test_replay_settles_and_updates_letters(house: House) -> None:
-    """A callback that handles the event now has no dead letter any more; one that fails keeps it."""
+    """A callback that handles the event now has no dead letter left; one that fails keeps it."""
     fails = {1, 2}
 
     def maybe(event: Event, ctx: Any) -> None:

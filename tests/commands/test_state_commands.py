@@ -1,4 +1,4 @@
-"""`sgevents state`: a damaged state is told, with what to do; copies are whole; upgrades keep one."""
+"""`sgevents state`: damage is told, with what to do; copies are whole; upgrades keep one."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_records_that_make_no_sense_are_told(folder: Path) -> None:
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         db.execute("UPDATE feed SET state = '{'")
         db.commit()
-    assert "make no sense" in [one for one in database_findings(folder) if one.fix][0].message
+    assert "make no sense" in next(one for one in database_findings(folder) if one.fix).message
 
 
 def test_newer_state_is_told(sgevents: Commands, folder: Path) -> None:

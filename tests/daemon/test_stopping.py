@@ -61,6 +61,8 @@ def test_callback_in_hand_is_finished_and_noted(
     with daemon.running() as process:
         wait_until(daemon.noted)
         process.send_signal(number)
+        wait_until(lambda: daemon.tells("daemon.stopping"))
+        assert process.poll() is None
         go.touch()
         assert process.wait(timeout=30) == 0
     assert [(n.event_id, n.callback) for n in daemon.noted()] == [

@@ -54,6 +54,16 @@ def test_it_does_not_trip_otherwise(events: list[Event], writes: list[int]) -> N
     assert not any(one.trips(event, 100, writes=count) for event, count in called)
 
 
+def test_the_time_is_that_between_the_first_and_the_last_event() -> None:
+    """Both ends belong to it, and older turns are forgotten."""
+    for apart, trips in ((10, True), (11, False)):
+        one = breaker(3, 10)
+        assert not one.trips(OWN, 0, writes=1)
+        assert not one.trips(OWN, 5, writes=2)
+        assert one.trips(OWN, apart, writes=3) is trips
+    assert one.trips(OWN, 15, writes=4)
+
+
 def test_what_is_done_in_a_users_name_counts_too() -> None:
     """A loop is a loop."""
     one = breaker(2)

@@ -224,6 +224,29 @@ def test_callback_in_hand_is_finished_first(daemon: RunningDaemon, site: Sandbox
     assert calls.read_text().split() == [str(event) for event in events]
 
 
+def test_who_stops_it_means_it(daemon: RunningDaemon, site: Sandbox) -> None:
+    """Also while a reload waits for the callback in hand: it ends in order, and stays so."""
+    daemon.install("slow", SLOW.format(folder=str(daemon.folder)))
+    with daemon.running() as process:
+        wait_until(lambda: versions(daemon), what="it runs")
+        site.event("Shotgun_Task_Change")
+        wait_until((daemon.folder / "slow.txt").exists, what="it is in hand")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "daemon.reloading" in daemon.output.read_text(), what="it loads")
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_pending(process.pid, signal.SIGTERM), what="it was told")
+        (daemon.folder / "go").touch()
+        assert process.wait(timeout=20) == 0
+    assert daemon.output.read_text().count("daemon.started") == 1
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal has not reached a process yet."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def test_to_be_told_to_stop_twice_is_to_stop(tmp_path: Path, site: Sandbox) -> None:
     """And no reload, whatever was asked for besides."""
     told = Daemon(configured(tmp_path, site, ""))

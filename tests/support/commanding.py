@@ -30,7 +30,7 @@ class Said(NamedTuple):
 
 @contextmanager
 def installed_here(daemon: RunningDaemon) -> Iterator[Commands]:
-    """Let commands run in this process find the daemon's plugins, which are forgotten afterwards."""
+    """Let commands run in this process find the daemon's plugins, forgotten afterwards."""
     folder = str(daemon.packages.folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)

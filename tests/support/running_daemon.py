@@ -148,6 +148,10 @@ class RunningDaemon:
         split = [line.split() for line in lines]
         return [Noted(int(id_), plugin, name, int(n)) for id_, plugin, name, n in split]
 
+    def calls_noted(self) -> int:
+        """Return how many calls were noted so far."""
+        return self.calls.read_bytes().count(b"\n") if self.calls.exists() else 0
+
     def events_of(self, plugin: str) -> list[int]:
         """Return the events that a plugin's `every` got, in order."""
         return [n.event_id for n in self.noted() if (n.plugin, n.callback) == (plugin, "every")]
