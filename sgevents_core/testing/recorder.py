@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from datetime import datetime
 from io import IOBase
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -76,20 +75,10 @@ class NotingClient(CountingShotgun):
             self.note(_requested(request, answer))
         return answers
 
-    def upload(  # noqa: PLR0917 - the client's own arguments
-        self,
-        entity_type: str,
-        entity_id: int,
-        path: str,
-        field_name: str | None = None,
-        display_name: str | None = None,
-        tag_list: str | None = None,
-        created_at: datetime | None = None,
-    ) -> int:
+    def upload(self, entity_type: str, entity_id: int, path: str, *args: Any, **kwargs: Any) -> Any:
         """Upload a file, also as a thumbnail, and note it."""
-        number = super().upload(
-            entity_type, entity_id, path, field_name, display_name, tag_list, created_at
-        )
+        number = super().upload(entity_type, entity_id, path, *args, **kwargs)
+        field_name = args[0] if args else kwargs.get("field_name")
         data = {"path": str(path), "field_name": field_name}
         self.note(Write("upload", entity_type, entity_id, data))
         return number

@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from package_index import PASSWORD, USER, PackageIndex
+from packaging import __version__ as packaging_version
+from packaging.version import Version
 
+READS_ALL_METADATA = Version("26.0")
+"""The `packaging` with which twine reads what the newest hatchling writes; others may be tested."""
 ROOT = Path(__file__).resolve().parents[2]
 HATCHLING = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
 
@@ -82,6 +86,8 @@ class Workshop:
 
     def build(self, package: Path, *options: str) -> Path:
         """Build a package as its author does; returns the folder with what was built."""
+        if Version(packaging_version) < READS_ALL_METADATA:
+            _use_older_metadata(package / "pyproject.toml")
         self.python("-m", "build", "--no-isolation", *options, str(package))
         return package / "dist"
 
@@ -90,3 +96,12 @@ class Workshop:
         files = [str(file) for file in sorted(dist.iterdir())]
         options = ["--non-interactive", "--repository-url", index.url, "-u", USER, "-p", PASSWORD]
         self.python("-m", "twine", "upload", *options, *files)
+
+
+def _use_older_metadata(project: Path) -> None:
+    text = project.read_text("utf-8")
+    if "core-metadata-version" not in text:
+        line = 'core-metadata-version = "2.4"\n'
+        wheel = "[tool.hatch.build.targets.wheel]\n"
+        text = text.replace(wheel, wheel + line)
+        project.write_text(f"{text}\n[tool.hatch.build.targets.sdist]\n{line}", "utf-8")
