@@ -79,7 +79,7 @@ def test_before_the_first_mark_nothing_is_known() -> None:
     assert ages.id_at(FeedState(), NOON) is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.sampled_from([0, NOON - 90_000, NOON + 90_000, 2 * NOON]))
 def test_wrong_times_only_widen_what_is_looked_at(seed: int, wrong: int) -> None:
     """With wrong times among the rows, in runs too, the id for a time is never too high."""

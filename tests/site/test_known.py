@@ -79,7 +79,7 @@ def _apply(step: Step, known: Known, sets: Sets) -> None:
         sets.floor = max(sets.floor, below)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(steps, spans)
 def test_knows_what_plain_sets_know(happened: list[Step], window: Span) -> None:
     """After whatever happened: which ids are missing, and which rows of a range should show."""
@@ -95,7 +95,7 @@ def test_knows_what_plain_sets_know(happened: list[Step], window: Span) -> None:
     assert known.lowest_missing() == min(sets.hot | sets.cold, default=None)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.lists(steps, max_size=4))
 def test_what_is_written_loads_as_the_same(batches: list[list[Step]]) -> None:
     """Changes committed in pieces and loaded again are the same memory; closed ids are recorded."""

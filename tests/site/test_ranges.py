@@ -67,7 +67,7 @@ def _ids(parts: list[tuple[Span, int]]) -> dict[int, int]:
     return found
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(changes)
 def test_holds_what_a_plain_set_would(steps: list[Change]) -> None:
     """Whatever is added, cut and changed: the same ids with the same values, ascending."""
@@ -86,7 +86,7 @@ def test_holds_what_a_plain_set_would(steps: list[Change]) -> None:
             assert found[0].first <= id_ <= found[0].last
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(changes, spans)
 def test_parts_counts_and_complement_of_a_window(steps: list[Change], window: Span) -> None:
     """Between two ids: what is held, how many, and what is not held."""
@@ -101,7 +101,7 @@ def test_parts_counts_and_complement_of_a_window(steps: list[Change], window: Sp
     assert free == list(spans_of(expected))
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(changes, spans)
 def test_cut_returns_what_it_removed(steps: list[Change], window: Span) -> None:
     """What is cut comes back with its values, and nothing else goes."""
@@ -111,7 +111,7 @@ def test_cut_returns_what_it_removed(steps: list[Change], window: Span) -> None:
     assert _ids(list(ranges)) == {i: v for i, v in naive.items() if i not in removed}
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.lists(changes, max_size=5))
 def test_changes_replayed_elsewhere_give_the_same_map(batches: list[list[Change]]) -> None:
     """What `take_changes` says, applied in pieces to a table keyed by first id, is the map."""
@@ -131,7 +131,7 @@ def test_changes_replayed_elsewhere_give_the_same_map(batches: list[list[Change]
     assert ranges.take_changes() == ([], [])
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.sets(ids))
 def test_ids_as_ranges(some: set[int]) -> None:
     """Ascending ids become the fewest ranges that hold just them."""

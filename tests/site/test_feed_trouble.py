@@ -1,0 +1,264 @@
+"""The feed's thread in trouble, with the site and with the journal: what is told, what is lost."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+from running_feed import LONG, Start, events, logged
+
+from sgevents_core.errors import SiteRefused, StaleWriter
+from sgevents_core.journal.base import FeedChange
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.site import trouble
+
+EVERY_TROUBLE = (
+    "status",
+    "html",
+    "garbage",
+    "cut-json",
+    "cut-body",
+    "drop",
+    "reset",
+    "refused-key",
+)
+
+
+def test_an_outage_is_told_once_and_once_when_it_is_over(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often the site is tried: one warning, one line when it answers, and nothing lost."""
+    running = start()
+    events(site, 2)
+    running.until_complete(site)
+    with site.outage():
+        running.until(lambda: running.feed._trouble.times >= 5)
+        assert len(logged(caplog, "site.failed")) == 1
+        assert logged(caplog, "site.answers") == []
+        events(site, 2)
+    running.until_complete(site)
+    (failed,) = logged(caplog, "site.failed")
+    assert failed.levelno == logging.WARNING
+    assert "cannot be reached" in failed.getMessage()
+    running.until(lambda: logged(caplog, "site.answers"))
+    assert len(logged(caplog, "site.answers")) == 1
+    assert running.ids() == [1, 2, 3, 4]
+
+
+def test_a_lasting_outage_is_told_once_more(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while it is an error, once."""
+    monkeypatch.setattr(trouble, "LASTING", 0.03)
+    site.go_down()
+    running = start()
+    running.until(lambda: logged(caplog, "site.lasting"))
+    running.until(lambda: running.feed._trouble.times >= 8)
+    site.come_back()
+    running.until(lambda: logged(caplog, "site.answers"))
+    assert [record.levelno for record in logged(caplog, "site.lasting")] == [logging.ERROR]
+    assert len(logged(caplog, "site.failed")) == 1
+
+
+@pytest.mark.parametrize("start_at", ["now", 1])
+def test_a_site_that_is_down_at_the_start_is_waited_for(
+    site: Sandbox, start: Start, start_at: Any
+) -> None:
+    """Only wrong credentials end a start; a site that does not answer is tried again."""
+    site.go_down()
+    running = start(start=start_at)
+    running.until(lambda: running.feed._trouble.times >= 5)
+    assert running.reader.load_feed() is None
+    site.come_back()
+    running.until(running.reader.load_feed)
+    more = events(site, 2)
+    running.until(lambda: running.ids() == more)
+    assert running.feed.error is None
+
+
+def test_every_kind_of_trouble_while_events_come(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The site misbehaves in every way at once: each row comes once, and no key is logged."""
+    for kind in EVERY_TROUBLE:
+        site.faults.add(kind, probability=0.05)
+    running = start(page_size=7)
+    for _ in range(12):
+        late = site.late(1)
+        events(site, 10)
+        site.burn(1)
+        running.until(lambda: len(running.ids()) > 0)
+        late.commit()
+    running.until_complete(site)
+    assert site.faults.injected() >= 5
+    assert len(running.ids()) == len(set(running.ids())) == 132
+    for record in caplog.records:
+        assert "demo-key" not in record.getMessage()
+        assert "demo-key" not in str(vars(record))
+
+
+@pytest.mark.parametrize("start_at", ["now", 1])
+def test_wrong_credentials_end_the_start(site: Sandbox, start: Start, start_at: Any) -> None:
+    """At the first start a key that is refused three times ends the feed with the reason."""
+    running = start(key="wrong-key", start=start_at)
+    running.thread.join(LONG)
+    assert isinstance(running.feed.error, SiteRefused)
+    assert "wrong-key" not in str(running.feed.error)
+    assert running.reader.load_feed() is None
+
+
+def test_one_refusal_at_the_start_is_tried_again(site: Sandbox, start: Start) -> None:
+    """A site that refuses once or twice may have had other reasons."""
+    events(site, 1)
+    site.faults.add("refused-key", calls=2)
+    running = start()
+    running.until_complete(site)
+    assert running.feed.error is None
+
+
+def test_credentials_refused_later_are_waited_for(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once the feed has begun, a refused key is trouble like any other, after a restart too."""
+    events(site, 1)
+    running = start()
+    running.until_complete(site)
+    site.revoke_script("sgevents")
+    running.until(lambda: running.feed._trouble.times >= 5)
+    running.close()
+    again = start()
+    again.until(lambda: again.feed._trouble.times >= 5)
+    assert again.thread.is_alive()
+    site.add_script("sgevents", "demo-key")
+    events(site, 1)
+    again.until_complete(site)
+    assert again.feed.error is None
+    assert "Scripts page" in logged(caplog, "site.failed")[0].getMessage()
+
+
+def test_counts_refused_are_told_once_and_ids_compared(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that may not count is told of once; what comes after its deadline is found."""
+    site.faults.add("api-error", method="summarize", message="no permission to summarize")
+    events(site, 1)
+    late = site.late(1)
+    events(site, 1)
+    running = start(backlog_timeout=0.02)
+    running.until(lambda: any(n.action == "feed.timeout_elapsed" for n in running.notices))
+    late.commit()
+    running.until_complete(site)
+    (refused,) = logged(caplog, "feed.counts_refused")
+    assert "no permission to summarize" in refused.getMessage()
+    assert running.ids() == [1, 3, 2]
+    running.until(lambda: any(n.action == "feed.audit_late" for n in running.notices))
+    assert logged(caplog, "site.failed") == []
+
+
+def test_looks_that_fail_hold_up_nothing(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While counting fails, rows go on coming; that it fails is told once."""
+    site.faults.add("status", method="summarize")
+    events(site, 1)
+    running = start(backlog_timeout=0.02)
+    running.until(lambda: site.faults.injected("status") >= 1)
+    for _ in range(5):
+        events(site, 3)
+        running.until_complete(site)
+    assert len(logged(caplog, "site.failed")) == 1
+
+
+# Trouble with the journal
+
+
+def test_a_full_disk_loses_nothing(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be written is read again until it can; told once, and once when it is over."""
+    running = start(page_size=20)
+    events(site, 2)
+    running.until_complete(site)
+    database = running.state._db._db
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    events(site, 300)
+    running.until(lambda: running.feed._trouble_writing.times >= 4)
+    assert len(running.ids()) < 302
+    database.execute("PRAGMA max_page_count = 1000000")
+    running.until_complete(site)
+    assert running.ids() == list(range(1, 303))
+    running.until(lambda: logged(caplog, "feed.written"))
+    (record,) = logged(caplog, "feed.not_written")
+    assert record.levelno == logging.ERROR
+    assert "full" in record.getMessage()
+    assert "Nothing is lost" in record.getMessage()
+    assert len(logged(caplog, "feed.written")) == 1
+    assert logged(caplog, "site.failed") == logged(caplog, "site.answers") == []
+    assert running.feed.error is None
+
+
+def test_what_is_not_written_is_not_told(
+    site: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People hear of an id that is given up when that is committed, and once."""
+    append = SqliteState.append
+    refusals = iter([True] * 4)
+
+    def refusing(self: SqliteState, end: int, rows: Any, change: FeedChange) -> int:
+        if any(not missing.hot for missing in change.put) and next(refusals, False):
+            with self._db.told():
+                raise sqlite3.OperationalError("disk I/O error")
+        return append(self, end, rows, change)
+
+    monkeypatch.setattr(SqliteState, "append", refusing)
+    events(site, 1)
+    site.burn(1)
+    events(site, 1)
+    running = start(backlog_timeout=0.02)
+    running.until(lambda: running.notices)
+    assert next(refusals, None) is None
+    record = running.reader.load_feed()
+    assert record is not None
+    assert [missing.hot for missing in record.missing] == [False]
+    assert [notice.action for notice in running.notices] == ["feed.timeout_elapsed"]
+
+
+def test_another_writer_ends_the_feed(site: Sandbox, start: Start) -> None:
+    """A journal that somebody else has appended to is left to them."""
+    events(site, 1)
+    running = start()
+    running.until_complete(site)
+    record = running.reader.load_feed()
+    assert record is not None
+    entry = running.entries()[0]
+    with closing(sqlite3.connect(running.state._db._path)) as other:
+        values = (2, 1, 99, entry.event_type, entry.created, 0, entry.body)
+        other.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        other.commit()
+    events(site, 1)
+    running.thread.join(LONG)
+    assert isinstance(running.feed.error, StaleWriter)
+    assert running.ids() == [1, 99]
+
+
+def test_a_mistake_of_the_feed_itself_ends_it_with_a_reason(
+    site: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody has thought of is logged with its traceback and ends the daemon in order."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("unthought of")
+
+    running = start()
+    running.until(running.reader.load_feed)
+    monkeypatch.setattr(SqliteState, "append", fail)
+    events(site, 1)
+    running.thread.join(LONG)
+    assert "RuntimeError: unthought of" in str(running.feed.error)
+    (record,) = logged(caplog, "feed.failed")
+    assert record.exc_info

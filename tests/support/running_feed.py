@@ -1,0 +1,88 @@
+"""A feed in its thread, with a real site and a real journal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_records import settings
+
+from sgevents_core.journal.base import Entry
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.settings import FeedSettings
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.feed import Feed
+from sgevents_core.site.gaps import Notice
+
+LONG = 20.0
+
+
+class Running:
+    """A feed in its thread, and a reader of what it writes."""
+
+    def __init__(self, site: Sandbox, folder: Path, key: str = "demo-key", **feed: Any) -> None:
+        self.notices: list[Notice] = []
+        self._changed = threading.Event()
+        self.reader = SqliteState(folder)
+        self.state = SqliteState(folder)
+        where = settings(site.url, key=key, timeout=5.0)
+        usual = {"start": 1, "poll_interval": 0.02, "idle_interval": 0.04}
+        self.feed = Feed(
+            EventLog(where),
+            self.state,
+            FeedSettings(**{**usual, **feed}),
+            self._changed.set,
+            self._tell,
+        )
+        self.thread = threading.Thread(target=self.feed.run)
+        self.thread.start()
+
+    def _tell(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self._changed.set()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + LONG
+        while not condition():
+            assert time.monotonic() < end
+            self._changed.wait(0.005)
+            self._changed.clear()
+
+    def entries(self) -> list[Entry]:
+        """What is in the journal."""
+        return self.reader.read(0, 100_000)
+
+    def ids(self) -> list[int]:
+        """The ids in the journal, in its order."""
+        return [entry.event_id for entry in self.entries()]
+
+    def until_complete(self, site: Sandbox) -> None:
+        """Wait until all that shows on the site is in the journal."""
+        self.until(lambda: sorted(self.ids()) == site.log.visible_ids())
+
+    def close(self) -> None:
+        """End it."""
+        self.feed.stop()
+        self.thread.join(LONG)
+        assert not self.thread.is_alive()
+        self.reader.close()
+
+
+Start = Callable[..., Running]
+
+
+def logged(caplog: pytest.LogCaptureFixture, action: str) -> list[logging.LogRecord]:
+    """The records logged under an action."""
+    return [record for record in caplog.records if vars(record).get("action") == action]
+
+
+def events(site: Sandbox, number: int) -> list[int]:
+    """Write so many events to the log, and return their ids."""
+    return [site.event("Studio_Row", description=f"row {place}") for place in range(number)]
