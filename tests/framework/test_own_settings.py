@@ -379,7 +379,7 @@ def test_a_secret_is_in_no_message_of_a_model(packages: Packages, config: Path) 
     """Also where the plugin itself quotes it."""
     packages.install_module("chat", PLUGIN)
     more = 'token = { env = "CHAT_TOKEN" }\nchannel = { env = "CHAT_TOKEN" }'
-    (status,) = loaded(config, more).statuses
+    status = loaded(config, more).statuses[0]
     assert "*** is a token" in status.reason
     assert "demo-token" not in repr(status)
 
@@ -398,7 +398,7 @@ def test_what_is_no_model_is_refused_with_file_and_line(
 ) -> None:
     """Before any event; what to return instead is in the fix."""
     packages.install_module("chat", PLUGIN.replace("return Chat\n", f"{body}\n"))
-    (status,) = loaded(config, "").statuses
+    status = loaded(config, "").statuses[0]
     assert status.status == "broken"
     assert reason in status.reason
     assert "chat.py:" in status.reason
