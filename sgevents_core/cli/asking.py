@@ -54,7 +54,7 @@ def timeout_option(command: _F) -> _F:
         callback=_seconds,
         default="10s",
         show_default=True,
-        help="How long to wait for a daemon that runs; then exit with 3. It is done all the same.",
+        help="How long to wait for a daemon that runs, then exit with 3. It is done all the same.",
     )(command)
 
 

@@ -115,12 +115,6 @@ class Caller:
         self._register.returned(call.word, entry.seq, place)
         return stays
 
-    def forget(self, plugin: str, seq: int) -> None:
-        """Forget the attempts a plugin has made for an event: it is given up."""
-        for key in [key for key in self._tried if key[1] == seq]:
-            if key[0].startswith(f"{plugin}\0"):
-                del self._tried[key]
-
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""
         place, callback = call.steps[call.number]

@@ -94,10 +94,6 @@ class Lane:
         self._errands.append(errand)
         self._news.set()
 
-    def forget(self, plugin: str, seq: int) -> None:
-        """Forget the attempts a plugin has made for an event; for errands."""
-        self._caller.forget(plugin, seq)
-
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
         return (

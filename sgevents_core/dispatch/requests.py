@@ -130,7 +130,6 @@ def _skip(desk: Desk) -> bool:
         return desk.refuse(f"it stands {stands}, not at event {wanted}")
     record.cursor, record.done = entry.seq, frozenset()
     step = _go_on(desk)
-    desk.lane.forget(record.name, entry.seq)
     note = _skipped(desk, entry, done)
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,11 @@ from commanding import Commands, installed_here
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.daemon import Daemon
 from sgevents_core.journal import lock
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.requests import Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.settings import load_settings
 
 PLUGIN = """
     import os, pathlib
@@ -40,7 +39,8 @@ PLUGIN = """
     @hookimpl
     def on_event(event, ctx):
         note("every", ctx, event.id)
-        ctx.store["last"] = event.id
+        if event.event_type == "Studio_A":  # a store commits the lane's place with it
+            ctx.store["last"] = event.id
         if pathlib.Path({fails!r}).exists():
             raise ValueError("not today")
 """
@@ -67,9 +67,7 @@ class House:
     def run(self) -> None:
         """Let a daemon handle all there is; in this process, which is faster."""
         self.daemon.write_config()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SGEVENTS_TEST_KEY", self.daemon.site.api_key)
-            Daemon(load_settings(self.daemon.config), drain=True).run()
+        assert self.sgevents("run", "--drain").code == 0
 
     def called(self) -> list[str]:
         """What was called in plugins, in order."""
@@ -122,13 +120,19 @@ def test_progress_of_a_killed_daemon_is_taken_over(house: House) -> None:
     """What only a register knows is in the ledger before anything is changed there."""
     daemon = house.daemon
     with daemon.running() as process:
-        daemon.wait_for([event := daemon.site.event("Studio_B")], "fickle")
+        for count in range(1, 6):  # what comes within a second is not in the ledger at once
+            event = daemon.site.event("Studio_B")
+            wait_until(partial(_others_were_called, house, count))  # so fickle has returned
         process.kill()
     assert house.sgevents("pause", "fickle").code == 0
     assert "handled" in house.sgevents("explain", event).text
     house.sgevents("resume", "fickle")
     house.run()
-    assert daemon.events_of("fickle").count(event) <= 2  # the call in hand may be made again
+    assert daemon.events_of("fickle") == list(range(event - 4, event + 1))
+
+
+def _others_were_called(house: House, times: int) -> bool:
+    return house.called().count("other.others") == times
 
 
 def test_replay_runs_to_its_end(house: House) -> None:
@@ -203,7 +207,7 @@ def test_daemon_waits_for_a_command(house: House) -> None:
     held = StateLock(house.state, "sgevents replay")
     assert (lock.holder(house.state) or {})["command"] == "sgevents replay"
     assert '"running": false' in house.sgevents("status", "--json").text
-    thread = threading.Thread(target=house.run)
+    thread = threading.Thread(target=lambda: StateLock(house.state).close())  # as a daemon does
     thread.start()
     thread.join(0.5)
     assert thread.is_alive()

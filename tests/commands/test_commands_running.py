@@ -250,12 +250,14 @@ def test_request_noted_before_the_start_comes_before_the_first_event(tmp_path: P
     """A plugin that is to be paused gets nothing of what waits."""
     with Sandbox(project=False) as site:
         daemon = RunningDaemon(tmp_path, site)
-        daemon.install_writer("alpha")
-        first = site.event("Studio_A")
-        assert daemon.drain() == 0
-        with closing(Requests(tmp_path / "state")) as requests:
-            requests.ask("pause", "alpha", {}, "anna@host")
-        site.event("Studio_B")
-        assert daemon.drain() == 0
-    assert daemon.events_of("alpha") == [first]
-    assert "plugin alpha is paused: anna@host paused it" in daemon.output.read_text()
+        daemon.install_writer("beta")
+        daemon.write_config()
+        with installed_here(daemon) as sgevents:
+            first = site.event("Studio_A")
+            assert sgevents("run", "--drain").code == 0
+            with closing(Requests(tmp_path / "state")) as requests:
+                requests.ask("pause", "beta", {}, "anna@host")
+            site.event("Studio_B")
+            drained = sgevents("run", "--drain").text
+    assert daemon.events_of("beta") == [first]
+    assert "plugin beta is paused: anna@host paused it" in drained

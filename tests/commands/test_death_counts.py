@@ -116,7 +116,12 @@ def test_plugin_that_pauses_on_errors_is_paused(house: House) -> None:
     assert letters(house) == []
     house.run()
     assert house.calls == ["1 beta.one", "2 beta.one"]
-    assert "the process died 2 times" in house.records()["alpha"].reason
+    record = house.records()["alpha"]
+    assert "the process died 2 times" in record.reason
+    record.state = "active"
+    house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
+    house.run()
+    assert house.calls[2:] == ["1 alpha.one#3", "2 alpha.one"]
 
 
 def test_plugin_that_skips_errors_goes_on(house: House) -> None:

@@ -11,6 +11,7 @@ from commanding import Commands, installed_here
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
+from sgevents_core.journal.requests import Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 
@@ -22,6 +23,7 @@ def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
         made = RunningDaemon(tmp_path, site)
         made.feed += 'idle_interval = "50ms"\n'
         made.install_writer("alpha")
+        made.write_config()
         yield made
 
 
@@ -75,7 +77,7 @@ def test_reset_of_a_stopped_daemon_loses_nothing(daemon: RunningDaemon, sgevents
     new = site.event("Studio_New")
     assert sgevents("feed", "reset", "--from", "1h").code == 0
     assert sgevents("resume", "alpha").code == 0
-    assert daemon.drain() == 0
+    assert sgevents("run", "--drain").code == 0
     assert daemon.events_of("alpha") == [*old, unseen, new]
     assert new == old[0]
 
@@ -83,10 +85,11 @@ def test_reset_of_a_stopped_daemon_loses_nothing(daemon: RunningDaemon, sgevents
 def test_keys_of_two_eras_differ(daemon: RunningDaemon, sgevents: Commands) -> None:
     """`ctx.key` names an event of one era only; within an era it stays as it was."""
     daemon.install("keys", _KEYS.format(calls=str(daemon.folder / "keys.txt")))
+    daemon.write_config()
     daemon.site.event("Studio_A")
-    assert daemon.drain() == 0
+    assert sgevents("run", "--drain").code == 0
     assert sgevents("feed", "reset", "--from", "1", "--force").code == 0
-    assert daemon.drain() == 0
+    assert sgevents("run", "--drain").code == 0
     keys = (daemon.folder / "keys.txt").read_text().splitlines()
     host = daemon.site.url.removeprefix("http://")
     assert keys == [f"{host}:{era}:1:keys:keys:on_event" for era in (1, 2)]
@@ -107,7 +110,7 @@ def test_site_that_cannot_be_asked_changes_nothing(
 ) -> None:
     """Where the site does not say where now is, the feed stays as it was; ask again."""
     daemon.site.event("Studio_A")
-    assert daemon.drain() == 0
+    assert sgevents("run", "--drain").code == 0
     daemon.site.go_down()
     said = sgevents("feed", "reset", "--from", "now", "--force")
     assert said.code == 1
@@ -118,12 +121,26 @@ def test_site_that_cannot_be_asked_changes_nothing(
     assert record.state.era == 1
 
 
+def test_reset_is_made_once(daemon: RunningDaemon, sgevents: Commands) -> None:
+    """Asked for twice in one era, by a process that died in between or by two people, it is one."""
+    daemon.site.event("Studio_A")
+    assert sgevents("run", "--drain").code == 0
+    with closing(Requests(daemon.folder / "state")) as requests:
+        for _ in range(2):
+            requests.ask("reset", "", {"from": "9", "era": 1, "force": True}, "anna@host")
+    assert sgevents("feed", "reset", "--from", "9").code == 0
+    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+        record = state.load_feed()
+    assert record is not None
+    assert (record.state.era, record.state.frontier) == (2, 8)
+
+
 def test_missing_ids_of_the_old_log_are_given_up(daemon: RunningDaemon, sgevents: Commands) -> None:
     """The new log's ids are its own; what was missing in the old one is kept for the record."""
     daemon.site.event("Studio_A")
     daemon.site.burn(3)
     daemon.site.event("Studio_B")
-    assert daemon.drain() == 0
+    assert sgevents("run", "--drain").code == 0
     assert sgevents("feed", "reset", "--from", "6", "--force").code == 0
     with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
         record = state.load_feed()

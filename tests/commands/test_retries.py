@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lane_house import House, only, raising
-from request_desk import asking, letter, letters
+from request_desk import asking, letter, letters, old_event
 from waiting import wait_until
 
 from sgevents_core.errors import Retry
@@ -66,6 +66,7 @@ def test_retry_commits_the_store_and_moves_no_cursor(failed: House, door: Door) 
     door.open = True
     with asking(failed) as desk:
         desk.ask("retry", "alpha", letter=2)
+        assert failed.state.store("alpha") == {"got": [2]}
         failed.events(4)
         failed.settle()
     assert failed.state.store("alpha") == {"got": [2, 4]}
@@ -155,6 +156,25 @@ def test_plugin_that_is_not_loaded_is_refused(failed: House) -> None:
     with asking(failed) as desk:
         assert desk.ask("retry", "alpha", letter=1).outcome == "refused"
         assert desk.ask("dismiss", "alpha", letter=1).outcome == "done"
+
+
+def test_call_is_noted_before_it_is_made(house: House) -> None:
+    """The process may die in it, so what has begun is on the disk first."""
+    begun: list[int] = []
+
+    def looks(event: Event, ctx: Any) -> None:
+        with closing(Requests(house.folder)) as requests:
+            begun.extend(request.begun for request in requests.waiting())
+        raise ValueError("no")
+
+    house.plugin("alpha", looks)
+    house.run()
+    with asking(house) as desk:
+        house.events(1)
+        house.settle()
+        desk.ask("retry", "alpha", letter=1)
+        desk.ask("replay", "alpha", [old_event(7), old_event(8)])
+    assert begun == [1, 1, 1]
 
 
 def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, door: Door) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from forked_daemon import launching
 from running_daemon import Noted, RunningDaemon
 from waiting import wait_until
 
@@ -74,15 +75,16 @@ def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
             site.faults.add(kind, probability=0.02)
         traffic = Traffic(site, seed=7)
         traffic.start()
-        for turn in range(KILLS):
-            before = daemon.calls_noted()
-            with daemon.running() as process:
+        with launching(daemon) as launcher:
+            for turn in range(KILLS):
+                before = daemon.calls_noted()
+                process_id = launcher.start()
                 if turn % 4 == 3:  # while it starts, recovers, or hands out the first events
-                    time.sleep(chance.uniform(0.05, 0.6))
+                    time.sleep(chance.uniform(0, 0.3))
                 else:
                     more = before + chance.randrange(1, 400)
                     wait_until(partial(_has_noted, daemon, more), what="the daemon works")
-                process.kill()
+                launcher.kill(process_id)
         with daemon.running() as process:
             traffic.stop()
             site.faults.clear()

@@ -80,6 +80,10 @@ def test_drain_among_plugins_that_misbehave(daemon: RunningDaemon, site: Sandbox
         "log.levels.nobody"
     ]
     assert "0 id(s) still waited for" in daemon.output.read_text()
+    said = [record for record in daemon.told() if record["action"] == "plugin.log"]
+    assert [(record["plugin"], record["event_id"]) for record in said] == [
+        ("exits", event) for event in ids
+    ]
     assert (daemon.folder / "logs" / "sgevents.exits.log").read_text().count('"plugin.log"') == 12
     _check_no_key(daemon.folder)
 

@@ -172,3 +172,17 @@ def test_order_changed_while_the_plugin_is_held(house: House) -> None:
         wait_until(lambda: not house.records()["held"].apart)
     done = [call for call in house.calls if "waits" not in call]
     assert done == ["1 held.first", "1 held.last"]
+
+
+def test_plugin_behind_gets_its_turn_before_its_lane_is_at_the_end(house: House) -> None:
+    """Live events come in slices too while a plugin is behind: neither waits for the other."""
+    house.plugin("live", "run")
+    house.run()
+    house.events(1, 2, 3)
+    house.run()
+    house.events(*range(4, 204))
+    house.plugin("live", lambda event, ctx: threading.Event().wait(0.002))
+    house.plugin("new", "run", start=1)
+    house.run()
+    assert house.calls.index("3 new.run") < house.calls.index("203 live.<lambda>")
+    assert only(house.calls, "new") == [f"{event} new.run" for event in range(1, 204)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,6 +11,9 @@ from lane_house import House, only
 from waiting import wait_until
 
 from sgevents_core.events import Event
+from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.register import path_of
+from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import PluginSettings
 
 
@@ -203,3 +208,59 @@ def test_plugin_moves_to_another_lane(house: House) -> None:
     steps = [f"{event} alpha.{step}" for event in (1, 2, 3) for step in ("stopping", "two")]
     assert only(house.calls, "alpha") == steps
     assert only(house.calls, "bravo") == ["1 bravo.run", "2 bravo.run", "3 bravo.run"]
+
+
+def test_plugin_whose_events_are_gone_is_paused_until_told_where_to_go_on(house: House) -> None:
+    """Enabled again too late, it is refused with a choice; with a `start` it goes on there."""
+    house.plugin("alpha", "run")
+    house.plugin("bravo", "run")
+    with house.running():
+        house.events(1)
+        house.settle()
+    house.plugins["alpha"].table = PluginSettings(enabled=False)
+    with house.running():
+        house.events(2, 3, 4, 5)
+        house.settle()
+    assert house.state.prune(before=2**40, keep_from=4) == 3
+    house.plugins["alpha"].table = PluginSettings(enabled=True)
+    house.run()
+    record = house.records()["alpha"]
+    assert record.state == "paused"
+    assert "no longer kept" in record.reason
+    assert 'start = "now"' in record.reason
+    house.plugins["alpha"].table = PluginSettings(enabled=True, start=1)
+    with house.running():
+        house.settle()
+        house.events(6)
+        house.settle()
+    assert only(house.calls, "alpha") == [f"{event} alpha.run" for event in (1, 4, 5, 6)]
+    assert house.records()["alpha"].state == "active"
+
+
+def test_register_of_a_later_time_than_a_restored_backup(house: House) -> None:
+    """What a register says of events that the journal does not hold is no reason to pass any."""
+    backup = house.folder / "backup"
+    house.plugin("alpha", "run")
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+    with (
+        closing(sqlite3.connect(house.folder / DATABASE)) as db,
+        closing(sqlite3.connect(backup)) as copy,
+    ):
+        db.backup(copy)
+    register = path_of(house.folder, "default")
+    with house.running():
+        house.events(3, 4, 5)
+        house.settle()
+        left = register.read_bytes()
+    house.state.close()
+    for path in house.folder.glob(f"{DATABASE}*"):
+        path.unlink()
+    backup.rename(house.folder / DATABASE)
+    register.write_bytes(left)
+    house.state = SqliteState(house.folder)
+    with house.running():
+        house.events(13, 14, 15)
+        house.settle()
+    assert house.calls == [f"{event} alpha.run" for event in (1, 2, 3, 4, 5, 13, 14, 15)]

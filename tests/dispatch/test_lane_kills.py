@@ -28,12 +28,23 @@ def named(name):
     def callback(event, ctx):
         call, before = f"{event.id} {ctx.plugin}.{name}", calls.exists() and calls.read_text()
         note(f"{call}#{ctx.attempt}\\n")
-        ctx.store["n"] = ctx.store.get("n", 0) + (name == "two")
+        if name == "two":
+            ctx.store["n"] = ctx.store.get("n", 0) + 1
         if call in kills and f"{call}#" not in (before or ""):
             os.kill(os.getpid(), signal.SIGKILL)
 
     callback.__name__ = name
     return callback
+
+
+def startup(ctx):
+    before = calls.exists() and calls.read_text()
+    if "startup" in kills and before and "startup" not in before:
+        note("startup\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+HOOKS = {"startup": startup}
 
 
 def run():
@@ -43,7 +54,7 @@ def run():
     for plugin in sys.argv[3:]:
         name, _, start = plugin.partition(":")
         steps = map(named, ["one", "two", "three"])
-        house.plugin(name, *steps, start=int(start) if start else None)
+        house.plugin(name, *steps, hooks=HOOKS, start=int(start) if start else None)
     house.run()
 
 
@@ -130,3 +141,13 @@ def test_killed_between_two_calls_nothing_is_repeated(tmp_path: Path, house: Hou
     house.run()
     calls = run_until_it_ends(tmp_path, ["idle"], "alpha")
     assert calls == [f"{event} alpha.{step}#1" for event in (1, 2, 3) for step in STEPS]
+
+
+def test_killed_again_before_the_call_is_made_again(tmp_path: Path, house: House) -> None:
+    """A process that dies while it starts adds nothing to the attempts of the call before."""
+    house.plugin("alpha", *STEPS)
+    house.run()
+    house.events(1)
+    calls = run_until_it_ends(tmp_path, ["1 alpha.one", "startup"], "alpha")
+    rest = [f"1 alpha.{step}#1" for step in STEPS[1:]]
+    assert calls == ["1 alpha.one#1", "startup", "1 alpha.one#2", *rest]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -231,8 +231,10 @@ class House:
 def opened_house(folder: Path) -> Iterator[House]:
     """Open a house and close it."""
     house = House(folder)
-    with closing(house.state):
+    try:
         yield house
+    finally:
+        house.state.close()
 
 
 def without(calls: Sequence[str], *plugins: str) -> list[str]:

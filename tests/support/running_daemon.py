@@ -102,11 +102,9 @@ class RunningDaemon:
         """Run the daemon while the block lasts; it is killed at the end if it still runs."""
         self.write_config()
         command = [sys.executable, "-m", "sgevents_core.cli", "run", "-c", str(self.config)]
-        key = {"SGEVENTS_TEST_KEY": self.site.api_key}
-        environment = {**os.environ, **key, **self._bytecode(), "PYTHONPATH": self._path()}
         with self.output.open("ab") as output:
             process = subprocess.Popen(
-                [*command, *options], env=environment, stdout=output, stderr=output
+                [*command, *options], env=self.environment(), stdout=output, stderr=output
             )
         try:
             yield process
@@ -115,10 +113,12 @@ class RunningDaemon:
                 process.kill()
             process.wait()
 
-    def _bytecode(self) -> dict[str, str]:
-        """Let modules be compiled once for all starts, whatever the tests' own process does."""
-        kept = self.folder.parent / "bytecode"
-        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(kept)}
+    def environment(self) -> dict[str, str]:
+        """Return the variables it runs with; its modules are compiled once for all starts."""
+        key = {"SGEVENTS_TEST_KEY": self.site.api_key}
+        kept = str(self.folder.parent / "bytecode")
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": kept}
+        return {**os.environ, **key, **compiled, "PYTHONPATH": self._path()}
 
     def _path(self) -> str:
         return os.pathsep.join([str(self.packages.folder), *filter(None, sys.path)])

@@ -1,0 +1,158 @@
+"""Events of the past: from the journal as far as it goes, from the site below that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from journal_rows import AT, event_row, grow
+
+from sgevents_core.errors import NotTakenYet, SiteError
+from sgevents_core.journal.base import FeedChange, FeedState, Missing
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
+from sgevents_core.site.history import History
+from sgevents_core.site.whereabouts import whereabouts
+
+LAST = 20
+
+
+class Past:
+    """A site with twenty events, of which the journal has those from the tenth on."""
+
+    def __init__(self, folder: Path, site: Sandbox) -> None:
+        self.folder = folder
+        self.site = site
+        self.settings = Settings(
+            path=folder / "sgevents.toml",
+            site=SiteSettings(
+                url=site.url, script_name=site.script_name, api_key=Secret(site.api_key)
+            ),
+            state=StateSettings(path=folder),
+        )
+        self.state = SqliteState(folder)
+        for _ in range(LAST):
+            site.event("Studio_A")
+
+    def kept(self, ids: range | list[int], late: tuple[int, ...] = ()) -> None:
+        """Put events into the journal."""
+        grow(self.state, [event_row(n) for n in ids], late)
+
+    def between(self, first: int, last: int) -> list[tuple[int, bool]]:
+        """Ids in order, and whether each is from the journal."""
+        with closing(History(self.settings)) as history:
+            return [(one.event_id, bool(one.seq)) for one in history.between(first, last)]
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Iterator[Past]:
+    """A site with a past."""
+    with Sandbox(project=False) as site:
+        made = Past(tmp_path, site)
+        with closing(made.state):
+            yield made
+
+
+def test_range_is_taken_from_both(past: Past) -> None:
+    """Older ones from the site, page by page, the others from the journal, each once."""
+    past.kept(range(10, LAST + 1))
+    assert past.between(8, 12) == [(8, False), (9, False), (10, True), (11, True), (12, True)]
+    assert past.between(3, 4) == [(3, False), (4, False)]
+    assert past.between(15, 99) == [(n, True) for n in range(15, LAST + 1)]
+
+
+def test_late_event_that_is_kept_is_not_read_again(past: Past) -> None:
+    """A row that came late is in the journal, though those around it are pruned."""
+    past.kept([10, 11, 4, 12], late=(4,))
+    assert past.between(3, 11) == [
+        *((3, False), *((n, False) for n in range(5, 10))),
+        *((10, True), (11, True), (4, True)),
+    ]
+
+
+def test_late_event_that_is_the_oldest_kept_proves_nothing(past: Past) -> None:
+    """What came around it in its turn may be pruned: the site is asked."""
+    past.kept([4, 10, 11], late=(4,))
+    assert [id_ for id_, _ in past.between(3, 10)] == [3, 5, 6, 7, 8, 9, 4, 10]
+
+
+def test_what_was_not_taken_is_not_replayed(past: Past) -> None:
+    """It will be handed out when it comes."""
+    past.kept(range(10, 16))
+    with pytest.raises(NotTakenYet):
+        past.between(16, 16)
+    assert past.between(9, LAST) == [(9, False), *((n, True) for n in range(10, 16))]
+
+
+def test_since_a_moment(past: Past) -> None:
+    """By the site's clock; the site is asked only where the journal does not go back so far."""
+    past.kept(range(10, LAST + 1))
+    past.site.go_down()
+    with closing(History(past.settings)) as history:
+        assert [one.event_id for one in history.since(Ago(0), AT)] == list(range(10, LAST + 1))
+        later = datetime.fromtimestamp(AT, timezone.utc) + timedelta(seconds=1)
+        assert history.since(later, AT) == []
+        with pytest.raises(SiteError):
+            history.since(Ago(1), AT)
+
+
+def test_since_reads_older_ones_from_the_site(past: Past) -> None:
+    """An empty journal has none of them."""
+    past.state.append(0, [], FeedChange(FeedState(frontier=LAST)))
+    with closing(History(past.settings)) as history:
+        found = history.since(Ago(3600), datetime.now(timezone.utc).timestamp())
+    assert [(one.event_id, one.seq) for one in found] == [(n, 0) for n in range(1, LAST + 1)]
+
+
+def test_one_event(past: Past) -> None:
+    """From the journal, else from the site, else none."""
+    past.kept([10])
+    with closing(History(past.settings)) as history:
+        found = [history.event(n) for n in (10, 3, 4711)]
+    assert [one and bool(one.seq) for one in found] == [True, False, None]
+
+
+def test_newest_era_is_meant(past: Past) -> None:
+    """An id that came again in a later era is the later event; ranges are of the era of now."""
+    past.kept([5, 6])
+    grow(past.state, [event_row(5, "Studio_New_Era")], era=2)
+    with closing(History(past.settings)) as history:
+        one = history.event(5)
+        assert one is not None
+        assert (one.era, one.seq) == (2, 3)
+        assert [(o.era, o.event_id) for o in history.between(5, 5)] == [(2, 5)]
+
+
+@pytest.mark.parametrize(
+    ("event_id", "told"),
+    [
+        (101, "not taken yet: the newest event taken is 100"),
+        (91, "and it is waited for"),
+        (81, "audits still look for it"),
+        (71, "the site shows it no more"),
+        (61, "given up"),
+        (5, "begins at event 10"),
+        (50, "older than the retention"),
+    ],
+)
+def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
+    """Why an id is not in the journal is told, whatever it is."""
+    with closing(SqliteState(tmp_path)) as state:
+        change = FeedChange(
+            FeedState(floor=10, frontier=100),
+            put=[Missing(90, 92, 0, 0.0, True), Missing(80, 82, 0, 0.0, False)],
+            put_gone=[(70, 72)],
+            closed=[(60, 62)],
+        )
+        state.append(0, [], change)
+    assert told in whereabouts(tmp_path, event_id)
+
+
+def test_state_without_a_feed(tmp_path: Path) -> None:
+    """Nothing was read yet."""
+    SqliteState(tmp_path).close()
+    assert whereabouts(tmp_path, 1) == "nothing was read from the site yet"
