@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from author_workshop import Workshop
 from package_index import PackageIndex
+from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -112,33 +115,58 @@ def listed(workshop: Workshop, folder: Path) -> tuple[str, str]:
     return found["status"], found["version"]
 
 
-def test_from_an_index_into_the_daemon_and_back(
+@contextmanager
+def running(workshop: Workshop, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the daemon while the block lasts; it is stopped at the end."""
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [workshop.bin / "sgevents", "run"], cwd=folder, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_from_an_index_into_the_running_daemon_and_back(
     workshop: Workshop, private: PackageIndex, published: Path, tmp_path: Path
 ) -> None:
-    """Installed by pip, enabled, run; upgraded, run; rolled back, run; no event comes twice."""
+    """Installed by pip, enabled, run; upgraded, rolled back under it; no event comes twice."""
     install = ["install", "--index-url", private.simple]
 
     def handled(site: Sandbox) -> tuple[str, str | None]:
-        """Have a version made, let the daemon handle it; return what the plugin did to it."""
+        """Have a version made; return what the plugin did to it."""
         made = site.create("Version", {"code": "fox"}, user="ada")
-        workshop.sgevents("run", "--drain", cwd=tmp_path)
-        fields = ["sg_status_list", "description"]
-        (version,) = site.find("Version", [["id", "is", made["id"]]], fields)
-        return version["sg_status_list"], version["description"]
+        status, description = "wtg", None
+
+        def changed() -> bool:
+            nonlocal status, description
+            fields = ["sg_status_list", "description"]
+            (version,) = site.find("Version", [["id", "is", made["id"]]], fields)
+            status, description = version["sg_status_list"], version["description"]
+            return status == "apr" or description is not None
+
+        wait_until(changed, what="the plugin has handled the version")
+        return status, description
 
     with Sandbox() as site:
         (tmp_path / "sgevents.toml").write_text(CONFIG.format(url=site.url, name=NAME))
         workshop.pip(*install, f"{NAME}==1.0.0")
-        assert listed(workshop, tmp_path) == ("enabled", "1.0.0")
-        assert handled(site) == ("apr", None)
+        with running(workshop, tmp_path) as process:
+            assert handled(site) == ("apr", None)
 
-        workshop.pip(*install, "--upgrade", NAME)
-        assert listed(workshop, tmp_path) == ("enabled", "1.1.0")
-        assert handled(site) == ("rev", "by 1.1")
+            workshop.pip(*install, "--upgrade", NAME)
+            assert "1.1.0" in listed(workshop, tmp_path)
+            assert handled(site) == ("apr", None), "what is installed is not yet what runs"
+            assert NAME in workshop.sgevents("reload", cwd=tmp_path)
+            assert handled(site) == ("rev", "by 1.1")
 
-        workshop.pip(*install, f"{NAME}==1.0.0")
-        assert listed(workshop, tmp_path) == ("enabled", "1.0.0")
-        assert handled(site) == ("apr", None)
+            workshop.pip(*install, f"{NAME}==1.0.0")
+            assert NAME in workshop.sgevents("reload", cwd=tmp_path)
+            assert handled(site) == ("apr", None)
+            assert listed(workshop, tmp_path) == ("enabled", "1.0.0")
+            assert process.poll() is None, "it was one daemon all the time"
 
         descriptions = [row["description"] for row in site.find("Version", (), ["description"])]
         assert descriptions.count("by 1.1") == 1
