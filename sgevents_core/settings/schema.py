@@ -14,6 +14,7 @@ from msgspec.structs import FieldInfo, fields
 
 from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.loading import SECTIONS
+from sgevents_core.settings.meanings import MEANINGS
 from sgevents_core.settings.reader import key_kind
 
 Schema: TypeAlias = dict[str, Any]
@@ -101,6 +102,7 @@ def _table(section: str, model: type[msgspec.Struct]) -> Schema:
 def _key(section: str, key: FieldInfo) -> Schema:
     kind = key_kind(key)
     schema = dict(_KINDS[kind]) if kind else _plain(key)
+    schema["description"] = MEANINGS[section][key.name]
     default = key.default
     if isinstance(default, (str, int, float, Path)) and (section, key.name) not in _NO_DEFAULT:
         schema["default"] = str(default) if isinstance(default, Path) else default
@@ -117,7 +119,9 @@ def _plain(key: FieldInfo) -> Schema:
 
 
 def _with_settings(table: Schema, settings: Schema) -> Schema:
-    return {**table, "properties": {**table["properties"], "settings": settings}}
+    about = table["properties"]["settings"]["description"]
+    own = settings if "$ref" in settings else {"description": about, **settings}
+    return {**table, "properties": {**table["properties"], "settings": own}}
 
 
 def _types_of(section: str, name: str) -> Iterator[Any]:

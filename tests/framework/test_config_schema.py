@@ -165,3 +165,14 @@ def test_without_a_configuration_it_knows_the_keys_alone(
     told = capsys.readouterr()
     assert "there is no such file" in told.err
     assert set(json.loads(told.out)["properties"]) >= {"site", "feed", "plugins"}
+
+
+def test_every_key_is_described() -> None:
+    """An editor has a text to show for each key, those of a plugin's table included."""
+    tables = config_schema({"chat": {"type": "object"}}, {})["properties"]
+    groups, lanes, plugins = tables.pop("groups"), tables.pop("lanes"), tables.pop("plugins")
+    named = [groups["items"], lanes["additionalProperties"], plugins["additionalProperties"]]
+    for table in [*tables.values(), *named, plugins["properties"]["chat"]]:
+        assert table["description"]
+        for name, key in table["properties"].items():
+            assert key["description"].endswith("."), name

@@ -13,6 +13,7 @@ from msgspec.structs import FieldInfo, fields
 
 from sgevents_core.settings import parse_duration, read_settings
 from sgevents_core.settings.loading import SECTIONS
+from sgevents_core.settings.meanings import MEANINGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 HEADINGS = {"groups": "[[groups]]", "lanes": "[lanes.NAME]", "plugins": "[plugins.NAME]"}
@@ -49,6 +50,16 @@ def test_every_key_is_on_the_page_with_its_default(section: str, key: FieldInfo)
     else:
         value = tomli.loads(f"key = {default.strip('`')}")["key"]
         assert (parse_duration(value) if row[1] == "duration" else value) == default_of(key)
+
+
+def test_page_says_what_editors_say() -> None:
+    """The meanings on the page are those that the schema gives to editors, links aside."""
+    link = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+    on_page = {
+        section: {key: link.sub(r"\1", row[3]) for key, row in rows_of(section).items()}
+        for section in SECTIONS
+    }
+    assert on_page == MEANINGS
 
 
 def default_of(key: FieldInfo) -> Any:
