@@ -183,12 +183,13 @@ class ParameterKindError(UnusablePluginError):
 class NotPlainFunctionError(UnusablePluginError):
     """{where}: {function} is {kind}: calling it would run nothing.
 
-    Make it a plain `def`; inside, asyncio.run(...) runs async code.
+    {advice}
     """
 
     where: str
     function: str
     kind: str
+    advice: str
 
 
 class NotAFunctionError(UnusablePluginError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -204,6 +205,22 @@ def made_match(
         new_value=_values("new_value", new_value),
         where=where,
     )
+
+
+def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
+    """Raise WrongValueError for the first of `given`, which no condition is called.
+
+    Args:
+        given: Arguments besides those that there are.
+        others: Arguments that are no conditions.
+    """
+    from sgevents_core.settings.spelling import nearest  # noqa: PLC0415 - seldom wanted
+
+    known = [*inspect.signature(made_match).parameters, *others]
+    for name in given:
+        close = nearest(name, known)
+        meant = f" (did you mean {close}?)" if close else ""
+        raise WrongValueError(f"there is no argument {name}{meant}", f"Use {', '.join(known)}.")
 
 
 def checked_on_error(value: str | None) -> str | None:

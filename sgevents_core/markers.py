@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import pluggy
 
@@ -21,6 +21,7 @@ from sgevents_core.filters import (
     checked_on_error,
     checked_timeout,
     made_match,
+    refuse_unknown,
 )
 
 __all__ = ["Match", "Matched", "hookimpl", "match", "matched_of"]
@@ -60,6 +61,7 @@ def match(
     where: Where | None = None,
     on_error: str | None = None,
     timeout: str | float | None = None,
+    **unknown: NoReturn,
 ) -> Callable[[_F], _F]:
     """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
 
@@ -82,13 +84,15 @@ def match(
             raises, that counts as the callback raising.
         on_error: `"dead-letter"`, `"pause"` or `"skip"`, for this callback instead of the plugin's.
         timeout: For this callback: seconds, or text such as `"30s"`.
+        unknown: Refused, with what was probably meant.
 
     Raises:
-        MatchError: A value is wrong, or the function has a `@match` already.
+        MatchError: An argument or value is wrong, or the function has a `@match` already.
     """
     caller = sys._getframe(1)
     here = f"{caller.f_code.co_filename}:{caller.f_lineno}"
     try:
+        refuse_unknown(unknown, ("on_error", "timeout"))
         wanted = made_match(
             event_type=event_type,
             entity_type=entity_type,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from logging import Logger
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,6 +102,7 @@ class Registrar(Protocol):
         on_error: str | None = None,
         timeout: str | float | None = None,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> str:
         """Register `callback`, to be called after those registered before it.
 

@@ -184,7 +184,7 @@ def rehearsed(settings: Settings, loaded: Loaded) -> str:
     unusable = [one for one in loaded.statuses if one.status not in USABLE]
     told = {
         "state": str(settings.state.path),
-        "unusable": [[one.name, one.status, one.reason, one.fix] for one in unusable],
+        "unusable": [[one.name, one.status, one.told()] for one in unusable],
     }
     return json.dumps(told)
 
@@ -211,9 +211,7 @@ def _objection(told: dict[str, Any], folder: Path, unusable: set[tuple[str, str]
     if told["state"] != str(folder):
         return f"[state] path is now {told['state']}; for another state, stop and start the daemon"
     worse = [one for one in told["unusable"] if (one[0], one[1]) not in unusable]
-    return "; ".join(
-        f"plugin {name} is {status}: {reason} {fix}" for name, status, reason, fix in worse
-    )
+    return " ".join(f"Plugin {text}" for _, _, text in worse)
 
 
 def _text(file: IO[bytes]) -> str:

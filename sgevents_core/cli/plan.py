@@ -29,6 +29,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
+    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     loaded = load(load_settings(config), discover())
@@ -41,7 +42,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
         _print(calls)
     for status in loaded.statuses:
         if status.status not in ("enabled", "disabled"):
-            text = f"{status.name} is {status.status} and not called: {status.reason}"
+            text = f"{status.name} is {told_status(status.status)} and not called: {status.reason}"
             click.echo(text, err=True)
 
 

@@ -39,6 +39,7 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
     """
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
+    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     config = config_named(arguments)
@@ -50,7 +51,8 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
         return PluginCommands({}, [f"Commands of plugins are not known, as {error}"])
     loaded = load(settings, discover())
     missing = [
-        f"Commands of {one.name} are missing, if it has any: it is {one.status}: {one.reason}"
+        f"Commands of {one.name} are missing, if it has any: "
+        f"it is {told_status(one.status)}: {one.reason}"
         for one in loaded.statuses
         if one.status not in ("enabled", "disabled")
     ]

@@ -116,8 +116,10 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
 
 def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin; as plain lines, which a table would squeeze."""
+    from sgevents_core.plugins.status import told_status  # noqa: PLC0415 - as above
+
     if status.status not in _STYLES:
-        click.echo(f"\n{status.name} is {status.status}: {status.reason}")
+        click.echo(f"\n{status.name} is {told_status(status.status)}: {status.reason}")
         for problem in status.problems:
             click.echo(f"    {problem}".replace("\n", "\n    "))
         click.echo(f"    fix: {status.fix}")

@@ -23,6 +23,7 @@ from sgevents_core.plugins.signatures import (
 )
 
 PROJECT: Final = "sgevents"
+_OF_EXPRESSIONS: Final = frozenset("^$?+|\\[](){}")
 
 
 class Registry(pluggy.PluginManager):
@@ -119,6 +120,18 @@ def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> lis
         f"is {' or '.join(callback.match.event_type)}"
         for callback in callbacks
         if _is_never_called(callback)
+    ]
+
+
+def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
+    """Return where a filter has a regular expression, which would be compared as it stands."""
+    return [
+        f"{callback.where}: {callback.name}: {name}={pattern!r} looks like a regular expression; "
+        "only * is special here, and stands for any characters"
+        for callback in callbacks
+        for name in ("event_type", "entity_type", "attribute")
+        for pattern in getattr(callback.match, name)
+        if ".*" in pattern or not _OF_EXPRESSIONS.isdisjoint(pattern)
     ]
 
 

@@ -24,6 +24,7 @@ from sgevents_core.plugins.guarding import guarded, short_traceback
 from sgevents_core.plugins.implementing import (
     Registry,
     event_callbacks,
+    odd_patterns,
     other_hooks,
     pointless,
     unread_logins,
@@ -204,6 +205,7 @@ def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugi
             *members.warnings,
             *registrar.warnings,
             *pointless(callbacks, hooks),
+            *odd_patterns(callbacks),
             *unread_logins(callbacks, settings.feed.fields),
         ),
     )

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from sgevents_core.errors import RegistrationError
 from sgevents_core.filters import (
@@ -21,6 +21,7 @@ from sgevents_core.filters import (
     checked_on_error,
     checked_timeout,
     made_match,
+    refuse_unknown,
 )
 from sgevents_core.markers import Matched, matched_of
 from sgevents_core.plugins.callback import Callback, callback_name, place_of, short_place_of
@@ -80,6 +81,7 @@ class CallbackRegistrar:
         on_error: str | None = None,
         timeout: str | float | None = None,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> str:
         """Register `callback`; as `protocols.Registrar.register` says."""
         caller = sys._getframe(1)
@@ -87,6 +89,7 @@ class CallbackRegistrar:
         self._refuse_when_closed(here)
         _refuse_no_callable(callback, here)
         try:
+            refuse_unknown(unknown, ("args", "on_error", "timeout", "name"))
             wanted = made_match(
                 event_type=event_type,
                 entity_type=entity_type,

@@ -29,5 +29,4 @@ def tell_statuses(loaded: Loaded) -> None:
             told = {"action": "plugin.left_out", "plugin": status.name}
             logger.warning(text, status.name, extra=told)
         elif status.status != "disabled":
-            text = "Plugin %s is %s: %s %s"
-            logger.error(text, status.name, status.status, status.reason, status.fix, extra=extra)
+            logger.error("Plugin %s", status.told(), extra=extra)

@@ -27,6 +27,8 @@ _KINDS: Final[dict[object, str]] = {
 }
 _PREFIXES: Final[dict[object, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 _ARGUMENTS: Final = ("event", "ctx", "args")
+_RUN_ASYNC: Final = "Make it a plain `def`; inside, asyncio.run(...) runs async code."
+_NO_YIELD: Final = "Take the yield out, or put it into another function that this one calls."
 
 
 def refuse_what_runs_nothing(function: Function) -> None:
@@ -35,14 +37,15 @@ def refuse_what_runs_nothing(function: Function) -> None:
     called = inner
     if not inspect.isroutine(inner):
         called = inspect.getattr_static(type(inner), "__call__", inner)
-    for is_so, kind in (
-        (inspect.iscoroutinefunction, "async"),
-        (inspect.isasyncgenfunction, "an async generator"),
-        (inspect.isgeneratorfunction, "a generator (it has a yield)"),
+    for is_so, kind, advice in (
+        (inspect.iscoroutinefunction, "async", _RUN_ASYNC),
+        (inspect.isasyncgenfunction, "an async generator", _RUN_ASYNC),
+        (inspect.isgeneratorfunction, "a generator (it has a yield)", _NO_YIELD),
     ):
         if is_so(called):
             name = getattr(inner, "__qualname__", type(inner).__qualname__)
-            raise NotPlainFunctionError(where=place_of(function), function=name, kind=kind)
+            where = place_of(function)
+            raise NotPlainFunctionError(where=where, function=name, kind=kind, advice=advice)
 
 
 def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -138,9 +141,9 @@ def takes_args(function: Function) -> bool:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return `; did you mean X?` for what of `known` is like `name`, or nothing."""
+    """Return ` (did you mean X?)` for what of `known` is like `name`, or nothing."""
     close = nearest(name, known)
-    return f"; did you mean {close}?" if close else ""
+    return f" (did you mean {close}?)" if close else ""
 
 
 def _count_taken(parameters: Sequence[Parameter], has_args: bool) -> int | None:

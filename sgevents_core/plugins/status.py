@@ -52,6 +52,10 @@ class PluginStatus:
     """The version that a running daemon has loaded; None if none has loaded it."""
     """What is wrong with its own settings."""
 
+    def told(self) -> str:
+        """Return how it stands in one line for people, with why and what helps."""
+        return f"{self.name} is {told_status(self.status)}: {_sentence(self.reason)} {self.fix}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
@@ -60,6 +64,11 @@ class Trouble:
     status: Status
     reason: str
     fix: str
+
+
+def told_status(status: Standing) -> str:
+    """Return `status` as it is said of a plugin, behind `is`."""
+    return "in conflict" if status == "conflict" else status
 
 
 def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> Found | Trouble:
@@ -85,6 +94,10 @@ def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> 
 def incompatibility(found: Found, settings: PluginSettings | None) -> Trouble | None:
     """Return what of `found` does not fit this version or the configuration; None if all fits."""
     return _core_too_old_or_new(found) or _version_unwanted(found, settings)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _not_installed(name: str, discovery: Discovery) -> Trouble:

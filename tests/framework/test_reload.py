@@ -153,8 +153,9 @@ def test_what_does_not_load_is_refused_and_the_old_goes_on(
         daemon.config.write_text(good + "[plugins.tow]\nenabled = true\n")
         upgrade(daemon, "one", "2.0", "raise RuntimeError('no luck')")
         refused = reload(daemon)
-        assert "plugin tow is not installed" in refused.stderr
-        assert "plugin one is broken: importing one raised RuntimeError: no luck" in refused.stderr
+        assert "Plugin tow is not installed" in refused.stderr
+            assert "a plugin called 'tow'. Install" in refused.stderr
+        assert "Plugin one is broken: importing one raised RuntimeError: no luck" in refused.stderr
         daemon.config.write_text(good)
         upgrade(daemon, "one", "2.0", "import os\nos._exit(0)")
         assert "ended the process before it could tell" in reload(daemon).stderr

@@ -91,6 +91,7 @@ def test_every_specification_is_typed_and_says_what_it_promises(hook: str) -> No
 def test_every_argument_of_match_is_on_the_page() -> None:
     """In the order of its signature."""
     arguments = list(inspect.signature(match).parameters)
+    assert arguments.pop() == "unknown"
     assert first_cells(section("## `@match`")) == arguments
 
 

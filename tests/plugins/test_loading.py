@@ -215,7 +215,7 @@ def test_a_name_that_nobody_provides_is_not_installed(packages: Packages) -> Non
     packages.install_module("shot_rollup", FINE)
     missing = status_of(packages.load("shot_rolup"), "shot_rolup")
     assert missing.status == "not installed"
-    assert missing.reason.endswith("; did you mean shot_rollup?")
+    assert missing.reason.endswith(" (did you mean shot_rollup?)")
     off = packages.load(tables={"gone": PluginSettings()})
     assert status_of(off, "gone").status == "disabled"
 

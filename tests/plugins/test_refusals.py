@@ -11,11 +11,11 @@ REFUSED = {
     "an unknown hook": (
         "@hookimpl\ndef on_chnage(event): ...",
         "plugin_p.py:2: on_chnage is marked @hookimpl, and there is no hook of that name"
-        "; did you mean on_change?",
+        " (did you mean on_change?).",
     ),
     "an unknown hook by specname": (
         '@hookimpl(specname="onnew")\ndef created(event): ...',
-        "onnew is marked @hookimpl, and there is no hook of that name; did you mean on_new?",
+        "onnew is marked @hookimpl, and there is no hook of that name (did you mean on_new?).",
     ),
     "an alias of an unknown hook": ("@hookimpl\ndef a(event): ...\nb = a", "a is marked @hookimpl"),
     "async": ("@hookimpl\nasync def on_new(event): ...", "on_new is async"),
@@ -32,7 +32,7 @@ REFUSED = {
         "@hookimpl\ndef on_new(event, context): ...",
         "on_new wants the argument context, which on_new does not have",
     ),
-    "a misspelled argument": ("@hookimpl\ndef on_new(evnt): ...", "; did you mean event?"),
+    "a misspelled argument": ("@hookimpl\ndef on_new(evnt): ...", " (did you mean event?)."),
     "an unknown argument with a default": (
         "@hookimpl\ndef on_new(event, cache={}): ...",
         "wants the argument cache",
@@ -53,6 +53,14 @@ REFUSED = {
     "a hook twice": (
         '@hookimpl\ndef startup(): ...\n@hookimpl(specname="startup")\ndef more(): ...',
         "plugin_p.py:4: startup is implemented twice",
+    ),
+    "a misspelled condition": (
+        "@hookimpl\n@match(entity_typ='Shot')\ndef on_new(event): ...",
+        "plugin_p.py:3: @match: there is no argument entity_typ (did you mean entity_type?).",
+    ),
+    "a misspelled condition in code": (
+        "@hookimpl\ndef register_callbacks(registrar):\n    registrar.register(print, tiemout=3)",
+        "plugin_p.py:4: there is no argument tiemout (did you mean timeout?).",
     ),
     "a wrong match": (
         "@hookimpl\n@match(entity_type=[])\ndef on_new(event): ...",
@@ -75,3 +83,23 @@ def test_what_cannot_work_is_refused_with_file_line_and_fix(
     assert status.fix
     assert "\n\n" not in status.fix
     assert loaded.plugins == ()
+
+
+def test_a_generator_is_told_of_its_yield(packages: Packages) -> None:
+    """The fix is that of a generator, not that of `async`."""
+    text = f"{HEAD}@hookimpl\ndef on_new(event): yield"
+    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": text})
+    assert "yield" in packages.load("p").statuses[0].fix
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["event_type='^Shotgun_Shot_New$'", "entity_type=['Shot|Asset']", "attribute='sg_.*'"],
+)
+def test_a_regular_expression_is_warned_about(packages: Packages, pattern: str) -> None:
+    """It would be compared as it stands, and never fit."""
+    text = f"{HEAD}@hookimpl\n@match({pattern})\ndef on_event(event): ..."
+    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": text})
+    (warning,) = packages.load("p").statuses[0].warnings
+    assert "plugin_p.py:2: plugin_p:on_event: " in warning
+    assert "looks like a regular expression; only * is special here" in warning
