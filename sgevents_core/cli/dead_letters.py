@@ -13,6 +13,7 @@ import click
 
 from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
 
 if TYPE_CHECKING:
@@ -186,21 +187,20 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
 
 
 def _print_table(letters: Sequence[Letter]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("number", "event", "attempts"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for title in ("plugin", "callback", "when", "error"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, no_wrap=title != "error")
     for letter in letters:
         failure = letter.failure
         cells = (letter.number, failure.event_id, failure.attempt, failure.plugin)
         words = (failure.callback, _when(failure.at), failure.error)
         table.add_row(*(Text(str(cell)) for cell in (*cells, *words)))
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 def _when(at: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import print_table
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.loading import Loaded
@@ -73,8 +74,7 @@ def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
 
 
 def _print(calls: list[dict[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
     from rich.text import Text  # noqa: PLC0415
 
     if not calls:
@@ -83,12 +83,12 @@ def _print(calls: list[dict[str, Any]]) -> None:
     columns = ["group", "plugin", "callback", "hook", "filter", "where"]
     several = len({call["lane"] for call in calls}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
     for title in [*["lane"] * several, *columns]:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, no_wrap=title != "filter")
     for call in calls:
         cells = [call[title] or "register_callbacks" for title in [*["lane"] * several, *columns]]
         table.add_row(str(call["number"]), *(Text(cell) for cell in cells))
-    Console().print(table)
+    print_table(table)
     if several:
         click.echo("\nLanes run side by side: the numbers count within each.")

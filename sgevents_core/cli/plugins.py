@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
 
 if TYPE_CHECKING:
@@ -76,34 +77,32 @@ def _statuses(
 
 
 def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
     from rich.text import Text  # noqa: PLC0415
 
     if not statuses:
         click.echo("No plugin is installed, and none is configured.")
         return
+    several = len({status.lane for status in statuses if status.lane}) > 1
+    titles = ("group", *["lane"] * several, "distribution", "version")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right")
-    for title in ("name", "status", "group", "lane", "distribution", "version"):
-        table.add_column(title, overflow="fold")
-    table.add_column("callbacks", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
+    for title in ("name", "status", *titles):
+        table.add_column(title, no_wrap=True)
+    table.add_column("callbacks", justify="right", no_wrap=True)
     for status in statuses:
         style = {**_STYLES, **_WAITING}.get(status.status, "bold red")
         table.add_row(
             _shown(status.order),
             Text(status.name),
             Text(status.status, style=style),
-            *(
-                Text(_shown(value))
-                for value in (status.group, status.lane, status.distribution, status.version)
-            ),
+            *(Text(_shown(getattr(status, title))) for title in titles),
             _shown(status.callbacks),
         )
-    console = Console()
-    console.print(table)
+    print_table(table)
     for status in statuses:
         _print_details(status)
+    _print_idle(statuses)
 
 
 def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
@@ -125,10 +124,15 @@ def _print_details(status: PluginStatus) -> None:
         click.echo(f"    fix: {status.fix}")
         if status.traceback:
             click.echo("".join(f"    {line}\n" for line in status.traceback.splitlines()), nl=False)
-    elif status.status == "disabled":
-        click.echo(f"\n{status.name}: {status.reason}. {status.fix}")
     for warning in status.warnings:
         click.echo(f"\n{status.name}: warning: {warning}")
+
+
+def _print_idle(statuses: tuple[PluginStatus, ...]) -> None:
+    idle = [status.name for status in statuses if status.status == "disabled"]
+    if idle:
+        click.echo(f"\nnot enabled: {', '.join(idle)}")
+        click.echo("    to enable one: enabled = true in [plugins.NAME]")
 
 
 def _shown(value: object) -> str:

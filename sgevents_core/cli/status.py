@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import print_table
 
 if TYPE_CHECKING:
     from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
@@ -54,7 +55,7 @@ def _show(site: str, found: Overview) -> None:
     for line in _feed_lines(found.feed, found.events):
         console.print(line)
     if found.plugins:
-        console.print(_table(found.plugins))
+        print_table(_table(found.plugins))
     for plugin in found.plugins:
         if plugin.reason or plugin.last_error:
             console.print(f"{plugin.name}: {plugin.reason or plugin.last_error}", markup=False)
@@ -86,7 +87,9 @@ def _table(plugins: tuple[PluginOverview, ...]) -> Any:
     from rich.table import Table  # noqa: PLC0415 - late, as every command pays for it
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table("plugin", "lane", "state", "behind", "dead letters", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("plugin", "lane", "state", "behind", "dead letters"):
+        table.add_column(title, no_wrap=True)
     for plugin in plugins:
         behind = "-"
         if plugin.behind:

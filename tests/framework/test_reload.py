@@ -154,7 +154,7 @@ def test_what_does_not_load_is_refused_and_the_old_goes_on(
         upgrade(daemon, "one", "2.0", "raise RuntimeError('no luck')")
         refused = reload(daemon)
         assert "Plugin tow is not installed" in refused.stderr
-            assert "a plugin called 'tow'. Install" in refused.stderr
+        assert "a plugin called 'tow'. Install" in refused.stderr
         assert "Plugin one is broken: importing one raised RuntimeError: no luck" in refused.stderr
         daemon.config.write_text(good)
         upgrade(daemon, "one", "2.0", "import os\nos._exit(0)")

@@ -92,7 +92,7 @@ def test_the_table_tells_order_status_and_what_helps(config: Path, run: Run) -> 
     assert "    fix: Read the traceback below" in shown
     assert "RuntimeError: [red]no[/red] luck" in shown
     assert "gone is not installed: " in shown
-    assert "trap: it is not enabled. To enable it: enabled = true in [plugins.trap]." in shown
+    assert "not enabled: trap\n    to enable one: enabled = true in [plugins.NAME]" in shown
     assert "a_fine: warning: " in shown
     assert "trap" not in sys.modules
 
