@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,14 @@ from sgevents_core.cli.tables import print_table
 
 if TYPE_CHECKING:
     from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
+
+
+_COLOURS: Final = {
+    "paused": "red",
+    "not loaded": "red",
+    "held": "yellow",
+    "catching up": "yellow",
+}
 
 
 @click.command()
@@ -97,7 +105,7 @@ def _table(plugins: tuple[PluginOverview, ...]) -> Any:
         state = plugin.state
         if plugin.retry_in_s:
             state = f"{state}, again in {_ago(plugin.retry_in_s)}"
-        colour = {"paused": "red", "held": "yellow", "catching up": "yellow"}.get(plugin.state, "")
+        colour = _COLOURS.get(plugin.state, "")
         cells = (plugin.name, plugin.lane, state, behind, str(plugin.dead_letters or "-"))
         table.add_row(*(Text(cell) for cell in cells), style=colour)
     return table

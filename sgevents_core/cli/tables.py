@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+ENOUGH: Final = 40
+"""How wide a column that is broken at spaces stays, where it has so much."""
 
 
 def print_table(table: Table) -> None:
@@ -24,7 +28,9 @@ def print_table(table: Table) -> None:
     for column in table.columns:
         cells = [column.header, *column.cells]
         sizes = [Measurement.get(console, unbound, cell) for cell in cells]
-        column.min_width = max(one.maximum if column.no_wrap else one.minimum for one in sizes)
+        whole = max(one.maximum for one in sizes)
+        longest_word = max(one.minimum for one in sizes)
+        column.min_width = whole if column.no_wrap else max(longest_word, min(whole, ENOUGH))
     needed = console.measure(table, options=unbound).minimum
     console.width = max(console.width, needed)
     console.print(table, crop=False, overflow="ignore")

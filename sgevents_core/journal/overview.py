@@ -9,6 +9,7 @@ from pathlib import Path
 from sgevents_core.journal import lock
 from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
 
 
@@ -46,7 +47,8 @@ class PluginOverview:
     Args:
         name: Its name.
         lane: The lane it rides with.
-        state: `active`, `catching up`, `held`, `paused` or `disabled`.
+        state: `active`, `catching up`, `held`, `paused`, `disabled`, or `not loaded` by the daemon
+            that runs.
         reason: Why it is held or paused.
         behind: Events in the journal it has not finished.
         behind_s: Age of the oldest of them, in seconds; 0 when there is none.
@@ -101,6 +103,8 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
         return None
     holder = lock.holder(folder) or {}
     pid = holder.get("pid")
+    daemon = running(folder)
+    loaded = None if daemon is None else frozenset(daemon.plugins)
     state = SqliteState(folder, read_only=True)
     try:
         feed = state.load_feed()
@@ -109,7 +113,7 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
             host=str(holder.get("host", "")),
             events=state.end() - state.lowest() + 1,
             feed=_feed(feed) if feed else None,
-            plugins=_plugins(state, enabled),
+            plugins=_plugins(state, enabled, loaded),
         )
     finally:
         state.close()
@@ -132,7 +136,9 @@ def _feed(record: FeedRecord) -> FeedOverview:
     )
 
 
-def _plugins(state: SqliteState, enabled: frozenset[str]) -> tuple[PluginOverview, ...]:
+def _plugins(
+    state: SqliteState, enabled: frozenset[str], loaded: frozenset[str] | None
+) -> tuple[PluginOverview, ...]:
     end = state.end()
     dead = state.dead_letters()
     overviews = []
@@ -141,9 +147,8 @@ def _plugins(state: SqliteState, enabled: frozenset[str]) -> tuple[PluginOvervie
         lane_seq = 0 if place is None else place.seq - (place.done is not None)
         cursor = record.cursor if record.apart else lane_seq
         mine = [letter for letter in dead if letter.plugin == record.name]
-        overviews.append(
-            _plugin(record, cursor, end, state, dead=mine, enabled=record.name in enabled)
-        )
+        shown = _shown(record, enabled, loaded)
+        overviews.append(_plugin(record, cursor, end, state, dead=mine, shown=shown))
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
 
 
@@ -154,14 +159,9 @@ def _plugin(
     state: SqliteState,
     *,
     dead: list[Failure],
-    enabled: bool,
+    shown: str,
 ) -> PluginOverview:
     oldest = state.created_after(cursor)
-    shown = record.state
-    if not enabled:
-        shown = "disabled"
-    elif shown == "active" and record.apart:
-        shown = "catching up"
     return PluginOverview(
         name=record.name,
         lane=record.lane,
@@ -174,3 +174,14 @@ def _plugin(
         failures=record.failures,
         last_error=dead[-1].error if dead else "",
     )
+
+
+def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str] | None) -> str:
+    """Return how a plugin stands; `loaded` are those of the daemon, None where none runs."""
+    if record.name not in enabled:
+        return "disabled"
+    if record.state != "active":
+        return record.state
+    if loaded is not None and record.name not in loaded:
+        return "not loaded"
+    return "catching up" if record.apart else record.state

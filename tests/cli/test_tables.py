@@ -8,6 +8,8 @@ from rich.text import Text
 
 from sgevents_core.cli.tables import print_table
 
+ERROR = "OSError: there is no disk, and nobody who could put one in"
+
 
 @pytest.fixture
 def table() -> Table:
@@ -16,7 +18,11 @@ def table() -> Table:
     made.add_column("plugin", no_wrap=True)
     made.add_column("when", no_wrap=True)
     made.add_column("error")
-    made.add_row(Text("studio-fox"), Text("2026-01-31 12:00"), Text("OSError: there is no disk"))
+    made.add_row(
+        Text("studio-fox"),
+        Text("2026-01-31 12:00"),
+        Text(ERROR),
+    )
     return made
 
 
@@ -32,14 +38,16 @@ def test_no_word_is_broken(
     monkeypatch.setenv("COLUMNS", "10")
     print_table(table)
     shown = lines(capsys)
-    assert shown[1] == ["studio-fox", "2026-01-31", "12:00", "OSError:"]
-    assert [word for line in shown[2:] for word in line] == ["there", "is", "no", "disk"]
+    assert shown[1][:4] == ["studio-fox", "2026-01-31", "12:00", "OSError:"]
+    words = [word for line in shown[1:] for word in line]
+    assert words[3:] == ERROR.split()
+    assert len(shown) == 3
 
 
 def test_what_fits_is_on_one_line(
     table: Table, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A screen that is wide enough is used."""
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "100")
     print_table(table)
     assert len(lines(capsys)) == 2

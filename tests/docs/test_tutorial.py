@@ -51,6 +51,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.index_port = free_port()
         self.printed = ""
         self._running: list[tuple[subprocess.Popen[bytes], int]] = []
         (folder / "sgevents").symlink_to(ROOT)
@@ -67,13 +68,14 @@ class Reader:
     def type(self, line: str) -> None:
         """Type a line; what runs until it is stopped gets a terminal of its own."""
         line = self.with_port(line).replace("-m venv", "-m venv --without-pip")
-        if line.startswith(("sgevents sandbox", "sgevents run")):
+        if line.startswith(("sgevents sandbox", "sgevents run", "pypi-server run")):
             self._leave_running(line)
             return
+        line = line.replace("-m build", "-m build --no-isolation")
         run = subprocess.run(
             self._command(line),
             cwd=self.folder,
-            env=self._environment,
+            env={**self._environment, "PIP_NO_INDEX": "" if "--index-url" in line else "1"},
             capture_output=True,
             text=True,
         )
@@ -84,7 +86,7 @@ class Reader:
 
     def with_port(self, text: str) -> str:
         """Take a free port for the page's: other tests may have a sandbox on that one."""
-        text = text.replace("8020", str(self.port))
+        text = text.replace("8020", str(self.port)).replace("8081", str(self.index_port))
         return text.replace("--sandbox", f"--sandbox --url http://127.0.0.1:{self.port}")
 
     def write(self, sample: str) -> None:
@@ -174,14 +176,16 @@ def test_tutorial_works_word_for_word(reader: Reader) -> None:
                     reader.waits_for("The sandbox listens on")
                 elif line.startswith("sgevents run"):
                     reader.waits_for("with 1 plugin(s)")
+                elif line.startswith("pypi-server run"):
+                    reader.waits_for("Listening on")
         elif block.language == "text":
             reader.sees(block.text)
         elif block.text.startswith("[plugins.hello]"):
             enable(reader.folder / "sgevents.toml", block.text)
         else:
             reader.write(block.text)
-    assert len(shown) == 15
-    assert reader.stop() == [0, 0]
+    assert len(shown) == 20
+    assert reader.stop()[1:] == [0, 0]
 
 
 def enable(config: Path, table: str) -> None:

@@ -17,6 +17,7 @@ from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.overview import overview
 from sgevents_core.journal.running import Running, note
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -124,3 +125,24 @@ def test_a_state_that_cannot_be_read_hides_no_plugin(
         "this is no database, and long enough to be read as one" * 99
     )
     assert listed("--json")["one"]["status"] == "enabled"
+
+
+def test_status_tells_what_the_running_daemon_has_not_loaded(state: Path) -> None:
+    """It goes nowhere, so it is not catching up; without a daemon nobody knows."""
+    record(
+        state,
+        PluginRecord("one", "default", apart=True),
+        PluginRecord("two", "default", apart=True),
+        PluginRecord("three", "default", apart=True, state="paused"),
+    )
+
+    def states() -> list[str]:
+        found = overview(state, frozenset({"one", "two", "three"}))
+        assert found is not None
+        by_name = {one.name: one.state for one in found.plugins}
+        return [by_name[name] for name in ("one", "two", "three")]
+
+    with closing(StateLock(state)):
+        note(state, Running(pid=os.getpid(), run="1", version="1", plugins={"two": "1.0"}))
+        assert states() == ["not loaded", "catching up", "paused"]
+    assert states() == ["catching up", "catching up", "paused"]

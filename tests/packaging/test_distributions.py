@@ -80,6 +80,8 @@ def test_wheel_of_the_examples_holds_the_package_alone(example: Path) -> None:
     package = ROOT / "sgevents_plugins_example" / "sgevents_plugins_example"
     assert shipped == sources(package)
     assert "sgevents_plugins_example/py.typed" in shipped
+    licence = (ROOT / "LICENSE").read_text()
+    assert inside(example, "licenses/LICENSE") == licence
 
 
 def test_core_describes_itself(core: Path) -> None:
