@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from sgevents_core.errors import Retry, SgEventsError
     from sgevents_core.events import Event
-    from sgevents_core.hookspecs import Context, Registrar
+    from sgevents_core.hookspecs import (
+        BacklogTimeout,
+        CallbackFailure,
+        Context,
+        DeadLetter,
+        PluginPause,
+        Registrar,
+    )
     from sgevents_core.markers import hookimpl, match
     from sgevents_core.settings import Secret
 
 __version__: Final = "0.1.0"
 __all__ = [
+    "BacklogTimeout",
+    "CallbackFailure",
     "Context",
+    "DeadLetter",
     "Event",
+    "PluginPause",
     "Registrar",
     "Retry",
     "Secret",
@@ -26,8 +37,12 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "BacklogTimeout": "hookspecs",
+    "CallbackFailure": "hookspecs",
     "Context": "hookspecs",
+    "DeadLetter": "hookspecs",
     "Event": "events",
+    "PluginPause": "hookspecs",
     "Registrar": "hookspecs",
     "Retry": "errors",
     "Secret": "settings",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Schema: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Entity type -> field -> what `schema_read` says of it."""
 
+_FEW: Final = 20
 _LISTS: Final = ("list", "status_list")
 _LINKS: Final = ("entity", "multi_entity")
 _READING: Final = "Reading"
@@ -115,8 +116,8 @@ def _not_among(
 
 def _finding(callback: Callback, text: str, name: str, known: Sequence[str]) -> Finding:
     meant = nearest(name, known)
-    few = ", ".join(known) if len(known) <= 20 else "see the site's schema"
-    fix = f"did you mean {meant}?" if meant else f"there are: {few}"
+    few = f"there are: {', '.join(known)}" if len(known) <= _FEW else "look it up on the site"
+    fix = f"did you mean {meant}?" if meant else few
     message = f"{callback.where}: {callback.name}: {text}"
     return Finding("schema", "problem", message, fix, callback.plugin)
 
