@@ -234,6 +234,19 @@ class ClassEntryPointError(UnusablePluginError):
     name: str
 
 
+class EntryPointError(UnusablePluginError):
+    """the entry point {name} of {provider} names {value}, and {problem}.
+
+    Correct it in that package's pyproject.toml, below [project.entry-points."sgevents.plugins"], or
+    let the package ship the module, and install it again.
+    """
+
+    name: str
+    provider: str
+    value: str
+    problem: str
+
+
 class SettingsModelError(UnusablePluginError):
     """{where}: settings_model returns {what}, which is no model of settings.
 

@@ -7,6 +7,7 @@ registered, and the others are loaded.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.errors import (
     ClassEntryPointError,
+    EntryPointError,
     PluginError,
+    PluginRaisedError,
     PluginSettingsError,
     UnusablePluginError,
 )
@@ -212,10 +215,29 @@ def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugi
 
 
 def _imported(found: Found) -> tuple[object, Members]:
-    plugin = guarded(f"importing {found.value}", found.entry_point.load)
+    try:
+        plugin = guarded(f"importing {found.value}", found.entry_point.load)
+    except PluginRaisedError as raised:
+        problem = _misses(found, raised.__cause__)
+        if problem is None:
+            raise
+        raise EntryPointError(
+            name=found.name, provider=found.provider, value=found.value, problem=problem
+        ) from None
     if inspect.isclass(plugin):
         raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
     return plugin, guarded(f"reading {found.value}", lambda: members_of(plugin))
+
+
+def _misses(found: Found, error: BaseException | None) -> str | None:
+    """Return what of the entry point is not there, if that is why importing it raised `error`."""
+    module, _, attribute = found.value.partition("[")[0].partition(":")
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return f"there is no module {error.name}"
+    is_there = sys.modules.get(module)
+    if isinstance(error, AttributeError) and attribute and error.obj is is_there is not None:
+        return f"{module} has no {error.name}"
+    return None
 
 
 def _ignoring(callback: Callback, script: str | None) -> Callback:

@@ -146,8 +146,8 @@ def test_the_traceback_shows_the_plugin_and_what_it_called(packages: Packages) -
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("bad:missing", "has no attribute 'missing'"),
-        ("no.such.module", "No module named 'no'"),
+        ("bad:missing", "the entry point bad of d 1.0 names bad:missing, and bad has no missing."),
+        ("no.such", "the entry point bad of d 1.0 names no.such, and there is no module no."),
         ("bad:Plugin", "the entry point bad:Plugin is the class Plugin"),
     ],
 )
@@ -159,6 +159,17 @@ def test_an_entry_point_that_names_no_module_or_instance_is_broken(
     bad = status_of(packages.load("bad"), "bad")
     assert bad.status == "broken"
     assert reason in bad.reason
+
+
+def test_a_module_that_lacks_another_is_not_the_fault_of_its_entry_point(
+    packages: Packages,
+) -> None:
+    """What its code looks for in vain is told with the line that does."""
+    for name, code in (("lacking", "import not_there"), ("asking", "import json; json.nothing")):
+        packages.install_module(name, code)
+        reason = status_of(packages.load(name), name).reason
+        assert f"importing {name} raised " in reason
+        assert reason.endswith(f"{name}.py:1.")
 
 
 def test_an_entry_point_that_is_no_reference_at_all_is_told(packages: Packages) -> None:
