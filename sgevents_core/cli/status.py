@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _COLOURS: Final = {
     "paused": "red",
     "not loaded": "red",
+    "not started": "red",
     "held": "yellow",
     "catching up": "yellow",
 }

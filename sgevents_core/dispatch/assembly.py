@@ -15,6 +15,7 @@ from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.calls import key_of, rules_of
 from sgevents_core.dispatch.context import Services
+from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import left_behind
 from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules
@@ -22,7 +23,7 @@ from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.store import Store
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
-from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.base import NOT_STARTED, Place, PluginRecord, Step
 from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor, secrets_of
@@ -142,10 +143,12 @@ def start_plugins(
     ready = []
     for plugin in loaded.plugins:
         own = services[plugin.name]
-        if call_hook(own, plugin.hooks, "startup") is not None:
+        error = call_hook(own, plugin.hooks, "startup")
+        if error is not None:
             own.store.rollback()
-            _set_aside(plugin, state)
+            _set_aside(plugin, state, describe(error, own.redact)[0])
             continue
+        _forget_failed_start(plugin, state)
         _keep_store(plugin, own, state)
         ready.append(plugin)
     return ready
@@ -173,9 +176,20 @@ def stop_plugins(
     return failed
 
 
-def _set_aside(plugin: LoadedPlugin, state: SqliteState) -> None:
+def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
+    """Take the reason for not having started from a plugin that has started now."""
+    record = state.plugins()[plugin.name]
+    if record.reason.startswith(NOT_STARTED):
+        record.reason = ""
+        fence = state.take_lane(plugin.lane)
+        state.record(plugin.lane, fence, Step(plugins=[record]))
+
+
+def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
     record = state.plugins()[plugin.name]
+    if record.state == "active":
+        record.reason = f"{NOT_STARTED}: {error}"
     recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))

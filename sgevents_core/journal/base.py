@@ -186,6 +186,10 @@ class Place(NamedTuple):
     done: frozenset[str] | None = None
 
 
+NOT_STARTED: Final = "its startup failed"
+"""How the reason of a plugin begins that was handed nothing since the last start."""
+
+
 @dataclass(slots=True)
 class PluginRecord:
     """What the ledger knows of one plugin.
@@ -197,7 +201,7 @@ class PluginRecord:
         apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
         done: Names of its callbacks finished for the event after `cursor`.
         state: `active`, `held` or `paused`.
-        reason: Why it is held or paused, for people.
+        reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
         failures: Failures in a row.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.journal import lock
-from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
+from sgevents_core.journal.base import NOT_STARTED, Failure, FeedRecord, PluginRecord
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
@@ -47,8 +47,8 @@ class PluginOverview:
     Args:
         name: Its name.
         lane: The lane it rides with.
-        state: `active`, `catching up`, `held`, `paused`, `disabled`, or `not loaded` by the daemon
-            that runs.
+        state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or
+            `not loaded` by the daemon that runs.
         reason: Why it is held or paused.
         behind: Events in the journal it has not finished.
         behind_s: Age of the oldest of them, in seconds; 0 when there is none.
@@ -184,4 +184,6 @@ def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str]
         return record.state
     if loaded is not None and record.name not in loaded:
         return "not loaded"
+    if record.reason.startswith(NOT_STARTED):
+        return "not started"
     return "catching up" if record.apart else record.state

@@ -12,6 +12,7 @@ from waiting import wait_until
 
 from sgevents_core.events import Event
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.overview import overview
 from sgevents_core.journal.register import path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import PluginSettings
@@ -183,9 +184,19 @@ def test_plugin_whose_startup_fails_gets_everything_later(house: House) -> None:
             house.events(event)
             house.settle()
     assert house.calls == ["1 bravo.run", "2 bravo.run"]
+    told = "its startup failed: ZeroDivisionError: division by zero"
+    assert shown(house, "alpha") == ("not started", told)
     house.plugins["alpha"].hooks = {}
     house.run()
     assert only(house.calls, "alpha") == ["1 alpha.run", "2 alpha.run"]
+    assert shown(house, "alpha") == ("active", "")
+
+
+def shown(house: House, name: str) -> tuple[str, str]:
+    """How a plugin stands, and why, as `sgevents status` has it."""
+    found = overview(house.folder, frozenset(house.plugins))
+    assert found is not None
+    return next((one.state, one.reason) for one in found.plugins if one.name == name)
 
 
 def test_plugin_moves_to_another_lane(house: House) -> None:
