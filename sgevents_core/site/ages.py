@@ -23,7 +23,7 @@ def middle(times: Sequence[int]) -> int:
     return sorted(times)[(len(times) - 1) // 2]
 
 
-def clock(state: FeedState, date: int | None) -> int:
+def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
     """Return the site's clock in seconds since 1970: what the last rows say, in the middle.
 
     It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
@@ -31,8 +31,10 @@ def clock(state: FeedState, date: int | None) -> int:
     Args:
         state: The feed's state.
         date: What the site itself says the time is, if it does: no row is younger than that.
+        first: The first rows of all, which tell the time below them while none are remembered.
     """
     times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:]]
+    times = times or [row.at for row in first[:ASKED_FOR_THE_TIME]]
     if not times:
         return date or 0
     return middle(times) if date is None else min(middle(times), date)

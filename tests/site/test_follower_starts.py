@@ -95,6 +95,21 @@ def test_an_id_that_is_missing() -> None:
     assert feed.journal.ids == [5, 6, 4]
 
 
+def test_an_id_below_old_gaps() -> None:
+    """On the first page too, ids that are missing for days are not waited for."""
+    site = SimulatedSite()
+    for _ in range(5):
+        site.transaction(2)
+        site.transaction(1, None)
+    site.now += 3 * 86_400
+    site.transaction(9)
+    feed = start(site, 1)
+    feed.run(5)
+    assert len(feed.journal.ids) == 19
+    assert not feed.follower.known.hot
+    assert len(feed.notices) == 5
+
+
 def test_an_id_beyond_the_newest() -> None:
     """An id that the site has not handed out yet is waited for without a gap or an alarm."""
     site = aged(10)

@@ -1,0 +1,151 @@
+"""`sgevents run` as processes, forked from one that has imported it: a start takes no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from running_daemon import RunningDaemon
+
+LAUNCHER = """
+import json, os, sys, time
+import sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
+import sgevents_core.reload, sgevents_core.signals, sgevents_core.dispatch.policy
+from sgevents_core.cli import main
+
+def run(order):
+    output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(order["environment"])
+    time.tzset()
+    sys.path.insert(0, order["packages"])
+    sys.argv = order["command"]
+    exec(order["before"], {})
+    main()
+
+for line in sys.stdin:
+    order = json.loads(line)
+    if "wait" in order:
+        answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+    else:
+        answer = os.fork()
+        if not answer:
+            run(order)
+            sys.exit("main returned")
+    print(answer, flush=True)
+"""
+
+QUICK = """
+from sgevents_core.dispatch import policy
+from sgevents_core.site import backlog, feed, gaps, trouble
+
+trouble.FIRST_WAIT, trouble.LONGEST_WAIT = 0.01, 0.05
+backlog.FIRST_LOOK = gaps.FIRST_LOOK = 0.05
+feed.BETWEEN_REFUSALS = 0.01
+policy.FIRST_WAIT = 0.02
+"""
+"""Shortens the waits before something is tried again, so that a scenario takes a second."""
+
+
+class Run:
+    """One daemon that was started.
+
+    Args:
+        launcher: Its parent.
+        pid: Its process id.
+    """
+
+    def __init__(self, launcher: Launcher, pid: int) -> None:
+        self.pid = pid
+        self._launcher = launcher
+        self._code: int | None = None
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code, or the negative number of a signal."""
+        if self._code is None:
+            self._code = self._launcher.ask({"wait": self.pid})
+        return self._code
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit code."""
+        if self._code is None:
+            os.kill(self.pid, signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it the hard way, if it still runs."""
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        if self._code is None:
+            os.kill(self.pid, 0)
+            with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        return False
+
+
+class Launcher:
+    """A process that has imported all that `sgevents run` imports, and forks to run it.
+
+    Args:
+        process: The launching process.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def start(
+        self, daemon: RunningDaemon, *options: str, before: str = "", **environment: str
+    ) -> Run:
+        """Start a daemon.
+
+        Args:
+            daemon: Whose configuration and plugins it has.
+            options: Options of `sgevents run`.
+            before: Python that its process carries out first.
+            environment: Variables that it has.
+        """
+        order = {
+            "output": str(daemon.output),
+            "packages": str(daemon.packages.folder),
+            "environment": {"SGEVENTS_TEST_KEY": daemon.site.api_key, **environment},
+            "before": QUICK + before,
+            "command": ["sgevents", "run", "-c", str(daemon.config), *options],
+        }
+        daemon.write_config()
+        return Run(self, self.ask(order))
+
+    def ask(self, order: dict[str, Any]) -> int:
+        """Send an order to the launching process; return its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(order)}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the launcher has ended"
+        return int(line)
+
+
+@contextmanager
+def launcher() -> Iterator[Launcher]:
+    """Keep a launcher while the block lasts."""
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield Launcher(process)
