@@ -67,6 +67,7 @@ class Follower:
         self._settling = Settling(rules.settle)
         self._auditor = Auditor(rules, self.known, restarted=record is not None)
         self._date: int | None = None
+        self._fresh: Sequence[Row] = ()
         self._answered_at: float | None = None
         self._poll_at = 0.0
         self._interval = rules.poll_interval
@@ -191,9 +192,8 @@ class Follower:
         self._auditor.begin(state)
         if rows:
             ages.remember(state, rows, self._date, self.rules.audit_horizon)
-            clock = ages.clock(state, self._date)
             for below, above in pairwise(rows):
-                self._open_gap(state, below.id, above, clock, now)
+                self._open_gap(state, below.id, above, now)
             state.frontier = rows[-1].id
             anchor(state, rows[-1])
         return state
@@ -239,19 +239,17 @@ class Follower:
 
     def _take_fresh(self, state: FeedState, rows: list[Row], now: float, taken: Taken) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""
-        clock = ages.clock(state, self._date, rows)
+        self._fresh = rows
         for row in rows:
-            self._open_gap(state, state.frontier, row, clock, now + FIRST_LOOK)
+            self._open_gap(state, state.frontier, row, now + FIRST_LOOK)
             state.frontier = row.id
             anchor(state, row)
             taken.rows.append(LateRow(row, late=False))
         ages.remember(state, rows, self._date, self.rules.audit_horizon)
 
-    def _open_gap(
-        self, state: FeedState, below: int, above: Row, clock: int, look_at: float
-    ) -> None:
+    def _open_gap(self, state: FeedState, below: int, above: Row, look_at: float) -> None:
         if above.id > below + 1:
-            at = max(above.at, clock)
+            at = max(above.at, ages.clock(state, self._date, self._fresh))
             at = at if self._date is None else min(at, self._date)
             self._backlog.open(Span(below + 1, above.id - 1), Hole(at, state.observed), look_at)
 

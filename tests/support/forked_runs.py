@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from running_daemon import RunningDaemon
@@ -89,9 +90,8 @@ class Run:
     def lives(self) -> bool:
         """Whether it has not ended."""
         if self._code is None:
-            os.kill(self.pid, 0)
-            with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
-                return file.read().rpartition(")")[2].split()[0] != "Z"
+            told = Path(f"/proc/{self.pid}/stat").read_text("ascii", "replace")
+            return told.rpartition(")")[2].split()[0] != "Z"
         return False
 
 
