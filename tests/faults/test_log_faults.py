@@ -1,4 +1,4 @@
-"""Rows that vanish and come back, clocks that are wrong, logs that are older, emptier or restored."""
+"""Rows that vanish and come back, wrong clocks, logs that are older, empty or restored."""
 
 from __future__ import annotations
 

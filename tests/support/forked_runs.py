@@ -51,6 +51,7 @@ from sgevents_core.site import backlog, feed, gaps, trouble
 trouble.FIRST_WAIT, trouble.LONGEST_WAIT = 0.01, 0.05
 backlog.FIRST_LOOK = gaps.FIRST_LOOK = 0.05
 feed.BETWEEN_REFUSALS = 0.01
+gaps.LONGEST_PUT_OFF = 0.05
 policy.FIRST_WAIT = 0.02
 """
 """Shortens the waits before something is tried again, so that a scenario takes a second."""
