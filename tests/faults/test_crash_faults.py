@@ -46,7 +46,7 @@ def test_callbacks_that_end_the_process(
 def test_memory_limit(scene: Scene, reliability: Reliability) -> None:
     """Where the process may have no more memory, a callback that takes it all fails alone."""
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (750 << 20, 750 << 20))\n"
-    scene.install("mike", "hoard = [bytearray(1 << 27) for _ in range(1000)]")
+    scene.install("mike", "hoard = [bytes(1 << 27) for _ in range(1000)]")
     owed = scene.events(3)
     assert scene.drain(before=limit) == 0
     measured = scene.finished(owed)
@@ -120,10 +120,11 @@ def test_kill_in_the_middle_of_a_callback(scene: Scene, reliability: Reliability
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("SIGTERM", signal.SIGTERM), ("Ctrl-C", signal.SIGINT)]
+    ("fault", "number"),
+    [("SIGTERM within a callback", signal.SIGTERM), ("Ctrl-C within a callback", signal.SIGINT)],
 )
 def test_stopped_within_a_callback(
-    scene: Scene, reliability: Reliability, name: str, number: signal.Signals
+    scene: Scene, reliability: Reliability, fault: str, number: signal.Signals
 ) -> None:
     """The callback in hand is finished and noted first."""
     go = scene.daemon.folder / "go"
@@ -138,7 +139,7 @@ def test_stopped_within_a_callback(
     assert scene.daemon.events_of("mike") == owed[:1]
     measured = scene.finished(owed)
     assert scene.measured(owed, ["mike"]) == (0, 0)
-    reliability.row(GROUP, f"{name} within a callback", "it returns after the signal", 1, *measured)
+    reliability.row(GROUP, fault, "it returns after the signal", 1, *measured)
 
 
 def test_full_disk(scene: Scene, reliability: Reliability) -> None:

@@ -146,15 +146,15 @@ def test_wrong_clock(scene: Scene, tmp_path: Path, reliability: Reliability) -> 
 
 
 @pytest.mark.parametrize(
-    ("season", "change"),
-    [("spring", datetime(2026, 3, 29, 1, tzinfo=timezone.utc)),
-     ("autumn", datetime(2026, 10, 25, 1, tzinfo=timezone.utc))],
+    ("fault", "change"),
+    [("Daylight saving time begins", datetime(2026, 3, 29, 1, tzinfo=timezone.utc)),
+     ("Daylight saving time ends", datetime(2026, 10, 25, 1, tzinfo=timezone.utc))],
 )  # fmt: skip
 def test_daylight_saving_time(
     tmp_path: Path,
     launching: Launcher,
     reliability: Reliability,
-    season: str,
+    fault: str,
     change: datetime,
 ) -> None:
     """An hour that is left out or comes twice where the daemon runs changes nothing."""
@@ -183,7 +183,7 @@ def test_daylight_saving_time(
             scene.close()
     reliability.row(
         GROUP,
-        f"Daylight saving time changes in {season}",
+        fault,
         "rows and late rows from 40 minutes before to 40 after, in the time zone Europe/Berlin",
         1,
         *measured,

@@ -107,9 +107,14 @@ class Reliability:
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Put new rows in the places of the old ones for the same faults, others behind them."""
-    fresh = {row.fault: row for row in new}
-    return [*(fresh.pop(row.fault, row) for row in old), *fresh.values()]
+    """Put new rows in the places of the old ones for the same faults, others behind them.
+
+    Where there is a new one for each, theirs is the order.
+    """
+    before, fresh = list(old), {row.fault: row for row in new}
+    if {row.fault for row in before} <= fresh.keys():
+        return list(fresh.values())
+    return [*(fresh.pop(row.fault, row) for row in before), *fresh.values()]
 
 
 def rows_of(text: str) -> list[Row]:
