@@ -112,8 +112,19 @@ class Caller:
             rider.services.store.rollback()
             stays = self._failed(call, attempt, error)
         stays = stays and not self._loops(call)
-        self._register.returned(call.word, entry.seq, place)
+        self._note_end(call, stays=stays)
         return stays
+
+    def _note_end(self, call: Call, *, stays: bool) -> None:
+        """Note in the register that a call is over, and is not to be made again.
+
+        One after which a plugin on its own way stops is to be made again, or not, as the ledger
+        says by now: the register must not know better.
+        """
+        if stays or call.word == LANE:
+            self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
+        else:
+            self._register.clear(call.word)
 
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""

@@ -10,8 +10,11 @@ import pytest
 from lane_house import House, only, raising, without
 from waiting import wait_until
 
+from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.journal import register
+from sgevents_core.journal.base import Step
 from sgevents_core.settings import PluginSettings
 
 
@@ -220,3 +223,25 @@ def test_exception_that_cannot_be_handled_costs_no_lane(house: House) -> None:
         house.settle()
     assert without(house.calls, "bad") == ["1 good.run", "2 good.run"]
     assert [letter.event_id for letter in house.state.dead_letters()] == [1, 2]
+
+
+def test_register_does_not_say_that_a_held_plugin_is_done(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held once more while it catches up: a kill right then must not lose the event for it."""
+    said: list[register.Progress | None] = []
+    record = LaneLedger.record
+
+    def looks(ledger: LaneLedger, step: Step) -> int:
+        if any(one.state == "held" for one in step.plugins):
+            said.append(register.read(register.path_of(house.folder, "default")).apart)
+        return record(ledger, step)
+
+    monkeypatch.setattr(LaneLedger, "record", looks)
+    house.plugin("alpha", failing_first(2, Retry("not yet", after=0)))
+    house.run()
+    house.events(1)
+    with house.running():
+        wait_until(lambda: "1 alpha.fails#3" in house.calls)
+    assert len(said) > 2
+    assert not any(one is not None and one.returned for one in said)
