@@ -76,7 +76,7 @@ def _callback(rider: Rider, name: str) -> Callback | None:
 def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool:
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     desk.requests.begin(desk.request.number)
-    attempt = letter.failure.attempt + 1
+    attempt = letter.failure.attempt + 1 + desk.request.begun
     failure = _call(rider, callback, place, event_of(letter.body), attempt)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
@@ -147,6 +147,7 @@ class _Replay:
         self._calls = 0
         self._failed = 0
         self._named: list[int] = []
+        self._done: list[str] = []
         self._load(**desk.request.progress)
         with closing(Letters(desk.folder)) as letters:
             self._letters = {_call_of(one.failure): one for one in letters.find(desk.record.name)}
@@ -156,11 +157,8 @@ class _Replay:
         number, requests = self._desk.request.number, self._desk.requests
         until = time.monotonic() + SLICE
         while (event := requests.replayed(number, self._place)) is not None:
-            if self._begun >= MOST_DEATHS:
-                self._pass_over(event)
-            else:
-                self._call_all(event)
-            self._place, self._begun = self._place + 1, 0
+            self._call_all(event)
+            self._place, self._done = self._place + 1, []
             step = RequestStep(number, progress=self._progress())
             self._desk.lane.ledger.record(Step(request=step))
             if time.monotonic() > until:
@@ -168,9 +166,15 @@ class _Replay:
         return self._desk.close(Step(), self._summary())
 
     def _load(
-        self, place: int = 0, calls: int = 0, failed: int = 0, named: Iterable[int] = ()
+        self,
+        place: int = 0,
+        calls: int = 0,
+        failed: int = 0,
+        named: Iterable[int] = (),
+        done: Iterable[str] = (),
     ) -> None:
-        self._place, self._calls, self._failed, self._named = place, calls, failed, list(named)
+        self._place, self._calls, self._failed = place, calls, failed
+        self._named, self._done = list(named), list(done)
 
     def _progress(self) -> dict[str, Any]:
         return {
@@ -178,50 +182,61 @@ class _Replay:
             "calls": self._calls,
             "failed": self._failed,
             "named": self._named,
+            "done": self._done,
         }
 
     def _pass_over(self, place: Replayed) -> None:
         self._failed += 1
-        text = "The process died %d times while event %d was replayed; it is passed over"
+        text = "The process died %d times while event %d was replayed; the call is passed over"
         name = self._rider.record.name
         extra = {"action": "replay.died", "plugin": name, "event_id": place.event_id}
         logger.error(text, self._begun, place.event_id, extra=extra)
 
     def _call_all(self, place: Replayed) -> None:
+        """Hand an event to the callbacks that are not done with it, as a dead process noted."""
         event = event_of(place.body)
-        callbacks = self._rider.plugin.callbacks
-        wanted = [one for one in callbacks if one.accepts_type(event.event_type)]
-        if wanted:
-            self._desk.requests.begin(self._desk.request.number)
-        for callback in wanted:
-            self._note(callback, place, self._call_if_wanted(callback, place, event))
+        for callback in self._rider.plugin.callbacks:
+            if callback.accepts_type(event.event_type) and callback.name not in self._done:
+                self._done.append(callback.name)
+                self._replay(callback, place, event)
 
-    def _call_if_wanted(self, callback: Callback, place: Replayed, event: Event) -> Failure | None:
+    def _replay(self, callback: Callback, place: Replayed, event: Event) -> None:
+        begun, self._begun = self._begun, 0
+        if begun >= MOST_DEATHS:
+            self._pass_over(place)
+            return
+        self._desk.requests.begin(self._desk.request.number)
+        self._note(callback, place, self._call_if_wanted(callback, place, event, begun + 1))
+
+    def _call_if_wanted(
+        self, callback: Callback, place: Replayed, event: Event, attempt: int
+    ) -> Failure | None:
         try:
             if not callback.matches(event):
                 return None
         except BaseException as error:  # a filter may be a plugin's code
-            return _failure(self._rider, callback, place, 1, error)
+            return _failure(self._rider, callback, place, attempt, error)
         self._calls += 1
-        return _call(self._rider, callback, place, event, 1)
+        return _call(self._rider, callback, place, event, attempt)
 
     def _note(self, callback: Callback, place: Replayed, failure: Failure | None) -> None:
-        """Commit what a call changed in the store, and what it means for dead letters."""
+        """Commit as one that a call is done, what it changed, and what it means for dead letters.
+
+        Apart from each other, a process that dies in between would do one of them twice.
+        """
         letter = self._letters.get((callback.name, place.seq, place.event_id))
         change = None
         if failure is not None:
             number = letter.number if letter else None
             change = LetterChange(number, failure, dead=True, era=place.era, body=place.body)
+            self._failed += 1
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
         step = _with_store(self._rider)
-        if change is None and not step.store:
-            return
-        step.request = RequestStep(self._desk.request.number, letter=change)
+        step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
         number = self._desk.lane.ledger.record(step)
         self._rider.services.store.committed()
         if failure is not None:
-            self._failed += 1
             self._named = [*self._named, number][:MOST_NAMED]
 
     def _summary(self) -> Answer:

@@ -13,6 +13,7 @@ from waiting import wait_until
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.journal.requests import Requests
+from sgevents_core.journal.steps import RequestStep
 
 
 def test_replay_calls_the_callbacks_that_want_the_event(house: House) -> None:
@@ -154,7 +155,42 @@ def test_replay_goes_on_after_a_restart(house: House) -> None:
     assert house.calls == [f"{n} alpha.takes_a_while" for n in range(1, 151)]
 
 
-def test_event_in_which_the_process_died_twice_is_passed_over(house: House) -> None:
+def test_call_of_a_replay_and_what_it_stored_are_noted_as_one(house: House) -> None:
+    """Before the next call: where the process dies in that, the first is not made again."""
+    seen: list[tuple[object, ...]] = []
+
+    def one(event: Event, ctx: Any) -> None:
+        ctx.store["n"] = ctx.store.get("n", 0) + 1
+
+    def two(event: Event, ctx: Any) -> None:
+        with closing(Requests(house.folder)) as requests:
+            (request,) = requests.waiting()
+        stored = house.state.store("alpha")
+        seen.append((stored, request.progress["done"], request.begun))
+
+    house.plugin("alpha", one, two)
+    house.run()
+    with asking(house) as desk:
+        desk.ask("replay", "alpha", [old_event(1)])
+    assert seen == [({"n": 1}, ["alpha:one"], 1)]
+
+
+def test_replay_goes_on_at_the_callback_in_which_the_process_died(house: House) -> None:
+    """It is called with the next attempt; what was done for the event before it is not."""
+    house.plugin("alpha", "one", "two")
+    house.run()
+    with asking(house) as desk:
+        number = desk.note("replay", "alpha", [old_event(1), old_event(2)])
+        progress = {"place": 0, "calls": 1, "failed": 0, "named": [], "done": ["alpha:one"]}
+        house.state.answer(RequestStep(number, progress))
+        with closing(Requests(house.folder)) as requests:
+            requests.begin(number)
+        desk.poll()
+        assert desk.answer(number).text == "replayed 2 event(s) in 4 call(s)"
+    assert house.calls == ["1 alpha.two#2", "2 alpha.one", "2 alpha.two"]
+
+
+def test_call_in_which_the_process_died_twice_is_passed_over(house: House) -> None:
     """The replay goes on behind it, and says that one failed."""
     house.plugin("alpha", "one")
     house.run()

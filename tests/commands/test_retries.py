@@ -186,7 +186,7 @@ def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, do
     with asking(failed) as desk:  # as after the first death
         desk.poll()
         assert desk.answer(number).outcome == "done"
-    assert failed.calls == ["1 alpha.door#2"]
+    assert failed.calls == ["1 alpha.door#3"]
     with closing(Requests(failed.folder)) as requests:
         number = requests.ask("retry", "alpha", {"letter": 2}, "anna")
         requests.begin(number)
@@ -194,6 +194,6 @@ def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, do
     with asking(failed) as desk:
         desk.poll()
         assert desk.answer(number).outcome == "failed"
-    assert only(failed.calls, "alpha") == ["1 alpha.door#2"]
+    assert only(failed.calls, "alpha") == ["1 alpha.door#3"]
     assert "the process died 2 times" in letter(failed, 2).failure.error
     assert letter(failed, 2).dead
