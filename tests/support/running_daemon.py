@@ -68,6 +68,7 @@ class RunningDaemon:
         self._groups = ""
         self.log = ""
         self.site_keys = 'timeout = "2s"\n'
+        self.state = 'path = "state"\n'
         self.feed = 'poll_interval = "50ms"\nbacklog_timeout = "1s"\nstart = 1\npage_size = 50\n'
 
     def install_writer(self, name: str, group: str | None = None) -> None:
@@ -94,7 +95,7 @@ class RunningDaemon:
         """Write the config file."""
         site = f'[site]\nurl = "{self.url}"\nscript_name = "{self.site.script_name}"\n'
         site += 'api_key = { env = "SGEVENTS_TEST_KEY" }\n' + self.site_keys
-        text = f'{site}[feed]\n{self.feed}[state]\npath = "state"\n{self._groups}{self._tables}'
+        text = f"{site}[feed]\n{self.feed}[state]\n{self.state}{self._groups}{self._tables}"
         text += self.log
         self.config.write_text(text, encoding="utf-8")
 

@@ -1,0 +1,21 @@
+"""The daemon killed at any moment, at a site that misbehaves: nothing lost, order kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from random_kills import kill_at_random
+
+
+@pytest.mark.timeout(400)
+def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    """While rows come late, vanish, or never come, calls fail and the site is down in between.
+
+    Each callback gets each event once, but for one at most at a kill; in the journal's order, over
+    kills as well; and what it counts in its store, it has counted once.
+    """
+    kills, wrong = kill_at_random(tmp_path, runs=10, kills=20, seed=7)
+    assert wrong == []
+    assert (kills.kills, kills.lost) == (200, 0)
+    assert 0 < kills.repeated <= kills.kills

@@ -1,0 +1,117 @@
+"""Bugs put into a daemon on purpose, after a fork: the tests of kills have to see each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch.ledger import LaneLedger
+from sgevents_core.journal.base import FeedChange, LateRow, Place, Step
+from sgevents_core.journal.register import Register
+from sgevents_core.journal.sqlite import SqliteState
+
+
+def returned_before_the_call() -> None:
+    """The register says that a callback has returned before it is called."""
+    Register.begun = Register.returned  # type: ignore[method-assign]
+
+
+def nothing_noted() -> None:
+    """The register is never written: what is done is known once a second."""
+    Register.begun = Register.returned = lambda *args: None  # type: ignore[method-assign]
+
+
+def cursor_before_the_call() -> None:
+    """The ledger says that an event is finished before its callbacks are called."""
+    call_it = Caller.call
+
+    def call(caller: Caller, call: Call) -> bool:
+        caller._ledger.record(Step(place=Place(call.entry.seq)))
+        return call_it(caller, call)
+
+    Caller.call = call  # type: ignore[assignment, method-assign]
+
+
+def store_apart() -> None:
+    """What a call has changed in the store is committed apart from the rest of its step."""
+
+    def first(step: Step) -> Step:
+        return Step(store=step.store)
+
+    _in_two(lambda step: bool(step.store), first, lambda step: replace(step, store={}))
+
+
+def answer_apart() -> None:
+    """What a request does is committed before that it was carried out."""
+
+    def first(step: Step) -> Step:
+        return replace(step, request=None)
+
+    def then(step: Step) -> Step:
+        return Step(request=step.request)
+
+    _in_two(lambda step: step.request is not None, first, then)
+
+
+def _in_two(
+    concerned: Callable[[Step], bool],
+    first: Callable[[Step], Step],
+    then: Callable[[Step], Step],
+) -> None:
+    record_it = LaneLedger.record
+
+    def record(ledger: LaneLedger, step: Step) -> int:
+        if not concerned(step):
+            return record_it(ledger, step)
+        number = record_it(ledger, first(step))
+        return record_it(ledger, then(step)) or number
+
+    LaneLedger.record = record  # type: ignore[assignment, method-assign]
+
+
+def frontier_before_the_rows() -> None:
+    """The feed's state is committed before the rows that it says are taken."""
+    append_it = SqliteState.append
+
+    def append(
+        state: SqliteState, expected_seq: int, rows: Sequence[LateRow], change: FeedChange
+    ) -> int:
+        append_it(state, expected_seq, [], change)
+        return append_it(state, expected_seq, rows, change)
+
+    SqliteState.append = append  # type: ignore[assignment, method-assign]
+
+
+def two_transactions() -> None:
+    """A migration's statements are committed one by one."""
+    from sgevents_core.journal import schema
+
+    migrate = schema._migrate
+
+    def one_by_one(db: Any) -> None:
+        class Eager:
+            in_transaction = False
+
+            def execute(self, sql: str) -> Any:
+                return None if sql.startswith(("BEGIN", "COMMIT")) else db.execute(sql)
+
+        migrate(Eager())  # type: ignore[arg-type]
+
+    schema._migrate = one_by_one
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__: bug
+    for bug in (
+        returned_before_the_call,
+        nothing_noted,
+        cursor_before_the_call,
+        store_apart,
+        answer_apart,
+        frontier_before_the_rows,
+        two_transactions,
+    )
+}
+"""By name."""

@@ -1,0 +1,249 @@
+"""A day of a daemon in acts, each with all that writes: what is killed in it must come out alike.
+
+Each act begins where the one before has ended, or anew; it changes the site and what people ask
+for, and is over once the daemon was run until everything is handled.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from running_daemon import RunningDaemon
+
+from sgevents_core.journal import schema
+from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.letters import Letters
+from sgevents_core.journal.requests import Replayed, Requests
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.sandbox import Sandbox
+
+PLUGIN = """
+    import json, os, pathlib
+    from sgevents_core import Retry, hookimpl, match
+
+    _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _mended = pathlib.Path({mended!r})
+
+    def _note(event, ctx, callback):
+        note = [event.id, ctx.plugin, callback, ctx.attempt, ctx.key]
+        os.write(_file, json.dumps(note).encode() + b"\\n")
+
+    @hookimpl
+    def startup(ctx):
+        if {stores}:
+            ctx.store["started"] = True
+
+    @hookimpl
+    def shutdown(ctx):
+        if {stores}:
+            ctx.store["stopped"] = True
+
+    @hookimpl
+    def on_event(event, ctx):
+        _note(event, ctx, "every")
+        if {stores}:
+            ctx.store["every"] = ctx.store.get("every", 0) + 1
+        if event.event_type == "Studio_Bad_" + ctx.plugin and not _mended.exists():
+            raise ValueError("bad")
+        if event.event_type == "Studio_Worse_" + ctx.plugin:
+            raise ValueError("worse")
+        if event.event_type == "Studio_Retry_" + ctx.plugin and ctx.attempt < 3:
+            raise Retry("not yet", after=0)
+
+    @hookimpl(specname="on_event")
+    @match(event_type="Shotgun_*_Change")
+    def changed(event, ctx):
+        _note(event, ctx, "changed")
+        if {stores}:
+            ctx.store["changed"] = ctx.store.get("changed", 0) + 1
+"""
+"""A plugin that notes its calls, counts them in its store if it has one, and fails on some."""
+
+PLUGINS = {
+    "mike": ("second", False, ""),
+    "zulu": ("second", True, ""),
+    "alpha": ("first", False, ""),
+    "bravo": ("first", True, 'on_error = "pause"'),
+}
+"""In call order: the group, whether it stores, keys of the config."""
+CHANGE = "Shotgun_Task_Change"
+OLD = ["Studio_Old", CHANGE, None, None, "Studio_Old"]
+"""Events of three days ago; None is an id without a row."""
+NEW = [
+    # the second act: ids 6 to 16
+    *("Studio_A", CHANGE, "Studio_Late", None, "Studio_Retry_zulu", "Studio_Bad_alpha"),
+    *(CHANGE, "Studio_Bad_bravo", "Studio_A", "Studio_Worse_alpha", "Studio_A"),
+    # the third: ids 17 to 22
+    *("Studio_B", CHANGE, "Studio_Worse_bravo", "Studio_Retry_zulu", "Studio_B", CHANGE),
+    # the fourth: ids 23 to 26
+    *("Studio_C", CHANGE, "Studio_Retry_zulu", "Studio_C"),
+    # the fifth: ids 27 to 28
+    *("Studio_D", CHANGE),
+]
+LATE = 8
+REPLAYED = (12, 15, 17, 18, 22)
+
+
+class Act(NamedTuple):
+    """One act.
+
+    Args:
+        name: Its name.
+        last: The highest id that shows.
+        late: Whether the late row shows.
+        prepare: What people do before.
+        steady: Plugins that stay with their lane all the time, so that one order holds for all.
+        again: Events that are handed out again, and to whom: a person asked.
+        anew: Whether it begins with nothing.
+    """
+
+    name: str
+    last: int
+    late: bool
+    prepare: Callable[[Path], None]
+    steady: tuple[str, ...] = ()
+    again: frozenset[tuple[str, int]] = frozenset()
+    anew: bool = False
+
+
+def _nothing(folder: Path) -> None:
+    """People do nothing."""
+
+
+def _older_state(folder: Path) -> None:
+    """Leave a state as the first version wrote it."""
+    folder.mkdir(mode=0o750)
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        db.executescript(schema.migrations()[0][1] + "PRAGMA user_version = 1;")
+        db.execute("INSERT INTO stores VALUES ('zulu', 'kept', '12')")
+        db.commit()
+
+
+def _mended(folder: Path) -> None:
+    """Mend the plugins, and ask for what failed."""
+    (folder.parent / "mended").touch()
+    with closing(Letters(folder)) as letters:
+        bad, worse = letters.find("alpha")
+    with closing(Requests(folder)) as requests:
+        requests.ask("pause", "mike", {"reason": "for a while"}, "anna@host")
+        requests.ask("resume", "bravo", {}, "anna@host")
+        requests.ask("retry", "alpha", {"letter": bad.number}, "anna@host")
+        requests.ask("retry", "alpha", {"letter": worse.number}, "anna@host")
+
+
+def _replays(folder: Path) -> None:
+    """Skip and dismiss what cannot be mended, resume, and replay what the journal holds."""
+    with closing(Letters(folder)) as letters:
+        (worse,) = letters.find("alpha")
+    with closing(SqliteState(folder, read_only=True)) as state:
+        entries = [entry for entry in state.read(0, 999) if entry.event_id in REPLAYED]
+    events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in entries]
+    with closing(Requests(folder)) as requests:
+        requests.ask("skip", "bravo", {"event_id": 19}, "anna@host")
+        requests.ask("dismiss", "alpha", {"letter": worse.number}, "anna@host")
+        requests.ask("resume", "mike", {}, "anna@host")
+        requests.ask("replay", "zulu", {}, "anna@host", events)
+        requests.ask("replay", "alpha", {}, "anna@host", events)
+
+
+def _reset(folder: Path) -> None:
+    """Begin the feed anew."""
+    detail = {"from": "23", "era": 1, "force": True}
+    with closing(Requests(folder)) as requests:
+        requests.ask("reset", "", detail, "anna@host")
+
+
+def _each(plugins: tuple[str, ...], ids: tuple[int, ...]) -> frozenset[tuple[str, int]]:
+    return frozenset((plugin, id_) for plugin in plugins for id_ in ids)
+
+
+_REPLAYED_TO = ("zulu", "alpha")
+ACTS = [
+    Act("first start", 7, False, _nothing, tuple(PLUGINS), anew=True),
+    Act("upgrade", 16, False, _older_state, ("mike", "alpha"), anew=True),
+    Act("mending", 22, True, _mended, ("alpha",), _each(("alpha",), (11, 15))),
+    Act("replays", 26, True, _replays, ("alpha",), _each(_REPLAYED_TO, REPLAYED)),
+    Act("new era", 28, True, _reset, ("mike", "alpha", "bravo")),
+    Act("quiet start", 28, True, _nothing),
+]
+
+
+def fill(site: Sandbox, set_clock: Callable[[datetime], None]) -> None:
+    """Let all happen that ever happens; what shows is up to each act."""
+    for kinds, age in ((OLD, 3), (NEW, 0)):
+        set_clock(datetime.now(timezone.utc) - timedelta(days=age))
+        for kind in kinds:
+            if kind is None:
+                site.burn(1)
+            else:
+                site.event(kind)
+
+
+def show(site: Sandbox, act: Act) -> None:
+    """Let the site show what it shows in an act."""
+    ids = [n for n, kind in enumerate([*OLD, *NEW], 1) if kind is not None]
+    site.show()
+    site.hide([n for n in ids if n > act.last or (n == LATE and not act.late)])
+
+
+def install(daemon: RunningDaemon) -> None:
+    """Install the plugins, and set the daemon up."""
+    daemon.groups("second", "first")
+    mended = str(daemon.folder / "mended")
+    for name, (group, stores, keys) in PLUGINS.items():
+        text = PLUGIN.format(calls=str(daemon.calls), mended=mended, stores=stores)
+        daemon.install(name, text, group, keys)
+    daemon.feed = 'poll_interval = "10ms"\nbacklog_timeout = "5m"\nstart = 1\npage_size = 5\n'
+    daemon.state += 'retention = "1d"\n'
+
+
+_KEPT = {
+    "journal": "SELECT era, event_id, event_type FROM journal WHERE event_id > 5 ORDER BY 1, 2",
+    "seqs": "SELECT max(seq), max(seq) - min(seq) + 1 = count(*) FROM journal",
+    "lanes": "SELECT name, seq, done FROM lanes",
+    "plugins": "SELECT name, lane, apart, CASE apart WHEN 1 THEN cursor END, done, state, reason"
+    " FROM plugins",
+    "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
+    "deaths": "SELECT plugin, callback, seq FROM deaths ORDER BY 1, 2, 3",
+    "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
+    " WHERE outcome != 'retry' ORDER BY 1, 2, 3, 4",
+    "stores": "SELECT plugin, key, value FROM stores ORDER BY 1, 2",
+    "requests": "SELECT id, kind, plugin, outcome, CASE kind WHEN 'replay'"
+    " THEN substr(answer, 1, 34) END FROM requests ORDER BY 1",
+    "replays": "SELECT count(*) FROM replays",
+    "missing": "SELECT first, last FROM missing ORDER BY 1",
+    "gone": "SELECT first, last FROM gone ORDER BY 1",
+    "closed": "SELECT era, first, last FROM closed ORDER BY 1, 2",
+    "feed": "SELECT json_extract(state, '$.era'), json_extract(state, '$.frontier'),"
+    " json_extract(state, '$.anchor_id') FROM feed",
+    "joined": "SELECT plugin, seq FROM joined ORDER BY 1",
+    "whole": "PRAGMA integrity_check",
+}
+"""What must be the same in the end whether or not the daemon was killed in between."""
+
+
+def kept(folder: Path) -> dict[str, list[Any]]:
+    """Return what a state holds, as far as kills must not change it."""
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        return {what: db.execute(sql).fetchall() for what, sql in _KEPT.items()}
+
+
+def journal(folder: Path) -> list[str]:
+    """Return era and id of all events of the journal, in its order."""
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        found = db.execute("SELECT era, event_id FROM journal ORDER BY seq").fetchall()
+    return [f"{era}:{event}" for era, event in found]
+
+
+def differences(wanted: dict[str, list[Any]], got: dict[str, list[Any]]) -> Iterator[str]:
+    """Say in what one state differs from another."""
+    for what, rows in wanted.items():
+        if rows != got[what]:
+            less = [row for row in rows if row not in got[what]]
+            more = [row for row in got[what] if row not in rows]
+            yield f"{what}: without {less}, instead {more}"

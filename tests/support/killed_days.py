@@ -1,0 +1,195 @@
+"""Runs acts of a daemon with kills at fail points, and says what a kill has changed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import killed_acts
+from forked_daemon import Launcher, launching
+from judged_calls import Note, judged
+from killed_acts import ACTS
+from running_daemon import RunningDaemon
+
+from sgevents_core.sandbox import Sandbox
+
+
+class Kills(NamedTuple):
+    """What came of kills.
+
+    Args:
+        points: Places at which the daemon was killed.
+        kills: How often it was.
+        lost: Calls that were not made.
+        repeated: Calls that were made again.
+    """
+
+    points: int
+    kills: int
+    lost: int
+    repeated: int
+
+
+class Case(NamedTuple):
+    """A kill: in which act, at which point, at which time it is reached there."""
+
+    act: int
+    point: str
+    hit: int
+
+
+class Outcome(NamedTuple):
+    """What an act comes to: what it leaves in the state, and the calls made in it."""
+
+    kept: dict[str, list[Any]]
+    notes: list[Note]
+
+
+class Result(NamedTuple):
+    """What a kill came to: whether it killed, what was wrong after it, calls lost and repeated."""
+
+    killed: bool
+    wrong: list[str]
+    lost: int = 0
+    repeated: int = 0
+
+
+NOT_KILLED = Result(killed=False, wrong=["it is no longer reached"])
+
+
+class Days:
+    """The acts on a real site with the real daemon, each from a copy of where it begins.
+
+    Args:
+        daemon: The daemon.
+        launcher: What runs it.
+    """
+
+    def __init__(self, daemon: RunningDaemon, launcher: Launcher) -> None:
+        self._daemon = daemon
+        self._launcher = launcher
+        self._state = daemon.folder / "state"
+        self._mended = daemon.folder / "mended"
+        self._trace = daemon.folder / "trace.txt"
+        self.reached: dict[int, list[str]] = {}
+        self.expected: dict[int, Outcome] = {}
+
+    def count(self) -> None:
+        """Play all acts without a kill, and keep which points are reached."""
+        for number, act in enumerate(ACTS):
+            if act.anew:
+                shutil.rmtree(self._state, ignore_errors=True)
+            act.prepare(self._state)
+            if self._state.exists():
+                shutil.copytree(self._state, self._begin(number))
+            self._mended_at(number).write_text("yes" if self._mended.exists() else "")
+            killed_acts.show(self._daemon.site, act)
+            self._trace.write_bytes(b"")
+            self._daemon.calls.write_bytes(b"")
+            assert self._launcher.drain({"trace": str(self._trace)}) == 0
+            self.reached[number] = self._trace.read_text().splitlines()
+            self.expected[number] = Outcome(killed_acts.kept(self._state), self._notes())
+
+    def _begin(self, number: int) -> Path:
+        return self._daemon.folder / f"begin-{number}"
+
+    def _mended_at(self, number: int) -> Path:
+        return self._daemon.folder / f"mended-{number}"
+
+    def cases(self, point: str) -> list[Case]:
+        """Return where and when a point was reached, in order."""
+        found = []
+        for act, reached in self.reached.items():
+            times = reached.count(point)
+            found += [Case(act, point, hit) for hit in range(1, times + 1)]
+        return found
+
+    def kill_at(self, point: str, chance: random.Random) -> Result:
+        """Kill at a point once: the first, middle or last time it is reached.
+
+        Threads run side by side, so that time may not come again; then it is another.
+        """
+        cases = self.cases(point)
+        wanted = [cases[0], cases[len(cases) // 2], cases[-1]] if cases else []
+        for case in [*chance.sample(wanted, len(wanted)), *cases]:
+            result = self.kill(case)
+            if result.killed or result.wrong:
+                return result
+        return NOT_KILLED
+
+    def kill(self, case: Case, bug: str = "") -> Result:
+        """Play one act with a kill in it and once more without, and say what is wrong then."""
+        killed = self.end_at(case, bug) == -signal.SIGKILL
+        if killed:
+            code = self._launcher.drain({"bug": bug})
+            if code:
+                return Result(killed, [f"{case}: the next start ended with {code}"])
+        got = Outcome(killed_acts.kept(self._state), self._notes())
+        wanted = self.expected[case.act]
+        wrong = list(killed_acts.differences(wanted.kept, got.kept))
+        wrong += judged(ACTS[case.act], wanted.notes, got.notes, self._journal())
+        more = len(got.notes) - len(wanted.notes)
+        return Result(killed, [f"{case}: {one}" for one in wrong], max(-more, 0), max(more, 0))
+
+    def end_at(self, case: Case, bug: str = "") -> int:
+        """Play one act up to the kill, and return how the daemon has ended."""
+        self._set(case.act)
+        self._trace.write_bytes(b"")
+        points = {"kill": case.point, "hit": case.hit, "bug": bug, "trace": str(self._trace)}
+        code = self._launcher.drain(points)
+        assert code in {0, -signal.SIGKILL}, self._daemon.output.read_text()[-3000:]
+        return code
+
+    def last_reached(self) -> str:
+        """Return the point that was reached last."""
+        return self._trace.read_text().splitlines()[-1]
+
+    def _set(self, number: int) -> None:
+        shutil.rmtree(self._state, ignore_errors=True)
+        if self._begin(number).exists():
+            shutil.copytree(self._begin(number), self._state)
+        self._mended.unlink(missing_ok=True)
+        if self._mended_at(number).read_text():
+            self._mended.touch()
+        killed_acts.show(self._daemon.site, ACTS[number])
+        self._daemon.calls.write_bytes(b"")
+
+    def _journal(self) -> list[str]:
+        """Return what names the events handed out in the act, in the journal's order."""
+        gone = [f"1:{event}" for event in range(1, 6)]  # what is old leaves the journal
+        return gone + killed_acts.journal(self._state)
+
+    def _notes(self) -> list[Note]:
+        return [Note(*json.loads(line)) for line in self._daemon.calls.read_text().splitlines()]
+
+
+@contextmanager
+def days(folder: Path) -> Iterator[Days]:
+    """Play all acts once, and let them be played again while the block lasts."""
+    now = [datetime.now(timezone.utc)]
+    with Sandbox(project=False, clock=lambda: now[0]) as site:
+        killed_acts.fill(site, lambda time: now.__setitem__(0, time))
+        now[0] = datetime.now(timezone.utc)
+        daemon = RunningDaemon(folder, site)
+        killed_acts.install(daemon)
+        with launching(daemon) as launcher:
+            made = Days(daemon, launcher)
+            made.count()
+            yield made
+
+
+def kill_at_all(played: Days, points: Sequence[str], seed: int) -> tuple[Kills, list[str]]:
+    """Kill once at each point, and return what came of it, and what is wrong."""
+    chance = random.Random(seed)
+    results = {point: played.kill_at(point, chance) for point in points}
+    wrong = [f"{point}: {one}" for point, result in results.items() for one in result.wrong]
+    kills = [result for result in results.values() if result.killed]
+    repeated = sum(result.repeated for result in kills)
+    return Kills(len(points), len(kills), sum(one.lost for one in kills), repeated), wrong
