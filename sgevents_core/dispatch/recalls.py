@@ -159,8 +159,7 @@ class _Replay:
         while (event := requests.replayed(number, self._place)) is not None:
             self._call_all(event)
             self._place, self._done = self._place + 1, []
-            step = RequestStep(number, progress=self._progress())
-            self._desk.lane.ledger.record(Step(request=step))
+            self._record(RequestStep(number, self._progress()))
             if time.monotonic() > until:
                 return False
         return self._desk.close(Step(), self._summary())
@@ -175,6 +174,9 @@ class _Replay:
     ) -> None:
         self._place, self._calls, self._failed = place, calls, failed
         self._named, self._done = list(named), list(done)
+
+    def _record(self, step: RequestStep) -> None:
+        self._desk.lane.ledger.record(Step(request=step))
 
     def _progress(self) -> dict[str, Any]:
         return {
@@ -204,6 +206,7 @@ class _Replay:
         begun, self._begun = self._begun, 0
         if begun >= MOST_DEATHS:
             self._pass_over(place)
+            self._record(RequestStep(self._desk.request.number, self._progress()))
             return
         self._desk.requests.begin(self._desk.request.number)
         self._note(callback, place, self._call_if_wanted(callback, place, event, begun + 1))

@@ -205,6 +205,27 @@ def test_call_in_which_the_process_died_twice_is_passed_over(house: House) -> No
     assert house.calls == ["2 alpha.one"]
 
 
+def test_deaths_in_two_callbacks_of_an_event_are_counted_apart(house: House) -> None:
+    """The one that was passed over is over, whatever becomes of the next."""
+    begun: list[tuple[int, list[str]]] = []
+
+    def two(event: Event, ctx: Any) -> None:
+        with closing(Requests(house.folder)) as requests:
+            (request,) = requests.waiting()
+        begun.append((request.begun, request.progress["done"]))
+
+    house.plugin("alpha", "one", two)
+    house.run()
+    with closing(Requests(house.folder)) as requests:
+        number = requests.ask("replay", "alpha", {}, "anna", [old_event(1)])
+        requests.begin(number)
+        requests.begin(number)
+    with asking(house) as desk:
+        desk.poll()
+        assert desk.answer(number).text == "replayed 1 event(s) in 1 call(s), 1 failed"
+    assert begun == [(1, ["alpha:one"])]
+
+
 def test_filter_that_raises_in_a_replay_is_a_failure(house: House) -> None:
     """As it is for an event that comes: kept as a dead letter of its callback."""
 

@@ -139,6 +139,7 @@ def _kill_in_traffic(daemon: RunningDaemon, launcher: Launcher, kills: int, seed
     process = launcher.start()
     daemon.wait_for(site.log.visible_ids(), ORDER[-1])
     assert launcher.stop(process) == 0
+    assert launcher.drain() == 0  # it may have stopped between two callbacks of the last event
 
 
 def _has_noted(daemon: RunningDaemon, calls: int) -> bool:
