@@ -92,7 +92,7 @@ def test_plugin_that_stops_again_while_it_catches_up_is_called_again(played: Day
 
 def test_replay_counts_in_the_store_once(played: Days) -> None:
     """Killed behind any commit of a replay, it goes on with the next callback."""
-    for point in ("after recalls._note: COMMIT", "before recalls.run: COMMIT"):
+    for point in ("after recalls._note: COMMIT", "before recalls._record: COMMIT"):
         for hit in (1, 2, 3):
             result = played.kill(Case(REPLAYS, point, hit))
             assert (result.killed, result.wrong) == (True, [])

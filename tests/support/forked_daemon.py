@@ -15,7 +15,7 @@ from running_daemon import RunningDaemon
 
 LAUNCHER = """
 import functools, gc, json, os, pathlib, sys
-import email.policy, encodings.idna, encodings.utf_8_sig, importlib.resources.readers
+import email.policy, encodings.idna, encodings.utf_8_sig
 import importlib_metadata, msgspec
 
 # What does not change from one start to the next, and takes half the time of one.
@@ -23,11 +23,12 @@ importlib_metadata.entry_points = functools.cache(importlib_metadata.entry_point
 msgspec.structs.fields = functools.cache(msgspec.structs.fields)
 
 import fail_points, sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
-import sgevents_core.reload, sgevents_core.settings, sgevents_core.signals
+import sgevents_core.journal.schema, sgevents_core.reload, sgevents_core.settings, sgevents_core.signals
 from sgevents_core.cli import main
 
 sgevents_core.settings.load_settings(pathlib.Path(sys.argv[2]))
 sgevents_core.daemon.discover()
+sgevents_core.journal.schema.migrations()
 gc.freeze()
 output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 for line in sys.stdin:

@@ -135,8 +135,9 @@ class Days:
         wanted = self.expected[case.act]
         wrong = list(killed_acts.differences(wanted.kept, got.kept))
         wrong += judged(ACTS[case.act], wanted.notes, got.notes, self._journal())
-        more = len(got.notes) - len(wanted.notes)
-        return Result(killed, [f"{case}: {one}" for one in wrong], max(-more, 0), max(more, 0))
+        lost = {note.key for note in wanted.notes} - {note.key for note in got.notes}
+        repeated = max(len(got.notes) - len(wanted.notes), 0)
+        return Result(killed, [f"{case}: {one}" for one in wrong], len(lost), repeated)
 
     def end_at(self, case: Case, bug: str = "") -> int:
         """Play one act up to the kill, and return how the daemon has ended."""
