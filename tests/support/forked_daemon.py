@@ -23,7 +23,8 @@ importlib_metadata.entry_points = functools.cache(importlib_metadata.entry_point
 msgspec.structs.fields = functools.cache(msgspec.structs.fields)
 
 import fail_points, sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
-import sgevents_core.journal.schema, sgevents_core.reload, sgevents_core.settings, sgevents_core.signals
+import sgevents_core.journal.schema, sgevents_core.reload, sgevents_core.settings
+import sgevents_core.signals
 from sgevents_core.cli import main
 
 sgevents_core.settings.load_settings(pathlib.Path(sys.argv[2]))
