@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Container
+from collections.abc import Container
 from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
@@ -25,7 +25,9 @@ from sgevents_core.dispatch.assembly import (
 from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
+from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
 from sgevents_core.errors import InternalError, SgEventsError, StateError
+from sgevents_core.journal.ageing import prune
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
@@ -92,6 +94,8 @@ class Daemon:
         # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._reloads = False
+        self.hung = False
+        """Whether threads of plugins hung when it ended, which may keep the process from ending."""
 
     @property
     def reloads(self) -> bool:
@@ -145,7 +149,7 @@ class Daemon:
                 drain=self._drain,
             )
             remains = run.run()
-            self._reloads = run.reloads
+            self._reloads, self.hung = run.reloads, run.hung
             return remains
 
 
@@ -170,6 +174,7 @@ class _Run:
         self._listener = listener
         self._reloader = reloader
         self.reloads = False
+        self.hung = False
         self._drain = drain
         self._systemd = Systemd()
         self._watchdog = Watchdog((), self._systemd)
@@ -182,7 +187,8 @@ class _Run:
         services = services_of(self._settings, self._loaded, self._state)
         plugins = start_plugins(self._loaded, services, self._state)
         announcer = Announcer([(services[p.name], p.hooks) for p in plugins])
-        lanes = lanes_of(self._settings, plugins, services, self._open_state, announcer)
+        hear, open_state = self._listener.hear, self._open_state
+        lanes = lanes_of(self._settings, plugins, services, open_state, announcer, hear=hear)
         feed = self._feed(lanes, announcer)
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
@@ -203,6 +209,9 @@ class _Run:
         for thread in (feed_thread, *threads):
             thread.start()
         self._systemd.ready()
+        restarts = self._reloader.can_restart and not self._drain
+        now = time.monotonic()
+        self._overdue = Overdue(lanes, self._state, started=now, restarts=restarts)
         try:
             self._watch(feed, lanes, inbox)
         finally:
@@ -212,7 +221,8 @@ class _Run:
             inbox.close()
             _end(feed, feed_thread, lanes, threads, self._watchdog)
             announcer.close(ALERTS_END_WITHIN)
-            late = stop_plugins(plugins, services, self._state)
+            late = stop_plugins(not_hung(plugins, lanes), services, self._state)
+            self.hung = bool(hung(lanes))
         _raise_error(feed, lanes, late)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
         return _remains(self._state)
@@ -239,7 +249,7 @@ class _Run:
         while (order := self._order_within(DRAIN_TICK if self._drain else TICK)) != "stop":
             if order == "reload":
                 self._reloader.ask()
-            if self._reloader.poll():
+            if self._reloader.poll() or self._overdue.look(time.monotonic()):
                 self.reloads = True
                 return
             if feed.error or any(lane.error for lane in lanes):
@@ -276,21 +286,6 @@ class _Run:
             told: dict[str, object] = {"action": "journal.pruned", "events": removed}
             logger.info("%d old event(s) left the journal", removed, extra=told)
             self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
-
-
-def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:
-    """Remove some of the oldest events, and return how many.
-
-    Args:
-        state: The state.
-        enabled: The plugins whose events stay until they have finished them.
-        retention: How long events stay, in seconds before the newest one.
-    """
-    feed = state.load_feed()
-    if feed is None:
-        return 0
-    before = int(feed.state.anchor_at - retention)
-    return state.prune(before, state.lowest_cursor(enabled) + 1)
 
 
 def _end(

@@ -380,6 +380,14 @@ class StoreValueError(SgEventsError):
     reason: str
 
 
+class CallbackTimeout(SgEventsError):
+    """It had not returned within {within}."""
+
+    within: str
+    stack: str
+    """Where its thread stood when the time was over, as text."""
+
+
 class LogFileError(SgEventsError):
     """The log file {path} cannot be written: {reason}.
     Name another one in [log], or let the daemon's user write there.

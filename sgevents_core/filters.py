@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -236,7 +237,7 @@ def checked_timeout(value: str | float | None) -> float | None:
     """Return `value`, seconds or a duration as text, in seconds; raises WrongValueError."""
     if value is None:
         return None
-    advice = 'Give seconds, or text such as "30s" or "5m".'
+    advice = 'Give seconds, or text such as "30s" or "5m"; at least "10ms".'
     seconds: object = value
     if isinstance(value, str):
         from sgevents_core.settings.durations import parse_duration  # noqa: PLC0415 - seldom asked
@@ -245,7 +246,11 @@ def checked_timeout(value: str | float | None) -> float | None:
             seconds = parse_duration(value)
         except DurationError as error:
             raise WrongValueError(f"timeout: {str(error).rstrip('.')}", advice) from None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, (int, float))
+        or not 0.01 <= seconds < math.inf
+    ):
         raise WrongValueError(f"timeout={value!r} is no time to wait for", advice)
     return float(seconds)
 

@@ -55,6 +55,8 @@ class Reloader:
         settings: The configuration that runs.
         loaded: The plugins that run.
         started: How the process was started; None where it cannot be started again.
+
+    `can_restart` tells whether it can.
     """
 
     def __init__(self, settings: Settings, loaded: Loaded, started: CommandLine | None) -> None:
@@ -63,6 +65,7 @@ class Reloader:
             (one.name, one.status) for one in loaded.statuses if one.status not in USABLE
         }
         self._started = started
+        self.can_restart = started is not None
         self._redact = Redactor(secrets_of(settings))
         self._asked = False
         self._child: _Rehearsal | None = None
@@ -205,6 +208,13 @@ def execute_anew(started: CommandLine) -> NoReturn:
         with suppress(OSError):  # gone by now; most likely nothing is relative to it
             os.chdir(started.home)
     os.execv(started.words[0], started.words)  # noqa: S606 - the same again
+
+
+def end_at_once() -> NoReturn:
+    """End this process well, and wait for no thread: not for one that hangs, nor for its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _objection(told: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:

@@ -46,7 +46,7 @@ def run(
     A plugin that is left out by --disable or --safe-mode loses nothing: it goes on where it was.
     """
     from sgevents_core.daemon import Daemon  # noqa: PLC0415 - heavy
-    from sgevents_core.reload import command_line, execute_anew  # noqa: PLC0415
+    from sgevents_core.reload import command_line, end_at_once, execute_anew  # noqa: PLC0415
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     started = command_line()
@@ -59,6 +59,8 @@ def run(
     _run(daemon, settings, verbose=verbose, drain=drain)
     if daemon.reloads:
         execute_anew(started)
+    if daemon.hung:
+        end_at_once()
 
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:

@@ -19,6 +19,7 @@ from sgevents_core.dispatch.assembly import (
     stop_plugins,
 )
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.journal.base import Place
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.requests import Request, Requests
@@ -90,7 +91,7 @@ def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -
     finally:
         lane.run()  # stopped as it is, it only puts its things away
         announcer.close(ALERTS_END_WITHIN)
-        stop_plugins(ready, services, state)
+        stop_plugins(not_hung(ready, lanes), services, state)
 
 
 def _empty_lane(folder: Path, plugin: str, state: SqliteState, announcer: Announcer) -> Lane:

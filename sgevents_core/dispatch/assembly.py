@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 
 from sgevents_core.dispatch import deaths, recovery
 from sgevents_core.dispatch.alerting import Announcer, call_hook
-from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.calls import key_of, rules_of
 from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import left_behind
-from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules
-from sgevents_core.dispatch.rider import Rider
+from sgevents_core.dispatch.own_thread import Hear, heard_by_nobody
+from sgevents_core.dispatch.rider import failure_rules, rider_of
 from sgevents_core.dispatch.store import Store
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
@@ -128,7 +127,7 @@ def _keep(
 def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[deaths.Condemned]:
     """Give up the calls in which the process died too often; those are returned."""
     rules = {
-        key_of(callback): rules_of(callback, _rules(settings.plugins[plugin.name]))
+        key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
         for plugin in loaded.plugins
         for callback in plugin.callbacks
     }
@@ -215,15 +214,20 @@ def lanes_of(
     services: Mapping[str, Services],
     open_state: Callable[[], SqliteState],
     announcer: Announcer,
+    *,
+    hear: Hear = heard_by_nobody,
 ) -> list[Lane]:
-    """Return the lanes, ready to run, each with its plugins in call order."""
+    """Return the lanes, ready to run, each with its plugins in call order.
+
+    `hear` is told which threads of plugins work for which lane.
+    """
     lanes = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
         state = open_state()
         records = state.plugins()
         place = state.lane_place(name) or Place(state.end())
         riders = [
-            _rider(plugin, records[plugin.name], services[plugin.name], settings)
+            rider_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
             for plugin in plugins
             if plugin.lane == name
         ]
@@ -238,37 +242,6 @@ def lanes_of(
         )
         lanes.append(lane)
     return lanes
-
-
-def _breaker(table: PluginSettings, settings: Settings) -> Breaker | None:
-    """Return what stops a plugin that calls itself for ever; None if it may."""
-    if not table.breaker_events:
-        return None
-    common = settings.site.script_name
-    return Breaker(
-        table.script_name or common,
-        is_own=table.script_name not in {None, common},
-        events=table.breaker_events,
-        within=table.breaker_within,
-    )
-
-
-def _rider(
-    plugin: LoadedPlugin,
-    record: PluginRecord,
-    services: Services,
-    settings: Settings,
-) -> Rider:
-    table = settings.plugins[plugin.name]
-    rider = Rider(plugin, record, services, _rules(table), breaker=_breaker(table, settings))
-    if record.state == "held":
-        left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
-        rider.hold_until = time.monotonic() + left
-    return rider
-
-
-def _rules(table: PluginSettings) -> FailureRules:
-    return FailureRules(table.on_error, table.max_attempts, table.pause_after)
 
 
 def _lane_names(

@@ -12,6 +12,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.invoke import describe, invoke
 from sgevents_core.dispatch.ledger import LaneLedger
+from sgevents_core.dispatch.own_thread import OwnThread, Turn
 from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
@@ -85,6 +86,8 @@ class Caller:
         Raises:
             StateError: What came of it cannot be written, and the lane is to end.
         """
+        if call.rider.thread is not None:
+            return self._call_in(call.rider.thread, call)
         place, callback = call.steps[call.number]
         error: BaseException | None = None
         try:
@@ -104,16 +107,38 @@ class Caller:
             error = invoke(callback.function, call.event, context)
             systemd.alive()
             leave()
-        if error is None:
-            timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
-            self._succeeded(call)
-            stays = True
-        else:
-            rider.services.store.rollback()
-            stays = self._failed(call, attempt, error)
-        stays = stays and not self._loops(call)
+        stays = self._settled(call, attempt, error, began)
         self._note_end(call, stays=stays)
         return stays
+
+    def _call_in(self, thread: OwnThread, call: Call) -> bool:
+        """Call the callback in its plugin's own thread, for as long as it may take."""
+        (place, callback), rider, entry = call.steps[call.number], call.rider, call.entry
+        if is_unwanted(callback, call.event):
+            return True
+        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
+        context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
+        self._register.begun(call.word, entry.seq, place)
+        began = time.perf_counter()
+        turn = Turn(callback, call.event, context, rider.services, entry.event_id)
+        outcome = thread.call(turn, rider.limit(callback))
+        stays = True
+        if outcome.wanted:
+            rider.meet(entry.seq)
+            stays = self._settled(call, attempt, outcome.error, began)
+        self._note_end(call, stays=stays)
+        return stays
+
+    def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
+        """Note what came of a call; False if its plugin stops at this event."""
+        entry, rider = call.entry, call.rider
+        if error is None:
+            callback = call.steps[call.number][1]
+            timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
+            self._succeeded(call)
+            return not self._loops(call)
+        rider.services.store.rollback()
+        return self._failed(call, attempt, error) and not self._loops(call)
 
     def _note_end(self, call: Call, *, stays: bool) -> None:
         """Note in the register that a call is over, and is not to be made again.
@@ -125,6 +150,12 @@ class Caller:
             self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
         else:
             self._register.clear(call.word)
+
+    def forget(self, plugin: str, seq: int) -> None:
+        """Forget how often callbacks of a plugin were tried for an event that it is done with."""
+        for key in [key for key in self._tried if key[1] == seq]:
+            if key[0].startswith(f"{plugin}\0"):
+                del self._tried[key]
 
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""
@@ -159,7 +190,7 @@ class Caller:
         rules = rules_of(callback, call.rider.rules)
         verdict = judge(error, attempt, rules, random.random())  # noqa: S311 - jitter
         failure = _failure(call, attempt, error, verdict)
-        stays = self._stays(call, verdict, failure)
+        stays = self._stays(call, verdict, failure) and not self._hangs(call)
         if verdict.outcome in {"dead-letter", "skip"}:
             self._tried.pop(key, None)
             step = self._finished(call)
@@ -198,12 +229,21 @@ class Caller:
             return False
         return True
 
+    def _hangs(self, call: Call) -> bool:
+        """Hold the plugin if the call was given up and has not returned; True if it does."""
+        hung = call.rider.hung
+        if hung is None:
+            return False
+        self._part(call, finished=True)
+        call.rider.wait_for(hung)
+        return True
+
     def _loops(self, call: Call) -> bool:
         """Pause the plugin if what it writes calls it again and again; True if it does."""
         rider, breaker = call.rider, call.rider.breaker
         if breaker is None:
             return False
-        if not breaker.trips(call.event, call.entry.created, rider.services.writes):
+        if not breaker.trips(call.event, call.entry.created, rider.writes):
             return False
         self._part(call, finished=True)
         rider.pause(breaker.reason)
@@ -215,6 +255,16 @@ class Caller:
         before = call.steps[: call.number + finished]
         own = frozenset(self._keys[p] for p, c in before if c.plugin == call.rider.record.name)
         call.rider.part(call.entry.seq, own)
+
+
+def is_unwanted(callback: Callback, event: Event) -> bool:
+    """Return whether its filter says so; one with code of the plugin's is asked in its thread."""
+    if callback.match.where is not None:
+        return False
+    try:
+        return not callback.matches(event)
+    except BaseException:  # values compared may be a plugin's too; it raises the same there
+        return False
 
 
 def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
+from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe.redaction import Redactor
 
 MOST_TEXT: Final = 16_384
@@ -42,6 +43,8 @@ def describe(error: BaseException, redact: Redactor) -> tuple[str, str]:
             type(error), error, _without_ours(error), limit=-MOST_FRAMES
         )
         text = "".join(frames)
+        if isinstance(error, CallbackTimeout):  # raised by nobody: the stack is another thread's
+            text = f"{error.stack}{text}"
     except BaseException:  # as above
         text = line
     words = redact(line)[:MOST_TEXT].split()

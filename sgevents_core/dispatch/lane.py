@@ -21,6 +21,7 @@ from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.register import APART, LANE, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
+from sgevents_core.plugins.callback import Callback
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -76,6 +77,9 @@ class Lane:
         self._errands: deque[Errand] = deque()
         self.ledger = LaneLedger(name, state, self._stop)
         self._register = Register(path_of(folder, name), self._keys)
+        self._threads = [rider.thread for rider in riders if rider.thread is not None]
+        for thread in self._threads:
+            thread.returned = self.wake
         self._caller = Caller(
             self.ledger, self._register, keys=self._keys, tried=tried, announcer=announcer
         )
@@ -103,6 +107,19 @@ class Lane:
                 rider.record.apart and rider.record.state == "active" for rider in self.riders
             )
         )
+
+    def in_hand(self) -> list[tuple[int, Callback]]:
+        """Return the calls without a limit that have begun, with their events; from any thread."""
+        found = [(seq, self._plan.callbacks[place], place) for seq, place in self._register.open()]
+        return [
+            (seq, callback)
+            for seq, callback, place in found
+            if self._rider_of[place].limit(callback) is None
+        ]
+
+    def forget(self, plugin: str, seq: int) -> None:
+        """Forget how often callbacks of a plugin were tried for an event that it is done with."""
+        self._caller.forget(plugin, seq)
 
     @property
     def seq(self) -> int:
@@ -143,12 +160,15 @@ class Lane:
                 extra={"action": "lane.place_not_written", "lane": self.name},
             )
         finally:
+            for thread in self._threads:
+                thread.close()
             self._register.close()
             self.ledger.close()
 
     def _sleep(self) -> float:
         now = time.monotonic()
-        holds = [r.hold_until - now for r in self.riders if r.record.state == "held"]
+        held = [r for r in self.riders if r.record.state == "held" and r.hung is None]
+        holds = [r.hold_until - now for r in held]
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
     def _run_errands(self) -> bool:

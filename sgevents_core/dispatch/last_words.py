@@ -37,6 +37,9 @@ _ALL: Final = ""
 _NONE: Final = "\0main"
 """As the lane of last words: they are the main thread's, which calls no callback."""
 
+LATE: Final = "\0late"
+"""As the lane of last words: they are those of a call that no lane waits for any more."""
+
 
 class LastWords(NamedTuple):
     """How a process died by its own doing.
@@ -107,8 +110,12 @@ class Listener:
 
     def run_lane(self, lane: str, run: Callable[[], None]) -> None:
         """Run the body of a lane's thread, known by its name from here on."""
-        self._write(_Said(thread=threading.get_ident(), lane=lane))
+        self.hear(threading.get_ident(), lane)
         run()
+
+    def hear(self, thread: int, lane: str) -> None:
+        """Take what a thread does for a lane's doing from here on; `LATE` for no lane's."""
+        self._write(_Said(thread=thread, lane=lane))
 
     def close(self) -> None:
         """Put everything back, and leave no words: the process ends in order."""

@@ -13,10 +13,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
+from sgevents_core.dispatch import recovery
+from sgevents_core.dispatch.calls import is_unwanted
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.desk import Desk
-from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import SLICE
+from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.events import Event
@@ -24,8 +27,7 @@ from sgevents_core.journal.base import Failure, Step
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
-from sgevents_core.observe import timing
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe import systemd, timing
 from sgevents_core.plugins.callback import Callback
 
 logger = logging.getLogger("sgevents.requests")
@@ -50,6 +52,8 @@ def retry(desk: Desk) -> bool:
         return desk.refuse(text)
     if desk.request.begun >= MOST_DEATHS:
         return _killed(desk, letter)
+    if desk.rider.hung is not None:
+        return desk.refuse(f"{desk.rider.hung.reason}: ask again then")
     return _retry(desk, desk.rider, callback, letter)
 
 
@@ -77,11 +81,11 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     desk.requests.begin(desk.request.number)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure = _call(rider, callback, place, event_of(letter.body), attempt)
+    failure, _ = _call(rider, callback, place, event_of(letter.body), attempt)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
-        return desk.close(Step(), Answer("failed", text), change)
+        return desk.close(_held(desk, rider), Answer("failed", text), change)
     text = f"dead letter {letter.number} was handled: {callback.name} got event {place.event_id}"
     done = replace(closed(letter.failure, "retried"), attempt=attempt)
     step = _with_store(rider)
@@ -103,20 +107,54 @@ def _with_store(rider: Rider) -> Step:
     return Step(store={rider.record.name: changes} if changes else {})
 
 
+def _held(desk: Desk, rider: Rider) -> Step:
+    """Hold a plugin if a call of it was given up and hangs; return the step that says so."""
+    hung = rider.hung
+    if hung is None or rider.record.state != "active":
+        return Step()
+    recovery.detach(rider.record, desk.lane.place)
+    rider.wait_for(hung)
+    return Step(plugins=[rider.record])
+
+
 def _call(
-    rider: Rider, callback: Callback, place: Replayed, event: Event, attempt: int
-) -> Failure | None:
-    """Call one callback; return how it failed, with its changes of the store undone."""
+    rider: Rider,
+    callback: Callback,
+    place: Replayed,
+    event: Event,
+    attempt: int,
+    *,
+    asks: bool = False,
+) -> tuple[Failure | None, bool]:
+    """Call one callback; return how it failed, with its changes of the store undone.
+
+    Also returns whether it was called: with `asks`, its filter may not want the event.
+    """
     context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
     began = time.perf_counter()
-    enter(Current(callback.plugin, callback.name, place.event_id))
-    error = invoke(callback.function, event, context)
-    leave()
-    if error is None:
-        timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
-        return None
+    turn = Turn(callback, event, context, rider.services, place.event_id, asks)
+    outcome = _here(turn) if rider.thread is None else _there(rider, rider.thread, turn)
+    if outcome.error is None:
+        if outcome.wanted:
+            timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
+        return None, outcome.wanted
     rider.services.store.rollback()
-    return _failure(rider, callback, place, attempt, error)
+    return _failure(rider, callback, place, attempt, outcome.error), True
+
+
+def _here(turn: Turn) -> Outcome:
+    """Make a call in this thread, for as long as it takes."""
+    systemd.busy()
+    outcome = made(turn, lambda: True)
+    systemd.alive()
+    return outcome
+
+
+def _there(rider: Rider, thread: OwnThread, turn: Turn) -> Outcome:
+    """Make a call in the plugin's own thread, for as long as it may take."""
+    if turn.asks and is_unwanted(turn.callback, turn.event):
+        return Outcome(None, wanted=False)
+    return thread.call(turn, rider.limit(turn.callback))
 
 
 def _failure(
@@ -157,7 +195,9 @@ class _Replay:
         number, requests = self._desk.request.number, self._desk.requests
         until = time.monotonic() + SLICE
         while (event := requests.replayed(number, self._place)) is not None:
-            self._call_all(event)
+            hung = self._call_all(event)
+            if hung is not None:
+                return self._desk.close(Step(), self._cut_short(event, hung))
             self._place, self._done = self._place + 1, []
             self._record(RequestStep(number, self._progress()))
             if time.monotonic() > until:
@@ -194,13 +234,19 @@ class _Replay:
         extra = {"action": "replay.died", "plugin": name, "event_id": place.event_id}
         logger.error(text, self._begun, place.event_id, extra=extra)
 
-    def _call_all(self, place: Replayed) -> None:
-        """Hand an event to the callbacks that are not done with it, as a dead process noted."""
+    def _call_all(self, place: Replayed) -> Hung | None:
+        """Hand an event to the callbacks that are not done with it, as a dead process noted.
+
+        Returns the call that hangs and forbids the others; None if all are done.
+        """
         event = event_of(place.body)
         for callback in self._rider.plugin.callbacks:
             if callback.accepts_type(event.event_type) and callback.name not in self._done:
+                if self._rider.hung is not None:
+                    return self._rider.hung
                 self._done.append(callback.name)
                 self._replay(callback, place, event)
+        return None
 
     def _replay(self, callback: Callback, place: Replayed, event: Event) -> None:
         begun, self._begun = self._begun, 0
@@ -209,18 +255,9 @@ class _Replay:
             self._record(RequestStep(self._desk.request.number, self._progress()))
             return
         self._desk.requests.begin(self._desk.request.number)
-        self._note(callback, place, self._call_if_wanted(callback, place, event, begun + 1))
-
-    def _call_if_wanted(
-        self, callback: Callback, place: Replayed, event: Event, attempt: int
-    ) -> Failure | None:
-        try:
-            if not callback.matches(event):
-                return None
-        except BaseException as error:  # a filter may be a plugin's code
-            return _failure(self._rider, callback, place, attempt, error)
-        self._calls += 1
-        return _call(self._rider, callback, place, event, attempt)
+        failure, called = _call(self._rider, callback, place, event, begun + 1, asks=True)
+        self._calls += called
+        self._note(callback, place, failure)
 
     def _note(self, callback: Callback, place: Replayed, failure: Failure | None) -> None:
         """Commit as one that a call is done, what it changed, and what it means for dead letters.
@@ -235,12 +272,18 @@ class _Replay:
             self._failed += 1
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
-        step = _with_store(self._rider)
+        step = _with_store(self._rider) if failure is None else _held(self._desk, self._rider)
         step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
         number = self._desk.lane.ledger.record(step)
-        self._rider.services.store.committed()
-        if failure is not None:
+        if failure is None:
+            self._rider.services.store.committed()
+        else:
             self._named = [*self._named, number][:MOST_NAMED]
+
+    def _cut_short(self, place: Replayed, hung: Hung) -> Answer:
+        text = self._summary().text
+        where = f"event {place.event_id} and those behind it are not replayed"
+        return Answer("failed", f"{text}; {hung.reason}; {where}: ask again then")
 
     def _summary(self) -> Answer:
         text = f"replayed {self._place} event(s) in {self._calls} call(s)"

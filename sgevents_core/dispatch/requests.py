@@ -85,10 +85,14 @@ def _resume(desk: Desk) -> bool:
     record = desk.record
     if record.state == "active":
         return desk.close(Step(), Answer("done", "it is neither paused nor held"))
+    hung = desk.rider.hung if desk.rider else None
+    if hung is not None and record.state == "held":
+        return desk.refuse(f"{hung.reason}, or until the daemon starts anew")
     was = record.state
     lost = _skip_what_is_gone(desk)
     step = _go_on(desk)
-    return desk.close(step, Answer("done", f"{was} no more{lost}"))
+    still = f"; {record.reason}" if record.state == "held" else ""
+    return desk.close(step, Answer("done", f"{was} no more{lost}{still}"))
 
 
 def _skip_what_is_gone(desk: Desk) -> str:
@@ -113,7 +117,10 @@ def _go_on(desk: Desk) -> Step:
     if desk.rider is None:
         return step
     desk.rider.hold_until = 0.0
-    if place.done is None and record.cursor == place.seq and not record.done:
+    hung = desk.rider.hung
+    if hung is not None:
+        desk.rider.wait_for(hung)
+    elif place.done is None and record.cursor == place.seq and not record.done:
         record.apart, step.place = False, place
         desk.rider.ahead.clear()
     return step
@@ -129,6 +136,7 @@ def _skip(desk: Desk) -> bool:
         stands = f"at event {entry.event_id}" if entry else "behind the last event"
         return desk.refuse(f"it stands {stands}, not at event {wanted}")
     record.cursor, record.done = entry.seq, frozenset()
+    desk.lane.forget(record.name, entry.seq)
     step = _go_on(desk)
     note = _skipped(desk, entry, done)
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)

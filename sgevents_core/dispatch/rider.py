@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.context import Services
-from sgevents_core.dispatch.policy import FailureRules
+from sgevents_core.dispatch.own_thread import Hear, Hung, OwnThread
+from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.journal.base import Entry, PluginRecord
+from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.settings import PluginSettings, Settings
 
 
 @dataclass(slots=True)
@@ -24,6 +28,8 @@ class Rider:
         ahead: Entries read for it while it catches up.
         breaker: Stops it where its own writes call it for ever; None where nothing does.
         recovered: Whether its failures in a row have ended, and the ledger does not know yet.
+        timeout: How long a callback of it may take that has no limit of its own, in seconds.
+        thread: Where its callbacks run; None for in the lane's thread, without a limit.
     """
 
     plugin: LoadedPlugin
@@ -34,8 +40,24 @@ class Rider:
     ahead: list[Entry] = field(default_factory=list)
     breaker: Breaker | None = None
     recovered: bool = False
+    timeout: float | None = None
+    thread: OwnThread | None = None
     _seq: int = 0
     _given_up: int = 0
+
+    @property
+    def hung(self) -> Hung | None:
+        """The call that it hangs in; none of its callbacks may be called until that returns."""
+        return None if self.thread is None else self.thread.hung
+
+    @property
+    def writes(self) -> int:
+        """How often it has written to the site, where its callbacks run."""
+        return self.services.writes if self.thread is None else self.thread.writes
+
+    def limit(self, callback: Callback) -> float | None:
+        """Return how long one of its callbacks may take, in seconds; None for any time."""
+        return self.timeout if callback.timeout is None else callback.timeout
 
     def meet(self, seq: int) -> None:
         """Note that it is handed an event: one without a dead letter ends failures in a row."""
@@ -53,7 +75,7 @@ class Rider:
     def due(self, now: float) -> bool:
         """Return whether it goes its own way and may be called now (monotonic seconds)."""
         record = self.record
-        if not record.apart or record.state == "paused":
+        if not record.apart or record.state == "paused" or self.hung is not None:
             return False
         return record.state == "active" or now >= self.hold_until
 
@@ -76,6 +98,11 @@ class Rider:
         self.record.state, self.record.reason = "held", reason
         self.record.retry_at, self.hold_until = wall + seconds, now + seconds
 
+    def wait_for(self, hung: Hung) -> None:
+        """Call it again as soon as the call that it hangs in has returned, or is gone."""
+        self.record.state, self.record.reason = "held", hung.reason
+        self.record.retry_at = self.hold_until = 0.0
+
     def pause(self, reason: str) -> None:
         """Call it no more until a person resumes it."""
         self.record.state, self.record.reason, self.record.retry_at = "paused", reason, 0.0
@@ -89,3 +116,46 @@ class Rider:
         while self.ahead and self.ahead[0].seq <= self.record.cursor:
             del self.ahead[0]
         return self.ahead[0] if self.ahead else None
+
+
+def rider_of(
+    plugin: LoadedPlugin,
+    record: PluginRecord,
+    services: Services,
+    settings: Settings,
+    hear: Hear,
+) -> Rider:
+    """Return a plugin in its lane, as its record and the config say.
+
+    `hear` is told which lane its own thread works for, if it has one.
+    """
+    table = settings.plugins[plugin.name]
+    rider = Rider(plugin, record, services, failure_rules(table), breaker=_breaker(table, settings))
+    lane = settings.lanes.get(plugin.lane)
+    rider.timeout = table.timeout or (lane.timeout if lane else None)
+    if any(rider.limit(callback) is not None for callback in plugin.callbacks):
+        rider.thread = OwnThread(plugin.name, plugin.lane, hear)
+    if record.state == "held" and not record.retry_at:
+        rider.go_on()  # the thread that it waited for is gone with its process
+    elif record.state == "held":
+        left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
+        rider.hold_until = time.monotonic() + left
+    return rider
+
+
+def failure_rules(table: PluginSettings) -> FailureRules:
+    """Return the failure policy that a plugin's table of the config says."""
+    return FailureRules(table.on_error, table.max_attempts, table.pause_after)
+
+
+def _breaker(table: PluginSettings, settings: Settings) -> Breaker | None:
+    """Return what stops a plugin that calls itself for ever; None if it may."""
+    if not table.breaker_events:
+        return None
+    common = settings.site.script_name
+    return Breaker(
+        table.script_name or common,
+        is_own=table.script_name not in {None, common},
+        events=table.breaker_events,
+        within=table.breaker_within,
+    )

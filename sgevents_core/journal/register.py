@@ -26,6 +26,7 @@ _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
 """Where the header's length stands, behind the magic and two words."""
 _HEADER: Final = 32
+_PLACE: Final = 0x3FFFFF
 BEGUN: Final = 1
 RETURNED: Final = 2
 LANE: Final = 1
@@ -96,6 +97,14 @@ class Register:
         """Note that a callback is finished for an event."""
         self._words[word] = seq << 24 | place << 2 | RETURNED
 
+    def open(self) -> list[tuple[int, int]]:
+        """Return the calls that have begun, as `(seq, place)`; nothing once it is closed."""
+        try:
+            words = (self._words[LANE], self._words[APART])
+        except ValueError:
+            return []
+        return [(word >> 24, word >> 2 & _PLACE) for word in words if word & 3 == BEGUN]
+
     def clear(self, word: int) -> None:
         """Forget a word: what it said is in the ledger."""
         self._words[word] = 0
@@ -145,7 +154,7 @@ def path_of(folder: Path, lane: str) -> Path:
 
 
 def _progress(word: int, names: list[str]) -> Progress | None:
-    place = word >> 2 & 0x3FFFFF
+    place = word >> 2 & _PLACE
     if not word or place >= len(names):
         return None
     return Progress(word >> 24, names[place], tuple(names[:place]), word & 3 == RETURNED)

@@ -99,7 +99,7 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1)] = 1
     order_by: Literal["entity", "project", "none"] = "none"
     executor: Literal["thread", "process"] = "thread"
-    timeout: Annotated[float | None, _DURATION] = None
+    timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
     max_rss: Annotated[int, Meta(ge=1)] | None = None
 
 
@@ -114,6 +114,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     on_error: Literal["dead-letter", "pause", "skip"] = "dead-letter"
     max_attempts: Annotated[int, Meta(ge=1)] = 5
     pause_after: Annotated[int, Meta(ge=1)] = 20
+    timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
     ignore_own: bool = False
     breaker_events: Annotated[int, Meta(ge=0)] = 100
     breaker_within: Annotated[float, _DURATION, Meta(ge=1)] = 300.0

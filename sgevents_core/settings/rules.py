@@ -81,7 +81,6 @@ def _check_lane(name: str, lane: LaneSettings, reader: Reader) -> None:
         "workers": (lane.workers == 1, "workers = 1"),
         "order_by": (lane.order_by == "none", 'order_by = "none"'),
         "executor": (lane.executor == "thread", 'executor = "thread"'),
-        "timeout": (lane.timeout is None, ""),
         "max_rss": (lane.max_rss is None, ""),
     }
     for key, (supported, instead) in asked.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.dispatch.last_words import FILE, LastWords, Listener, left_behind, read
+from sgevents_core.dispatch.last_words import FILE, LATE, LastWords, Listener, left_behind, read
 from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
 
 NO_KILLS = OomKills()
@@ -47,6 +47,20 @@ def test_crash_is_blamed_on_the_thread_that_crashed() -> None:
     assert words.blames("default")
     assert not words.blames("slow")
     assert words.clears("slow")
+
+
+def test_late_call_ends_the_process_at_nobodys_cost() -> None:
+    """Its lane was in another call; once the thread has returned, it is the lane's again."""
+    worker = '@{"thread":4712,"lane":"default"}\n'
+    late = '@{"thread":4712,"lane":"\\u0000late"}\n'
+    words = read(MAIN + LANE + worker + late + CRASH.format(thread=4712), NO_KILLS)
+    assert words is not None
+    assert words.lane == LATE
+    assert not words.blames("default")
+    assert words.clears("default")
+    back = read(MAIN + LANE + worker + late + worker + CRASH.format(thread=4712), NO_KILLS)
+    assert back is not None
+    assert back.blames("default")
 
 
 def test_crash_of_an_unknown_thread_may_be_anyones() -> None:

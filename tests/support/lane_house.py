@@ -21,6 +21,7 @@ from sgevents_core.dispatch.assembly import (
     stop_plugins,
 )
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.journal.base import PluginRecord
@@ -91,6 +92,8 @@ class House:
     plugins: dict[str, Plugin] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     """Each call so far: `event plugin.callback`, with `#attempt` where it was not the first."""
+    lane_settings: dict[str, LaneSettings] = field(default_factory=dict)
+    """Tables of lanes in the config; the other lanes have none."""
     lanes: list[Lane] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -176,7 +179,7 @@ class House:
             for thread in self.threads:
                 thread.join()
             announcer.close(5.0)
-            stop_plugins(plugins, services, state)
+            stop_plugins(not_hung(plugins, self.lanes), services, state)
             state.close()
         for lane in self.lanes:
             if lane.error is not None and errors is None:
@@ -213,7 +216,7 @@ class House:
             path=self.folder / "sgevents.toml",
             site=self.site,
             state=StateSettings(path=self.folder),
-            lanes={"default": LaneSettings(), **lanes},
+            lanes={"default": LaneSettings(), **lanes, **self.lane_settings},
             plugins={name: plugin.table for name, plugin in self.plugins.items()},
         )
 

@@ -1,0 +1,124 @@
+"""What the main thread sees of callbacks that do not return: those that hold up a lane, and those
+that were given up and hang.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.journal.base import Journal
+from sgevents_core.plugins.callback import Callback
+from sgevents_core.plugins.loading import LoadedPlugin
+
+logger = logging.getLogger("sgevents.dispatch")
+
+SLOW: Final = 60.0
+"""Seconds after which a call that holds up its lane is told of; then after twice as long."""
+MOST_HUNG: Final = 4
+"""Threads that may hang before the process is replaced by one that has none."""
+NOT_BEFORE: Final = 5.0
+"""Seconds a process works at least before it is replaced for threads that hang."""
+
+
+class _Seen(NamedTuple):
+    """A call in hand: when it was first seen, and for how long it is to last to be told of."""
+
+    since: float
+    tell_after: float
+
+
+class Overdue:
+    """Looks at the calls in hand; for the main thread.
+
+    Args:
+        lanes: The lanes that run.
+        journal: Where events are found.
+        started: When the process began its work, by the monotonic clock, in seconds.
+        restarts: Whether the process can be replaced.
+    """
+
+    def __init__(
+        self, lanes: Sequence[Lane], journal: Journal, *, started: float, restarts: bool
+    ) -> None:
+        self._lanes = lanes
+        self._journal = journal
+        self._started = started
+        self._restarts = restarts
+        self._seen: dict[tuple[str, int, str, str], _Seen] = {}
+        self._told = 0
+
+    def look(self, now: float) -> bool:
+        """Tell of calls that take long; True if so many threads hang that the process is worn.
+
+        Args:
+            now: The monotonic clock, in seconds.
+        """
+        before, self._seen = self._seen, {}
+        for lane in self._lanes:
+            for seq, callback in lane.in_hand():
+                key = (lane.name, seq, callback.plugin, callback.name)
+                seen = before.get(key, _Seen(now, SLOW))
+                if now - seen.since >= seen.tell_after:
+                    self._tell_slow(lane.name, seq, callback, now - seen.since)
+                    seen = _Seen(seen.since, 2 * seen.tell_after)
+                self._seen[key] = seen
+        return self._is_worn(now)
+
+    def _is_worn(self, now: float) -> bool:
+        names = hung(self._lanes)
+        if len(names) < MOST_HUNG or now - self._started < NOT_BEFORE:
+            return False
+        if self._restarts:
+            logger.error(
+                "%d threads hang, those of %s: stopping to start anew without them",
+                len(names),
+                ", ".join(names),
+                extra={"action": "daemon.worn", "plugins": names},
+            )
+        elif self._told < len(names):
+            self._told = len(names)
+            logger.error(
+                "%d threads hang, those of %s, and this run cannot start anew: their plugins wait",
+                len(names),
+                ", ".join(names),
+                extra={"action": "daemon.worn", "plugins": names},
+            )
+        return self._restarts
+
+    def _tell_slow(self, lane: str, seq: int, callback: Callback, seconds: float) -> None:
+        found = self._journal.read(seq - 1, 1)
+        event_id = found[0].event_id if found else 0
+        logger.warning(
+            "%s of plugin %s has been at event %d for %.0f s, and lane %s waits for it: give it a "
+            "timeout, or a lane of its own",
+            callback.name,
+            callback.plugin,
+            event_id,
+            seconds,
+            lane,
+            extra={
+                "action": "callback.slow",
+                "plugin": callback.plugin,
+                "callback": callback.name,
+                "event_id": event_id,
+                "lane": lane,
+                "duration_ms": round(seconds * 1000, 3),
+            },
+        )
+
+
+def hung(lanes: Sequence[Lane]) -> list[str]:
+    """Return the names of the plugins whose threads hang."""
+    return [rider.plugin.name for lane in lanes for rider in lane.riders if rider.hung is not None]
+
+
+def not_hung(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:
+    """Return the plugins whose `shutdown` can be called; it must not meet a call that hangs."""
+    names = hung(lanes)
+    for name in names:
+        text = "Plugin %s is not shut down: a callback of it has not returned"
+        logger.warning(text, name, extra={"action": "plugin.not_shut_down", "plugin": name})
+    return [plugin for plugin in plugins if plugin.name not in names]

@@ -1,0 +1,241 @@
+"""The thread in which the callbacks of a plugin run that may take only so long.
+
+It takes one call at a time from the plugin's lane, which waits for as long as the call may take
+and no longer. A call that is not back by then is given up; the thread hangs until it returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from queue import Empty, SimpleQueue
+from typing import Final, NamedTuple, TypeAlias
+
+from sgevents_core.dispatch.context import CallContext, Services
+from sgevents_core.dispatch.invoke import MOST_FRAMES, describe, invoke
+from sgevents_core.dispatch.last_words import LATE
+from sgevents_core.errors import CallbackTimeout
+from sgevents_core.events import Event
+from sgevents_core.observe import systemd
+from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.plugins.callback import Callback
+from sgevents_core.settings import format_duration
+
+logger = logging.getLogger("sgevents.dispatch")
+
+ENDS_WITHIN: Final = 1.0
+"""Seconds for which an idle thread is waited for when it is to end."""
+
+Hear: TypeAlias = Callable[[int, str], None]
+"""Is told to which lane's call what a thread does belongs: the thread's ident, the lane."""
+
+
+class Turn(NamedTuple):
+    """One call of one callback.
+
+    Args:
+        callback: The callback.
+        event: The event.
+        context: Its `ctx`.
+        services: What the calls of its plugin share.
+        event_id: The event's id.
+        asks: Whether the callback's filter is asked first.
+    """
+
+    callback: Callback
+    event: Event
+    context: CallContext
+    services: Services
+    event_id: int
+    asks: bool = True
+
+
+class Outcome(NamedTuple):
+    """What came of a call: what it raised, and whether its filter wanted the event at all."""
+
+    error: BaseException | None
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A call that was given up and has not returned.
+
+    Args:
+        turn: The call.
+        within: How long it was to take at most, in seconds.
+        began: When it began, by the monotonic clock, in seconds.
+    """
+
+    turn: Turn
+    within: float
+    began: float
+
+    @property
+    def reason(self) -> str:
+        """Why its plugin is held, for people."""
+        name, event_id = self.turn.callback.name, self.turn.event_id
+        within = format_duration(self.within)
+        return f"{name} has not returned within {within} from event {event_id}; held until it does"
+
+
+class OwnThread:
+    """A plugin's thread; started with the first call.
+
+    Args:
+        plugin: The plugin's name.
+        lane: Its lane's name.
+        hear: Is told whose the thread's doings are.
+
+    `hung` is the call that it hangs in; None while it can take one. `writes` is how often the
+    plugin has written to the site in this thread. `returned` is called when a late call is over.
+    """
+
+    def __init__(self, plugin: str, lane: str, hear: Hear) -> None:
+        self.hung: Hung | None = None
+        self.writes = 0
+        self.returned: Callable[[], None] = _nothing
+        self._plugin = plugin
+        self._lane = lane
+        self._hear = hear
+        self._lock = threading.Lock()
+        self._turns: SimpleQueue[Turn | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def call(self, turn: Turn, within: float | None) -> Outcome:
+        """Make a call, and wait for what comes of it.
+
+        Args:
+            turn: The call; the thread must not hang.
+            within: How long it may take, in seconds; None for as long as it takes.
+
+        Returns:
+            What came of it; the error is a CallbackTimeout if it is not back by then.
+        """
+        thread = self._thread or self._start()
+        began = time.monotonic()
+        if within is None:
+            systemd.busy()
+        else:
+            within = min(within, threading.TIMEOUT_MAX)
+            systemd.alive(within)
+        self._turns.put(turn)
+        try:
+            outcome = self._outcomes.get(timeout=within)
+        except Empty:
+            outcome = self._given_up(Hung(turn, within or 0.0, began), thread)
+        systemd.alive()
+        return outcome
+
+    def close(self) -> None:
+        """Let it end; a thread that hangs is left to the process's end."""
+        self._turns.put(None)
+        if self._thread is not None and self.hung is None:
+            self._thread.join(ENDS_WITHIN)
+
+    def _start(self) -> threading.Thread:
+        self._thread = threading.Thread(
+            target=self._run, name=f"plugin-{self._plugin}", daemon=True
+        )
+        self._thread.start()
+        return self._thread
+
+    def _given_up(self, hung: Hung, thread: threading.Thread) -> Outcome:
+        with self._lock:
+            if not self._outcomes.empty():  # in the last moment
+                return self._outcomes.get()
+            self.hung = hung
+        ident = thread.ident or 0
+        self._hear(ident, LATE)
+        stack = _stack_of(ident)
+        within = format_duration(hung.within)
+        return Outcome(CallbackTimeout(within=within, stack=stack))
+
+    def _run(self) -> None:
+        self._hear(threading.get_ident(), self._lane)
+        while (turn := self._turns.get()) is not None:
+            outcome = made(turn, lambda: self.hung is None)
+            self.writes = turn.services.writes
+            with self._lock:
+                hung = self.hung
+                if hung is None:
+                    self._outcomes.put(outcome)
+            if hung is not None:
+                self._came_late(hung, outcome.error)
+
+    def _came_late(self, hung: Hung, error: BaseException | None) -> None:
+        """Forget what a late call has done, and be ready for another."""
+        turn = hung.turn
+        turn.services.store.rollback()
+        self._hear(threading.get_ident(), self._lane)
+        said = "" if error is None else f" with {describe(error, turn.services.redact)[0]}"
+        after = time.monotonic() - hung.began
+        logger.warning(
+            "%s of plugin %s has returned from event %d after %.1f s%s: too late to count; the "
+            "plugin goes on",
+            turn.callback.name,
+            turn.callback.plugin,
+            turn.event_id,
+            after,
+            said,
+            extra={
+                "action": "callback.returned_late",
+                "plugin": turn.callback.plugin,
+                "callback": turn.callback.name,
+                "event_id": turn.event_id,
+                "duration_ms": round(after * 1000, 3),
+            },
+        )
+        self.hung = None
+        self.returned()
+
+
+def made(turn: Turn, in_time: Callable[[], bool]) -> Outcome:
+    """Make a call in this thread, and return what came of it.
+
+    A filter that was not back `in_time` decides nothing: the callback is not called.
+    """
+    callback = turn.callback
+    enter(Current(callback.plugin, callback.name, turn.event_id))
+    try:
+        if turn.asks and not (_wants(turn) and in_time()):
+            return Outcome(None, wanted=False)
+    except BaseException as error:  # a filter is a plugin's code
+        return Outcome(error)
+    else:
+        return Outcome(invoke(callback.function, turn.event, turn.context))
+    finally:
+        leave()
+
+
+def _wants(turn: Turn) -> bool:
+    return turn.callback.matches(turn.event)
+
+
+_OURS: Final = frozenset({invoke.__code__, _wants.__code__})
+
+
+def _stack_of(thread: int) -> str:
+    """Return where a thread stands, from the plugin's own first frame on; empty if it has ended."""
+    innermost = sys._current_frames().get(thread)  # there is no other way to see another thread
+    if innermost is None:
+        return ""
+    own = takewhile(lambda at: at[0].f_code not in _OURS, traceback.walk_stack(innermost))
+    frames = [*islice(own, MOST_FRAMES)]
+    stack = traceback.StackSummary.extract(reversed(frames))
+    return "".join(["Where it stood (most recent call last):\n", *stack.format()])
+
+
+def heard_by_nobody(thread: int, lane: str) -> None:
+    """Tell nobody which lane a thread works for."""
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,22 @@
+"""Which events have become old enough to leave the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sgevents_core.journal.sqlite import SqliteState
+
+
+def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:
+    """Remove some of the oldest events, and return how many.
+
+    Args:
+        state: The state.
+        enabled: The plugins whose events stay until they have finished them.
+        retention: How long events stay, in seconds before the newest one.
+    """
+    feed = state.load_feed()
+    if feed is None:
+        return 0
+    before = int(feed.state.anchor_at - retention)
+    return state.prune(before, state.lowest_cursor(enabled) + 1)

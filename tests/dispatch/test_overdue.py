@@ -1,0 +1,92 @@
+"""What the main thread sees of callbacks that do not return."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from hanging import SOON, Door
+from lane_house import House
+from waiting import wait_until
+
+from sgevents_core.dispatch.overdue import MOST_HUNG, NOT_BEFORE, SLOW, Overdue
+from sgevents_core.events import Event
+
+
+def told(caplog: pytest.LogCaptureFixture, action: str) -> list[str]:
+    """The messages of an action."""
+    return [r.getMessage() for r in caplog.records if getattr(r, "action", "") == action]
+
+
+def test_slow_call_is_told_of_while_it_lasts(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a minute, then after twice as long each time; a call with a timeout never."""
+    began, go = threading.Event(), threading.Event()
+
+    def slow(event: Event, ctx: Any) -> None:
+        began.set()
+        assert go.wait(10)
+
+    house.plugin("slow", slow)
+    with house.running():
+        house.events(7)
+        assert began.wait(10)
+        overdue = Overdue(house.lanes, house.state, started=0.0, restarts=True)
+        times = [0.0, SLOW - 1, SLOW, SLOW + 1, 2 * SLOW - 1, 2 * SLOW, 4 * SLOW - 1, 4 * SLOW]
+        counts = []
+        for now in times:
+            overdue.look(now)
+            counts.append(len(told(caplog, "callback.slow")))
+        assert counts == [0, 0, 1, 1, 1, 2, 2, 3]
+        assert told(caplog, "callback.slow")[0] == (
+            "slow:slow of plugin slow has been at event 7 for 60 s, and lane default waits for "
+            "it: give it a timeout, or a lane of its own"
+        )
+        go.set()
+        house.settle()
+        overdue.look(100 * SLOW)
+        assert len(told(caplog, "callback.slow")) == 3
+
+
+def test_call_with_a_timeout_is_not_slow(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends by itself."""
+    door = Door(1)
+    house.plugin("slow", door, timeout=60.0)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: door.threads)
+        overdue = Overdue(house.lanes, house.state, started=0.0, restarts=True)
+        overdue.look(0.0)
+        overdue.look(SLOW)
+        door.opened.set()
+    assert told(caplog, "callback.slow") == []
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_four_threads_that_hang_wear_the_process_out(
+    house: House, caplog: pytest.LogCaptureFixture, restarts: bool
+) -> None:
+    """Not three, and not within seconds of the start; where it cannot restart, it is said once."""
+    caplog.set_level(logging.ERROR)
+    doors = [Door(1) for _ in range(MOST_HUNG)]
+    for number, door in enumerate(doors):
+        house.plugin(f"p{number}", door, timeout=SOON)
+    with house.running(), ExitStack() as opening:
+        for door in doors:
+            opening.callback(door.opened.set)
+        house.events(1)
+        wait_until(lambda: len(house.state.dead_letters()) == MOST_HUNG)
+        house.settle()
+        overdue = Overdue(house.lanes, house.state, started=100.0, restarts=restarts)
+        assert not overdue.look(100.0 + NOT_BEFORE - 0.1)
+        assert told(caplog, "daemon.worn") == []
+        assert overdue.look(100.0 + NOT_BEFORE) == restarts
+        assert overdue.look(100.0 + NOT_BEFORE) == restarts
+        assert len(told(caplog, "daemon.worn")) == (2 if restarts else 1)
+        doors[0].opened.set()
+        wait_until(lambda: house.lanes[0].riders[0].hung is None)
+        assert not overdue.look(200.0)
