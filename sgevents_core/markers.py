@@ -83,7 +83,8 @@ def match(
         where: Called with the event, last; the event is wanted if it returns something true. If it
             raises, that counts as the callback raising.
         on_error: `"dead-letter"`, `"pause"` or `"skip"`, for this callback instead of the plugin's.
-        timeout: For this callback: seconds, or text such as `"30s"`.
+        timeout: How long it may take: seconds, or text such as `"30s"`; then its plugin waits for
+            it, and the others go on. Else `timeout` of the plugin or its lane counts.
         unknown: Refused, with what was probably meant.
 
     Raises:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shotgun_api3.shotgun import Shotgun
-
     from sgevents_core.events import Event
     from sgevents_core.filters import Project, Texts, User, Values, Where
 
@@ -24,10 +22,11 @@ class Context(Protocol):
     """What a callback is given besides the event; one for each call."""
 
     @property
-    def sg(self) -> Shotgun:
+    def sg(self) -> Any:
         """The site, with the plugin's own credentials; connected when first used.
 
-        One for each thread. What is written through it carries the event's `session_uuid`.
+        A `shotgun_api3.Shotgun`, whose own types know no fields but id and type. One for each
+        thread. What is written through it carries the event's `session_uuid`.
         """
 
     @property
@@ -121,7 +120,7 @@ class Registrar(Protocol):
             where: Called with the event; the event is wanted if it returns something true.
             args: Handed to the callback as the very same object each time.
             on_error: What to do when it fails, instead of the plugin's way.
-            timeout: Seconds, or text such as `"30s"`.
+            timeout: How long it may take: seconds, or text such as `"30s"`.
             name: What it is called in logs and progress; by default `module:qualname`. A name that
                 stays the same over releases lets a failed event be retried after an upgrade.
 

@@ -94,7 +94,7 @@ def alive(wait: float = 0.0) -> None:
 def busy() -> None:
     """Note that the loop of this thread calls a plugin's code, which may take as long as it takes.
 
-    A callback has no time limit, so the loop counts as alive until it says `alive` again.
+    Without a timeout a callback has no limit: the loop counts as alive until it says `alive` again.
     """
     loop = _mine.get()
     if loop is not None:

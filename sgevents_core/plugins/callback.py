@@ -34,7 +34,7 @@ class Callback:
     on_error: str | None = None
     """Instead of the plugin's; None for the plugin's."""
     timeout: float | None = None
-    """In seconds, instead of the lane's; None for the lane's."""
+    """How long it may take, in seconds; None for what its plugin or lane says."""
     where: str = _PLACELESS
     """For people: `package/module.py:12`."""
 

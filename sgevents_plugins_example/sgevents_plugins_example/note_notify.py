@@ -21,12 +21,11 @@ Tell = Callable[[str, str], None]
 @match(entity_type="Note")
 def on_new(event: Event, ctx: Context) -> None:
     """Tell the artist of every version that the new note is linked to, but not its own author."""
-    sg: Any = ctx.sg  # the client's own types know no fields but id and type
-    note = sg.find_one("Note", [["id", "is", event.entity_id]], ["subject", "note_links"])
+    note = ctx.sg.find_one("Note", [["id", "is", event.entity_id]], ["subject", "note_links"])
     links = note["note_links"] if note else []
     tell = way_of_telling(ctx)
     for version in (link for link in links if link["type"] == "Version"):
-        artist = artist_of(version, sg)
+        artist = artist_of(version, ctx.sg)
         if artist and artist["id"] != (event.user or {}).get("id"):
             author = (event.user or {}).get("name", "Somebody")
             tell(artist["name"], f"{author} on {version['name']}: {note['subject']}")

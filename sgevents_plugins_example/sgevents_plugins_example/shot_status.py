@@ -7,7 +7,6 @@ any of them. Writing the same twice changes nothing, so a call that is repeated 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sgevents_core import Context, Event, hookimpl, match
 
@@ -24,17 +23,16 @@ def on_change(event: Event, ctx: Context) -> None:
         ValueError: A task has a status that the setting `order` does not name. The event becomes a
             dead letter; once the setting is mended it can be retried.
     """
-    sg: Any = ctx.sg  # the client's own types know no fields but id and type
     fields = ["entity", "entity.Shot.code", "entity.Shot.sg_status_list"]
-    task = sg.find_one("Task", [["id", "is", event.entity_id]], fields)
+    task = ctx.sg.find_one("Task", [["id", "is", event.entity_id]], fields)
     shot = task and task["entity"]
     if not shot or shot["type"] != "Shot":
         return
-    tasks = sg.find("Task", [["entity", "is", shot]], ["sg_status_list"])
+    tasks = ctx.sg.find("Task", [["entity", "is", shot]], ["sg_status_list"])
     order = ctx.settings.get("order", ORDER)
     status = roll_up((task["sg_status_list"] or order[0] for task in tasks), order)
     if status != task["entity.Shot.sg_status_list"] and not ctx.dry_run:
-        sg.update("Shot", shot["id"], {"sg_status_list": status})
+        ctx.sg.update("Shot", shot["id"], {"sg_status_list": status})
         ctx.logger.info("%s is now %s", task["entity.Shot.code"], status)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
-from typing import Any
 
 from sgevents_core import Context, Event, Registrar, hookimpl
 
@@ -27,8 +26,7 @@ class BurstWatch:
 
     def __call__(self, event: Event, ctx: Context) -> None:
         """Take a new version into account, by the site's clock, and warn if it makes a burst."""
-        sg: Any = ctx.sg  # the client's own types know no fields but id and type
-        version = sg.find_one("Version", [["id", "is", event.entity_id]], ["entity"])
+        version = ctx.sg.find_one("Version", [["id", "is", event.entity_id]], ["entity"])
         shot = version and version["entity"]
         if shot and event.created_at and self.is_burst(shot["id"], event.created_at):
             count, name = self.limit, shot["name"]
