@@ -292,7 +292,7 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ('[lanes.default]\nexecutor = "process"', "lanes.default.executor", "thread", '"thread"'),
         ('[lanes.default]\ntimeout = "0s"', "lanes.default.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "9ms"', "plugins.a.timeout", "too short", "10ms"),
-        ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is no duration", "1h30m"),
+        ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is no duration", "1s"),
         ('[plugins.a]\ntimeout = "soon"', "plugins.a.timeout", "is no duration", "1h30m"),
         ("[lanes.default]\nmax_rss = 1000", "lanes.default.max_rss", "not supported", "leave it"),
     ],
