@@ -158,10 +158,15 @@ def test_replay_that_hangs_stops_there(house: House) -> None:
         answer = desk.ask("replay", "hangs", [kept_event(house, n) for n in (1, 2, 3)])
         assert answer.outcome == "failed"
         assert "event 2 and those behind it are not replayed" in answer.text
+        house.events(4)
+        house.settle()
+        assert house.records()["hangs"].state == "held"
         assert house.calls == ["1 hangs.door", "1 hangs.second", "2 hangs.door"]
         door.opened.set()
         wait_until(lambda: active(house))
         house.settle()
+    assert house.calls[3:] == ["4 hangs.door", "4 hangs.second"]
+    assert [one.failure.event_id for one in letters(house)] == [2]
     assert house.state.store("hangs") == {}
 
 

@@ -11,7 +11,7 @@ import pytest
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.journal.deaths import read_deaths
+from sgevents_core.dispatch.last_words import LATE, left_behind
 from sgevents_core.sandbox import Sandbox
 
 HANGS = """
@@ -102,6 +102,8 @@ def test_ten_plugins_of_which_seven_are_sound(
         began = time.monotonic()
         assert daemon.stop(process) == 0
         assert time.monotonic() - began < 10
+    unended = [r["plugin"] for r in daemon.told() if r["action"] == "plugin.not_shut_down"]
+    assert unended == ["forever"]
     assert daemon.drain() == 0  # the thread that hung is gone with its process
     assert ids_of(daemon, "forever") == ids
     assert all(ids_of(daemon, name) == ids for name in WRITERS)
@@ -178,7 +180,9 @@ def test_late_call_that_ends_the_process_is_not_its_lanes(
     daemon.install("waits", waits)
     with daemon.running() as process:
         assert process.wait(30) == 7
+    words = left_behind(daemon.folder / "state")
+    assert words is not None
+    assert (words.lane, "_exit" in words.how) == (LATE, True)
     assert daemon.drain() == 0
-    assert read_deaths(daemon.folder / "state") == []
     doubted = [r["plugin"] for r in daemon.told() if r["action"] == "callback.in_doubt"]
     assert doubted == ["waits"]
