@@ -148,12 +148,12 @@ class OwnThread:
         return self._thread
 
     def _given_up(self, hung: Hung, thread: threading.Thread) -> Outcome:
+        ident = thread.ident or 0
         with self._lock:
             if not self._outcomes.empty():  # in the last moment
                 return self._outcomes.get()
             self.hung = hung
-        ident = thread.ident or 0
-        self._hear(ident, LATE)
+            self._hear(ident, LATE)  # before it can say that it is back
         stack = _stack_of(ident)
         within = format_duration(hung.within)
         return Outcome(CallbackTimeout(within=within, stack=stack))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from hanging import SOON, Door
+from journal_rows import event_row
 from lane_house import House, only, raising, without
 from waiting import wait_until
 
+from sgevents_core.dispatch.context import CallContext
+from sgevents_core.dispatch.own_thread import OwnThread, Turn
+from sgevents_core.dispatch.rows import event_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
+from sgevents_core.observe.systemd import MARGIN, Systemd, Watchdog
 from sgevents_core.settings import LaneSettings
 
 
@@ -239,3 +245,51 @@ def test_plugin_that_catches_up_can_hang(house: House) -> None:
         house.settle()
     steps = ("before", "hangs", "after")
     assert house.calls == [f"{event} hangs.{step}" for event in (1, 2, 3) for step in steps]
+
+
+def test_watchdog_allows_the_wait(house: House) -> None:
+    """The lane is alive for as long as the call may take, and no longer; without a limit, for ever.
+
+    The pulse of its loop says so: a number that grows, and the seconds allowed until the next.
+    """
+    with_limit, without_limit = Door(1), Door(2)
+    made = house.plugin("slow", with_limit, without_limit)
+    made.callbacks[0] = _with_timeout(made.callbacks[0], 600.0)
+    watchdog = Watchdog(["lane"], Systemd({}))
+    loop = watchdog._loops["lane"]
+    with house.running():
+        lane, services = house.lanes[0], house.lanes[0].riders[0].services
+        house.stop()
+        house.threads[0].join()
+        thread = OwnThread("slow", lane.name, lambda ident, name: None)
+        for door, limit, allowed in (
+            (with_limit, 600.0, 600.0 + MARGIN),
+            (without_limit, None, None),
+        ):
+            event = event_of(event_row(door.on[0]).body)
+            callback = next(one for one in made.callbacks if one.timeout == limit)
+            context = CallContext(services, event, callback.name)
+            turn = Turn(callback, event, context, services, event.id)
+            call = partial(thread.call, turn, limit)
+            caller = threading.Thread(target=watchdog.run, args=("lane", call))
+            caller.start()
+            wait_until(lambda door=door: door.threads)
+            assert loop.pulse[1] == allowed
+            door.opened.set()
+            caller.join()
+        thread.close()
+    assert watchdog.beat(0.0) == frozenset()
+
+
+def test_own_writes_are_counted_where_the_plugin_runs(house: House) -> None:
+    """The breaker for loops sees them, though the lane's thread has no connection of its own."""
+
+    def writes(event: Event, ctx: Any) -> None:
+        ctx.sg.writes += 1
+
+    house.plugin("writes", writes, timeout=30.0)
+    with house.running():
+        house.events(1, 2)
+        house.settle()
+        (rider,) = house.lanes[0].riders
+        assert (rider.writes, rider.services.writes) == (2, 0)
