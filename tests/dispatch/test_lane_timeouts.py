@@ -273,7 +273,7 @@ def test_watchdog_allows_the_wait(house: House) -> None:
             call = partial(thread.call, turn, limit)
             caller = threading.Thread(target=watchdog.run, args=("lane", call))
             caller.start()
-            wait_until(lambda door=door: door.threads)
+            wait_until(partial(bool, door.threads))
             assert loop.pulse[1] == allowed
             door.opened.set()
             caller.join()
