@@ -62,7 +62,10 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
             '`"none"`. This version: `"none"`.'
         ),
         "executor": '`"thread"` or `"process"`. This version: `"thread"`.',
-        "timeout": "How long one callback may take. This version: leave it out.",
+        "timeout": (
+            'How long a callback of the lane\'s plugins may take, at least `"10ms"`; any time '
+            "if left out. One that takes longer is given up, and its plugin waits for it."
+        ),
         "max_rss": "The memory a worker process may have, in bytes. This version: leave it out.",
     },
     "plugins": {
@@ -81,6 +84,10 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "max_attempts": "How often a callback is tried before it has failed for good, at least 1.",
         "pause_after": "After how many dead letters in a row the plugin is paused, at least 1.",
+        "timeout": (
+            'How long a callback of it may take, at least `"10ms"`; the lane\'s `timeout` if '
+            "left out. `@match(timeout=...)` of one callback comes before both."
+        ),
         "ignore_own": (
             "Whether events that the plugin's own script caused, also in a user's name "
             "(sudo), are kept from it. Needs a `script_name` that no other plugin and not "
