@@ -227,12 +227,12 @@ class _Replay:
             "done": self._done,
         }
 
-    def _pass_over(self, place: Replayed) -> None:
+    def _pass_over(self, place: Replayed, deaths: int) -> None:
         self._failed += 1
         text = "The process died %d times while event %d was replayed; the call is passed over"
         name = self._rider.record.name
         extra = {"action": "replay.died", "plugin": name, "event_id": place.event_id}
-        logger.error(text, self._begun, place.event_id, extra=extra)
+        logger.error(text, deaths, place.event_id, extra=extra)
 
     def _call_all(self, place: Replayed) -> Hung | None:
         """Hand an event to the callbacks that are not done with it, as a dead process noted.
@@ -251,7 +251,7 @@ class _Replay:
     def _replay(self, callback: Callback, place: Replayed, event: Event) -> None:
         begun, self._begun = self._begun, 0
         if begun >= MOST_DEATHS:
-            self._pass_over(place)
+            self._pass_over(place, begun)
             self._record(RequestStep(self._desk.request.number, self._progress()))
             return
         self._desk.requests.begin(self._desk.request.number)
