@@ -1,13 +1,24 @@
-"""`sgevents feed`: decide where the feed goes on after the site's event log went backwards."""
+"""`sgevents feed`: decide what becomes of a log that went backwards, and of parked rows."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sgevents_core.cli.asking import Wanted, ask, load, timeout_option
 from sgevents_core.cli.root import config_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sgevents_core.journal.base import FeedRecord, Parked
+
+SHOWN_RANGES = 10
+"""Ranges of a parking that are shown to people; `--json` has all."""
 
 
 @click.group()
@@ -34,16 +45,96 @@ def reset(ctx: click.Context, start: str, force: bool, timeout: float, config: P
     sgevents status says if it did. A new era begins: ids may come again and mean other events.
     What is in the journal already is handed out first, and none of it is lost.
     """
-    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
-    from sgevents_core.settings.starts import start_of  # noqa: PLC0415
+    from sgevents_core.settings.starts import start_of  # noqa: PLC0415 - heavy
 
     start_of(start)  # raises for what is no place
     settings = load(config)
-    state = SqliteState(settings.state.path, read_only=True)
-    try:
-        record = state.load_feed()
-    finally:
-        state.close()
+    record = _record(settings.state.path)
     era = record.state.era if record else 0
     detail = {"from": start, "era": era, "force": force}
     ctx.exit(ask(settings, [Wanted(kind="reset", plugin="", label="feed", detail=detail)], timeout))
+
+
+@feed.command("parked")
+@click.argument("decision", type=click.Choice(["handle", "drop"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Show them as JSON, for scripts.")
+@timeout_option
+@config_option
+@click.pass_context
+def parked(
+    ctx: click.Context, decision: str | None, as_json: bool, timeout: float, config: Path
+) -> None:
+    """Show rows that came late by the thousand, or decide what becomes of them.
+
+    Without a DECISION they are shown. handle gives them to the plugins, as late events; drop never
+    does, and is not asked about again.
+    """
+    settings = load(config, secrets=decision is not None)
+    record = _record(settings.state.path)
+    found = record.parked if record else ()
+    if decision is None:
+        click.echo(json.dumps(_as_json(found), indent=2) if as_json else _shown(found))
+    elif record is None or not found:
+        click.echo("feed: nothing is parked")
+    else:
+        numbers = sorted({one.number for one in found})
+        detail = {"decision": decision, "era": record.state.era, "numbers": numbers}
+        wanted = Wanted(kind="parked", plugin="", label="feed", detail=detail)
+        ctx.exit(ask(settings, [wanted], timeout))
+
+
+def _record(folder: Path) -> FeedRecord | None:
+    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+
+    state = SqliteState(folder, read_only=True)
+    try:
+        return state.load_feed()
+    finally:
+        state.close()
+
+
+def _as_json(found: Sequence[Parked]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": number,
+            "rows": _rows(ranges),
+            "since": ranges[0].at,
+            "ranges": [[one.first, one.last] for one in ranges],
+        }
+        for number, ranges in _parkings(found).items()
+    ]
+
+
+def _shown(found: Sequence[Parked]) -> str:
+    if not found:
+        return "Nothing is parked."
+    lines = []
+    for ranges in _parkings(found).values():
+        since = datetime.fromtimestamp(ranges[0].at).astimezone()
+        named = [_named(one) for one in ranges[:SHOWN_RANGES]]
+        more = len(ranges) - len(named)
+        lines.append(f"{_rows(ranges)} row(s), parked since {since:%Y-%m-%d %H:%M:%S}:")
+        lines.append("  " + ", ".join([*named, *([f"and {more} more range(s)"] if more else [])]))
+    return "\n".join(
+        [
+            *lines,
+            "They were older than an hour when an audit first saw them. Decide with",
+            "  sgevents feed parked handle   plugins get them, as late events",
+            "  sgevents feed parked drop     no plugin ever does",
+        ]
+    )
+
+
+def _parkings(found: Sequence[Parked]) -> dict[int, list[Parked]]:
+    parkings: dict[int, list[Parked]] = {}
+    for one in sorted(found, key=lambda one: (one.number, one.first)):
+        parkings.setdefault(one.number, []).append(one)
+    return parkings
+
+
+def _rows(ranges: Sequence[Parked]) -> int:
+    return sum(one.last - one.first + 1 for one in ranges)
+
+
+def _named(one: Parked) -> str:
+    return str(one.first) if one.first == one.last else f"{one.first} to {one.last}"

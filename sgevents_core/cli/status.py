@@ -80,6 +80,11 @@ def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
     ]
     if feed.waiting:
         lines.append(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)")
+    if feed.parked:
+        lines.append(
+            f"[bold red]{feed.parked} row(s) that came late are parked, events"
+            f" {feed.parked_first} to {feed.parked_last}: see sgevents feed parked[/]"
+        )
     if feed.rewound:
         lines.append(f"[bold red]The event log went backwards: {feed.rewound}[/]")
     return lines

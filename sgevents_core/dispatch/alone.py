@@ -29,8 +29,7 @@ from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.feed import rules_of
-from sgevents_core.site.reset import begin_anew
+from sgevents_core.site.feed import carry_out, rules_of
 
 _CALLS: Final = frozenset({"retry", "replay"})
 """Requests that call a plugin, so that it has to be loaded."""
@@ -56,7 +55,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
             waiting = box.waiting(plugin=plugin)
         if not plugin:
             for request in waiting:
-                _reset(settings, state, request)
+                _decide(settings, state, request)
         elif plugin not in state.plugins():
             for request in waiting:
                 text = f"no plugin {plugin} was ever enabled on this state"
@@ -101,6 +100,6 @@ def _empty_lane(folder: Path, plugin: str, state: SqliteState, announcer: Announ
     return Lane(name, [], state=own, place=place, tried={}, folder=folder, announcer=announcer)
 
 
-def _reset(settings: Settings, state: SqliteState, request: Request) -> None:
+def _decide(settings: Settings, state: SqliteState, request: Request) -> None:
     with closing(EventLog(settings.site, settings.feed.fields)) as log:
-        begin_anew(log, rules_of(settings.feed), state, request)
+        carry_out(log, rules_of(settings.feed), state, request)

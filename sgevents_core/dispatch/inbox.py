@@ -17,11 +17,11 @@ from sgevents_core.journal.steps import Answer
 logger = logging.getLogger("sgevents.requests")
 
 
-class Resettable(Protocol):
-    """A feed that can be told to begin anew."""
+class Decided(Protocol):
+    """A feed that people decide about."""
 
-    def reset(self, request: Request) -> None:
-        """Let the feed's own thread carry out a request to begin anew, and answer it."""
+    def decide(self, request: Request) -> None:
+        """Let the feed's own thread carry out a request about it, and answer it."""
 
 
 class Inbox:
@@ -33,7 +33,7 @@ class Inbox:
         feed: The feed.
     """
 
-    def __init__(self, folder: Path, lanes: Sequence[Lane], feed: Resettable) -> None:
+    def __init__(self, folder: Path, lanes: Sequence[Lane], feed: Decided) -> None:
         self._folder = folder
         self._lanes = lanes
         self._feed = feed
@@ -61,8 +61,8 @@ class Inbox:
         self._requests.close()
 
     def _hand_on(self, request: Request) -> None:
-        if request.kind == "reset":
-            self._feed.reset(request)
+        if not request.plugin:
+            self._feed.decide(request)
             return
         lane = self._lane_of(request.plugin)
         if lane is None:

@@ -71,6 +71,22 @@ class Missing(NamedTuple):
     hot: bool
 
 
+class Parked(NamedTuple):
+    """A range of ids whose rows came late by the thousand and wait for a person's decision.
+
+    Args:
+        first: Lowest id.
+        last: Highest id.
+        number: Which parking it belongs to: those found by one audit have the same.
+        at: When they were parked, in seconds since 1970 on the site's clock.
+    """
+
+    first: int
+    last: int
+    number: int
+    at: int
+
+
 @dataclass(slots=True)
 class FeedState:
     """Where the feed is in the site's event log; everything but the ranges.
@@ -91,6 +107,7 @@ class FeedState:
             people only, nothing is decided by it.
         site: The site's host name: a state belongs to one site.
         rewound: Why nothing is appended, if the log went backwards; else empty.
+        parkings: How many times rows were parked.
     """
 
     era: int = 1
@@ -107,6 +124,7 @@ class FeedState:
     answered: float = 0.0
     site: str = ""
     rewound: str = ""
+    parkings: int = 0
 
 
 class FeedChange(NamedTuple):
@@ -119,6 +137,9 @@ class FeedChange(NamedTuple):
         put_gone: Ranges of known ids no longer visible, as `(first, last)`.
         cut_gone: `first` of the gone ranges that are no more.
         closed: Missing ranges given up for good, kept for the record.
+        put_parked: Parked ranges that are new or changed, keyed by `first`.
+        cut_parked: `first` of the parked ranges that are no more.
+        dropped: Parked ranges that a person dropped, kept for the record.
     """
 
     state: FeedState
@@ -127,14 +148,18 @@ class FeedChange(NamedTuple):
     put_gone: Sequence[tuple[int, int]] = ()
     cut_gone: Sequence[int] = ()
     closed: Sequence[tuple[int, int]] = ()
+    put_parked: Sequence[Parked] = ()
+    cut_parked: Sequence[int] = ()
+    dropped: Sequence[tuple[int, int]] = ()
 
 
 class FeedRecord(NamedTuple):
-    """The feed's state as loaded, with its missing and gone ranges."""
+    """The feed's state as loaded, with its missing, gone and parked ranges."""
 
     state: FeedState
     missing: Sequence[Missing]
     gone: Sequence[tuple[int, int]]
+    parked: Sequence[Parked] = ()
 
 
 REMOVED: Final = object()

@@ -27,6 +27,10 @@ class FeedOverview:
         given_up: Ids no longer waited for that audits still look for.
         answered_s_ago: Seconds since the site was last known to answer.
         rewound: Why the feed stands still, empty if it does not.
+        parked: Rows that came late by the thousand and wait for a decision.
+        parked_first: The lowest id of these, 0 without any.
+        parked_last: The highest id.
+        parked_since: When the first of them were parked, in seconds since 1970 on the site's clock.
     """
 
     newest_id: int
@@ -38,6 +42,10 @@ class FeedOverview:
     given_up: int
     answered_s_ago: float
     rewound: str
+    parked: int = 0
+    parked_first: int = 0
+    parked_last: int = 0
+    parked_since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,8 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
     loaded = None if daemon is None else frozenset(daemon.plugins)
     state = SqliteState(folder, read_only=True)
     try:
+        if not state.made:
+            return None
         feed = state.load_feed()
         return Overview(
             pid=pid if isinstance(pid, int) and "command" not in holder else None,
@@ -133,6 +143,10 @@ def _feed(record: FeedRecord) -> FeedOverview:
         given_up=sum(m.last - m.first + 1 for m in cold),
         answered_s_ago=max(time.time() - state.answered, 0.0),
         rewound=state.rewound,
+        parked=sum(p.last - p.first + 1 for p in record.parked),
+        parked_first=min((p.first for p in record.parked), default=0),
+        parked_last=max((p.last for p in record.parked), default=0),
+        parked_since=min((p.at for p in record.parked), default=0),
     )
 
 

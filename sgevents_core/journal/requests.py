@@ -27,7 +27,8 @@ class Request(NamedTuple):
 
     Args:
         number: Its own number.
-        kind: `pause`, `resume`, `skip`, `retry`, `dismiss`, `replay` or `reset`.
+        kind: `pause`, `resume`, `skip`, `retry`, `dismiss`, `replay`; about the feed `reset`,
+            `parked`.
         plugin: The plugin it is about; empty for the feed.
         detail: What else it says, by kind.
         asked_by: Who asked, for people.

@@ -21,6 +21,7 @@ from sgevents_core.journal.base import (
     FeedState,
     LateRow,
     Missing,
+    Parked,
     Place,
     PluginRecord,
     Step,
@@ -32,6 +33,8 @@ from sgevents_core.journal.writing import write_step
 
 KEPT_FAILURES: Final = 10_000
 """Failures that are no dead letters and are kept, whatever their age."""
+_PARKED_SINCE: Final = 3
+"""The version of the schema that first had the table `parked`."""
 _encode: Final = msgspec.json.Encoder().encode
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_names: Final = msgspec.json.Decoder(frozenset[str]).decode
@@ -56,6 +59,11 @@ class SqliteState:
         """Close the connection."""
         self._db.close()
 
+    @property
+    def made(self) -> bool:
+        """Whether it has its tables; not so in the moment in which another process makes them."""
+        return self._db.number("PRAGMA user_version") > 0
+
     # Journal
 
     def load_feed(self) -> FeedRecord | None:
@@ -74,7 +82,14 @@ class SqliteState:
                 for first, last, below_at, noticed, hot in missing
             ],
             [(first, last) for first, last in gone],
+            self._parked(),
         )
+
+    def _parked(self) -> list[Parked]:
+        if self._db.number("PRAGMA user_version") < _PARKED_SINCE:
+            return []  # only read: a daemon of an older version runs on it, or will be upgraded
+        found = self._db.all("SELECT first, last, number, at FROM parked ORDER BY first")
+        return [Parked(*row) for row in found]
 
     def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
         """Append rows and the feed's state as one, and return the journal's new end."""
@@ -95,7 +110,8 @@ class SqliteState:
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
         """Begin the feed anew as a person asked: rows that come are another log's.
 
-        What was missing in the old log is given up, and kept for the record.
+        What was missing in the old log is given up, what was parked is dropped; both are kept for
+        the record.
 
         Args:
             expected_seq: The journal's end as the writer knows it.
@@ -112,8 +128,30 @@ class SqliteState:
                 "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing",
                 (change.state.era - 1,),
             )
+            db.execute(
+                "INSERT OR REPLACE INTO dropped SELECT ?, first, last FROM parked",
+                (change.state.era - 1,),
+            )
+            db.execute("DELETE FROM parked")
             db.execute("DELETE FROM missing")
             db.execute("DELETE FROM gone")
+            _write_feed(db, change)
+            write_request(db, step)
+
+    def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
+        """Write what a person decided about ids of the feed, and the request's answer, as one.
+
+        Args:
+            expected_seq: The journal's end as the writer knows it.
+            change: The feed's state after it.
+            step: The request, answered.
+
+        Raises:
+            StaleWriter: Another writer has appended since; nothing was written.
+        """
+        with self._db.transaction(durable=True) as db:
+            if self.end() != expected_seq:
+                raise StaleWriter(what="the journal")
             _write_feed(db, change)
             write_request(db, step)
 
@@ -275,7 +313,10 @@ def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
     db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
     db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))
     db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
-    db.executemany(
-        "INSERT OR REPLACE INTO closed VALUES (?, ?, ?)",
-        ((change.state.era, *span) for span in change.closed),
-    )
+    db.executemany("DELETE FROM parked WHERE first = ?", ((f,) for f in change.cut_parked))
+    db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
+    for table, spans in (("closed", change.closed), ("dropped", change.dropped)):
+        db.executemany(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - of the two above
+            ((change.state.era, *span) for span in spans),
+        )

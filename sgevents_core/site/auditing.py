@@ -4,13 +4,20 @@ Pure: calls out, answers in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from sgevents_core.journal.base import FeedState, LateRow, Row
 from sgevents_core.site import ages
-from sgevents_core.site.audits import Audit, Window, due, windows
+from sgevents_core.site.audits import HOUR, Audit, Window, due, windows
 from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids
-from sgevents_core.site.known import Known
+from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Notice, Rules, Taken, vanished
+from sgevents_core.site.rules import Notice, Rules, Taken, parked, vanished
+
+MOST_OLD: Final = 1000
+"""Late rows older than an hour that one audit may append; a person decides about more."""
+OLD: Final = HOUR
 
 
 class Auditor:
@@ -101,6 +108,8 @@ class Auditor:
                 self._compare(audit, call, answer.rows, taken)
             case Fetch():
                 self._found(state, audit, call, answer.rows, taken)
+        if audit.new and not isinstance(audit.next(), Count | Ids):
+            self._all_compared(state, audit, answer.date, taken)
         if audit.next() is None:
             self._end(state, audit, answer.date, taken)
 
@@ -112,6 +121,30 @@ class Auditor:
         expected = self._known.visible_ids(Span(call.span.first, last))
         taken.notices += vanished(self._known.vanish(id_ for id_ in expected if id_ not in ids))
         audit.compared(call, last, sorted(id_ for id_ in ids if self._known.missing(id_)))
+
+    def _all_compared(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
+        """Fetch the rows that are new, but park those that are old if they are too many."""
+        clock = ages.clock(state, date) if date is None else date
+        old = self._old(state, audit.new, clock - OLD)
+        if sum(part.size for part in old) > MOST_OLD:
+            state.parkings += 1
+            self._known.park(old, Parking(state.parkings, clock))
+            taken.notices.append(parked(old))
+        audit.fetch(self._known.missing_within(audit.new))
+
+    def _cold(self, spans: list[Span]) -> Iterator[tuple[Span, Hole]]:
+        for span in spans:
+            yield from self._known.cold.within(*span)
+
+    def _old(self, state: FeedState, spans: list[Span], at: float) -> list[Span]:
+        """Return the cold ids in some ranges that were handed out before a time, as ranges."""
+        young = ages.id_at(state, at) or 0
+        old = []
+        for part, hole in self._cold(spans):
+            last = part.last if hole.below_at < at else min(part.last, young - 1)
+            if part.first <= last:
+                old.append(Span(part.first, last))
+        return old
 
     def _found(
         self, state: FeedState, audit: Audit, call: Fetch, rows: tuple[Row, ...], taken: Taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -47,68 +47,80 @@ def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
 
 @dataclass(slots=True)
 class Audit:
-    """One audit under way: ranges still to count, to compare by id, or to fetch.
+    """One audit under way: ranges still to count or to compare by id, then rows to fetch.
+
+    Nothing is fetched before all is compared: how many rows are new decides what becomes of them.
 
     Args:
         window: Which kind it is.
         span: The ids it covers.
         limit: Most rows one call may return.
         late: Rows found so far that came after their deadline.
+        new: Ranges of new ids that the comparisons found, ascending.
     """
 
     window: Window
     span: Span
     limit: int
     late: int = 0
-    _work: list[Count | Ids | Fetch] = field(default_factory=list)
+    new: list[Span] = field(default_factory=list)
+    _compare: list[Count | Ids] = field(default_factory=list)
+    _fetch: list[Fetch] = field(default_factory=list)
 
     def begin(self, by_ids: bool) -> None:
         """Start with a count, or by comparing ids where counts are refused or not wanted."""
-        self._work = [Ids(self.span, self.limit) if by_ids else Count(self.span)]
+        self._compare = [Ids(self.span, self.limit) if by_ids else Count(self.span)]
 
     def next(self) -> Call | None:
         """Return what to ask next, None when the audit is over."""
-        return self._work[-1] if self._work else None
+        if self._compare:
+            return self._compare[-1]
+        return self._fetch[-1] if self._fetch else None
 
     def refused(self) -> None:
         """Go on by ids: the site does not count for this script."""
-        self._work = [
-            Ids(call.span, self.limit) if isinstance(call, Count) else call for call in self._work
-        ]
+        self._compare = [Ids(call.span, self.limit) for call in self._compare]
 
     def counted(self, call: Count, visible: int, expected: int) -> None:
         """Take a count: equal is proof; else compare ids if they fit a page, or halve the range."""
-        self._work.pop()
+        self._compare.pop()
         if visible == expected:
             return
         if visible < self.limit or call.span.size <= self.limit:
-            self._work.append(Ids(call.span, self.limit))
+            self._compare.append(Ids(call.span, self.limit))
             return
         middle = (call.span.first + call.span.last) // 2
-        self._work += [
+        self._compare += [
             Count(Span(middle + 1, call.span.last)),
             Count(Span(call.span.first, middle)),
         ]
 
     def compared(self, call: Ids, last: int, new: Iterable[int]) -> None:
-        """Take a page of ids that reaches to id `last`: go on behind it, fetch what is new."""
-        self._work.pop()
+        """Take a page of ids that reaches to id `last`: go on behind it, keep what is new."""
+        self._compare.pop()
         if last < call.span.last:
-            self._work.append(Ids(Span(last + 1, call.span.last), self.limit))
-        fetches = _fetches(spans_of(list(new)), self.limit)
-        self._work += reversed(list(fetches))
+            self._compare.append(Ids(Span(last + 1, call.span.last), self.limit))
+        spans = spans_of(list(new))
+        if self.new and spans and self.new[-1].last + 1 == spans[0].first:  # across two pages
+            spans = (Span(self.new.pop().first, spans[0].last), *spans[1:])
+        self.new += spans
+
+    def fetch(self, spans: Sequence[Span]) -> None:
+        """Fetch the rows of ascending ranges; nothing else is to be decided about the new ids."""
+        self.new = []
+        self._fetch = list(_fetches(spans, self.limit))[::-1]
 
     def fetched(self, call: Fetch, last: int | None) -> None:
         """Take fetched rows; a full page that ends at id `last` says nothing of what is above."""
-        self._work.pop()
+        self._fetch.pop()
         if last is not None:
-            rest = (Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last)
-            self._work += _fetches(tuple(rest), self.limit)
+            rest = [Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last]
+            self._fetch += _fetches(rest, self.limit)
 
 
-def _fetches(spans: tuple[Span, ...], limit: int) -> Iterator[Fetch]:
+def _fetches(spans: Sequence[Span], limit: int) -> Iterator[Fetch]:
     for start in range(0, len(spans), MOST_FETCHED_SPANS):
-        yield Fetch(spans[start : start + MOST_FETCHED_SPANS], limit)
+        yield Fetch(tuple(spans[start : start + MOST_FETCHED_SPANS]), limit)
 
 
 def due(

@@ -79,7 +79,8 @@ class Backlog:
     def looked(self, call: Look, rows: Sequence[Row], now: float) -> list[Notice]:
         """Take a look's answer, its rows already taken; return which ids are given up.
 
-        A full page says nothing about ids above its last row.
+        A full page says nothing about ids above its last row: they are looked for before all else,
+        so that rows which come by the thousand come in id order.
         """
         self._asked = ()
         reach = rows[-1].id if len(rows) >= call.limit else call.spans[-1].last
@@ -89,7 +90,7 @@ class Backlog:
             for part, hole in covered:
                 notices += self._passed(part, call.observed - hole.noticed, now)
             if span.last > reach:
-                heappush(self._turns, Turn(now, max(span.first, reach + 1), span.last))
+                heappush(self._turns, Turn(0.0, max(span.first, reach + 1), span.last))
         return notices
 
     def _passed(self, span: Span, age: float, now: float) -> list[Notice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -26,6 +27,7 @@ from sgevents_core.settings import FeedSettings
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
+from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
 
@@ -67,7 +69,7 @@ class Feed:
         self._told = told
         self._stop = threading.Event()
         self._news = threading.Event()
-        self._asked: Request | None = None
+        self._asked: deque[Request] = deque()
         self._trouble = Trouble(SITE)
         self._trouble_aside = Trouble(SITE)
         self._trouble_writing = Trouble(JOURNAL)
@@ -80,9 +82,9 @@ class Feed:
         self._stop.set()
         self._news.set()
 
-    def reset(self, request: Request) -> None:
-        """Let the feed begin anew, as a person asked, when it gets to it."""
-        self._asked = request
+    def decide(self, request: Request) -> None:
+        """Take what a person asked of the feed; its own thread carries it out."""
+        self._asked.append(request)
         self._news.set()
 
     def run(self) -> None:
@@ -116,8 +118,8 @@ class Feed:
         systemd.alive(self._log.longest_call)
         if self._stop.is_set() or not (self._ready() and self._paged()):
             return
-        if self._asked is not None:
-            self._begin_anew(self._asked)
+        if self._asked:
+            self._carry_out(self._asked[0])
             return
         if not self._recognised():
             return
@@ -135,13 +137,13 @@ class Feed:
         if self._commit(taken):
             self._tell(taken)
 
-    def _begin_anew(self, request: Request) -> None:
+    def _carry_out(self, request: Request) -> None:
         try:
-            begin_anew(self._log, self._rules, self._state, request)
+            carry_out(self._log, self._rules, self._state, request)
         except StateError as error:
             self._stop.wait(self._trouble_writing.wait(error))
             return
-        self._asked = None
+        self._asked.popleft()
         self._loaded = False
 
     def _ready(self) -> bool:
@@ -255,9 +257,26 @@ class Feed:
 
     def _tell(self, taken: Taken) -> None:
         for notice in taken.notices:
-            level = logging.WARNING if notice.warning else logging.INFO
-            logger.log(level, notice.text, extra={"action": notice.action, **notice.detail})
+            logger.log(notice.level, notice.text, extra={"action": notice.action, **notice.detail})
             self._told(notice)
+
+
+def carry_out(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> None:
+    """Carry out what a person asked of the feed, and answer it.
+
+    Args:
+        log: The site's event log.
+        rules: How the feed follows it.
+        state: The journal; nobody else appends to it meanwhile.
+        request: What is asked; one that was carried out already changes nothing.
+
+    Raises:
+        StateError: It cannot be written; the request waits.
+    """
+    if request.kind == "reset":
+        begin_anew(log, rules, state, request)
+    else:
+        decide_parked(state, request)
 
 
 def rules_of(settings: FeedSettings) -> Rules:

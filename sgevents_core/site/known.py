@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing, Row
+from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing, Parked, Row
 from sgevents_core.site.calls import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
 
@@ -24,6 +24,13 @@ class Hole(NamedTuple):
     noticed: float
 
 
+class Parking(NamedTuple):
+    """What is known of a range of parked ids: see `Parked`."""
+
+    number: int
+    at: int
+
+
 class Known:
     """Every id from the floor to the frontier is known, missing (hot or cold), or gone.
 
@@ -31,13 +38,17 @@ class Known:
         hot: Missing ids that are waited for.
         cold: Missing ids whose deadline has passed; audits still look for them.
         gone: Ids once seen whose rows are not visible any more.
+        parked: Ids whose rows were seen and not taken, until a person decides. They count as known,
+            so they may be gone as well.
     """
 
     def __init__(self, record: FeedRecord | None = None) -> None:
         self.hot: RangeMap[Hole] = RangeMap()
         self.cold: RangeMap[Hole] = RangeMap()
         self.gone: RangeMap[None] = RangeMap()
+        self.parked: RangeMap[Parking] = RangeMap()
         self._closed: list[tuple[int, int]] = []
+        self._dropped: list[tuple[int, int]] = []
         if record is not None:
             self._load(record)
 
@@ -46,11 +57,21 @@ class Known:
             (self.hot if m.hot else self.cold).add(m.first, m.last, Hole(m.below_at, m.noticed))
         for first, last in record.gone:
             self.gone.add(first, last, None)
+        for p in record.parked:
+            self.parked.add(p.first, p.last, Parking(p.number, p.at))
         self.change(record.state)  # what was loaded is no change
 
     def missing(self, id_: int) -> bool:
         """Return whether an id was never seen."""
         return id_ in self.hot or id_ in self.cold
+
+    def missing_within(self, spans: Iterable[Span]) -> list[Span]:
+        """Return the parts of ascending ranges that were never seen, ascending."""
+        return [
+            part
+            for span in spans
+            for part, _ in heapq.merge(self.hot.within(*span), self.cold.within(*span))
+        ]
 
     def found(self, id_: int) -> bool:
         """Take an id out of the missing; return False if it was not missing."""
@@ -89,6 +110,29 @@ class Known:
         self.gone.cut(0, below - 1)
         return closed
 
+    def park(self, spans: Iterable[Span], parking: Parking) -> None:
+        """Keep ids that are not waited for from the plugins until a person decides."""
+        for span in spans:
+            self.cold.cut(*span)
+            self.parked.add(*span, parking)
+
+    def parked_as(self, numbers: Collection[int]) -> list[Span]:
+        """Return the ranges of some parkings, ascending."""
+        return [span for span, parking in self.parked if parking.number in numbers]
+
+    def handle(self, spans: Iterable[Span], hole: Hole) -> None:
+        """Wait for parked ids as for any that are missing."""
+        for span in spans:
+            self.parked.cut(*span)
+            self.gone.cut(*span)
+            self.hot.add(*span, hole)
+
+    def drop(self, spans: Iterable[Span]) -> None:
+        """Take parked ids for known from here on, as if their rows had been taken."""
+        for span in spans:
+            self.parked.cut(*span)
+            self._dropped.append((span.first, span.last))
+
     def visible(self, span: Span) -> int:
         """Return how many rows of a range should be visible."""
         away = sum(held.count(*span) for held in (self.hot, self.cold, self.gone))
@@ -111,17 +155,20 @@ class Known:
     @property
     def changed(self) -> bool:
         """Whether there is anything to write."""
-        return self.hot.changed or self.cold.changed or self.gone.changed or bool(self._closed)
+        maps = (self.hot, self.cold, self.gone, self.parked)
+        return any(held.changed for held in maps) or bool(self._closed or self._dropped)
 
     def change(self, state: FeedState) -> FeedChange:
         """Return what changed since last asked, to be written with the state."""
         hot, no_hot = self.hot.take_changes()
         cold, no_cold = self.cold.take_changes()
         gone, no_gone = self.gone.take_changes()
+        parked, no_parked = self.parked.take_changes()
         put = [Missing(*span, h.below_at, h.noticed, True) for span, h in hot]
         put += [Missing(*span, h.below_at, h.noticed, False) for span, h in cold]
         kept = {m.first for m in put}
         closed, self._closed = self._closed, []
+        dropped, self._dropped = self._dropped, []
         return FeedChange(
             state=state,
             put=put,
@@ -129,4 +176,7 @@ class Known:
             put_gone=[(span.first, span.last) for span, _ in gone],
             cut_gone=no_gone,
             closed=closed,
+            put_parked=[Parked(*span, *parking) for span, parking in parked],
+            cut_parked=no_parked,
+            dropped=dropped,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,12 +37,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something people are told: the action it is logged under, a sentence, its ids."""
+    """Something people are told: the action it is logged under, a sentence, its ids, its level."""
 
     action: str
     text: str
     detail: dict[str, Any] = field(default_factory=dict)
-    warning: bool = True
+    level: int = logging.WARNING
 
 
 @dataclass(slots=True)
@@ -65,3 +66,15 @@ def vanished(ids: Sequence[int]) -> list[Notice]:
         return []
     text = f"{len(ids)} known row(s) are not visible any more, the first is event {ids[0]}."
     return [Notice("feed.vanished", text, {"event_ids": list(ids[:10])})]
+
+
+def parked(spans: Sequence[Span]) -> Notice:
+    """Return what is told when ranges of rows that came late are parked."""
+    rows, first, last = sum(span.size for span in spans), spans[0].first, spans[-1].last
+    text = (
+        f"{rows} rows that are older than an hour show for the first time, events {first} to"
+        f" {last}: has the script been granted more rights? They are parked, and plugins get none"
+        " of them, until somebody runs sgevents feed parked handle, or drop."
+    )
+    detail = {"rows": rows, "event_id": first, "last_event_id": last}
+    return Notice("feed.parked", text, detail, logging.ERROR)

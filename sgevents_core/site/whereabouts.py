@@ -31,13 +31,24 @@ def _met(folder: Path, record: FeedRecord, event_id: int) -> str:
     for missing in record.missing:
         if missing.first <= event_id <= missing.last:
             return _missing(missing.hot)
+    aside = _set_aside(folder, record, event_id)
+    if aside:
+        return aside
     if any(first <= event_id <= last for first, last in record.gone):
         return "it was taken once, left the journal, and the site shows it no more"
-    if _given_up(folder, event_id, record.state.era):
+    if _recorded("closed", folder, event_id, record.state.era):
         return "given up: no row of this id was ever visible, and nothing looks for it any more"
     if event_id < record.state.floor:
         return f"older than what the feed answers for, which begins at event {record.state.floor}"
     return "no longer in the journal: it is older than the retention"
+
+
+def _set_aside(folder: Path, record: FeedRecord, event_id: int) -> str:
+    if any(p.first <= event_id <= p.last for p in record.parked):
+        return "parked: it came late, with many others, and sgevents feed parked decides about them"
+    if _recorded("dropped", folder, event_id, record.state.era):
+        return "dropped: it came late, with many others, and a person decided to leave them out"
+    return ""
 
 
 def _missing(hot: bool) -> str:
@@ -46,10 +57,12 @@ def _missing(hot: bool) -> str:
     return "missing: no row of this id came in time; audits still look for it"
 
 
-def _given_up(folder: Path, event_id: int, era: int) -> bool:
+def _recorded(table: str, folder: Path, event_id: int, era: int) -> bool:
     with closing(Database(folder, read_only=True)) as db:
+        if db.one("SELECT 1 FROM sqlite_master WHERE name = ?", table) is None:
+            return False  # the state of an older version
         found = db.one(
-            "SELECT 1 FROM closed WHERE era = ? AND first <= ? AND last >= ?",
+            f"SELECT 1 FROM {table} WHERE era = ? AND first <= ? AND last >= ?",  # noqa: S608
             era,
             event_id,
             event_id,

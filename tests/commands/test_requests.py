@@ -241,7 +241,7 @@ def test_reset_is_the_feed_s(house: House) -> None:
         desk.note("reset", "", era=1)
         desk.poll()
         desk.poll()
-        assert [request.kind for request in desk.resets] == ["reset"]
+        assert [request.kind for request in desk.of_the_feed] == ["reset"]
 
 
 def test_old_answers_are_forgotten(house: House) -> None:

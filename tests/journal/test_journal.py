@@ -16,6 +16,7 @@ from sgevents_core.journal.base import (
     FeedState,
     LateRow,
     Missing,
+    Parked,
     Place,
     PluginRecord,
     Step,
@@ -38,6 +39,7 @@ STATES = st.builds(
     proved_at=NUMBERS,
     answered=st.floats(0, 1e10),
     rewound=st.sampled_from(["", "the highest id is below the frontier"]),
+    parkings=st.integers(0, 9),
 )
 FIRSTS = st.integers(1, 12)
 MISSING = st.builds(
@@ -56,6 +58,9 @@ CHANGES = st.builds(
     put_gone=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=3),
     cut_gone=st.lists(FIRSTS, max_size=3),
     closed=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
+    put_parked=st.lists(st.builds(Parked, FIRSTS, NUMBERS, st.integers(1, 9), NUMBERS), max_size=3),
+    cut_parked=st.lists(FIRSTS, max_size=3),
+    dropped=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
 )
 
 
@@ -115,9 +120,10 @@ def test_ids_are_unique_within_one_era_only(state: SqliteState) -> None:
 @given(st.lists(CHANGES, min_size=1, max_size=4))
 @settings(max_examples=20, deadline=None)
 def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> None:
-    """State, missing and gone ranges are what all changes so far make of them, also reopened."""
+    """State, missing, gone and parked ranges are what all changes make of them, also reopened."""
     missing: dict[int, Missing] = {}
     gone: dict[int, tuple[int, int]] = {}
+    parked: dict[int, Parked] = {}
     with tempfile.TemporaryDirectory() as folder:
         state = SqliteState(Path(folder))
         assert state.load_feed() is None
@@ -129,6 +135,9 @@ def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> N
             for first in change.cut_gone:
                 gone.pop(first, None)
             gone.update((span[0], span) for span in change.put_gone)
+            for first in change.cut_parked:
+                parked.pop(first, None)
+            parked.update((some.first, some) for some in change.put_parked)
         state.close()
         state = SqliteState(Path(folder))
         found = state.load_feed()
@@ -137,6 +146,7 @@ def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> N
     assert found.state == changes[-1].state
     assert found.missing == [missing[first] for first in sorted(missing)]
     assert found.gone == [gone[first] for first in sorted(gone)]
+    assert found.parked == [parked[first] for first in sorted(parked)]
 
 
 def test_place_of_an_id_or_a_time_is_found(state: SqliteState) -> None:

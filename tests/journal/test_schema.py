@@ -16,6 +16,7 @@ from journal_rows import event_row, grow
 from sgevents_core.errors import StateError
 from sgevents_core.journal import schema
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.overview import overview
 from sgevents_core.journal.sqlite import SqliteState
 
 NEWEST = len(schema.migrations())
@@ -136,3 +137,22 @@ def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A state's folder is made by who takes its lock, and by nobody else."""
     with pytest.raises(StateError, match="unable to open"):
         SqliteState(tmp_path / "nowhere")
+
+
+def test_state_that_is_just_being_made_says_that_nothing_has_run(tmp_path: Path) -> None:
+    """Between the file and its tables there is a moment; who looks then is told nothing wrong."""
+    sqlite3.connect(tmp_path / DATABASE).close()
+    assert overview(tmp_path, frozenset()) is None
+
+
+def test_state_of_an_older_version_can_be_looked_at(tmp_path: Path) -> None:
+    """`status` works before the daemon has brought the state up to date."""
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        scripts = "".join(script for _, script in schema.migrations()[:2])
+        db.executescript(scripts + "PRAGMA user_version = 2;")
+        db.execute("INSERT INTO feed VALUES (1, '{\"frontier\": 7}')")
+        db.commit()
+    found = overview(tmp_path, frozenset())
+    assert found is not None
+    assert found.feed is not None
+    assert (found.feed.newest_id, found.feed.parked) == (7, 0)

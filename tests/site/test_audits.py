@@ -93,6 +93,9 @@ class NaiveSite:
                 self._compare(audit, call)
             elif isinstance(call, Fetch):
                 self._fetch(audit, call)
+            if audit.new and not isinstance(audit.next(), Count | Ids):
+                assert self.new == []
+                audit.fetch(audit.new)
 
     def _compare(self, audit: Audit, call: Ids) -> None:
         seen = self.within(self.visible, call.span)[: call.limit]

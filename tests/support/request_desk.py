@@ -26,7 +26,7 @@ class Asking:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.resets: list[Request] = []
+        self.of_the_feed: list[Request] = []
         self._requests = Requests(house.folder)
         self._inbox = Inbox(house.folder, house.lanes, self)
 
@@ -35,9 +35,9 @@ class Asking:
         self._inbox.close()
         self._requests.close()
 
-    def reset(self, request: Request) -> None:
+    def decide(self, request: Request) -> None:
         """Stand for the feed."""
-        self.resets.append(request)
+        self.of_the_feed.append(request)
 
     def note(self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any) -> int:
         """Write a request down, and hand nothing on."""

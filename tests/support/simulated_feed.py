@@ -9,7 +9,15 @@ from typing import Any
 
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Missing, Row
+from sgevents_core.journal.base import (
+    FeedChange,
+    FeedRecord,
+    FeedState,
+    LateRow,
+    Missing,
+    Parked,
+    Row,
+)
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Fetch, Look
 from sgevents_core.site.gaps import Follower, Notice, Rules
@@ -23,7 +31,9 @@ class SimulatedJournal:
     _state: FeedState | None = None
     _missing: dict[int, Missing] = field(default_factory=dict)
     _gone: dict[int, int] = field(default_factory=dict)
+    _parked: dict[int, Parked] = field(default_factory=dict)
     closed: list[tuple[int, int]] = field(default_factory=list)
+    dropped: list[tuple[int, int]] = field(default_factory=list)
 
     def append(self, rows: list[LateRow], change: FeedChange) -> None:
         """Commit one step."""
@@ -35,14 +45,19 @@ class SimulatedJournal:
         for first in change.cut_gone:
             self._gone.pop(first, None)
         self._gone |= dict(change.put_gone)
+        for first in change.cut_parked:
+            self._parked.pop(first, None)
+        self._parked |= {p.first: p for p in change.put_parked}
         self.closed += change.closed
+        self.dropped += change.dropped
 
     def load(self) -> FeedRecord | None:
         """Return what a new process finds."""
         if self._state is None:
             return None
         missing = sorted(self._missing.values())
-        return FeedRecord(_copied(self._state), missing, sorted(self._gone.items()))
+        gone, parked = sorted(self._gone.items()), sorted(self._parked.values())
+        return FeedRecord(_copied(self._state), missing, gone, parked)
 
     @property
     def ids(self) -> list[int]:

@@ -1,0 +1,66 @@
+"""What a person decides about parked rows: plugins get them, or never will."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from sgevents_core.journal.requests import Request
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.site import ages
+from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.ranges import Span
+
+logger = logging.getLogger("sgevents.feed")
+
+
+def decide_parked(state: SqliteState, request: Request) -> Answer:
+    """Carry out a decision about parked rows, and return what came of it.
+
+    Rows to be handled are looked for like any that are missing, from the next call to the site on.
+    The decision and the answer are written as one. It is about what was parked when the person
+    looked: what was parked since waits for a decision of its own.
+
+    Args:
+        state: The journal; nobody else appends to it meanwhile.
+        request: Its detail holds `decision` (`handle` or `drop`), `era` and `numbers`, the parkings
+            it is about.
+
+    Raises:
+        StateError: It cannot be written; the request waits.
+    """
+    record = state.load_feed()
+    known = Known(record)
+    spans = known.parked_as(frozenset(request.detail["numbers"]))
+    if record is None or record.state.era != request.detail["era"] or not spans:
+        answer = Answer("done", "nothing of that is parked any more")
+        state.answer(RequestStep(request.number, answer=answer))
+        return answer
+    if request.detail["decision"] == "handle":
+        known.handle(spans, Hole(ages.clock(record.state, None), record.state.observed))
+        becomes = "will be handed to the plugins as late events"
+    else:
+        known.drop(spans)
+        becomes = "are dropped: no plugin gets them"
+    answer = Answer("done", f"{rows_of(spans)} {becomes}")
+    change = known.change(record.state)
+    state.decide(state.end(), change, RequestStep(request.number, answer=answer))
+    _tell(spans, answer, request)
+    return answer
+
+
+def rows_of(spans: Sequence[Span]) -> str:
+    """Return in words how many rows some ranges hold, and between which ids."""
+    rows, first, last = sum(span.size for span in spans), spans[0].first, spans[-1].last
+    return f"{rows} parked row(s), events {first} to {last},"
+
+
+def _tell(spans: Sequence[Span], answer: Answer, request: Request) -> None:
+    extra = {
+        "action": "feed.unparked",
+        "rows": sum(span.size for span in spans),
+        "event_id": spans[0].first,
+        "last_event_id": spans[-1].last,
+    }
+    logger.warning("%s decided: %s", request.asked_by, answer.text, extra=extra)
