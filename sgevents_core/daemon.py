@@ -27,7 +27,6 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
 from sgevents_core.errors import InternalError, SgEventsError, StateError
-from sgevents_core.journal.ageing import prune
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
@@ -37,6 +36,7 @@ from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import tell_statuses
 from sgevents_core.reload import CommandLine, Reloader
 from sgevents_core.settings import Settings
+from sgevents_core.site.ageing import prune
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.gaps import Notice

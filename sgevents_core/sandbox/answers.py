@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -105,7 +106,10 @@ def _typed(method: str, asked: Any) -> bool:
 
 
 def _json(value: Any) -> Answer:
-    return Answer(msgspec.json.encode(value))
+    try:
+        return Answer(msgspec.json.encode(value))
+    except UnicodeEncodeError:  # a half of a character in some text; real sites send it escaped
+        return Answer(json.dumps(msgspec.to_builtins(value)).encode())
 
 
 def _refused(script: str) -> Answer:

@@ -36,7 +36,7 @@ logger = logging.getLogger("sgevents.feed")
 NOTE_EVERY: Final = 5.0
 """Seconds between two notes of the feed's state while nothing happens."""
 REFUSALS_AT_START: Final = 3
-"""Refusals in a row before the first answer that end the start: the credentials are wrong."""
+"""Refusals in a row before this process's first answer that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
 SMALLEST_PAGE: Final = 2
 
@@ -75,6 +75,8 @@ class Feed:
         self._trouble_writing = Trouble(JOURNAL)
         self._noted_at = float("-inf")
         self._page_size_known = False
+        self._accepted = False
+        self._refusals = 0
         self._load()
 
     def stop(self) -> None:
@@ -186,8 +188,9 @@ class Feed:
         try:
             rows = self._log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
         except SiteError as error:
-            self._stop.wait(self._trouble.wait(error))
+            self._stop.wait(self._wait_after(error))
             return False
+        self._accepted = True
         if not any(known[row.id] == row.at for row in rows):
             raise OtherSiteError(before=state.site, now=self._log.host)
         state.site = self._log.host
@@ -209,6 +212,7 @@ class Feed:
             self._failed(call, error)
             return None
         self._trouble_with(call).over()
+        self._accepted = True
         return answer
 
     def _trouble_with(self, call: Call) -> Trouble:
@@ -221,15 +225,27 @@ class Feed:
 
     def _failed(self, call: Call, error: SiteError) -> None:
         self._follower.failed(call, time.monotonic())
-        wait = self._trouble_with(call).wait(error)
         if isinstance(call, ASIDE):
+            self._trouble_aside.wait(error)
             return  # the follower puts such calls off, and pages go on
-        if isinstance(error, SiteRefused) and self._follower.state is None:
-            if self._trouble.times >= REFUSALS_AT_START:
-                raise error
-            wait = min(wait, BETWEEN_REFUSALS)
+        wait = self._wait_after(error)
         systemd.alive(wait)
         self._stop.wait(wait)
+
+    def _wait_after(self, error: SiteError) -> float:
+        """Return how long to wait after a failure.
+
+        Raises:
+            SiteRefused: The credentials are wrong: they were refused again and again, and were not
+                accepted since the process started.
+        """
+        wait = self._trouble.wait(error)
+        if self._accepted:
+            return wait
+        self._refusals = self._refusals + 1 if isinstance(error, SiteRefused) else 0
+        if self._refusals >= REFUSALS_AT_START:
+            raise error
+        return min(wait, BETWEEN_REFUSALS) if self._refusals else wait
 
     # The journal
 

@@ -88,3 +88,36 @@ def test_state_folder_that_cannot_be_made_is_told(daemon: RunningDaemon) -> None
     code, said = refusal(daemon)
     assert code != 0
     assert f"{daemon.folder / 'state'} cannot be used: " in said
+
+
+def test_wrong_key_at_a_later_start_is_told_and_loses_nothing(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """A key that expired while the daemon was down ends each start; with a good one it goes on."""
+    first = [site.event("Studio_First")]
+    assert daemon.drain() == 0
+    key = site.api_key
+    site.add_script(site.script_name, "another-demo-key")
+    missed = [site.event("Studio_Missed") for _ in range(3)]
+    code, said = refusal(daemon)
+    assert code == 2
+    assert f"does not accept script_name '{site.script_name}'" in said
+    site.add_script(site.script_name, key)
+    assert daemon.drain() == 0
+    assert daemon.events_of("alpha") == [*first, *missed]
+
+
+def test_key_revoked_while_it_runs_is_waited_for(daemon: RunningDaemon, site: Sandbox) -> None:
+    """A daemon that the site has answered goes on when the key is good again, by itself."""
+    key = site.api_key
+    with daemon.running() as process:
+        first = [site.event("Studio_First")]
+        daemon.wait_for(first, "alpha")
+        site.revoke_script(site.script_name)
+        wait_until(lambda: daemon.tells("site.failed"), what="it is told")
+        missed = [site.event("Studio_Missed") for _ in range(3)]
+        site.add_script(site.script_name, key)
+        daemon.wait_for(missed, "alpha")
+        assert daemon.tells("site.answers")
+        assert daemon.stop(process) == 0
+    assert daemon.events_of("alpha") == [*first, *missed]

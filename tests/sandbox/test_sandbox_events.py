@@ -231,3 +231,11 @@ def test_direct_calls_are_written_as_for_the_client(site: Sandbox) -> None:
     assert site.delete("Shot", shot["id"], user="ada")
     assert site.find("Shot", [["code", "is", "x"]]) == []
     assert len(site.find("Shot", [["code", "is", "x"]], retired=True)) == 1
+
+
+def test_odd_text_is_answered(empty: Sandbox, connect: Any) -> None:
+    """A half of a character in a row comes as it is, escaped, as from a real site."""
+    odd = "half \ud83d of one"
+    event_id = empty.event("Studio_Odd", description=odd)
+    row = connect(empty).find_one("EventLogEntry", [["id", "is", event_id]], ["description"])
+    assert row["description"] == odd

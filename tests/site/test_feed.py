@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from running_feed import Running, Start, events
 
+from sgevents_core import Event
 from sgevents_core.sandbox import Sandbox
 
 
@@ -84,3 +85,21 @@ def test_rest(site: Sandbox, start: Start) -> None:
     assert len(running.ids()) == 3
     assert running.feed.state is not None
     assert running.feed.state.frontier == 3
+
+
+def test_odd_text_arrives(site: Sandbox, start: Start) -> None:
+    """A half of a character, typed by who knows what, costs that half and no event."""
+    odd = "half \ud83d of one"
+    meta = {"type": "attribute_change", "old_value": odd, "new_value": "whole \U0001f600"}
+    ids = [
+        site.event("Studio_Odd", meta=meta),
+        site.event(f"Studio_{odd}"),
+        site.event("Studio_Plain", attribute_name=odd),
+    ]
+    running = start()
+    running.until_complete(site)
+    assert running.ids() == ids
+    events = [Event(msgspec.json.decode(entry.body)) for entry in running.entries()]
+    assert (events[0].old_value, events[0].new_value) == ("half ? of one", "whole \U0001f600")
+    assert events[1].event_type == "Studio_half ? of one"
+    assert events[2].attribute == "half ? of one"

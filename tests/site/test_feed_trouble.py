@@ -103,7 +103,7 @@ def test_every_kind_of_trouble_while_events_come(
 
 @pytest.mark.parametrize("start_at", ["now", 1])
 def test_wrong_credentials_end_the_start(site: Sandbox, start: Start, start_at: Any) -> None:
-    """At the first start a key that is refused three times ends the feed with the reason."""
+    """A key that is refused three times at the first start ends the feed with the reason."""
     running = start(key="wrong-key", start=start_at)
     running.thread.join(LONG)
     assert isinstance(running.feed.error, SiteRefused)
@@ -123,21 +123,48 @@ def test_one_refusal_at_the_start_is_tried_again(site: Sandbox, start: Start) ->
 def test_credentials_refused_later_are_waited_for(
     site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once the feed has begun, a refused key is trouble like any other, after a restart too."""
+    """Once the site has answered, a key that is revoked is trouble like any other."""
     events(site, 1)
     running = start()
     running.until_complete(site)
     site.revoke_script("sgevents")
     running.until(lambda: running.feed._trouble.times >= 5)
-    running.close()
-    again = start()
-    again.until(lambda: again.feed._trouble.times >= 5)
-    assert again.thread.is_alive()
+    assert running.thread.is_alive()
     site.add_script("sgevents", "demo-key")
     events(site, 1)
-    again.until_complete(site)
-    assert again.feed.error is None
+    running.until_complete(site)
+    assert running.feed.error is None
     assert "Scripts page" in logged(caplog, "site.failed")[0].getMessage()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_wrong_credentials_end_a_later_start_too(site: Sandbox, start: Start, moved: bool) -> None:
+    """Whether or not there is a state, and the site's name is the one it knows; nothing is lost."""
+    events(site, 1)
+    running = start()
+    running.until_complete(site)
+    running.close()
+    if moved:
+        with closing(sqlite3.connect(running.state._db._path)) as db:
+            db.execute("UPDATE feed SET state = json_set(state, '$.site', 'elsewhere')")
+            db.commit()
+    more = events(site, 2)
+    again = start(key="wrong-key")
+    again.thread.join(LONG)
+    assert isinstance(again.feed.error, SiteRefused)
+    third = start()
+    third.until_complete(site)
+    assert third.ids() == [1, *more]
+
+
+def test_only_refusals_in_a_row_end_a_start(site: Sandbox, start: Start) -> None:
+    """A site that is unreachable in between says nothing of the key."""
+    events(site, 1)
+    for kind in ("refused-key", "status") * 4:
+        site.faults.add(kind, method="read", calls=1)
+    running = start()
+    running.until_complete(site)
+    assert running.feed.error is None
 
 
 def test_counts_refused_are_told_once_and_ids_compared(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site import ages
 
 
 def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:
@@ -13,10 +14,11 @@ def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int
     Args:
         state: The state.
         enabled: The plugins whose events stay until they have finished them.
-        retention: How long events stay, in seconds before the newest one.
+        retention: How long events stay, in seconds before now by the site's clock, as its newest
+            rows tell it: no single one of them, with a time of its own, decides what is old.
     """
     feed = state.load_feed()
     if feed is None:
         return 0
-    before = int(feed.state.anchor_at - retention)
+    before = int(ages.clock(feed.state, None) - retention)
     return state.prune(before, state.lowest_cursor(enabled) + 1)
