@@ -9,8 +9,8 @@ import pytest
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.ageing import prune
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.ageing import prune
 from sgevents_core.site.gaps import Rules
 
 DAY = 86400
