@@ -125,7 +125,13 @@ def test_wrong_clock(scene: Scene, tmp_path: Path, reliability: Reliability) -> 
     run = scene.start(before=CLOCK.format(file=str(hours)))
     owed = scene.events(5)
     scene.wait_for(owed)
-    for jump in ("12", "-30", "0", "5", "-5", "0"):
+    forgotten = scene.site.late()
+    owed += scene.events(1)
+    scene.wait_told("feed.timeout_elapsed")
+    hours.write_text("12")
+    owed += [*scene.events(1), *forgotten.commit()]
+    scene.wait_for(owed)
+    for jump in ("-30", "0", "5", "-5", "0"):
         late = scene.site.late()
         owed += scene.events(2)
         scene.wait_for(owed)

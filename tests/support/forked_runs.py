@@ -9,18 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from running_daemon import RunningDaemon
+from waiting import wait_until
 
 LAUNCHER = """
-import json, os, sys, time
+import ctypes, json, os, signal, sys, time
 import sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
 import sgevents_core.reload, sgevents_core.signals, sgevents_core.dispatch.policy
 from sgevents_core.cli import main
 
+def end_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
 def run(order):
+    end_with_parent()
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
@@ -32,10 +36,12 @@ def run(order):
     exec(order["before"], {})
     main()
 
+end_with_parent()
 for line in sys.stdin:
     order = json.loads(line)
-    if "wait" in order:
-        answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+    if "ended" in order:
+        ended, status = os.waitpid(order["ended"], os.WNOHANG)
+        answer = os.waitstatus_to_exitcode(status) if ended else 1000
     else:
         answer = os.fork()
         if not answer:
@@ -44,6 +50,8 @@ for line in sys.stdin:
     print(answer, flush=True)
 """
 
+STILL_RUNS = 1000
+"""What the launching process answers of one that has not ended; no exit code is that high."""
 QUICK = """
 from sgevents_core.dispatch import policy
 from sgevents_core.site import backlog, feed, gaps, trouble
@@ -72,9 +80,15 @@ class Run:
 
     def wait(self) -> int:
         """Wait for its end; return its exit code, or the negative number of a signal."""
-        if self._code is None:
-            self._code = self._launcher.ask({"wait": self.pid})
+        wait_until(self._ended, 60.0, what="it ends")
+        assert self._code is not None
         return self._code
+
+    def _ended(self) -> bool:
+        if self._code is None:
+            answer = self._launcher.ask({"ended": self.pid})
+            self._code = None if answer == STILL_RUNS else answer
+        return self._code is not None
 
     def stop(self) -> int:
         """Ask it to stop; return its exit code."""
@@ -90,10 +104,7 @@ class Run:
 
     def lives(self) -> bool:
         """Whether it has not ended."""
-        if self._code is None:
-            told = Path(f"/proc/{self.pid}/stat").read_text("ascii", "replace")
-            return told.rpartition(")")[2].split()[0] != "Z"
-        return False
+        return not self._ended()
 
 
 class Launcher:
