@@ -200,6 +200,32 @@ def test_bug_that_is_skipped(scene: Scene, reliability: Reliability) -> None:
     reliability.row(GROUP, 'A bug with `on_error = "skip"`', "fails at each event", 4, *measured)
 
 
+def test_callback_that_hangs(scene: Scene, reliability: Reliability) -> None:
+    """Its `timeout` gives it up; nobody waits for it but its plugin, which goes on when it ends."""
+    go = scene.daemon.folder / "go"
+    deed = f"""import pathlib, time
+        while event.id == 2 and not pathlib.Path({str(go)!r}).exists():
+            time.sleep(0.005)"""
+    scene.install("mike", deed, keys='timeout = "1s"\n')
+    run = scene.start()
+    owed = scene.events(5)
+    scene.wait_for(owed)
+    assert scene.daemon.events_of("mike") == owed[:2]
+    scene.until(lambda: scene.letters("mike"), "it is given up")
+    check_letters(scene, owed[1:2])
+    go.touch()
+    scene.wait_for(owed, "mike")
+    measured = scene.finish(run, owed)
+    assert scene.measured(owed, ["mike"]) == (0, 0)
+    reliability.row(
+        GROUP,
+        "A callback hangs",
+        "it does not return; its `timeout` gives it up, and it is kept as a dead letter",
+        1,
+        *measured,
+    )
+
+
 def test_secrets_in_exceptions(scene: Scene, reliability: Reliability) -> None:
     """A key in the text of an exception is in no log, no state and no output."""
     scene.site.add_script("mikes", "mikes-own-demo-key")
