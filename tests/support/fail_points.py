@@ -205,9 +205,9 @@ def _files(points: _Points) -> None:
 
 
 def _callbacks(points: _Points) -> None:
-    from sgevents_core.dispatch import alerting, calls, recalls
+    from sgevents_core.dispatch import alerting, calls, own_thread
 
-    for module, what in ((calls, "lane"), (recalls, "request"), (alerting, "hook")):
+    for module, what in ((calls, "lane"), (own_thread, "request"), (alerting, "hook")):
         invoke = module.invoke
 
         def called(function: Any, *args: Any, _do: Any = invoke, _as: str = what) -> Any:
