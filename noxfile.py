@@ -145,6 +145,13 @@ def tests_lowest(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run random schedules of feed and daemon, 100,000 or what follows `--` says, on all cores."""
+    install(session, "test")
+    session.run("python", "tests/faults/soak.py", *session.posargs)
+
+
 def lowest_versions() -> list[str]:
     """The direct dependencies, each pinned to its lower bound."""
     bounds = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]

@@ -131,19 +131,23 @@ class Lane:
         try:
             while not self._stop.is_set():
                 self._news.clear()
-                systemd.alive()
-                worked = self._run_errands()
-                worked = self._live() or worked
-                worked = self._catch_up_all() or worked
-                self._fold()
-                if not worked:
-                    wait = self._sleep()
+                wait = self.turn()
+                if wait:
                     systemd.alive(wait)
                     self._news.wait(wait)
         except BaseException as error:  # the daemon ends on it, and says so
             self.error = error
         finally:
             self._end()
+
+    def turn(self) -> float:
+        """Do what there is to do now; return how long to wait for more, in seconds."""
+        systemd.alive()
+        worked = self._run_errands()
+        worked = self._live() or worked
+        worked = self._catch_up_all() or worked
+        self._fold()
+        return 0.0 if worked else self._sleep()
 
     def _end(self) -> None:
         """Note where the lane is, once more after a failed write: a register lasts one boot."""

@@ -96,6 +96,7 @@ class House:
     """Tables of lanes in the config; the other lanes have none."""
     lanes: list[Lane] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
+    registry: Registry = field(default_factory=Registry)
 
     def __post_init__(self) -> None:
         self.state = SqliteState(self.folder)
@@ -226,7 +227,7 @@ class House:
         return Loaded(
             plugins=tuple(one.loaded() for one in usable),
             statuses=tuple(one.status() for one in self.plugins.values()),
-            registry=Registry(),
+            registry=self.registry,
         )
 
 

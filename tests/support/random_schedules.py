@@ -11,10 +11,16 @@ from simulated_site import SimulatedSite
 from sgevents_core.site.gaps import Rules
 
 
-def _transaction(site: SimulatedSite, rng: random.Random) -> None:
-    """One transaction of a busy site: most commit at once, some late, some never."""
+def transaction(site: SimulatedSite, rng: random.Random, most: int = 30) -> None:
+    """One transaction of a busy site: most commit at once, some late, some never.
+
+    Args:
+        site: The site.
+        rng: Decides.
+        most: Rows that one transaction may show at most.
+    """
     kind = rng.random()
-    rows = rng.choice([1, 1, 1, 2, 5, 30])
+    rows = min(rng.choice([1, 1, 1, 2, 5, 30]), most)
     if kind < 0.75:
         site.transaction(rows, 0.0)
     elif kind < 0.9:
@@ -90,7 +96,7 @@ class Schedule:
         self.feed.failing = failing
 
     def _step(self) -> None:
-        _transaction(self.feed.site, self._rng)
+        transaction(self.feed.site, self._rng)
         self.feed.run(self._rng.expovariate(1 / 3))
 
     def _hide_and_show(self) -> None:

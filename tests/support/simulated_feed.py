@@ -133,6 +133,7 @@ class SimulatedFeed:
         failing: Share of calls that fail.
         failing_aside: Share of looks and audits that fail; as other calls if left out.
         crashing: Share of commits around which the process dies.
+        journal: What keeps the steps; one in memory if left out.
     """
 
     def __init__(
@@ -144,10 +145,11 @@ class SimulatedFeed:
         failing: float = 0.0,
         failing_aside: float | None = None,
         crashing: float = 0.0,
+        journal: SimulatedJournal | None = None,
     ) -> None:
         self.site = site
         self.rules = rules
-        self.journal = SimulatedJournal()
+        self.journal = SimulatedJournal() if journal is None else journal
         self.notices: list[Notice] = []
         self.calls: list[Call] = []
         self.crashes = 0
@@ -159,12 +161,17 @@ class SimulatedFeed:
         self.answers: list[tuple[Call, Answer]] = []
         self._random = random.Random(seed)
         self._boot = 0.0
-        self.follower = Follower(rules, None)
+        self.follower = Follower(rules, self.journal.load())
 
     @property
     def monotonic(self) -> float:
         """The host's monotonic clock: unrelated to the site's, and it starts anew at a crash."""
         return self.site.now - self._boot
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing keeps looks from being made in time."""
+        return not (self.failing or self.crashing or self.site.hidden)
 
     def restart(self, down: float = 0.0) -> None:
         """Let the process die and another start `down` seconds later."""
@@ -208,8 +215,7 @@ class SimulatedFeed:
     def _take(self, call: Call, answer: Answer, asked: float) -> None:
         """Give the follower an answer and commit what it makes of it, unless the process dies."""
         taken = self.follower.answered(call, answer, self.monotonic)
-        steady = not (self.failing or self.crashing or self.site.hidden)
-        limit = self.rules.backlog_timeout / 2 if steady else 0.0
+        limit = self.rules.backlog_timeout / 2 if self.steady else 0.0
         self.oracle.check(call, answer, taken.rows, asked, in_time=limit)
         if self._random.random() < self.crashing:
             self.restart(self._random.choice([0.5, 30, 900]))

@@ -114,7 +114,11 @@ class SimulatedSite:
         if isinstance(call, Count):
             return Answer(count=len(_within(self._seen(), [call.span])), date=date)
         found = self._found(call, self._seen())
-        return Answer(tuple(Row(i, self.visible[i], "Type", b"{}") for i in found), date=date)
+        return Answer(tuple(self.row(id_) for id_ in found), date=date)
+
+    def row(self, id_: int) -> Row:
+        """Return a visible row as it is read."""
+        return Row(id_, self.visible[id_], "Type", b"{}")
 
     def _seen(self) -> list[int]:
         if not self.lag:

@@ -1,0 +1,340 @@
+"""The schedules of the daemon are worth something: each bug here, put in on purpose, is caught.
+
+What is broken lies between the journal and the plugins; bugs in the feed have their own tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from daemon_schedules import run_schedule
+from simulated_daemon import StateJournal
+
+from sgevents_core.dispatch import recalls, recovery, requests
+from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch.desk import Desk
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.plan import Plan
+from sgevents_core.dispatch.recovery import Doubt
+from sgevents_core.dispatch.rider import Rider
+from sgevents_core.dispatch.store import Store
+from sgevents_core.journal import register
+from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
+from sgevents_core.journal.register import BEGUN, RETURNED, Found, Progress, Register
+from sgevents_core.journal.sqlite import SqliteState
+
+Patch = pytest.MonkeyPatch
+
+
+def cursor_saved_before_the_call(patch: Patch) -> None:
+    """The ledger says that an event is finished before its callbacks are called."""
+    real = Lane._handle
+
+    def handle(self: Lane, entry: Entry) -> bool:
+        self.ledger.record(Step(place=Place(entry.seq)))
+        return real(self, entry)
+
+    patch.setattr(Lane, "_handle", handle)
+
+
+def returned_noted_before_the_call(patch: Patch) -> None:
+    """The register says that a callback has returned when it is about to be called."""
+    patch.setattr(Register, "begun", Register.returned)
+
+
+def returned_never_noted(patch: Patch) -> None:
+    """The register does not learn that a callback has returned."""
+    patch.setattr(Register, "returned", lambda *_: None)
+
+
+def attempts_forgotten_at_a_restart(patch: Patch) -> None:
+    """A new process begins to count attempts anew."""
+    patch.setattr(SqliteState, "tried", lambda _: {})
+
+
+def store_kept_although_the_callback_raised(patch: Patch) -> None:
+    """What a callback has put in its store before it failed stays there."""
+    patch.setattr(Store, "rollback", lambda _: None)
+
+
+def store_committed_with_the_next_call(patch: Patch) -> None:
+    """A change of the store is not written with the call that made it."""
+    real = Caller._succeeded
+    late: dict[int, Step] = {}
+
+    def succeeded(self: Caller, call: Call) -> None:
+        record = self._ledger.record
+
+        def put_off(step: Step) -> int:
+            if step.store:
+                step, late[id(self)] = late.get(id(self), Step()), dataclasses.replace(step)
+            return record(step)
+
+        patch.setattr(self._ledger, "record", put_off)
+        real(self, call)
+        patch.setattr(self._ledger, "record", record)
+
+    patch.setattr(Caller, "_succeeded", succeeded)
+
+
+def done_callbacks_forgotten_at_a_retry(patch: Patch) -> None:
+    """A plugin that parts from its lane begins the event with its first callback."""
+    real = Rider.part
+    patch.setattr(Rider, "part", lambda self, seq, _: real(self, seq, frozenset()))
+
+
+def rejoins_one_event_early(patch: Patch) -> None:
+    """A plugin goes with its lane again although the lane is one event ahead of it."""
+    real = Lane._catch_up_one
+
+    def catch_up_one(self: Lane, rider: Rider) -> bool:
+        if rider.record.cursor == self.seq - 1:
+            rider.record.cursor, rider.record.done = self.seq, frozenset()
+            return True
+        return real(self, rider)
+
+    patch.setattr(Lane, "_catch_up_one", catch_up_one)
+
+
+def hold_lets_later_events_pass(patch: Patch) -> None:
+    """A plugin that waits to try again is handed what comes meanwhile."""
+    real = Rider.hold
+
+    def hold(self: Rider, reason: str, seconds: float, *, now: float, wall: float) -> None:
+        real(self, reason, seconds, now=now, wall=wall)
+        self.record.apart = False
+
+    patch.setattr(Rider, "hold", hold)
+
+
+def hold_ends_at_once(patch: Patch) -> None:
+    """A plugin that asked for a wait is called again without one."""
+    patch.setattr(Rider, "due", lambda self, _: self.record.apart and self.record.state != "paused")
+
+
+def pause_lets_the_plugin_run(patch: Patch) -> None:
+    """A paused plugin that is behind goes on catching up."""
+    patch.setattr(Rider, "due", lambda self, now: self.record.apart and now >= self.hold_until)
+
+
+def pause_is_not_written(patch: Patch) -> None:
+    """A plugin is paused in memory, and not in the ledger."""
+    real = SqliteState.record
+
+    def record(self: SqliteState, lane: str, fence: int, step: Step) -> int:
+        kept = [one for one in step.plugins if one.state != "paused"]
+        return real(self, lane, fence, dataclasses.replace(step, plugins=kept))
+
+    patch.setattr(SqliteState, "record", record)
+
+
+def dead_letter_not_written_with_the_step(patch: Patch) -> None:
+    """The step that passes over a failed callback does not say that it failed for good."""
+    real = SqliteState.record
+
+    def record(self: SqliteState, lane: str, fence: int, step: Step) -> int:
+        return real(self, lane, fence, dataclasses.replace(step, dead=False))
+
+    patch.setattr(SqliteState, "record", record)
+
+
+def replay_moves_the_cursor(patch: Patch) -> None:
+    """A plugin goes on behind the events that were replayed for it."""
+    real = requests._HANDLERS["replay"]
+
+    def replay(desk: Desk) -> bool:
+        event = desk.requests.replayed(desk.request.number, 0)
+        over = real(desk)
+        if event is not None and desk.rider is not None and desk.record.apart:
+            desk.record.cursor = max(desk.record.cursor, event.seq)
+        return over
+
+    patch.setitem(requests._HANDLERS, "replay", replay)
+
+
+def fold_writes_a_place_ahead(patch: Patch) -> None:
+    """The lane notes in the ledger that it is one event further than it is."""
+    real: Callable[[Lane], Place] = vars(Lane)["place"].fget
+
+    def place(self: Lane) -> Place:
+        now = real(self)
+        return Place(now.seq + 1) if now.done is not None else now
+
+    patch.setattr(Lane, "place", property(place))
+
+
+def register_ignored(patch: Patch) -> None:
+    """A new process believes the ledger alone."""
+    patch.setattr(recovery, "goes_on", lambda place, _: place)
+    patch.setattr(recovery, "catches_up", lambda *_: None)
+
+
+def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
+    """A start removes the registers when it has read them."""
+    real = register.read
+
+    def read(path: Any) -> Found:
+        found = real(path)
+        register.forget(path)
+        return found
+
+    patch.setattr(register, "read", read)
+
+
+def begun_taken_for_returned(patch: Patch) -> None:
+    """A call that had begun is taken for finished by the next process."""
+    real = register._progress
+
+    def progress(word: int, names: list[str]) -> Progress | None:
+        found = real(word, names)
+        return None if found is None else found._replace(returned=True)
+
+    patch.setattr(register, "_progress", progress)
+
+
+def death_charged_to_another_event(patch: Patch) -> None:
+    """The call that a process died in is mistaken for that of the next event."""
+    real = recovery.doubts
+
+    def doubts(*args: Any) -> list[Doubt]:
+        return [Doubt(one.seq + 1, one.callback) for one in real(*args)]
+
+    patch.setattr(recovery, "doubts", doubts)
+
+
+def failed_taken_for_returned(patch: Patch) -> None:
+    """The register of a plugin that catches up says of a failed call, too, that it is over."""
+    real = Register.clear
+
+    def clear(self: Register, word: int) -> None:
+        if self._words[word] & 3 == BEGUN:
+            self._words[word] += RETURNED - BEGUN
+        else:
+            real(self, word)
+
+    patch.setattr(Register, "clear", clear)
+
+
+def replayed_callbacks_forgotten(patch: Patch) -> None:
+    """A replay that was cut short begins the event in hand anew."""
+    real = recalls._Replay._load
+
+    def load(self: Any, **progress: Any) -> None:
+        real(self, **{**progress, "done": ()})
+
+    patch.setattr(recalls._Replay, "_load", load)
+
+
+def death_not_counted(patch: Patch) -> None:
+    """An attempt that the process died in does not count as one."""
+    patch.setattr(recovery, "doubts", lambda *_: [])
+
+
+def pruned_beyond_the_lowest_cursor(patch: Patch) -> None:
+    """Events that a plugin has not finished are pruned when they are old."""
+    patch.setattr(SqliteState, "lowest_cursor", lambda self, _: self.end())
+
+
+def late_rows_not_appended(patch: Patch) -> None:
+    """A row that comes late is put where its id belongs, behind which lanes are already."""
+    real = StateJournal.append
+
+    def append(self: StateJournal, rows: list[LateRow], change: FeedChange) -> None:
+        real(self, [one for one in rows if not one.late], change)
+
+    patch.setattr(StateJournal, "append", append)
+
+
+def retry_counted_twice(patch: Patch) -> None:
+    """A failed attempt counts as two."""
+    real = Caller._failed
+
+    def failed(self: Caller, call: Call, attempt: int, error: BaseException) -> bool:
+        return real(self, call, attempt + 1, error)
+
+    patch.setattr(Caller, "_failed", failed)
+
+
+def lane_goes_on_at_the_next_event(patch: Patch) -> None:
+    """What a lane was in the middle of is taken for finished at a restart."""
+    real = SqliteState.lane_place
+
+    def lane_place(self: SqliteState, lane: str) -> Place | None:
+        place = real(self, lane)
+        return place and Place(place.seq)
+
+    patch.setattr(SqliteState, "lane_place", lane_place)
+
+
+def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
+    """A plugin that leaves its lane passes over the next event."""
+    real = recovery.detach
+
+    def detach(record: PluginRecord, place: Place) -> None:
+        real(record, place)
+        record.cursor += 1
+
+    patch.setattr(recovery, "detach", detach)
+
+
+def callbacks_in_reverse(patch: Patch) -> None:
+    """The callbacks of an event are called in the wrong order."""
+    real = Plan._compile
+    patch.setattr(Plan, "_compile", lambda self, kind: real(self, kind)[::-1])
+
+
+@pytest.mark.parametrize(
+    ("bug", "seed"),
+    [
+        (cursor_saved_before_the_call, 1),
+        (returned_noted_before_the_call, 1),
+        (returned_never_noted, 1),
+        (attempts_forgotten_at_a_restart, 1),
+        (store_kept_although_the_callback_raised, 5),
+        (store_committed_with_the_next_call, 0),
+        (done_callbacks_forgotten_at_a_retry, 7),
+        (rejoins_one_event_early, 0),
+        (hold_lets_later_events_pass, 5),
+        (hold_ends_at_once, 5),
+        (pause_lets_the_plugin_run, 0),
+        (pause_is_not_written, 0),
+        (dead_letter_not_written_with_the_step, 5),
+        (replay_moves_the_cursor, 13),
+        (fold_writes_a_place_ahead, 1),
+        (register_ignored, 1),
+        (register_forgotten_before_the_ledger_knows, 1),
+        (begun_taken_for_returned, 1),
+        (failed_taken_for_returned, 249),
+        (replayed_callbacks_forgotten, 21),
+        (death_charged_to_another_event, 1),
+        (death_not_counted, 1),
+        (pruned_beyond_the_lowest_cursor, 1),
+        (late_rows_not_appended, 0),
+        (retry_counted_twice, 5),
+        (lane_goes_on_at_the_next_event, 1),
+        (disabled_plugin_goes_on_one_event_later, 0),
+        (callbacks_in_reverse, 0),
+    ],
+)
+def test_the_schedules_catch_it(
+    bug: Callable[[Patch], None], seed: int, monkeypatch: Patch
+) -> None:
+    """With the bug a schedule near the seed fails that passes without it."""
+    for near in range(seed, seed + 25):
+        bug(monkeypatch)
+        caught = _fails(near)
+        monkeypatch.undo()
+        if caught:
+            assert run_schedule(near).wrong == []
+            return
+    pytest.fail("no schedule noticed the bug")
+
+
+def _fails(seed: int) -> bool:
+    try:
+        return bool(run_schedule(seed).wrong)
+    except AssertionError:  # it never came to rest
+        return True

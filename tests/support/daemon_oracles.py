@@ -1,0 +1,253 @@
+"""What has to hold after a schedule of the whole daemon; each oracle says what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import random_schedules
+from simulated_daemon import SimulatedDaemon
+from simulated_plugins import FINAL, Made
+
+from sgevents_core.dispatch.rows import event_of
+from sgevents_core.journal.register import LANE
+
+FOLDED_WITHIN = 6.0
+"""Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
+Series = tuple[str, str, int]
+"""Plugin, callback and `seq`: the calls for one event."""
+
+
+@dataclass
+class Verdict:
+    """What came of a schedule.
+
+    Args:
+        wrong: What is not as promised, by kind: `lost`, `repeated` and so on.
+        hours: Simulated hours.
+        rows: Rows of the site.
+        calls: Calls made.
+        crashes: Deaths of a process.
+    """
+
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    hours: float = 0.0
+    rows: int = 0
+    calls: int = 0
+    crashes: int = 0
+
+
+def judged(daemon: SimulatedDaemon) -> Verdict:
+    """Return what came of a schedule that has come to rest."""
+    deaths = [how for how, _ in daemon.ends.values() if how != "stop"]
+    verdict = Verdict(
+        hours=daemon.site.now / 3600,
+        rows=len(daemon.journal.rows),
+        calls=len(daemon.log.made),
+        crashes=len(deaths),
+    )
+    calls = Calls(daemon)
+    for kind, oracle in _ORACLES.items():
+        verdict.wrong += [(kind, text) for text in oracle(daemon, calls)]
+    return verdict
+
+
+class Calls:
+    """The calls of a schedule, sorted.
+
+    Args:
+        daemon: The daemon that made them.
+    """
+
+    def __init__(self, daemon: SimulatedDaemon) -> None:
+        self.live = [made for made in daemon.log.made if not made.request]
+        self.asked = [made for made in daemon.log.made if made.request]
+        self.series: dict[Series, list[Made]] = {}
+        for made in self.live:
+            self.series.setdefault((made.plugin, made.callback, made.seq), []).append(made)
+        self.last_of = {(made.lane, made.life): made for made in self.live}
+        self.last_asked = {made.life: made for made in self.asked}
+        self._daemon = daemon
+
+    def ended(self, made: Made) -> str:
+        """Return how the life of a call ended."""
+        return self._daemon.ends[made.life][0]
+
+    def in_doubt(self, made: Made) -> bool:
+        """Return whether the process may have died before a call was noted as finished."""
+        how, at = self._daemon.ends[made.life]
+        if how == "power":
+            return at - made.at < FOLDED_WITHIN
+        return how == "kill" and not made.noted and self.last_of[made.lane, made.life] is made
+
+
+def feed(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """Each visible row is in the journal once, in order or marked late."""
+    try:
+        random_schedules.check(daemon.feed)
+    except AssertionError as error:
+        yield str(error)
+    if daemon.house.state.end() != len(daemon.journal.rows):
+        yield f"the journal ends at {daemon.house.state.end()}, not {len(daemon.journal.rows)}"
+
+
+def seen(daemon: SimulatedDaemon, calls: Calls) -> list[str]:
+    """What was seen while it ran."""
+    return daemon.log.wrong
+
+
+def lost(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """Every matching callback was handed every event, or somebody decided otherwise."""
+    for series in _wanted(daemon):
+        plugin, _, seq = series
+        made = calls.series.get(series, [])
+        done = made and made[-1].end in FINAL
+        given_up = daemon.condemned.get(series) in ("dead-letter", "skip")
+        if not (done or given_up or (plugin, seq) in daemon.skipped):
+            yield f"{series}: {made}"
+
+
+def _wanted(daemon: SimulatedDaemon) -> Iterator[Series]:
+    events = [event_of(row.body) for row, _ in daemon.journal.rows]
+    for name, plugin in daemon.house.plugins.items():
+        first = max(daemon.joined[name], daemon.pruned.get(name, 0)) + 1
+        for callback in plugin.callbacks:
+            for seq, event in enumerate(events[first - 1 :], first):
+                if callback.matches(event):
+                    yield name, callback.name, seq
+
+
+def unwanted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """No callback was handed an event that it does not want, or that came before its plugin."""
+    callbacks = {one.name: one for p in daemon.house.plugins.values() for one in p.callbacks}
+    for (plugin, name, seq), made in calls.series.items():
+        event = event_of(daemon.journal.rows[seq - 1].row.body)
+        if seq <= daemon.joined[plugin] or not callbacks[name].matches(event):
+            yield f"not for it: {made[0]}"
+        key = f"127.0.0.1:1:1:{event.id}:{plugin}:{name}"
+        yield from (f"not its event: {m}" for m in made if m.event_id not in (0, event.id))
+        yield from (f"not its key: {m}" for m in made if m.key not in ("", key))
+
+
+def repeated(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """A call that came to an end is not made again, unless a death left it in doubt."""
+    for made in calls.series.values():
+        for one in made[:-1]:
+            if one.end in FINAL and not calls.in_doubt(one):
+                yield f"{one} was made again"
+
+
+def asked_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """What a person asked for is done once; only the call in hand at a death is made again."""
+    series: dict[tuple[int, str, int], list[Made]] = {}
+    for made in calls.asked:
+        series.setdefault((made.request, made.callback, made.event_id), []).append(made)
+    for again in series.values():
+        for one in again[:-1]:
+            if calls.last_asked[one.life] is not one or calls.ended(one) == "stop":
+                yield f"{one} was made again for {daemon.asked[one.request]}"
+
+
+def counted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """`ctx.attempt` counts the calls that had begun; a power cut may lose some of the count."""
+    for made in calls.series.values():
+        sure = True
+        for number, one in enumerate(made, 1):
+            doubled = sum(made[0].number < at <= one.number for at in daemon.troubled_starts)
+            right = range(number if sure else 1, number + doubled + 1)
+            if one.attempt is not None and one.attempt not in right:
+                yield f"attempt {one.attempt} is call {number} of {made}"
+            sure = sure and calls.ended(one) != "power"
+
+
+def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """Lanes and plugins go through the journal in order, and through callbacks in call order."""
+    callbacks = [one.name for p in daemon.house.plugins.values() for one in p.callbacks]
+    places = {name: place for place, name in enumerate(callbacks)}
+    last: dict[str, Made] = {}
+    for made in calls.live:
+        ways = [made.plugin, made.lane] if made.word == LANE else [made.plugin]
+        for way in ways:
+            before = last.get(way)
+            last[way] = made
+            if before is None or (before.life < made.life and calls.ended(before) == "power"):
+                continue
+            again = way == made.plugin or before.life < made.life
+            then, now = (before.seq, places[before.callback]), (made.seq, places[made.callback])
+            if now < then or (now == then and not again):
+                yield f"{way}: {made} came after {before}"
+
+
+def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """A store holds what the calls that count have put there, each exactly once."""
+    live: Counter[tuple[str, str]] = Counter()
+    asked: Counter[tuple[str, str]] = Counter()
+    for (plugin, name, _), made in calls.series.items():
+        live[plugin, name] += made[-1].end == "returned"
+    doubtful: Counter[tuple[str, str]] = Counter()
+    for one in calls.asked:
+        asked[one.plugin, one.callback] += one.end == "returned"
+        doubtful[one.plugin, one.callback] += calls.last_asked[one.life] is one
+    for plugin in daemon.house.plugins:
+        for key, value in daemon.house.state.store(plugin).items():
+            which, _, name = key.partition(" ")
+            sure = (live if which == "live" else asked)[plugin, name]
+            least = sure - (doubtful[plugin, name] if which == "asked" else 0)
+            if not least <= value <= sure:
+                yield f"{plugin}: {key} is {value}, not {least} to {sure}"
+
+
+def letters(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """The dead letters are those of calls that failed for good and were not settled since."""
+    expected, doubtful = _expected_letters(daemon, calls)
+    found = {(plugin, name, seq) for plugin, name, seq, _ in daemon.letters()}
+    for series in sorted((expected ^ found) - doubtful):
+        what = "is missing" if series in expected else "is too much"
+        yield f"dead letter {series} {what}: {calls.series.get(series)}"
+
+
+def _expected_letters(daemon: SimulatedDaemon, calls: Calls) -> tuple[set[Series], set[Series]]:
+    seq_of = {id_: seq for seq, id_ in enumerate(daemon.journal.ids, 1)}
+    expected, doubtful = set(), set()
+    for series, made in calls.series.items():
+        if made[-1].end == "dead-letter" or daemon.condemned.get(series) == "dead-letter":
+            expected.add(series)
+    for one in calls.asked:
+        series = (one.plugin, one.callback, seq_of[one.event_id])
+        kind, _, _ = daemon.asked[one.request]
+        dead_before = series in expected
+        if kind == "replay" or calls.last_asked[one.life] is one or not dead_before:
+            doubtful.add(series)
+        elif one.end == "returned":
+            expected.discard(series)
+    return expected - daemon.dismissed, doubtful
+
+
+def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
+    """In the end no plugin is behind, and no request waits."""
+    end = len(daemon.journal.rows)
+    for record in daemon.house.records().values():
+        place = daemon.house.state.lane_place(record.lane)
+        if record.apart or place is None or place != (end, None):
+            yield f"{record}, its lane at {place} of {end}"
+    for number in daemon.asked.keys() - daemon.answers.keys():
+        yield f"request {number} was not answered: {daemon.asked[number]}"
+    for number, (outcome, text) in daemon.answers.items():
+        if "went wrong" in text:
+            yield f"request {number} {outcome}: {text}"
+
+
+_ORACLES = {
+    "feed": feed,
+    "seen": seen,
+    "lost": lost,
+    "unwanted": unwanted,
+    "repeated": repeated,
+    "asked twice": asked_twice,
+    "attempts": counted,
+    "order": order,
+    "store": stored,
+    "letters": letters,
+    "rest": at_rest,
+}

@@ -1,0 +1,227 @@
+"""Random schedules of a site, a daemon, its plugins, its deaths and the people around it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from daemon_oracles import Verdict, judged
+from lane_house import Plugin
+from random_schedules import transaction
+from simulated_daemon import SimulatedDaemon
+from simulated_plugins import Behaviour, simulated_plugin
+
+from sgevents_core.filters import Match
+from sgevents_core.journal.base import Entry
+from sgevents_core.journal.requests import Replayed
+from sgevents_core.settings import PluginSettings
+from sgevents_core.site.gaps import Rules
+
+MATCHES = (
+    Match(),
+    Match(),
+    Match(event_type=("Studio_A",)),
+    Match(event_type=("Studio_A", "Studio_B")),
+    Match(where=lambda event: (event.id or 0) % 3 == 0),
+)
+POLICIES = ("dead-letter", "dead-letter", "pause", "skip")
+REST = 1000.0
+"""Seconds after which audits have found whatever they can."""
+MOST_RESTS = 200
+
+
+class DaemonSchedule:
+    """One random schedule, the same for the same seed.
+
+    Args:
+        seed: Decides everything.
+        folder: An empty folder for the state.
+    """
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.rng = rng = random.Random(seed)
+        self.deadly = seed % 5 != 0
+        settle = 5.0 if seed % 6 == 5 else 0.0
+        self._hiding = seed % 6 == 4
+        self._troubled = rng.choice([0.0, 0.02, 0.06])
+        rules = Rules(
+            rng.choice([2, 7, 50]), idle_interval=60, backlog_timeout=60, settle=settle, start=1
+        )
+        self.daemon = SimulatedDaemon(folder, rules, seed, deadly=self.deadly)
+        self._seed = seed
+        self._steps = rng.choice([5, 10, 20])
+        self._hidden: list[int] = []
+        self._furnish()
+
+    def run(self) -> SimulatedDaemon:
+        """Let everything happen, then calm down and return the daemon."""
+        daemon, rng = self.daemon, self.rng
+        with daemon.at_work():
+            daemon.start()
+            trouble = rng.random() < 0.4
+            for _ in range(self._steps):
+                daemon.feed.failing = 0.1 if trouble else 0.0
+                daemon.feed.failing_aside = 0.3 if trouble else None
+                transaction(daemon.site, rng, most=10)
+                daemon.run(rng.expovariate(1 / 3))
+                self._something_else()
+            self._come_to_rest()
+        return daemon
+
+    # What there is
+
+    def _furnish(self) -> None:
+        rng, house = self.rng, self.daemon.house
+        for number in range(rng.choice([3, 4, 5])):
+            name = f"p{number}"
+            table = PluginSettings(
+                enabled=True,
+                on_error=rng.choice(POLICIES),  # type: ignore[arg-type]
+                max_attempts=rng.choice([2, 3, 5]),
+                pause_after=rng.choice([3, 1000, 1000]),
+            )
+            lane = "default" if number in (0, 2) else rng.choice(["default", "night"])
+            made = [
+                (rng.choice(MATCHES), self._behaviour(table)) for _ in range(rng.choice([1, 2, 3]))
+            ]
+            plugin = house.plugins[name] = simulated_plugin(name, lane, made)
+            self._enable(plugin, rng.random() < 0.85)
+
+    def _behaviour(self, table: PluginSettings) -> Behaviour:
+        rng, daemon = self.rng, self.daemon
+        return Behaviour(
+            daemon.log,
+            self._seed,
+            table,
+            rng.choice([None, None, *POLICIES]),
+            counts=rng.random() < 0.4,
+            troubled=self._troubled,
+            deadly=self.deadly,
+            stop=daemon.stop_soon,
+            pass_time=daemon.pass_time,
+        )
+
+    def _enable(self, plugin: Plugin, enabled: bool) -> None:
+        plugin.table = msgspec.structs.replace(plugin.table, enabled=enabled)
+
+    # What happens
+
+    def _something_else(self) -> None:
+        rng, daemon = self.rng, self.daemon
+        if rng.random() < 0.3:
+            self._ask()
+        if rng.random() < 0.1:
+            if rng.random() < 0.5:
+                plugin = rng.choice(list(daemon.house.plugins.values()))
+                self._enable(plugin, not plugin.table.enabled)
+            daemon.restart()
+        if rng.random() < 0.05:
+            daemon.prune(rng.choice([0.0, 10.0, 100.0]))
+        if self._hiding:
+            self._hide_and_show()
+
+    def _hide_and_show(self) -> None:
+        site, rng = self.daemon.site, self.rng
+        if rng.random() < 0.1 and site.visible:
+            id_ = rng.choice([max(site.visible), rng.choice(sorted(site.visible))])
+            site.hide(id_)
+            self._hidden.append(id_)
+        if self._hidden and rng.random() < 0.1:
+            site.show(self._hidden.pop())
+
+    def _ask(self) -> None:
+        rng, daemon = self.rng, self.daemon
+        kind = rng.choice(
+            ["pause", "resume", "resume", "skip", "retry", "dismiss", "replay", "replay"]
+        )
+        plugin = rng.choice(list(daemon.house.plugins))
+        if kind in ("pause", "resume"):
+            daemon.ask(kind, plugin)
+        elif kind == "skip":
+            record = daemon.house.records().get(plugin)
+            if record is not None and record.cursor < len(daemon.journal.rows):
+                daemon.ask(kind, plugin, event_id=daemon.journal.ids[record.cursor])
+        elif kind == "replay":
+            self._ask_for_a_replay(plugin)
+        elif letters := daemon.letters():
+            name, _, _, number = rng.choice(letters)
+            daemon.ask(kind, name, letter=number)
+
+    def _ask_for_a_replay(self, plugin: str) -> None:
+        daemon, rng = self.daemon, self.rng
+        entries: list[Entry] = daemon.house.state.read(0, 100_000)
+        if entries:
+            first = rng.randrange(len(entries))
+            chosen = entries[first : first + rng.choice([1, 5, 20])]
+            events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in chosen]
+            daemon.ask("replay", plugin, events)
+
+    # The end
+
+    def _come_to_rest(self) -> None:
+        daemon = self.daemon
+        for id_ in self._hidden:
+            daemon.site.show(id_)
+        daemon.site.commit_all()
+        daemon.feed.calm()
+        for plugin in daemon.house.plugins.values():
+            self._enable(plugin, True)
+        daemon.restart()
+        daemon.run(100)
+        daemon.deadly = False
+        daemon.restart()
+        daemon.run(REST)
+        for _ in range(MOST_RESTS):
+            records = daemon.house.records().values()
+            for record in records:
+                if record.state == "paused":
+                    daemon.ask("resume", record.name)
+            if all(record.state == "active" and not record.apart for record in records):
+                break
+            daemon.run(20)
+        daemon.restart()
+
+
+@contextmanager
+def state_folder() -> Iterator[Path]:
+    """Make a folder for a state, in memory where there is a place for that, and remove it."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="sgevents-", dir=memory if memory.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_schedule(seed: int) -> Verdict:
+    """Run one schedule, and return what came of it."""
+    with state_folder() as folder:
+        schedule = DaemonSchedule(seed, folder)
+        try:
+            verdict = judged(schedule.run())
+        finally:
+            schedule.daemon.close()
+    _RUN.append(verdict)
+    return verdict
+
+
+def schedules_run() -> dict[str, int]:
+    """Return what the schedules that this process has run so far amount to."""
+    kinds = Counter(kind for verdict in _RUN for kind, _ in verdict.wrong)
+    return {
+        "schedules": len(_RUN),
+        "crashes": sum(verdict.crashes for verdict in _RUN),
+        "rows": sum(verdict.rows for verdict in _RUN),
+        "calls": sum(verdict.calls for verdict in _RUN),
+        "lost": kinds["lost"] + kinds["feed"],
+        "repeated": kinds["repeated"] + kinds["asked twice"],
+    }
+
+
+_RUN: list[Verdict] = []

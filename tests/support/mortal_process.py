@@ -1,0 +1,220 @@
+"""A process that dies at any instruction: whatever it writes passes here, until it is dead.
+
+Time, boots and files are a simulated machine's; the code that runs on it is the real one.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import pytest
+from simulated_site import EPOCH, SimulatedSite
+
+from sgevents_core.dispatch import (
+    assembly,
+    calls,
+    deaths,
+    lane,
+    ledger,
+    recalls,
+    requests,
+)
+from sgevents_core.journal import database, register
+from sgevents_core.journal import requests as asked
+
+CLOCKED = (assembly, calls, deaths, lane, ledger, recalls, requests, asked)
+"""The modules that ask for the time."""
+
+
+class Killed(BaseException):
+    """The process is gone, at this very instruction."""
+
+
+class MortalProcess:
+    """One life of the daemon.
+
+    Args:
+        left: Instructions that count until it dies, None if it does not.
+    """
+
+    def __init__(self, left: int | None = None) -> None:
+        self.left = left
+        self.dead = False
+        self.connections: set[sqlite3.Connection] = set()
+
+    def step(self) -> None:
+        """Come to an instruction at which it may die; a dead process comes to none.
+
+        Raises:
+            Killed: It is dead.
+        """
+        if self.left is not None and not self.dead:
+            self.left -= 1
+            self.dead = self.left < 0
+        if self.dead:
+            raise Killed
+
+    def die(self) -> None:
+        """Die here."""
+        self.dead = True
+        raise Killed
+
+    def bury(self) -> None:
+        """Close what the system closes for a dead process: nothing is committed."""
+        self.dead = True
+        for connection in list(self.connections):
+            connection.close()
+
+
+class MortalConnection(sqlite3.Connection):
+    """A connection of a process that may die before and after each statement."""
+
+    process: MortalProcess | None = None
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        """Execute a statement."""
+        return self._around(super().execute, *args)
+
+    def executemany(self, *args: Any) -> sqlite3.Cursor:
+        """Execute a statement for many rows."""
+        return self._around(super().executemany, *args)
+
+    def _around(self, call: Callable[..., sqlite3.Cursor], *args: Any) -> sqlite3.Cursor:
+        if self.process is None:
+            return call(*args)
+        self.process.step()
+        cursor = call(*args)
+        self.process.step()
+        return cursor
+
+    def close(self) -> None:
+        """Close it; a cursor somewhere must not keep its transaction."""
+        super().rollback()
+        super().close()
+        if self.process is not None:
+            self.process.connections.discard(self)
+
+
+class Watcher(Protocol):
+    """Who is told of what registers note."""
+
+    def begun(self, lane: str, word: int, seq: int, key: str) -> None:
+        """Take note of a call that is about to be made."""
+
+    def returned(self, lane: str, word: int, seq: int, key: str) -> None:
+        """Take note of a call that was noted as finished."""
+
+    def cleared(self, lane: str, word: int) -> None:
+        """Take note that what a word said is in the ledger."""
+
+
+class Machine:
+    """A computer with a clock, and at most one process of ours.
+
+    Args:
+        seed: Decides what the code on it takes for chance.
+        site: The site, whose time is the machine's.
+    """
+
+    def __init__(self, seed: int, site: SimulatedSite) -> None:
+        self.process: MortalProcess | None = None
+        self.watcher: Watcher | None = None
+        self.boot = 1
+        self.booted = 0.0
+        self._site = site
+        self._seed = seed
+
+    @property
+    def now(self) -> float:
+        """Seconds since the site's beginning."""
+        return self._site.now
+
+    def monotonic(self) -> float:
+        """Return the time since the boot, as the module `time` does."""
+        return self.now - self.booted
+
+    perf_counter = monotonic
+
+    def time(self) -> float:
+        """Return the time since 1970, as the module `time` does."""
+        return EPOCH + self.now
+
+    def connect(self, *args: Any, **options: Any) -> MortalConnection:
+        """Open a database for the process that runs; for an onlooker if none does."""
+        connection = sqlite3.connect(*args, **options, factory=MortalConnection)
+        connection.process = self.process
+        if self.process is not None:
+            self.process.connections.add(connection)
+        return connection
+
+    def step(self) -> None:
+        """Let the process that runs come to an instruction at which it may die."""
+        if self.process is not None:
+            self.process.step()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the code under test run on this machine while the block lasts."""
+        fake = SimpleNamespace(
+            connect=self.connect, Error=sqlite3.Error, Connection=sqlite3.Connection
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            for module in CLOCKED:
+                patch.setattr(module, "time", self)
+            patch.setattr(calls, "random", random.Random(self._seed))
+            patch.setattr(database, "sqlite3", fake)
+            patch.setattr(lane, "Register", self._register_class())
+            patch.setattr(lane, "LONGEST_SLEEP", 600.0)
+            patch.setattr(register, "boot_id", lambda: f"boot-{self.boot}")
+            patch.setattr(register, "forget", self._stepping(register.forget))
+            yield
+
+    def _stepping(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*args: Any) -> Any:
+            self.step()
+            result = function(*args)
+            self.step()
+            return result
+
+        return stepping
+
+    def _register_class(self) -> type[register.Register]:
+        machine = self
+
+        class WatchedRegister(register.Register):
+            """A register whose writes are seen, with a death before and after each."""
+
+            def __init__(self, path: Path, names: Sequence[str]) -> None:
+                machine.step()
+                super().__init__(path, names)
+                machine.step()
+                self.lane, self.names = path.stem.removeprefix("lane-"), list(names)
+
+            def begun(self, word: int, seq: int, place: int) -> None:
+                machine.step()
+                super().begun(word, seq, place)
+                if machine.watcher is not None:
+                    machine.watcher.begun(self.lane, word, seq, self.names[place])
+                machine.step()
+
+            def returned(self, word: int, seq: int, place: int) -> None:
+                machine.step()
+                super().returned(word, seq, place)
+                if machine.watcher is not None:
+                    machine.watcher.returned(self.lane, word, seq, self.names[place])
+                machine.step()
+
+            def clear(self, word: int) -> None:
+                machine.step()
+                super().clear(word)
+                if machine.watcher is not None:
+                    machine.watcher.cleared(self.lane, word)
+                machine.step()
+
+        return WatchedRegister

@@ -1,0 +1,379 @@
+"""The whole daemon in simulated time and one thread, on a real state; it is killed as told.
+
+Feed, journal, ledger, lanes, registers, recovery and requests are the real ones. Only the site, the
+clock, the plugins and death are made up.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lane_house import House
+from mortal_process import Killed, Machine, MortalProcess
+from simulated_feed import SimulatedFeed, SimulatedJournal
+from simulated_plugins import CallLog, type_of
+from simulated_site import SimulatedSite
+
+from sgevents_core.daemon import prune
+from sgevents_core.dispatch import requests
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.assembly import (
+    condemned,
+    lanes_of,
+    recover,
+    services_of,
+    start_plugins,
+    stop_plugins,
+)
+from sgevents_core.dispatch.inbox import Inbox
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.journal.base import FeedChange, FeedRecord, LateRow, Row
+from sgevents_core.journal.requests import Replayed, Request, Requests
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.gaps import Follower, Rules
+
+NOTE_EVERY = 10.0
+"""Seconds between two notes of a feed that found nothing, as in the daemon."""
+
+
+MOST_TURNS = 20_000
+"""Many times what a schedule takes; a lane that is busy with nothing takes more."""
+
+
+class StudioSite(SimulatedSite):
+    """A site whose rows have types and bodies."""
+
+    def row(self, id_: int) -> Row:
+        """Return a visible row as it is read."""
+        kind = type_of(id_)
+        body = b'{"type":"EventLogEntry","id":%d,"event_type":"%b"}' % (id_, kind.encode())
+        return Row(id_, self.visible[id_], kind, body)
+
+
+class SilentAnnouncer(Announcer):
+    """Tells nobody, without a thread."""
+
+    def __init__(self) -> None:
+        self._listeners = ()
+
+
+class StateJournal(SimulatedJournal):
+    """The journal in the real state; remembers for the oracles what was ever committed.
+
+    Args:
+        machine: The machine of the process that writes.
+        onlooker: A connection that is no part of that process.
+    """
+
+    def __init__(self, machine: Machine, onlooker: SqliteState) -> None:
+        super().__init__()
+        self._machine = machine
+        self._onlooker = onlooker
+        self._noted_at = 0.0
+        self.state: SqliteState | None = None
+
+    def append(self, rows: list[LateRow], change: FeedChange) -> None:
+        """Commit one step."""
+        needed = rows or any(change[1:])
+        if self.state is None or (not needed and self._machine.now - self._noted_at < NOTE_EVERY):
+            return
+        self._noted_at = self._machine.now
+        self.state.append(len(self.rows), rows, change)
+        self.rows += rows
+
+    def load(self) -> FeedRecord | None:
+        """Return what a new process finds, and remember what the last one committed."""
+        for entry in self._onlooker.read(len(self.rows), 1_000_000):
+            row = Row(entry.event_id, entry.created, entry.event_type, entry.body)
+            self.rows.append(LateRow(row, entry.late))
+        return None if self.state is None else self.state.load_feed()
+
+
+class DaemonFeed(SimulatedFeed):
+    """The feed of a daemon that may die at any time."""
+
+    dying = True
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing keeps looks from being made in time."""
+        return not self.dying and super().steady
+
+
+class SimulatedDaemon:
+    """A state, and one process after another that works on it.
+
+    Args:
+        folder: The state's folder.
+        rules: The feed's rules.
+        seed: Decides latencies, failing calls and deaths.
+        deadly: Whether processes die.
+    """
+
+    def __init__(self, folder: Path, rules: Rules, seed: int, *, deadly: bool) -> None:
+        self.rng = random.Random(seed)
+        self.site = StudioSite(tells_date=seed % 2 == 1)
+        self.machine = Machine(seed, self.site)
+        self.log = CallLog(self.machine)
+        self.house = House(folder)
+        self.deadly = deadly
+        self.journal = StateJournal(self.machine, self.house.state)
+        self.feed = DaemonFeed(self.site, rules, seed, journal=self.journal)
+        self.lanes: list[Lane] = []
+        self.ends: dict[int, tuple[str, float]] = {}
+        """Life -> how it ended (`stop`, `kill` or `power`), and when."""
+        self.troubled_starts: list[int] = []
+        """Number of calls made so far, for each start that was cut short by a death."""
+        self.joined: dict[str, int] = {}
+        self.pruned: dict[str, int] = {}
+        """Plugin -> up to which `seq` events went while it was not enabled."""
+        self.condemned: dict[tuple[str, str, int], str] = {}
+        self.skipped: set[tuple[str, int]] = set()
+        self.dismissed: set[tuple[str, str, int]] = set()
+        self.asked: dict[int, tuple[str, str, dict[str, Any]]] = {}
+        self.answers: dict[int, tuple[str, str]] = {}
+        self.stopping = False
+        self.turns = 0
+        self._due: dict[str, float] = {}
+        self._idle: dict[str, int] = {}
+        self._series_of: dict[int, list[Any]] = {}
+        self._requests = Requests(folder)
+        self._onlooker = sqlite3.connect(folder / "sgevents.db", isolation_level=None)
+        self._carry_out = requests.carry_out
+        self.machine.watcher = self.log
+
+    def close(self) -> None:
+        """End what runs, and close what looks on."""
+        if self.machine.process is not None:
+            self.machine.process.bury()
+        self._onlooker.close()
+        self._requests.close()
+        self.house.state.close()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let the code under test run on the simulated machine while the block lasts."""
+        loudness = logging.getLogger("sgevents")
+        with self.machine.running(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loudness, "level", logging.CRITICAL + 1)
+            logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
+            patch.setattr(requests, "carry_out", self.carry_out)
+            yield
+        logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+    # Lives and deaths
+
+    def start(self) -> None:
+        """Let a process start; one that dies while it does so is followed by another."""
+        while True:
+            try:
+                self._start()
+            except Killed:
+                self.troubled_starts.append(len(self.log.made))
+                self._bury("kill")
+            else:
+                return
+
+    def _lifetime(self) -> int | None:
+        if not self.deadly:
+            return None
+        rng = self.rng
+        longest = rng.choice([60, 500, 2000, 6000, 12000, 12000])
+        return int(rng.uniform(0, longest))
+
+    def _start(self) -> None:
+        self.journal.state = None
+        self.journal.load()
+        records = self.house.records()
+        for plugin in self.house.plugins.values():
+            if plugin.table.enabled and plugin.name not in records:
+                self.joined[plugin.name] = len(self.journal.rows)
+        self.log.life += 1
+        self.machine.process = MortalProcess(self._lifetime())
+        settings, loaded = self.house.settings(), self.house.loaded()
+        self.state = state = SqliteState(self.house.folder)
+        recover(settings, loaded, state)
+        condemned(settings, loaded, state)
+        self.services = services_of(settings, loaded, state)
+        self.plugins = start_plugins(loaded, self.services, state)
+        self.lanes = lanes_of(
+            settings,
+            self.plugins,
+            self.services,
+            lambda: SqliteState(self.house.folder),
+            SilentAnnouncer(),
+        )
+        self.journal.state = SqliteState(self.house.folder)
+        self.feed.follower = Follower(self.feed.rules, self.journal.load())
+        self.inbox = Inbox(self.house.folder, self.lanes, self)
+        self._due = {lane.name: self.machine.now for lane in self.lanes}
+        self.stopping = False
+        self._look_at_the_ledger()
+        self.inbox.poll()
+
+    def _bury(self, how: str) -> None:
+        """Forget all that a dead process had in memory."""
+        process = self.machine.process
+        assert process is not None
+        process.bury()
+        self.machine.process = None
+        self.ends[self.log.life] = (how, self.machine.now)
+        self.lanes, self.log.request = [], 0
+        self.log.not_before.clear()
+        if how == "power":
+            self.machine.boot += 1
+            self.machine.booted = self.machine.now
+
+    def _die(self) -> None:
+        self._bury("power" if self.rng.random() < 0.2 else "kill")
+        self.pass_time(self.rng.choice([0.5, 0.5, 30, 900]))
+        self.start()
+
+    def restart(self) -> None:
+        """Let the process stop in order, and another start."""
+        try:
+            self._stop()
+        except Killed:
+            self._die()
+            return
+        self._bury("stop")
+        self.start()
+
+    def _stop(self) -> None:
+        for lane in self.lanes:
+            lane.stop()
+            lane.run()
+            if lane.error is not None:
+                raise lane.error
+        stop_plugins(self.plugins, self.services, self.state)
+        self.inbox.close()
+
+    def stop_soon(self) -> None:
+        """Tell the lanes to stop after the callback in hand, as a signal does."""
+        for lane in self.lanes:
+            lane.stop()
+        self.stopping = True
+
+    # Work
+
+    def run(self, seconds: float) -> None:
+        """Work for so many seconds of simulated time."""
+        until = self.site.now + seconds
+        while self.site.now < until:
+            try:
+                self._turn(until)
+            except Killed:
+                self._die()
+
+    def _turn(self, until: float) -> None:
+        self.turns += 1
+        assert self.turns < MOST_TURNS, "it does not come to rest"
+        end = len(self.journal.rows)
+        self.feed.turn(max(min([until, *self._due.values()]), self.site.now) + 0.0005)
+        if len(self.journal.rows) > end:
+            self._due = dict.fromkeys(self._due, self.machine.now)
+        lanes = [lane for lane in self.lanes if self._due[lane.name] <= self.machine.now]
+        self.rng.shuffle(lanes)
+        for lane in lanes:
+            self._turn_of(lane)
+        if self.stopping:
+            self.restart()
+
+    def _turn_of(self, lane: Lane) -> None:
+        for _ in range(self.rng.choice([1, 1, 5])):
+            wait = lane.turn()
+            if wait or self.stopping:
+                break
+        self._idle[lane.name] = self._idle.get(lane.name, 0) + 1 if wait else 0
+        if self._idle[lane.name] < 3:  # until its place is noted
+            wait = min(wait, 1.01)
+        self._due[lane.name] = self.machine.now + wait
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self.site.advance(self.site.now + seconds)
+
+    def prune(self, retention: float) -> None:
+        """Remove old events from the journal, as the daemon does now and then."""
+        enabled = {name for name, one in self.house.plugins.items() if one.table.enabled}
+        try:
+            prune(self.state, enabled, retention)
+        except Killed:
+            self._die()
+        lowest = self.house.state.lowest()
+        for name in self.house.plugins.keys() - enabled:
+            self.pruned[name] = lowest - 1
+
+    # People
+
+    def reset(self, request: Request) -> None:
+        """Stand for the feed's thread; nobody asks for this."""
+
+    def ask(
+        self, kind: str, plugin: str, events: list[Replayed] | None = None, **detail: Any
+    ) -> None:
+        """Ask for something, as a command does."""
+        if "letter" in detail:
+            self._series_of |= {number: series for *series, number in self.letters()}
+        number = self._requests.ask(kind, plugin, detail, "anna@host", events or [])
+        self.asked[number] = (kind, plugin, detail)
+        try:
+            self.inbox.poll()
+        except Killed:
+            self._die()
+        self._due = dict.fromkeys(self._due, self.machine.now)
+
+    def carry_out(self, number: int, lane: Lane, folder: Path) -> bool:
+        """Carry out a request as a lane does, and take note of it."""
+        self.log.request = number
+        over = self._carry_out(number, lane, folder)
+        self.log.request = 0
+        self._note_answers()
+        return over
+
+    def _note_answers(self) -> None:
+        for number in sorted(self.asked.keys() - self.answers.keys()):
+            answer = self._requests.answer_of(number)
+            if answer is not None:
+                self.answers[number] = (answer.outcome, answer.text)
+                if answer.outcome == "done":
+                    self._done(*self.asked[number])
+
+    def _done(self, kind: str, plugin: str, detail: dict[str, Any]) -> None:
+        if kind == "pause":
+            self.log.paused.add(plugin)
+        if kind in ("resume", "skip"):
+            self.log.goes_on(plugin)
+        if kind == "dismiss":
+            self.dismissed.add(tuple(self._series_of[detail["letter"]]))
+        if kind == "skip":
+            self.skipped.add((plugin, self.journal.ids.index(detail["event_id"]) + 1))
+
+    def _look_at_the_ledger(self) -> None:
+        """Compare with what the log of calls says, after a start."""
+        self._note_answers()
+        paused = {r.name for r in self.house.records().values() if r.state == "paused"}
+        forgotten = self.log.paused - paused
+        if forgotten:
+            self.log.wrong.append(f"no longer paused after a start: {sorted(forgotten)}")
+        self.log.paused |= paused
+        found = self._onlooker.execute(
+            "SELECT plugin, callback, seq, outcome FROM failures"
+            " WHERE error LIKE 'ProcessDied: % times in this call%'"
+        )
+        for plugin, name, seq, outcome in found:  # what a retry makes of it later is another thing
+            self.condemned.setdefault((plugin, name, seq), outcome)
+
+    def letters(self) -> list[tuple[str, str, int, int]]:
+        """Return number, plugin, callback and `seq` of the dead letters there are."""
+        found = self._onlooker.execute(
+            "SELECT plugin, callback, seq, id FROM failures WHERE dead = 1 ORDER BY id"
+        )
+        return found.fetchall()
