@@ -302,7 +302,7 @@ def callbacks_in_reverse(patch: Patch) -> None:
         (pause_lets_the_plugin_run, 0),
         (pause_is_not_written, 0),
         (dead_letter_not_written_with_the_step, 5),
-        (replay_moves_the_cursor, 13),
+        (replay_moves_the_cursor, 11),
         (fold_writes_a_place_ahead, 1),
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
