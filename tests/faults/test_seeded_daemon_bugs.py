@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from daemon_schedules import run_schedule
-from simulated_daemon import StateJournal
+from simulated_studio import StateJournal
 
 from sgevents_core.dispatch import recalls, recovery, requests
 from sgevents_core.dispatch.calls import Call, Caller

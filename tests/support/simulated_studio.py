@@ -1,0 +1,75 @@
+"""What a simulated daemon has around it: a site with typed rows, a feed whose journal is real."""
+
+from __future__ import annotations
+
+from mortal_process import Machine
+from simulated_feed import SimulatedFeed, SimulatedJournal
+from simulated_plugins import type_of
+from simulated_site import SimulatedSite
+
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.journal.base import FeedChange, FeedRecord, LateRow, Row
+from sgevents_core.journal.sqlite import SqliteState
+
+NOTE_EVERY = 10.0
+"""Seconds between two notes of a feed that found nothing, as in the daemon."""
+
+
+class StudioSite(SimulatedSite):
+    """A site whose rows have types and bodies."""
+
+    def row(self, id_: int) -> Row:
+        """Return a visible row as it is read."""
+        kind = type_of(id_)
+        body = b'{"type":"EventLogEntry","id":%d,"event_type":"%b"}' % (id_, kind.encode())
+        return Row(id_, self.visible[id_], kind, body)
+
+
+class SilentAnnouncer(Announcer):
+    """Tells nobody, without a thread."""
+
+    def __init__(self) -> None:
+        self._listeners = ()
+
+
+class StateJournal(SimulatedJournal):
+    """The journal in the real state; remembers for the oracles what was ever committed.
+
+    Args:
+        machine: The machine of the process that writes.
+        onlooker: A connection that is no part of that process.
+    """
+
+    def __init__(self, machine: Machine, onlooker: SqliteState) -> None:
+        super().__init__()
+        self._machine = machine
+        self._onlooker = onlooker
+        self._noted_at = 0.0
+        self.state: SqliteState | None = None
+
+    def append(self, rows: list[LateRow], change: FeedChange) -> None:
+        """Commit one step."""
+        needed = rows or any(change[1:])
+        if self.state is None or (not needed and self._machine.now - self._noted_at < NOTE_EVERY):
+            return
+        self._noted_at = self._machine.now
+        self.state.append(len(self.rows), rows, change)
+        self.rows += rows
+
+    def load(self) -> FeedRecord | None:
+        """Return what a new process finds, and remember what the last one committed."""
+        for entry in self._onlooker.read(len(self.rows), 1_000_000):
+            row = Row(entry.event_id, entry.created, entry.event_type, entry.body)
+            self.rows.append(LateRow(row, entry.late))
+        return None if self.state is None else self.state.load_feed()
+
+
+class DaemonFeed(SimulatedFeed):
+    """The feed of a daemon that may die at any time."""
+
+    dying = True
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing keeps looks from being made in time."""
+        return not self.dying and super().steady
