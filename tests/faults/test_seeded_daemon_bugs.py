@@ -23,7 +23,7 @@ from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.store import Store
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
-from sgevents_core.journal.register import BEGUN, RETURNED, Found, Progress, Register
+from sgevents_core.journal.register import Found, Progress, Register
 from sgevents_core.journal.sqlite import SqliteState
 
 Patch = pytest.MonkeyPatch
@@ -205,19 +205,6 @@ def death_charged_to_another_event(patch: Patch) -> None:
     patch.setattr(recovery, "doubts", doubts)
 
 
-def failed_taken_for_returned(patch: Patch) -> None:
-    """The register of a plugin that catches up says of a failed call, too, that it is over."""
-    real = Register.clear
-
-    def clear(self: Register, word: int) -> None:
-        if self._words[word] & 3 == BEGUN:
-            self._words[word] += RETURNED - BEGUN
-        else:
-            real(self, word)
-
-    patch.setattr(Register, "clear", clear)
-
-
 def replayed_callbacks_forgotten(patch: Patch) -> None:
     """A replay that was cut short begins the event in hand anew."""
     real = recalls._Replay._load
@@ -307,7 +294,6 @@ def callbacks_in_reverse(patch: Patch) -> None:
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
         (begun_taken_for_returned, 1),
-        (failed_taken_for_returned, 249),
         (replayed_callbacks_forgotten, 21),
         (death_charged_to_another_event, 1),
         (death_not_counted, 1),
