@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,20 +18,8 @@ from typing import Any, Protocol
 import pytest
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.dispatch import (
-    assembly,
-    calls,
-    deaths,
-    lane,
-    ledger,
-    recalls,
-    requests,
-)
+from sgevents_core.dispatch import calls, lane
 from sgevents_core.journal import database, register
-from sgevents_core.journal import requests as asked
-
-CLOCKED = (assembly, calls, deaths, lane, ledger, recalls, requests, asked)
-"""The modules that ask for the time."""
 
 
 class Killed(BaseException):
@@ -165,8 +155,12 @@ class Machine:
             connect=self.connect, Error=sqlite3.Error, Connection=sqlite3.Connection
         )
         with pytest.MonkeyPatch.context() as patch:
-            for module in CLOCKED:
-                patch.setattr(module, "time", self)
+            for name, module in sorted(sys.modules.items()):
+                ours = name.startswith(
+                    ("sgevents_core.dispatch.", "sgevents_core.journal.requests")
+                )
+                if ours and getattr(module, "time", None) is time:
+                    patch.setattr(module, "time", self)
             patch.setattr(calls, "random", random.Random(self._seed))
             patch.setattr(database, "sqlite3", fake)
             patch.setattr(lane, "Register", self._register_class())

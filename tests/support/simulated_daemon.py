@@ -20,7 +20,6 @@ from mortal_process import Killed, Machine, MortalProcess
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 
-from sgevents_core.daemon import prune
 from sgevents_core.dispatch import requests
 from sgevents_core.dispatch.assembly import (
     condemned,
@@ -34,6 +33,7 @@ from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.journal.requests import Replayed, Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.ageing import prune
 from sgevents_core.site.gaps import Follower, Rules
 
 MOST_TURNS = 20_000
@@ -225,7 +225,7 @@ class SimulatedDaemon:
             if wait or self.stopping:
                 break
         self._idle[lane.name] = self._idle.get(lane.name, 0) + 1 if wait else 0
-        if self._idle[lane.name] < 3:  # until its place is noted
+        if self._idle[lane.name] < 3 or self.machine.monotonic() < 5:  # until its place is noted
             wait = min(wait, 1.01)
         self._due[lane.name] = self.machine.now + wait
 
