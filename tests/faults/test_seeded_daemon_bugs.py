@@ -13,7 +13,7 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
-from sgevents_core.dispatch import recalls, recovery, requests
+from sgevents_core.dispatch import recovery, requests
 from sgevents_core.dispatch.calls import Call, Caller
 from sgevents_core.dispatch.desk import Desk
 from sgevents_core.dispatch.lane import Lane
@@ -205,16 +205,6 @@ def death_charged_to_another_event(patch: Patch) -> None:
     patch.setattr(recovery, "doubts", doubts)
 
 
-def replayed_callbacks_forgotten(patch: Patch) -> None:
-    """A replay that was cut short begins the event in hand anew."""
-    real = recalls._Replay._load
-
-    def load(self: Any, **progress: Any) -> None:
-        real(self, **{**progress, "done": ()})
-
-    patch.setattr(recalls._Replay, "_load", load)
-
-
 def death_not_counted(patch: Patch) -> None:
     """An attempt that the process died in does not count as one."""
     patch.setattr(recovery, "doubts", lambda *_: [])
@@ -294,7 +284,6 @@ def callbacks_in_reverse(patch: Patch) -> None:
         (register_ignored, 1),
         (register_forgotten_before_the_ledger_knows, 1),
         (begun_taken_for_returned, 1),
-        (replayed_callbacks_forgotten, 21),
         (death_charged_to_another_event, 1),
         (death_not_counted, 1),
         (pruned_beyond_the_lowest_cursor, 1),

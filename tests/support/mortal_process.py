@@ -21,6 +21,9 @@ from simulated_site import EPOCH, SimulatedSite
 from sgevents_core.dispatch import calls, lane
 from sgevents_core.journal import database, register
 
+CLOCKED = ("sgevents_core.dispatch.", "sgevents_core.journal.requests")
+"""How the names of the modules begin that ask for the time."""
+
 
 class Killed(BaseException):
     """The process is gone, at this very instruction."""
