@@ -31,7 +31,10 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The row with the lowest id among those created at `at` (seconds since 1970) or later."""
+    """The row with the lowest id among those created at `at` (seconds since 1970) or later.
+
+    A site that keeps fractions of seconds may count what came in the second before.
+    """
 
     at: int
 

@@ -79,6 +79,9 @@ class Reader(Shotgun):
 
     def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
         results = super()._call_rpc(method, *args, **kwargs)
+        if not isinstance(results, dict):  # a page of HTML, say: what it says is worth reading
+            text = results.decode(errors="replace") if isinstance(results, bytes) else results
+            raise TypeError(f"not JSON as the API has it, but {text!r}")
         # To the stock client an answer without rows is an empty page; to the feed it is no answer.
         if method == "read" and not isinstance(results["entities"], list):
             raise TypeError("the answer has no rows")
@@ -266,7 +269,8 @@ def _check_asked_for(call: Call, rows: Sequence[Row]) -> None:
         case Newest():
             strange = [row for row in rows if call.below is not None and row.id >= call.below]
         case Since():
-            strange = [row for row in rows if row.at < call.at]
+            # Asked for as later than the second before; a site may keep fractions of seconds.
+            strange = [row for row in rows if row.at < call.at - 1]
         case Ids() | Count():
             strange = [row for row in rows if not call.span.first <= row.id <= call.span.last]
         case Look() | Recent() | Fetch():

@@ -206,7 +206,7 @@ def test_bodies_that_are_no_answer(scripted: ScriptedSite, call: Call, connect: 
     [
         Page(7, 500, None),
         Newest(5, below=7),
-        Since(AT + 1),
+        Since(AT + 2),
         Look((Span(1, 6), Span(8, 9)), 500, 0.0),
         Recent((Span(8, 8),), 500),
         Ids(Span(8, 9), 500),
@@ -228,3 +228,22 @@ def test_refusals_without_words(scripted: ScriptedSite, body: bytes, connect: Co
     scripted.body = body
     with pytest.raises(SiteFault):
         log.ask(PAGE)
+
+
+def test_what_came_instead_of_json_is_told(scripted: ScriptedSite, connect: Connect) -> None:
+    """A page of HTML with status 200 says what is going on: its words are in the error."""
+    log = connect(scripted.url)
+    scripted.rows(ROW)
+    log.ask(PAGE)
+    scripted.headers = {"Content-Type": "text/html"}
+    scripted.body = b"<html>Down for maintenance, demo-key</html>"
+    for call in CALLS:
+        with pytest.raises(SiteAnswerError, match="Down for maintenance") as caught:
+            log.ask(call)
+        assert "demo-key" not in str(caught.value)
+
+
+def test_a_site_that_keeps_fractions_of_seconds(scripted: ScriptedSite, connect: Connect) -> None:
+    """What came in the second before a moment is later than that second, and may be answered."""
+    scripted.rows({**ROW, "created_at": "2026-01-31T12:00:00.734Z"})
+    assert [row.id for row in connect(scripted.url).ask(Since(AT + 1)).rows] == [7]
