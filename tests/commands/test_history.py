@@ -136,7 +136,7 @@ def test_newest_era_is_meant(past: Past) -> None:
         (71, "the site shows it no more"),
         (61, "given up"),
         (5, "begins at event 10"),
-        (50, "older than the retention"),
+        (50, "it came before the feed began"),
     ],
 )
 def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
@@ -150,6 +150,14 @@ def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
         )
         state.append(0, [], change)
     assert told in whereabouts(tmp_path, event_id)
+
+
+def test_an_id_that_left_the_journal(tmp_path: Path) -> None:
+    """Once events were pruned, an id below those kept was one of them, as far as anyone knows."""
+    with closing(SqliteState(tmp_path)) as state:
+        grow(state, [event_row(1), event_row(2)])
+        assert state.prune(AT + LAST, 2) == 1
+    assert "older than the retention" in whereabouts(tmp_path, 1)
 
 
 def test_state_without_a_feed(tmp_path: Path) -> None:
