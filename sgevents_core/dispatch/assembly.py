@@ -256,9 +256,9 @@ def _recover_lane(
     name: str, folder: Path, state: SqliteState, records: Mapping[str, PluginRecord]
 ) -> LaneStart:
     place = state.lane_place(name)
+    found = _left_behind(name, folder, state)
     if place is None:
         return LaneStart(name, Place(state.end()), ())
-    found = _left_behind(name, folder, state)
     mine = [record for record in records.values() if record.lane == name]
     doubts = recovery.doubts(found, place, mine)
     for record in mine:

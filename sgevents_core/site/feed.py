@@ -72,6 +72,7 @@ class Feed:
         self._asked: deque[Request] = deque()
         self._trouble = Trouble(SITE)
         self._trouble_aside = Trouble(SITE)
+        self._failed_aside: SiteError | None = None
         self._trouble_writing = Trouble(JOURNAL)
         self._noted_at = float("-inf")
         self._page_size_known = False
@@ -135,8 +136,11 @@ class Feed:
         answer = self._ask(call)
         if answer is None or self._stop.is_set():
             return
+        is_new = self.state is None
         taken = self._follower.answered(call, answer, time.monotonic())
         if self._commit(taken):
+            if is_new:
+                self._tell_beginning()
             self._tell(taken)
 
     def _carry_out(self, request: Request) -> None:
@@ -211,12 +215,18 @@ class Feed:
         except SiteError as error:
             self._failed(call, error)
             return None
-        self._trouble_with(call).over()
+        self._answered(call)
         self._accepted = True
         return answer
 
-    def _trouble_with(self, call: Call) -> Trouble:
-        return self._trouble_aside if isinstance(call, ASIDE) else self._trouble
+    def _answered(self, call: Call) -> None:
+        if isinstance(call, ASIDE):
+            self._trouble_aside.over()
+            return
+        self._trouble.over()
+        if self._failed_aside is not None:  # it was not the whole site
+            self._trouble_aside.wait(self._failed_aside)
+            self._failed_aside = None
 
     def _counts_refused(self, error: SiteError) -> None:
         text = "%s Audits compare ids instead of counts from now on."
@@ -226,8 +236,11 @@ class Feed:
     def _failed(self, call: Call, error: SiteError) -> None:
         self._follower.failed(call, time.monotonic())
         if isinstance(call, ASIDE):
-            self._trouble_aside.wait(error)
-            return  # the follower puts such calls off, and pages go on
+            # The follower puts such calls off, and pages go on. If these fail as well, it is an
+            # outage, and one is told of once.
+            self._failed_aside = error
+            return
+        self._failed_aside = None
         wait = self._wait_after(error)
         systemd.alive(wait)
         self._stop.wait(wait)
@@ -270,6 +283,12 @@ class Feed:
         if taken.rows:
             self._grown()
         return True
+
+    def _tell_beginning(self) -> None:
+        if self.state is not None:
+            text = "The journal is new: it begins behind event %d"
+            extra = {"action": "feed.began", "event_id": self.state.frontier}
+            logger.info(text, self.state.frontier, extra=extra)
 
     def _tell(self, taken: Taken) -> None:
         for notice in taken.notices:

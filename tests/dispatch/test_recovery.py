@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.dispatch import recovery
+from sgevents_core.dispatch import assembly, recovery
 from sgevents_core.journal.base import Place, PluginRecord
-from sgevents_core.journal.register import NOTHING, Found, Progress
+from sgevents_core.journal.register import LANE, NOTHING, Found, Progress, Register, path_of
+from sgevents_core.journal.sqlite import SqliteState
 
 KEYS = ["p\0one", "p\0two", "q\0one", "q\0two"]
 EVENTS = range(1, 4)
@@ -176,3 +180,16 @@ def test_names_that_begin_alike_are_different_plugins() -> None:
     record = PluginRecord("notify", "main", cursor=3, apart=True)
     recovery.catches_up(record, word)
     assert (record.cursor, record.done) == (3, frozenset())
+
+
+def test_a_register_beside_an_empty_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that is gone while its register is there does not pass for a first start."""
+    register = Register(path_of(tmp_path, "default"), KEYS)
+    register.returned(LANE, 5, 0)
+    register.close()
+    with closing(SqliteState(tmp_path)) as state:
+        start = assembly._recover_lane("default", tmp_path, state, {})
+    assert start.place == Place(0)
+    assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

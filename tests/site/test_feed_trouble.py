@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from running_feed import LONG, Start, events, logged
 
-from sgevents_core.errors import SiteRefused, StaleWriter
+from sgevents_core.errors import SiteRefused, SiteUnreachable, StaleWriter
 from sgevents_core.journal.base import FeedChange
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site import trouble
+from sgevents_core.site.calls import Look, Page
+from sgevents_core.site.ranges import Span
 
 EVERY_TROUBLE = (
     "status",
@@ -198,6 +200,41 @@ def test_looks_that_fail_hold_up_nothing(
         events(site, 3)
         running.until_complete(site)
     assert len(logged(caplog, "site.failed")) == 1
+
+
+def test_an_outage_that_a_look_meets_first(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is asked first in an outage, there is one warning, and one line when it is over."""
+    events(site, 1)
+    running = start()
+    running.until_complete(site)
+    running.close()
+    feed, look, page = running.feed, Look((Span(1, 1),), 20, 0.0), Page(0, 20, None)
+    error = SiteUnreachable(url=site.url, reason="down")
+    for call in (look, page, look, page):
+        feed._failed(call, error)
+    for call in (page, look, page):
+        feed._answered(call)
+    assert len(logged(caplog, "site.failed")) == len(logged(caplog, "site.answers")) == 1
+    feed._failed(look, error)
+    feed._answered(page)
+    feed._answered(look)
+    assert len(logged(caplog, "site.failed")) == len(logged(caplog, "site.answers")) == 2
+
+
+def test_the_beginning_of_a_journal_is_told(
+    site: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a new journal begins is said once, so that a lost state does not go unnoticed."""
+    last = events(site, 3)[-1]
+    for _ in range(2):
+        running = start(start="now")
+        running.until(running.reader.load_feed)
+        running.until(lambda: logged(caplog, "feed.began"))
+        running.close()
+    (record,) = logged(caplog, "feed.began")
+    assert vars(record)["event_id"] == last
 
 
 # Trouble with the journal
