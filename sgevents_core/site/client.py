@@ -20,6 +20,7 @@ from xmlrpc.client import ProtocolError
 
 import msgspec
 from shotgun_api3.lib.httplib2 import HttpLib2Error
+from shotgun_api3.lib.httplib2.socks import ProxyError
 from shotgun_api3.shotgun import AuthenticationFault, Fault, Shotgun
 
 from sgevents_core.errors import SiteAnswerError, SiteFault, SiteRefused, SiteUnreachable
@@ -56,6 +57,10 @@ SINGLE_IDS: Final = 500
 """Most ids named one by one in a query; ranges that would go beyond are asked for as ranges."""
 LISTED_SPAN: Final = 4
 """Ranges up to this size are named id by id: `in` is the cheapest thing to ask a site."""
+
+
+_NO_ANSWER: Final = (OSError, ProtocolError, HTTPException, HttpLib2Error, ProxyError)
+"""What the stock client raises when the site did not answer at all."""
 
 
 class Reader(Shotgun):
@@ -187,7 +192,7 @@ class EventLog:
         except Fault as error:
             raise SiteFault(url=self._url, reason=self._clean(error)) from None
         except Exception as error:  # the network's, or what the client trips over in garbage
-            if isinstance(error, OSError | ProtocolError | HTTPException | HttpLib2Error):
+            if isinstance(error, _NO_ANSWER):
                 raise SiteUnreachable(url=self._url, reason=self._clean(error)) from None
             raise SiteAnswerError(url=self._url, reason=self._clean(error)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.settings import Secret, SiteSettings
 from sgevents_core.site.calls import Call, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.ranges import Span
@@ -96,6 +98,19 @@ def test_nobody_there(connect: Connect) -> None:
             log.page_size()
         with pytest.raises(SiteUnreachable):
             log.ask(PAGE)
+
+
+def test_a_proxy_that_refuses(scripted: ScriptedSite) -> None:
+    """What a proxy on the way says is no answer of the site."""
+    proxy = scripted.url.removeprefix("http://")
+    where = SiteSettings(
+        url="http://no-such-host.invalid",
+        script_name="sgevents",
+        api_key=Secret("demo-key", "a test"),
+        http_proxy=proxy,
+    )
+    with closing(EventLog(where)) as log, pytest.raises(SiteUnreachable, match="501"):
+        log.ask(PAGE)
 
 
 def test_a_wrong_key(busy: Sandbox, connect: Connect) -> None:
