@@ -40,9 +40,7 @@ def _met(folder: Path, record: FeedRecord, event_id: int) -> str:
         return "given up: no row of this id was ever visible, and nothing looks for it any more"
     if event_id < record.state.floor:
         return f"older than what the feed answers for, which begins at event {record.state.floor}"
-    if _nothing_pruned(folder):
-        return "never in the journal: it came before the feed began"
-    return "no longer in the journal: it is older than the retention"
+    return _not_kept(folder)
 
 
 def _set_aside(folder: Path, record: FeedRecord, event_id: int) -> str:
@@ -59,10 +57,12 @@ def _missing(hot: bool) -> str:
     return "missing: no row of this id came in time; audits still look for it"
 
 
-def _nothing_pruned(folder: Path) -> bool:
-    """Return whether the journal still has all that was ever taken."""
+def _not_kept(folder: Path) -> str:
     with closing(SqliteState(folder, read_only=True)) as state:
-        return state.lowest() == 1
+        nothing_pruned = state.lowest() == 1
+    if nothing_pruned:
+        return "never in the journal: it came before the feed began"
+    return "no longer in the journal: it is older than the retention"
 
 
 def _recorded(table: str, folder: Path, event_id: int, era: int) -> bool:
