@@ -74,7 +74,7 @@ def test_what_was_repeated_fails_beyond_what_is_allowed(page: Path) -> None:
 def test_written_page_has_old_and_new_rows_and_its_words(page: Path) -> None:
     """A run of some tests replaces their rows; rows without a test go; groups keep their order."""
     table = Reliability(page, write=True)
-    table.row("By chance", "Schedules", "random ones", 2_000, 0, 0)
+    table.row("At every point, and at random", "Schedules", "random ones", 2_000, 0, 0)
     table.row("Gaps in the log", "A gap", "one", 1, 0, 0)
     table.finish(["A fault"])
     text = page.read_text("utf-8")

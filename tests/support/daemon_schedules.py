@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,24 +203,6 @@ def run_schedule(seed: int) -> Verdict:
     with state_folder() as folder:
         schedule = DaemonSchedule(seed, folder)
         try:
-            verdict = judged(schedule.run())
+            return judged(schedule.run())
         finally:
             schedule.daemon.close()
-    _RUN.append(verdict)
-    return verdict
-
-
-def schedules_run() -> dict[str, int]:
-    """Return what the schedules that this process has run so far amount to."""
-    kinds = Counter(kind for verdict in _RUN for kind, _ in verdict.wrong)
-    return {
-        "schedules": len(_RUN),
-        "crashes": sum(verdict.crashes for verdict in _RUN),
-        "rows": sum(verdict.rows for verdict in _RUN),
-        "calls": sum(verdict.calls for verdict in _RUN),
-        "lost": kinds["lost"] + kinds["feed"],
-        "repeated": kinds["repeated"] + kinds["asked twice"],
-    }
-
-
-_RUN: list[Verdict] = []

@@ -17,7 +17,7 @@ GROUPS: Final = (
     "Failing callbacks",
     "Crashes",
     "The state",
-    "By chance",
+    "At every point, and at random",
 )
 """The headings of the page, in order."""
 COMMAND: Final = "python3 noxfile.py -s tests -- tests/faults --write-reliability"

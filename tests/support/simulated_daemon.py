@@ -246,7 +246,7 @@ class SimulatedDaemon:
 
     # People
 
-    def reset(self, request: Request) -> None:
+    def decide(self, request: Request) -> None:
         """Stand for the feed's thread; nobody asks for this."""
 
     def ask(
