@@ -6,7 +6,8 @@ import contextlib
 import io
 import json
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +57,8 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     for number, one in enumerate([one for one in lines if not one.why_not], 1):
         text = one.fate.text if one.fate else "wants it, and was not called"
         click.echo(f"{number:3}. {one.plugin} {one.callback}: {text}")
+        for line in _calls(one.fate) if one.fate else ():
+            click.echo(f"     {line}")
     for one in lines:
         if one.why_not:
             click.echo(f"  -  {one.plugin} {one.callback}: not called: {one.why_not}")
@@ -101,6 +104,8 @@ def _lines(settings: Settings, found: Replayed) -> list[_Line]:
         fate = None
         if not one.why_not and found.seq:
             fate = standing.fate(one.plugin, one.callback, found.seq, failures)
+            calls = standing.calls(one.plugin, one.callback, found.seq)
+            fate = replace(fate, calls=calls)
         lines.append(one._replace(fate=fate))
     return lines
 
@@ -138,6 +143,26 @@ def _print_head(told: dict[str, Any]) -> None:
         click.echo(f"not in the journal: {told['missing']}; the site has it")
     else:
         click.echo(f"in the journal at {told['seq']}, era {told['era']}")
+
+
+def _calls(fate: Fate) -> list[str]:
+    """Return a line for each call that is known of, oldest first: when, how long, how it failed."""
+    failed = {}
+    for failure in fate.failures:
+        before = [call for call in fate.calls if call.began <= failure.at and call not in failed]
+        if before:
+            failed[before[-1]] = failure
+    lines = []
+    for call in fate.calls:
+        began = datetime.fromtimestamp(call.began).astimezone()
+        text = f"called {began:%Y-%m-%d %H:%M:%S}, took {_spent(call.seconds)}"
+        failure_of = failed.get(call)
+        lines.append(f"{text}: {failure_of.error}" if failure_of else text)
+    return lines
+
+
+def _spent(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def _as_json(line: _Line) -> dict[str, Any]:

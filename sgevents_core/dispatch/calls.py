@@ -17,6 +17,7 @@ from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
+from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import LANE, Register
 from sgevents_core.observe import systemd, timing
 from sgevents_core.observe.current import Current, enter, leave
@@ -60,6 +61,7 @@ class Caller:
         keys: The callbacks' names by place.
         tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
         announcer: Tells plugins and people of failures.
+        times: Where is noted how long calls take.
 
     `resumed` holds the callbacks that an earlier process finished for the event in hand.
     """
@@ -72,6 +74,7 @@ class Caller:
         keys: Sequence[str],
         tried: dict[tuple[str, int], int],
         announcer: Announcer,
+        times: CallTimes,
     ) -> None:
         self.resumed: frozenset[str] = frozenset()
         self._ledger = ledger
@@ -79,6 +82,7 @@ class Caller:
         self._keys = keys
         self._tried = tried
         self._announcer = announcer
+        self._times = times
 
     def call(self, call: Call) -> bool:
         """Call the callback if it wants the event; False if its plugin stops at this event.
@@ -132,8 +136,9 @@ class Caller:
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
         """Note what came of a call; False if its plugin stops at this event."""
         entry, rider = call.entry, call.rider
+        place, callback = call.steps[call.number]
+        self._times.note(entry.seq, place, time.perf_counter() - began)
         if error is None:
-            callback = call.steps[call.number][1]
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
             return not self._loops(call)

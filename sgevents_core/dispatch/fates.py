@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from sgevents_core.dispatch import recovery
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Failure, Place, PluginRecord
+from sgevents_core.journal.call_times import TimedCall, calls_of
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -39,11 +40,13 @@ class Fate:
         what: In one word or two.
         text: In a sentence.
         failures: How it failed, oldest first.
+        calls: When it was called and how long that took, oldest first, as far as it is known.
     """
 
     what: What
     text: str
     failures: tuple[Failure, ...] = ()
+    calls: tuple[TimedCall, ...] = ()
 
 
 class Standing:
@@ -57,6 +60,8 @@ class Standing:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(SqliteState(folder, read_only=True)) as state:
             self.records = state.plugins()
             self._places: dict[str, Place | None] = {}
@@ -86,6 +91,17 @@ class Standing:
     def is_for(self, plugin: str, seq: int) -> bool:
         """Return whether an event came after the place at which a plugin began."""
         return plugin in self.records and seq > self._joined.get(plugin, 0)
+
+    def calls(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
+        """Return the calls of a callback for an event that are known of, oldest first."""
+        record = self.records.get(plugin)
+        if record is None:
+            return ()
+        place = (record.lane, seq)
+        if place not in self._calls:
+            self._calls[place] = calls_of(self._folder, *place)
+        key = f"{plugin}\0{callback}"
+        return tuple(call for call in self._calls[place] if call.callback == key)
 
     def fate(
         self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]

@@ -18,6 +18,7 @@ from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.journal.base import Entry, Place, Step
+from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import APART, LANE, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
@@ -80,8 +81,14 @@ class Lane:
         self._threads = [rider.thread for rider in riders if rider.thread is not None]
         for thread in self._threads:
             thread.returned = self.wake
+        self._times = CallTimes(folder, name, self._keys)
         self._caller = Caller(
-            self.ledger, self._register, keys=self._keys, tried=tried, announcer=announcer
+            self.ledger,
+            self._register,
+            keys=self._keys,
+            tried=tried,
+            announcer=announcer,
+            times=self._times,
         )
 
     def stop(self) -> None:
@@ -167,6 +174,7 @@ class Lane:
             for thread in self._threads:
                 thread.close()
             self._register.close()
+            self._times.close()
             self.ledger.close()
 
     def _sleep(self) -> float:
@@ -301,6 +309,7 @@ class Lane:
 
     def _fold(self) -> None:
         """Note in the ledger where the lane is, at most once a second."""
+        self._times.write()
         now = time.monotonic()
         if self.place == self._folded or now - self._folded_at < FOLD_EVERY:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -129,6 +131,20 @@ def test_progress_of_a_killed_daemon_is_taken_over(house: House) -> None:
     house.sgevents("resume", "fickle")
     house.run()
     assert daemon.events_of("fickle") == list(range(event - 4, event + 1))
+
+
+def test_explain_tells_when_calls_were_made_and_how_long_they_took(house: House) -> None:
+    """Each attempt has a line: when, how long, and how it failed."""
+    said = house.sgevents("explain", house.event).text
+    took = r"called 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d, took \d+\.\d ms"
+    assert re.search(rf"fickle \S+: dead letter 1: .*\n +{took}: ValueError", said), said
+    event = house.daemon.site.event("Studio_A")
+    house.run()
+    said = house.sgevents("explain", event).text
+    assert re.search(rf"other \S+: handled\n +{took}\n", said), said
+    told = json.loads(house.sgevents("explain", event, "--json").text)
+    calls = [one["fate"]["calls"] for one in told["callbacks"] if one["fate"]]
+    assert all(0 <= call["seconds"] < 60 for (call,) in calls)
 
 
 def _others_were_called(house: House, times: int) -> bool:

@@ -152,3 +152,18 @@ def test_plugin_that_catches_up(house: House, state: str) -> None:
     assert fate(house, "alpha", "one", 1).what == "handled"
     assert fate(house, "alpha", "one", 2).what == "not yet"
     assert ("paused" in fate(house, "alpha", "one", 2).text) is (state == "paused")
+
+
+def test_calls_with_their_durations(house: House) -> None:
+    """Each call that ended is told, with when and how long, the failed ones too."""
+    house.plugin("alpha", raising(ValueError("no")), "two")
+    house.run()
+    house.events(1)
+    house.run()
+    standing = Standing(house.folder)
+    (failed,) = standing.calls("alpha", "alpha:fails", 1)
+    (other,) = standing.calls("alpha", "alpha:two", 1)
+    assert failed.began <= other.began
+    assert 0 < failed.seconds < 60
+    assert standing.calls("alpha", "alpha:two", 2) == ()
+    assert standing.calls("omega", "omega:one", 1) == ()

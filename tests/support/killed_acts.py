@@ -209,7 +209,8 @@ _KEPT = {
     "plugins": "SELECT name, lane, apart, CASE apart WHEN 1 THEN cursor END, done, state, reason"
     " FROM plugins",
     "attempts": "SELECT plugin, callback, seq FROM attempts ORDER BY 1, 2, 3",
-    "deaths": "SELECT plugin, callback, seq FROM deaths ORDER BY 1, 2, 3",
+    "deaths": "SELECT plugin, callback, seq FROM deaths WHERE NOT EXISTS (SELECT 1 FROM plugins"
+    " WHERE name = plugin AND apart AND cursor = deaths.seq - 1) ORDER BY 1, 2, 3",
     "failures": "SELECT plugin, callback, event_id, outcome, dead, error FROM failures"
     " WHERE outcome != 'retry' ORDER BY 1, 2, 3, 4",
     "stores": "SELECT plugin, key, value FROM stores ORDER BY 1, 2",
@@ -224,7 +225,10 @@ _KEPT = {
     "joined": "SELECT plugin, seq FROM joined ORDER BY 1",
     "whole": "PRAGMA integrity_check",
 }
-"""What must be the same in the end whether or not the daemon was killed in between."""
+"""What must be the same in the end whether or not the daemon was killed in between.
+
+A death in a call that its plugin still stands at is counted until that call succeeds.
+"""
 
 
 def kept(folder: Path) -> dict[str, list[Any]]:

@@ -1,0 +1,137 @@
+"""When the last calls of a lane were made and how long they took; for people, nothing is decided
+by it, so what cannot be written is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+import msgspec
+
+from sgevents_core.journal.database import PRIVATE
+
+MOST: Final = 100_000
+"""Calls in one file; there are two, so that at least so many of the last ones are kept."""
+WRITE_EVERY: Final = 1.0
+"""Seconds between two writes: what a killed process noted since is lost."""
+_CALL: Final = struct.Struct("<QdfI")
+"""The event's `seq`, when it was called (seconds since 1970), for how long (seconds), by which
+place in the list of names that the file begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedCall:
+    """One call of a callback that returned or raised.
+
+    Args:
+        callback: The callback's name, `plugin\\0module:qualname`.
+        began: When it was called, in seconds since 1970.
+        seconds: How long it took.
+    """
+
+    callback: str
+    began: float
+    seconds: float
+
+
+class CallTimes:
+    """Notes the calls of one lane in memory, and writes them once a second.
+
+    Args:
+        folder: The state's folder.
+        lane: The lane's name.
+        names: Names of all callbacks in call order; what is noted holds a place in this list.
+    """
+
+    def __init__(self, folder: Path, lane: str, names: Sequence[str]) -> None:
+        self._path, self._older = paths_of(folder, lane)
+        self._head = msgspec.json.encode(list(names)) + b"\n"
+        self._fresh: deque[tuple[int, float, float, int]] = deque(maxlen=MOST)
+        self._file: IO[bytes] | None = None
+        self._written_at = time.monotonic()
+
+    def note(self, seq: int, place: int, seconds: float) -> None:
+        """Note a call that has just ended, and how long it took."""
+        self._fresh.append((seq, time.time() - seconds, seconds, place))
+
+    def write(self, *, now: bool = False) -> None:
+        """Write what was noted, if that was not done within the last second; or `now`."""
+        if not self._fresh or not (now or time.monotonic() - self._written_at >= WRITE_EVERY):
+            return
+        content = b"".join(_CALL.pack(*call) for call in self._fresh)
+        self._fresh.clear()
+        self._written_at = time.monotonic()
+        with suppress(OSError):
+            self._opened().write(content)
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self.write(now=True)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> IO[bytes]:
+        """Return the file to append to; a new one where it is full or has other names."""
+        if self._file is not None and self._file.tell() > len(self._head) + MOST * _CALL.size:
+            self._file.close()
+            self._file = None
+            self._path.replace(self._older)
+        if self._file is None:
+            if self._path.exists() and not self._goes_on():
+                self._path.replace(self._older)
+            self._file = open(self._path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - closed in `close`
+            if not self._file.tell():
+                self._file.write(self._head)
+        return self._file
+
+    def _goes_on(self) -> bool:
+        """Return whether the file is one with the same names, and whole."""
+        with suppress(OSError), self._path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END) - len(self._head)
+            file.seek(0)
+            return file.read(len(self._head)) == self._head and size % _CALL.size == 0
+        return False
+
+
+def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
+    """Return the calls that are known of for an event, oldest first.
+
+    Args:
+        folder: The state's folder.
+        lane: The lane's name.
+        seq: The event's place in the journal.
+    """
+    found = [call for path in paths_of(folder, lane) for call in _read(path, seq)]
+    return sorted(found, key=lambda call: call.began)
+
+
+def paths_of(folder: Path, lane: str) -> tuple[Path, Path]:
+    """Return the file of a lane's last calls, and the one of those before."""
+    path = folder / f"lane-{quote(lane, safe='')}.calls"
+    return path, path.with_name(f"{path.name}.1")
+
+
+def _read(path: Path, seq: int) -> Iterator[TimedCall]:
+    try:
+        head, _, content = path.read_bytes().partition(b"\n")
+        names = msgspec.json.decode(head, type=list[str])
+    except (OSError, msgspec.MsgspecError):
+        return
+    whole = len(content) - len(content) % _CALL.size
+    for of, began, seconds, place in _CALL.iter_unpack(memoryview(content)[:whole]):
+        if of == seq and place < len(names):
+            yield TimedCall(names[place], began, seconds)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE)
