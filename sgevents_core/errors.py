@@ -279,7 +279,7 @@ class PluginSettingsError(UnusablePluginError):
 class PluginRaisedError(UnusablePluginError):
     """{doing} raised {error}{where}.
 
-    Read the traceback below, fix the plugin and start again; or disable it: enabled = false.
+    Mend the plugin, `sgevents plugins list` shows where it raised; or disable it: enabled = false.
     """
 
     doing: str

@@ -51,6 +51,7 @@ def timeout_option(command: _F) -> _F:
     """Add the option --timeout, as every command that asks for something takes it."""
     return click.option(
         "--timeout",
+        metavar="DURATION",
         callback=_seconds,
         default="10s",
         show_default=True,

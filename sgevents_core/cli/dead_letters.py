@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from sgevents_core.journal.letters import Letter
     from sgevents_core.settings import Settings
 
-_plugin_option = click.option("--plugin", help="Only those of this plugin.")
-_event_option = click.option("--event", type=int, help="Only those for the event of this id.")
+_plugin_option = click.option("--plugin", metavar="NAME", help="Only those of this plugin.")
+_event_option = click.option(
+    "--event", type=int, metavar="ID", help="Only those for the event of this id."
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Look at events that callbacks failed on for good, and decide about them.
+    """Look at events on which callbacks failed, and decide.
 
     A dead letter is kept, with its event, until it is retried or dismissed.
     """
@@ -55,7 +57,7 @@ def list_letters(plugin: str | None, event: int | None, as_json: bool, config: P
 @_json_option
 @config_option
 def show(number: int, as_json: bool, config: Path) -> None:
-    """Show a dead letter: the error, where it was raised, and the event itself."""
+    """Show a dead letter: the error, where it was raised, the event."""
     (letter,) = _named(load(config, secrets=False), [number])
     if as_json:
         click.echo(json.dumps(_as_json(letter, whole=True), indent=2))
@@ -114,7 +116,9 @@ def dismiss(
     timeout: float,
     config: Path,
 ) -> None:
-    """Drop dead letters: their events will never be handled by the callbacks that failed.
+    """Drop dead letters for good.
+
+    Their events will never be handled by the callbacks that failed on them.
 
     NUMBERS name the letters; or say --plugin, --event or --all.
     """

@@ -33,7 +33,7 @@ ABOUT: Final = (
 @click.option("--keep", is_flag=True, help="Leave it running at the end, to play with.")
 @click.option("--fast", is_flag=True, help="Do not pause for the reader.")
 def demo(*, keep: bool, fast: bool) -> None:
-    """Show in a few seconds what sgevents does and what it promises.
+    """Show in a few seconds what sgevents does and promises.
 
     Starts a sandbox site and the daemon with the example plugins, and plays a day in a studio. Ends
     with exit code 1 if a promise did not hold.

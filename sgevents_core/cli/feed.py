@@ -40,10 +40,11 @@ def feed() -> None:
 @config_option
 @click.pass_context
 def reset(ctx: click.Context, start: str, force: bool, timeout: float, config: Path) -> None:
-    """Follow a log that went backwards, because the site was restored, from a place on.
+    """Follow a log that went backwards, from a place on.
 
-    sgevents status says if it did. A new era begins: ids may come again and mean other events.
-    What is in the journal already is handed out first, and none of it is lost.
+    It goes backwards when the site was restored; sgevents status says if it did. A new era begins:
+    ids may come again and mean other events. What is in the journal already is handed out first,
+    and none of it is lost.
     """
     from sgevents_core.settings.starts import start_of  # noqa: PLC0415 - heavy
 
@@ -64,7 +65,7 @@ def reset(ctx: click.Context, start: str, force: bool, timeout: float, config: P
 def parked(
     ctx: click.Context, decision: str | None, as_json: bool, timeout: float, config: Path
 ) -> None:
-    """Show rows that came late by the thousand, or decide what becomes of them.
+    """Show rows that came late by the thousand, or decide.
 
     Without a DECISION they are shown. handle gives them to the plugins, as late events; drop never
     does, and is not asked about again.

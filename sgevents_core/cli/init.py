@@ -44,7 +44,7 @@ def init(
     write_key: bool,
     force: bool,
 ) -> None:
-    """Write a first configuration, with comments, and say what to do next.
+    """Write a first configuration, and say what to do next.
 
     Asks for what the options do not say, if this is a terminal. The script's key stays out of the
     file unless --write-key asks for it. Installed plugins are listed, none is enabled.

@@ -31,9 +31,10 @@ def pause(ctx: click.Context, plugin: str, reason: str, timeout: float, config: 
 @config_option
 @click.pass_context
 def resume(ctx: click.Context, plugin: str, timeout: float, config: Path) -> None:
-    """Let PLUGIN go on where it was paused, or call it again at once where it is held.
+    """Let PLUGIN, which is paused or held, go on.
 
-    It catches up on its own, without holding anyone else, and then goes with the others again.
+    It goes on where it was paused; where it is held, it is called again at once. It catches up on
+    its own, without holding anyone else, and then goes with the others again.
     """
     ctx.exit(ask(load(config), [Wanted(kind="resume", plugin=plugin, label=plugin)], timeout))
 
@@ -45,7 +46,7 @@ def resume(ctx: click.Context, plugin: str, timeout: float, config: Path) -> Non
 @config_option
 @click.pass_context
 def skip(ctx: click.Context, plugin: str, event: int, timeout: float, config: Path) -> None:
-    """Let PLUGIN, which is held or paused at EVENT, go on behind it.
+    """Let PLUGIN, held or paused at EVENT, go on behind it.
 
     PLUGIN is not called for EVENT any more, and a note is kept that somebody skipped it. If it does
     not stand at EVENT, nothing is changed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,10 +10,27 @@ from typing import Final
 from sgevents_core import __version__
 from sgevents_core.journal.overview import PluginOverview, overview
 from sgevents_core.journal.running import Running, running
-from sgevents_core.plugins.status import PluginStatus
+from sgevents_core.plugins.status import PluginStatus, Standing
 
 _TAKE_UP: Final = "`sgevents reload` takes it up"
+_REFUSED: Final = "`sgevents reload` is refused until it is put right"
 _UNKNOWN: Final = "?"
+_STANDINGS: Final[Mapping[str, tuple[Standing, str]]] = {
+    "paused": ("paused", "Put right what it was, then: sgevents resume {name}"),
+    "held": (
+        "held",
+        "Nothing: it is called again by itself; at once with: sgevents resume {name}",
+    ),
+    "not started": (
+        "not started",
+        "Put right what it was, then start the daemon again, or: sgevents reload",
+    ),
+}
+"""How a plugin can stand in the ledger, and what helps then."""
+_HANGS: Final = (
+    "Nothing, if the call returns: the plugin goes on by itself. If it never does, start the "
+    "daemon again."
+)
 
 
 def with_standing(statuses: Sequence[PluginStatus], state: Path) -> tuple[PluginStatus, ...]:
@@ -43,7 +60,8 @@ def differences(statuses: Sequence[PluginStatus], state: Path) -> Iterator[str]:
     for one in statuses:
         installed = one.version or _UNKNOWN
         if one.order is None and one.running is not None:
-            yield f"{one.name}: the daemon still runs {one.running}; {_TAKE_UP}"
+            then = _TAKE_UP if one.status == "disabled" else _REFUSED
+            yield f"{one.name}: the daemon still runs {one.running}; {then}"
         elif one.order is not None and one.running is None:
             yield f"{one.name}: the daemon has not loaded it; {_TAKE_UP}"
         elif one.order is not None and one.running != installed:
@@ -55,12 +73,8 @@ def _standing(
 ) -> PluginStatus:
     if daemon is not None and status.name in daemon.plugins:
         status = replace(status, running=daemon.plugins[status.name] or _UNKNOWN)
-    if record is None:
+    if record is None or record.state not in _STANDINGS:
         return status
-    if record.state == "paused":
-        fix = f"Put right what it was, then: sgevents resume {status.name}"
-        return replace(status, status="paused", reason=record.reason, fix=fix)
-    if record.state == "held":
-        fix = f"Nothing: it is called again by itself; at once with: sgevents resume {status.name}"
-        return replace(status, status="held", reason=record.reason, fix=fix)
-    return status
+    stands, fix = _STANDINGS[record.state]
+    told = _HANGS if record.hangs else fix.format(name=status.name)
+    return replace(status, status=stands, reason=record.reason, fix=told)

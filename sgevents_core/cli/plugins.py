@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.status import PluginStatus
 
 _STYLES: Final = {"enabled": "green", "disabled": "dim"}
-_WAITING: Final = {"held": "yellow", "paused": "bold red"}
+_WAITING: Final = {"held": "yellow", "paused": "bold red", "not started": "bold red"}
 
 
 @click.group()
@@ -36,11 +36,11 @@ plugins.add_command(new)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
-    """List all plugins, those that are enabled in the order in which they are called.
+    """List all plugins, in the order in which they are called.
 
-    Tells which are held or paused, and where a running daemon has loaded another version than is
-    installed. Nothing that is not enabled is imported. Without a configuration file it lists what
-    is installed.
+    Those that are not enabled come last. Tells which are held, paused or not started, and where a
+    running daemon has loaded another version than is installed. Nothing that is not enabled is
+    imported. Without a configuration file it lists what is installed.
     """
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
 

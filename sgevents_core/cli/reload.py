@@ -31,11 +31,12 @@ _SAY_AFTER: Final = 5.0
 @click.command()
 @config_option
 def reload(config: Path) -> None:
-    """Let the running daemon take up a changed configuration and changed packages.
+    """Let the daemon take up what has changed.
 
-    They are tried in a process of their own. If they load, the daemon finishes the callbacks in
-    hand and executes itself anew: nothing is lost or repeated. If not, it goes on as it was, and
-    this says why and exits with 1. Sending the daemon SIGHUP does the same.
+    A changed configuration and changed packages are tried in a process of their own. If they load,
+    the daemon finishes the callbacks in hand and executes itself anew: nothing is lost or repeated.
+    If not, it goes on as it was, and this says why and exits with 1. Sending the daemon SIGHUP does
+    the same.
     """
     folder = _state_of(config)
     before = _asked(folder)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("events", required=False, metavar="[EVENT|FIRST-LAST]")
-@click.option("--plugin", required=True, help="The plugin that gets them.")
+@click.option("--plugin", required=True, metavar="NAME", help="The plugin that gets them.")
 @click.option(
     "--since",
     metavar="TIME",
@@ -41,11 +41,12 @@ def replay(
     timeout: float,
     config: Path,
 ) -> None:
-    """Hand one event, a range of ids or all since a moment to a plugin once more.
+    """Hand events to a plugin once more.
 
-    They come from the journal, older ones from the site. All callbacks of the plugin that want an
-    event are called; no other plugin is, nothing is appended to the journal, and no plugin moves.
-    A call that fails is kept as a dead letter; the others go on.
+    One event, a range of ids, or all since a moment. They come from the journal, older ones from
+    the site. All callbacks of the plugin that want an event are called; no other plugin is, nothing
+    is appended to the journal, and no plugin moves. A call that fails is kept as a dead letter; the
+    others go on.
 
     With --dry-run the plugin runs in this process: `ctx.sg` reads and tells of each write that it
     blocks, `ctx.dry_run` is true, and changes of `ctx.store` are forgotten. What a plugin changes

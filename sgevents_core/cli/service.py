@@ -42,10 +42,11 @@ def service() -> None:
 )
 @click.option("--force", is_flag=True, help="Replace a unit that is there.")
 def systemd(*, config: Path, user: str | None, output: Path | None, force: bool) -> None:
-    """Write a systemd unit that runs this sgevents with a configuration.
+    """Write a systemd unit that runs this sgevents.
 
-    It starts again what failed, restarts a daemon that hangs (the loops that do the work feed the
-    watchdog), and stops it between two callbacks. The configuration is read; its secrets are not.
+    The unit starts again what failed, restarts a daemon that hangs (the
+    loops that do the work feed the watchdog), and stops it between two callbacks. The configuration
+    is read; its secrets are not.
     """
     settings = load_settings(config, secrets=False)
     name = UNIT if output is None or output.suffix != ".service" else output.name

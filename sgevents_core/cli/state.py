@@ -46,10 +46,11 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @config_option
 def backup(file: Path, force: bool, config: Path) -> None:
-    """Write a copy of the journal and the ledger to FILE; works while the daemon runs.
+    """Write a copy of the journal and the ledger to FILE.
 
-    To go back to it: stop the daemon, empty the state's folder, put FILE there as sgevents.db, and
-    start. Events that were handled after the copy was made are handled again.
+    Works while the daemon runs, too. To go back to it: stop the daemon, empty the state's folder,
+    put FILE there as sgevents.db, and start. Events that were handled after the copy was made are
+    handled again.
     """
     from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
 

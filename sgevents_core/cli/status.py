@@ -30,9 +30,10 @@ _COLOURS: Final = {
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 def status(config: Path, as_json: bool) -> None:
-    """Show how far the feed and every plugin are, and what is wrong.
+    """Show how far everything is, and what is wrong.
 
-    Reads the state only: it works while the daemon runs, and when it does not.
+    Tells of the feed and every plugin. Reads the state only: it works while the daemon runs, and
+    when it does not.
     """
     from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
     from sgevents_core.settings import load_settings  # noqa: PLC0415

@@ -41,16 +41,17 @@ class _Shown(NamedTuple):
 
 
 @click.command()
-@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True,
+@click.option("-n", "count", type=click.IntRange(min=0), metavar="N", default=10, show_default=True,
               help="How many of the last events to begin with.")  # fmt: skip
 @click.option("--follow", "-f", is_flag=True, help="Go on with those that come, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @config_option
 def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
-    """Show the last events of the journal, and which plugins were called for them.
+    """Show the last events, and what plugins have made of them.
 
-    A plugin stands with what has become of the event: nothing where it was handled, otherwise `not
-    yet`, `dead letter` and so on; sgevents explain tells more. Reads the state only.
+    An event stands with the plugins that were called for it, each with what has become of the
+    event: nothing where it was handled, otherwise `not yet`, `dead letter` and so on; sgevents
+    explain tells more. Reads the state only.
     """
     settings = load(config)
     plan = plan_of(settings)

@@ -64,6 +64,7 @@ class PluginOverview:
         dead_letters: How many it has.
         failures: How many events in a row it failed on.
         last_error: Its newest failure, in one line.
+        hangs: Whether it is held until a call that its `timeout` gave up has returned.
     """
 
     name: str
@@ -76,6 +77,7 @@ class PluginOverview:
     dead_letters: int
     failures: int
     last_error: str
+    hangs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ def _plugin(
         dead_letters=len(dead),
         failures=record.failures,
         last_error=dead[-1].error if dead else "",
+        hangs=record.state == "held" and not record.retry_at,
     )
 
 

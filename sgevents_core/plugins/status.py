@@ -22,7 +22,7 @@ Status: TypeAlias = Literal[
     "enabled", "disabled", "broken", "incompatible", "conflict", "not installed"
 ]
 """What loading makes of a plugin."""
-Standing: TypeAlias = Status | Literal["held", "paused"]
+Standing: TypeAlias = Status | Literal["held", "paused", "not started"]
 """That, or how one that is enabled stands in the ledger."""
 CORE: Final = "sgevents-core"
 
@@ -48,9 +48,9 @@ class PluginStatus:
     traceback: str = ""
     """Where its code raised, shortened to its own frames; empty unless it did."""
     problems: tuple[Problem, ...] = ()
+    """What is wrong with its own settings."""
     running: str | None = None
     """The version that a running daemon has loaded; None if none has loaded it."""
-    """What is wrong with its own settings."""
 
     def told(self) -> str:
         """Return how it stands in one line for people, with why and what helps."""

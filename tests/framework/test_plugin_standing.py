@@ -15,7 +15,7 @@ from installed_packages import Packages
 
 from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.base import PluginRecord, Step
+from sgevents_core.journal.base import NOT_STARTED, PluginRecord, Step
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.overview import overview
 from sgevents_core.journal.running import Running, note
@@ -90,6 +90,24 @@ def test_held_and_paused_plugins_say_why_and_what_to_do(state: Path, listed: Run
     assert found["three"]["status"] == "disabled"
 
 
+def test_plugin_whose_startup_failed_is_told_as_not_started(state: Path, listed: Run) -> None:
+    """With the reason and what helps; its place in the order stays, as it was loaded."""
+    told = f"{NOT_STARTED}: OSError: no farm"
+    record(state, PluginRecord("one", "default", apart=True, reason=told))
+    found = listed("--json")["one"]
+    assert (found["status"], found["reason"], found["order"]) == ("not started", told, 1)
+    assert f"one is not started: {told}\n    fix: Put right what it was" in listed()
+
+
+def test_plugin_that_waits_for_a_call_is_not_to_be_resumed(state: Path, listed: Run) -> None:
+    """A hold without an end waits for a call that hangs, which no request can end."""
+    record(state, PluginRecord("two", "default", state="held", reason="two:run hangs"))
+    found = listed("--json")["two"]
+    assert found["status"] == "held"
+    assert "start the daemon again" in found["fix"]
+    assert "resume" not in found["fix"]
+
+
 def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
     state: Path, listed: Run
 ) -> None:
@@ -106,6 +124,19 @@ def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
     assert "three: the daemon still runs 1.0; `sgevents reload` takes it up" in shown
     assert [found[name]["running"] for name in ("one", "two", "three")] == ["0.9", None, "1.0"]
     assert "the daemon" not in listed(), "once it has ended, there is nothing to compare"
+
+
+def test_a_reload_is_not_advised_where_it_would_be_refused(
+    state: Path, packages: Packages, listed: Run
+) -> None:
+    """A plugin that runs and cannot be loaded any more has to be put right first."""
+    (packages.folder / "one.py").write_text("raise OSError('no farm')\n", encoding="utf-8")
+    SqliteState(state).close()
+    with closing(StateLock(state)):
+        plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
+        note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))
+        shown = listed()
+    assert "one: the daemon still runs 1.0; `sgevents reload` is refused until it is" in shown
 
 
 def test_the_same_versions_need_no_words(state: Path, listed: Run) -> None:

@@ -1,0 +1,33 @@
+"""What `--help` says of commands, on a screen of eighty columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from sgevents_core.cli.root import sgevents
+
+
+def groups(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words that call a group of commands, for each there is."""
+    yield above
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from groups(command, (*above, name))
+
+
+@pytest.mark.parametrize("words", list(groups(sgevents)), ids=" ".join)
+def test_lists_of_commands_break_off_no_sentence(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command's line says all that it has to say."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        sgevents.main([*words, "--help"], prog_name="sgevents")
+    _, found, listed = capsys.readouterr().out.partition("\nCommands:\n")
+    assert found
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
