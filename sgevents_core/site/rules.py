@@ -56,8 +56,11 @@ class Taken:
 def timeout_elapsed(span: Span, age: float) -> Notice:
     """Return what is told when a range is no longer waited for; its age in seconds."""
     ids = f"id {span.first}" if span.size == 1 else f"ids {span.first} to {span.last}"
-    detail = {"event_id": span.first, "last_event_id": span.last, "age_s": round(age, 3)}
-    return Notice("feed.timeout_elapsed", f"Timeout elapsed on backlog event {ids}", detail)
+    return Notice(
+        "feed.timeout_elapsed",
+        f"Timeout elapsed on backlog event {ids}",
+        {"event_id": span.first, "last_event_id": span.last, "age_s": round(age, 3)},
+    )
 
 
 def vanished(ids: Sequence[int]) -> list[Notice]:
@@ -76,5 +79,9 @@ def parked(spans: Sequence[Span]) -> Notice:
         f" {last}: has the script been granted more rights? They are parked, and plugins get none"
         " of them, until somebody runs sgevents feed parked handle, or drop."
     )
-    detail = {"rows": rows, "event_id": first, "last_event_id": last}
-    return Notice("feed.parked", text, detail, logging.ERROR)
+    return Notice(
+        "feed.parked",
+        text,
+        {"rows": rows, "event_id": first, "last_event_id": last},
+        logging.ERROR,
+    )

@@ -28,6 +28,8 @@ from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.settings import read_settings
 
 HOW_TO = DOCS / "how-to"
+TUTORIAL_SITE = "http://127.0.0.1:8020"
+"""What a sample acts on that runs in the tutorial alone."""
 SITE = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\napi_key = "demo-key"\n'
 
 
@@ -100,6 +102,21 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], ModuleType]:
         return made
 
     return make
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if python_samples(page)], ids=name_of)
+def test_python_samples_of_a_page_can_be_imported(
+    page: Path, module: Callable[[str, str], ModuleType]
+) -> None:
+    """Whatever else a test does with them: every name is there, and every hook is accepted."""
+    module("studio_hello", python_samples(DOCS / "tutorial" / "first-plugin.md")[0])
+    for number, text in enumerate(python_samples(page)):
+        if TUTORIAL_SITE not in text:
+            name = "studio_counts" if "versions = Counter()" in text else f"sample{number}"
+            made = module(name, text)
+            assert members_of(made).warnings == ()
+            if hasattr(made, "sg"):
+                made.sg.close()
 
 
 def test_classic_plugin_works_as_the_page_has_it(

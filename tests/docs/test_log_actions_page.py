@@ -70,7 +70,8 @@ def of_call(node: ast.Call) -> Iterator[tuple[str, set[str]]]:
     if name in MADE_BY:
         action, details = MADE_BY[name]
         found = node.args[details] if details and len(node.args) > details else None
-        fields = {str(k.value) for k in found.keys if is_constant(k)} if is_dict(found) else set()
+        assert found is None or is_dict(found), f"write the fields of {ast.unparse(node)} there"
+        fields = {str(k.value) for k in found.keys if is_constant(k)} if found else set()
         yield from ((one, fields) for one in actions_of(node.args[action]))
     elif name.endswith(".setdefault") and ast.unparse(node.args[0]) == "'action'":
         yield from ((one, set()) for one in actions_of(node.args[1]))
@@ -126,6 +127,32 @@ def test_every_field_of_an_action_is_on_the_page() -> None:
         assert len(row) == 4, row
         assert fields <= set(re.findall(r"`(\w+)`", row[2])), (action, where)
         assert row[3].endswith(".")
+
+
+LEVELS: Final = {
+    **{level: level for level in ("debug", "info", "warning", "error")},
+    "exception": "error",
+    "log": "",  # calculated
+}
+"""How a record is logged -> its level."""
+
+
+def levels_in_source() -> Iterator[tuple[str, str]]:
+    """The actions that are logged where they are named, each with its level."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
+                for one in node.keywords:
+                    if one.arg == "extra":
+                        level = LEVELS[ast.unparse(node.func).removeprefix("logger.")]
+                        yield from ((action, level) for action, _ in of_node(one.value))
+
+
+def test_levels_on_the_page_are_those_of_the_source() -> None:
+    """As far as an action is named where it is logged."""
+    found = set(levels_in_source())
+    assert len(found) > 20
+    assert {one for one in found if one[1] and ROWS[f"`{one[0]}`"][1] != one[1]} == set()
 
 
 def test_levels_on_the_page_are_levels() -> None:

@@ -23,6 +23,7 @@ HEADINGS = (
     "`ctx.store`",
 )
 KEPT = {"`ctx.store`"}
+ONCE = "A replay counts again"
 FAIL_ONCE = """
 from sgevents_core import Retry
 failed = []
@@ -104,6 +105,18 @@ def test_what_a_callback_that_raises_leaves_is_what_the_table_says(
     assert cells(heading)[2] == ("dropped" if heading in KEPT else "stays")
 
 
+@pytest.mark.parametrize("heading", [*HEADINGS, ONCE])
+def test_a_replay_counts_again_unless_the_key_is_noted(heading: str, modules: Make) -> None:
+    """Whatever a callback changes is changed again; what has noted `ctx.key` can tell."""
+    event = EventBuilder()
+    with Harness(plugin(heading, modules)) as harness:
+        version = event.new("Version", user=ADA)
+        harness.run(version).raise_errors()
+        harness.replay(version).raise_errors()
+        messages = harness.run(event.new("Playlist", user=ADA)).messages
+    assert f"Ada made {1 if heading == ONCE else 2}" in messages
+
+
 def cells(heading: str) -> list[str]:
     """The row of the table about a way."""
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| {short(heading)} |"))
@@ -117,4 +130,4 @@ def short(heading: str) -> str:
 
 def test_the_page_has_no_other_ways() -> None:
     """Each heading is tried here."""
-    assert tuple(re.findall(r"^## (.+)$", PAGE, re.MULTILINE)) == HEADINGS
+    assert tuple(re.findall(r"^## (.+)$", PAGE, re.MULTILINE)) == (*HEADINGS, ONCE)
