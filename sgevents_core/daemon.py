@@ -59,7 +59,7 @@ class Remains(NamedTuple):
 
     Args:
         waiting: Ids still waited for.
-        apart: Plugins that are held or paused, with the reason.
+        apart: Plugins that are held, paused or not started, with the reason.
     """
 
     waiting: int
@@ -225,7 +225,7 @@ class _Run:
             self.hung = bool(hung(lanes))
         _raise_error(feed, lanes, late)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
-        return _remains(self._state)
+        return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
 
     def _thread_of(self, lane: Lane) -> threading.Thread:
         body = partial(self._listener.run_lane, lane.name, lane.run)
@@ -342,12 +342,12 @@ def _raise_error(feed: Feed, lanes: list[Lane], late: SgEventsError | None) -> N
         raise late
 
 
-def _remains(state: SqliteState) -> Remains:
+def _remains(state: SqliteState, loaded: Container[str]) -> Remains:
     feed = state.load_feed()
     hot = [m for m in feed.missing if m.hot] if feed else []
     apart = tuple(
-        (record.name, record.state, record.reason)
+        (record.name, "not started" if record.not_started else record.state, record.reason)
         for record in state.plugins().values()
-        if record.state != "active"
+        if record.state != "active" or (record.not_started and record.name in loaded)
     )
     return Remains(sum(m.last - m.first + 1 for m in hot), apart)

@@ -58,8 +58,7 @@ def replay(
     found = _since(settings, since) if since is not None else _named(settings, str(events))
     if dry_run:
         ctx.exit(_dry_run(settings, plugin, found))
-    label = f"{plugin}, {len(found)} event(s)"
-    wanted = Wanted(kind="replay", plugin=plugin, label=label, events=found)
+    wanted = Wanted(kind="replay", plugin=plugin, label=plugin, events=found)
     ctx.exit(ask(settings, [wanted], timeout))
 
 

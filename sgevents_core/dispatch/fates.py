@@ -139,10 +139,14 @@ class Standing:
             behind = seq - (place.seq if place else 0)
             return Fate("not yet", f"not yet: its lane is {behind} event(s) before it", history)
         stands = record.cursor + 1 == seq
+        how = "not started" if record.not_started else record.state
         if stands and history:
-            text = f"{record.state} at it after {len(history)} attempt(s): {history[-1].error}"
+            times = f"{len(history)} attempt(s): {history[-1].error}"
+            text = (
+                f"{how} at it after {times}" if how != "active" else f"called again after {times}"
+            )
             return Fate("failed", text, history)
-        why = f"{record.state}, {record.reason}" if record.state != "active" else "catching up"
+        why = f"{how}, {record.reason}" if how != "active" else "catching up"
         where = "at it" if stands else f"{seq - record.cursor - 1} event(s) before it"
         return Fate("not yet", f"not yet: the plugin is {where} ({why})", history)
 

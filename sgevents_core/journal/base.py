@@ -241,6 +241,11 @@ class PluginRecord:
     retry_at: float = 0.0
     failures: int = 0
 
+    @property
+    def not_started(self) -> bool:
+        """Whether its `startup` failed, and nothing else keeps it from going on."""
+        return self.state == "active" and self.reason.startswith(NOT_STARTED)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.journal import lock
-from sgevents_core.journal.base import NOT_STARTED, Failure, FeedRecord, PluginRecord
+from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
@@ -201,6 +201,6 @@ def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str]
         return record.state
     if loaded is not None and record.name not in loaded:
         return "not loaded"
-    if record.reason.startswith(NOT_STARTED):
+    if record.not_started:
         return "not started"
     return "catching up" if record.apart else record.state

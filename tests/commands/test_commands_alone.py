@@ -154,7 +154,7 @@ def _others_were_called(house: House, times: int) -> bool:
 def test_replay_runs_to_its_end(house: House) -> None:
     """Without a daemon there is nothing to wait for: it is done when the command returns."""
     said = house.sgevents("replay", "--plugin", "fickle", house.event, "--timeout", "0")
-    assert said.text.strip() == "fickle, 1 event(s): replayed 1 event(s) in 1 call(s)"
+    assert said.text.strip() == "fickle: replayed 1 event(s) in 1 call(s)"
     assert house.daemon.events_of("fickle") == [house.event]
 
 

@@ -106,6 +106,16 @@ def test_plugin_that_is_held_or_paused(house: House) -> None:
         assert behind.text.startswith("not yet: the plugin is 1 event(s) before it (paused, ")
 
 
+def test_plugin_whose_startup_failed(house: House) -> None:
+    """It says that the plugin has not started, and why."""
+    house.plugin("alpha", "one", hooks={"startup": lambda ctx: 1 / 0})
+    with house.running():
+        house.events(1)
+        house.settle()
+    told = "not started, its startup failed: ZeroDivisionError: division by zero"
+    assert fate(house, "alpha", "one", 1).text == f"not yet: the plugin is at it ({told})"
+
+
 def test_attempts_before_success_are_told(house: House) -> None:
     """Handled after failed attempts, which are listed."""
 
@@ -167,3 +177,16 @@ def test_calls_with_their_durations(house: House) -> None:
     assert 0 < failed.seconds < 60
     assert standing.calls("alpha", "alpha:two", 2) == ()
     assert standing.calls("omega", "omega:one", 1) == ()
+
+
+def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:
+    """A resumed plugin that has failed on the event says so, though it is held no more."""
+    house.plugin("alpha", raising(Retry("not there yet", after=3600), on=[1]))
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.records()["alpha"].state == "held")
+    record = house.records()["alpha"]
+    record.state = "active"
+    house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
+    told = "called again after 1 attempt(s): Retry: not there yet"
+    assert fate(house, "alpha", "fails", 1).text == told

@@ -130,3 +130,12 @@ def test_full_disk_delays_and_loses_nothing(daemon: RunningDaemon, site: Sandbox
         assert daemon.stop(process) == 0
     assert daemon.events_of("alpha") == events
     assert os.WIFEXITED(process.returncode)
+
+
+def test_drained_run_tells_of_a_plugin_that_has_not_started(daemon: RunningDaemon) -> None:
+    """It remains to be done, as what is held or paused."""
+    startup = "from sgevents_core import hookimpl\n@hookimpl\ndef startup(ctx): 1 / 0\n"
+    daemon.install("alpha", f"{startup}@hookimpl\ndef on_event(event): ...\n")
+    assert daemon.drain() == 0
+    told = "plugin alpha is not started: its startup failed: ZeroDivisionError"
+    assert told in daemon.output.read_text()
