@@ -187,7 +187,8 @@ def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
 def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
     record = state.plugins()[plugin.name]
-    if record.state == "active":
+    if record.state != "paused":  # a hold would promise that it is called again
+        record.state, record.retry_at = "active", 0.0
         record.reason = f"{NOT_STARTED}: {error}"
     recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
     fence = state.take_lane(plugin.lane)

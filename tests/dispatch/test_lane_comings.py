@@ -10,6 +10,7 @@ import pytest
 from lane_house import House, only
 from waiting import wait_until
 
+from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.overview import overview
@@ -189,6 +190,29 @@ def test_plugin_whose_startup_fails_gets_everything_later(house: House) -> None:
     house.plugins["alpha"].hooks = {}
     house.run()
     assert only(house.calls, "alpha") == ["1 alpha.run", "2 alpha.run"]
+    assert shown(house, "alpha") == ("active", "")
+
+
+def test_held_plugin_whose_startup_fails_is_told_as_not_started(house: House) -> None:
+    """Nobody calls it again while it is not started; afterwards it is called, and counts on."""
+    attempts = []
+
+    def later(event: Event, ctx: Any) -> None:
+        attempts.append(ctx.attempt)
+        if ctx.attempt == 1:
+            raise Retry("not there yet", after=3600)
+
+    house.plugin("alpha", later)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.records()["alpha"].state == "held")
+    house.plugins["alpha"].hooks = {"startup": lambda ctx: 1 / 0}
+    house.run()
+    assert shown(house, "alpha")[0] == "not started"
+    assert attempts == [1]
+    house.plugins["alpha"].hooks = {}
+    house.run()
+    assert attempts == [1, 2]
     assert shown(house, "alpha") == ("active", "")
 
 
