@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateError
 from sgevents_core.journal import lock, register, schema
@@ -81,7 +83,7 @@ def _content(folder: Path) -> list[Finding]:
             state.lane_place(lane)
         state.dead_letters()
         events = state.end() - state.lowest() + 1
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
         return [Finding("state", "problem", f"its records make no sense: {error}", _REPAIR)]
     finally:
         state.close()

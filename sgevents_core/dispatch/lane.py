@@ -174,7 +174,7 @@ class Lane:
             for thread in self._threads:
                 thread.close()
             self._register.close()
-            self._times.close()
+            self._times.write(now=True)
             self.ledger.close()
 
     def _sleep(self) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -56,7 +56,6 @@ class CallTimes:
         self._path, self._older = paths_of(folder, lane)
         self._head = msgspec.json.encode(list(names)) + b"\n"
         self._fresh: deque[tuple[int, float, float, int]] = deque(maxlen=MOST)
-        self._file: IO[bytes] | None = None
         self._written_at = time.monotonic()
 
     def note(self, seq: int, place: int, seconds: float) -> None:
@@ -71,36 +70,18 @@ class CallTimes:
         self._fresh.clear()
         self._written_at = time.monotonic()
         with suppress(OSError):
-            self._opened().write(content)
-
-    def close(self) -> None:
-        """Write the rest and close the file."""
-        self.write(now=True)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _opened(self) -> IO[bytes]:
-        """Return the file to append to; a new one where it is full or has other names."""
-        if self._file is not None and self._file.tell() > len(self._head) + MOST * _CALL.size:
-            self._file.close()
-            self._file = None
-            self._path.replace(self._older)
-        if self._file is None:
-            if self._path.exists() and not self._goes_on():
+            if self._path.exists() and not self._fits():
                 self._path.replace(self._older)
-            self._file = open(self._path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - closed in `close`
-            if not self._file.tell():
-                self._file.write(self._head)
-        return self._file
+            with open(self._path, "ab", buffering=0, opener=_private) as file:
+                file.write(content if file.tell() else self._head + content)
 
-    def _goes_on(self) -> bool:
-        """Return whether the file is one with the same names, and whole."""
-        with suppress(OSError), self._path.open("rb") as file:
+    def _fits(self) -> bool:
+        """Return whether the file can be added to: of these names, whole, and not full."""
+        with self._path.open("rb") as file:
             size = file.seek(0, os.SEEK_END) - len(self._head)
             file.seek(0)
-            return file.read(len(self._head)) == self._head and size % _CALL.size == 0
-        return False
+            mine = file.read(len(self._head)) == self._head
+        return mine and size % _CALL.size == 0 and size < MOST * _CALL.size
 
 
 def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:

@@ -137,7 +137,7 @@ def _trusted(path: Path) -> tuple[memoryview, list[str]] | None:
         header = msgspec.json.decode(content[_HEADER : _HEADER + size])
         trusted = content.startswith(_MAGIC) and header["boot"] == boot_id() != ""
         names = msgspec.convert(header["names"], list[str])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
         return None
     return (memoryview(content[:_HEADER]).cast("Q"), names) if trusted else None
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from author_workshop import make_readable
 from doc_pages import DOCS, ROOT, blocks
 
 PAGE = DOCS / "tutorial" / "first-plugin.md"
@@ -71,7 +72,9 @@ class Reader:
         if line.startswith(("sgevents sandbox", "sgevents run", "pypi-server run")):
             self._leave_running(line)
             return
-        line = line.replace("-m build", "-m build --no-isolation")
+        if "-m build" in line:
+            make_readable(self.folder / "hello" / "pyproject.toml")
+            line = line.replace("-m build", "-m build --no-isolation")
         run = subprocess.run(
             self._command(line),
             cwd=self.folder,

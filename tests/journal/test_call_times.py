@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,10 @@ NAMES = ["alpha\0alpha:one", "beta\0beta:one"]
 
 def noted(folder: Path, *calls: tuple[int, int, float], names: Sequence[str] = NAMES) -> None:
     """Let a lane note calls, each `(seq, place, seconds)`, and end."""
-    with closing(CallTimes(folder, "default", names)) as times:
-        for call in calls:
-            times.note(*call)
+    times = CallTimes(folder, "default", names)
+    for call in calls:
+        times.note(*call)
+    times.write(now=True)
 
 
 def told(folder: Path, seq: int) -> list[tuple[str, float]]:
@@ -57,10 +57,10 @@ def test_the_last_calls_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Two files take turns, so the disk is not filled and the youngest are there."""
     monkeypatch.setattr(call_times, "MOST", 10)
     monkeypatch.setattr(call_times, "WRITE_EVERY", 0.0)
-    with closing(CallTimes(tmp_path, "default", NAMES)) as times:
-        for seq in range(1, 101):
-            times.note(seq, 0, 1.0)
-            times.write()
+    times = CallTimes(tmp_path, "default", NAMES)
+    for seq in range(1, 101):
+        times.note(seq, 0, 1.0)
+        times.write()
     kept = [seq for seq in range(1, 101) if told(tmp_path, seq)]
     assert kept == list(range(kept[0], 101))
     assert 10 <= len(kept) <= 25
@@ -99,10 +99,10 @@ def test_it_is_written_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A call costs no write."""
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with closing(CallTimes(tmp_path, "default", NAMES)) as times:
-        times.note(7, 0, 1.0)
-        times.write()
-        assert not told(tmp_path, 7)
-        now += 1.5
-        times.write()
-        assert told(tmp_path, 7)
+    times = CallTimes(tmp_path, "default", NAMES)
+    times.note(7, 0, 1.0)
+    times.write()
+    assert not told(tmp_path, 7)
+    now += 1.5
+    times.write()
+    assert told(tmp_path, 7)

@@ -86,8 +86,7 @@ class Workshop:
 
     def build(self, package: Path, *options: str) -> Path:
         """Build a package as its author does; returns the folder with what was built."""
-        if Version(packaging_version) < READS_ALL_METADATA:
-            _use_older_metadata(package / "pyproject.toml")
+        make_readable(package / "pyproject.toml")
         self.python("-m", "build", "--no-isolation", *options, str(package))
         return package / "dist"
 
@@ -98,9 +97,11 @@ class Workshop:
         self.python("-m", "twine", "upload", *options, *files)
 
 
-def _use_older_metadata(project: Path) -> None:
+def make_readable(project: Path) -> None:
+    """Let a project be built with metadata that an older twine can read, where one is tested."""
     text = project.read_text("utf-8")
-    if "core-metadata-version" not in text:
+    is_old = Version(packaging_version) < READS_ALL_METADATA
+    if is_old and "core-metadata-version" not in text:
         line = 'core-metadata-version = "2.4"\n'
         wheel = "[tool.hatch.build.targets.wheel]\n"
         text = text.replace(wheel, wheel + line)
