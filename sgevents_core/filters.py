@@ -92,6 +92,10 @@ class Match:
                 return False
         return True
 
+    def may_accept(self, event: Event) -> bool:
+        """Whether `event`, whose type is known to be accepted, is wanted if `where` says so."""
+        return all(name == "where" or holds(event) for name, holds in self._conditions)
+
     def why_not(self, event: Event) -> str | None:
         """Return the first condition that `event` does not meet, in words; None if it is wanted."""
         if not self.accepts_type(event.event_type):

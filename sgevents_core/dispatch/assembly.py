@@ -261,7 +261,7 @@ def _recover_lane(
     if place is None:
         return LaneStart(name, Place(state.end()), ())
     mine = [record for record in records.values() if record.lane == name]
-    doubts = recovery.doubts(found, place, mine)
+    doubts = recovery.doubts(found, place, mine, state.tried())
     for record in mine:
         recovery.catches_up(record, found.apart)
     return LaneStart(name, recovery.goes_on(place, found.lane), doubts)

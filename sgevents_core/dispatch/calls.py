@@ -12,7 +12,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.invoke import describe, invoke
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.dispatch.own_thread import OwnThread, Turn
+from sgevents_core.dispatch.own_thread import Turn, made_here
 from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
@@ -90,19 +90,19 @@ class Caller:
         Raises:
             StateError: What came of it cannot be written, and the lane is to end.
         """
-        if call.rider.thread is not None:
-            return self._call_in(call.rider.thread, call)
         place, callback = call.steps[call.number]
+        entry, rider = call.entry, call.rider
+        if rider.thread is not None or callback.match.where is not None:
+            return self._call_asking(call)
         error: BaseException | None = None
         try:
-            if not callback.matches(call.event):
+            if not callback.match.accepts_rest(call.event):
                 return True
-        except BaseException as raised:  # a filter may be a plugin's code
+        except BaseException as raised:  # values compared may be a plugin's
             error = raised
-        entry, rider = call.entry, call.rider
         rider.meet(entry.seq)
         attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
-        self._register.begun(call.word, entry.seq, place)
+        self._register.begun(call.word, entry.seq, place, attempt)
         began = time.perf_counter()
         if error is None:
             context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
@@ -115,21 +115,27 @@ class Caller:
         self._note_end(call, stays=stays)
         return stays
 
-    def _call_in(self, thread: OwnThread, call: Call) -> bool:
-        """Call the callback in its plugin's own thread, for as long as it may take."""
+    def _call_asking(self, call: Call) -> bool:
+        """Call the callback in its plugin's own thread, or one whose filter is code.
+
+        That code may hang or end the process like the callback itself, so it is part of the call.
+        """
         (place, callback), rider, entry = call.steps[call.number], call.rider, call.entry
         if is_unwanted(callback, call.event):
             return True
         attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
         context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
-        self._register.begun(call.word, entry.seq, place)
+        self._register.begun(call.word, entry.seq, place, attempt)
         began = time.perf_counter()
         turn = Turn(callback, call.event, context, rider.services, entry.event_id)
-        outcome = thread.call(turn, rider.limit(callback))
+        thread = rider.thread
+        outcome = made_here(turn) if thread is None else thread.call(turn, rider.limit(callback))
         stays = True
         if outcome.wanted:
             rider.meet(entry.seq)
             stays = self._settled(call, attempt, outcome.error, began)
+        else:
+            self._succeeded(call)  # a death in its filter is over
         self._note_end(call, stays=stays)
         return stays
 
@@ -263,11 +269,14 @@ class Caller:
 
 
 def is_unwanted(callback: Callback, event: Event) -> bool:
-    """Return whether its filter says so; one with code of the plugin's is asked in its thread."""
-    if callback.match.where is not None:
-        return False
+    """Return whether its filter says so without its code, which is asked where the plugin runs.
+
+    Args:
+        callback: The callback; it accepts the event's type.
+        event: The event.
+    """
     try:
-        return not callback.matches(event)
+        return not callback.match.may_accept(event)
     except BaseException:  # values compared may be a plugin's too; it raises the same there
         return False
 

@@ -197,6 +197,14 @@ class OwnThread:
         self.returned()
 
 
+def made_here(turn: Turn) -> Outcome:
+    """Make a call in the lane's thread, for as long as it takes."""
+    systemd.busy()
+    outcome = made(turn, lambda: True)
+    systemd.alive()
+    return outcome
+
+
 def made(turn: Turn, in_time: Callable[[], bool]) -> Outcome:
     """Make a call in this thread, and return what came of it.
 

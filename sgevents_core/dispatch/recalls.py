@@ -19,7 +19,7 @@ from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.desk import Desk
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import SLICE
-from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made
+from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made_here
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.events import Event
@@ -27,7 +27,7 @@ from sgevents_core.journal.base import Failure, Step
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
-from sgevents_core.observe import systemd, timing
+from sgevents_core.observe import timing
 from sgevents_core.plugins.callback import Callback
 
 logger = logging.getLogger("sgevents.requests")
@@ -133,21 +133,13 @@ def _call(
     context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
     began = time.perf_counter()
     turn = Turn(callback, event, context, rider.services, place.event_id, asks)
-    outcome = _here(turn) if rider.thread is None else _there(rider, rider.thread, turn)
+    outcome = made_here(turn) if rider.thread is None else _there(rider, rider.thread, turn)
     if outcome.error is None:
         if outcome.wanted:
             timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
         return None, outcome.wanted
     rider.services.store.rollback()
     return _failure(rider, callback, place, attempt, outcome.error), True
-
-
-def _here(turn: Turn) -> Outcome:
-    """Make a call in this thread, for as long as it takes."""
-    systemd.busy()
-    outcome = made(turn, lambda: True)
-    systemd.alive()
-    return outcome
 
 
 def _there(rider: Rider, thread: OwnThread, turn: Turn) -> Outcome:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sgevents_core.journal.base import Place, PluginRecord
-from sgevents_core.journal.register import Found, Progress
+from sgevents_core.journal.register import ATTEMPTS, Found, Progress
 
 
 class Doubt(NamedTuple):
@@ -50,20 +50,39 @@ def detach(record: PluginRecord, place: Place) -> None:
     record.cursor, record.done = place.seq - 1, own
 
 
-def doubts(found: Found, place: Place, records: Iterable[PluginRecord]) -> list[Doubt]:
-    """Return the calls that had begun and were not noted as returned, by register or ledger."""
+def doubts(
+    found: Found,
+    place: Place,
+    records: Iterable[PluginRecord],
+    tried: Mapping[tuple[str, int], int],
+) -> list[Doubt]:
+    """Return the calls that had begun and were not noted as over, by register or ledger.
+
+    Args:
+        found: What the register says.
+        place: Where the ledger says the lane is.
+        records: What the ledger says of the lane's plugins.
+        tried: `(callback key, seq)` -> attempts that the ledger has.
+    """
     open_calls = []
     live = found.lane
-    if live is not None and not live.returned and _not_done(live, place.seq, place.done):
+    if live is not None and _is_open(live, tried) and _not_done(live, place.seq, place.done):
         open_calls.append(Doubt(live.seq, live.callback))
     own = found.apart
-    if own is not None and not own.returned:
+    if own is not None and _is_open(own, tried):
         open_calls += [
             Doubt(own.seq, own.callback)
             for record in records
             if _is_of(record, own) and _not_done(own, record.cursor + 1, record.done)
         ]
     return open_calls
+
+
+def _is_open(progress: Progress, tried: Mapping[tuple[str, int], int]) -> bool:
+    """Return whether a call had begun, and what came of this very attempt is not in the ledger."""
+    attempts = tried.get((progress.callback, progress.seq), 0)
+    is_noted = attempts > 0 and attempts % ATTEMPTS == progress.attempt
+    return not progress.returned and not is_noted
 
 
 def _is_of(record: PluginRecord, progress: Progress) -> bool:

@@ -26,7 +26,9 @@ _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
 """Where the header's length stands, behind the magic and two words."""
 _HEADER: Final = 32
-_PLACE: Final = 0x3FFFFF
+_PLACE: Final = 0x3FFFF
+ATTEMPTS: Final = 16
+"""A word tells this many attempts apart, which is enough: the ledger is one behind at most."""
 BEGUN: Final = 1
 RETURNED: Final = 2
 LANE: Final = 1
@@ -36,12 +38,15 @@ APART: Final = 2
 
 
 class Progress(NamedTuple):
-    """What one word says: event `seq`, callback, and whether it had returned."""
+    """What one word says: event `seq`, callback, whether it had returned, and if not, which
+    attempt it was, modulo `ATTEMPTS`.
+    """
 
     seq: int
     callback: str
     before: tuple[str, ...]
     returned: bool
+    attempt: int = 0
 
     @property
     def done(self) -> frozenset[str]:
@@ -89,9 +94,9 @@ class Register:
             raise StateError(path=str(path), reason=error.strerror or str(error)) from error
         self._words = memoryview(self._map)[:_HEADER].cast("Q")
 
-    def begun(self, word: int, seq: int, place: int) -> None:
-        """Note that a callback is about to be called for an event."""
-        self._words[word] = seq << 24 | place << 2 | BEGUN
+    def begun(self, word: int, seq: int, place: int, attempt: int = 1) -> None:
+        """Note that a callback is about to be called for an event, for the how manieth time."""
+        self._words[word] = seq << 24 | attempt % ATTEMPTS << 20 | place << 2 | BEGUN
 
     def returned(self, word: int, seq: int, place: int) -> None:
         """Note that a callback is finished for an event."""
@@ -157,7 +162,8 @@ def _progress(word: int, names: list[str]) -> Progress | None:
     place = word >> 2 & _PLACE
     if not word or place >= len(names):
         return None
-    return Progress(word >> 24, names[place], tuple(names[:place]), word & 3 == RETURNED)
+    attempt = (word >> 20) % ATTEMPTS
+    return Progress(word >> 24, names[place], tuple(names[:place]), word & 3 == RETURNED, attempt)
 
 
 def _private(path: str, flags: int) -> int:

@@ -66,7 +66,8 @@ def die_in(house: House, callback: str, seq: int, *, proof: bool = True) -> list
     keys = [f"{one.plugin}\0{one.name}" for one in house.loaded().callbacks]
     (house.folder / FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
-    register.begun(LANE, seq, keys.index(callback))
+    attempt = house.state.tried().get((callback, seq), 0) + 1
+    register.begun(LANE, seq, keys.index(callback), attempt)
     register.close()
     recover(house.settings(), house.loaded(), house.state)
     return condemned(house.settings(), house.loaded(), house.state)
@@ -179,11 +180,11 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
     house.events(1)
     key = house.site.api_key.reveal()
     words = WORDS.replace("os._exit(3)", f"os.execv({key})")
-    for _ in range(2):
+    for attempt in (1, 2):
         (house.folder / FILE).write_text(words)
         keys = ["alpha\0alpha:one"]
         register = Register(path_of(house.folder, "default"), keys)
-        register.begun(LANE, 1, 0)
+        register.begun(LANE, 1, 0, attempt)
         register.close()
         (house.folder / FILE).write_text(words)
         recover(house.settings(), house.loaded(), house.state)

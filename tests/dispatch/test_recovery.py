@@ -61,7 +61,7 @@ class LaneModel:
 
     def recover(self) -> list[recovery.Doubt]:
         """What a start does: the ledger is brought up to date, the register forgotten."""
-        doubts = recovery.doubts(Found(self.register, None), self.ledger, ())
+        doubts = recovery.doubts(Found(self.register, None), self.ledger, (), {})
         self.ledger = recovery.goes_on(self.ledger, self.register)
         self.register = None
         return doubts
@@ -126,7 +126,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
                 record.cursor, record.done = seq, frozenset()
                 ledger = dataclasses.replace(record) if next(write) else ledger
         found = Found(None, register)
-        told += recovery.doubts(found, Place(ahead), [ledger, waits])
+        told += recovery.doubts(found, Place(ahead), [ledger, waits], {})
         for one in (ledger, waits):
             recovery.catches_up(one, register)
         register = None
@@ -161,8 +161,8 @@ def test_register_older_than_the_ledger_changes_nothing() -> None:
     assert recovery.goes_on(Place(5), old) == Place(5)
     assert recovery.goes_on(Place(4), old) == Place(4)
     assert recovery.goes_on(Place(5), None) == Place(5)
-    assert recovery.doubts(Found(old, old), Place(5), [PluginRecord("p", "main", 4)]) == []
-    assert recovery.doubts(NOTHING, Place(0), ()) == []
+    assert recovery.doubts(Found(old, old), Place(5), [PluginRecord("p", "main", 4)], {}) == []
+    assert recovery.doubts(NOTHING, Place(0), (), {}) == []
 
 
 def test_plugin_that_rides_has_no_place_of_its_own() -> None:
@@ -171,7 +171,7 @@ def test_plugin_that_rides_has_no_place_of_its_own() -> None:
     record = PluginRecord("p", "main", cursor=3)
     recovery.catches_up(record, word)
     assert record.cursor == 3
-    assert recovery.doubts(Found(None, word), Place(3), [record]) == []
+    assert recovery.doubts(Found(None, word), Place(3), [record], {}) == []
 
 
 def test_names_that_begin_alike_are_different_plugins() -> None:

@@ -66,15 +66,17 @@ def test_words_say_event_callback_and_whether_it_returned(path: Path, opened: Re
     assert register.read(path) == NOTHING
     opened.begun(LANE, 7, 1)
     found = register.read(path)
-    assert found.lane == Progress(7, NAMES[1], (NAMES[0],), returned=False)
+    assert found.lane == Progress(7, NAMES[1], (NAMES[0],), returned=False, attempt=1)
     assert found.lane.done == {NAMES[0]}
     assert found.apart is None
     opened.returned(LANE, 7, 1)
-    opened.begun(APART, 2**40 - 1, 2)
+    opened.begun(APART, 2**40 - 1, 2, attempt=35)
     found = register.read(path)
     assert found.lane is not None
     assert found.lane.done == {NAMES[0], NAMES[1]}
-    assert found.apart == Progress(2**40 - 1, NAMES[2], (NAMES[0], NAMES[1]), returned=False)
+    assert found.apart == Progress(
+        2**40 - 1, NAMES[2], (NAMES[0], NAMES[1]), returned=False, attempt=3
+    )
     opened.clear(APART)
     assert register.read(path).apart is None
     assert register.read(path).lane == found.lane

@@ -13,7 +13,7 @@ from simulated_plugins import FINAL, Made
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.journal.register import LANE
 
-FOLDED_WITHIN = 6.0
+FOLDED_WITHIN = 12.0
 """Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
 Series = tuple[str, str, int]
 """Plugin, callback and `seq`: the calls for one event."""
@@ -123,8 +123,9 @@ def unwanted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     callbacks = {one.name: one for p in daemon.house.plugins.values() for one in p.callbacks}
     for (plugin, name, seq), made in calls.series.items():
         event = event_of(daemon.journal.rows[seq - 1].row.body)
-        if seq <= daemon.joined[plugin] or not callbacks[name].matches(event):
-            yield f"not for it: {made[0]}"
+        handed = [m for m in made if m.attempt is not None]  # else its filter has said no
+        if handed and (seq <= daemon.joined[plugin] or not callbacks[name].matches(event)):
+            yield f"not for it: {handed[0]}"
         key = f"127.0.0.1:1:1:{event.id}:{plugin}:{name}"
         yield from (f"not its event: {m}" for m in made if m.event_id not in (0, event.id))
         yield from (f"not its key: {m}" for m in made if m.key not in ("", key))

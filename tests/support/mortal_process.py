@@ -193,9 +193,9 @@ class Machine:
                 machine.step()
                 self.lane, self.names = path.stem.removeprefix("lane-"), list(names)
 
-            def begun(self, word: int, seq: int, place: int) -> None:
+            def begun(self, word: int, seq: int, place: int, attempt: int = 1) -> None:
                 machine.step()
-                super().begun(word, seq, place)
+                super().begun(word, seq, place, attempt)
                 if machine.watcher is not None:
                     machine.watcher.begun(self.lane, word, seq, self.names[place])
                 machine.step()
