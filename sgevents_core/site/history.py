@@ -16,7 +16,8 @@ from sgevents_core.journal.database import Database
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Ago, Settings
-from sgevents_core.site.calls import Look, Page, Since
+from sgevents_core.site.audits import MOST_FETCHED_SPANS
+from sgevents_core.site.calls import Fetch, Look, Page, Since
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.ranges import Span
 
@@ -77,6 +78,10 @@ class History:
     def between(self, first: int, last: int) -> list[Replayed]:
         """Return the events with an id from `first` to `last`, in the order of the journal.
 
+        Those that the site shows and the journal does not have come first: older ones, and those
+        that were parked, dropped or given up. Ids that are missing come to the plugins by
+        themselves.
+
         Raises:
             NotTakenYet: The feed has taken none of them yet.
             SiteError: The site could not be asked.
@@ -84,8 +89,10 @@ class History:
         if first > self._frontier:
             raise NotTakenYet(event_id=first, newest=self._frontier)
         here = self._select("event_id BETWEEN ? AND ?", first, last)
+        known = {one.event_id for one in here}
         below = min(last, self._frontier if self._kept is None else self._kept.event_id - 1)
-        return [*self._older(first, below, {one.event_id for one in here}), *here]
+        aside = self._aside(max(first, below + 1), min(last, self._frontier))
+        return [*self._older(first, below, known), *self._of_spans(aside, known), *here]
 
     def since(self, moment: datetime | Ago, now: float) -> list[Replayed]:
         """Return the events created since a moment, in the order of the journal.
@@ -136,6 +143,33 @@ class History:
             if not rows:
                 return
             first = rows[-1].id + 1
+
+    def _aside(self, first: int, last: int) -> list[Span]:
+        """Return the ids from `first` to `last` that no plugin got, and none will by itself."""
+        found = [
+            (max(start, first), min(end, last))
+            for table in ("parked", "dropped", "closed")
+            for start, end in self._spans(table)
+            if start <= last and end >= first
+        ]
+        return [Span(*span) for span in sorted(found)]
+
+    def _spans(self, table: str) -> list[tuple[int, int]]:
+        if self._db.one("SELECT 1 FROM sqlite_master WHERE name = ?", table) is None:
+            return []  # the state of an older version
+        of_era = "" if table == "parked" else " WHERE era = ?"
+        sql = f"SELECT first, last FROM {table}{of_era}"  # noqa: S608 - one of our tables
+        return [(first, last) for first, last in self._db.all(sql, *([self._era] * bool(of_era)))]
+
+    def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[Replayed]:
+        """Read from the site what it shows of some ranges, page by page."""
+        while spans:
+            now = spans[:MOST_FETCHED_SPANS]
+            rows = self._asked.ask(Fetch(tuple(now), _PAGE)).rows
+            yield from (self._of_site(row) for row in rows if row.id not in known)
+            read_to = rows[-1].id if rows else now[-1].last
+            spans = [Span(max(one.first, read_to + 1), one.last) for one in spans]
+            spans = [one for one in spans if one.first <= one.last]
 
     def _of_site(self, row: Row) -> Replayed:
         return Replayed(self._era, 0, row.id, row.body)

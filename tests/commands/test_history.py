@@ -11,10 +11,11 @@ import pytest
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import NotTakenYet, SiteError
-from sgevents_core.journal.base import FeedChange, FeedState, Missing
+from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Missing, Parked
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
+from sgevents_core.site import history as history_module
 from sgevents_core.site.history import History
 from sgevents_core.site.whereabouts import whereabouts
 
@@ -86,6 +87,34 @@ def test_what_was_not_taken_is_not_replayed(past: Past) -> None:
     with pytest.raises(NotTakenYet):
         past.between(16, 16)
     assert past.between(9, LAST) == [(9, False), *((n, True) for n in range(10, 16))]
+
+
+def test_what_was_set_aside_is_read_from_the_site(past: Past) -> None:
+    """Parked, dropped and given up ids can be replayed; nothing else above the oldest is asked."""
+    state, rows = FeedState(frontier=LAST), [event_row(n) for n in (3, 4, 6, 9, 13, 15)]
+    change = FeedChange(state, dropped=[(7, 8), (14, 14)], closed=[(10, 11)], put_parked=[
+        Parked(12, 12, 1, AT)
+    ])  # fmt: skip
+    past.state.append(0, [LateRow(row, late=False) for row in rows], change)
+    past.site.hide([11])
+    aside = [(n, False) for n in (8, 10, 12, 14)]
+    assert past.between(8, 15) == [*aside, (9, True), (13, True), (15, True)]
+    assert past.between(7, 7) == [(7, False)]
+    past.site.go_down()
+    assert past.between(3, 6) == [(3, True), (4, True), (6, True)]
+
+
+def test_many_ranges_set_aside_are_all_read(past: Past) -> None:
+    """More than one call can ask for, and pages that are shorter than asked for."""
+    rows = [event_row(n) for n in range(1, LAST + 1, 2)]
+    even = [(n, n) for n in range(2, LAST + 1, 2)]
+    change = FeedChange(FeedState(frontier=LAST), dropped=even)
+    past.state.append(0, [LateRow(row, late=False) for row in rows], change)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history_module, "MOST_FETCHED_SPANS", 4)
+        patch.setattr(history_module, "_PAGE", 3)
+        found = past.between(1, LAST)
+    assert [one for one, is_kept in found if not is_kept] == [n for n, _ in even]
 
 
 def test_since_a_moment(past: Past) -> None:
