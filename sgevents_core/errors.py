@@ -345,6 +345,13 @@ class StateError(SgEventsError):
     reason: str
 
 
+class StateNotWritable(StateError):
+    """The state {path} cannot be used: {reason}.
+    Even reading it writes files beside it: do this as a user who may, or look at a copy of the
+    folder.
+    """
+
+
 class OtherSiteError(SgEventsError):
     """This state belongs to the site {before}, and {now} has none of its last events.
     Give each site a folder of its own: change `path` in [state], or `url` in [site].

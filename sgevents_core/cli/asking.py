@@ -85,11 +85,11 @@ def load(config: Path, *, secrets: bool = True) -> Settings:
         ConfigError: The configuration is wrong.
         NothingRunYet: There is no state.
     """
-    from sgevents_core.journal.database import DATABASE  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.database import is_made  # noqa: PLC0415 - heavy
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config, secrets=secrets)
-    if not (settings.state.path / DATABASE).exists():
+    if not is_made(settings.state.path):
         raise NothingRunYet(path=str(settings.state.path))
     return settings
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StateError, StateNotWritable
 from sgevents_core.journal import lock, register, schema
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
@@ -19,6 +19,9 @@ _REPAIR: Final = (
     " or save what can be read: sqlite3 sgevents.db .recover | sqlite3 new.db, and put new.db in"
     " its place. With neither, empty the folder and set start in [feed] and in [plugins.NAME] to"
     " the last event that was handled"
+)
+_AS_WHO: Final = (
+    "even reading it writes files beside it: do this as a user who may, or look at a copy"
 )
 _NEWER: Final = "install the version that wrote it, or go back to a backup"
 
@@ -33,6 +36,8 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
     findings = [_holder(folder)]
     try:
         db = Database(folder, read_only=True)
+    except StateNotWritable as error:
+        return [*findings, Finding("state", "problem", f"not looked at: {error.reason}", _AS_WHO)]
     except StateError as error:
         fix = _NEWER if "schema has version" in str(error) else _REPAIR
         return [*findings, Finding("state", "problem", str(error), fix)]

@@ -8,14 +8,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StateError, StateNotWritable
 from sgevents_core.journal import schema
 from sgevents_core.journal.backup import write_backup
+from sgevents_core.journal.disk import not_writable
 
 DATABASE: Final = "sgevents.db"
 PRIVATE: Final = 0o640
 """Mode of the state's files: what events say of a production is not everybody's."""
 _BUSY_MS: Final = 30_000
+
+
+def is_made(folder: Path) -> bool:
+    """Return whether there is a state in a folder.
+
+    Raises:
+        StateError: The folder may not be looked into.
+    """
+    try:
+        return (folder / DATABASE).exists()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StateError(path=str(folder), reason=reason) from error
 
 
 class Database:
@@ -96,13 +110,20 @@ class Database:
                 if durable:
                     self._db.execute("PRAGMA synchronous = NORMAL")
 
+    def _told_of(self, reason: str) -> StateError:
+        if "unable to open" in reason or "readonly" in reason:  # codes come with Python 3.11
+            why = not_writable(self._path.parent) or not_writable(self._path)
+            if why:
+                return StateNotWritable(path=str(self._path), reason=why)
+        return StateError(path=str(self._path), reason=reason)
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Tell whatever the database cannot do as StateError."""
         try:
             yield
         except sqlite3.Error as error:
-            raise StateError(path=str(self._path), reason=str(error)) from error
+            raise self._told_of(str(error)) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(path=str(self._path), reason=reason) from error

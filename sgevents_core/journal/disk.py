@@ -1,7 +1,11 @@
-"""On what kind of disk a folder is: the state wants one of this machine's own."""
+"""On what kind of disk a folder is, and who may write there: the state wants a disk of this
+machine's own.
+"""
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +26,27 @@ def file_system(path: Path) -> str:
     except OSError:
         return ""
     return file_system_of(path.resolve(), mounts)
+
+
+def not_writable(path: Path) -> str:
+    """Return in words why a file or folder that is there cannot be written; empty if it can."""
+    mine = os.access in os.supports_effective_ids
+    try:
+        if not path.exists() or os.access(path, os.W_OK, effective_ids=mine):
+            return ""
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return f"{path} is mounted read-only"
+        owner = _name_of(path.stat().st_uid)
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return f"{_name_of(os.geteuid())} may not write to {path}, which belongs to {owner}"
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def file_system_of(path: Path, mounts: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sgevents_core.journal import lock
 from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
-from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.database import is_made
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -109,7 +109,7 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
     Raises:
         StateError: The state cannot be read.
     """
-    if not (folder / DATABASE).exists():
+    if not is_made(folder):
         return None
     holder = lock.holder(folder) or {}
     pid = holder.get("pid")
