@@ -52,7 +52,11 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[None]:
 
 
 def hold_signals() -> None:
-    """Let signals wait until the process has executed itself anew and can handle them."""
+    """Let signals wait until there is a daemon that can be told: one that starts, or starts anew.
+
+    Without, they would end the process in the middle, or be lost where it is the first of its
+    container.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
 
 

@@ -90,7 +90,9 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and tell what came of it in the last line."""
     from sgevents_core.reload import rehearsed  # noqa: PLC0415 - heavy
+    from sgevents_core.signals import release_signals  # noqa: PLC0415
 
+    release_signals()  # there is nothing to stop in order
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print while they are imported
         told = rehearsed(settings, daemon.load())
     click.echo(f"\n{told}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +98,44 @@ def test_second_signal_ends_it_at_once(tmp_path: Path, site: Sandbox) -> None:
     assert [(n.event_id, n.callback, n.attempt) for n in daemon.noted()] == [
         (event, "begun", 1), (event, "begun", 2), (event, "returned", 2), (event, "second", 1)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_before_it_has_read_its_configuration(
+    tmp_path: Path, site: Sandbox, number: signal.Signals
+) -> None:
+    """However early, it ends well, and says so; the next start has nothing to mend."""
+    daemon = RunningDaemon(tmp_path, site)
+    daemon.install_writer("alpha")
+    event = site.event("Studio_A")
+    daemon.write_config()
+    text = daemon.config.read_bytes()
+    daemon.config.unlink()
+    os.mkfifo(daemon.config)
+    with daemon.started() as process:
+        pipe = opened_as_read(daemon.config)
+        process.send_signal(number)
+        os.write(pipe, text)
+        os.close(pipe)
+        assert process.wait(timeout=30) == 0
+    daemon.config.unlink()
+    assert daemon.tells("daemon.stopped")
+    assert "Traceback" not in daemon.output.read_text()
+    assert daemon.drain() == 0
+    assert daemon.events_of("alpha") == [event]
+
+
+def opened_as_read(pipe: Path) -> int:
+    """Open a pipe for writing as soon as somebody waits for what is written to it."""
+    opened: list[int] = []
+
+    def is_open() -> bool:
+        with contextlib.suppress(OSError):  # nobody reads yet
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_until(is_open)
+    return opened[0]
 
 
 def test_told_to_stop_while_it_loads_plugins(tmp_path: Path, site: Sandbox) -> None:

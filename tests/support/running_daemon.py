@@ -103,6 +103,12 @@ class RunningDaemon:
     def running(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon while the block lasts; it is killed at the end if it still runs."""
         self.write_config()
+        with self.started(*options) as process:
+            yield process
+
+    @contextmanager
+    def started(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the daemon with the configuration that is there, like `running`."""
         command = [sys.executable, "-m", "sgevents_core.cli", "run", "-c", str(self.config)]
         with self.output.open("ab") as output:
             process = subprocess.Popen(
