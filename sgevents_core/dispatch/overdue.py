@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Journal
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -88,9 +89,16 @@ class Overdue:
             )
         return self._restarts
 
+    def _event_at(self, seq: int) -> int:
+        """Return the id of an event; 0 if the journal cannot be read, which others tell of."""
+        try:
+            found = self._journal.read(seq - 1, 1)
+        except StateError:
+            return 0
+        return found[0].event_id if found else 0
+
     def _tell_slow(self, lane: str, seq: int, callback: Callback, seconds: float) -> None:
-        found = self._journal.read(seq - 1, 1)
-        event_id = found[0].event_id if found else 0
+        event_id = self._event_at(seq)
         logger.warning(
             "%s of plugin %s has been at event %d for %.0f s, and lane %s waits for it: give it a "
             "timeout, or a lane of its own",

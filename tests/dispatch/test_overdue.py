@@ -14,6 +14,7 @@ from waiting import wait_until
 
 from sgevents_core.dispatch.overdue import MOST_HUNG, NOT_BEFORE, SLOW, Overdue
 from sgevents_core.events import Event
+from sgevents_core.journal.sqlite import SqliteState
 
 
 def told(caplog: pytest.LogCaptureFixture, action: str) -> list[str]:
@@ -50,6 +51,23 @@ def test_slow_call_is_told_of_while_it_lasts(
         house.settle()
         overdue.look(100 * SLOW)
         assert len(told(caplog, "callback.slow")) == 3
+
+
+def test_journal_that_cannot_be_read_ends_nothing(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slow calls are told of without their event; the daemon goes on."""
+    door = Door(1)
+    house.plugin("slow", door)
+    broken = SqliteState(house.folder)
+    broken.close()
+    with house.running():
+        house.events(1)
+        wait_until(lambda: door.threads)
+        overdue = Overdue(house.lanes, broken, started=0.0, restarts=True)
+        assert [overdue.look(now) for now in (0.0, SLOW)] == [False, False]
+        door.opened.set()
+    assert "event 0" in told(caplog, "callback.slow")[0]
 
 
 def test_call_with_a_timeout_is_not_slow(house: House, caplog: pytest.LogCaptureFixture) -> None:

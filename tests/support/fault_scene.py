@@ -33,6 +33,17 @@ ACTING = """
         note(event, ctx)
         {deed}
 """
+QUICK = """
+from sgevents_core.dispatch import policy
+from sgevents_core.site import backlog, feed, gaps, trouble
+
+trouble.FIRST_WAIT, trouble.LONGEST_WAIT = 0.01, 0.05
+backlog.FIRST_LOOK = gaps.FIRST_LOOK = 0.05
+feed.BETWEEN_REFUSALS = 0.01
+gaps.LONGEST_PUT_OFF = 0.05
+policy.FIRST_WAIT = 0.02
+"""
+"""Shortens the waits before something is tried again, so that a scenario takes a second."""
 WRITERS = ("alpha", "zulu")
 """Two plugins that note each event and always get on: one is called first, one last."""
 
@@ -68,7 +79,7 @@ class Scene:
 
     def start(self, *options: str, before: str = "", **environment: str) -> Run:
         """Start the daemon."""
-        run = self._launcher.start(self.daemon, *options, before=before, **environment)
+        run = self._launcher.start(self.daemon, *options, before=QUICK + before, **environment)
         self.runs.append(run)
         return run
 

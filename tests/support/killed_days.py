@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import killed_acts
-from forked_daemon import Launcher, launching
+from forked_runs import Launcher, launcher
 from judged_calls import Note, judged
 from killed_acts import ACTS
 from running_daemon import RunningDaemon
@@ -93,7 +93,7 @@ class Days:
             killed_acts.show(self._daemon.site, act)
             self._trace.write_bytes(b"")
             self._daemon.calls.write_bytes(b"")
-            assert self._launcher.drain({"trace": str(self._trace)}) == 0
+            assert self._drain(trace=str(self._trace)) == 0
             self.reached[number] = self._trace.read_text().splitlines()
             self.expected[number] = Outcome(killed_acts.kept(self._state), self._notes())
 
@@ -128,7 +128,7 @@ class Days:
         """Play one act with a kill in it and once more without, and say what is wrong then."""
         killed = self.end_at(case, bug) == -signal.SIGKILL
         if killed:
-            code = self._launcher.drain({"bug": bug})
+            code = self._drain(bug=bug)
             if code:
                 return Result(killed, [f"{case}: the next start ended with {code}"])
         got = Outcome(killed_acts.kept(self._state), self._notes())
@@ -143,10 +143,15 @@ class Days:
         """Play one act up to the kill, and return how the daemon has ended."""
         self._set(case.act)
         self._trace.write_bytes(b"")
-        points = {"kill": case.point, "hit": case.hit, "bug": bug, "trace": str(self._trace)}
-        code = self._launcher.drain(points)
+        trace = str(self._trace)
+        code = self._drain(kill=case.point, hit=case.hit, bug=bug, trace=trace)
         assert code in {0, -signal.SIGKILL}, self._daemon.output.read_text()[-3000:]
         return code
+
+    def _drain(self, **points: str | int) -> int:
+        """Run until everything is handled or it is killed; return the exit code."""
+        before = f"import fail_points\nfail_points.arm(**{points})"
+        return self._launcher.start(self._daemon, "--drain", before=before).wait()
 
     def last_reached(self) -> str:
         """Return the point that was reached last."""
@@ -180,8 +185,9 @@ def days(folder: Path) -> Iterator[Days]:
         now[0] = datetime.now(timezone.utc)
         daemon = RunningDaemon(folder, site)
         killed_acts.install(daemon)
-        with launching(daemon) as launcher:
-            made = Days(daemon, launcher)
+        with launcher() as started:
+            started.prepare(daemon)
+            made = Days(daemon, started)
             made.count()
             yield made
 

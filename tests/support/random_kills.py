@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sqlite3
 import threading
 import time
@@ -13,7 +14,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from forked_daemon import Launcher, launching
+from forked_runs import Launcher, launcher
 from killed_days import Kills
 from running_daemon import WRITER, Noted, RunningDaemon
 from waiting import wait_until
@@ -94,12 +95,13 @@ def kill_at_random(folder: Path, runs: int, kills: int, seed: int) -> tuple[Kill
     with Sandbox(project=False) as site:
         daemon = RunningDaemon(folder, site)
         install(daemon)
-    with launching(daemon) as launcher:
+    with launcher() as started:
+        started.prepare(daemon)
         for run in range(runs):
             shutil.rmtree(folder / "state", ignore_errors=True)
             daemon.calls.unlink(missing_ok=True)
             with Sandbox(project=False, seed=seed + run) as daemon.site:
-                _kill_in_traffic(daemon, launcher, kills, seed + run)
+                _kill_in_traffic(daemon, started, kills, seed + run)
                 checked = Checked(daemon)
             lost, repeated = lost + checked.lost, repeated + checked.repeated
             wrong += [f"run {run}: {one}" for one in checked.wrong(kills)]
@@ -115,7 +117,7 @@ def install(daemon: RunningDaemon) -> None:
         daemon.install(name, text.format(calls=str(daemon.calls)), group)
 
 
-def _kill_in_traffic(daemon: RunningDaemon, launcher: Launcher, kills: int, seed: int) -> None:
+def _kill_in_traffic(daemon: RunningDaemon, launching: Launcher, kills: int, seed: int) -> None:
     """Kill the daemon while rows come, then let it handle all there is."""
     site, chance = daemon.site, random.Random(seed)
     for kind in FAULTS:
@@ -125,21 +127,23 @@ def _kill_in_traffic(daemon: RunningDaemon, launcher: Launcher, kills: int, seed
     try:
         for turn in range(kills):
             before = daemon.calls_noted()
-            process = launcher.start()
+            run = launching.start(daemon)
             if turn % 3 == 2:  # while it starts, recovers, or hands out the first events
                 time.sleep(chance.uniform(0, 0.2))
             else:
                 more = before + chance.randrange(1, 160)
                 wait_until(partial(_has_noted, daemon, more), what="the daemon works")
                 time.sleep(chance.uniform(0, 0.01))
-            launcher.kill(process)
+            assert run.kill() == -signal.SIGKILL
     finally:
         traffic.stop()
     site.faults.clear()
-    process = launcher.start()
+    run = launching.start(daemon)
     daemon.wait_for(site.log.visible_ids(), ORDER[-1])
-    assert launcher.stop(process) == 0
-    assert launcher.drain() == 0  # it may have stopped between two callbacks of the last event
+    assert run.stop() == 0
+    assert (
+        launching.start(daemon, "--drain").wait() == 0
+    )  # it may have stopped between two callbacks of the last event
 
 
 def _has_noted(daemon: RunningDaemon, calls: int) -> bool:
