@@ -30,7 +30,8 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        # To the first process of a container, a signal by default does nothing.
+        signal.signal(number, signal.SIG_DFL if os.getpid() != 1 else _end_at_once)
         daemon.stop()
 
     def hang_up(number: int, frame: FrameType | None) -> None:
@@ -49,6 +50,10 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def hold_signals() -> None:

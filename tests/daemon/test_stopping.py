@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,12 @@ SLOW = """
     def second(event, ctx):
         _note(event, ctx, "second")
 """
+CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")
+"""Runs a command as the first process of its own."""
+HAS_CONTAINERS = (
+    shutil.which("unshare") is not None
+    and subprocess.run([*CONTAINER, "true"], check=False, capture_output=True).returncode == 0
+)
 IMPORTING = """
     import pathlib, time
 
@@ -123,6 +131,41 @@ def test_told_to_stop_before_it_has_read_its_configuration(
     assert "Traceback" not in daemon.output.read_text()
     assert daemon.drain() == 0
     assert daemon.events_of("alpha") == [event]
+
+
+@pytest.mark.skipif(not HAS_CONTAINERS, reason="this user cannot make a namespace of processes")
+def test_first_process_of_a_container(tmp_path: Path, site: Sandbox) -> None:
+    """There, signals do nothing by default: one that comes early is heard, a second one too."""
+    daemon, go = RunningDaemon(tmp_path, site), tmp_path / "go"
+    daemon.under = CONTAINER
+    daemon.install("slow", SLOW.format(calls=str(daemon.calls), go=str(go)))
+    site.event("Shotgun_Task_Change")
+    with daemon.running() as process:
+        wait_until(daemon.noted)
+        first = child_of(process.pid)
+
+        def ended() -> bool:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGTERM)
+            return process.poll() is not None
+
+        wait_until(ended)
+        assert process.returncode == 128 + signal.SIGTERM
+    text = daemon.config.read_bytes()
+    daemon.config.unlink()
+    os.mkfifo(daemon.config)
+    with daemon.started() as process:
+        pipe = opened_as_read(daemon.config)
+        os.kill(child_of(process.pid), signal.SIGTERM)
+        go.touch()
+        os.write(pipe, text)
+        os.close(pipe)
+        assert process.wait(timeout=30) == 0
+
+
+def child_of(process: int) -> int:
+    """Return the only child of a process."""
+    return int(Path(f"/proc/{process}/task/{process}/children").read_text())
 
 
 def opened_as_read(pipe: Path) -> int:

@@ -64,6 +64,7 @@ class RunningDaemon:
         self.output = folder / "output.txt"
         self.packages = Packages(folder / "site-packages")
         self.host = "127.0.0.1"
+        self.under: tuple[str, ...] = ()
         self._tables = ""
         self._groups = ""
         self.log = ""
@@ -109,7 +110,8 @@ class RunningDaemon:
     @contextmanager
     def started(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon with the configuration that is there, like `running`."""
-        command = [sys.executable, "-m", "sgevents_core.cli", "run", "-c", str(self.config)]
+        command = [*self.under, sys.executable, "-m", "sgevents_core.cli", "run"]
+        command += ["-c", str(self.config)]
         with self.output.open("ab") as output:
             process = subprocess.Popen(
                 [*command, *options], env=self.environment(), stdout=output, stderr=output
