@@ -36,10 +36,12 @@ def not_writable(path: Path) -> str:
             return ""
         if os.statvfs(path).f_flag & os.ST_RDONLY:
             return f"{path} is mounted read-only"
-        owner = _name_of(path.stat().st_uid)
+        held = path.stat()
     except OSError as error:
         return f"{path}: {error.strerror}"
-    return f"{_name_of(os.geteuid())} may not write to {path}, which belongs to {owner}"
+    me, owner = os.geteuid(), held.st_uid
+    why = f"its mode is {held.st_mode & 0o777:o}" if me == owner else f"owner: {_name_of(owner)}"
+    return f"{_name_of(me)} may not write to {path} ({why})"
 
 
 def _name_of(user: int) -> str:

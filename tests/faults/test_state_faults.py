@@ -79,7 +79,7 @@ def test_read_only_database(scene: Scene, reliability: Reliability) -> None:
     owed += scene.events(2)
     said = refused(scene, before=WITHOUT_RIGHTS)
     assert str(database) in said
-    assert "readonly" in said
+    assert "may not write to" in said
     database.chmod(0o640)
     measured = scene.finished(owed)
     reliability.row(
