@@ -143,7 +143,7 @@ class Caller:
         """Note what came of a call; False if its plugin stops at this event."""
         entry, rider = call.entry, call.rider
         place, callback = call.steps[call.number]
-        self._times.note(entry.seq, place, time.perf_counter() - began)
+        self._times.note(entry.seq, place, began)
         if error is None:
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)

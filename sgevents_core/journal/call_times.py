@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +20,14 @@ from sgevents_core.journal.database import PRIVATE
 
 MOST: Final = 100_000
 """Calls in one file; there are two, so that at least so many of the last ones are kept."""
+MOST_NOTED: Final = 20_000
+"""Calls noted in memory; when there are more, they are written before a second is over."""
 WRITE_EVERY: Final = 1.0
 """Seconds between two writes: what a killed process noted since is lost."""
 _CALL: Final = struct.Struct("<QdfI")
 """The event's `seq`, when it was called (seconds since 1970), for how long (seconds), by which
 place in the list of names that the file begins with."""
+_pack_into: Final = _CALL.pack_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,27 @@ class CallTimes:
     def __init__(self, folder: Path, lane: str, names: Sequence[str]) -> None:
         self._path, self._older = paths_of(folder, lane)
         self._head = msgspec.json.encode(list(names)) + b"\n"
-        self._fresh: deque[tuple[int, float, float, int]] = deque(maxlen=MOST)
-        self._written_at = time.monotonic()
+        self._noted = bytearray(MOST_NOTED * _CALL.size)
+        self._used = 0
+        self._since_1970 = time.time() - time.perf_counter()
+        self._write_at = time.perf_counter() + WRITE_EVERY
 
-    def note(self, seq: int, place: int, seconds: float) -> None:
-        """Note a call that has just ended, and how long it took."""
-        self._fresh.append((seq, time.time() - seconds, seconds, place))
+    def note(self, seq: int, place: int, began: float) -> None:
+        """Note a call that has just ended; `began` is when, by `time.perf_counter`."""
+        if self._used == len(self._noted):
+            self.write(now=True)
+        seconds = time.perf_counter() - began
+        _pack_into(self._noted, self._used, seq, began + self._since_1970, seconds, place)
+        self._used += _CALL.size
 
     def write(self, *, now: bool = False) -> None:
         """Write what was noted, if that was not done within the last second; or `now`."""
-        if not self._fresh or not (now or time.monotonic() - self._written_at >= WRITE_EVERY):
+        if not self._used or not (now or time.perf_counter() >= self._write_at):
             return
-        content = b"".join(_CALL.pack(*call) for call in self._fresh)
-        self._fresh.clear()
-        self._written_at = time.monotonic()
+        content = bytes(memoryview(self._noted)[: self._used])
+        self._used = 0
+        self._since_1970 = time.time() - time.perf_counter()  # the clock may have been set
+        self._write_at = time.perf_counter() + WRITE_EVERY
         with suppress(OSError):
             if self._path.exists() and not self._fits():
                 self._path.replace(self._older)
