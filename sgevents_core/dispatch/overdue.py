@@ -68,9 +68,13 @@ class Overdue:
                 self._seen[key] = seen
         return self._is_worn(now)
 
+    def _is_held_up(self, now: float) -> bool:
+        """Whether a call lasts long already: to stop would be to wait for it, in all lanes."""
+        return any(now - seen.since >= SLOW for seen in self._seen.values())
+
     def _is_worn(self, now: float) -> bool:
         names = hung(self._lanes)
-        if len(names) < MOST_HUNG or now - self._started < NOT_BEFORE:
+        if len(names) < MOST_HUNG or now - self._started < NOT_BEFORE or self._is_held_up(now):
             return False
         if self._restarts:
             logger.error(

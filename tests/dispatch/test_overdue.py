@@ -84,6 +84,25 @@ def test_call_with_a_timeout_is_not_slow(house: House, caplog: pytest.LogCapture
     assert told(caplog, "callback.slow") == []
 
 
+def test_worn_process_goes_on_while_a_lane_waits_for_a_slow_call(house: House) -> None:
+    """To stop, it would have to wait for that call, and so would all that still works."""
+    doors = [Door(1) for _ in range(MOST_HUNG + 1)]
+    for number, door in enumerate(doors[1:]):
+        house.plugin(f"p{number}", door, timeout=SOON)
+    house.plugin("slow", doors[0], lane="other")
+    with house.running(), ExitStack() as opening:
+        for door in doors:
+            opening.callback(door.opened.set)
+        house.events(1)
+        wait_until(lambda: len(house.state.dead_letters()) == MOST_HUNG and doors[0].threads)
+        overdue = Overdue(house.lanes, house.state, started=0.0, restarts=True)
+        assert overdue.look(NOT_BEFORE + 1)
+        assert not overdue.look(NOT_BEFORE + 1 + SLOW)
+        doors[0].opened.set()
+        wait_until(lambda: not house.lanes[-1].in_hand() and not house.lanes[0].in_hand())
+        assert overdue.look(NOT_BEFORE + 2 + SLOW)
+
+
 @pytest.mark.parametrize("restarts", [True, False])
 def test_four_threads_that_hang_wear_the_process_out(
     house: House, caplog: pytest.LogCaptureFixture, restarts: bool
