@@ -20,7 +20,7 @@ SILENT: Final = {"sandbox", "testing"}
 MADE_BY: Final = {"Notice": (0, 2), "Saying": (1, None)}
 """Class whose instances carry an action -> which argument it is, and which holds the fields."""
 CALCULATED: Final = {
-    "f\"plugin.{status.status.replace(' ', '_')}\"": {
+    "f'plugin.{status.status.replace(' ', '_')}'": {
         f"plugin.{status.replace(' ', '_')}" for status in get_args(Status)
     },
     "f'callback.{_ACTIONS[failure.outcome]}'": {
@@ -83,7 +83,7 @@ def actions_of(value: ast.expr) -> set[str]:
         return {str(value.value)}
     if isinstance(value, ast.IfExp):
         return actions_of(value.body) | actions_of(value.orelse)
-    written = ast.unparse(value)
+    written = re.sub(r"\\?[\"']", "'", ast.unparse(value))  # each Python has its own quotes
     assert written in CALCULATED, f"say in CALCULATED what can come of {written}"
     return CALCULATED[written]
 
