@@ -22,6 +22,7 @@ from sgevents_core.dispatch.assembly import (
     start_plugins,
     stop_plugins,
 )
+from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
@@ -32,7 +33,7 @@ from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.loading import Loaded, load
+from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_statuses
 from sgevents_core.reload import CommandLine, Reloader
 from sgevents_core.settings import Settings
@@ -153,6 +154,19 @@ class Daemon:
             return remains
 
 
+class _Works(NamedTuple):
+    """What works while a daemon runs."""
+
+    plugins: list[LoadedPlugin]
+    services: dict[str, Services]
+    announcer: Announcer
+    lanes: list[Lane]
+    feed: Feed
+    inbox: Inbox
+    lane_threads: list[threading.Thread]
+    feed_thread: threading.Thread
+
+
 class _Run:
     """One run of the daemon, on a state that it holds."""
 
@@ -181,6 +195,18 @@ class _Run:
         self._pruned_at = time.monotonic()
 
     def run(self) -> Remains:
+        works = self._assembled()
+        self._start(works)
+        try:
+            self._watch(works)
+        finally:
+            late = self._end(works)
+        _raise_error(works.feed, works.lanes, late)
+        logger.info("Stopped", extra={"action": "daemon.stopped"})
+        return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
+
+    def _assembled(self) -> _Works:
+        """Recover what the last process left, start the plugins, and put all together."""
         recover(self._settings, self._loaded, self._state)
         given_up = condemned(self._settings, self._loaded, self._state)
         self._listener.begin()
@@ -192,44 +218,46 @@ class _Run:
         feed = self._feed(lanes, announcer)
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
-        inbox = Inbox(self._settings.state.path, lanes, feed)
-        loops = ["feed", *(f"lane {lane.name}" for lane in lanes)]
-        self._watchdog = Watchdog(loops, self._systemd)
-        threads = [self._thread_of(lane) for lane in lanes]
+        self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
         watched = partial(self._watchdog.run, "feed", feed.run)
-        feed_thread = threading.Thread(target=watched, name="feed", daemon=True)
+        return _Works(
+            plugins=plugins,
+            services=services,
+            announcer=announcer,
+            lanes=lanes,
+            feed=feed,
+            inbox=Inbox(self._settings.state.path, lanes, feed),
+            lane_threads=[self._thread_of(lane) for lane in lanes],
+            feed_thread=threading.Thread(target=watched, name="feed", daemon=True),
+        )
+
+    def _start(self, works: _Works) -> None:
         logger.info(
             "sgevents %s follows %s with %d plugin(s)",
             __version__,
             self._settings.site.url,
-            len(plugins),
+            len(works.plugins),
             extra={"action": "daemon.started"},
         )
-        inbox.poll()  # before the lanes: who is to be paused gets no event
-        for thread in (feed_thread, *threads):
+        works.inbox.poll()  # before the lanes: who is to be paused gets no event
+        for thread in (works.feed_thread, *works.lane_threads):
             thread.start()
         self._systemd.ready()
-        restarts = self._reloader.can_restart and not self._drain
-        now = time.monotonic()
-        self._overdue = Overdue(lanes, self._state, started=now, restarts=restarts)
-        try:
-            self._watch(feed, lanes, inbox)
-        finally:
-            if not self.reloads:  # what follows a reload is the same service
-                self._systemd.stopping()
-            self._reloader.close()
-            inbox.close()
-            _end(feed, feed_thread, lanes, threads, self._watchdog)
-            announcer.close(ALERTS_END_WITHIN)
-            late = stop_plugins(not_hung(plugins, lanes), services, self._state)
-            self.hung = bool(hung(lanes))
-        _raise_error(feed, lanes, late)
-        logger.info("Stopped", extra={"action": "daemon.stopped"})
-        return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
+
+    def _end(self, works: _Works) -> SgEventsError | None:
+        """Stop all in order; return what a plugin's `shutdown` could not write."""
+        if not self.reloads:  # what follows a reload is the same service
+            self._systemd.stopping()
+        self._reloader.close()
+        works.inbox.close()
+        _stop(works, self._watchdog)
+        works.announcer.close(ALERTS_END_WITHIN)
+        self.hung = bool(hung(works.lanes))
+        return stop_plugins(not_hung(works.plugins, works.lanes), works.services, self._state)
 
     def _thread_of(self, lane: Lane) -> threading.Thread:
         body = partial(self._listener.run_lane, lane.name, lane.run)
-        watched = partial(self._watchdog.run, f"lane {lane.name}", body)
+        watched = partial(self._watchdog.run, _loop_of(lane), body)
         return threading.Thread(target=watched, name=f"lane-{lane.name}")
 
     def _open_state(self) -> SqliteState:
@@ -244,23 +272,25 @@ class _Run:
             told=partial(_announce, announcer),
         )
 
-    def _watch(self, feed: Feed, lanes: list[Lane], inbox: Inbox) -> None:
+    def _watch(self, works: _Works) -> None:
         """Wait for a signal, an error, or in a drain for the end of the work."""
+        restarts = self._reloader.can_restart and not self._drain
+        overdue = Overdue(works.lanes, self._state, started=time.monotonic(), restarts=restarts)
         while (order := self._order_within(DRAIN_TICK if self._drain else TICK)) != "stop":
             if order == "reload":
                 self._reloader.ask()
-            if self._reloader.poll() or self._overdue.look(time.monotonic()):
+            if self._reloader.poll() or overdue.look(time.monotonic()):
                 self.reloads = True
                 return
-            if feed.error or any(lane.error for lane in lanes):
+            if works.feed.error or any(lane.error for lane in works.lanes):
                 return
-            if self._drain and feed.idle.is_set() and self._all_handled(lanes):
+            if self._drain and works.feed.idle.is_set() and self._all_handled(works.lanes):
                 return
             self._watchdog.beat(time.monotonic())
-            inbox.poll()
+            works.inbox.poll()
             if time.monotonic() - self._pruned_at > PRUNE_EVERY:
                 self._prune()
-                inbox.forget(time.time() - self._settings.state.retention)
+                works.inbox.forget(time.time() - self._settings.state.retention)
 
     def _order_within(self, seconds: float) -> Order | None:
         try:
@@ -288,23 +318,22 @@ class _Run:
             self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
 
 
-def _end(
-    feed: Feed,
-    feed_thread: threading.Thread,
-    lanes: list[Lane],
-    threads: list[threading.Thread],
-    watchdog: Watchdog,
-) -> None:
-    feed.stop()
-    for lane in lanes:
+def _stop(works: _Works, watchdog: Watchdog) -> None:
+    works.feed.stop()
+    for lane in works.lanes:
         lane.stop()
     extra = {"action": "daemon.stopping"}
     logger.info("Stopping: callbacks in hand are finished first", extra=extra)
-    for thread in threads:
+    for thread in works.lane_threads:
         while thread.is_alive():
             thread.join(TICK)
             watchdog.beat(time.monotonic())  # a callback may take its time
-    feed_thread.join(FEED_ENDS_WITHIN)
+    works.feed_thread.join(FEED_ENDS_WITHIN)
+
+
+def _loop_of(lane: Lane) -> str:
+    """Return the name by which the watchdog knows a lane's thread."""
+    return f"lane {lane.name}"
 
 
 def _wake(lanes: list[Lane]) -> None:
