@@ -13,10 +13,12 @@ from simulated_plugins import FINAL, Made
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.journal.register import LANE
 
-FOLDED_WITHIN = 12.0
+FOLDED_WITHIN = 6.0
 """Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""
 Series = tuple[str, str, int]
 """Plugin, callback and `seq`: the calls for one event."""
+Kept = tuple[str, str, str]
+"""Plugin, `live` or `asked`, and callback: what a store counts apart."""
 
 
 @dataclass
@@ -182,19 +184,20 @@ def order(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 
 def stored(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     """A store holds what the calls that count have put there, each exactly once."""
-    live: Counter[tuple[str, str]] = Counter()
-    asked: Counter[tuple[str, str]] = Counter()
-    for (plugin, name, _), made in calls.series.items():
-        live[plugin, name] += made[-1].end == "returned"
-    doubtful: Counter[tuple[str, str]] = Counter()
+    most: Counter[Kept] = Counter()
+    doubtful: Counter[Kept] = Counter()
+    for (plugin, name, seq), made in calls.series.items():
+        most[plugin, "live", name] += made[-1].end == "returned"
+        pruned = seq <= daemon.pruned.get(plugin, 0)  # while not enabled: it is never made again
+        doubtful[plugin, "live", name] += pruned and calls.in_doubt(made[-1])
     for one in calls.asked:
-        asked[one.plugin, one.callback] += one.end == "returned"
-        doubtful[one.plugin, one.callback] += calls.last_asked[one.life] is one
+        most[one.plugin, "asked", one.callback] += one.end == "returned"
+        doubtful[one.plugin, "asked", one.callback] += calls.last_asked[one.life] is one
     for plugin in daemon.house.plugins:
         for key, value in daemon.house.state.store(plugin).items():
-            which, _, name = key.partition(" ")
-            sure = (live if which == "live" else asked)[plugin, name]
-            least = sure - (doubtful[plugin, name] if which == "asked" else 0)
+            kind, _, name = key.partition(" ")
+            sure = most[plugin, kind, name]
+            least = sure - doubtful[plugin, kind, name]
             if not least <= value <= sure:
                 yield f"{plugin}: {key} is {value}, not {least} to {sure}"
 

@@ -220,11 +220,13 @@ class SimulatedDaemon:
             self.restart()
 
     def _turn_of(self, lane: Lane) -> None:
+        worked = False
         for _ in range(self.rng.choice([1, 1, 5])):
             wait = lane.turn()
+            worked = worked or not wait
             if wait or self.stopping:
                 break
-        self._idle[lane.name] = self._idle.get(lane.name, 0) + 1 if wait else 0
+        self._idle[lane.name] = 0 if worked else self._idle.get(lane.name, 0) + 1
         if self._idle[lane.name] < 3 or self.machine.monotonic() < 5:  # until its place is noted
             wait = min(wait, 1.01)
         self._due[lane.name] = self.machine.now + wait
