@@ -112,7 +112,10 @@ class Caller:
             systemd.alive()
             leave()
         stays = self._settled(call, attempt, error, began)
-        self._note_end(call, stays=stays)
+        if stays:
+            self._register.returned(call.word, entry.seq, place)
+        else:
+            self._note_stop(call)
         return stays
 
     def _call_asking(self, call: Call) -> bool:
@@ -136,7 +139,10 @@ class Caller:
             stays = self._settled(call, attempt, outcome.error, began)
         else:
             self._succeeded(call)  # a death in its filter is over
-        self._note_end(call, stays=stays)
+        if stays:
+            self._register.returned(call.word, entry.seq, place)
+        else:
+            self._note_stop(call)
         return stays
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
@@ -147,17 +153,17 @@ class Caller:
         if error is None:
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
-            return not self._loops(call)
+            return rider.breaker is None or not self._loops(call)
         rider.services.store.rollback()
         return self._failed(call, attempt, error) and not self._loops(call)
 
-    def _note_end(self, call: Call, *, stays: bool) -> None:
-        """Note in the register that a call is over, and is not to be made again.
+    def _note_stop(self, call: Call) -> None:
+        """Note in the register that a call is over after which its plugin stops.
 
-        One after which a plugin on its own way stops is to be made again, or not, as the ledger
-        says by now: the register must not know better.
+        Where the plugin is on its own way, the call is to be made again, or not, as the ledger says
+        by now: the register must not know better.
         """
-        if stays or call.word == LANE:
+        if call.word == LANE:
             self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
         else:
             self._register.clear(call.word)

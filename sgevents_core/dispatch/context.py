@@ -81,6 +81,8 @@ class Services:
     @property
     def writes(self) -> int:
         """How often the plugin has written to the site in this thread."""
+        if not self._opened:  # it never asked for the site; this is asked after every call
+            return 0
         return getattr(getattr(self._local, "sg", None), "writes", 0)
 
     def close(self) -> None:
