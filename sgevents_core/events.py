@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from sgevents_core.moments import local, moment_of
 
 RECORD_ACTIONS: Final = frozenset({"New", "Change", "Retirement", "Revival"})
 """What can happen to a record: the last part of `Shotgun_<EntityType>_<action>`."""
@@ -68,7 +70,7 @@ class Event(Mapping[str, Any]):
         """Wrap `row`, one EventLogEntry as read; nothing is parsed before it is asked for.
 
         Args:
-            row: The row, kept and not copied; `created_at` is a datetime or its text in UTC.
+            row: The row, kept and not copied; `created_at` is what `moments.moment_of` reads.
         """
         self._row: Mapping[str, Any] = row if isinstance(row, Mapping) else {}
         self._meta: dict[str, Any] = _UNREAD
@@ -257,7 +259,8 @@ class Event(Mapping[str, Any]):
     def created_at(self) -> datetime | None:
         """When it was done: aware, in local time; None where the row does not tell."""
         if self._created_at is _UNREAD:
-            self._created_at = _local_datetime(self._row.get("created_at"))
+            moment = moment_of(self._row.get("created_at"))
+            self._created_at = None if moment is None else local(moment)
         return self._created_at
 
     def _read_meta(self) -> dict[str, Any]:
@@ -298,23 +301,6 @@ def _decoded(meta: Any) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
     return meta if isinstance(meta, dict) else {}
-
-
-def _local_datetime(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        text = value.strip()
-        if text.endswith(("Z", "z")):  # Python 3.10 does not read it
-            text = f"{text[:-1]}+00:00"
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    try:
-        return value.astimezone()
-    except (ValueError, OverflowError, OSError):  # out of the range of the platform's clock
-        return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
 def _copied(value: _T) -> _T:

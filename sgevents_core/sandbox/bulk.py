@@ -11,11 +11,11 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
 
+from sgevents_core.moments import moment_of, stamp_of
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.timestamps import moment, timestamp
 
 PATTERNS: Final = 2_000
 """How many different rows there are to choose from; their parts are shared."""
@@ -71,7 +71,8 @@ def _no_collections() -> Iterator[None]:
 
 def _last(database: Database, ends: datetime) -> datetime:
     highest = database.log.highest_id
-    return min(ends, moment(database.log.row(highest).created_at)) if highest else ends - _EVER
+    newest = moment_of(database.log.row(highest).created_at) if highest else None
+    return ends - _EVER if newest is None else min(ends, newest)
 
 
 _EVER: Final = timedelta(days=36_500)
@@ -86,7 +87,7 @@ def _stamps(begins: datetime, ends: datetime, count: int) -> Iterator[str]:
     for place in range(count):
         now_day, second = divmod(int(offset + place * step), len(times))
         if now_day != day:
-            day, date = now_day, timestamp(midnight + timedelta(days=now_day))[:10]
+            day, date = now_day, stamp_of(midnight + timedelta(days=now_day))[:10]
         yield date + times[second]
 
 

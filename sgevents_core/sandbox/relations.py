@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Final
 
+from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.records import Records, Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.schema import Field, scalar
-from sgevents_core.sandbox.timestamps import calendar_span, shifted, timestamp
+from sgevents_core.sandbox.timestamps import calendar_span, shifted
 
 Test = Callable[[Any], bool]
 """Value as the site keeps it -> whether it passes."""
@@ -202,7 +203,7 @@ class Relation:
         low, high = sorted((self.now, other))
         if dates:
             return _day(low), _day(high) + "~"
-        return timestamp(low), timestamp(high) + "~"
+        return stamp_of(low), stamp_of(high) + "~"
 
 
 def _day(moment: date) -> str:

@@ -7,20 +7,9 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
+from sgevents_core.moments import moment_of, stamp_of
+
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}( UTC|Z|\+00:00)?")
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a datetime (naive ones are local time) as the API writes it."""
-    utc = moment.astimezone(timezone.utc)
-    # Not strftime: it pads no year below 1000 and is slower.
-    return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
-def moment(stamp: str) -> datetime:
-    """Return the aware datetime that `stamp` stands for."""
-    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
 
 
 def read_timestamp(text: str) -> str | None:
@@ -28,11 +17,8 @@ def read_timestamp(text: str) -> str | None:
 
     A date alone is its first second, as on a site.
     """
-    if _DATE.fullmatch(text):
-        return f"{text}T00:00:00Z"
-    if _TIMESTAMP.fullmatch(text):
-        return f"{text[:10]}T{text[11:19]}Z"
-    return None
+    moment = moment_of(text)
+    return None if moment is None else stamp_of(moment)
 
 
 def is_date(text: str) -> bool:

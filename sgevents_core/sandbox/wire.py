@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sgevents_core.sandbox.timestamps import timestamp
+from sgevents_core.moments import stamp_of
 
 
 def on_the_wire(value: Any) -> Any:
     """Return a value with its datetimes as the API writes them."""
     if isinstance(value, datetime):
-        return timestamp(value)
+        return stamp_of(value)
     if isinstance(value, Mapping):
         return {key: on_the_wire(some) for key, some in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.changes import Changes
 from sgevents_core.sandbox.database import EVENT_LOG, Database
@@ -13,7 +14,6 @@ from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.schema import Field
-from sgevents_core.sandbox.timestamps import timestamp
 from sgevents_core.sandbox.values import kept_values
 
 MODES: Final = ("set", "add", "remove")
@@ -34,7 +34,7 @@ class Transaction:
     def __init__(self, database: Database, caller: Caller, at: datetime | None = None) -> None:
         self.database = database
         self.caller = caller
-        self._at = at and timestamp(at)
+        self._at = at and stamp_of(at)
         self.rows: list[EventRow] = []
         self.open = True
         self._undo: list[Callable[[], object]] = []
@@ -194,7 +194,7 @@ class Transaction:
         return record
 
     def _now(self) -> str:
-        return self._at or timestamp(self.database.clock())
+        return self._at or stamp_of(self.database.clock())
 
     def _stamp(self, record: Record, *kinds: str) -> None:
         for kind in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sgevents_core.errors import DurationError, MomentError
+from sgevents_core.moments import local, written_moment
 from sgevents_core.settings.durations import parse_duration
 from sgevents_core.settings.model import Ago, Start
 
@@ -30,7 +31,7 @@ def moment_of(text: str) -> datetime | Ago:
         return Ago(parse_duration(text))
     except DurationError:
         pass  # it may be a date
-    try:
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
-    except ValueError:
-        raise MomentError(text=text) from None
+    moment = written_moment(text)
+    if moment is None:
+        raise MomentError(text=text)
+    return local(moment)

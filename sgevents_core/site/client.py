@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from shotgun_api3.shotgun import AuthenticationFault, Fault, Shotgun
 
 from sgevents_core.errors import SiteAnswerError, SiteFault, SiteRefused, SiteUnreachable
 from sgevents_core.journal.base import Row
+from sgevents_core.moments import seconds_of
 from sgevents_core.observe.systemd import longest_call
 from sgevents_core.settings import SiteSettings
 from sgevents_core.site.calls import (
@@ -290,13 +290,12 @@ def _check_asked_for(call: Call, rows: Sequence[Row]) -> None:
         raise ValueError(f"event {strange[0].id} was not asked for")
 
 
-@lru_cache(maxsize=4096)
-def _seconds(created_at: str) -> int:
+def _seconds(created_at: object) -> int:
     """Return a timestamp of the site as seconds since 1970."""
-    moment = datetime.fromisoformat(created_at.replace("Z", "+00:00").replace(" UTC", "+00:00"))
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return int(moment.timestamp())
+    seconds = seconds_of(created_at)
+    if seconds is None:
+        raise ValueError(f"the time of a row is {created_at!r}")
+    return seconds
 
 
 def _seconds_of_date(header: str | None) -> int | None:

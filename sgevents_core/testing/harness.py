@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sgevents_core.dispatch.plan import Explanation, Plan
@@ -14,6 +13,7 @@ from sgevents_core.errors import AlreadyHandedError
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Row
 from sgevents_core.journal.requests import Replayed
+from sgevents_core.moments import seconds_of, stamp_of
 from sgevents_core.settings import (
     DEFAULT_LANE,
     FeedSettings,
@@ -267,14 +267,9 @@ def _flat(
 
 def _row(event: Event) -> Row:
     """Return an event as the feed reads it from the site."""
-    row, at = event.row, event.created_at
-    row["created_at"] = row.get("created_at") if at is None else _stamp(at)
-    body = json.dumps(row, default=_stamp).encode()
-    return Row(event.id, int(at.timestamp()) if at else 0, event.event_type, body)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    row = event.row
+    body = json.dumps(row, default=stamp_of).encode()
+    return Row(event.id, seconds_of(row.get("created_at")) or 0, event.event_type, body)
 
 
 def _checked(result: Result) -> Result:

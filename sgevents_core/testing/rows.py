@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
 from sgevents_core.events import Event
+from sgevents_core.moments import stamp_of
 from sgevents_core.testing.links import Link, link_to
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -165,7 +166,7 @@ class RowBuilder:
     def _take_time(self, wanted: datetime | None) -> str:
         taken = self._at if wanted is None else wanted.astimezone(timezone.utc)
         self._at = max(self._at, taken) + timedelta(seconds=1)
-        return taken.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return stamp_of(taken)
 
 
 def attribute_change(attribute: str, data_type: str, values: Mapping[str, Any]) -> dict[str, Any]:

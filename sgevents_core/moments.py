@@ -1,0 +1,111 @@
+"""Moments as sites write them, read and written in one place: timestamps of rows and of values.
+
+A site writes UTC, as `2026-01-31T12:00:00Z` or `2026-01-31 12:00:00 UTC`. Anything else that means
+one moment is read as well, on every Python alike.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from contextlib import suppress
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any, Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LONGEST: Final = 64
+"""Characters that a moment may have; no text that is longer is one."""
+_DATE: Final = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+_TIME: Final = (
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]+))?)?"
+)
+_ZONE: Final = (
+    r"(?P<zone>Z|UTC|GMT)?"
+    r"(?P<offset>(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?"
+)
+_MOMENT: Final = re.compile(f"{_DATE}(?:(?:T| +){_TIME} *{_ZONE})?", re.ASCII | re.IGNORECASE)
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return the aware datetime that `value` stands for, or None if it is no moment.
+
+    Args:
+        value: Text, in UTC where it names no zone; or a datetime, a naive one in local time.
+    """
+    if isinstance(value, str):
+        return _utc_moment(value) if len(value) <= _LONGEST else None
+    if not isinstance(value, datetime):
+        return None
+    return local(value) if value.tzinfo is None else value
+
+
+def seconds_of(value: object) -> int | None:
+    """Return the moment that `value` stands for in whole seconds since 1970, or None."""
+    moment = moment_of(value)
+    return None if moment is None else math.floor((moment - EPOCH).total_seconds())
+
+
+def local(moment: datetime) -> datetime:
+    """Return `moment` in local time, or as it is where the platform's clock does not reach.
+
+    A naive one is taken as local time, where that cannot be as UTC.
+    """
+    try:
+        return moment.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def stamp_of(moment: datetime) -> str:
+    """Return a datetime, a naive one in local time, as the API writes it: they sort as text."""
+    utc = local(moment)
+    with suppress(OverflowError):
+        utc = utc.astimezone(timezone.utc)
+    # Not strftime: it pads no year below 1000 and is slower.
+    return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def written_moment(text: str) -> datetime | None:
+    """Return what `text` says, naive where it names no zone; None if it is no moment.
+
+    A date alone is its first second.
+    """
+    found = _MOMENT.fullmatch(text.strip())
+    if found is None:
+        return None
+    try:
+        return _made(found.groupdict(default=""))
+    except (ValueError, OverflowError):  # a month 13, an offset of 99 hours, the year 0
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _utc_moment(text: str) -> datetime | None:
+    moment = written_moment(text)
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:  # the first and the last hours there are, west and east of Greenwich
+        return None
+
+
+def _made(parts: dict[str, str]) -> datetime:
+    day = date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
+    hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
+        raise ValueError("no time of day")
+    midnight = datetime(day.year, day.month, day.day, tzinfo=_zone_of(parts))
+    # Added, as 24:00 and the leap second 60 belong to what follows.
+    part = int(f"{parts['part']:0<6}"[:6])
+    return midnight + timedelta(hours=hour, minutes=minute, seconds=second, microseconds=part)
+
+
+def _zone_of(parts: dict[str, Any]) -> timezone | None:
+    if not parts["offset"]:
+        return timezone.utc if parts["zone"] else None
+    size = timedelta(hours=int(parts["hours"]), minutes=int(parts["minutes"] or 0))
+    return timezone(-size if parts["sign"] == "-" else size)
