@@ -96,9 +96,10 @@ def _site(settings: Settings) -> list[Finding]:
 
 
 def _state(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415 - seldom used
+    from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - seldom used
+    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
 
-    return state_findings(settings.state.path)
+    return state_findings(settings.state.path) + aside_findings(settings.state.path)
 
 
 class _Loading:

@@ -1,8 +1,9 @@
-"""`sgevents feed`: decide what becomes of a log that went backwards, and of parked rows."""
+"""`sgevents feed`: decide about a log that went backwards, parked rows, and odd ones."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from sgevents_core.cli.root import config_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sgevents_core.journal.aside import SetAside
     from sgevents_core.journal.base import FeedRecord, Parked
 
 SHOWN_RANGES = 10
@@ -82,6 +84,50 @@ def parked(
         detail = {"decision": decision, "era": record.state.era, "numbers": numbers}
         wanted = Wanted(kind="parked", plugin="", label="feed", detail=detail)
         ctx.exit(ask(settings, [wanted], timeout))
+
+
+@feed.command("aside")
+@click.argument("decision", type=click.Choice(["forget"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Show them as JSON, for scripts.")
+@timeout_option
+@config_option
+@click.pass_context
+def aside(
+    ctx: click.Context, decision: str | None, as_json: bool, timeout: float, config: Path
+) -> None:
+    """Show events that are set aside because they cannot be taken or read, or forget them.
+
+    All other events go on without them. forget removes what is shown now from the record; sgevents
+    replay hands an event out that can be read again.
+    """
+    settings = load(config, secrets=decision is not None)
+    found = _aside(settings.state.path)
+    if decision is None:
+        shown = json.dumps([one._asdict() for one in found], indent=2)
+        click.echo(shown if as_json else _shown_aside(found))
+    elif not found:
+        click.echo("feed: nothing is set aside")
+    else:
+        detail = {"set_aside": [list(one) for one in found]}
+        wanted = Wanted(kind="aside", plugin="", label="feed", detail=detail)
+        ctx.exit(ask(settings, [wanted], timeout))
+
+
+def _aside(folder: Path) -> list[SetAside]:
+    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+
+    with closing(SqliteState(folder, read_only=True)) as state:
+        return state.aside()
+
+
+def _shown_aside(found: Sequence[SetAside]) -> str:
+    if not found:
+        return "Nothing is set aside."
+    lines = []
+    for one in found:
+        at = datetime.fromtimestamp(one.at).astimezone()
+        lines.append(f"event {one.event}: {one.reason} ({one.where}, {at:%Y-%m-%d %H:%M:%S})")
+    return "\n".join([*lines, "sgevents feed aside forget   removes them from this list"])
 
 
 def _record(folder: Path) -> FeedRecord | None:

@@ -27,13 +27,15 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
     Looks at the database, page by page, its schema, the registers, the lock and the disk. Changes
     nothing, and may be run beside the daemon. Exits with 1 if something is wrong.
     """
-    from sgevents_core.cli.check_database import database_findings  # noqa: PLC0415 - heavy
+    from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - heavy
+    from sgevents_core.cli.check_database import database_findings  # noqa: PLC0415
     from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
     from sgevents_core.cli.findings import worst, write_json, write_table  # noqa: PLC0415
 
     settings = load(config, secrets=False)
     findings = state_findings(settings.state.path)
     findings += database_findings(settings.state.path, quick=quick)
+    findings += aside_findings(settings.state.path)
     if as_json:
         write_json(findings, config, sys.stdout)
     else:

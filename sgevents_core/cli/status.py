@@ -24,6 +24,8 @@ _COLOURS: Final = {
     "held": "yellow",
     "catching up": "yellow",
 }
+_MOST_NAMED: Final = 5
+"""Events set aside that are named."""
 
 
 @click.command()
@@ -52,8 +54,9 @@ def status(config: Path, as_json: bool) -> None:
 
 def _as_json(found: Overview | None) -> dict[str, Any]:
     if found is None:
-        return {"running": False, "events": 0, "feed": None, "plugins": []}
-    return {"running": found.pid is not None, **asdict(found)}
+        return {"running": False, "events": 0, "feed": None, "plugins": [], "set_aside": []}
+    aside = [one._asdict() for one in found.set_aside]
+    return {"running": found.pid is not None, **asdict(found), "set_aside": aside}
 
 
 def _show(site: str, found: Overview) -> None:
@@ -64,6 +67,8 @@ def _show(site: str, found: Overview) -> None:
     console.print(f"{site}: the daemon is [bold]{running}[/]")
     for line in _feed_lines(found.feed, found.events):
         console.print(line)
+    if found.set_aside:
+        console.print(_set_aside(found), style="bold red", markup=False)
     if found.plugins:
         print_table(_table(found.plugins))
     for plugin in found.plugins:
@@ -89,6 +94,13 @@ def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
     if feed.rewound:
         lines.append(f"[bold red]The event log went backwards: {feed.rewound}[/]")
     return lines
+
+
+def _set_aside(found: Overview) -> str:
+    named = ", ".join(f"event {one.event}" for one in found.set_aside[:_MOST_NAMED])
+    more = len(found.set_aside) - _MOST_NAMED
+    named += f" and {more} more" if more > 0 else ""
+    return f"{len(found.set_aside)} event(s) are set aside: {named}; see sgevents feed aside"
 
 
 def _proved(feed: FeedOverview) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from sgevents_core.journal.aside import SetAside
     from sgevents_core.journal.steps import Died, RequestStep
 
 
@@ -140,6 +141,8 @@ class FeedChange(NamedTuple):
         put_parked: Parked ranges that are new or changed, keyed by `first`.
         cut_parked: `first` of the parked ranges that are no more.
         dropped: Parked ranges that a person dropped, kept for the record.
+        set_aside: Rows that cannot be taken.
+        no_more_aside: Names of rows that were set aside and can be taken now.
     """
 
     state: FeedState
@@ -151,6 +154,8 @@ class FeedChange(NamedTuple):
     put_parked: Sequence[Parked] = ()
     cut_parked: Sequence[int] = ()
     dropped: Sequence[tuple[int, int]] = ()
+    set_aside: Sequence[SetAside] = ()
+    no_more_aside: Sequence[str] = ()
 
 
 class FeedRecord(NamedTuple):

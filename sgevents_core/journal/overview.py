@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.journal import lock
+from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
 from sgevents_core.journal.database import is_made
 from sgevents_core.journal.running import running
@@ -90,6 +91,7 @@ class Overview:
         events: How many events the journal holds.
         feed: How far the feed is, None before the site's first answer.
         plugins: The plugins that were ever enabled, by lane and name.
+        set_aside: Events that cannot be taken or read, while all else goes on.
     """
 
     pid: int | None
@@ -97,6 +99,7 @@ class Overview:
     events: int
     feed: FeedOverview | None
     plugins: tuple[PluginOverview, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
@@ -126,6 +129,7 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
             events=state.end() - state.lowest() + 1,
             feed=_feed(feed) if feed else None,
             plugins=_plugins(state, enabled, loaded),
+            set_aside=tuple(state.aside()),
         )
     finally:
         state.close()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter
+from sgevents_core.journal.aside import SetAside, delete_aside, read_aside, write_aside
 from sgevents_core.journal.base import (
     Entry,
     Failure,
@@ -153,6 +154,27 @@ class SqliteState:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
             _write_feed(db, change)
+            write_request(db, step)
+
+    def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
+        """Set an event aside by name; return whether it was not yet. See `SetAside`."""
+        with self._db.transaction(durable=True) as db:
+            return write_aside(db, [SetAside(str(event), reason, where, at, era)]) > 0
+
+    def aside(self) -> list[SetAside]:
+        """Return what is set aside, the oldest first."""
+        return read_aside(self._db)
+
+    def clear_aside(self, event: int | str, where: str, era: int = 1) -> None:
+        """Forget that an event is set aside: it came right."""
+        with self._db.transaction() as db:
+            delete_aside(db, era, [str(event)], where)
+
+    def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
+        """Forget what is set aside as a person asked, and write the request's answer, as one."""
+        with self._db.transaction(durable=True) as db:
+            for one in ones:
+                delete_aside(db, one.era, [one.event], one.where)
             write_request(db, step)
 
     def answer(self, step: RequestStep) -> None:
@@ -315,6 +337,8 @@ def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
     db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
     db.executemany("DELETE FROM parked WHERE first = ?", ((f,) for f in change.cut_parked))
     db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
+    write_aside(db, change.set_aside)
+    delete_aside(db, change.state.era, change.no_more_aside, "site")
     for table, spans in (("closed", change.closed), ("dropped", change.dropped)):
         db.executemany(
             f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - of the two above

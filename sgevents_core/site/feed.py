@@ -24,6 +24,7 @@ from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
+from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
@@ -310,6 +311,8 @@ def carry_out(log: EventLog, rules: Rules, state: SqliteState, request: Request)
     """
     if request.kind == "reset":
         begin_anew(log, rules, state, request)
+    elif request.kind == "aside":
+        forget_aside(state, request)
     else:
         decide_parked(state, request)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import LateRow
 from sgevents_core.settings import Start
 from sgevents_core.site.ranges import Span
@@ -69,6 +70,18 @@ def vanished(ids: Sequence[int]) -> list[Notice]:
         return []
     text = f"{len(ids)} known row(s) are not visible any more, the first is event {ids[0]}."
     return [Notice("feed.vanished", text, {"event_ids": list(ids[:10])})]
+
+
+def set_aside(ones: Sequence[SetAside]) -> list[Notice]:
+    """Return what is told when rows cannot be taken, each once."""
+    return [
+        Notice(
+            "feed.set_aside",
+            f"Event {one.event} is set aside: {one.reason}. All other events go on.",
+            {"event": one.event, "reason": one.reason},
+        )
+        for one in ones
+    ]
 
 
 def parked(spans: Sequence[Span]) -> Notice:

@@ -1,0 +1,37 @@
+"""Looks at what the state says of events that are set aside."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from sgevents_core.cli.findings import Finding
+from sgevents_core.errors import StateError
+from sgevents_core.journal.database import is_made
+from sgevents_core.journal.sqlite import SqliteState
+
+_MOST_TOLD: Final = 5
+_FIX: Final = (
+    "sgevents feed aside shows all of them; sgevents replay hands one out that can be read again,"
+    " sgevents feed aside forget clears the list"
+)
+
+
+def aside_findings(folder: Path) -> list[Finding]:
+    """Return a warning for each of the first events that are set aside; changes nothing."""
+    try:
+        if not is_made(folder):
+            return []
+        with closing(SqliteState(folder, read_only=True)) as state:
+            found = state.aside()
+    except StateError:
+        return []  # whoever looks at the database tells it
+    told = [
+        Finding("state", "warning", f"event {one.event} is set aside: {one.reason}", _FIX)
+        for one in found[:_MOST_TOLD]
+    ]
+    if len(found) > _MOST_TOLD:
+        more = f"{len(found) - _MOST_TOLD} more event(s) are set aside"
+        told.append(Finding("state", "warning", more, _FIX))
+    return told

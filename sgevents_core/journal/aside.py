@@ -1,0 +1,62 @@
+"""Events that are set aside: what cannot be taken, or not be read any more, while the rest goes on.
+
+Each is on record by name until it comes right or a person forgets it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from sgevents_core.journal.database import Database
+
+SET_ASIDE_SINCE: Final = 4
+"""The version of the schema that first had the table `set_aside`."""
+LONGEST: Final = 200
+"""Characters of a name or a reason that are kept."""
+_COLUMNS: Final = "era, event, place, reason, at"
+
+
+class SetAside(NamedTuple):
+    """One event that is set aside.
+
+    Args:
+        event: Its id, or what it is known by if its id is none.
+        reason: Why, for people.
+        where: `site`: its row cannot be taken; `journal`: its entry cannot be read.
+        at: When, in seconds since 1970 on the host's clock.
+        era: The era of the feed.
+    """
+
+    event: str
+    reason: str
+    where: str
+    at: float
+    era: int = 1
+
+
+def read_aside(db: Database) -> list[SetAside]:
+    """Return what is set aside, the oldest first."""
+    if db.number("PRAGMA user_version") < SET_ASIDE_SINCE:
+        return []  # only read: a daemon of an older version runs on it, or will be upgraded
+    found = db.all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
+    return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in found]
+
+
+def write_aside(db: sqlite3.Connection, ones: Iterable[SetAside]) -> int:
+    """Write what is set aside, in a transaction of the caller's; return how many are new."""
+    before = db.total_changes
+    db.executemany(
+        f"INSERT OR IGNORE INTO set_aside ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        ((one.era, one.event[:LONGEST], one.where, one.reason[:LONGEST], one.at) for one in ones),
+    )
+    return db.total_changes - before
+
+
+def delete_aside(db: sqlite3.Connection, era: int, events: Sequence[str], where: str) -> None:
+    """Delete the record of events that came right, in a transaction of the caller's."""
+    db.executemany(
+        "DELETE FROM set_aside WHERE era = ? AND event = ? AND place = ?",
+        ((era, event, where) for event in events),
+    )
