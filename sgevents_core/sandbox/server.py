@@ -12,7 +12,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+import msgspec
+
 from sgevents_core.errors import PortInUseError
+from sgevents_core.sandbox.neighbours import refusal
 
 HOST: Final = "127.0.0.1"
 JSON: Final = "application/json; charset=utf-8"
@@ -41,8 +44,17 @@ class Answer:
     instead: str | None = None
 
 
-Respond = Callable[[str, bytes], Answer]
-"""Path and body of a request -> its answer."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: the HTTP method, the path with its query, and the body."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+Respond = Callable[[Request], Answer]
+"""Request -> its answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -54,7 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a request with a body."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        self._send(self.server.respond(self.path, body))
+        foreign = refusal(self.headers, self.server.server_port)
+        if foreign is not None:
+            self._send(Answer(msgspec.json.encode({"error": foreign}), 403))
+            return
+        self._send(self.server.respond(Request(self.command, self.path, body)))
 
     def do_GET(self) -> None:
         """Answer a request without a body."""

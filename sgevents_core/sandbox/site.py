@@ -21,7 +21,7 @@ from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.methods import Methods
 from sgevents_core.sandbox.project import Seed
 from sgevents_core.sandbox.schema import Field
-from sgevents_core.sandbox.server import HOST, Answer, Server
+from sgevents_core.sandbox.server import HOST, Answer, Request, Server
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.traffic import Flow, Traffic
 from sgevents_core.sandbox.transactions import Transactions
@@ -139,14 +139,15 @@ class Sandbox(Direct):
         """Its event log; hold `database.lock` to look at several things of it at once."""
         return self.database.log
 
-    def _respond(self, path: str, body: bytes) -> Answer:
-        name = path.partition("?")[0].strip("/")
-        if name == "api3/json":
-            return self._answers.answer(body)
-        if name in ADDRESSES:
-            return self._uploads.answer(name, body)
-        if name.startswith("sandbox/"):
-            return controlled(self, name.removeprefix("sandbox/"), body)
+    def _respond(self, request: Request) -> Answer:
+        name = request.path.partition("?")[0].strip("/")
+        if request.method == "POST":
+            if name == "api3/json":
+                return self._answers.answer(request.body)
+            if name in ADDRESSES:
+                return self._uploads.answer(name, request.body)
+            if name.startswith("sandbox/"):
+                return controlled(self, name.removeprefix("sandbox/"), request.body)
         return Answer(b'{"error": "the sandbox knows no such address"}', 404)
 
     @contextmanager

@@ -92,8 +92,10 @@ def called(site: Sandbox) -> socket.socket:
     """A connection over which a call was sent."""
     connection = socket.create_connection(("127.0.0.1", int(site.url.rsplit(":", 1)[1])), 10)
     body = b'{"method_name": "info"}'
-    head = b"POST /api3/json HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    connection.sendall(head + body)
+    head = (
+        f"POST /api3/json HTTP/1.1\r\nHost: {site.url[7:]}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
     return connection
 
 

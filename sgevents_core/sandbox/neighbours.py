@@ -1,0 +1,39 @@
+"""Which requests the sandbox takes at all: those of programs on this machine, of no web page.
+
+A browser on this machine reaches 127.0.0.1 too. A page of another site may post to it, or let
+its own name stand for 127.0.0.1 (DNS rebinding): Origin and Host tell.
+"""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Final
+from urllib.parse import urlsplit
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+"""The names that stand for this machine and for nothing else."""
+
+
+def refusal(headers: Message, port: int) -> str | None:
+    """Return why a request is refused by its headers, or None.
+
+    Args:
+        headers: The headers of the request.
+        port: Where the sandbox listens.
+    """
+    origin = headers.get("Origin")
+    if not _is_here(f"//{headers.get('Host')}", port):
+        return "the sandbox answers to 127.0.0.1 and localhost, and to no other Host"
+    if origin is not None and not _is_here(origin, port):
+        return "the sandbox answers programs, and no page of another Origin"
+    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return "the sandbox answers programs, and no page of another site"
+    return None
+
+
+def _is_here(address: str, port: int) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.hostname in LOOPBACK and (parts.port or 80) == port
+    except ValueError:
+        return False
