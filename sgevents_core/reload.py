@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from sgevents_core import __version__
 from sgevents_core.errors import StateError
 from sgevents_core.journal.running import Refusal, Running, note
-from sgevents_core.observe.redaction import Redactor, secrets_of
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Settings
 
@@ -66,7 +66,7 @@ class Reloader:
         }
         self._started = started
         self.can_restart = started is not None
-        self._redact = Redactor(secrets_of(settings))
+        self._redact = Redactor.of(settings)
         self._asked = False
         self._child: _Rehearsal | None = None
         self._running = Running(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from sgevents_core.cli.printing import echo_line, read_configuration
 from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ def load(config: Path, *, secrets: bool = True) -> Settings:
         NothingRunYet: There is no state.
     """
     from sgevents_core.journal.database import is_made  # noqa: PLC0415 - heavy
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings(config, secrets=secrets)
+    settings = read_configuration(config, secrets=secrets)
     if not is_made(settings.state.path):
         raise NothingRunYet(path=str(settings.state.path))
     return settings
@@ -157,14 +157,13 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
     What becomes of the requests is said by the command itself.
     """
     from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
-    from sgevents_core.observe.redaction import secrets_of  # noqa: PLC0415
+    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
 
     ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
     for logger in ours:
         logger.disabled = settings.log.file is None
-    secrets = secrets_of(settings)
     try:
-        with configured(settings.log, plugins=settings.plugins, secrets=secrets):
+        with configured(settings.log, Redactor.of(settings), plugins=settings.plugins):
             yield
     finally:
         for logger in ours:
@@ -174,9 +173,9 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
 def _print(requests: Requests, number: int, wanted: Wanted) -> int:
     answer = requests.answer_of(number)
     if answer is None:
-        click.echo(f"{wanted.label}: noted as request {number}; the daemon will carry it out")
+        echo_line(f"{wanted.label}: noted as request {number}; the daemon will carry it out")
         return NOTED
-    click.echo(f"{wanted.label}: {_said(answer)}", err=answer.outcome != "done")
+    echo_line(f"{wanted.label}: {_said(answer)}", err=answer.outcome != "done")
     return 0 if answer.outcome == "done" else NOT_DONE
 
 

@@ -21,9 +21,10 @@ from sgevents_core.cli.findings import (
     write_json,
     write_table,
 )
+from sgevents_core.cli.printing import read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
-from sgevents_core.settings import Settings, load_settings
+from sgevents_core.settings import Settings
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
@@ -65,7 +66,7 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
     configuration is all that is told then: nothing else can be looked at.
     """
     try:
-        settings = load_settings(config)
+        settings = read_configuration(config)
     except ConfigError as error:
         return of_config(error.problems, "problem"), True
     findings = of_config(settings.warnings, "warning")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
 
@@ -51,22 +52,21 @@ def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import models  # noqa: PLC0415
     from sgevents_core.plugins.model_schema import schema_of  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415 - all three not for --help
 
     plugins: dict[str, Schema] = {}
     parts: dict[str, Schema] = {}
     try:
-        settings = load_settings(config, secrets=False)
+        settings = read_configuration(config, secrets=False)
     except ConfigError as error:
         told = "so the schema knows no plugin's own settings"
-        click.echo(f"The configuration cannot be used, {told}.\n{error}", err=True)
+        echo(f"The configuration cannot be used, {told}.\n{error}", err=True)
         return plugins, parts
     for name, model in models(settings, discover()).items():
         try:
             plugins[name], own = schema_of(name, model)
         except Exception as error:  # a type of the plugin's own that no schema describes
             text = f"{type(error).__name__}: {error}"
-            click.echo(f"The settings of {name} are not in the schema: {text}", err=True)
+            echo(f"The settings of {name} are not in the schema: {text}", err=True)
         else:
             parts.update(own)
     return plugins, parts

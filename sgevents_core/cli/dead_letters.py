@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
@@ -45,9 +46,9 @@ def list_letters(plugin: str | None, event: int | None, as_json: bool, config: P
     """List the dead letters, oldest first."""
     letters = _find(load(config, secrets=False), plugin, event)
     if as_json:
-        click.echo(json.dumps([_as_json(letter) for letter in letters], indent=2))
+        echo_json([_as_json(letter) for letter in letters])
     elif not letters:
-        click.echo("There are no dead letters.")
+        echo("There are no dead letters.")
     else:
         _print_table(letters)
 
@@ -60,15 +61,15 @@ def show(number: int, as_json: bool, config: Path) -> None:
     """Show a dead letter: the error, where it was raised, the event."""
     (letter,) = _named(load(config, secrets=False), [number])
     if as_json:
-        click.echo(json.dumps(_as_json(letter, whole=True), indent=2))
+        echo_json(_as_json(letter, whole=True))
         return
     failure = letter.failure
     became = "" if letter.dead else f", {failure.outcome}"
-    click.echo(f"dead letter {letter.number}{became}: {failure.error}")
-    click.echo(f"plugin {failure.plugin}, callback {failure.callback}")
-    click.echo(f"event {failure.event_id}, attempt {failure.attempt}, {_when(failure.at)}")
-    click.echo(f"\n{failure.traceback.rstrip() or '(no traceback)'}\n")
-    click.echo(json.dumps(_event(letter), indent=2))
+    echo_line(f"dead letter {letter.number}{became}: {failure.error}")
+    echo_line(f"plugin {failure.plugin}, callback {failure.callback}")
+    echo(f"event {failure.event_id}, attempt {failure.attempt}, {_when(failure.at)}")
+    echo(f"\n{failure.traceback.rstrip() or '(no traceback)'}\n")
+    echo_json(_event(letter))
 
 
 @dead_letters.command("retry")
@@ -127,7 +128,7 @@ def dismiss(
 
 def _ask(settings: Settings, kind: str, letters: Sequence[Letter], timeout: float) -> int:
     if not letters:
-        click.echo("There are no such dead letters.")
+        echo("There are no such dead letters.")
         return NOT_DONE
     wanted = [
         Wanted(
@@ -192,7 +193,6 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
 
 def _print_table(letters: Sequence[Letter]) -> None:
     from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("number", "event", "attempts"):
@@ -203,7 +203,7 @@ def _print_table(letters: Sequence[Letter]) -> None:
         failure = letter.failure
         cells = (letter.number, failure.event_id, failure.attempt, failure.plugin)
         words = (failure.callback, _when(failure.at), failure.error)
-        table.add_row(*(Text(str(cell)) for cell in (*cells, *words)))
+        table.add_row(*(cell(one) for one in (*cells, *words)))
     print_table(table)
 
 

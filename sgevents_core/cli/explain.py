@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from sgevents_core.cli.asking import load
+from sgevents_core.cli.printing import echo, echo_json, echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SiteError
 
@@ -51,17 +52,17 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     told = _head(settings, event, found, trouble)
     lines = _lines(settings, found) if found else []
     if as_json:
-        click.echo(json.dumps({**told, "callbacks": [_as_json(one) for one in lines]}, indent=2))
+        echo_json({**told, "callbacks": [_as_json(one) for one in lines]})
         return
     _print_head(told)
     for number, one in enumerate([one for one in lines if not one.why_not], 1):
         text = one.fate.text if one.fate else "wants it, and was not called"
-        click.echo(f"{number:3}. {one.plugin} {one.callback}: {text}")
+        echo_line(f"{number:3}. {one.plugin} {one.callback}: {text}")
         for line in _calls(one.fate) if one.fate else ():
-            click.echo(f"     {line}")
+            echo_line(f"     {line}")
     for one in lines:
         if one.why_not:
-            click.echo(f"  -  {one.plugin} {one.callback}: not called: {one.why_not}")
+            echo_line(f"  -  {one.plugin} {one.callback}: not called: {one.why_not}")
 
 
 def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
@@ -135,14 +136,14 @@ def _print_head(told: dict[str, Any]) -> None:
     from sgevents_core.events import Event  # noqa: PLC0415 - not for --help
 
     if told["event"] is None:
-        click.echo(f"event {told['event_id']}: {told['missing']}")
+        echo_line(f"event {told['event_id']}: {told['missing']}")
         return
     event = Event(told["event"])
-    click.echo(f"{event}, created {event.created_at}")
+    echo_line(f"{event}, created {event.created_at}")
     if told["missing"]:
-        click.echo(f"not in the journal: {told['missing']}; the site has it")
+        echo_line(f"not in the journal: {told['missing']}; the site has it")
     else:
-        click.echo(f"in the journal at {told['seq']}, era {told['era']}")
+        echo(f"in the journal at {told['seq']}, era {told['era']}")
 
 
 def _calls(fate: Fate) -> list[str]:

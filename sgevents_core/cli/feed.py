@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli.asking import Wanted, ask, load, timeout_option
+from sgevents_core.cli.printing import echo, echo_json
 from sgevents_core.cli.root import config_option
 
 if TYPE_CHECKING:
@@ -76,9 +76,12 @@ def parked(
     record = _record(settings.state.path)
     found = record.parked if record else ()
     if decision is None:
-        click.echo(json.dumps(_as_json(found), indent=2) if as_json else _shown(found))
+        if as_json:
+            echo_json(_as_json(found))
+        else:
+            echo(_shown(found))
     elif record is None or not found:
-        click.echo("feed: nothing is parked")
+        echo("feed: nothing is parked")
     else:
         numbers = sorted({one.number for one in found})
         detail = {"decision": decision, "era": record.state.era, "numbers": numbers}
@@ -103,10 +106,12 @@ def aside(
     settings = load(config, secrets=decision is not None)
     found = _aside(settings.state.path)
     if decision is None:
-        shown = json.dumps([one._asdict() for one in found], indent=2)
-        click.echo(shown if as_json else _shown_aside(found))
+        if as_json:
+            echo_json([one._asdict() for one in found])
+        else:
+            echo(_shown_aside(found))
     elif not found:
-        click.echo("feed: nothing is set aside")
+        echo("feed: nothing is set aside")
     else:
         detail = {"set_aside": [list(one) for one in found]}
         wanted = Wanted(kind="aside", plugin="", label="feed", detail=detail)

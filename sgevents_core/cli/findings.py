@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TextIO, TypeAlias
+from typing import Final, Literal, NamedTuple, TextIO, TypeAlias
 
 from sgevents_core.errors import Problem
-from sgevents_core.settings import Secret, Settings
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.printable import lines, one_line
+from sgevents_core.settings import Settings
 
 Status: TypeAlias = Literal["ok", "warning", "problem"]
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-_SHORTEST_SECRET: Final = 4
 _UNWRAPPED: Final = 10_000
 
 
@@ -48,39 +49,11 @@ def worst(findings: Sequence[Finding]) -> Status:
 
 def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Finding]:
     """Return `findings` with every secret of `settings` struck out, whoever put it there."""
-    texts = [text for text in _secrets_of(settings) if len(text) >= _SHORTEST_SECRET]
-
-    def struck(text: str) -> str:
-        for secret in texts:
-            text = text.replace(secret, "***")
-        return text
-
+    redact = Redactor.of(settings)
     return [
-        one._replace(message=struck(one.message), fix=struck(one.fix), detail=struck(one.detail))
+        one._replace(message=redact(one.message), fix=redact(one.fix), detail=redact(one.detail))
         for one in findings
     ]
-
-
-def _secrets_of(settings: Settings) -> Iterable[str]:
-    yield from _revealed(settings.site.api_key)
-    user, at, _ = (settings.site.http_proxy or "").rpartition("@")
-    if at:
-        yield user.partition(":")[2]
-    for plugin in settings.plugins.values():
-        yield from _revealed(plugin.api_key)
-        yield from _revealed(plugin.settings)
-
-
-def _revealed(value: Any) -> Iterable[str]:
-    if isinstance(value, Secret):
-        if value.is_there:
-            yield value.reveal()
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _revealed(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _revealed(inner)
 
 
 def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
@@ -104,16 +77,16 @@ def write_table(findings: Sequence[Finding], out: TextIO) -> None:
         console.width = _UNWRAPPED
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        text = Text(_sentence(finding), overflow="fold")
+        text = Text(lines(_sentence(finding), indent="  "), overflow="fold")
         if finding.fix:
-            text.append(f"\n  fix: {finding.fix}", style="italic")
+            text.append(f"\n  fix: {lines(finding.fix, indent='    ')}", style="italic")
         for line in finding.detail.splitlines():
-            text.append(f"\n  {line}", style="dim")
+            text.append(f"\n  {one_line(line)}", style="dim")
         table.add_row(Text(finding.status, _STYLES[finding.status]), finding.area, text)
     with console.capture() as shown:
         console.print(table)
-    lines = [line.rstrip() for line in shown.get().splitlines()]
-    out.write("\n".join([*lines, "", _summary(findings), ""]))
+    printed = [line.rstrip() for line in shown.get().splitlines()]
+    out.write("\n".join([*printed, "", _summary(findings), ""]))
 
 
 def _sentence(finding: Finding) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from sgevents_core.cli.config_text import Installed, Site, config_text, reference, toml_string
+from sgevents_core.cli.printing import echo
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, ConfigExistsError, ConfigNotWrittenError
 from sgevents_core.settings import read_settings
@@ -60,7 +61,7 @@ def init(
     text = config_text(site, _installed())
     read_settings(text, config, secrets=False)
     _write(config, text, private=not site.key_place)
-    click.echo(f"Wrote {config}. Next:\n\n{_next_steps(site, config)}")
+    echo(f"Wrote {config}. Next:\n\n{_next_steps(site, config)}")
 
 
 def _wants_sandbox() -> bool:

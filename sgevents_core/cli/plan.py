@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 
@@ -31,20 +31,20 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
     from sgevents_core.plugins.status import told_status  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
 
-    loaded = load(load_settings(config), discover())
+    loaded = load(read_configuration(config), discover())
     calls = _calls(loaded, event_type)
     if as_json:
         told = {"event_type": event_type, "hook": hook_of(event_type), "calls": calls}
-        click.echo(json.dumps(told, indent=2))
+        echo_json(told)
     else:
-        click.echo(f"{event_type} fires {hook_of(event_type)} and on_event.\n")
+        echo_line(f"{event_type} fires {hook_of(event_type)} and on_event.")
+        echo()
         _print(calls)
     for status in loaded.statuses:
         if status.status not in ("enabled", "disabled"):
             text = f"{status.name} is {told_status(status.status)} and not called: {status.reason}"
-            click.echo(text, err=True)
+            echo_line(text, err=True)
 
 
 def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
@@ -75,10 +75,9 @@ def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
 
 def _print(calls: list[dict[str, Any]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.text import Text  # noqa: PLC0415
 
     if not calls:
-        click.echo("No callback is called.")
+        echo("No callback is called.")
         return
     columns = ["group", "plugin", "callback", "hook", "filter", "where"]
     several = len({call["lane"] for call in calls}) > 1
@@ -88,7 +87,7 @@ def _print(calls: list[dict[str, Any]]) -> None:
         table.add_column(title, no_wrap=title != "filter")
     for call in calls:
         cells = [call[title] or "register_callbacks" for title in [*["lane"] * several, *columns]]
-        table.add_row(str(call["number"]), *(Text(cell) for cell in cells))
+        table.add_row(str(call["number"]), *(cell(one) for one in cells))
     print_table(table)
     if several:
-        click.echo("\nLanes run side by side: the numbers count within each.")
+        echo("\nLanes run side by side: the numbers count within each.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from sgevents_core.cli.printing import read_configuration
 from sgevents_core.errors import ConfigError, UnusablePluginError
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
     from sgevents_core.plugins.status import told_status  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     config = config_named(arguments)
     if config == Path(DEFAULT) and not config.exists():
         return PluginCommands({}, [])
     try:
-        settings = load_settings(config, secrets=False)
+        settings = read_configuration(config, secrets=False)
     except ConfigError as error:
         return PluginCommands({}, [f"Commands of plugins are not known, as {error}"])
     loaded = load(settings, discover())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,9 +10,11 @@ import click
 from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
+from sgevents_core.printable import lines
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
@@ -48,12 +49,12 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
     statuses, state = _statuses(config, discovery, may_be_missing=is_default)
     if as_json:
-        click.echo(json.dumps([asdict(status) for status in statuses], indent=2, default=str))
+        echo_json([asdict(status) for status in statuses])
     else:
         _print_table(statuses)
         _print_differences(statuses, state)
     for problem in discovery.problems:
-        click.echo(f"unreadable: {problem}", err=True)
+        echo_line(f"unreadable: {problem}", err=True)
 
 
 def _statuses(
@@ -62,26 +63,24 @@ def _statuses(
     """Return how all plugins stand, and the state's folder where a configuration names one."""
     from sgevents_core.cli.plugin_standing import with_standing  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415 - none of it for --help
 
     if may_be_missing and not config.exists():
-        click.echo(f"There is no {config} here, so no plugin is enabled.", err=True)
+        echo(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
-    settings = load_settings(config)
+    settings = read_configuration(config)
     statuses, folder = load(settings, discovery).statuses, settings.state.path
     try:
         return with_standing(statuses, folder), folder
     except StateError as error:
-        click.echo(f"Which plugins are held or paused is not known: {error}", err=True)
+        echo(f"Which plugins are held or paused is not known: {error}", err=True)
         return statuses, None
 
 
 def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
     from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.text import Text  # noqa: PLC0415
 
     if not statuses:
-        click.echo("No plugin is installed, and none is configured.")
+        echo("No plugin is installed, and none is configured.")
         return
     several = len({status.lane for status in statuses if status.lane}) > 1
     titles = ("group", *["lane"] * several, "distribution", "version")
@@ -94,9 +93,9 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
         style = {**_STYLES, **_WAITING}.get(status.status, "bold red")
         table.add_row(
             _shown(status.order),
-            Text(status.name),
-            Text(status.status, style=style),
-            *(Text(_shown(getattr(status, title))) for title in titles),
+            cell(status.name),
+            cell(status.status, style),
+            *(cell(_shown(getattr(status, title))) for title in titles),
             _shown(status.callbacks),
         )
     print_table(table)
@@ -110,7 +109,8 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
     from sgevents_core.cli.plugin_standing import differences  # noqa: PLC0415 - as above
 
     for difference in differences(statuses, state) if state else ():
-        click.echo(f"\n{difference}")
+        echo()
+        echo_line(difference)
 
 
 def _print_details(status: PluginStatus) -> None:
@@ -118,21 +118,24 @@ def _print_details(status: PluginStatus) -> None:
     from sgevents_core.plugins.status import told_status  # noqa: PLC0415 - as above
 
     if status.status not in _STYLES:
-        click.echo(f"\n{status.name} is {told_status(status.status)}: {status.reason}")
+        echo()
+        echo_line(f"{status.name} is {told_status(status.status)}: {status.reason}")
         for problem in status.problems:
-            click.echo(f"    {problem}".replace("\n", "\n    "))
-        click.echo(f"    fix: {status.fix}")
+            echo(f"    {lines(str(problem), indent='    ')}")
+        echo_line(f"    fix: {status.fix}")
         if status.traceback:
-            click.echo("".join(f"    {line}\n" for line in status.traceback.splitlines()), nl=False)
+            echo(f"    {lines(status.traceback.rstrip(), indent='    ')}")
     for warning in status.warnings:
-        click.echo(f"\n{status.name}: warning: {warning}")
+        echo()
+        echo_line(f"{status.name}: warning: {warning}")
 
 
 def _print_idle(statuses: tuple[PluginStatus, ...]) -> None:
     idle = [status.name for status in statuses if status.status == "disabled"]
     if idle:
-        click.echo(f"\nnot enabled: {', '.join(idle)}")
-        click.echo("    to enable one: enabled = true in [plugins.NAME]")
+        echo()
+        echo_line(f"not enabled: {', '.join(idle)}")
+        echo("    to enable one: enabled = true in [plugins.NAME]")
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 import click
 
 from sgevents_core import __version__
+from sgevents_core.cli.printing import echo
 from sgevents_core.errors import (
     AuthorError,
     PluginFolderError,
@@ -72,7 +73,7 @@ def new(name: str, directory: Path, author: str | None, description: str | None)
         "docstring": summary.replace("\\", "\\\\").replace('"', '\\"'),
     }
     _write(folder, {_filled(path, values): text for path, text in _texts(values).items()})
-    click.echo(f"""\
+    echo(f"""\
 {folder} is a plugin package now. Next:
 
     cd {folder}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
 
@@ -53,12 +54,11 @@ def record(
         raise click.UsageError("Say which events: their ids, or --last N, or --since WHEN.")
     if out.exists() and not force:
         raise RecordingExistsError(path=out)
-    from sgevents_core.settings import load_settings  # noqa: PLC0415 - not for --help
 
-    settings = load_settings(config, secrets=False)
+    settings = read_configuration(config, secrets=False)
     bodies = _bodies(settings, events, last, since, from_site=from_site)
     _write(out, _text(settings, bodies, anonymise=anonymise))
-    click.echo(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
+    echo(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
 
 
 def _bodies(
@@ -78,7 +78,7 @@ def _bodies(
     )
 
     if not from_site and not has_journal(settings):
-        click.echo("There is no journal yet: reading from the site.", err=True)
+        echo("There is no journal yet: reading from the site.", err=True)
         from_site = True
     source = SiteRows(settings) if from_site else JournalRows(settings)
     if events:
@@ -89,14 +89,14 @@ def _bodies(
 
 def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
     """Return what is to be in the file."""
-    from sgevents_core.observe.redaction import Redactor, secrets_of  # noqa: PLC0415
+    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.testing.anonymising import Anonymiser, unsigned  # noqa: PLC0415
     from sgevents_core.testing.recorded import written  # noqa: PLC0415 - none for --help
 
     rows: list[Any] = [unsigned(json.loads(body)) for body in bodies]
     if anonymise:
         rows = [*map(Anonymiser(rows), rows)]
-    return Redactor(secrets_of(settings))(written(rows))
+    return Redactor.of(settings)(written(rows))
 
 
 def _write(out: Path, text: str) -> None:

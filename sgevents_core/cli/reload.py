@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import (
     ConfigError,
@@ -21,7 +22,7 @@ from sgevents_core.errors import (
 )
 from sgevents_core.journal import lock
 from sgevents_core.journal.running import Running, running
-from sgevents_core.settings import load_settings
+from sgevents_core.printable import one_line
 from sgevents_core.settings.loading import state_path
 
 EVERY: Final = 0.05
@@ -51,13 +52,13 @@ def reload(config: Path) -> None:
             reason = "its process has ended; see its log"
             raise DaemonElsewhereError(path=folder, reason=reason)
         if waited:
-            click.echo("Waiting for the callbacks in hand ...", err=True)
+            echo("Waiting for the callbacks in hand ...", err=True)
 
 
 def _state_of(config: Path) -> Path:
     """Return the state's folder, also of a configuration that the daemon is going to refuse."""
     try:
-        return load_settings(config, secrets=False).state.path
+        return read_configuration(config, secrets=False).state.path
     except ConfigError as error:
         folder = state_path(config)
         if folder is None:
@@ -114,7 +115,7 @@ def _tell(before: Running, now: Running) -> None:
     ]
     if before.version != now.version:
         lines.insert(0, f"sgevents {before.version} -> {now.version}")
-    click.echo("\n  ".join(["Reloaded.", *lines]))
+    echo("\n  ".join(["Reloaded.", *map(one_line, lines)]))
 
 
 def _version(one: Running, plugin: str) -> str:

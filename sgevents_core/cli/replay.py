@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
+from sgevents_core.cli.printing import echo
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
 
@@ -87,7 +88,7 @@ def _since(settings: Settings, text: str) -> list[Replayed]:
 def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
     from sgevents_core.dispatch.dry_run import dry_run  # noqa: PLC0415 - heavy
 
-    ran = dry_run(settings, plugin, events, click.echo)
+    ran = dry_run(settings, plugin, events, echo)
     failed = f", {ran.failed} of them failed" if ran.failed else ""
-    click.echo(f"dry run: {len(events)} event(s), {ran.calls} call(s){failed}; nothing was changed")
+    echo(f"dry run: {len(events)} event(s), {ran.calls} call(s){failed}; nothing was changed")
     return NOT_DONE if ran.failed else 0

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from sgevents_core import __version__
+from sgevents_core.cli.printing import echo
 from sgevents_core.errors import SgEventsError
 
 COMMANDS: Final = {
@@ -81,7 +82,7 @@ class _LazyGroup(click.Group):
         if name in known.commands:
             return name, known.commands[name], args[1:]
         for reason in known.missing:
-            click.echo(reason, err=True)
+            echo(reason, err=True)
         meant = nearest(name, [*COMMANDS, *known.commands])
         hint = f" Did you mean {meant}?" if meant else ""
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
@@ -103,7 +104,7 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SgEventsError as error:
-            click.echo(f"sgevents: {error}", err=True)
+            echo(f"sgevents: {error}", err=True)
             sys.exit(error.exit_code)
 
 

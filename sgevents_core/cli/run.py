@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import NoSuchPluginError
 from sgevents_core.settings.spelling import nearest
@@ -47,10 +48,9 @@ def run(
     """
     from sgevents_core.daemon import Daemon  # noqa: PLC0415 - heavy
     from sgevents_core.reload import command_line, end_at_once, execute_anew  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     started = command_line()
-    settings = load_settings(config)
+    settings = read_configuration(config)
     without = settings.plugins if safe_mode else _known(disabled, settings)
     daemon = Daemon(settings, drain=drain, strict=strict, without=without, started=started)
     if rehearse:
@@ -65,16 +65,16 @@ def run(
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
-    from sgevents_core.observe.redaction import secrets_of  # noqa: PLC0415
+    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.signals import (  # noqa: PLC0415
         hold_signals,
         release_signals,
         stopped_by_signals,
     )
 
-    secrets = secrets_of(settings)
+    redact = Redactor.of(settings)
     with (
-        configured(settings.log, plugins=settings.plugins, secrets=secrets, verbose=verbose),
+        configured(settings.log, redact, plugins=settings.plugins, verbose=verbose),
         stopped_by_signals(daemon),
     ):
         remains = daemon.run()
@@ -82,9 +82,9 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
         if not daemon.reloads:
             release_signals()
     if drain and not daemon.reloads:
-        click.echo(f"{remains.waiting} id(s) still waited for")
+        echo(f"{remains.waiting} id(s) still waited for")
         for name, state, reason in remains.apart:
-            click.echo(f"plugin {name} is {state}: {reason}")
+            echo_line(f"plugin {name} is {state}: {reason}")
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
@@ -95,7 +95,7 @@ def _rehearse(daemon: Daemon, settings: Settings) -> None:
     release_signals()  # there is nothing to stop in order
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print while they are imported
         told = rehearsed(settings, daemon.load())
-    click.echo(f"\n{told}")
+    echo(f"\n{told}")
 
 
 def _known(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:

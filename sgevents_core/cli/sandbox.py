@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sgevents_core.cli.printing import echo
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS, parse_fault
 
@@ -82,10 +83,10 @@ def sandbox(
     options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
     options["faults"] = [parse_fault(text) for text in faults]
     if events >= _MANY:
-        click.echo(f"Filling the log with {events:,} rows ...", err=True)
+        echo(f"Filling the log with {events:,} rows ...", err=True)
     with _told() as told, Sandbox(port, project=project, events=events, **options) as site:
         site.set_rate(rate)
-        click.echo(_greeting(site))
+        echo(_greeting(site))
         told.wait()
 
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 import click
 
 from sgevents_core.cli._systemd_unit import Service, unit_text
+from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnitExistsError, UnitNotWrittenError
-from sgevents_core.settings import Secret, Settings, load_settings
+from sgevents_core.settings import Secret, Settings
 
 UNIT: Final = "sgevents.service"
 UNITS: Final = Path("/etc/systemd/system")
@@ -48,14 +49,14 @@ def systemd(*, config: Path, user: str | None, output: Path | None, force: bool)
     loops that do the work feed the watchdog), and stops it between two callbacks. The configuration
     is read; its secrets are not.
     """
-    settings = load_settings(config, secrets=False)
+    settings = read_configuration(config, secrets=False)
     name = UNIT if output is None or output.suffix != ".service" else output.name
     text = unit_text(_service(name, _user(user), settings))
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     _write(output, text, force=force)
-    click.echo(f"Wrote {output}. Next:\n\n{_next_steps(output, name)}")
+    echo(f"Wrote {output}. Next:\n\n{_next_steps(output, name)}")
 
 
 def _service(name: str, user: str, settings: Settings) -> Service:
@@ -85,7 +86,7 @@ def _user(name: str | None) -> str:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        click.echo(f"There is no user {name} on this machine yet.", err=True)
+        echo(f"There is no user {name} on this machine yet.", err=True)
     return name
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sgevents_core.cli.asking import load
+from sgevents_core.cli.printing import echo
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay
 
@@ -64,4 +65,4 @@ def backup(file: Path, force: bool, config: Path) -> None:
         size = db.back_up(file.absolute())
     finally:
         db.close()
-    click.echo(f"{file}: {size / 1_000_000:,.1f} MB written")
+    echo(f"{file}: {size / 1_000_000:,.1f} MB written")

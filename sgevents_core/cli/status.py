@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sgevents_core.cli.printing import cell, echo, echo_json, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
 
 
@@ -38,16 +40,15 @@ def status(config: Path, as_json: bool) -> None:
     when it does not.
     """
     from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings(config, secrets=False)
+    settings = read_configuration(config, secrets=False)
     enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
     found = overview(settings.state.path, enabled)
     if as_json:
         head = {"site": settings.site.url, "state": str(settings.state.path)}
-        click.echo(json.dumps({**head, **_as_json(found)}, indent=2))
+        echo_json({**head, **_as_json(found)})
     elif found is None:
-        click.echo(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
+        echo(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
     else:
         _show(settings.site.url, found)
 
@@ -64,7 +65,7 @@ def _show(site: str, found: Overview) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     running = f"running, process {found.pid} on {found.host}" if found.pid else "not running"
-    console.print(f"{site}: the daemon is [bold]{running}[/]")
+    console.print(cell(f"{site}: the daemon is ") + cell(running, "bold"))
     for line in _feed_lines(found.feed, found.events):
         console.print(line)
     if found.set_aside:
@@ -73,26 +74,31 @@ def _show(site: str, found: Overview) -> None:
         print_table(_table(found.plugins))
     for plugin in found.plugins:
         if plugin.reason or plugin.last_error:
-            console.print(f"{plugin.name}: {plugin.reason or plugin.last_error}", markup=False)
+            console.print(cell(f"{plugin.name}: {plugin.reason or plugin.last_error}"))
 
 
-def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
+def _feed_lines(feed: FeedOverview | None, events: int) -> list[Text]:
     if feed is None:
-        return ["The site has not answered yet."]
+        return [cell("The site has not answered yet.")]
     lines = [
-        f"newest event {feed.newest_id}, {events} in the journal, "
-        f"the site answered {_ago(feed.answered_s_ago)} ago",
-        f"complete up to event {feed.complete_to}{_proved(feed)}",
+        cell(
+            f"newest event {feed.newest_id}, {events} in the journal, "
+            f"the site answered {_ago(feed.answered_s_ago)} ago"
+        ),
+        cell(f"complete up to event {feed.complete_to}{_proved(feed)}"),
     ]
     if feed.waiting:
-        lines.append(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)")
+        lines.append(cell(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)"))
     if feed.parked:
         lines.append(
-            f"[bold red]{feed.parked} row(s) that came late are parked, events"
-            f" {feed.parked_first} to {feed.parked_last}: see sgevents feed parked[/]"
+            cell(
+                f"{feed.parked} row(s) that came late are parked, events"
+                f" {feed.parked_first} to {feed.parked_last}: see sgevents feed parked",
+                "bold red",
+            )
         )
     if feed.rewound:
-        lines.append(f"[bold red]The event log went backwards: {feed.rewound}[/]")
+        lines.append(cell(f"The event log went backwards: {feed.rewound}", "bold red"))
     return lines
 
 
@@ -112,7 +118,6 @@ def _proved(feed: FeedOverview) -> str:
 
 def _table(plugins: tuple[PluginOverview, ...]) -> Any:
     from rich.table import Table  # noqa: PLC0415 - late, as every command pays for it
-    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("plugin", "lane", "state", "behind", "dead letters"):
@@ -126,7 +131,7 @@ def _table(plugins: tuple[PluginOverview, ...]) -> Any:
             state = f"{state}, again in {_ago(plugin.retry_in_s)}"
         colour = _COLOURS.get(plugin.state, "")
         cells = (plugin.name, plugin.lane, state, behind, str(plugin.dead_letters or "-"))
-        table.add_row(*(Text(cell) for cell in cells), style=colour)
+        table.add_row(*(cell(one) for one in cells), style=colour)
     return table
 
 

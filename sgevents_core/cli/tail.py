@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -13,6 +12,7 @@ import click
 
 from sgevents_core.cli.asking import load
 from sgevents_core.cli.explain import plan_of
+from sgevents_core.cli.printing import echo_json, echo_line
 from sgevents_core.cli.root import config_option
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
     plan = plan_of(settings)
     with suppress(KeyboardInterrupt):
         for shown in _events(settings.state.path, plan, count, follow=follow):
-            click.echo(json.dumps(_as_json(shown)) if as_json else _line(shown))
+            if as_json:
+                echo_json(_as_json(shown), indent=None)
+            else:
+                echo_line(_line(shown))
 
 
 def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:

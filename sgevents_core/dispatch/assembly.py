@@ -25,7 +25,7 @@ from sgevents_core.journal import register
 from sgevents_core.journal.base import NOT_STARTED, Place, PluginRecord, Step
 from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.observe.redaction import Redactor, secrets_of
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 
@@ -52,7 +52,7 @@ def services_of(
         kind: The class of what is returned.
     """
     site_key = urlsplit(settings.site.url).netloc
-    redact = Redactor(secrets_of(settings))
+    redact = Redactor.of(settings)
     return {
         plugin.name: kind(
             plugin,
@@ -131,7 +131,7 @@ def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[de
         for plugin in loaded.plugins
         for callback in plugin.callbacks
     }
-    redact = Redactor(secrets_of(settings))
+    redact = Redactor.of(settings)
     return deaths.condemn(read_deaths(settings.state.path), rules, state, redact)
 
 

@@ -10,10 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.printable import escaped_json, lines, one_line
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET: Final = "\x1b[0m"
+_INDENT: Final = "    "
+"""What continuation lines begin with: none can pass for a record of its own, nor for journald's
+`<0>`, which would give it a priority."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -40,7 +44,7 @@ class JsonFormatter(logging.Formatter):
         fields |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return _json({key: self._shown(value) for key, value in fields.items()})
+        return escaped_json(_json({key: self._shown(value) for key, value in fields.items()}))
 
     def _shown(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -67,18 +71,19 @@ class HumanFormatter(logging.Formatter):
         level = f"{record.levelname.lower():8}"
         if self._colour and record.levelname in _COLOURS:
             level = f"{_COLOURS[record.levelname]}{level}{_RESET}"
-        text = f"{clock} {level} {_source(record)}{_message(record)}"
         trace = getattr(record, "traceback", "")
         if record.exc_info:
             trace = self.formatException(record.exc_info)
-        return self._redact(f"{text}\n{trace.rstrip()}" if trace else text)
+        text = _message(record)
+        text = self._redact(f"{text}\n{trace.rstrip()}" if trace else text)
+        return f"{clock} {level} {_source(record)}{lines(text, indent=_INDENT)}"
 
 
 def _source(record: logging.LogRecord) -> str:
     """Return whose words these are, where they are not the daemon's own."""
     if record.name.startswith(PLUGIN_LOGGER):
-        return f"[{record.name.removeprefix(PLUGIN_LOGGER)}] "
-    return "" if record.name.startswith("sgevents") else f"[{record.name}] "
+        return f"[{one_line(record.name.removeprefix(PLUGIN_LOGGER))}] "
+    return "" if record.name.startswith("sgevents") else f"[{one_line(record.name)}] "
 
 
 def _message(record: logging.LogRecord) -> str:

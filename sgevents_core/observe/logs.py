@@ -86,24 +86,24 @@ class Outlets(logging.Handler):
 @contextmanager
 def configured(
     settings: LogSettings,
+    redact: Redactor,
     *,
     plugins: Iterable[str] = (),
-    secrets: Iterable[str] = (),
     verbose: bool = False,
 ) -> Iterator[None]:
     """Send what is logged where the config says, while the block lasts.
 
     Args:
         settings: `[log]` of the config.
+        redact: Takes out what must not be in any log.
         plugins: Names of the plugins that may run.
-        secrets: Texts that must not be in any log.
         verbose: Whether every call of a callback is told, whatever the config says.
 
     Raises:
         LogFileError: A file cannot be written.
     """
     names = list(plugins)
-    outlets = _outlets(settings, names, Redactor(secrets))
+    outlets = _outlets(settings, names, redact)
     root, ours = logging.getLogger(), logging.getLogger(ROOT)
     before = root.level
     level = "DEBUG" if verbose else settings.level.upper()

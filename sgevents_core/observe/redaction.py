@@ -2,68 +2,131 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus, unquote
 
-from sgevents_core.settings import Secret, Settings
+from sgevents_core.settings import Secret, SecretTexts, Settings
 
 SHOWN: Final = "***"
 SHORTEST: Final = 4
 """Shorter texts are no secrets, and words of every sentence."""
+_SHORTEST_ENCODED: Final = 8
+"""Base64 of a shorter text might stand in any other."""
 
 
 class Redactor:
-    """Replaces secrets in texts, also as Python, JSON and addresses write them.
+    """Replaces secrets in texts, also as Python, JSON, HTML, addresses and Base64 write them.
+
+    Redact before shortening a text: half a secret is not recognised.
 
     Args:
         secrets: The texts that must not be shown.
+        learned: More of them, which may grow: models of plugins' settings are loaded later.
     """
 
-    __slots__ = ("_written",)
+    __slots__ = ("_known", "_learned", "_written")
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        written = {
-            form
-            for secret in secrets
-            if len(secret) >= SHORTEST
-            for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, ""))
-        }
-        self._written = sorted(written, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), learned: SecretTexts | None = None) -> None:
+        self._known = frozenset(secrets)
+        self._learned = SecretTexts() if learned is None else learned
+        self._written: tuple[int, list[str]] = (-1, [])
+
+    @classmethod
+    def of(cls, settings: Settings) -> Redactor:
+        """Return one that knows the secrets of a configuration, and those found in it later."""
+        return cls(secrets_of(settings), settings.learned)
 
     def __call__(self, text: str) -> str:
         """Return the text without the secrets, and with nothing in it that UTF-8 cannot hold."""
-        for written in self._written:
+        for written in self._forms():
             if written in text:
                 text = text.replace(written, SHOWN)
         return text.encode("utf-8", "replace").decode("utf-8")
+
+    def _forms(self) -> list[str]:
+        """Return every form of every secret, the longest first; worked out anew when they grow."""
+        count, written = self._written
+        if count != len(self._learned):
+            count = len(self._learned)
+            secrets = {*self._known, *self._learned}
+            forms = {form for secret in secrets for form in _forms_of(secret)}
+            written = sorted(forms, key=len, reverse=True)
+            self._written = (count, written)
+        return written
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    """Yield a secret as it is written in texts, code, JSON, HTML, addresses and headers."""
+    if len(secret) < SHORTEST:
+        return
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret))
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    raw = secret.encode("utf-8", "surrogateescape" if _is_escaped(secret) else "replace")
+    for address in (quote(raw, ""), quote(raw, "/"), quote_plus(raw)):
+        yield from (address, _lower_escapes(address))
+    yield from _in_base64(raw)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether a text holds bytes that no UTF-8 is, as `os.environ` has them."""
+    return any("\udc80" <= char <= "\udcff" for char in text)
+
+
+def _lower_escapes(address: str) -> str:
+    """Return an address with `%2f` for `%2F`, as some write it."""
+    first, *others = address.split("%")
+    return "%".join([first, *(part[:2].lower() + part[2:] for part in others)])
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """Yield what of Base64 is certain wherever the secret stands in what was encoded.
+
+    Three bytes become four characters, so a secret begins at one of three places of a group:
+
+        bytes       |  a  b  c  |  d  e  f  |
+        characters  | 0  1  2  3| 4  5  6  7|
+
+    The characters at both ends also depend on neighbours, such as the user before a password, and
+    are left out; what is left is found behind any user.
+    """
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + raw)
+        begin = (0, 2, 3)[shift]
+        end = len(encoded) - (0, 3, 2)[(shift + len(raw)) % 3]
+        sure = encoded[begin:end].decode()
+        if len(sure) >= _SHORTEST_ENCODED:
+            yield from (sure, sure.replace("+", "-").replace("/", "_"))
 
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return all secrets that a configuration holds, those in plugins' own settings included."""
     tables = settings.plugins.values()
-    held = [settings.site.api_key, *(table.api_key for table in tables)]
-    found = [text for value in held for text in _secrets_in(value)]
-    found += [text for table in tables for text in _secrets_in(table.settings)]
-    proxy = settings.site.http_proxy or ""
-    return [*found, *_password_of(proxy)]
+    held: list[Any] = [settings.site.api_key, *(table.api_key for table in tables)]
+    held += [table.settings for table in tables]
+    return [*secrets_in(held), *_passwords_of(settings.site.http_proxy or "")]
 
 
-def _secrets_in(value: Any) -> Iterator[str]:
+def secrets_in(value: Any) -> Iterator[str]:
+    """Yield the texts of all secrets in a value, however deep in mappings and lists."""
     if isinstance(value, Secret):
         if value.is_there:
             yield value.reveal()
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _secrets_in(inner)
+            yield from secrets_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _secrets_in(inner)
+            yield from secrets_in(inner)
 
 
-def _password_of(proxy: str) -> Iterator[str]:
+def _passwords_of(proxy: str) -> Iterator[str]:
+    """Yield the password of `user:password@host:port`, as written and as it is sent."""
     user, at, _ = proxy.rpartition("@")
-    password = user.rpartition("//")[2].partition(":")[2]
+    scheme, sep, rest = user.partition("://")
+    password = (rest if sep else scheme).partition(":")[2]
     if at and password:
-        yield password
+        yield from {password, unquote(password)}

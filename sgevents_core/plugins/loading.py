@@ -22,7 +22,7 @@ from sgevents_core.errors import (
     PluginSettingsError,
     UnusablePluginError,
 )
-from sgevents_core.observe.redaction import Redactor, secrets_of
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.guarding import guarded, short_traceback
 from sgevents_core.plugins.implementing import (
     Registry,
@@ -106,7 +106,7 @@ def load(
         PluginError: `strict`, and enabled plugins cannot be used; all of them are named.
     """
     tables, registry = settings.plugins, Registry()
-    redact = Redactor(secrets_of(settings))
+    redact = Redactor.of(settings)
     groups = {
         name: table.group or DEFAULT_GROUP
         for name, table in tables.items()
@@ -183,7 +183,7 @@ def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugi
     callbacks = event_callbacks(found.name, members.implementations)
     hooks = other_hooks(members.implementations)
     model = model_of(hooks)
-    own = own_settings(found.name, model, table.settings, settings.path)
+    own = own_settings(found.name, model, settings)
     registrar = CallbackRegistrar(found.name, own, [c.name for c in callbacks])
     if "register_callbacks" in hooks:
         guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))

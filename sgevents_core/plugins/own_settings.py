@@ -10,6 +10,8 @@ from typing import Any, Final
 from sgevents_core.errors import PluginSettingsError, Problem, SettingsModelError
 from sgevents_core.plugins.callback import place_of
 from sgevents_core.plugins.guarding import guarded
+from sgevents_core.plugins.literal_secrets import texts_by_model, texts_in_value
+from sgevents_core.settings import Settings
 from sgevents_core.settings.fitting import Fitter, Wrong, is_table_model, revealed
 from sgevents_core.settings.locate import Locator, Where
 from sgevents_core.settings.spelling import dotted, nearest
@@ -58,24 +60,32 @@ def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, l
     return fitter.table(model, table), fitter.wrong
 
 
-def own_settings(plugin: str, model: Any, table: Mapping[str, Any], config: Path) -> Any:
-    """Return what `ctx.settings` is for `plugin`.
+def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
+    """Return what `ctx.settings` is for `plugin`; its secrets are learned, literal ones included.
 
     Args:
         plugin: The plugin's name.
         model: What `settings_model` returned; None for none.
-        table: Its table `[plugins.NAME.settings]`.
-        config: The configuration file.
+        settings: The whole configuration.
 
     Raises:
         PluginSettingsError: The table does not fit; carries every problem.
         PluginRaisedError: Code of the model raises something unforeseen.
     """
-    value, wrong = guarded(
-        f"reading [{dotted(_where(plugin))}]", lambda: modelled(model, table, config.parent)
-    )
+    config, name = settings.path, dotted(_where(plugin))
+    table = settings.plugins[plugin].settings
+
+    def fitted() -> tuple[Any, list[Wrong]]:
+        for text in texts_by_model(model, table):
+            settings.learned.add(text)
+        value, wrong = modelled(model, table, config.parent)
+        for text in texts_in_value(value):
+            settings.learned.add(text)
+        return value, wrong
+
+    value, wrong = guarded(f"reading [{name}]", fitted)
     if wrong:
-        raise PluginSettingsError(_problems(plugin, wrong, config), f"[{dotted(_where(plugin))}]")
+        raise PluginSettingsError(_problems(plugin, wrong, config), f"[{name}]")
     return value
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 from sgevents_core.errors import Problem
-from sgevents_core.settings.secret import Secret
+from sgevents_core.settings.secret import Secret, SecretTexts
 
 DEFAULT_GROUP: Final = "default"
 """The group of plugins that name none; last unless `[[groups]]` lists it."""
@@ -149,3 +149,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[Problem, ...] = ()
     """What is allowed but hardly meant, for `check` and the log."""
+    learned: SecretTexts = field(default_factory=SecretTexts)
+    """Secrets found when plugins were loaded, such as a literal one that only the model knows."""

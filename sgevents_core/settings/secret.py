@@ -4,9 +4,32 @@ from __future__ import annotations
 
 import hmac
 import importlib
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from sgevents_core.errors import SecretMissingError
+
+
+class SecretTexts:
+    """Texts found to be secrets while a configuration is in use; they are added, never removed."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self) -> None:
+        self._texts: dict[str, None] = {}
+
+    def add(self, text: str) -> None:
+        """Take a text for a secret from now on."""
+        self._texts[text] = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._texts))
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        return "***"
 
 
 class Secret:  # noqa: PLW1641 - a hash would tell about the text

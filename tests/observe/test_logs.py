@@ -15,6 +15,7 @@ import pytest
 from sgevents_core.errors import LogFileError
 from sgevents_core.observe import logs, timing
 from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
 daemon = logging.getLogger("sgevents.dispatch")
@@ -35,7 +36,7 @@ class Log:
     def configure(self, *plugins: str, verbose: bool = False, **table: Any) -> None:
         """Let the log be as `[log]` says."""
         configured = logs.configured(
-            LogSettings(**table), plugins=plugins, secrets=["very-demo-key"], verbose=verbose
+            LogSettings(**table), Redactor(["very-demo-key"]), plugins=plugins, verbose=verbose
         )
         self._stack.enter_context(configured)
 
@@ -66,7 +67,7 @@ def test_record_for_people(log: Log) -> None:
     assert first[19:] == " info     Plugin notify has caught up"
     assert second[19:] == " warning  [notify] the chat is down"
     assert third[19:] == " error    It failed"
-    assert fourth == "Traceback: no"
+    assert fourth == "    Traceback: no"
 
 
 def test_record_as_json(log: Log) -> None:
@@ -284,8 +285,45 @@ def test_everything_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) 
     """Handlers and levels are those from before the block."""
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
-    with logs.configured(LogSettings(level="debug"), plugins=["notify"]):
+    with logs.configured(LogSettings(level="debug"), Redactor(), plugins=["notify"]):
         assert plugin("notify").level == logging.DEBUG
     assert (list(root.handlers), root.level) == before
     assert plugin("notify").level == logging.NOTSET
     assert capsys.readouterr().err == ""
+
+
+HOSTILE = "pale\n2026-01-31 12:00:00 error    forged\r\x1b[2Jgone\x9b31m \u202eexe.nomed\u2028\x00"
+
+
+def test_no_text_forges_a_record_or_reaches_the_terminal(log: Log) -> None:
+    """Characters that control a terminal are shown, and continuation lines are indented."""
+    log.configure("notify", format="human")
+    plugin("notify").warning("%s", HOSTILE)
+    plugin("notify").warning("<0>critical\n<0>for journald too")
+    first, forged, fourth, fifth = log.stderr().splitlines()
+    assert first.endswith("[notify] pale")
+    shown = r"    2026-01-31 12:00:00 error    forged\r\x1b[2Jgone\x9b31m \u202eexe.nomed\u2028\x00"
+    assert forged == shown
+    assert fourth.endswith("[notify] <0>critical")
+    assert fifth == "    <0>for journald too"
+
+
+def test_traceback_cannot_forge_a_record(log: Log) -> None:
+    """Every line of a traceback is indented, the message of the error included."""
+    log.configure("notify", format="human")
+    plugin("notify").error("failed", exc_info=ValueError(HOSTILE))
+    first, *others = log.stderr().splitlines()
+    assert first.endswith("failed")
+    assert all(line.startswith("    ") for line in others)
+    assert "\x1b" not in "".join(others)
+
+
+def test_json_keeps_values_in_one_plain_line(log: Log) -> None:
+    """A value comes back as it was, and no byte of it can control what shows the log."""
+    log.configure("notify", format="json")
+    plugin("notify").warning("%s", HOSTILE, extra={"shot": HOSTILE, "odd": "\U000e0041"})
+    line = log.stderr()
+    assert line.rstrip("\n").isprintable()
+    record = json.loads(line)
+    assert record["message"] == record["shot"] == HOSTILE
+    assert record["odd"] == "\U000e0041"

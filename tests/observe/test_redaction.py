@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +21,61 @@ SECRETS = st.text(st.characters(codec="utf-8"), min_size=SHORTEST, max_size=12)
 
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))
 def test_secret_is_in_no_text(secret: str, before: str, after: str) -> None:
-    """As it is, as Python and JSON quote it, and as an address has it."""
+    """As it is, as Python, JSON and HTML quote it, and as an address has it."""
     redact = Redactor([secret])
-    for written in (secret, repr(secret), json.dumps(secret), quote(secret, "")):
+    forms = [secret, repr(secret), json.dumps(secret), json.dumps(secret, ensure_ascii=False)]
+    forms += [html.escape(secret), quote(secret, ""), quote(secret), quote_plus(secret)]
+    forms += [quote(secret, "").lower()] if secret.islower() else []
+    for written in forms:
         told = redact(f"{before}{written}{after}")
         assert secret not in told.replace("***", "\0")
         told.encode()
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), min_size=12, max_size=30),
+    st.text(st.characters(codec="utf-8"), max_size=9),
+    st.text(st.characters(codec="utf-8"), max_size=9),
+    st.sampled_from([base64.b64encode, base64.urlsafe_b64encode]),
+)
+def test_base64_of_a_secret_is_in_no_text(secret: str, user: str, behind: str, encode: Any) -> None:
+    """Behind whatever user, as in a header for Basic: too little is left to get it back."""
+    header = encode(f"{user}:{secret}{behind}".encode()).decode()
+    told = Redactor([secret])(f"Basic {header}")
+    assert "***" in told
+    left = told.removeprefix("Basic ")
+    around = len(encode(f"{user}:{behind}".encode()))
+    assert len(left) <= around + 4 + len("***")
+
+
+@pytest.mark.parametrize("password", ["p@ss/wo:rd", "50%25off", "ké y+&=", "a#b?c[d]e"])
+def test_odd_password_of_a_proxy(password: str) -> None:
+    """As it stands in the address, and as it is sent: both are known."""
+    for written in (password, quote(password, "")):
+        settings = Settings(
+            path=Path("sgevents.toml"),
+            site=SiteSettings(
+                url="http://127.0.0.1",
+                script_name="s",
+                api_key=Secret("site-demo-key"),
+                http_proxy=f"user:{written}@host:80",
+            ),
+        )
+        redact = Redactor.of(settings)
+        assert redact(f"407 from {written}: {password}") == "407 from ***: ***"
+
+
+def test_secrets_that_are_learned_later_are_left_out() -> None:
+    """A redactor that is in use knows what was found since."""
+    settings = Settings(
+        path=Path("sgevents.toml"),
+        site=SiteSettings(url="http://127.0.0.1", script_name="s", api_key=Secret("site-demo-key")),
+    )
+    redact = Redactor.of(settings)
+    assert redact("site-demo-key literal-demo") == "*** literal-demo"
+    settings.learned.add("literal-demo")
+    assert redact("site-demo-key literal-demo") == "*** ***"
+    assert "literal-demo" not in repr(settings)
 
 
 def test_longer_secret_goes_first() -> None:

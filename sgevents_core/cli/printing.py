@@ -1,0 +1,81 @@
+"""Prints what commands have to say: secrets left out, text from outside shown as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sgevents_core.printable import lines, one_line
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from sgevents_core.observe.redaction import Redactor
+    from sgevents_core.settings import Settings
+
+_REDACTOR: Final = "sgevents.redactor"
+"""Where click's context keeps what this command line knows of secrets."""
+
+
+def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
+    """Return the settings, and keep their secrets out of all that is printed from here on.
+
+    Args:
+        config: The configuration file.
+        secrets: Whether a secret that is not where the file says it is, is a problem. Only what
+            talks to the site needs its key.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong.
+    """
+    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415 - not for --help
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config, secrets=secrets)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_REDACTOR] = Redactor.of(settings)
+    return settings
+
+
+def redacted(text: str) -> str:
+    """Return `text` without the secrets of the configuration that this command has read."""
+    context = click.get_current_context(silent=True)
+    redact: Redactor | None = context.meta.get(_REDACTOR) if context is not None else None
+    return text if redact is None else redact(text)
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print lines for people.
+
+    Args:
+        text: What to print; foreign text that must stay in its line goes through `one_line` first.
+        err: Whether to print to standard error.
+        nl: Whether to end the line.
+    """
+    click.echo(lines(redacted(text)), err=err, nl=nl)
+
+
+def echo_line(text: str, *, err: bool = False) -> None:
+    """Print one line, whatever its parts hold: none of them can begin another.
+
+    Args:
+        text: What to print.
+        err: Whether to print to standard error.
+    """
+    click.echo(one_line(redacted(text)), err=err)
+
+
+def echo_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON, plain ASCII in which every other character is escaped once."""
+    click.echo(redacted(json.dumps(value, indent=indent, default=str)))
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a value as a cell of a table or a line that rich prints: one line, no markup."""
+    from rich.text import Text  # noqa: PLC0415 - slow to import, and not for --json
+
+    return Text(one_line(redacted(str(value))), style=style)

@@ -1,0 +1,88 @@
+"""Text from outside, made fit to be shown: nothing in it can move a cursor or forge a line.
+
+Names, errors and values come from users, the site and packages. Whatever is shown to people or
+written into a file for people goes through here; JSON for programs keeps the values and escapes
+the same characters its own way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+"""C0, DEL and C1 (CSI among them), less tab and newline."""
+_INVISIBLE: Final = (
+    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0001\U000e0020-\U000e007f"
+)
+"""What reorders, hides or breaks text: bidi controls, zero widths, line separators, tags.
+
+Joiners (U+200C, U+200D) stay, since scripts and emoji are written with them.
+"""
+_SURROGATE: Final = "\ud800-\udfff"
+"""Halves of a pair, which UTF-8 cannot hold."""
+
+_IN_LINES: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
+_IN_ONE_LINE: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
+_SHORT: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def one_line(text: object) -> str:
+    r"""Return `text` as one line in which every character shows: an ESC becomes `\x1b`.
+
+    Args:
+        text: What comes from outside; anything but text is shown as `str` has it.
+    """
+    shown = text if isinstance(text, str) else str(text)
+    return shown if shown.isascii() and shown.isprintable() else _IN_ONE_LINE.sub(_shown, shown)
+
+
+def lines(text: str, *, indent: str = "") -> str:
+    """Return `text` with its lines and tabs kept, and every other character shown.
+
+    Args:
+        text: What comes from outside.
+        indent: What lines after the first begin with, so that none can pass for a new message.
+    """
+    shown = _IN_LINES.sub(_shown, text.replace("\r\n", "\n"))
+    return shown.replace("\n", f"\n{indent}") if indent else shown
+
+
+def escaped_json(text: str) -> str:
+    r"""Return JSON with the same meaning in which every character shows, as `\u202e` and its like.
+
+    Args:
+        text: JSON; only its strings can hold such characters.
+    """
+    return text if text.isascii() and text.isprintable() else _IN_ONE_LINE.sub(_as_json, text)
+
+
+def escaped_toml(text: str) -> str:
+    r"""Return the inside of a basic string of TOML in which every character shows.
+
+    Args:
+        text: The inside of a basic string, quotes and backslashes escaped already.
+    """
+    return _IN_ONE_LINE.sub(_as_toml, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    char = found[0]
+    if char in _SHORT:
+        return _SHORT[char]
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else _as_toml(found)
+
+
+def _as_toml(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _as_json(found: re.Match[str]) -> str:
+    char = found[0]
+    if char == "\n":  # between values, where it is white space
+        return char
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
