@@ -27,6 +27,7 @@ from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
+from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
@@ -165,6 +166,8 @@ class _Works(NamedTuple):
     inbox: Inbox
     lane_threads: list[threading.Thread]
     feed_thread: threading.Thread
+    syncing: Syncing
+    syncing_thread: threading.Thread
 
 
 class _Run:
@@ -220,6 +223,7 @@ class _Run:
             announcer.failed(one.failure, one.event, one.number, one.record)
         self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
         watched = partial(self._watchdog.run, "feed", feed.run)
+        syncing = Syncing(lanes, self._open_state())
         return _Works(
             plugins=plugins,
             services=services,
@@ -229,6 +233,8 @@ class _Run:
             inbox=Inbox(self._settings.state.path, lanes, feed),
             lane_threads=[self._thread_of(lane) for lane in lanes],
             feed_thread=threading.Thread(target=watched, name="feed", daemon=True),
+            syncing=syncing,
+            syncing_thread=threading.Thread(target=syncing.run, name="syncing"),
         )
 
     def _start(self, works: _Works) -> None:
@@ -240,7 +246,7 @@ class _Run:
             extra={"action": "daemon.started"},
         )
         works.inbox.poll()  # before the lanes: who is to be paused gets no event
-        for thread in (works.feed_thread, *works.lane_threads):
+        for thread in (works.feed_thread, *works.lane_threads, works.syncing_thread):
             thread.start()
         self._systemd.ready()
 
@@ -329,6 +335,8 @@ def _stop(works: _Works, watchdog: Watchdog) -> None:
             thread.join(TICK)
             watchdog.beat(time.monotonic())  # a callback may take its time
     works.feed_thread.join(FEED_ENDS_WITHIN)
+    works.syncing.stop()
+    works.syncing_thread.join()
 
 
 def _loop_of(lane: Lane) -> str:

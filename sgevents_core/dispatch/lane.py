@@ -19,7 +19,7 @@ from sgevents_core.dispatch.rows import event_of
 from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.call_times import CallTimes
-from sgevents_core.journal.register import APART, LANE, Register, path_of
+from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.plugins.callback import Callback
@@ -114,6 +114,10 @@ class Lane:
                 rider.record.apart and rider.record.state == "active" for rider in self.riders
             )
         )
+
+    def noted(self) -> Found:
+        """Return how far its register says it is, and the plugin catching up; from any thread."""
+        return self._register.progress()
 
     def in_hand(self) -> list[tuple[int, Callback]]:
         """Return the calls without a limit that have begun, with their events; from any thread."""
@@ -308,10 +312,10 @@ class Lane:
         return Place(self._seq + 1, self._resume)
 
     def _fold(self) -> None:
-        """Note in the ledger where the lane is, at most once a second."""
+        """Note in the ledger where the lane is, at most once a second; `Syncing` does the rest."""
         self._times.write()
         now = time.monotonic()
         if self.place == self._folded or now - self._folded_at < FOLD_EVERY:
             return
-        self.ledger.record(Step(place=self.place, durable=True))
+        self.ledger.record(Step(place=self.place))
         self._folded, self._folded_at = self.place, now

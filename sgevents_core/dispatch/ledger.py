@@ -36,7 +36,7 @@ class LaneLedger:
         self._lane = lane
         self._state = state
         self._stopping = stopping
-        self._fence = state.take_lane(lane)
+        self.fence = state.take_lane(lane)
         self._failed = 0
         self._failed_at = 0.0
 
@@ -46,11 +46,11 @@ class LaneLedger:
 
     def record(self, step: Step) -> int:
         """Write a step as one, and return the number of its failure, 0 without one."""
-        return self._lasting(lambda: self._state.record(self._lane, self._fence, step))
+        return self._lasting(lambda: self._state.record(self._lane, self.fence, step))
 
     def record_once(self, step: Step) -> None:
         """Write a step without a second try."""
-        self._state.record(self._lane, self._fence, step)
+        self._state.record(self._lane, self.fence, step)
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sgevents_core.journal.base import Place, PluginRecord
+from sgevents_core.journal.base import Place, PluginRecord, Step
 from sgevents_core.journal.register import ATTEMPTS, Found, Progress
 
 
@@ -36,6 +36,26 @@ def catches_up(record: PluginRecord, progress: Progress | None) -> None:
     if progress.seq == record.cursor + 1:
         own |= record.done
     record.cursor, record.done = progress.seq - 1, frozenset(own)
+
+
+def advanced(found: Found, place: Place, records: Iterable[PluginRecord]) -> Step:
+    """Return the step that takes what a register says into the ledger.
+
+    Args:
+        found: What the register says.
+        place: Where the ledger says the lane is.
+        records: What the ledger says of the lane's plugins; those that moved are changed.
+    """
+    step = Step()
+    moved = goes_on(place, found.lane)
+    if moved != place:
+        step.place = moved
+    for record in records:
+        before = (record.cursor, record.done)
+        catches_up(record, found.apart)
+        if before != (record.cursor, record.done):
+            step.plugins.append(record)
+    return step
 
 
 def detach(record: PluginRecord, place: Place) -> None:

@@ -30,10 +30,10 @@ def write_backup(db: sqlite3.Connection, target: Path) -> int:
         with closing(sqlite3.connect(fresh)) as copy:
             db.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
-        _on_disk(fresh)
+        on_disk(fresh)
         size = fresh.stat().st_size
         fresh.replace(target)
-        _on_disk(target.parent)
+        on_disk(target.parent)
     finally:
         fresh.unlink(missing_ok=True)
     return size
@@ -54,7 +54,8 @@ def _path_of(db: sqlite3.Connection) -> Path:
     return Path(db.execute("PRAGMA database_list").fetchone()[2])
 
 
-def _on_disk(path: Path) -> None:
+def on_disk(path: Path) -> None:
+    """Wait until what a file or folder holds has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

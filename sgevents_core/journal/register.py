@@ -77,7 +77,7 @@ class Register:
         StateError: The file cannot be written.
     """
 
-    __slots__ = ("_map", "_words")
+    __slots__ = ("_map", "_names", "_words")
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         header = msgspec.json.encode({"boot": boot_id(), "names": list(names)})
@@ -93,6 +93,7 @@ class Register:
         except OSError as error:
             raise StateError(path=str(path), reason=error.strerror or str(error)) from error
         self._words = memoryview(self._map)[:_HEADER].cast("Q")
+        self._names = list(names)
 
     def begun(self, word: int, seq: int, place: int, attempt: int = 1) -> None:
         """Note that a callback is about to be called for an event, for the how manieth time."""
@@ -109,6 +110,14 @@ class Register:
         except ValueError:
             return []
         return [(word >> 24, word >> 2 & _PLACE) for word in words if word & 3 == BEGUN]
+
+    def progress(self) -> Found:
+        """Return what it says; nothing once it is closed. May be asked from any thread."""
+        try:
+            words = (self._words[LANE], self._words[APART])
+        except ValueError:
+            return NOTHING
+        return Found(*(_progress(word, self._names) for word in words))
 
     def clear(self, word: int) -> None:
         """Forget a word: what it said is in the ledger."""

@@ -6,7 +6,7 @@ Each thread opens its own `SqliteState`; SQLite keeps the writers apart.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -272,9 +272,34 @@ class SqliteState:
     def record(self, lane: str, fence: int, step: Step) -> int:
         """Write one step as one, and return the number of its failure, 0 without one."""
         with self._db.transaction(durable=step.durable) as db:
-            if self._db.one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
-                raise StaleWriter(what=f"lane {lane}")
+            self._check_fence(lane, fence)
             return write_step(db, lane, step)
+
+    def advance(
+        self, lane: str, fence: int, advanced: Callable[[Place, list[PluginRecord]], Step]
+    ) -> None:
+        """Move a lane and its plugins on from where they are as recorded, in one transaction.
+
+        Args:
+            lane: The lane.
+            fence: The lane's newest fence.
+            advanced: Returns the step to write, from the lane's place and its plugins' records.
+
+        Raises:
+            StaleWriter: `fence` is not the lane's newest; nothing was written.
+        """
+        with self._db.transaction() as db:
+            self._check_fence(lane, fence)
+            mine = [record for record in self.plugins().values() if record.lane == lane]
+            write_step(db, lane, advanced(self.lane_place(lane) or Place(0), mine))
+
+    def sync(self) -> None:
+        """Bring all that was committed to the disk, by whichever connection."""
+        self._db.sync()
+
+    def _check_fence(self, lane: str, fence: int) -> None:
+        if self._db.one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
+            raise StaleWriter(what=f"lane {lane}")
 
     def note_joined(self) -> None:
         """Keep where each plugin began: events before that were never to be handed to it."""

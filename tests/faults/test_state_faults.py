@@ -26,6 +26,20 @@ version_3, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)
 assert ctypes.CDLL(None).capset(version_3, nothing) == 0
 """
 """Lets the permissions of files hold for root too."""
+TAKEN = """
+import pathlib, shutil
+from sgevents_core.journal import database
+on_disk, disk = database.on_disk, pathlib.Path({disk!r})
+def taken(path):
+    on_disk(path)
+    new = disk.with_name("disk.new")
+    if path.name.endswith("-wal"):
+        shutil.copytree(path.parent, new)
+        shutil.rmtree(disk, ignore_errors=True)
+        new.rename(disk)
+database.on_disk = taken
+"""
+"""Keeps a copy of the state as the disk has taken it."""
 ON_NFS = """
 import pathlib
 from sgevents_core.journal import disk
@@ -245,6 +259,44 @@ def test_register_from_another_boot(scene: Scene, reliability: Reliability) -> N
         allowed=40,
         window="calls of the last second",
     )
+
+
+def test_power_cut_in_a_slow_call(scene: Scene, reliability: Reliability) -> None:
+    """What the disk has taken while a call goes on holds all that returned before it."""
+    block, disk = scene.daemon.folder / "block", scene.daemon.folder / "disk"
+    scene.install("mike", f"while os.path.exists({str(block)!r}): time.sleep(0.01)")
+    run = scene.start(before=TAKEN.format(disk=str(disk)))
+    owed = scene.events(3)
+    scene.wait_for(owed)
+    block.touch()
+    owed += scene.events(1)
+    scene.wait_for(owed, plugin="alpha")
+    scene.until(lambda: place_on(disk) == (len(owed), True), "the disk has taken alpha's call")
+    run.kill()
+    state = scene.daemon.folder / "state"
+    shutil.rmtree(state)
+    disk.rename(state)
+    block.unlink()
+    (register,) = state.glob("*.register")
+    register.write_bytes(register.read_bytes().replace(boot_id().encode(), b"another"))
+    owed += scene.events(2)
+    measured = scene.finished(owed)
+    reliability.row(
+        GROUP,
+        "The power fails while a callback takes long",
+        "the files as the disk had taken them, a register from another boot",
+        1,
+        *measured,
+    )
+
+
+def place_on(disk: Path) -> tuple[int, bool]:
+    """Return which event a disk has its lane at, and whether alpha is done with it."""
+    if not (disk / DATABASE).exists():
+        return 0, False
+    with closing(sqlite3.connect(disk / DATABASE)) as db:
+        seq, done = db.execute("SELECT seq, done FROM lanes").fetchone() or (0, "")
+    return seq, "alpha" in (done or "")
 
 
 @pytest.mark.parametrize("left", [b"", b"sgevreg1 and then nothing", os.urandom(300)])

@@ -18,6 +18,7 @@ from sgevents_core.sandbox import Sandbox
 
 NOTING = """
     import os
+    import time
     from sgevents_core import hookimpl
 
     _file = os.open({calls!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -22,6 +22,7 @@ from sgevents_core.dispatch.assembly import (
 )
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
+from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.journal.base import PluginRecord
@@ -96,6 +97,8 @@ class House:
     """Tables of lanes in the config; the other lanes have none."""
     lanes: list[Lane] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
+    syncing: Syncing | None = None
+    """What brings progress to the disk, while lanes run; it has no thread here."""
     registry: Registry = field(default_factory=Registry)
 
     def __post_init__(self) -> None:
@@ -171,6 +174,8 @@ class House:
             settings, plugins, services, lambda: SqliteState(self.folder), announcer
         )
         self.threads = [threading.Thread(target=lane.run) for lane in self.lanes]
+        to_disk = SqliteState(self.folder)
+        self.syncing = Syncing(self.lanes, to_disk)
         for thread in self.threads:
             thread.start()
         try:
@@ -182,6 +187,7 @@ class House:
             announcer.close(5.0)
             stop_plugins(not_hung(plugins, self.lanes), services, state)
             state.close()
+            to_disk.close()
         for lane in self.lanes:
             if lane.error is not None and errors is None:
                 raise lane.error
@@ -192,6 +198,11 @@ class House:
         """Let the lanes run until everything is handled that can be."""
         with self.running():
             self.settle()
+
+    def sync(self) -> None:
+        """Bring progress to the disk, as the daemon does twice a second."""
+        assert self.syncing is not None
+        self.syncing.turn()
 
     def settle(self) -> None:
         """Wait until lanes and active plugins have handled all events, or have stopped."""
