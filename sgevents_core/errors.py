@@ -23,7 +23,7 @@ class SgEventsError(Exception):
         for name, value in culprit.items():
             setattr(self, name, value)
         message = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
-        super().__init__(message.format(**culprit))
+        Exception.__init__(self, message.format(**culprit))  # whatever else a kind inherits from
 
 
 class DurationError(SgEventsError):
@@ -301,6 +301,8 @@ class PluginError(SgEventsError):
 class SiteError(SgEventsError):
     """The site {url} did not answer as it should: {reason}."""
 
+    transient: ClassVar[bool] = True
+    """Whether the same call may well succeed later."""
     url: str
     reason: str
 
@@ -316,6 +318,8 @@ class SiteAnswerError(SiteError):
 class SiteFault(SiteError):
     """The site {url} refused a request: {reason}."""
 
+    transient = False
+
 
 class SiteRefused(SiteError):
     """The site {url} does not accept script_name '{script_name}' with its api_key: {reason}.
@@ -323,7 +327,20 @@ class SiteRefused(SiteError):
     """
 
     exit_code = 2
+    transient = False
     script_name: str
+
+
+class StockClientError(SgEventsError):
+    """The module shotgun_api3 cannot be used: {problem}.
+    It is imported from {file}, which {owner} brought. Remove what brings that copy, or take it off
+    the path, and install the client: pip install --force-reinstall "shotgun_api3>=3.9"
+    """
+
+    exit_code = 2
+    problem: str
+    file: str
+    owner: str
 
 
 class StateInUse(SgEventsError):

@@ -1,16 +1,16 @@
-"""The site as plugins get it: the stock client, which counts what it writes."""
+"""The site as plugins get it: the client that takes only answers, and counts what it writes."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from shotgun_api3.shotgun import Shotgun
+from sgevents_core.site.guarded import GuardedShotgun
 
 _WRITES: Final = frozenset({"batch", "create", "delete", "revive", "update"})
 
 
-class CountingShotgun(Shotgun):
-    """Does what the stock client does; `writes` is how often it has changed the site."""
+class CountingShotgun(GuardedShotgun):
+    """Does what the guarded client does; `writes` is how often it has changed the site."""
 
     writes = 0
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from shotgun_api3.shotgun import Shotgun
 
 from sgevents_core.dispatch.assembly import services_of
 from sgevents_core.dispatch.context import CallContext, Services
@@ -23,6 +22,7 @@ from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin, load
 from sgevents_core.settings import Settings
+from sgevents_core.site.guarded import GuardedShotgun
 
 Tell = Callable[[str], None]
 
@@ -45,8 +45,8 @@ class Ran(NamedTuple):
     failed: int
 
 
-class ReadOnlySite(Shotgun):
-    """The stock client, except that it tells what it would change instead of doing so."""
+class ReadOnlySite(GuardedShotgun):
+    """The client of plugins, except that it tells what it would change instead of doing so."""
 
     tell: Tell = staticmethod(print)
     _made = 0
@@ -96,7 +96,7 @@ class DryServices(Services):
     dry_run = True
     tell: Tell = staticmethod(print)
 
-    def site_class(self) -> type[Shotgun]:
+    def site_class(self) -> type[GuardedShotgun]:
         """Return a client that changes nothing."""
         return type("ReadOnlySite", (ReadOnlySite,), {"tell": staticmethod(self.tell)})
 

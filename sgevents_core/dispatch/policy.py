@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sgevents_core.errors import Retry
+from sgevents_core.errors import Retry, SiteError
 from sgevents_core.settings import parse_duration
 
 Outcome: TypeAlias = Literal["retry", "dead-letter", "pause", "skip"]
@@ -20,6 +20,7 @@ LONGEST_HOLD: Final = 86_400.0
 _UNREACHABLE: Final = frozenset(
     {errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN}
 )
+_NETWORKING: Final = ("http.client", "ssl", "socket")
 _NETWORK_MODULES: Final = ("shotgun_api3.lib.httplib2", "httplib2", "requests.", "urllib3.")
 _NETWORK_NAMES: Final = ("Timeout", "ConnectionError", "ServerNotFoundError", "MaxRetryError")
 
@@ -68,15 +69,15 @@ def judge(error: BaseException, attempt: int, rules: FailureRules, jitter: float
 
 def is_transient(error: BaseException) -> bool:
     """Return whether an error is the network's or the site's, and may be gone the next time."""
+    if isinstance(error, SiteError):
+        return error.transient
     if isinstance(error, Retry | ConnectionError | TimeoutError):
         return True
     status = _asked(error, "errcode")  # shotgun_api3.ProtocolError
     if isinstance(status, int):
         return status >= 500 or status == 429
-    if _asked(error, "errno") in _UNREACHABLE:
-        return True
     module, name = str(type(error).__module__), type(error).__name__
-    if module.startswith(("http.client", "ssl", "socket")):
+    if module.startswith(_NETWORKING) or _asked(error, "errno") in _UNREACHABLE:
         return True
     if (module, name) == ("urllib.error", "URLError"):
         reason = _asked(error, "reason")

@@ -20,9 +20,14 @@ from xmlrpc.client import ProtocolError
 import msgspec
 from shotgun_api3.lib.httplib2 import HttpLib2Error
 from shotgun_api3.lib.httplib2.socks import ProxyError
-from shotgun_api3.shotgun import AuthenticationFault, Fault, Shotgun
 
-from sgevents_core.errors import SiteAnswerError, SiteFault, SiteRefused, SiteUnreachable
+from sgevents_core.errors import (
+    SiteAnswerError,
+    SiteError,
+    SiteFault,
+    SiteRefused,
+    SiteUnreachable,
+)
 from sgevents_core.journal.base import Row
 from sgevents_core.moments import seconds_of
 from sgevents_core.observe.systemd import longest_call
@@ -39,7 +44,9 @@ from sgevents_core.site.calls import (
     Recent,
     Since,
 )
+from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.stock import AuthenticationFault, Fault
 
 ENTITY: Final = "EventLogEntry"
 FIELDS: Final = (
@@ -63,8 +70,8 @@ _NO_ANSWER: Final = (OSError, ProtocolError, HTTPException, HttpLib2Error, Proxy
 """What the stock client raises when the site did not answer at all."""
 
 
-class Reader(Shotgun):
-    """The stock client with a faster decoder: what it reads stays as it was on the wire.
+class Reader(GuardedShotgun):
+    """The client with a faster decoder: what it reads stays as it was on the wire.
 
     Timestamps are left as the site wrote them (`2026-01-31T12:00:00Z`), which is most of the cost
     of `find`; events turn theirs into datetimes when asked.
@@ -81,16 +88,6 @@ class Reader(Shotgun):
 
     def _transform_inbound(self, data: Any) -> Any:
         return data
-
-    def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        results = super()._call_rpc(method, *args, **kwargs)
-        if not isinstance(results, dict):  # a page of HTML, say: what it says is worth reading
-            text = results.decode(errors="replace") if isinstance(results, bytes) else results
-            raise TypeError(f"not JSON as the API has it, but {text!r}")
-        # To the stock client an answer without rows is an empty page; to the feed it is no answer.
-        if method == "read" and not isinstance(results["entities"], list):
-            raise TypeError("the answer has no rows")
-        return results
 
     def _http_request(self, *args: Any, **kwargs: Any) -> Any:
         answer = super()._http_request(*args, **kwargs)
@@ -185,6 +182,8 @@ class EventLog:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except SiteError:
+            raise
         except AuthenticationFault as error:
             raise SiteRefused(
                 url=self._url, script_name=self._script_name, reason=self._clean(error)

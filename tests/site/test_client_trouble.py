@@ -59,7 +59,7 @@ def test_every_misbehaviour_is_a_known_error(
     busy.faults.add(**fault)
     with pytest.raises(SiteError) as caught:
         log.ask(call)
-    assert type(caught.value) is error
+    assert isinstance(caught.value, error)
     assert busy.url in str(caught.value)
     assert "demo-key" not in str(caught.value)
     assert "demo-key" not in repr(vars(caught.value))

@@ -24,6 +24,7 @@ class ScriptedSite:
     def forget(self) -> None:
         """Be as at the beginning."""
         self.body = b"{}"
+        self.info: dict[str, Any] = {"version": [8, 50, 0], "api_max_entities_per_page": 500}
         self.status = 200
         self.headers: dict[str, str] = {}
         self.asked: list[dict[str, Any]] = []
@@ -48,8 +49,7 @@ def scripted_site() -> Iterator[ScriptedSite]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             site.asked.append(asked)
-            info = {"version": [8, 50, 0], "api_max_entities_per_page": 500}
-            body = json.dumps(info).encode() if asked["method_name"] == "info" else site.body
+            body = json.dumps(site.info).encode() if asked["method_name"] == "info" else site.body
             head = {"Content-Type": "application/json", "Content-Length": str(len(body))}
             self.send_response_only(site.status)
             for name, value in {**head, **site.headers}.items():

@@ -1,0 +1,165 @@
+"""What is an answer of the API, and what is none: a page of HTML, half a text, another question's.
+
+Pure: takes the body of an HTTP answer and the question, and returns what was said or says why it
+is none. To the stock client an answer that it cannot read is a value like any other, so that a
+write is lost in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Loads = Callable[[bytes], Any]
+
+UNWRAPPED: Final = frozenset({"info", "user_subscriptions_create"})
+"""Methods whose answers may stand alone, without `results` around them."""
+PLAIN_TEXT: Final = frozenset({"export_page"})
+"""Methods that answer in text that need not be JSON."""
+_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "delete": bool,
+    "revive": bool,
+    "followers": list,
+    "following": list,
+    "note_thread_contents": list,
+    "activity_stream": dict,
+    "query_display_name_cache": dict,
+    "schema_read": dict,
+    "schema_entity_read": dict,
+    "schema_field_read": dict,
+    "preferences_read": dict,
+    "get_session_token": dict,
+}
+"""Method -> the type of its results."""
+_HTML: Final = re.compile(rb"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]{0,300}>")
+_READ_OF_IT: Final = 2_000
+_SHOWN_OF_IT: Final = 200
+
+
+class NotAnAnswerError(Exception):
+    """The body of an HTTP answer is no answer to what was asked; the text says why."""
+
+
+def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
+    """Return what the site answered, checked as far as the method has a known answer.
+
+    Args:
+        body: The body, unpacked, whatever type it claims to have.
+        method: The method of the API that was called.
+        params: What it was called with.
+        loads: Decodes JSON.
+
+    Raises:
+        NotAnAnswerError: It is no answer to that.
+    """
+    data = body.encode() if isinstance(body, str) else body
+    if not data.strip():
+        raise NotAnAnswerError("it is empty")
+    try:
+        answer = loads(data)
+    except (ValueError, RecursionError):
+        if method in PLAIN_TEXT and not _HTML.match(data):
+            return data.decode(errors="replace")
+        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}") from None
+    if not isinstance(answer, dict):
+        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}")
+    if not answer.get("exception"):
+        _check(answer, method, params)
+    return answer
+
+
+def excerpt(data: bytes) -> str:
+    """Return the beginning of what came, as one short line for people, without tags of HTML."""
+    text = _TAG.sub(" ", data[:_READ_OF_IT].decode(errors="replace"))
+    line = " ".join(text.split())
+    shown = "".join(one if one.isprintable() else "?" for one in line)
+    return f"{shown[:_SHOWN_OF_IT]}..." if len(shown) > _SHOWN_OF_IT else shown
+
+
+def _check(answer: Mapping[str, Any], method: str, params: Any) -> None:
+    """Compare an answer with what the method is known to answer."""
+    if "results" not in answer and method not in UNWRAPPED:
+        raise NotAnAnswerError(f"it has no results, but {_keys(answer)}")
+    results = answer.get("results", answer)
+    check = _CHECKS.get(method)
+    if check is not None:
+        check(results, params)
+    elif not isinstance(results, _KINDS.get(method, object)):
+        raise NotAnAnswerError(f"its results are {_short(results)}")
+
+
+def _check_info(results: Any, _params: Any) -> None:
+    if not isinstance(results, dict) or not isinstance(results.get("version"), list):
+        raise NotAnAnswerError("it does not tell the site's version")
+
+
+def _check_read(results: Any, params: Any) -> None:
+    entities = results.get("entities") if isinstance(results, dict) else None
+    if not isinstance(entities, list):
+        raise NotAnAnswerError("the answer has no rows")
+    asked = params if isinstance(params, dict) else {}
+    for name, told in (
+        ("return_paging_info", "entity_count"),
+        ("return_paging_info_without_counts", "has_next_page"),
+    ):
+        paging = results.get("paging_info")
+        if asked.get(name) and not (isinstance(paging, dict) and told in paging):
+            raise NotAnAnswerError("the answer does not tell whether there are more rows")
+
+
+def _check_summarize(results: Any, _params: Any) -> None:
+    if not isinstance(results, dict) or "summaries" not in results:
+        raise NotAnAnswerError("the answer has no summaries")
+
+
+def _check_create(results: Any, _params: Any) -> None:
+    first = results[0] if isinstance(results, list) and results else results
+    _check_record(first)
+
+
+def _check_update(results: Any, params: Any) -> None:
+    first = results[0] if isinstance(results, list) and results else results
+    _check_record(first)
+    asked = params.get("id") if isinstance(params, dict) else None
+    if asked is not None and first["id"] != asked:
+        raise NotAnAnswerError(f"it is about {first['id']!r}, and {asked!r} was asked for")
+
+
+def _check_record(record: Any) -> None:
+    if not isinstance(record, dict) or type(record.get("id")) is not int:
+        raise NotAnAnswerError(f"not the record that was written, but {_short(record)}")
+
+
+def _check_batch(results: Any, params: Any) -> None:
+    calls = params if isinstance(params, list) else []
+    if not isinstance(results, list) or len(results) != len(calls):
+        raise NotAnAnswerError(f"not one result for each of {len(calls)} requests")
+    for call, result in zip(calls, results, strict=True):
+        if call.get("request_type") == "delete":
+            if not isinstance(result, bool):
+                raise NotAnAnswerError(f"its result for a deletion is {_short(result)}")
+        elif call.get("request_type") == "update":
+            _check_update(result, call)
+        else:
+            _check_record(result)
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {
+    "info": _check_info,
+    "read": _check_read,
+    "summarize": _check_summarize,
+    "create": _check_create,
+    "update": _check_update,
+    "batch": _check_batch,
+}
+"""Method -> what looks at its results."""
+
+
+def _short(value: Any) -> str:
+    return excerpt(repr(value)[:_READ_OF_IT].encode(errors="replace"))
+
+
+def _keys(answer: Mapping[str, Any]) -> str:
+    return excerpt(", ".join(map(str, list(answer)[:10])).encode(errors="replace")) or "nothing"
