@@ -404,6 +404,16 @@ class StoreValueError(SgEventsError):
     reason: str
 
 
+class CallIsOverError(SgEventsError):
+    """{callback} of plugin {plugin} is over{event}: what is assigned to ctx.store now is not kept.
+    A thread that outlives its call has to hand back its results before the callback returns.
+    """
+
+    plugin: str
+    callback: str
+    event: str
+
+
 class CallbackTimeout(SgEventsError):
     """It had not returned within {within}."""
 

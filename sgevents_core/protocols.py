@@ -45,7 +45,8 @@ class Context(Protocol):
         """What the plugin remembers: JSON values by name, kept over restarts.
 
         Changes count when the callback returns, together with the record that it did; if it raises
-        they are dropped. Change a value by assigning it: `ctx.store["seen"] = [*seen, 12]`.
+        they are dropped, and what a thread assigns later is refused. Change a value by assigning
+        it: `ctx.store["seen"] = [*seen, 12]`.
         """
 
     @property

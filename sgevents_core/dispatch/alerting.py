@@ -11,12 +11,12 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import describe, invoke
-from sgevents_core.dispatch.store import Store
+from sgevents_core.dispatch.invoke import describe
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause
 from sgevents_core.journal.base import Failure, PluginRecord
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -132,27 +132,26 @@ class Announcer:
             hook, details = item
             for services, hooks in self._listeners:
                 if hook in hooks:
-                    call_hook(services, hooks, hook, details, store=services.store.seen())
+                    context = CallContext(services, None, hook, store=services.store.seen())
+                    call_hook(context, services, hooks, hook, details)
 
 
 def call_hook(
-    services: Services, hooks: Hooks, hook: str, *args: Any, store: Store | None = None
+    context: CallContext, services: Services, hooks: Hooks, hook: str, *args: Any
 ) -> BaseException | None:
     """Call one plugin's implementation of a hook that is no event's; return what it raised.
 
     Args:
+        context: The hook's `ctx`.
         services: The plugin's.
         hooks: Its implementations by name; each takes the details, if any, and `ctx`.
         hook: The hook's name; nothing happens where the plugin has none.
         args: What goes before `ctx`.
-        store: What stands for the plugin's store; the store itself if left out.
     """
     function = hooks.get(hook)
     if function is None:
         return None
-    enter(Current(services.name, hook))
-    error = invoke(function, *args, CallContext(services, None, hook, store=store))
-    leave()
+    error = invoke(Current(services.name, hook), function, *args, context)
     if error is not None:
         line, text = describe(error, services.redact)
         logger.error(

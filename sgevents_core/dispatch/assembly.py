@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from sgevents_core.dispatch import deaths, recovery
 from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.dispatch.calls import key_of, rules_of
-from sgevents_core.dispatch.context import Services
+from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import left_behind
@@ -142,13 +142,14 @@ def start_plugins(
     ready = []
     for plugin in loaded.plugins:
         own = services[plugin.name]
-        error = call_hook(own, plugin.hooks, "startup")
+        context = CallContext(own, None, "startup")
+        error = call_hook(context, own, plugin.hooks, "startup")
         if error is not None:
-            own.store.rollback()
+            context.end()
             _set_aside(plugin, state, describe(error, own.redact)[0])
             continue
         _forget_failed_start(plugin, state)
-        _keep_store(plugin, own, state)
+        _keep_store(plugin, context, state)
         ready.append(plugin)
     return ready
 
@@ -164,10 +165,11 @@ def stop_plugins(
     failed = None
     for plugin in plugins:
         own = services[plugin.name]
-        if call_hook(own, plugin.hooks, "shutdown") is not None:
+        context = CallContext(own, None, "shutdown")
+        if call_hook(context, own, plugin.hooks, "shutdown") is not None:
             continue
         try:
-            _keep_store(plugin, own, state)
+            _keep_store(plugin, context, state)
         except StateError as error:
             failed = error
     for own in services.values():
@@ -200,13 +202,14 @@ def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     )
 
 
-def _keep_store(plugin: LoadedPlugin, services: Services, state: SqliteState) -> None:
+def _keep_store(plugin: LoadedPlugin, context: CallContext, state: SqliteState) -> None:
     """Commit what a hook that is no event's has changed in the plugin's store."""
-    changes = services.store.changes()
-    if changes:
+    store = context.end()
+    changes = {} if store is None else store.changes()
+    if store is not None and changes:
         fence = state.take_lane(plugin.lane)
         state.record(plugin.lane, fence, Step(store={plugin.name: changes}))
-        services.store.committed()
+        store.committed()
 
 
 def lanes_of(

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
-from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.invoke import describe, looked_at
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.own_thread import Turn, made_here
 from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
@@ -20,7 +20,8 @@ from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import LANE, Register
 from sgevents_core.observe import systemd, timing
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
@@ -37,6 +38,7 @@ class Call:
         steps: All callbacks for the event's type, with their places.
         number: Which of them it is.
         rider: Its plugin.
+        context: The `ctx` of the callback whose turn it is, once it is called.
     """
 
     word: int
@@ -45,6 +47,7 @@ class Call:
     steps: Steps
     number: int
     rider: Rider
+    context: CallContext | None = None
 
 
 def key_of(callback: Callback) -> str:
@@ -106,11 +109,11 @@ class Caller:
         began = time.perf_counter()
         if error is None:
             context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
-            enter(Current(callback.plugin, callback.name, entry.event_id))
+            call.context = context
+            current = Current(callback.plugin, callback.name, entry.event_id)
             systemd.busy()
-            error = invoke(callback.function, call.event, context)
+            error = invoke(current, callback.function, call.event, context)
             systemd.alive()
-            leave()
         stays = self._settled(call, attempt, error, began)
         if stays:
             self._register.returned(call.word, entry.seq, place)
@@ -128,6 +131,7 @@ class Caller:
             return True
         attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
         context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
+        call.context = context
         self._register.begun(call.word, entry.seq, place, attempt)
         began = time.perf_counter()
         turn = Turn(callback, call.event, context, rider.services, entry.event_id)
@@ -154,7 +158,6 @@ class Caller:
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
             return rider.breaker is None or not self._loops(call)
-        rider.services.store.rollback()
         return self._failed(call, attempt, error) and not self._loops(call)
 
     def _note_stop(self, call: Call) -> None:
@@ -177,8 +180,9 @@ class Caller:
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""
         place, callback = call.steps[call.number]
-        record, store = call.rider.record, call.rider.services.store
-        changes = store.changes()
+        record = call.rider.record
+        store = None if call.context is None else call.context.end()
+        changes = {} if store is None else store.changes()
         tried = self._tried.pop((self._keys[place], call.entry.seq), 0)
         if not (changes or tried or call.rider.recovered):
             return
@@ -189,7 +193,8 @@ class Caller:
         if tried:
             step.settled = (record.name, callback.name, call.entry.seq)
         self._ledger.record(step)
-        store.committed()
+        if store is not None:
+            store.committed()
 
     def _finished(self, call: Call) -> Step:
         """Return the step that says that the callback is finished for this event."""
@@ -205,7 +210,9 @@ class Caller:
         place, callback = call.steps[call.number]
         key = (self._keys[place], call.entry.seq)
         rules = rules_of(callback, call.rider.rules)
-        verdict = judge(error, attempt, rules, random.random())  # noqa: S311 - jitter
+        if call.context is not None:
+            call.context.end()
+        verdict = judged(error, attempt, rules)
         failure = _failure(call, attempt, error, verdict)
         stays = self._stays(call, verdict, failure) and not self._hangs(call)
         if verdict.outcome in {"dead-letter", "skip"}:
@@ -292,6 +299,14 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
     if callback.on_error is None:
         return rules
     return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)  # type: ignore[arg-type]  # validated when the plugin was loaded
+
+
+def judged(error: BaseException, attempt: int, rules: FailureRules) -> Verdict:
+    """Decide what follows when a callback raised; an error that cannot be looked at is a bug."""
+    jitter = random.random()  # noqa: S311 - no secret
+    return looked_at(
+        error, lambda: judge(error, attempt, rules, jitter), lambda: Verdict(rules.on_error)
+    )
 
 
 def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -> Failure:

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from sgevents_core.dispatch.store import Store
+from sgevents_core.dispatch.store import CallStore, Store
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -49,6 +49,7 @@ class Services:
         self._site = site
         self._script_name = own.script_name or site.script_name
         self._api_key = own.api_key if own.api_key is not None else site.api_key
+        self.lock = threading.RLock()
         self._local = threading.local()
         self._opened: list[Shotgun] = []
 
@@ -100,10 +101,10 @@ class CallContext:
         callback: The callback's name, or the hook's.
         attempt: Which try it is, from 1.
         era: The era of the feed that the event was taken in.
-        store: What stands for the plugin's store in this call; the store itself if left out.
+        store: What stands for the plugin's store; if left out, one with changes of its own.
     """
 
-    __slots__ = ("_callback", "_era", "_event", "_services", "attempt", "store")
+    __slots__ = ("_callback", "_era", "_event", "_is_over", "_services", "_store", "attempt")
 
     def __init__(
         self,
@@ -120,7 +121,32 @@ class CallContext:
         self._callback = callback
         self._era = era
         self.attempt = attempt
-        self.store = services.store if store is None else store
+        self._store = store
+        self._is_over = False
+
+    @property
+    def store(self) -> Store:
+        """What the plugin remembers, as this call has it."""
+        if self._store is None:
+            with self._services.lock:
+                if self._store is None:
+                    self._store = self._own_store()
+                    if self._is_over and isinstance(self._store, CallStore):  # meanwhile
+                        self._store.end()
+        return self._store
+
+    def end(self) -> CallStore | None:
+        """End the call: return its store if it was used, whose changes are to be committed."""
+        self._is_over = True
+        store = self._store
+        if not isinstance(store, CallStore):
+            return None
+        store.end()
+        return store
+
+    def _own_store(self) -> Store:
+        event_id = self._event.id if self._event else None
+        return self._services.store.of_call(self._callback, event_id)
 
     @property
     def sg(self) -> Shotgun:

@@ -11,13 +11,15 @@ import msgspec
 
 from sgevents_core.dispatch.assembly import services_of
 from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import describe, invoke
+from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
 from sgevents_core.journal.base import REMOVED
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin, load
@@ -148,7 +150,7 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
     function = plugin.hooks.get(hook)
     if function is None:
         return None
-    error = invoke(function, CallContext(services, None, hook))
+    error = invoke(Current(services.name, hook), function, CallContext(services, None, hook))
     return None if error is None else describe(error, services.redact)[0]
 
 
@@ -157,14 +159,16 @@ def _call_all(
 ) -> Ran:
     event = event_of(place.body)
     for callback in plugin.callbacks:
-        called, error = _call_if_wanted(callback, services, event, place.era, tell)
+        context = CallContext(services, event, callback.name, era=place.era)
+        called, error = _call_if_wanted(callback, event, context, tell)
+        store = context.end()
         if not called and error is None:
             continue
         if error is None:
-            _tell_store(services.store.changes(), tell)
-            services.store.committed()
+            if store is not None:
+                _tell_store(store.changes(), tell)
+                store.committed()
         else:
-            services.store.rollback()
             trace = describe(error, services.redact)[1]
             tell("\n".join(f"    {line}" for line in trace.splitlines()))
         ran = Ran(ran.calls + called, ran.failed + (error is not None))
@@ -172,7 +176,7 @@ def _call_all(
 
 
 def _call_if_wanted(
-    callback: Callback, services: Services, event: Event, era: int, tell: Tell
+    callback: Callback, event: Event, context: CallContext, tell: Tell
 ) -> tuple[bool, BaseException | None]:
     """Return whether the callback was called, and what it or its filter raised."""
     try:
@@ -182,8 +186,8 @@ def _call_if_wanted(
         tell(f"  {callback.name}: its filter")
         return False, error
     tell(f"  {callback.name}")
-    context = CallContext(services, event, callback.name, era=era)
-    return True, invoke(callback.function, event, context)
+    current = Current(callback.plugin, callback.name, event.id)
+    return True, invoke(current, callback.function, event, context)
 
 
 def _tell_store(changes: Mapping[str, Any], tell: Tell) -> None:

@@ -1,60 +1,150 @@
-"""Calling one callback so that whatever it raises stays its own affair."""
+"""Describing what a callback raised, in bounded time and size: its words are a plugin's code."""
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sgevents_core.errors import CallbackTimeout
+from sgevents_core.observe import forks
 from sgevents_core.observe.redaction import Redactor
 
 MOST_TEXT: Final = 16_384
 """Characters kept of a traceback; the middle is left out of longer ones."""
 MOST_ERROR: Final = 500
 MOST_FRAMES: Final = 40
+PATIENCE: Final = 1.0
+"""Seconds that looking at an error may take; it is code of the plugin."""
+_LOOKED_AT: Final = 16 * MOST_TEXT
+"""Characters at either end of a text that are searched for secrets; far more than are kept."""
+IMPATIENCE: Final = 0.05
+"""Seconds for errors of a type of which one took too long."""
+MOST_HANGING: Final = 20
+"""Threads that may hang in errors before no further is looked at."""
+_MOST_SLOW: Final = 1000
 _LEFT_OUT: Final = "\n… {} characters left out …\n"
+_slow: Final[set[str]] = set()
+"""Types of errors that took too long to be looked at."""
+_hanging: Final[list[threading.Thread]] = []
+_T = TypeVar("_T")
 
 
-def invoke(function: Callable[..., Any], *args: Any) -> BaseException | None:
-    """Call a function and return what it raised, `SystemExit` and its kind included."""
-    try:
-        function(*args)
-    except BaseException as error:  # a plugin may raise anything
-        return error
-    return None
+class Described(NamedTuple):
+    """An error as one line and as a traceback, both fit to be kept."""
+
+    line: str
+    traceback: str
 
 
-def describe(error: BaseException, redact: Redactor) -> tuple[str, str]:
+def describe(error: BaseException, redact: Redactor) -> Described:
     """Return an exception as one line and as a traceback, both fit to be kept.
 
     Args:
-        error: What was raised; it may refuse to be printed.
+        error: What was raised; it may refuse to be printed, or take for ever.
         redact: Takes out what must not be in the result.
     """
-    kind = type(error).__qualname__
+    return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
+
+
+def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[], _T]) -> _T:
+    """Return what `look` finds in an error, or what is said `instead` if that takes too long.
+
+    It runs in a thread of its own, since whatever is asked of an error may be a plugin's code. One
+    of a type that took too long before is waited for hardly at all.
+
+    Args:
+        error: The error.
+        look: Looks at it.
+        instead: Asks the error nothing.
+    """
+    kind = _kind(error)
+    _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
+    if len(_hanging) >= MOST_HANGING:
+        return instead()
+    found: SimpleQueue[_T | None] = SimpleQueue()
+    thread = threading.Thread(
+        target=_look, args=(look, found), name="looks at an error", daemon=True
+    )
     try:
-        said = str(error)
+        thread.start()
+        result = found.get(timeout=IMPATIENCE if kind in _slow else PATIENCE)
+    except (RuntimeError, MemoryError):  # there are too many threads already
+        return instead()
+    except Empty:
+        _hanging.append(thread)
+        if len(_slow) < _MOST_SLOW:
+            _slow.add(kind)
+        return instead()
+    return instead() if result is None else result
+
+
+def _look(look: Callable[[], _T], found: SimpleQueue[_T | None]) -> None:
+    generation, result = forks.generation[0], None
+    with suppress(BaseException):  # it is said without the plugin's help
+        result = look()
+    if forks.generation[0] != generation:
+        forks.end_child()
+    found.put(result)
+
+
+def _described(error: BaseException, redact: Redactor) -> Described:
+    kind = _kind(error)
+    try:
+        said = _ends_of(str(error))
         line = f"{kind}: {said}" if said else kind
     except BaseException:  # __str__ is a plugin's code too
         line = f"{kind}: (it cannot be printed)"
     try:
         frames = traceback.format_exception(
-            type(error), error, _without_ours(error), limit=-MOST_FRAMES
+            type(error), error, _without_ours(error.__traceback__), limit=-MOST_FRAMES
         )
-        text = "".join(frames)
+        text = "".join(_ends_of(part) for part in frames)
         if isinstance(error, CallbackTimeout):  # raised by nobody: the stack is another thread's
             text = f"{error.stack}{text}"
     except BaseException:  # as above
         text = line
-    words = redact(line)[:MOST_TEXT].split()
-    return _short(" ".join(words), MOST_ERROR, " … "), _short(redact(text), MOST_TEXT, _LEFT_OUT)
+    return _kept(line, text, redact)
 
 
-def _without_ours(error: BaseException) -> Any:
+def _in_short(error: BaseException, redact: Redactor) -> Described:
+    """Describe an error that is not to be asked anything: its type, and where it was raised."""
+    line = f"{_kind(error)}: (it could not be printed within {PATIENCE:.0f} s)"
+    trace = _without_ours(_TRACEBACK(error))
+    stack = traceback.StackSummary.extract(
+        traceback.walk_tb(trace), limit=-MOST_FRAMES, lookup_lines=False
+    )
+    frames = "".join(f'  File "{f.filename}", line {f.lineno}, in {f.name}\n' for f in stack)
+    return _kept(line, f"Traceback (most recent call last):\n{frames}{line}\n", redact)
+
+
+def _kept(line: str, text: str, redact: Redactor) -> Described:
+    words = redact(_ends_of(line))[:MOST_TEXT].split()
+    short = _short(redact(_ends_of(text)), MOST_TEXT, _LEFT_OUT)
+    return Described(_short(" ".join(words), MOST_ERROR, " … "), short)
+
+
+_NAME: Final[Any] = type.__dict__["__qualname__"].__get__
+_TRACEBACK: Final[Any] = BaseException.__dict__["__traceback__"].__get__
+
+
+def _kind(error: BaseException) -> str:
+    """Return the name of an error's type, whatever its class says of itself."""
+    return str(_NAME(type(error)))
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the plugin's own first frame on."""
-    trace = error.__traceback__
     return trace.tb_next if trace is not None and trace.tb_next is not None else trace
+
+
+def _ends_of(text: str) -> str:
+    """Return begin and end of a text that is too long to be searched for secrets."""
+    return _short(text, 2 * _LOOKED_AT, _LEFT_OUT)
 
 
 def _short(text: str, most: int, instead: str) -> str:

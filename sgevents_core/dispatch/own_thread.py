@@ -18,12 +18,13 @@ from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, TypeAlias
 
 from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import MOST_FRAMES, describe, invoke
+from sgevents_core.dispatch.invoke import MOST_FRAMES, describe
 from sgevents_core.dispatch.last_words import LATE
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
 from sgevents_core.observe import systemd
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 
@@ -171,9 +172,8 @@ class OwnThread:
                 self._came_late(hung, outcome.error)
 
     def _came_late(self, hung: Hung, error: BaseException | None) -> None:
-        """Forget what a late call has done, and be ready for another."""
+        """Say that a late call is over, and be ready for another."""
         turn = hung.turn
-        turn.services.store.rollback()
         self._hear(threading.get_ident(), self._lane)
         said = "" if error is None else f" with {describe(error, turn.services.redact)[0]}"
         after = time.monotonic() - hung.began
@@ -211,23 +211,22 @@ def made(turn: Turn, in_time: Callable[[], bool]) -> Outcome:
     A filter that was not back `in_time` decides nothing: the callback is not called.
     """
     callback = turn.callback
-    enter(Current(callback.plugin, callback.name, turn.event_id))
-    try:
-        if turn.asks and not (_wants(turn) and in_time()):
+    current = Current(callback.plugin, callback.name, turn.event_id)
+    if turn.asks:  # a filter is a plugin's code
+        wants: list[bool] = []
+        error = invoke(current, _ask, turn, wants)
+        if error is not None:
+            return Outcome(error)
+        if not (wants[0] and in_time()):
             return Outcome(None, wanted=False)
-    except BaseException as error:  # a filter is a plugin's code
-        return Outcome(error)
-    else:
-        return Outcome(invoke(callback.function, turn.event, turn.context))
-    finally:
-        leave()
+    return Outcome(invoke(current, callback.function, turn.event, turn.context))
 
 
-def _wants(turn: Turn) -> bool:
-    return turn.callback.matches(turn.event)
+def _ask(turn: Turn, wants: list[bool]) -> None:
+    wants.append(bool(turn.callback.matches(turn.event)))
 
 
-_OURS: Final = frozenset({invoke.__code__, _wants.__code__})
+_OURS: Final = frozenset({invoke.__code__, _ask.__code__})
 
 
 def _stack_of(thread: int) -> str:

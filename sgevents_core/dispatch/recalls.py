@@ -22,6 +22,7 @@ from sgevents_core.dispatch.lane import SLICE
 from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made_here
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.rows import event_of
+from sgevents_core.dispatch.store import Store
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Failure, Step
 from sgevents_core.journal.letters import Letter, Letters
@@ -81,16 +82,16 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     desk.requests.begin(desk.request.number)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure, _ = _call(rider, callback, place, event_of(letter.body), attempt)
+    failure, _, store = _call(rider, callback, place, event_of(letter.body), attempt)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
         return desk.close(_held(desk, rider), Answer("failed", text), change)
     text = f"dead letter {letter.number} was handled: {callback.name} got event {place.event_id}"
     done = replace(closed(letter.failure, "retried"), attempt=attempt)
-    step = _with_store(rider)
+    step = _with_store(rider, store)
     desk.close(step, Answer("done", text), LetterChange(letter.number, done, dead=False))
-    rider.services.store.committed()
+    _kept(store)
     return True
 
 
@@ -102,9 +103,14 @@ def _killed(desk: Desk, letter: Letter) -> bool:
     )
 
 
-def _with_store(rider: Rider) -> Step:
-    changes = rider.services.store.changes()
+def _with_store(rider: Rider, store: Store | None) -> Step:
+    changes = {} if store is None else store.changes()
     return Step(store={rider.record.name: changes} if changes else {})
+
+
+def _kept(store: Store | None) -> None:
+    if store is not None:
+        store.committed()
 
 
 def _held(desk: Desk, rider: Rider) -> Step:
@@ -125,21 +131,22 @@ def _call(
     attempt: int,
     *,
     asks: bool = False,
-) -> tuple[Failure | None, bool]:
-    """Call one callback; return how it failed, with its changes of the store undone.
+) -> tuple[Failure | None, bool, Store | None]:
+    """Call one callback; return how it failed.
 
-    Also returns whether it was called: with `asks`, its filter may not want the event.
+    Also returns whether it was called, since with `asks` its filter may not want the event, and its
+    store with the changes that are to be kept.
     """
     context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
     began = time.perf_counter()
     turn = Turn(callback, event, context, rider.services, place.event_id, asks)
     outcome = made_here(turn) if rider.thread is None else _there(rider, rider.thread, turn)
+    store = context.end()
     if outcome.error is None:
         if outcome.wanted:
             timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
-        return None, outcome.wanted
-    rider.services.store.rollback()
-    return _failure(rider, callback, place, attempt, outcome.error), True
+        return None, outcome.wanted, store
+    return _failure(rider, callback, place, attempt, outcome.error), True, None
 
 
 def _there(rider: Rider, thread: OwnThread, turn: Turn) -> Outcome:
@@ -247,11 +254,13 @@ class _Replay:
             self._record(RequestStep(self._desk.request.number, self._progress()))
             return
         self._desk.requests.begin(self._desk.request.number)
-        failure, called = _call(self._rider, callback, place, event, begun + 1, asks=True)
+        failure, called, store = _call(self._rider, callback, place, event, begun + 1, asks=True)
         self._calls += called
-        self._note(callback, place, failure)
+        self._note(callback, place, failure, store)
 
-    def _note(self, callback: Callback, place: Replayed, failure: Failure | None) -> None:
+    def _note(
+        self, callback: Callback, place: Replayed, failure: Failure | None, store: Store | None
+    ) -> None:
         """Commit as one that a call is done, what it changed, and what it means for dead letters.
 
         Apart from each other, a process that dies in between would do one of them twice.
@@ -264,11 +273,14 @@ class _Replay:
             self._failed += 1
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
-        step = _with_store(self._rider) if failure is None else _held(self._desk, self._rider)
+        if failure is None:
+            step = _with_store(self._rider, store)
+        else:
+            step = _held(self._desk, self._rider)
         step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
         number = self._desk.lane.ledger.record(step)
         if failure is None:
-            self._rider.services.store.committed()
+            _kept(store)
         else:
             self._named = [*self._named, number][:MOST_NAMED]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.errors import StoreValueError
+from sgevents_core.errors import CallIsOverError, StoreValueError
 from sgevents_core.journal.base import REMOVED
 
 _ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
 _encode: Final = msgspec.json.Encoder().encode
+logger = logging.getLogger("sgevents.dispatch")
 
 
 class Store(MutableMapping[str, Any]):
@@ -30,7 +33,9 @@ class Store(MutableMapping[str, Any]):
         self._changes: dict[str, bytes | None] = {}
 
     def __getitem__(self, key: str) -> Any:
-        value = self._changes[key] if key in self._changes else self._committed[key]
+        value = self._changes.get(key, _UNCHANGED)
+        if value is _UNCHANGED:
+            value = self._committed[key]
         if value is None:
             raise KeyError(key)
         return msgspec.json.decode(value)
@@ -54,6 +59,15 @@ class Store(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<store of plugin {self._plugin}, {len(self)} key(s)>"
+
+    def of_call(self, callback: str, event_id: int | None) -> CallStore:
+        """Return the store as one call has it, with changes of its own.
+
+        Args:
+            callback: The callback's name, or the hook's.
+            event_id: The event's id; None for a hook that is no event's.
+        """
+        return CallStore(self._plugin, self._committed, callback, event_id)
 
     def seen(self) -> Store:
         """Return the values as last committed, to be read only; safe from any thread."""
@@ -83,6 +97,70 @@ class Store(MutableMapping[str, Any]):
         self._changes.clear()
 
 
+class CallStore(Store):
+    """The store of one call, from its first use there to the verdict on the call.
+
+    Threads of the call may use it at once. What comes after the verdict is refused, and said.
+
+    Args:
+        plugin: Whose it is.
+        committed: The values as last committed, shared with the plugin's other calls.
+        callback: The callback's name, or the hook's.
+        event_id: The event's id; None for a hook that is no event's.
+    """
+
+    __slots__ = ("_callback", "_event_id", "_is_over", "_lock", "_said")
+
+    def __init__(
+        self, plugin: str, committed: dict[str, bytes], callback: str, event_id: int | None
+    ) -> None:
+        super().__init__(plugin, {})
+        self._committed = committed
+        self._callback = callback
+        self._event_id = event_id
+        self._lock = threading.RLock()  # collecting garbage may write here in the same thread
+        self._is_over = self._said = False
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        try:  # outside the lock: what is encoded may be a plugin's code
+            checked, encoded = _checked(key), _encoded(value)
+        except (TypeError, ValueError) as error:
+            raise self._refusal(key, str(error)) from None
+        self._change(checked, encoded)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]  # raises for a key that is not there
+        self._change(key, None)
+
+    def end(self) -> dict[str, Any]:
+        """Take no change any more; return what is to be committed."""
+        with self._lock:
+            self._is_over = True
+        return self.changes()
+
+    def _change(self, key: str, value: bytes | None) -> None:
+        with self._lock:
+            taken = not self._is_over
+            if taken:
+                self._changes[key] = value
+        if not taken:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        event = "" if self._event_id is None else f" for event {self._event_id}"
+        error = CallIsOverError(plugin=self._plugin, callback=self._callback, event=event)
+        if not self._said:
+            self._said = True
+            extra = {
+                "action": "store.refused",
+                "plugin": self._plugin,
+                "callback": self._callback,
+                "event_id": self._event_id,
+            }
+            logger.warning("%s", error, extra=extra)
+        raise error
+
+
 class _SeenStore(Store):
     """A store as it was at some moment; changes are refused."""
 
@@ -99,11 +177,16 @@ class _SeenStore(Store):
         raise self._refusal(key, _ONLY_READ)
 
 
+_UNCHANGED: Final = b""
+"""No value is encoded like that."""
+
+
 def _checked(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError("the key is not text")
+    key = str.__str__(key)  # one of a class of a plugin would bring its code along
     key.encode()  # a lone surrogate, which no database takes
-    return str(key)
+    return key
 
 
 def _encoded(value: Any) -> bytes:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+import threading
+from queue import SimpleQueue
+from typing import Any, NoReturn
 
 import pytest
 
-from sgevents_core.dispatch.invoke import MOST_ERROR, MOST_FRAMES, MOST_TEXT, describe, invoke
+from sgevents_core.dispatch.calls import judged
+from sgevents_core.dispatch.invoke import (
+    IMPATIENCE,
+    MOST_ERROR,
+    MOST_FRAMES,
+    MOST_HANGING,
+    MOST_TEXT,
+    PATIENCE,
+    describe,
+)
+from sgevents_core.dispatch.policy import FailureRules, Verdict
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 from sgevents_core.observe.redaction import Redactor
 
 NO_SECRETS = Redactor()
+CALL = Current("alpha", "alpha:run", 1)
 
 
 def raised(error: BaseException) -> BaseException:
@@ -19,7 +34,7 @@ def raised(error: BaseException) -> BaseException:
     def fails() -> NoReturn:
         raise error
 
-    found = invoke(fails)
+    found = invoke(CALL, fails)
     assert found is error
     return found
 
@@ -36,7 +51,7 @@ def test_whatever_is_raised_is_returned(error: BaseException) -> None:
 def test_nothing_raised_is_none() -> None:
     """What the callback returns is no matter; its arguments come by position."""
     got = []
-    assert invoke(lambda *args: got.append(args), 1, "two") is None
+    assert invoke(CALL, lambda *args: got.append(args), 1, "two") is None
     assert got == [(1, "two")]
 
 
@@ -56,7 +71,7 @@ def test_endless_recursion() -> None:
     def deeper(n: int) -> int:
         return deeper(n + 1)
 
-    error = invoke(deeper, 0)
+    error = invoke(CALL, deeper, 0)
     assert isinstance(error, RecursionError)
     line, text = describe(error, NO_SECRETS)
     assert line.startswith("RecursionError: maximum recursion depth exceeded")
@@ -139,3 +154,78 @@ def test_chain_of_many_causes_is_cut() -> None:
     assert line.startswith("ValueError: number 99")
     assert len(text) <= MOST_TEXT + 100
     assert sys.getrecursionlimit() > 100
+
+
+class Slow(Exception):
+    """An exception whose text is not had before the test is over."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def __str__(self) -> str:
+        self.gate.wait(60)
+        return "late"
+
+
+def test_exception_that_takes_for_ever_to_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for a moment, its kind hardly at all from then on; type and place are told."""
+    patience: list[float] = []
+    real = SimpleQueue.get
+    gate = threading.Event()
+
+    class Noting(SimpleQueue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            patience.append(timeout or 0.0)
+            return real(self, block, 0.05)
+
+    monkeypatch.setattr("sgevents_core.dispatch.invoke.SimpleQueue", Noting)
+    try:
+        told = [describe(raised(Slow(gate)), NO_SECRETS) for _ in range(30)]
+    finally:
+        gate.set()
+    assert {line for line, _ in told} == {"Slow: (it could not be printed within 1 s)"}
+    assert all("in fails\n" in text for _, text in told)
+    assert patience == [PATIENCE] + [IMPATIENCE] * (MOST_HANGING - 1)
+
+
+def test_exception_that_lies_about_its_class() -> None:
+    """Neither its class nor its name are asked of it."""
+
+    class Meta(type):
+        @property
+        def __name__(cls) -> NoReturn:  # type: ignore[override]  # on purpose
+            raise SystemExit
+
+    class Liar(Exception, metaclass=Meta):
+        @property  # type: ignore[misc]  # on purpose
+        def __class__(self) -> NoReturn:  # type: ignore[override]  # on purpose
+            raise SystemExit
+
+    assert "Liar" in describe(raised(Liar("x")), NO_SECRETS)[0]
+    assert judged(Liar("x"), 1, FailureRules()) == Verdict("dead-letter")
+
+
+def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as a bug, which is what it is."""
+    monkeypatch.setattr("sgevents_core.dispatch.invoke.PATIENCE", 0.01)
+    gate = threading.Event()
+
+    class Hangs(Exception):
+        @property
+        def errcode(self) -> int:
+            gate.wait(60)
+            return 503
+
+    try:
+        assert judged(Hangs(), 1, FailureRules()) == Verdict("dead-letter")
+    finally:
+        gate.set()
+
+
+def test_text_of_a_hundred_megabytes() -> None:
+    """It is cut before it is searched, and its ends are kept."""
+    line, text = describe(raised(ValueError("begin" + "x" * 100_000_000 + "end")), NO_SECRETS)
+    assert line.startswith("ValueError: beginx")
+    assert text.rstrip().endswith("xend")
+    assert len(text) <= MOST_TEXT + 100

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from lane_house import House, only, raising
 from waiting import wait_until
 
-from sgevents_core.errors import Retry
+from sgevents_core.errors import CallIsOverError, Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Place
 
@@ -163,3 +166,66 @@ def test_hooks_that_alert_only_read_the_store(house: House) -> None:
         house.settle()
     assert seen[0] == {"n": 1}
     assert house.state.store("alpha") == {"n": 2}
+
+
+def test_threads_of_a_call_share_its_store(house: House) -> None:
+    """What a pool of the callback's own assigns is kept, also where it uses the store first."""
+
+    def shares(event: Event, ctx: Any) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: ctx.store.update({f"k{n}": event.id}), range(50)))
+
+    house.plugin("alpha", shares, start=1)
+    house.events(1)
+    house.run()
+    assert house.state.store("alpha") == {f"k{n}": 1 for n in range(50)}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("used_before", [False, True])
+def test_thread_that_is_left_behind_is_refused(
+    house: House, caplog: pytest.LogCaptureFixture, fails: bool, used_before: bool
+) -> None:
+    """What it assigns after the verdict is nobody's: refused, told once, and kept by no other."""
+    left: list[Any] = []
+
+    def leaves(event: Event, ctx: Any) -> None:
+        if used_before:
+            ctx.store["in time"] = event.id
+        left.append(ctx)
+        if fails:
+            raise ValueError("no")
+
+    def late(event: Event, ctx: Any) -> None:
+        for _ in range(3):
+            with pytest.raises(CallIsOverError, match="alpha:leaves of plugin alpha is over"):
+                left[-1].store["late"] = 1
+            with pytest.raises(CallIsOverError):
+                left[-1].store.clear() if used_before and not fails else left[-1].store.update(a=1)
+        ctx.store["mine"] = event.id
+
+    house.plugin("alpha", leaves, late, start=1)
+    house.events(1)
+    house.run()
+    kept = {"in time": 1, "mine": 1} if used_before and not fails else {"mine": 1}
+    assert house.state.store("alpha") == kept
+    told = [one for one in caplog.records if vars(one).get("action") == "store.refused"]
+    assert [(vars(one)["callback"], vars(one)["event_id"]) for one in told] == [("alpha:leaves", 1)]
+
+
+def test_thread_that_writes_without_end_ends_no_lane(house: House) -> None:
+    """Whenever the verdict comes, the lane goes on, and what came before it is kept whole."""
+
+    def writes(ctx: Any) -> None:
+        with contextlib.suppress(CallIsOverError):
+            for number in range(10**9):
+                ctx.store[f"k{number % 100}"] = number
+
+    def leaves(event: Event, ctx: Any) -> None:
+        threading.Thread(target=writes, args=(ctx,), daemon=True).start()
+        ctx.store["last"] = event.id
+
+    house.plugin("alpha", leaves, start=1)
+    house.events(*range(1, 101))
+    house.run()
+    assert house.state.store("alpha")["last"] == 100

@@ -1,0 +1,45 @@
+"""The border between the daemon and the code of plugins: every call of it goes through here."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from sgevents_core.observe import forks
+from sgevents_core.observe.current import Current, enter, leave
+
+
+def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseException | None:
+    """Call a function of a plugin and return what it raised, `SystemExit` and its kind included.
+
+    A process that it has forked, and that comes back here, ends here.
+
+    Args:
+        call: Whose call it is; whatever is logged meanwhile says so.
+        function: What is called.
+        args: With what.
+    """
+    generation = forks.generation[0]
+    enter(call)
+    try:
+        function(*args)
+    except BaseException as error:  # a plugin may raise anything
+        if forks.generation[0] != generation:
+            forks.end_child(error)
+        return error
+    finally:
+        if forks.generation[0] != generation:
+            forks.end_child()
+        leave()
+    return None
+
+
+def calls_in_hand() -> list[Current]:
+    """Return the calls of plugins that run now, in whatever thread; costs the calls nothing."""
+    found = []
+    for innermost in sys._current_frames().values():  # there is no other way to see other threads
+        frames = (frame for frame, _ in traceback.walk_stack(innermost))
+        found += [frame.f_locals["call"] for frame in frames if frame.f_code is invoke.__code__]
+    return found
