@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class Callers:
         self._keys: dict[str, str] = {}
         self._passwords: dict[str, str] = {}
         self._scripts: dict[str, Ref] = {}
+        self._sessions: dict[str, Caller] = {}
 
     def add_script(self, name: str, key: str) -> Ref:
         """Let a script call the site; a second call with its name changes its key."""
@@ -66,12 +68,33 @@ class Callers:
         Raises:
             RefusedCallError: Name and key do not belong together.
         """
-        caller = self._person(auth) if "user_login" in auth else self._script(auth)
+        caller = self._whoever(auth)
         session = auth.get("session_uuid")
         user, actual = caller.user, None
         if auth.get("sudo_as_login"):
+            if caller.script is None:
+                raise RefusedCallError(
+                    f"The user does not have permission to 'sudo': {auth['sudo_as_login']}"
+                )
             user, actual = self._sudo(auth["sudo_as_login"]), caller.user
         return Caller(user, caller.script, session, actual)
+
+    def _whoever(self, auth: dict[str, Any]) -> Caller:
+        if "session_token" in auth:
+            return self._session(auth["session_token"])
+        return self._person(auth) if "user_login" in auth else self._script(auth)
+
+    def _session(self, token: object) -> Caller:
+        caller = self._sessions.get(token) if isinstance(token, str) else None
+        if caller is None:
+            raise RefusedCallError("Can't authenticate with that session token", AUTHENTICATION)
+        return caller
+
+    def begin_session(self, caller: Caller) -> str:
+        """Return a token that stands for a caller until the site ends."""
+        token = secrets.token_hex(16)
+        self._sessions[token] = Caller(caller.user, caller.script)
+        return token
 
     def _script(self, auth: dict[str, Any]) -> Caller:
         name = auth.get("script_name")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.files import PENDING
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.schema import Field
-
-PENDING: Final = "/images/status/transient/thumbnail_pending.png"
-"""What a thumbnail is until the picture is there."""
 
 Undo = Callable[[], object]
 
@@ -63,7 +61,7 @@ class Changes:
         gone, new = _difference(field, old, value)
         meta = self._meta(record, field, old, value)
         meta.update({"in_create": True} if in_create else {})
-        row = self._rows(record, field, meta)
+        row = self._change_event(record, field.name, meta)
         for ref, added in [*((ref, False) for ref in gone), *((ref, True) for ref in new)]:
             self._other_end(ref, _Origin(record, field, row), added=added)
 
@@ -73,12 +71,20 @@ class Changes:
         name = f"Shotgun_{record.type}_{action}"
         return self._event(name, meta=meta, entity=record.ref, project=_project(record))
 
-    def _rows(self, record: Record, field: Field, meta: dict[str, Any]) -> EventRow:
-        if field.data_type == "image" and meta["new_value"] is not None:
-            pending = {**meta, "new_value": PENDING, "is_transient": True}
-            self._change_event(record, field.name, pending)
-            meta = {**meta, "is_transient": False}
-        return self._change_event(record, field.name, meta)
+    def picture(self, record: Record, field: Field, picture: int, *, transient: bool) -> None:
+        """Set a thumbnail, or write the row that tells of it once more.
+
+        Args:
+            record: Whose thumbnail.
+            field: The field.
+            picture: The id of the picture.
+            transient: Whether a placeholder is shown for it as yet.
+        """
+        meta = self._meta(record, field, record.values.get(field.name), picture)
+        if transient:
+            meta["new_value"] = PENDING
+        self._store(record, field.name, picture)
+        self._change_event(record, field.name, {**meta, "is_transient": transient})
 
     def _meta(self, record: Record, field: Field, old: Any, value: Any) -> dict[str, Any]:
         meta: dict[str, Any] = {

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sgevents_core.sandbox.eventlog import EventLog, EventRow
+from sgevents_core.sandbox.files import Files
 from sgevents_core.sandbox.records import Record, Records
 from sgevents_core.sandbox.schema import Schema
 from sgevents_core.sandbox.studio import entity_types
@@ -31,6 +32,9 @@ class Database:
 
     Args:
         clock: What the site takes the time from.
+
+    Attributes:
+        address: Where the site listens, for what it says of its files: "http://127.0.0.1:8020".
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -39,6 +43,8 @@ class Database:
         self.schema = Schema(entity_types())
         self.records = Records(self.schema)
         self.log = EventLog()
+        self.files = Files()
+        self.address = ""
 
     def rows(self, entity_type: str, *, retired: bool = False, script: str | None = None) -> Rows:
         """Return the rows of an entity type that show to a script."""

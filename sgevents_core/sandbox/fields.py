@@ -25,6 +25,9 @@ STATUSES: Final = {
 }
 """Status codes of the site and the names people read."""
 
+BINDING: Final = ("project", "task_template", "episode")
+"""Links that take no type but their own, in whatever type they are."""
+
 USERS: Final = ("HumanUser", "ApiUser", "ClientUser")
 
 
@@ -49,7 +52,7 @@ def status(default: str) -> list[Field]:
 
 def link(name: str, *types: str, back: str | None = None) -> list[Field]:
     """Return a field that links to one record."""
-    return [Field(name, "entity", _label(name), types, back=back)]
+    return [Field(name, "entity", _label(name), types, back=back, binds=name in BINDING)]
 
 
 def links(name: str, *types: str, back: str | None = None) -> list[Field]:
@@ -59,10 +62,10 @@ def links(name: str, *types: str, back: str | None = None) -> list[Field]:
 
 def _stamps() -> list[Field]:
     return [
-        Field("created_at", "date_time", "Date Created", editable=False),
-        Field("updated_at", "date_time", "Date Updated", editable=False),
-        Field("created_by", "entity", "Created by", USERS, editable=False),
-        Field("updated_by", "entity", "Updated by", USERS, editable=False),
+        Field("created_at", "date_time", "Date Created", editable=False, on_create=True),
+        Field("updated_at", "date_time", "Date Updated", editable=False, on_create=True),
+        Field("created_by", "entity", "Created by", USERS, editable=False, on_create=True),
+        Field("updated_by", "entity", "Updated by", USERS, editable=False, on_create=True),
     ]
 
 
@@ -71,11 +74,12 @@ def entity_type(name: str, label: str, naming: str, *fields: list[Field]) -> Ent
     everywhere = [
         Field("id", "number", "Id", editable=False),
         Field("type", "entity_type", "Type", editable=False),
-        Field("cached_display_name", "text", "Cached Display Name", editable=False),
+        Field("cached_display_name", "text", "Cached Display Name"),
         Field("image", "image", "Thumbnail"),
         Field("filmstrip_image", "image", "Filmstrip Thumbnail"),
         *_stamps(),
         *links("tags", "Tag"),
+        Field("tag_list", "tag_list", "Tag List", default=()),
     ]
     everything = [*everywhere, *(field for some in fields for field in some)]
     return EntityType(name, label, naming, {field.name: field for field in everything})

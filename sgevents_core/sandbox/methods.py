@@ -29,6 +29,7 @@ class Methods:
         transactions: Where transactions are begun and ended.
         counts: What counts the rows handed out.
         faults: The faults in force, for those that strike writes.
+        sessions: What begins a session and returns its token.
         page_size: The most rows a page may have.
         version: The version of the site that `info` tells.
     """
@@ -40,6 +41,7 @@ class Methods:
         counts: Counts,
         faults: Faults,
         *,
+        sessions: Callable[[Caller], str],
         page_size: int = 500,
         version: tuple[int, int, int] = VERSION,
     ) -> None:
@@ -47,6 +49,7 @@ class Methods:
         self._transactions = transactions
         self._counts = counts
         self._faults = faults
+        self._sessions = sessions
         self._page_size = page_size
         self._version = version
         self._known: Mapping[str, Callable[..., Any]] = {
@@ -57,6 +60,7 @@ class Methods:
             "delete": self._write,
             "revive": self._write,
             "batch": self._batch,
+            "get_session_token": self._session_token,
             "schema_read": self._schema_read,
             "schema_entity_read": self._schema_entity_read,
             "schema_field_read": self._schema_field_read,
@@ -180,6 +184,9 @@ class Methods:
 
     def _answer(self, entity_type: str, row: Record | EventRow, fields: list[str]) -> Any:
         return projection(self._database, entity_type, fields)(row)
+
+    def _session_token(self, _method: str, caller: Caller, *_ignored: Any) -> Any:
+        return {"session_id": self._sessions(caller)}
 
     def _schema_read(self, *_ignored: Any) -> Any:
         return schema(self._database.schema)

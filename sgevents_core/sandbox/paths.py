@@ -11,6 +11,7 @@ from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.urls import as_read
 
 Getter = Callable[[Any], Any]
 
@@ -60,18 +61,27 @@ def _getter(database: Database, entity_type: str, field: Field) -> Getter:
         return database.name
     if entity_type == EVENT_LOG:
         return _of_event(database, field)
-    stored = attrgetter(field.name) if field.name in _DIRECT else _of_record(field)
+    stored = attrgetter(field.name) if field.name in _DIRECT else _of_record(database, field)
     return _only_live(database, stored, field) if field.links else stored
 
 
-def _of_record(field: Field) -> Getter:
+def _of_record(database: Database, field: Field) -> Getter:
     name = field.name
+    if field.data_type == "image":
+        return lambda record: _picture(database, record.values.get(name))
+    if field.data_type == "url":
+        return lambda record: as_read(database, record, record.values.get(name))
     empty: Any = () if field.many else None
 
     def get(record: Record) -> Any:
         return record.values.get(name, empty)
 
     return get
+
+
+def _picture(database: Database, picture: int | None) -> str | None:
+    address = database.files.picture_address(picture)
+    return None if address is None else database.address + address
 
 
 def _of_event(database: Database, field: Field) -> Getter:

@@ -29,5 +29,18 @@ class RefusedCallError(Exception):
 
 
 def shown(value: object) -> str:
-    """Return `value` as it stands in a message."""
-    return json.dumps(value, default=str, ensure_ascii=False)
+    """Return `value` as it stands in a message: sites write theirs in Ruby."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{shown(key)} => {shown(some)}" for key, some in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    return "nil" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def class_of(value: object) -> str:
+    """Return the name of the class that a value of JSON has on a site."""
+    if isinstance(value, bool):
+        return "TrueClass" if value else "FalseClass"
+    names = {int: "Integer", float: "Float", str: "String", dict: "Hash", list: "Array"}
+    return names.get(type(value), "NilClass")

@@ -7,9 +7,10 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
+from sgevents_core.sandbox.datatypes import HASH, Place, known
 from sgevents_core.sandbox.records import Records, Ref
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
-from sgevents_core.sandbox.schema import Field, scalar
+from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.schema import Field
 from sgevents_core.sandbox.timestamps import calendar_span, shifted
 
 Test = Callable[[Any], bool]
@@ -29,36 +30,38 @@ NEGATED: Final = {
 
 _EQUAL: Final = ("is", "is_not")
 _CHOICE: Final = (*_EQUAL, "in", "not_in")
-_ORDER: Final = (*_CHOICE, "less_than", "greater_than", "between", "not_between")
+_ORDER: Final = (*_EQUAL, "greater_than", "less_than", "between", "in", "not_in")
 _TIME: Final = (
-    *_ORDER,
+    *(*_EQUAL, "greater_than", "less_than"),
     *("in_last", "not_in_last", "in_next", "not_in_next"),
-    *("in_calendar_day", "in_calendar_week", "in_calendar_month", "in_calendar_year"),
+    *("in_calendar_week", "in_calendar_month", "in_calendar_day", "in_calendar_year"),
+    *("between", "in", "not_in"),
 )
-_TEXT: Final = (*_CHOICE, "contains", "not_contains", "starts_with", "ends_with")
+_TEXT: Final = (*("contains", "not_contains", *_EQUAL, "starts_with", "ends_with", "in", "not_in"),)
 _LINK: Final = (
-    *_CHOICE,
-    *("type_is", "type_is_not", "name_is", "name_contains", "name_not_contains"),
-    *("name_starts_with", "name_ends_with"),
+    *_EQUAL,
+    *("name_contains", "name_not_contains", "name_is", "type_is", "type_is_not", "in", "not_in"),
 )
 
 RELATIONS: Final[dict[str, tuple[str, ...]]] = {
-    "addressing": (*_LINK, "contains", "not_contains"),
+    "addressing": (*_LINK, "contains", "not_contains", "name_starts_with", "name_ends_with"),
     "checkbox": _EQUAL,
     "color": _CHOICE,
-    "currency": _ORDER,
+    "currency": (*_ORDER, "not_between"),
     "date": _TIME,
     "date_time": _TIME,
     "duration": _ORDER,
     "entity": _LINK,
     "entity_type": _CHOICE,
     "float": _ORDER,
+    "footage": _ORDER,
     "image": _EQUAL,
     "list": _CHOICE,
     "multi_entity": _LINK,
     "number": _ORDER,
     "percent": _ORDER,
     "status_list": _CHOICE,
+    "tag_list": (*_EQUAL, "name_contains", "name_not_contains"),
     "text": _TEXT,
     "timecode": _ORDER,
     "uuid": _CHOICE,
@@ -95,6 +98,8 @@ class Relation:
             RefusedCallError: The number or the kind of the values is wrong.
         """
         self._check_size(relation, values)
+        if self.field.data_type == "tag_list":
+            return _on_tags(relation, str(values[0]).casefold())
         if relation.startswith("name_"):
             return self._name(relation, values[0])
         if relation == "type_is":
@@ -129,23 +134,32 @@ class Relation:
             )
 
     def _known(self, value: Any) -> Any:
-        if self.field.data_type in ("image", "entity_type", "uuid"):
-            return value
-        return scalar(self.method, self.entity_type, self.field, value)
+        return known(Place(self.method, self.entity_type, self.field), value)
 
     def _scalar(self, relation: str, values: list[Any]) -> Test:
-        known = [self._known(value) for value in values]
-        if self.field.data_type == "text":
-            return _on_text(relation, known)
-        return _on_ordered(relation, known)
+        if relation == "in" and self.field.data_type == "text" and None in values:
+            raise RefusedCallError(
+                f"API {self.method}() CRUD ERROR #1: Read failed for entity type "
+                f"[{self.entity_type}]",
+                CRUD,
+            )
+        kept = [self._known(value) for value in values]
+        if self.field.data_type == "text" and relation == "in":
+            # No row holds empty text, so `in [""]` finds nothing, though `is ""` finds the unset.
+            kept = [one for one in kept if one is not None]
+        return (_on_text if self.field.data_type in ("text", "list") else _on_ordered)(
+            relation, kept
+        )
 
     def _ref(self, value: Any) -> Ref | None:
         if value is None:
             return None
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and self.field.many:
             raise RefusedCallError(
                 f"API {self.method}() invalid/missing entity hash: {shown(value)}"
             )
+        if not isinstance(value, dict):
+            Place(self.method, self.entity_type, self.field).wrong_class(HASH, value)
         return entity_hash(self.method, value)
 
     def _linked(self, relation: str, values: list[Any]) -> Test:
@@ -184,6 +198,11 @@ class Relation:
             raise RefusedCallError(
                 f"API {self.method}() '{relation}' 'relation' expects an integer: {shown(values)}"
             )
+        if number < 0 and not relation.startswith("in_calendar_"):
+            raise RefusedCallError(
+                f"API {self.method}() '{relation}' 'relation' expects at a positive Integer time "
+                f"unit: {shown(values)}"
+            )
         dates = self.field.data_type == "date"
         if relation.startswith("in_calendar_"):
             unit = relation.removeprefix("in_calendar_")
@@ -197,8 +216,8 @@ class Relation:
         except KeyError:
             units = shown(["HOUR", "DAY", "WEEK", "MONTH", "YEAR"])
             raise RefusedCallError(
-                f"API {self.method}() '{relation}' 'relation' invalid unit {shown(unit)}\n"
-                f"Valid units: {units}"
+                f"API {self.method}() '{relation}' 'relation' doesn't support the '{unit}' time "
+                f"unit: {shown([number, unit])}\nValid time units: {units}"
             ) from None
         low, high = sorted((self.now, other))
         if dates:
@@ -225,6 +244,12 @@ def entity_hash(method: str, value: dict[str, Any]) -> Ref:
     return (value["type"], value["id"])
 
 
+def _on_tags(relation: str, wanted: str) -> Test:
+    if relation == "is":
+        return lambda tags: wanted in map(str.casefold, tags)
+    return lambda tags: any(wanted in tag.casefold() for tag in tags)
+
+
 def _on_ordered(relation: str, known: list[Any]) -> Test:
     first = known[0]
     if relation in ("is", "in"):
@@ -233,10 +258,10 @@ def _on_ordered(relation: str, known: list[Any]) -> Test:
         return lambda value: value is not None and first is not None and value < first
     if relation == "greater_than":
         return lambda value: value is not None and first is not None and value > first
-    low, high = known
-    return lambda value: (
-        value is not None and (low is None or value >= low) and (high is None or value <= high)
-    )
+    if None in known:  # an open end finds nothing, and says nothing
+        return lambda _value: False
+    low, high = sorted(known)
+    return lambda value: value is not None and low <= value <= high
 
 
 def _on_text(relation: str, known: list[Any]) -> Test:
@@ -246,7 +271,7 @@ def _on_text(relation: str, known: list[Any]) -> Test:
         return lambda value: (None if value is None else value.casefold()) in folded
     wanted = folded[0] or ""
     if relation == "contains":
-        return lambda value: wanted in (value or "").casefold()
+        return lambda value: value is not None and wanted in value.casefold()
     if relation == "starts_with":
         return lambda value: (value or "").casefold().startswith(wanted)
     return lambda value: (value or "").casefold().endswith(wanted)

@@ -7,28 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
-from sgevents_core.sandbox.timestamps import is_date, read_timestamp
 
 LINKS: Final = frozenset({"entity", "multi_entity", "addressing"})
 """Data types whose values are links to records."""
 
 MANY: Final = frozenset({"multi_entity", "addressing"})
 """Data types whose values are lists of links."""
-
-_CLASSES: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
-    "checkbox": ("[TrueClass, FalseClass]", (bool,)),
-    "currency": ("[Float, Integer, NilClass]", (int, float)),
-    "date": ("[String, NilClass]", (str,)),
-    "date_time": ("[String, NilClass]", (str,)),
-    "duration": ("[Integer, NilClass]", (int,)),
-    "float": ("[Float, Integer, NilClass]", (int, float)),
-    "number": ("[Integer, NilClass]", (int,)),
-    "percent": ("[Integer, NilClass]", (int,)),
-    "serializable": ("[Hash, Array, String, NilClass]", (dict, list, str)),
-    "timecode": ("[Integer, NilClass]", (int,)),
-    "url": ("[Hash, NilClass]", (dict,)),
-}
-_TEXT: Final = ("[String, NilClass]", (str,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +28,8 @@ class Field:
         default: What a record gets that is created without it.
         editable: Whether the API may set it.
         back: The field of the linked record that lists this one in turn.
+        on_create: Whether a create may set it though an update may not.
+        binds: Whether it takes no type but the valid ones. Most fields of a site take any.
     """
 
     name: str
@@ -54,6 +40,13 @@ class Field:
     default: Any = None
     editable: bool = True
     back: str | None = None
+    on_create: bool = False
+    binds: bool = False
+
+    @property
+    def binding(self) -> bool:
+        """Whether it refuses other types than `valid_types`."""
+        return self.binds or (self.many and len(self.valid_types) == 1)
 
     @property
     def links(self) -> bool:
@@ -121,35 +114,3 @@ class Schema:
         if found is None:
             raise RefusedCallError(f"API {method}() {entity_type}.{name} doesn't exist.")
         return found
-
-
-def scalar(method: str, entity_type: str, field: Field, value: Any) -> Any:
-    """Return a value that is no link as the site keeps it.
-
-    Raises:
-        RefusedCallError: The value is not one of the field's data type.
-    """
-    if value is None and field.data_type != "checkbox":
-        return None
-    expected, classes = _CLASSES.get(field.data_type, _TEXT)
-    wrong_bool = isinstance(value, bool) and bool not in classes
-    if wrong_bool or not isinstance(value, classes):
-        raise RefusedCallError(
-            f"API {method}() {entity_type}.{field.name} expected {expected} data type(s) "
-            f"but got {type(value).__name__}: {shown(value)}"
-        )
-    return _kept(method, entity_type, field, value)
-
-
-def _kept(method: str, entity_type: str, field: Field, value: Any) -> Any:
-    kept = value
-    if field.data_type == "date_time":
-        kept = read_timestamp(value)
-    elif field.data_type == "date" and not is_date(value):
-        kept = None
-    if kept is None:
-        raise RefusedCallError(
-            f"API {method}() {entity_type}.{field.name}: Invalid data for "
-            f"'{field.data_type}' data type. Value: {value}"
-        )
-    return kept

@@ -49,6 +49,7 @@ class Sandbox(Direct):
         faults: Faults in force from the start: mappings with `kind` and the options of
             `Faults.add`.
         page_size: The most rows a page may have.
+        thumbnail_seconds: How long a placeholder stands in for a thumbnail that was uploaded.
         clock: What it takes the time from; aware datetimes.
 
     Raises:
@@ -67,6 +68,7 @@ class Sandbox(Direct):
         events: int = 0,
         faults: Iterable[Mapping[str, Any]] = (),
         page_size: int = 500,
+        thumbnail_seconds: float = 2.0,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.script_name = script_name
@@ -80,9 +82,21 @@ class Sandbox(Direct):
         self._timers = Timers()
         self._transactions = Transactions(self.database, self._timers)
         self._methods = Methods(
-            self.database, self._transactions, self.counts, self.faults, page_size=page_size
+            self.database,
+            self._transactions,
+            self.counts,
+            self.faults,
+            sessions=self._callers.begin_session,
+            page_size=page_size,
         )
-        self._uploads = Uploads(self.database, self._callers, self._transactions, self.counts)
+        self._uploads = Uploads(
+            self.database,
+            self._callers,
+            self._transactions,
+            self.counts,
+            timers=self._timers,
+            pending=thumbnail_seconds,
+        )
         self._traffic = Traffic(
             self.database,
             self._callers,
@@ -104,6 +118,7 @@ class Sandbox(Direct):
             closing=self._closing,
         )
         self._server = Server(port, self._respond)
+        self.database.address = self.url
 
     def _prepare(self, *, project: bool, events: int) -> None:
         if project:
@@ -148,6 +163,9 @@ class Sandbox(Direct):
                 return self._uploads.answer(name, request.body)
             if name.startswith("sandbox/"):
                 return controlled(self, name.removeprefix("sandbox/"), request.body)
+        file = self.database.files.answer(f"/{name}") if request.method == "GET" else None
+        if file is not None:
+            return file
         return Answer(b'{"error": "the sandbox knows no such address"}', 404)
 
     @contextmanager
@@ -228,6 +246,20 @@ class Sandbox(Direct):
     def add_password(self, login: str, password: str) -> None:
         """Let a person log in with a password, as `Shotgun(login=..., password=...)` does."""
         self._callers.add_password(login, password)
+
+    def thumbnail(self, entity_type: str, entity_id: int, field: str = "image") -> int:
+        """Give a record a new thumbnail, as an upload does; returns the picture's id.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+        with self.database.lock, self.transaction() as work:
+            record = self.database.records.live((entity_type, entity_id))
+            if record is None:
+                raise KeyError(entity_type, entity_id)
+            picture = work.create("Attachment", {"display_name": "thumbnail.png"}).id
+            work.set_picture(record, field, picture)
+            return picture
 
     def add_field(self, entity_type: str, field: Field) -> None:
         """Add a field to an entity type, as a studio does."""

@@ -15,15 +15,16 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 def read_timestamp(text: str) -> str | None:
     """Return `text` as a timestamp of the API, or None when it is no datetime.
 
-    A date alone is its first second, as on a site.
+    A date alone is its first second, and what names no zone is UTC, as on a site; with a space in
+    place of the T, which sites write here and there, they do not take it.
     """
-    moment = moment_of(text)
+    moment = None if " " in text else moment_of(text)
     return None if moment is None else stamp_of(moment)
 
 
 def is_date(text: str) -> bool:
     """Tell whether `text` is a date as the API writes it, "2026-01-31"."""
-    return bool(_DATE.fullmatch(text))
+    return bool(_DATE.fullmatch(text)) and moment_of(text) is not None
 
 
 def shifted(start: datetime, count: int, unit: str) -> datetime:

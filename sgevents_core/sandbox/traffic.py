@@ -136,7 +136,8 @@ def _version(traffic: Traffic, work: Transaction) -> None:
     if task.values["project"]:
         values["project"] = {"type": "Project", "id": task.values["project"][1]}
     version = work.create("Version", values)
-    work.update("Version", version.id, {"image": f"/thumbnails/version_{version.id}.jpg"})
+    assert isinstance(version, Record)  # noqa: S101 - no row of the event log is made here
+    work.set_picture(version, "image", 100_000 + version.id)
 
 
 def _note(traffic: Traffic, work: Transaction) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.datatypes import HASH, Place, known
 from sgevents_core.sandbox.records import Ref
-from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.relations import entity_hash
-from sgevents_core.sandbox.schema import Field, scalar
+from sgevents_core.sandbox.urls import written
 
 
 def kept_values(
@@ -28,44 +29,46 @@ def kept_values(
     kept = {}
     for name, value in values.items():
         field = database.schema.field(method, entity_type, name)
-        if not field.editable:
-            raise RefusedCallError(f"API {method}() {entity_type}.{name} is read only")
-        kept[name] = _kept(database, method, entity_type, field, value)
+        if name == "cached_display_name":
+            continue  # taken and dropped: it mirrors another field
+        if not field.editable and not (field.on_create and method == "create"):
+            why = "is editable on create only." if field.on_create else "is read only."
+            raise RefusedCallError(f"API {method}() {entity_type}.{name} {why}")
+        kept[name] = _kept(database, Place(method, entity_type, field), value)
     return kept
 
 
-def _kept(database: Database, method: str, entity_type: str, field: Field, value: Any) -> Any:
-    if field.many:
-        return _many(database, method, entity_type, field, value)
-    if field.links:
-        return None if value is None else _ref(database, method, entity_type, field, value)
-    kept = scalar(method, entity_type, field, value)
-    if field.valid_values and kept is not None and kept not in field.valid_values:
-        raise _illegal(method, entity_type, field)
-    return kept
+def _kept(database: Database, place: Place, value: Any) -> Any:
+    if place.field.many:
+        return _many(database, place, value)
+    if place.field.links:
+        return None if value is None else _ref(database, place, value)
+    return (
+        written(database, place, value) if place.field.data_type == "url" else known(place, value)
+    )
 
 
-def _many(
-    database: Database, method: str, entity_type: str, field: Field, value: Any
-) -> tuple[Ref, ...]:
+def _many(database: Database, place: Place, value: Any) -> tuple[Ref, ...]:
     if not isinstance(value, (list, tuple)):
-        raise RefusedCallError(
-            f"API {method}() {entity_type}.{field.name} expected [Array, Hash] data type(s) "
-            f"but got {type(value).__name__}: {shown(value)}"
-        )
-    refs = (_ref(database, method, entity_type, field, one) for one in value)
-    return tuple(dict.fromkeys(refs))
+        place.wrong_class("[Array, Hash]", value)
+    for one in value:
+        if not isinstance(one, dict):
+            raise RefusedCallError(
+                f"API {place.method}() invalid/missing entity hash: {shown(one)}"
+            )
+    return tuple(dict.fromkeys(_ref(database, place, one) for one in value))
 
 
-def _ref(database: Database, method: str, entity_type: str, field: Field, value: Any) -> Ref:
-    ref = entity_hash(method, value)
-    database.schema.get(method, ref[0])
-    wrong_type = bool(field.valid_types) and ref[0] not in field.valid_types
-    if wrong_type or database.records.live(ref) is None:
-        raise _illegal(method, entity_type, field)
+def _ref(database: Database, place: Place, value: Any) -> Ref:
+    if not isinstance(value, dict):
+        place.wrong_class(HASH, value)
+    ref = entity_hash(place.method, value)
+    database.schema.get(place.method, ref[0])
+    valid, field = place.field.valid_types, place.field
+    if field.binding and ref[0] not in valid:
+        if field.many:
+            raise place.failed("Value is not legal.")
+        raise place.failed(f"{valid[0]} expected, got {ref[0]}")
+    if database.records.live(ref) is None:
+        raise place.failed("Value is not legal.")
     return ref
-
-
-def _illegal(method: str, entity_type: str, field: Field) -> RefusedCallError:
-    where = f"{method.title()} failed for [{entity_type}.{field.name}]"
-    return RefusedCallError(f"API {method}() CRUD ERROR #5: {where}: Value is not legal.", CRUD)

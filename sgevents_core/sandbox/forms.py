@@ -1,0 +1,36 @@
+"""The forms that the client sends, with a file (multipart) or without, taken apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from sgevents_core.sandbox.files import File
+
+
+@dataclass(slots=True)
+class Form:
+    """The texts of a form by name, and the file in it, if there is one."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    file: File | None = None
+
+
+def read_form(body: bytes) -> Form:
+    """Return what a form holds.
+
+    Args:
+        body: Parts after a boundary, or pairs of names and values as in an address.
+    """
+    if not body.startswith(b"--"):
+        return Form(dict(parse_qsl(body.decode("utf-8", "replace"))))
+    boundary = body.split(b"\r\n", 1)[0]
+    form = Form()
+    for part in body.split(b"\r\n" + boundary):
+        head, _, value = part.removeprefix(boundary).partition(b"\r\n\r\n")
+        names = head.decode("utf-8", "replace").split('"')
+        if len(names) > 4:
+            form.file = File(names[3], value)
+        elif len(names) > 1:
+            form.texts[names[1]] = value.decode("utf-8", "replace")
+    return form

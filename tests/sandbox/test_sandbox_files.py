@@ -1,0 +1,193 @@
+"""Files and thumbnails: sent by the client, shown in fields, handed out again."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shotgun_api3.shotgun import Fault, ShotgunError, ShotgunFileDownloadError
+from shotgun_api3.shotgun import ShotgunThumbnailNotReady as NotReady
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.files import PENDING
+
+Connect = Callable[..., Any]
+
+# The client leaves the files open that it sends.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def prompt() -> Iterator[Sandbox]:
+    """A site whose thumbnails are there at once."""
+    with Sandbox(project=False, thumbnail_seconds=0) as site:
+        yield site
+
+
+@pytest.fixture
+def sg(prompt: Sandbox, connect: Connect) -> Any:
+    """Its client."""
+    return connect(prompt)
+
+
+@pytest.fixture
+def version(prompt: Sandbox) -> dict[str, Any]:
+    """A version of that site."""
+    project = prompt.create("Project", {"name": "p"})
+    return prompt.create("Version", {"code": "v1", "project": project})
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A file that is sent, with bytes that a form might trip over."""
+    path = tmp_path / "turn.jpg"
+    path.write_bytes(b"\xff\xd8 not really a picture \r\n\r\n--\r\n")
+    return path
+
+
+def fetched(url: str) -> tuple[str, bytes]:
+    """Content type and content of what is at an address."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.headers["content-type"], answer.read()
+
+
+def test_a_thumbnail_is_shown_at_a_whole_address(
+    prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
+) -> None:
+    """An uploaded thumbnail reads as an address that can be fetched, from other records too."""
+    sg.upload_thumbnail("Version", version["id"], str(picture))
+    note = prompt.create("Note", {"subject": "n", "project": version["project"]})
+    task = prompt.create("Task", {"project": version["project"], "entity": version})
+    url = sg.find_one("Version", [], ["image"])["image"]
+    assert url.startswith(f"{prompt.url}/thumbnail/")
+    assert fetched(url) == ("image/jpeg", picture.read_bytes())
+    through = sg.find_one("Task", [["id", "is", task["id"]]], ["entity.Version.image"])
+    assert through["entity.Version.image"] == url
+    assert sg.find_one("Note", [["id", "is", note["id"]]], ["image"])["image"] is None
+
+
+def test_a_thumbnail_is_pending_at_first(connect: Connect, picture: Path) -> None:
+    """Until it is made a placeholder stands in for it, which can be fetched, and is not shared."""
+    with Sandbox(project=False, thumbnail_seconds=3600) as site:
+        sg = connect(site)
+        one, two = (site.create("Version", {"code": code}) for code in ("v1", "v2"))
+        sg.upload_thumbnail("Version", one["id"], str(picture))
+        url = sg.find_one("Version", [["id", "is", one["id"]]], ["image"])["image"]
+        assert url == f"{site.url}{PENDING}"
+        assert fetched(url)[0] == "image/png"
+        rows = site.find("EventLogEntry", [["attribute_name", "is", "image"]], ["meta"])
+        assert [row["meta"]["is_transient"] for row in rows] == [True]
+        with pytest.raises(NotReady):
+            sg.share_thumbnail([two], source_entity=one)
+
+
+def test_thumbnails_are_shared(
+    prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
+) -> None:
+    """The thumbnail of one record is set for others, which shows in the log."""
+    shot = prompt.create("Shot", {"code": "x"})
+    sg.share_thumbnail([version, shot], thumbnail_path=str(picture))
+    assert (
+        sg.find_one("Shot", [], ["image"])["image"]
+        == sg.find_one("Version", [], ["image"])["image"]
+    )
+    with pytest.raises(ShotgunError, match="no thumbnail"):
+        sg.share_thumbnail([version], source_entity=prompt.create("Asset", {"code": "a"}))
+
+
+def test_clearing_a_thumbnail_clears_the_filmstrip(
+    sg: Any, version: dict[str, Any], picture: Path
+) -> None:
+    """Without `image` there is no `filmstrip_image`; the other way round there is."""
+    fields = ["image", "filmstrip_image"]
+    sg.upload_thumbnail("Version", version["id"], str(picture))
+    sg.upload_filmstrip_thumbnail("Version", version["id"], str(picture))
+    sg.update("Version", version["id"], {"image": None})
+    shown = sg.find_one("Version", [], fields)
+    assert (shown["image"], shown["filmstrip_image"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("/v1.jpg", "expected .Hash, .* but got String"),
+        ("https://example.com/x.png", "but got String"),
+        ({"type": "Attachment", "id": 1}, "not yet supported in API"),
+    ],
+)
+def test_a_thumbnail_cannot_be_assigned(prompt: Sandbox, value: Any, message: str) -> None:
+    """No value but null is taken by a field of type image."""
+    version = prompt.create("Version", {"code": "v1"})
+    with pytest.raises(Exception, match=message):
+        prompt.update("Version", version["id"], {"image": value})
+
+
+def test_a_file_in_a_field(
+    prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
+) -> None:
+    """An upload to a field reads with its address, name, type and the id of its Attachment."""
+    number = sg.upload("Version", version["id"], str(picture), "sg_uploaded_movie", "Turn")
+    movie = sg.find_one("Version", [], ["sg_uploaded_movie"])["sg_uploaded_movie"]
+    assert movie == {
+        "url": f"{prompt.url}/file_serve/attachment/{number}",
+        "name": "Turn",
+        "content_type": "image/jpeg",
+        "link_type": "upload",
+        "type": "Attachment",
+        "id": number,
+    }
+    for wanted in (number, movie, {"type": "Attachment", "id": number}):
+        assert sg.download_attachment(wanted) == picture.read_bytes()
+    with pytest.raises(ShotgunFileDownloadError, match="may not exist"):
+        sg.download_attachment(99_999)
+
+
+def test_a_file_of_a_record(sg: Any, version: dict[str, Any], picture: Path) -> None:
+    """An upload to no field is an Attachment that links to the record, with its tags."""
+    number = sg.upload("Version", version["id"], str(picture), tag_list="hero, night")
+    fields = ["this_file", "filename", "tag_list"]
+    attached = sg.find_one("Attachment", [["attachment_links", "is", version]], fields)
+    assert (attached["id"], attached["filename"]) == (number, "turn.jpg")
+    assert attached["tag_list"] == ["hero", "night"]
+    assert sg.download_attachment(attached["this_file"]) == picture.read_bytes()
+
+
+def test_uploads_to_nothing_are_refused(sg: Any, version: dict[str, Any], picture: Path) -> None:
+    """A record that is not there, or a field that is not for files, takes no file."""
+    with pytest.raises(ShotgunError, match="does not exist"):
+        sg.upload_thumbnail("Version", 999, str(picture))
+    with pytest.raises(ShotgunError, match="no field for files"):
+        sg.upload("Version", version["id"], str(picture), "code")
+
+
+def test_a_web_link(sg: Any, version: dict[str, Any]) -> None:
+    """An address that is written is kept as sent, and gets an Attachment of its own."""
+    link = {"url": "https://example.com/a/plate.mov", "name": "plate.mov", "id": 7}
+    sg.update("Version", version["id"], {"sg_uploaded_movie": link})
+    movie = sg.find_one("Version", [], ["sg_uploaded_movie"])["sg_uploaded_movie"]
+    attachment = sg.find_one("Attachment", [], ["this_file", "display_name"])
+    assert movie == {
+        **link,
+        "content_type": None,
+        "link_type": "web",
+        "type": "Attachment",
+        "id": attachment["id"],
+    }
+    assert attachment["this_file"] == movie
+    sg.update("Version", version["id"], {"sg_uploaded_movie": None})
+    assert sg.find_one("Version", [], ["sg_uploaded_movie"])["sg_uploaded_movie"] is None
+
+
+@pytest.mark.parametrize("value", [{}, {"type": "Attachment", "id": 1}, {"name": "x"}])
+def test_a_link_needs_an_address(sg: Any, version: dict[str, Any], value: Any) -> None:
+    """A hash without `url`, path or storage is refused; text is as well."""
+    with pytest.raises(Fault, match="invalid/missing url hash string 'url'"):
+        sg.update("Version", version["id"], {"sg_uploaded_movie": value})
+    with pytest.raises(Fault, match="but got String"):
+        sg.update("Version", version["id"], {"sg_uploaded_movie": "/mnt/x.mov"})
