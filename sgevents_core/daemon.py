@@ -31,6 +31,7 @@ from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
@@ -134,6 +135,7 @@ class Daemon:
         folder = self._settings.state.path
         with (
             closing(StateLock(folder)),
+            closing(Presence(folder)) as presence,
             closing(SqliteState(folder)) as state,
             closing(Listener(folder)) as listener,
         ):
@@ -149,6 +151,7 @@ class Daemon:
                 listener=listener,
                 reloader=reloader,
                 drain=self._drain,
+                presence=presence,
             )
             remains = run.run()
             self._reloads, self.hung = run.reloads, run.hung
@@ -183,8 +186,10 @@ class _Run:
         listener: Listener,
         reloader: Reloader,
         drain: bool,
+        presence: Presence,
     ) -> None:
         self._settings = settings
+        self._presence = presence
         self._loaded = loaded
         self._state = state
         self._orders = orders
@@ -204,6 +209,8 @@ class _Run:
             self._watch(works)
         finally:
             late = self._end(works)
+        if works.syncing.error is not None:
+            raise works.syncing.error
         _raise_error(works.feed, works.lanes, late)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
         return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
@@ -223,7 +230,7 @@ class _Run:
             announcer.failed(one.failure, one.event, one.number, one.record)
         self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
         watched = partial(self._watchdog.run, "feed", feed.run)
-        syncing = Syncing(lanes, self._open_state())
+        syncing = Syncing(lanes, self._open_state(), self._presence)
         return _Works(
             plugins=plugins,
             services=services,
@@ -245,6 +252,7 @@ class _Run:
             len(works.plugins),
             extra={"action": "daemon.started"},
         )
+        self._presence.look()
         works.inbox.poll()  # before the lanes: who is to be paused gets no event
         for thread in (works.feed_thread, *works.lane_threads, works.syncing_thread):
             thread.start()
@@ -288,7 +296,8 @@ class _Run:
             if self._reloader.poll() or overdue.look(time.monotonic()):
                 self.reloads = True
                 return
-            if works.feed.error or any(lane.error for lane in works.lanes):
+            errors = [works.feed.error, works.syncing.error, *(lane.error for lane in works.lanes)]
+            if any(errors):
                 return
             if self._drain and works.feed.idle.is_set() and self._all_handled(works.lanes):
                 return

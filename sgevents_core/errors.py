@@ -369,6 +369,21 @@ class StateNotWritable(StateError):
     """
 
 
+class StateDamaged(StateError):
+    """The state {path} is damaged: {reason}.
+    Nothing more is called. `sgevents state check` says what is wrong and how to mend it.
+    """
+
+
+class StateGone(StateError):
+    """The state {path} is gone: {reason}.
+    The daemon has stopped: what it called would be on record nowhere. Put the state back, or its
+    last backup. A start without it makes a new one, which begins at the newest event.
+    """
+
+    exit_code = 4
+
+
 class OtherSiteError(SgEventsError):
     """This state belongs to the site {before}, and {now} has none of its last events.
     Give each site a folder of its own: change `path` in [state], or `url` in [site].

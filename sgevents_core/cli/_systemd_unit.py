@@ -29,6 +29,8 @@ ExecStart=$command
 ExecReload=$reload
 Restart=on-failure
 RestartSec=15s
+# Its state was deleted under it: another start would make a new one and leave events out.
+RestartPreventExitStatus=4
 
 # To stop, the daemon finishes the callback in hand; one that takes longer than this is killed.
 KillSignal=SIGTERM

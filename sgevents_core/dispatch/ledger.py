@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.journal.base import Entry, PluginRecord, Step
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.systemd import alive
@@ -26,7 +26,8 @@ class LaneLedger:
     Args:
         lane: The lane's name.
         state: The lane's connection to journal and ledger.
-        stopping: Set when the lane is to end: what does not work then raises StateError.
+        stopping: Set when the lane is to end: what does not work then raises StateError. Damage
+            raises StateDamaged at once, since waiting does not mend it.
 
     Raises:
         StateError: The lane cannot be taken over.
@@ -65,7 +66,7 @@ class LaneLedger:
             try:
                 result = call()
             except StateError as error:
-                if self._stopping.is_set():
+                if self._stopping.is_set() or isinstance(error, StateDamaged):
                     raise
                 wait = self._pause(error)
                 alive(wait)

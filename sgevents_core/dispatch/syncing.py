@@ -1,5 +1,6 @@
 """Brings progress to the disk twice a second, whatever lanes do: a power cut takes memory with it.
 
+It also makes sure that the state is still there: calls whose records go nowhere are not made.
 A thread of its own reads the registers, so that a lane that is inside a slow call, or a plugin
 that catches up, is as safe as a lane between two events, and no call pays for it.
 """
@@ -14,7 +15,8 @@ from typing import Final
 
 from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.errors import SgEventsError, StateError
+from sgevents_core.errors import SgEventsError, StateDamaged, StateError, StateGone
+from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.register import NOTHING, Found
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -30,10 +32,15 @@ class Syncing:
     Args:
         lanes: The lanes that run.
         state: A connection of its own to journal and ledger.
+        presence: Tells whether the state is still there.
+
+    `error` says why it has ended, if nobody has stopped it: the daemon is to end as well.
     """
 
-    def __init__(self, lanes: Sequence[Lane], state: SqliteState) -> None:
+    def __init__(self, lanes: Sequence[Lane], state: SqliteState, presence: Presence) -> None:
+        self.error: StateError | None = None
         self._state = state
+        self._presence = presence
         self._seen: dict[Lane, Found] = dict.fromkeys(lanes, NOTHING)
         self._stop = threading.Event()
         self._failed = False
@@ -45,7 +52,7 @@ class Syncing:
     def run(self) -> None:
         """Sync until stopped; what cannot be written is tried again."""
         try:
-            while not self._stop.wait(EVERY):
+            while self.error is None and not self._stop.wait(EVERY):
                 self._try()
         finally:
             self._state.close()
@@ -54,8 +61,11 @@ class Syncing:
         """Sync once.
 
         Raises:
-            SgEventsError: It cannot be written.
+            StateGone: The state was deleted or replaced.
+            StateDamaged: It cannot be read any more.
+            SgEventsError: It cannot be written now.
         """
+        self._presence.look()
         for lane, seen in self._seen.items():
             found = lane.noted()
             if found != seen:
@@ -67,6 +77,9 @@ class Syncing:
     def _try(self) -> None:
         try:
             self.turn()
+        except (StateGone, StateDamaged) as error:
+            logger.error("%s", error, extra={"action": "state.lost"})
+            self.error = error
         except StateError as error:
             if not self._failed:
                 text = "%s Until it can be written, a power cut would repeat calls."

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sgevents_core.errors import StateError, StateNotWritable
+from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.journal import schema
 from sgevents_core.journal.backup import on_disk, write_backup
 from sgevents_core.journal.disk import not_writable
@@ -17,6 +17,8 @@ DATABASE: Final = "sgevents.db"
 PRIVATE: Final = 0o640
 """Mode of the state's files: what events say of a production is not everybody's."""
 _BUSY_MS: Final = 30_000
+_DAMAGE: Final = ("malformed", "not a database", "no such table", "no such column")
+"""What SQLite says of a file that is no state any more; its codes come with Python 3.11."""
 
 
 def is_made(folder: Path) -> bool:
@@ -134,7 +136,9 @@ class Database:
             why = not_writable(self._path.parent) or not_writable(self._path)
             if why:
                 return StateNotWritable(path=str(self._path), reason=why)
-        return StateError(path=str(self._path), reason=reason)
+        is_damaged = any(words in reason for words in _DAMAGE)
+        kind = StateDamaged if is_damaged else StateError
+        return kind(path=str(self._path), reason=reason)
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from sgevents_core.errors import (
     SiteError,
     SiteFault,
     SiteRefused,
+    StateDamaged,
     StateError,
 )
 from sgevents_core.journal.base import FeedState
@@ -148,7 +149,7 @@ class Feed:
         try:
             carry_out(self._log, self._rules, self._state, request)
         except StateError as error:
-            self._stop.wait(self._trouble_writing.wait(error))
+            self._not_written(error)
             return
         self._asked.popleft()
         self._loaded = False
@@ -159,7 +160,7 @@ class Feed:
             try:
                 self._load()
             except StateError as error:
-                self._stop.wait(self._trouble_writing.wait(error))
+                self._not_written(error)
         return self._loaded
 
     def _paged(self) -> bool:
@@ -277,13 +278,19 @@ class Feed:
             self._end = self._state.append(self._end, taken.rows, change)
         except StateError as error:
             self._loaded = False
-            self._stop.wait(self._trouble_writing.wait(error))
+            self._not_written(error)
             return False
         self._trouble_writing.over()
         self._noted_at = now
         if taken.rows:
             self._grown()
         return True
+
+    def _not_written(self, error: StateError) -> None:
+        """Wait until the journal may be written again, which damage never comes to."""
+        if isinstance(error, StateDamaged):
+            raise error
+        self._stop.wait(self._trouble_writing.wait(error))
 
     def _tell_beginning(self) -> None:
         if self.state is not None:

@@ -299,6 +299,40 @@ def place_on(disk: Path) -> tuple[int, bool]:
     return seq, "alpha" in (done or "")
 
 
+@pytest.mark.parametrize(
+    ("fault", "injected", "code", "says"),
+    [
+        ("The state is deleted under a daemon", "its folder is removed", 4, "is gone"),
+        ("The state is overwritten under a daemon", "garbage in its database", 1, "is damaged"),
+    ],
+)
+def test_state_lost_under_a_daemon(
+    scene: Scene, reliability: Reliability, fault: str, injected: str, code: int, says: str
+) -> None:
+    """The daemon ends within seconds, says why, and calls nothing that is on record nowhere."""
+    owed = handled(scene, 3)
+    kept = scene.keep_state()
+    run = scene.start()
+    scene.wait_told("daemon.started", 2)
+    state = scene.daemon.folder / "state"
+    if code == 4:
+        shutil.rmtree(state)
+    else:
+        size = (state / DATABASE).stat().st_size
+        with (state / DATABASE).open("r+b") as file:
+            file.write(b"garbage!" * (size // 8))
+    assert run.wait() == code
+    said = scene.daemon.output.read_text()
+    assert f"sgevents: The state {state}" in said
+    assert says in said
+    assert "Traceback" not in said
+    shutil.rmtree(state, ignore_errors=True)
+    kept.rename(state)
+    owed += scene.events(2)
+    measured = scene.finished(owed)
+    reliability.row(GROUP, fault, f"{injected}; then its last copy is put back", 1, *measured)
+
+
 @pytest.mark.parametrize("left", [b"", b"sgevreg1 and then nothing", os.urandom(300)])
 def test_register_that_makes_no_sense(scene: Scene, left: bytes) -> None:
     """It is not believed, and keeps nobody from starting."""

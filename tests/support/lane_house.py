@@ -26,6 +26,7 @@ from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.journal.base import PluginRecord
+from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.implementing import Registry
@@ -175,7 +176,8 @@ class House:
         )
         self.threads = [threading.Thread(target=lane.run) for lane in self.lanes]
         to_disk = SqliteState(self.folder)
-        self.syncing = Syncing(self.lanes, to_disk)
+        presence = Presence(self.folder)
+        self.syncing = Syncing(self.lanes, to_disk, presence)
         for thread in self.threads:
             thread.start()
         try:
@@ -188,6 +190,7 @@ class House:
             stop_plugins(not_hung(plugins, self.lanes), services, state)
             state.close()
             to_disk.close()
+            presence.close()
         for lane in self.lanes:
             if lane.error is not None and errors is None:
                 raise lane.error

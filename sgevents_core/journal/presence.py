@@ -1,0 +1,110 @@
+"""Whether a state is still the one that a daemon has opened: its folder, its files, its content.
+
+SQLite does not notice that a file which it has open was deleted or replaced: it writes on, to a
+file that nobody finds again.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from sgevents_core.errors import StateDamaged, StateError, StateGone
+from sgevents_core.journal.database import DATABASE, Database
+from sgevents_core.journal.lock import LOCK
+
+_BEGINS: Final = b"SQLite format 3\0"
+_FILES: Final = ("", LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+_ALWAYS: Final = ("", DATABASE)
+_READ_EACH: Final = 4
+"""Each so many looks the database is opened anew and read, which takes some milliseconds."""
+_READ: Final = (
+    "SELECT * FROM feed",
+    "SELECT * FROM lanes",
+    "SELECT * FROM plugins",
+    "SELECT * FROM journal WHERE seq = (SELECT min(seq) FROM journal)",
+    "SELECT * FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
+)
+
+
+class Presence:
+    """Looks at the files of a state that is in use; for one thread.
+
+    Args:
+        folder: The state's folder; what is there at the first look is what has to stay.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[int, int]] = {}
+        self._header: int | None = None
+        self._looks = 0
+
+    def look(self) -> None:
+        """Make sure that the state is still there, and still one.
+
+        Raises:
+            StateGone: A file of it was deleted or replaced.
+            StateDamaged: Its database cannot be read any more.
+        """
+        for name in _FILES:
+            self._compare(name)
+        self._look_at_header()
+        self._looks += 1
+        if self._looks % _READ_EACH == 0:
+            self._read()
+
+    def close(self) -> None:
+        """Close the database's file; only once no connection of this process is open.
+
+        To close a file lets go of all locks that the process has on it, SQLite's included.
+        """
+        if self._header is not None:
+            os.close(self._header)
+            self._header = None
+
+    def _compare(self, name: str) -> None:
+        path = self._folder / name
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if name in self._known or name in _ALWAYS:
+                what = f"{name} was deleted" if name else "its folder was deleted or moved"
+                raise StateGone(path=str(self._folder), reason=what) from None
+            return
+        except OSError:
+            return  # it may not be looked at now; whoever writes to it will say so
+        identity = (found.st_dev, found.st_ino)
+        if self._known.setdefault(name, identity) != identity:
+            what = name or "its folder"
+            raise StateGone(path=str(self._folder), reason=f"{what} was replaced by another")
+
+    def _look_at_header(self) -> None:
+        path = self._folder / DATABASE
+        if self._header is None:
+            with suppress(OSError):
+                self._header = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        if self._header is None:
+            return
+        try:
+            begins = os.pread(self._header, len(_BEGINS), 0)
+        except OSError:
+            return
+        if begins != _BEGINS:
+            raise StateDamaged(path=str(path), reason="file is not a database")
+
+    def _read(self) -> None:
+        """Read as a new process would: what is open already has much in memory."""
+        try:
+            db = Database(self._folder, read_only=True)
+            try:
+                for query in _READ:
+                    db.all(query)
+            finally:
+                db.close()
+        except StateDamaged:
+            raise
+        except StateError:
+            return  # a full disk, or too many open files: no damage
