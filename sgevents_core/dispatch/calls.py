@@ -13,7 +13,7 @@ from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.invoke import describe, looked_at
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.own_thread import Turn, made_here
-from sgevents_core.dispatch.policy import FailureRules, Verdict, judge
+from sgevents_core.dispatch.policy import FailureRules, Raised, Verdict, judge, raised_of
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
@@ -303,10 +303,8 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
 
 def judged(error: BaseException, attempt: int, rules: FailureRules) -> Verdict:
     """Decide what follows when a callback raised; an error that cannot be looked at is a bug."""
-    jitter = random.random()  # noqa: S311 - no secret
-    return looked_at(
-        error, lambda: judge(error, attempt, rules, jitter), lambda: Verdict(rules.on_error)
-    )
+    raised = looked_at(error, lambda: raised_of(error, time.time()), Raised)
+    return judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
 
 
 def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -> Failure:

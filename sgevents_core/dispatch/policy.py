@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import math
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sgevents_core.errors import Retry, SiteError
+from sgevents_core.dispatch.passing import passing
+from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
 
 Outcome: TypeAlias = Literal["retry", "dead-letter", "pause", "skip"]
@@ -17,12 +17,8 @@ FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 LONGEST_HOLD: Final = 86_400.0
 """Most seconds a plugin is held, whatever it asks for: it waits for all its other events too."""
-_UNREACHABLE: Final = frozenset(
-    {errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN}
-)
-_NETWORKING: Final = ("http.client", "ssl", "socket")
-_NETWORK_MODULES: Final = ("shotgun_api3.lib.httplib2", "httplib2", "requests.", "urllib3.")
-_NETWORK_NAMES: Final = ("Timeout", "ConnectionError", "ServerNotFoundError", "MaxRetryError")
+SHORTEST_PART: Final = 0.6
+"""Of a wait, what jitter leaves: ten attempts are spread over five minutes at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class FailureRules:
     """
 
     on_error: OnError = "dead-letter"
-    max_attempts: int = 5
+    max_attempts: int = 10
     pause_after: int = 20
 
 
@@ -47,60 +43,72 @@ class Verdict(NamedTuple):
     after: float = 0.0
 
 
-def judge(error: BaseException, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What matters of an error for what follows; everything else of it is for people.
+
+    Args:
+        asks: Whether the plugin asks to be called again, with `Retry`.
+        passes: Whether the failure passes by itself.
+        after: How many seconds are to be waited at least, None where nobody said.
+    """
+
+    asks: bool = False
+    passes: bool = False
+    after: float | None = None
+
+
+def raised_of(error: BaseException, now: float) -> Raised:
+    """Return what matters of an error; whatever is asked of it may be a plugin's code.
+
+    Args:
+        error: What was raised.
+        now: Seconds since 1970.
+    """
+    if issubclass(type(error), Retry):
+        return Raised(asks=True, after=_asked(error))
+    found = passing(error, now)
+    return Raised() if found is None else Raised(passes=True, after=found.after)
+
+
+def judge(raised: Raised, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
     """Decide what follows when a callback raised.
 
-    A plugin that asks for it (`Retry`) and errors that pass by themselves are tried again; a bug
+    A plugin that asks for it (`Retry`) and failures that pass by themselves are tried again; a bug
     raises the same every time, so it is not. `skip` says that the event does not matter that much:
     only `Retry` is tried again there.
 
     Args:
-        error: What it raised.
+        raised: What it raised.
         attempt: Which attempt it was, from 1.
         rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that many retries do not come at once.
     """
-    asked = isinstance(error, Retry)
-    passing = is_transient(error) and rules.on_error != "skip"
-    if (asked or passing) and attempt < rules.max_attempts:
-        return Verdict("retry", _wait(error, attempt, jitter))
+    passes = raised.passes and rules.on_error != "skip"
+    if (raised.asks or passes) and attempt < rules.max_attempts:
+        return Verdict("retry", _wait(raised, attempt, jitter))
     return Verdict(rules.on_error)
 
 
-def is_transient(error: BaseException) -> bool:
-    """Return whether an error is the network's or the site's, and may be gone the next time."""
-    if isinstance(error, SiteError):
-        return error.transient
-    if isinstance(error, Retry | ConnectionError | TimeoutError):
-        return True
-    status = _asked(error, "errcode")  # shotgun_api3.ProtocolError
-    if isinstance(status, int):
-        return status >= 500 or status == 429
-    module, name = str(type(error).__module__), type(error).__name__
-    if module.startswith(_NETWORKING) or _asked(error, "errno") in _UNREACHABLE:
-        return True
-    if (module, name) == ("urllib.error", "URLError"):
-        reason = _asked(error, "reason")
-        return isinstance(reason, BaseException) and is_transient(reason)
-    return module.startswith(_NETWORK_MODULES) and name.endswith(_NETWORK_NAMES)
+def _wait(raised: Raised, attempt: int, jitter: float) -> float:
+    """Return the wait before a retry: as the plugin says, or longer each time.
 
-
-def _wait(error: BaseException, attempt: int, jitter: float) -> float:
-    asked = _asked(error, "after") if isinstance(error, Retry) else None
-    if asked is not None:
-        try:
-            seconds = parse_duration(asked) if isinstance(asked, str) else float(asked)
-        except Exception:  # a wrong wait must not make of a retry a lost event
-            seconds = math.nan
-        if not math.isnan(seconds):
-            return min(max(seconds, 0.0), LONGEST_HOLD)
+    An answer that asks for patience is waited for no shorter than otherwise: one that says "at
+    once" would use up all attempts at once.
+    """
+    if raised.asks and raised.after is not None:
+        return raised.after
     longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
-    return longest * (0.5 + jitter / 2)
+    return max(longest * (SHORTEST_PART + jitter * (1 - SHORTEST_PART)), raised.after or 0.0)
 
 
-def _asked(error: BaseException, attribute: str) -> Any:
-    """Return an attribute of what a plugin raised, which may be code of the plugin's too."""
+def _asked(error: BaseException) -> float | None:
+    """Return the wait that a `Retry` asks for; a wrong one is none, and costs no event."""
     try:
-        return getattr(error, attribute, None)
+        asked = getattr(error, "after", None)
+        if asked is None:
+            return None
+        seconds = parse_duration(asked) if isinstance(asked, str) else float(asked)
     except BaseException:
         return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_HOLD)

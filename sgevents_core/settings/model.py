@@ -112,7 +112,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     script_name: Annotated[str | None, _TEXT] = None
     api_key: Annotated[Secret | None, _SECRET] = None
     on_error: Literal["dead-letter", "pause", "skip"] = "dead-letter"
-    max_attempts: Annotated[int, Meta(ge=1)] = 5
+    max_attempts: Annotated[int, Meta(ge=1)] = 10
     pause_after: Annotated[int, Meta(ge=1)] = 20
     timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
     ignore_own: bool = False

@@ -2,93 +2,66 @@
 
 from __future__ import annotations
 
-import errno
-import http.client
-import socket
-import ssl
 from typing import Any
-from urllib.error import HTTPError, URLError
 from xmlrpc.client import ProtocolError
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shotgun_api3.lib.httplib2 import ServerNotFoundError
-from shotgun_api3.shotgun import Fault
 
+from sgevents_core.dispatch.passing import LONGEST_ASKED
 from sgevents_core.dispatch.policy import (
     LONGEST_HOLD,
     LONGEST_WAIT,
     FailureRules,
+    OnError,
+    Raised,
     Verdict,
-    is_transient,
     judge,
+    raised_of,
 )
 from sgevents_core.errors import Retry
 
-PASSING = [
-    Retry("later"),
-    ConnectionRefusedError(),
-    TimeoutError(),
-    socket.gaierror(-3, "Temporary failure in name resolution"),
-    OSError(errno.EHOSTUNREACH, "No route to host"),
-    URLError(ConnectionResetError()),
-    ssl.SSLError("handshake"),
-    http.client.RemoteDisconnected("gone"),
-    http.client.IncompleteRead(b"half"),
-    ProtocolError("site", 502, "Bad Gateway", {}),
-    ProtocolError("site", 429, "Too Many Requests", {}),
-    ServerNotFoundError("no such host"),
-]
-LASTING = [
-    ValueError("no"),
-    KeyError("sg_status_list"),
-    SystemExit(1),
-    KeyboardInterrupt(),
-    FileNotFoundError(errno.ENOENT, "No such file"),
-    URLError("unknown url type"),
-    HTTPError("http://x", 404, "Not Found", {}, None),  # type: ignore[arg-type]  # no headers
-    ProtocolError("site", 404, "Not Found", {}),
-    Fault("API read() invalid field"),
-]
+ASKS, PASSES, BUG = Raised(asks=True), Raised(passes=True), Raised()
 RULES = st.builds(
     FailureRules,
     st.sampled_from(["dead-letter", "pause", "skip"]),
     st.integers(1, 9),
     st.integers(1, 9),
 )
+
+
+def _raised(error: BaseException) -> Raised:
+    return raised_of(error, 1_750_000_000.0)
+
+
 JITTER = st.floats(0, 1, exclude_max=True)
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_errors_that_pass_by_themselves(error: BaseException) -> None:
-    """The network's, the site's 5xx and 429, and what asks for it, are worth another try."""
-    assert is_transient(error)
-    assert judge(error, 1, FailureRules(), 0.5).outcome == "retry"
+def test_what_passes_or_asks_is_tried_again() -> None:
+    """A failure that passes and a plugin that asks for it are worth another try."""
+    assert [judge(one, 1, FailureRules(), 0.5).outcome for one in (ASKS, PASSES)] == ["retry"] * 2
 
 
-@pytest.mark.parametrize("error", LASTING, ids=repr)
-def test_errors_that_would_come_again(error: BaseException) -> None:
+@pytest.mark.parametrize("on_error", ["dead-letter", "pause", "skip"])
+def test_bugs_would_come_again(on_error: OnError) -> None:
     """A bug raises the same every time: it is not tried again."""
-    assert not is_transient(error)
-    for on_error in ("dead-letter", "pause", "skip"):
-        rules = FailureRules(on_error, max_attempts=9)
-        assert judge(error, 1, rules, 0.5) == Verdict(on_error)
+    assert judge(BUG, 1, FailureRules(on_error, max_attempts=9), 0.5) == Verdict(on_error)
 
 
 def test_skip_tries_again_only_what_asks_for_it() -> None:
     """Where an event does not matter that much, the network's errors do not either."""
     rules = FailureRules("skip")
-    assert judge(ConnectionError(), 1, rules, 0.5) == Verdict("skip")
-    assert judge(Retry(after="3s"), 1, rules, 0.5) == Verdict("retry", 3.0)
+    assert judge(PASSES, 1, rules, 0.5) == Verdict("skip")
+    assert judge(_raised(Retry(after="3s")), 1, rules, 0.5) == Verdict("retry", 3.0)
 
 
-@given(st.sampled_from([*PASSING, *LASTING]), st.integers(1, 12), RULES, JITTER)
+@given(st.sampled_from([ASKS, PASSES, BUG]), st.integers(1, 12), RULES, JITTER)
 def test_no_event_is_tried_for_ever(
-    error: BaseException, attempt: int, rules: FailureRules, jitter: float
+    raised: Raised, attempt: int, rules: FailureRules, jitter: float
 ) -> None:
     """From `max_attempts` on, whatever is raised, the plugin's own way of failing is taken."""
-    verdict = judge(error, attempt, rules, jitter)
+    verdict = judge(raised, attempt, rules, jitter)
     assert verdict.outcome in {"retry", rules.on_error}
     if attempt >= rules.max_attempts:
         assert verdict == Verdict(rules.on_error)
@@ -97,11 +70,28 @@ def test_no_event_is_tried_for_ever(
 
 @given(st.integers(1, 30), JITTER)
 def test_waits_grow_and_differ(attempt: int, jitter: float) -> None:
-    """Each wait is about twice the one before, up to the longest, and never shorter than half."""
+    """Each wait is about twice the one before, up to the longest, and not much shorter."""
     rules = FailureRules(max_attempts=99)
-    wait = judge(ConnectionError(), attempt, rules, jitter).after
+    wait = judge(PASSES, attempt, rules, jitter).after
     full = min(2.0 ** (attempt - 1), LONGEST_WAIT)
-    assert full / 2 <= wait <= full
+    assert full * 0.6 <= wait <= full
+
+
+@given(JITTER)
+def test_attempts_are_spread_over_five_minutes(jitter: float) -> None:
+    """What is down for five minutes costs no event, whatever jitter does."""
+    rules = FailureRules()
+    waits = [judge(PASSES, attempt, rules, jitter).after for attempt in range(1, 10)]
+    assert judge(PASSES, 10, rules, jitter).outcome == "dead-letter"
+    assert sum(waits) >= 300
+
+
+@given(st.floats(0, LONGEST_ASKED), st.integers(1, 9), JITTER)
+def test_answer_that_asks_for_patience_gets_it(after: float, attempt: int, jitter: float) -> None:
+    """`Retry-After` is waited for; one that is short does not use up the attempts at once."""
+    raised = _raised(ProtocolError("site", 429, "no", {"retry-after": str(after)}))
+    usual = judge(PASSES, attempt, FailureRules(), jitter).after
+    assert judge(raised, attempt, FailureRules(), jitter).after == max(after, usual)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +101,12 @@ def test_waits_grow_and_differ(attempt: int, jitter: float) -> None:
 )  # fmt: skip
 def test_asked_wait_is_kept_within_a_day(after: str | float, seconds: float) -> None:
     """`Retry(after=...)` says how long; no plugin is held for longer than a day."""
-    assert judge(Retry(after=after), 1, FailureRules(), 0.5) == Verdict("retry", seconds)
+    assert judge(_raised(Retry(after=after)), 1, FailureRules(), 0.5) == Verdict("retry", seconds)
 
 
 @given(st.text(max_size=6) | st.just(float("nan")) | st.binary(max_size=3) | st.just(10**400))
 def test_wrong_wait_is_a_retry_all_the_same(after: Any) -> None:
     """A wait that is none is the usual one: a slip must not cost the event."""
-    verdict = judge(Retry(after=after), 1, FailureRules(), 0.5)
+    verdict = judge(_raised(Retry(after=after)), 1, FailureRules(), 0.5)
     assert verdict.outcome == "retry"
     assert 0 <= verdict.after <= LONGEST_HOLD

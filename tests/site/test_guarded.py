@@ -11,7 +11,7 @@ from scripted_site import ScriptedSite
 from shotgun_api3.shotgun import ShotgunError
 
 from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.policy import FailureRules, is_transient, judge
+from sgevents_core.dispatch.policy import FailureRules, judge, raised_of
 from sgevents_core.errors import SgEventsError, SiteAnswerError
 
 SHOT: dict[str, Any] = {"type": "Shot", "id": 5}
@@ -82,8 +82,8 @@ def test_what_is_no_answer_raises(
                 call(sg)
             assert isinstance(caught.value, ShotgunError)
             assert isinstance(caught.value, SgEventsError)
-            assert is_transient(caught.value)
-            assert judge(caught.value, 1, FailureRules(), 0.5).outcome == "retry"
+            raised = raised_of(caught.value, 0.0)
+            assert judge(raised, 1, FailureRules(), 0.5).outcome == "retry"
 
 
 OTHER_SHAPES: dict[str, list[Any]] = {

@@ -1,0 +1,77 @@
+"""By what numbers and names failures are known that pass by themselves; `passing` decides."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+NETWORK: Final = frozenset(
+    {
+        *(errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH),
+        *(errno.ETIMEDOUT, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOTCONN),
+    }
+)
+BUSY: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ESTALE})
+"""What an `OSError` may say beside the network: somebody else has it now."""
+SOON: Final = frozenset({408, 425, 429})
+"""HTTP statuses below 500 that say: not now."""
+MYSQL: Final = frozenset(
+    {0, 1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
+)
+"""Codes of MySQL: the server is away or full, a lock was not granted."""
+SQLSTATES: Final = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "HYT")
+"""How the states of SQL begin that pass: connections, conflicts, resources, shutdown, timeouts."""
+THROTTLED: Final = _names(
+    "BandwidthLimitExceeded EC2ThrottledException InternalError LimitExceededException"
+    " PriorRequestNotComplete ProvisionedThroughputExceededException RequestLimitExceeded"
+    " RequestThrottled RequestThrottledException RequestTimeout RequestTimeoutException"
+    " ServiceUnavailable SlowDown ThrottledException Throttling ThrottlingException"
+    " TooManyRequestsException TransactionInProgressException"
+)
+"""Codes with which AWS and what speaks like it asks for patience, some of them with status 400."""
+GRPC: Final = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
+
+PASSING: Final = _names(
+    # of Python
+    "ConnectionError TimeoutError TimeoutExpired gaierror herror SSLError"
+    " http.RemoteDisconnected http.IncompleteRead http.BadStatusLine http.CannotSendRequest"
+    " http.CannotSendHeader http.ResponseNotReady http.NotConnected asyncio.IncompleteReadError"
+    " ftplib.error_temp imaplib.abort smtplib.SMTPServerDisconnected smtplib.SMTPConnectError"
+    # of HTTP clients
+    " ConnectError ConnectTimeout ConnectTimeoutError ReadError ReadTimeout ReadTimeoutError"
+    " WriteError WriteTimeout PoolTimeout Timeout TimeoutException NetworkError CloseError"
+    " httpx.ProxyError httpx.RemoteProtocolError httpcore.ProxyError httpcore.RemoteProtocolError"
+    " h11.RemoteProtocolError requests.ChunkedEncodingError requests.RetryError"
+    " urllib3.IncompleteRead urllib3.NewConnectionError urllib3.ProtocolError urllib3.ProxyError"
+    " urllib3.ResponseError ClientConnectionError ClientPayloadError ServerDisconnectedError"
+    " ServerNotFoundError httplib2.ProxyError shotgun_api3.ProxyError"
+    # of services
+    " aiosmtplib.SMTPServerDisconnected BusyLoadingError ClusterDownError MasterDownError"
+    " ReadOnlyError TryAgainError ConnectionFailure AutoReconnect NotPrimaryError NotMasterError"
+    " NetworkTimeout ServerSelectionTimeoutError ExecutionTimeout WTimeoutError"
+    " EndpointConnectionError ConnectionClosedError botocore.HTTPClientError"
+    " ConnectionClosed NoBrokersAvailable KafkaConnectionError KafkaTimeoutError"
+    " AMQPConnectionError StreamLostError WebSocketConnectionClosedException"
+    " WebSocketTimeoutException paramiko.SSHException NoValidConnectionsError"
+)
+"""Classes by name, with the package where the name alone could be anybody's."""
+LASTING: Final = _names(
+    "CertificateError SSLCertVerificationError sgevents_core.CallbackTimeout"
+    " shotgun_api3.Fault redis.AuthenticationError"
+    " redis.AuthorizationError paramiko.AuthenticationException paramiko.BadHostKeyException"
+    " paramiko.ConfigParseError paramiko.CouldNotCanonicalize paramiko.IncompatiblePeer"
+    " paramiko.PasswordRequiredException"
+)
+"""Classes that say that it would be the same again, though those they are derived from pass."""
+BUGS: Final = _names(
+    "ArithmeticError AssertionError AttributeError GeneratorExit ImportError KeyboardInterrupt"
+    " LookupError MemoryError NameError NotImplementedError RecursionError StopIteration"
+    " StopAsyncIteration SyntaxError SystemExit TypeError ValueError"
+)
+"""Built-in classes of mistakes: raised while another error was handled, they are still mistakes."""

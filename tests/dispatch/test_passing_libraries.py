@@ -1,0 +1,303 @@
+"""What real libraries raise, tried on servers that answer badly or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import smtplib
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import botocore.config
+import botocore.exceptions
+import botocore.session
+import grpc
+import httpx
+import jira
+import paramiko
+import psycopg
+import pymongo
+import pymysql
+import pytest
+import redis
+import requests
+import sqlalchemy
+import urllib3
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from unkind_server import closed_port, greeting_server, unkind_server
+
+from sgevents_core.dispatch.passing import Passing, passing
+
+pytestmark = [  # an error that is kept holds the sockets of its library
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+Get = Callable[[str], object]
+SOON = 0.05
+ONCE = Retry(NoBackoff(), 0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Where a server is that answers as its path says."""
+    with unkind_server() as address:
+        yield address
+
+
+def _urllib(url: str) -> object:
+    return urllib.request.urlopen(url, timeout=SOON).read()
+
+
+def _http_client(url: str) -> object:
+    host, path = url.removeprefix("http://").split("/", 1)
+    connection = http.client.HTTPConnection(host, timeout=SOON)
+    connection.request("GET", f"/{path}")
+    return connection.getresponse().read()
+
+
+def _requests(url: str) -> object:
+    answer = requests.get(url, timeout=SOON)
+    answer.raise_for_status()
+    return answer
+
+
+def _httpx(url: str) -> object:
+    answer = httpx.get(url, timeout=SOON)
+    answer.raise_for_status()
+    return answer
+
+
+def _urllib3(url: str) -> object:
+    pool = urllib3.PoolManager(timeout=SOON)
+    retries = urllib3.Retry(1, status_forcelist=[503, 429], respect_retry_after_header=False)
+    return pool.request("GET", url, retries=retries).data
+
+
+def _aiohttp(url: str) -> object:
+    async def get() -> object:
+        timeout = aiohttp.ClientTimeout(total=SOON)
+        async with (
+            aiohttp.ClientSession(raise_for_status=True, timeout=timeout) as session,
+            session.get(url) as answer,
+        ):
+            return await answer.read()
+
+    return asyncio.run(get())
+
+
+CLIENTS = [_urllib, _requests, _httpx, _aiohttp]
+
+
+def _raised(call: Callable[..., object], *args: Any) -> BaseException:
+    try:
+        call(*args)
+    except Exception as error:
+        return error
+    pytest.fail("it went well")
+
+
+@pytest.mark.parametrize("get", CLIENTS)
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_statuses_that_pass(get: Get, status: int, server: str) -> None:
+    """Such an answer is one for now, and the wait that it asks for is known."""
+    assert passing(_raised(get, f"{server}/{status}"), 0.0) == Passing(7.0)
+
+
+@pytest.mark.parametrize("get", CLIENTS)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+def test_statuses_that_last(get: Get, status: int, server: str) -> None:
+    """Such an answer is the same the next time."""
+    assert passing(_raised(get, f"{server}/{status}"), 0.0) is None
+
+
+@pytest.mark.parametrize("get", [*CLIENTS, _http_client, _urllib3])
+@pytest.mark.parametrize("path", ["reset", "drop", "silent", "cut"])
+def test_connections_that_break(get: Get, path: str, server: str) -> None:
+    """Reset, closed without an answer, silent, or cut in the middle of a body: it passes."""
+    assert passing(_raised(get, f"{server}/{path}"), 0.0) == Passing()
+
+
+@pytest.mark.parametrize("get", [*CLIENTS, _http_client, _urllib3])
+def test_refused_connections_and_unknown_names(get: Get) -> None:
+    """Nobody listens, or nobody knows the name: it passes."""
+    assert passing(_raised(get, f"http://127.0.0.1:{closed_port()}/x"), 0.0) == Passing()
+    assert passing(_raised(get, "http://nowhere.invalid/x"), 0.0) == Passing()
+
+
+@pytest.mark.parametrize("get", [_urllib, _requests, _httpx, _urllib3])
+def test_addresses_that_are_none(get: Get) -> None:
+    """A mistake in an address stays one."""
+    assert passing(_raised(get, "nonsense://x"), 0.0) is None
+
+
+def test_urllib3_that_has_tried_again(server: str) -> None:
+    """Too many answers of the kind, as urllib3 and requests say it."""
+    assert passing(_raised(_urllib3, f"{server}/503"), 0.0) == Passing()
+
+
+def test_untrusted_certificates() -> None:
+    """A certificate that is not trusted is a mistake of a configuration, whoever tells of it."""
+    with unkind_server() as address:
+        port = int(address.rpartition(":")[2])
+        error = _raised(_requests, f"https://127.0.0.1:{port}/x")
+        assert passing(error, 0.0) == Passing()  # no TLS there
+    untrusted = requests.exceptions.SSLError(
+        urllib3.exceptions.MaxRetryError(
+            urllib3.HTTPSConnectionPool("x"),
+            "/",
+            urllib3.exceptions.SSLError(ssl.SSLCertVerificationError("expired")),
+        )
+    )
+    assert passing(untrusted, 0.0) is None
+
+
+def _jira(url: str) -> object:
+    client = jira.JIRA(url, max_retries=0, timeout=SOON, get_server_info=False)
+    return client.issue("X-1")
+
+
+def test_jira(server: str) -> None:
+    """The client's own error carries the status."""
+    assert passing(jira.JIRAError(status_code=503, text="down"), 0.0) == Passing()
+    assert passing(jira.JIRAError(status_code=404), 0.0) is None
+    assert passing(_raised(_jira, f"{server}/503"), 0.0) is not None
+    assert passing(_raised(_jira, f"{server}/404"), 0.0) is None
+
+
+def _aws(url: str, **answer: Any) -> object:
+    config = botocore.config.Config(
+        retries={"total_max_attempts": 1}, connect_timeout=SOON, read_timeout=SOON
+    )
+    session = botocore.session.get_session()
+    session.set_credentials("nobody", "nothing")
+    client = session.create_client("s3", "eu-west-1", endpoint_url=url, config=config)
+    return client.list_buckets()
+
+
+def test_botocore(server: str) -> None:
+    """Statuses, refusals and timeouts pass, and what is throttled does with any status."""
+    assert passing(_raised(_aws, f"{server}/503"), 0.0) == Passing(7.0)
+    assert passing(_raised(_aws, f"{server}/404"), 0.0) is None
+    assert passing(_raised(_aws, f"{server}/silent"), 0.0) == Passing()
+    assert passing(_raised(_aws, f"http://127.0.0.1:{closed_port()}"), 0.0) == Passing()
+    told = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    throttled = botocore.exceptions.ClientError(told, "PutItem")
+    assert passing(throttled, 0.0) == Passing()
+
+
+def test_redis() -> None:
+    """A refusal and a server that hangs up pass, a refused password does not."""
+    refused = redis.Redis(port=closed_port(), socket_timeout=SOON, retry=ONCE)
+    assert passing(_raised(refused.ping), 0.0) == Passing()
+    with greeting_server(b"") as port:
+        assert passing(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0) == Passing()
+    with greeting_server(b"-LOADING Redis is loading the dataset in memory\r\n") as port:
+        assert passing(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0) == Passing()
+    assert passing(redis.AuthenticationError("wrong password"), 0.0) is None
+    assert passing(redis.ResponseError("wrong kind of value"), 0.0) is None
+
+
+def test_databases_that_are_away() -> None:
+    """PostgreSQL, MySQL, MongoDB and what SQLAlchemy makes of them: a refusal passes."""
+    port = closed_port()
+    url = f"mysql+pymysql://x@127.0.0.1:{port}/x"
+    away: list[Callable[[], object]] = [
+        lambda: psycopg.connect(f"host=127.0.0.1 port={port}"),
+        lambda: pymysql.connect(host="127.0.0.1", port=port),
+        lambda: sqlalchemy.create_engine(url).connect(),
+        lambda: pymongo.MongoClient(port=port, serverSelectionTimeoutMS=20).admin.command("ping"),
+    ]
+    for connect in away:
+        assert passing(_raised(connect), 0.0) == Passing()
+
+
+def test_databases_that_say_why() -> None:
+    """Locks, conflicts and full servers pass; refused passwords and wrong queries do not."""
+    for passes in (
+        psycopg.errors.DeadlockDetected(),
+        psycopg.errors.SerializationFailure(),
+        psycopg.errors.AdminShutdown(),
+        psycopg.errors.TooManyConnections(),
+        pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"),
+        pymysql.err.OperationalError(2013, "Lost connection to MySQL server"),
+        pymysql.err.InterfaceError(0, ""),
+    ):
+        assert passing(passes, 0.0) == Passing()
+    for lasts in (
+        psycopg.errors.UndefinedTable(),
+        psycopg.errors.UniqueViolation(),
+        psycopg.errors.InvalidPassword(),
+        pymysql.err.OperationalError(1045, "Access denied"),
+        pymysql.err.ProgrammingError(1064, "You have an error in your SQL syntax"),
+    ):
+        assert passing(lasts, 0.0) is None
+
+
+def test_sqlite(tmp_path: Path) -> None:
+    """A database that somebody else has locked passes; one without the table does not."""
+    held = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    held.execute("BEGIN EXCLUSIVE")
+    other = sqlite3.connect(tmp_path / "x.db", timeout=0)
+    locked = _raised(other.execute, "SELECT * FROM sqlite_master")
+    held.execute("COMMIT")
+    missing = _raised(other.execute, "SELECT * FROM nothing")
+    unreadable = _raised(sqlite3.connect, tmp_path / "no" / "x.db")
+    held.close()
+    other.close()
+    assert passing(locked, 0.0) == Passing()
+    assert passing(missing, 0.0) is None
+    assert passing(unreadable, 0.0) is None
+
+
+def test_mail() -> None:
+    """A server that is busy or hangs up passes, one that does not know the address does not."""
+    for greeting in (b"421 too busy\r\n", b""):
+        with greeting_server(greeting) as port:
+            assert passing(_raised(smtplib.SMTP, "127.0.0.1", port), 0.0) == Passing()
+    assert passing(smtplib.SMTPDataError(451, b"later"), 0.0) == Passing()
+    assert passing(smtplib.SMTPAuthenticationError(535, b"no"), 0.0) is None
+    assert passing(smtplib.SMTPRecipientsRefused({"a": (450, b"greylisted")}), 0.0) == Passing()
+    mixed = {"a": (450, b"greylisted"), "b": (550, b"no such user")}
+    assert passing(smtplib.SMTPRecipientsRefused(mixed), 0.0) is None
+
+
+def test_remote_shells() -> None:
+    """A host that refuses or hangs up passes; one that does not accept the key does not."""
+    client = paramiko.SSHClient()
+    refused = _raised(lambda: client.connect("127.0.0.1", closed_port(), timeout=1))
+    assert passing(refused, 0.0) == Passing()
+    with greeting_server(b"") as port:
+        hung_up = _raised(lambda: client.connect("127.0.0.1", port, timeout=1, banner_timeout=1))
+    assert passing(hung_up, 0.0) == Passing()
+    assert passing(paramiko.AuthenticationException("no"), 0.0) is None
+
+
+def test_grpc() -> None:
+    """UNAVAILABLE and its kind pass."""
+    with grpc.insecure_channel(f"127.0.0.1:{closed_port()}") as channel:
+        unavailable = _raised(channel.unary_unary("/x/y"), b"")
+    assert passing(unavailable, 0.0) == Passing()
+
+
+def test_what_python_itself_raises() -> None:
+    """Programs and sockets that take too long, and coroutines that do."""
+    asleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    errors = [
+        _raised(lambda: subprocess.run(asleep, timeout=SOON)),
+        _raised(lambda: asyncio.run(asyncio.wait_for(asyncio.sleep(60), SOON))),
+        _raised(lambda: socket.getaddrinfo("nowhere.invalid", 80)),
+    ]
+    assert [passing(error, time.time()) for error in errors] == [Passing()] * 3
+    failed = _raised(lambda: subprocess.run([sys.executable, "-c", "1 / 0"], check=True,
+                                            stderr=subprocess.DEVNULL))  # fmt: skip
+    assert passing(failed, 0.0) is None
