@@ -25,6 +25,7 @@ _SURROGATE: Final = "\ud800-\udfff"
 
 _IN_LINES: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
 _IN_ONE_LINE: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
+_IN_TOML: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}]")
 _SHORT: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
@@ -61,10 +62,12 @@ def escaped_json(text: str) -> str:
 def escaped_toml(text: str) -> str:
     r"""Return the inside of a basic string of TOML in which every character shows.
 
+    Halves of a pair stay as they are: TOML has no way to write one.
+
     Args:
         text: The inside of a basic string, quotes and backslashes escaped already.
     """
-    return _IN_ONE_LINE.sub(_as_toml, text)
+    return _IN_TOML.sub(_as_toml, text)
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -45,10 +45,29 @@ WatchdogSec=2min
 
 $secrets
 $folders# As much protection as leaves plugins alone: they may write wherever the user may, but
-# below /usr, /boot and /etc. A plugin that calls sudo needs NoNewPrivileges=no.
+# below /usr, /boot and /etc; they may use the network, run programs and compile code. To loosen a
+# line for a plugin, override it in a drop-in: one that calls sudo needs NoNewPrivileges=no,
+# RestrictSUIDSGID=no, CapabilityBoundingSet=~ and SystemCallFilter=; one that uses a GPU or
+# another device PrivateDevices=no; one that runs containers RestrictNamespaces=no.
 NoNewPrivileges=yes
 ProtectSystem=full
 ProtectControlGroups=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+PrivateDevices=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+CapabilityBoundingSet=
 # A core dump would hold the keys.
 LimitCORE=0
 
@@ -109,13 +128,14 @@ def unit_text(service: Service) -> str:
     """Return the unit.
 
     Raises:
-        UnitPathError: A path holds what no unit can hold.
+        UnitPathError: Something holds what no unit can hold.
     """
     folder = service.config.parent
-    paths = [service.program[0], str(folder), str(service.state), str(service.log or "")]
-    for path in paths:
-        if not path.isprintable():
-            raise UnitPathError(path=path)
+    paths = [*service.program, str(service.config), str(service.state), str(service.log or "")]
+    texts = [*paths, service.name, service.site, service.user]
+    for text in [*texts, *service.variables, *service.credentials]:
+        if not text.isprintable():
+            raise UnitPathError(path=text)
     command, reload = (
         [*service.program, name, "--config", str(service.config)] for name in ("run", "reload")
     )

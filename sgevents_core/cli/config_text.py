@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from string import Template
 from typing import Final, NamedTuple
 
+from sgevents_core.printable import escaped_toml
+
 _TEXT: Final = Template("""\
 # The configuration of sgevents. `sgevents check` looks it over before anything runs.
 # Durations are written like "250ms", "1s", "5m", "1h30m" or "7d".
@@ -63,7 +65,7 @@ _ABOUT_SITE: Final = "# The site, and the script (Admin > Scripts on the site) t
 
 
 class Installed(NamedTuple):
-    """A plugin to list: the name of its entry point, and where it comes from."""
+    """A plugin to list: the name of its entry point, and where it comes from, as one line."""
 
     name: str
     origin: str
@@ -107,7 +109,7 @@ def reference(form: str, name: str) -> str:
 
 def toml_string(text: str) -> str:
     """Return `text` as a TOML string."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return escaped_toml(json.dumps(text, ensure_ascii=False))
 
 
 def _toml_key(name: str) -> str:

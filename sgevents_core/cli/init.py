@@ -17,6 +17,7 @@ from sgevents_core.cli.config_text import Installed, Site, config_text, referenc
 from sgevents_core.cli.printing import echo
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, ConfigExistsError, ConfigNotWrittenError
+from sgevents_core.printable import one_line
 from sgevents_core.settings import read_settings
 
 DEFAULT_SCRIPT: Final = "sgevents"
@@ -142,7 +143,8 @@ def _installed() -> list[Installed]:
     """Return the plugins that are installed, by their metadata: none is imported."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - needed here only
 
-    return [Installed(found.name, found.provider) for _, found in sorted(discover().found.items())]
+    found = [one for _, one in sorted(discover().found.items())]
+    return [Installed(one.name, one_line(one.provider)) for one in found]
 
 
 def _write(path: Path, text: str, *, private: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import keyword
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Final
 import click
 
 from sgevents_core import __version__
+from sgevents_core.cli.config_text import toml_string
 from sgevents_core.cli.printing import echo
 from sgevents_core.errors import (
     AuthorError,
@@ -69,7 +69,7 @@ def new(name: str, directory: Path, author: str | None, description: str | None)
         "core": ".".join(__version__.split(".")[:2]),
         "authors": _authors(author),
         "summary": summary,
-        "description": _quoted(summary),
+        "description": toml_string(summary),
         "docstring": summary.replace("\\", "\\\\").replace('"', '\\"'),
     }
     _write(folder, {_filled(path, values): text for path, text in _texts(values).items()})
@@ -134,18 +134,13 @@ def _authors(author: str | None) -> str:
     found = _AUTHOR.fullmatch(author.strip())
     if found is None or not author.isprintable():
         raise AuthorError(author=author)
-    email = f", email = {_quoted(found['email'])}" if found["email"] else ""
-    return f"authors = [{{ name = {_quoted(found['name'])}{email} }}]\n"
+    email = f", email = {toml_string(found['email'])}" if found["email"] else ""
+    return f"authors = [{{ name = {toml_string(found['name'])}{email} }}]\n"
 
 
 def _summary(description: str | None, name: str) -> str:
     printable = "".join(char if char.isprintable() else " " for char in description or "")
     return " ".join(printable.split()) or f"The sgevents plugin {name}."
-
-
-def _quoted(text: str) -> str:
-    """Return text as a basic string of TOML, which takes what JSON writes."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _texts(values: dict[str, str]) -> dict[str, str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_PRIVATE: Final = 0o640
+"""As the state: what events say of productions is not for every user of the machine."""
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
@@ -101,7 +106,8 @@ def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> st
 
 def _write(out: Path, text: str) -> None:
     try:
-        out.write_text(text, "utf-8")
+        with os.fdopen(os.open(out, _FLAGS, _PRIVATE), "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordingNotWrittenError(path=out, reason=reason) from None

@@ -142,13 +142,13 @@ class Listener:
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            ours = os.getpid() == self._pid and aims_at_us(*args, **kwargs)
-            if ours:
-                self._write(_about_to_end(f"{module.__name__}.{name}", args))
-            result = function(*args, **kwargs)
-            if ours:  # it was no end
+            if os.getpid() != self._pid or not aims_at_us(*args, **kwargs):
+                return function(*args, **kwargs)
+            self._write(_about_to_end(f"{module.__name__}.{name}", args))
+            try:
+                return function(*args, **kwargs)
+            finally:  # it was no end, whether it returned or raised
                 self._write(_Said(thread=threading.get_ident()))
-            return result
 
         self._wrapped.append((module, name, function))
         setattr(module, name, wrapped)
@@ -219,13 +219,18 @@ def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
 
 
 def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:
-    """Return the words of a thread that calls what ends a process; never raises."""
+    """Return the words of a thread that calls what ends a process; never raises.
+
+    Of the arguments only numbers are kept: an exit code, a pid, a signal. The others are a
+    program's arguments and environment, with the keys in them.
+    """
     try:
         where = "".join(traceback.format_stack(sys._getframe(2), limit=_FRAMES))
-        how = f"it called {function}({', '.join(map(repr, args))})"
-    except Exception:  # arguments are a plugin's, and may refuse to be printed
+        numbers = [str(int(one)) if isinstance(one, int) else "..." for one in args]
+        how = f"it called {function}({', '.join(numbers)})"
+    except Exception:  # stack and arguments are a plugin's, and may refuse to be printed
         where, how = "", f"it called {function}"
-    return _Said(thread=threading.get_ident(), says=how[:500], traceback=where)
+    return _Said(thread=threading.get_ident(), says=how, traceback=where)
 
 
 def _always(*args: Any, **kwargs: Any) -> bool:

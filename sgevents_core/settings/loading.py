@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,6 +13,7 @@ import tomli
 from msgspec.structs import fields, replace
 
 from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.access import exposures
 from sgevents_core.settings.locate import Where
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
@@ -143,7 +143,7 @@ class _Assembly:
             log=self._section("log", LogSettings),
         )
         check_rules(settings, self._raw, self._reader)
-        self._warn_of_open_keys(settings)
+        self._warn_of_access(settings)
         named = {group.lane for group in groups if group.lane} | {DEFAULT_LANE}
         defaults = {name: LaneSettings() for name in sorted(named - set(lanes))}
         return replace(settings, lanes={**lanes, **defaults})
@@ -202,23 +202,24 @@ class _Assembly:
                 fix = _unknown_fix(key, value, names, where)
                 self._reader.problem((*where, key), f"there is no such {kind}", fix)
 
-    def _warn_of_open_keys(self, settings: Settings) -> None:
-        """Warn once if a key stands in a file that every user can read."""
-        places: list[Where] = [("site", "api_key")]
+    def _warn_of_access(self, settings: Settings) -> None:
+        """Warn of other users who can change the file, or read a key that stands in it."""
+        places: list[Where] = [("site", "api_key"), ("site", "http_proxy")]
         places += [("plugins", name, "api_key") for name in settings.plugins]
-        for where in places:
-            if isinstance(_at(self._raw, where), str) and _is_open(self._path):
-                fix = f'chmod 600 {self._path}, or write api_key = {{ env = "SGEVENTS_API_KEY" }}'
-                self._reader.warning(where, "every user can read this file and the key in it", fix)
-                return
+        literal = [where for where in places if _is_literal_secret(_at(self._raw, where), where)]
+        for one in exposures(self._path, "this file", secret=bool(literal)):
+            instead = ', or write api_key = { env = "SGEVENTS_API_KEY" }' if one.reads else ""
+            where = literal[0] if one.reads else ()
+            self._reader.warning(where, one.message, f"{one.fix}{instead}")
 
 
 def _is_enabled(plugin: object) -> bool:
     return isinstance(plugin, Mapping) and plugin.get("enabled") is True
 
 
-def _is_open(path: Path) -> bool:
-    return os.name == "posix" and path.exists() and bool(path.stat().st_mode & stat.S_IROTH)
+def _is_literal_secret(value: object, where: Where) -> bool:
+    """Whether a value is a secret that stands in the file itself; of a proxy, its password."""
+    return isinstance(value, str) and (where[-1] != "http_proxy" or "@" in value)
 
 
 def _at(raw: Any, where: Where) -> object:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-import stat
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sgevents_core.settings.access import exposures
 from sgevents_core.settings.spelling import nearest, quoted
 
 FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """The variable in which systemd tells a service where its credentials are."""
 _LARGEST: Final = 64 * 1024
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.@-]+")
+"""What systemd takes for one, less what its units would read as something else."""
 
 
 class WrongValueError(Exception):
@@ -24,6 +28,10 @@ class WrongValueError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+
+
+class WrongNameError(WrongValueError):
+    """The name of a place that cannot exist; wrong wherever the text is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,8 @@ def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Found:
         if form == "credential":
             return _from_credential(name)
         return _from_file(around.folder, name, around, inside)
+    except WrongNameError:
+        raise
     except WrongValueError:
         if around.secrets:
             raise
@@ -97,6 +107,9 @@ def _form_fix(raw: Mapping[str, Any]) -> str:
 
 
 def _from_environment(name: str) -> Found:
+    if not _VARIABLE.fullmatch(name):
+        message = f"{quoted(name)} is not the name of an environment variable"
+        raise WrongNameError(message, "a name has letters, digits and _, and no digit first")
     source = f"{_SOURCES['env']} {name}"
     text = os.environ.get(name, "").rstrip("\r\n")
     if not text:
@@ -109,9 +122,9 @@ def _from_credential(name: str) -> Found:
     source = f"{_SOURCES['credential']} {name}"
     folder = os.environ.get(CREDENTIALS, "")
     load = f"LoadCredential={name}:/path/of/the/file"
-    if not name or name in {".", ".."} or "/" in name:
-        fix = f"write the name alone, as in {load} of the systemd unit"
-        raise WrongValueError(f"{quoted(name)} is no name of a credential", fix)
+    if name in {".", ".."} or not _CREDENTIAL.fullmatch(name):
+        fix = "write the name alone, as LoadCredential= of the systemd unit has it: api-key"
+        raise WrongNameError(f"{quoted(name)} is not the name of a credential", fix)
     if not folder:
         message = f"{source} is not there: ${CREDENTIALS} is not set"
         raise WrongValueError(message, f"start it with systemd, and {load} in the unit")
@@ -129,8 +142,8 @@ def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int,
     text = _read(path, source).rstrip("\r\n")
     if not text:
         raise WrongValueError(f"{source} is empty", "write the value into it, and nothing else")
-    if path.stat().st_mode & stat.S_IROTH:
-        around.warning(f"every user can read {source}", f"chmod 600 {path}", *inside)
+    for one in exposures(path, source, secret=True):
+        around.warning(one.message, one.fix, *inside)
     return Found(text, source)
 
 

@@ -11,14 +11,29 @@ PEOPLE: Final = {"HumanUser": "Person", "ClientUser": "Client"}
 PERSONAL: Final = frozenset({"login", "email", "firstname", "lastname", "ip", "ip_address"})
 """Keys whose values are about a person, wherever they stand."""
 
-_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_SIGNED: Final = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*(?:sign|token|key)[^\s\"']*", re.I)
-"""An address whose query lets whoever has it in: links to files on a site are of this kind."""
+# Each begins where no character before it belongs to the same word: a text is read once, however
+# long it is.
+_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_WORD: Final = re.compile(r"[^\s\"']+")
+_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
+_SIGNATURE: Final = re.compile(r"sign|token|key", re.IGNORECASE)
 
 
 def unsigned(row: Any) -> Any:
-    """Return a row without the signatures of links to files."""
-    return _changed(row, lambda text: _SIGNED.sub(r"\1", text))
+    """Return a row without the signatures of links to files.
+
+    That is the query of an address, if it lets whoever has it in, as links to files on a site do.
+    """
+    return _changed(row, lambda text: _WORD.sub(_without_signature, text) if "?" in text else text)
+
+
+def _without_signature(found: re.Match[str]) -> str:
+    word = found[0]
+    address = _ADDRESS.search(word)
+    if address is None:
+        return word
+    place, _, query = word[address.start() :].partition("?")
+    return word[: address.start()] + place if _SIGNATURE.search(query) else word
 
 
 class Anonymiser:

@@ -189,6 +189,24 @@ def test_installed_plugins_are_listed_and_none_is_enabled(
     assert "# studio-status 1.2" in config.read_text()
 
 
+def test_metadata_of_a_package_cannot_write_the_configuration(
+    config: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version with line breaks stays one comment, and enables nothing."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    info = folder / "evil-1.dist-info"
+    info.mkdir()
+    version = "1.0\r\n enabled = true\x1b[2J\u202e"
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: evil\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text("[sgevents.plugins]\nevil = no_such_module\n")
+    monkeypatch.syspath_prepend(folder)
+    assert init(config, "--sandbox").exit_code == 0
+    assert not load_settings(config).plugins["evil"].enabled
+    text = config.read_text()
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
 def test_every_line_that_is_commented_out_is_right() -> None:
     """Whoever takes the comment sign away has a key with its default."""
     site = Site("https://studio.example.com", "events", toml_string(KEY))

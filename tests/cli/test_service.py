@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -189,6 +190,49 @@ def test_path_that_no_unit_can_hold_is_refused() -> None:
     """A line break would begin a setting of its own."""
     with pytest.raises(UnitPathError, match="plain names"):
         unit_text(odd("/srv/a\nUser=root/sgevents.toml"))
+
+
+HOSTILE = "A\nExecStartPre=/bin/false"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [{"variables": [HOSTILE]}, {"credentials": [HOSTILE]}, {"site": HOSTILE}, {"user": HOSTILE},
+     {"name": HOSTILE}, {"config": Path("/etc") / HOSTILE}, {"state": Path("/var") / HOSTILE},
+     {"log": Path("/var") / HOSTILE}, {"program": ["/bin/sgevents", HOSTILE]}],
+    ids=lambda one: next(iter(one)),
+)  # fmt: skip
+def test_no_value_can_write_a_line_of_its_own(hostile: dict[str, Any]) -> None:
+    """A unit with a line break in any value would run what that value says, as root."""
+    values: dict[str, Any] = {
+        "name": "sgevents.service",
+        "site": "https://studio.example.com",
+        "user": "sgevents",
+        "program": ["/opt/sgevents/bin/sgevents"],
+        "config": Path("/etc/sgevents/sgevents.toml"),
+        "state": Path("/var/lib/sgevents"),
+    }
+    unit_text(Service(**values))
+    with pytest.raises(UnitPathError):
+        unit_text(Service(**{**values, **hostile}))
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_unit_exposes_little(tmp_path: Path) -> None:
+    """systemd's own judgement is below 4 of 10: little of the machine is within its reach."""
+    config = write(tmp_path, key='{ env = "SITE_KEY" }', state="/var/lib/sgevents")
+    file = tmp_path / "sgevents.service"
+    assert service(config, "--user", "daemon", "--output", str(file)).exit_code == 0
+    command = [
+        str(ANALYZE),
+        "security",
+        "--offline=true",
+        "--no-pager",
+        "--threshold=40",
+        str(file),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-200:]
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")

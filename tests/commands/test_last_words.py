@@ -154,6 +154,31 @@ def test_signal_that_does_not_end_the_process_is_no_evidence(tmp_path: Path) -> 
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_exec_that_fails_is_no_evidence(tmp_path: Path) -> None:
+    """The process goes on, so a kill from outside later is nobody's doing."""
+    with closing(Listener(tmp_path)) as listener:
+        listener.begin()
+        with pytest.raises(OSError, match="No such file"):
+            os.execl(tmp_path / "no-such-program", "p")
+        with pytest.raises(OSError, match="No such file"):
+            os.execve(tmp_path / "no-such-program", ["p"], {})
+        assert left_behind(tmp_path) is None
+
+
+def test_arguments_of_a_program_are_not_kept(tmp_path: Path) -> None:
+    """Neither its arguments nor its environment: keys stand in both."""
+    words = ["argument", "variable"]
+    arguments, environment = ["p", f"demo-{words[0]}"], {"KEY": f"demo-{words[1]}"}
+    with closing(Listener(tmp_path)) as listener:
+        listener.begin()
+        with pytest.raises(OSError, match="No such file"):
+            os.execve("/no-such-program", arguments, environment)
+        text = (tmp_path / FILE).read_text("utf-8")
+    assert "os.execve(..., ..., ...)" in text
+    assert arguments[1] not in text
+    assert environment["KEY"] not in text
+
+
 def test_lanes_are_known_by_their_threads(tmp_path: Path) -> None:
     """Words of a lane's thread are that lane's."""
 

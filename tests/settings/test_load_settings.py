@@ -521,7 +521,7 @@ def test_a_secret_that_every_user_can_read_gets_a_warning(write: Write, tmp_path
     key_file.chmod(0o644)
     (warning,) = reference(write, '{ file = "key" }').warnings
     assert (warning.key, warning.line) == ("site.api_key", 4)
-    assert "chmod 600" in warning.fix
+    assert warning.fix == f"chmod o-r {key_file}"
     path = write(SITE)
     path.chmod(0o644)
     (warning,) = load_settings(path).warnings

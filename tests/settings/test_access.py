@@ -1,0 +1,108 @@
+"""Who else can change or read what decides what the daemon runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sgevents_core.settings import Problem, load_settings
+from sgevents_core.settings.access import exposures
+
+CONFIG = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\napi_key = {key}\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that its owner alone can read; its key is in the environment."""
+    monkeypatch.setenv("SITE_KEY", "demo-key")
+    file = tmp_path / "own" / "sgevents.toml"
+    file.parent.mkdir(mode=0o755)
+    file.write_text(CONFIG.format(key='{ env = "SITE_KEY" }'), encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+def warnings(config: Path) -> list[str]:
+    """What is said of a configuration."""
+    found: tuple[Problem, ...] = load_settings(config).warnings
+    return [f"{one.message}: {one.fix}" for one in found]
+
+
+def test_usual_modes_need_no_word(config: Path) -> None:
+    """One that all may read, but which holds no key; one of the service's group that does."""
+    assert warnings(config) == []
+    config.chmod(0o644)
+    assert warnings(config) == []
+    config.write_text(CONFIG.format(key='"demo-key"'), encoding="utf-8")
+    config.chmod(0o640)
+    assert warnings(config) == []
+
+
+def test_file_that_others_can_change(config: Path) -> None:
+    """It says which plugins run, so who changes it runs code as the daemon."""
+    config.chmod(0o646)
+    assert warnings(config) == [f"every user can change this file: chmod o-w {config}"]
+    config.chmod(0o660)
+    os.chown(config, -1, 65534)
+    (told,) = warnings(config)
+    assert told.startswith("every member of the group ")
+    assert told.endswith(f"can change this file: chmod g-w {config}")
+
+
+def test_folder_in_which_others_can_replace_it(config: Path) -> None:
+    """Unless only a file's owner may remove it there, as in /tmp."""
+    config.parent.chmod(0o777)
+    assert warnings(config) == [f"every user can replace this file: chmod o-w {config.parent}"]
+    config.parent.chmod(0o1777)
+    assert warnings(config) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_file_of_somebody_else(config: Path) -> None:
+    """The owner can change it, whatever its mode is."""
+    os.chown(config, 4711, -1)
+    (told,) = warnings(config)
+    assert told.startswith("this file belongs to user 4711, who can change it: chown ")
+
+
+def test_password_of_a_proxy_is_a_secret_too(config: Path) -> None:
+    """Also without a key in the file."""
+    text = CONFIG.format(key='{ env = "SITE_KEY" }') + 'http_proxy = "user:word@host:80"\n'
+    config.write_text(text, encoding="utf-8")
+    config.chmod(0o644)
+    (told,) = warnings(config)
+    assert told.startswith("every user can read this file and the key in it: chmod o-r ")
+
+
+def test_key_file_that_others_can_change(config: Path) -> None:
+    """Of a key in a file of its own the same is said, with its place in the configuration."""
+    key = config.with_name("key")
+    key.write_text("demo-key", encoding="utf-8")
+    key.chmod(0o602)
+    config.write_text(CONFIG.format(key='{ file = "key" }'), encoding="utf-8")
+    (warning,) = load_settings(config).warnings
+    assert (warning.key, warning.line) == ("site.api_key", 4)
+    assert warning.message == f"every user can change the file {key}"
+
+
+def test_what_is_not_there_is_not_exposed(tmp_path: Path) -> None:
+    """That it is missing is told elsewhere."""
+    assert not [*exposures(tmp_path / "none", "it", secret=True)]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ['{ env = "A\\nExecStartPre=/bin/x" }', '{ env = "A B" }', '{ env = "" }', '{ env = "1A" }',
+     '{ credential = "a\\nb" }', '{ credential = "a:b" }', '{ credential = "a b" }'],
+)  # fmt: skip
+@pytest.mark.parametrize("secrets", [True, False])
+def test_place_of_a_secret_has_a_name_that_can_exist(
+    config: Path, reference: str, secrets: bool
+) -> None:
+    """What is no name is refused where it stands, also by commands that need no secret."""
+    config.write_text(CONFIG.format(key=reference), encoding="utf-8")
+    with pytest.raises(Exception, match=r"is not the name of an? (environment|credential)") as told:
+        load_settings(config, secrets=secrets)
+    assert "\nExecStartPre" not in str(told.value)
