@@ -60,7 +60,7 @@ class Daemon:
 
     def command(self, *words: str) -> list[str]:
         """Return the command line of a command of this very sgevents, for this configuration."""
-        return [sys.executable, "-m", "sgevents_core.cli", *words, "--config", str(self.config)]
+        return [sys.executable, "-m", "sgevents_core", *words, "--config", str(self.config)]
 
     def start(self) -> None:
         """Start it; returns at once."""

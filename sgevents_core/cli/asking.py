@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sgevents_core.cli.printing import echo_line, read_configuration
+from sgevents_core.cli.printing import echo_line, read_without_secrets
 from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sgevents_core.settings import Settings
 
 _LOOK_EVERY: Final = 0.05
+_CALLING: Final = frozenset({"retry", "replay"})
+"""Kinds of requests that call a plugin."""
+_ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
+"""Kinds of requests about the feed that may ask the site."""
 _F = TypeVar("_F", bound=Callable[..., object])
 
 NOT_DONE: Final = 1
@@ -48,16 +52,23 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error), ctx, param) from None
 
 
-def timeout_option(command: _F) -> _F:
-    """Add the option --timeout, as every command that asks for something takes it."""
-    return click.option(
+def request_options(command: _F) -> _F:
+    """Add --timeout and --reason, as every command that asks for a change takes them."""
+    timeout = click.option(
         "--timeout",
         metavar="DURATION",
         callback=_seconds,
         default="10s",
         show_default=True,
-        help="How long to wait for a daemon that runs, then exit with 3. It is done all the same.",
-    )(command)
+        help="How long to wait for a running daemon, then exit with 3. It is done all the same.",
+    )
+    reason = click.option(
+        "--reason",
+        metavar="TEXT",
+        default="",
+        help="Why, for others: kept with who asked, shown by `sgevents requests`.",
+    )
+    return timeout(reason(command))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +90,13 @@ class Wanted:
     events: Sequence[Replayed] = ()
 
 
-def load(config: Path, *, secrets: bool = True) -> Settings:
+def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> Settings:
     """Return the settings, once something has run on their state.
+
+    Args:
+        config: The configuration file.
+        read: How to read it; secrets need not be there by default, since whoever operates a daemon
+            rarely has them in the shell.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -88,25 +104,33 @@ def load(config: Path, *, secrets: bool = True) -> Settings:
     """
     from sgevents_core.journal.database import is_made  # noqa: PLC0415 - heavy
 
-    settings = read_configuration(config, secrets=secrets)
+    settings = read(config)
     if not is_made(settings.state.path):
         raise NothingRunYet(path=str(settings.state.path))
     return settings
 
 
-def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float) -> int:
+def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: str = "") -> int:
     """Ask for things, wait for what comes of them, print that; return the exit code.
 
-    Where a daemon runs, it carries them out, and this waits for so many seconds. Where none runs,
-    they are carried out here, however long that takes.
+    A running daemon carries them out, and this waits for its answers. Without one they are carried
+    out here, however long that takes; unless that needs a secret that this shell does not have.
+
+    Args:
+        settings: The configuration.
+        wanted: What is asked for.
+        timeout: How long to wait for a running daemon, in seconds.
+        reason: Why, in the words of the person who asks; empty for none.
     """
     from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
 
     _check_daemon(settings.state.path)
     with closing(Requests(settings.state.path)) as requests:
         by = asked_by()
+        why = {"reason": reason} if reason else {}
         asked = {
-            requests.ask(one.kind, one.plugin, one.detail, by, one.events): one for one in wanted
+            requests.ask(one.kind, one.plugin, {**one.detail, **why}, by, one.events): one
+            for one in wanted
         }
         _wait(settings, requests, asked, time.monotonic() + timeout)
         return max((_print(requests, number, one) for number, one in asked.items()), default=0)
@@ -130,11 +154,33 @@ def _wait(
     waiting = dict(asked)
     while waiting := {n: one for n, one in waiting.items() if requests.answer_of(n) is None}:
         if lock.holder(settings.state.path) is None:
+            missing = _missing_secret(settings, waiting.values())
+            if missing:
+                echo_line(f"Not done here, since {missing} is not there.", err=True)
+                return
             if _carry_out(settings, {one.plugin for one in waiting.values()}):
                 return
         elif time.monotonic() > until:
             return
         time.sleep(_LOOK_EVERY)
+
+
+def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
+    """Return where a secret is missing without which things cannot be carried out; empty if none.
+
+    Calling a plugin takes its settings and the keys for the site; the feed's own requests may ask
+    the site. Everything else changes the state alone.
+    """
+    from sgevents_core.settings import secrets_in  # noqa: PLC0415 - heavy
+
+    held: list[Any] = []
+    for one in wanted:
+        table = settings.plugins.get(one.plugin)
+        if one.kind in _CALLING and table is not None:
+            held += [settings.site.api_key, table.api_key, table.settings]
+        elif one.kind in _ASKING_THE_SITE:
+            held.append(settings.site.api_key)
+    return next((one.source for one in secrets_in(held) if not one.is_there), "")
 
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
+from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, request_options
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
@@ -31,7 +31,7 @@ _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Look at events on which callbacks failed, and decide.
+    """List, retry or dismiss events that callbacks failed on.
 
     A dead letter is kept, with its event, until it is retried or dismissed.
     """
@@ -44,7 +44,7 @@ def dead_letters() -> None:
 @config_option
 def list_letters(plugin: str | None, event: int | None, as_json: bool, config: Path) -> None:
     """List the dead letters, oldest first."""
-    letters = _find(load(config, secrets=False), plugin, event)
+    letters = _find(load(config), plugin, event)
     if as_json:
         echo_json([_as_json(letter) for letter in letters])
     elif not letters:
@@ -59,7 +59,7 @@ def list_letters(plugin: str | None, event: int | None, as_json: bool, config: P
 @config_option
 def show(number: int, as_json: bool, config: Path) -> None:
     """Show a dead letter: the error, where it was raised, the event."""
-    (letter,) = _named(load(config, secrets=False), [number])
+    (letter,) = _named(load(config), [number])
     if as_json:
         echo_json(_as_json(letter, whole=True))
         return
@@ -77,7 +77,7 @@ def show(number: int, as_json: bool, config: Path) -> None:
 @_plugin_option
 @_event_option
 @_all_option
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
 def retry(
@@ -88,6 +88,7 @@ def retry(
     event: int | None,
     all_: bool,
     timeout: float,
+    reason: str,
     config: Path,
 ) -> None:
     """Call the callbacks of dead letters once more, each for its event.
@@ -96,7 +97,9 @@ def retry(
     letter any more; one that fails again stays, with the new error. Events that plugins wait for
     are not held up, and no plugin moves.
     """
-    ctx.exit(_ask(load(config), "retry", _chosen(config, numbers, plugin, event, all_), timeout))
+    ctx.exit(
+        _ask(load(config), "retry", _chosen(config, numbers, plugin, event, all_), timeout, reason)
+    )
 
 
 @dead_letters.command("dismiss")
@@ -104,7 +107,7 @@ def retry(
 @_plugin_option
 @_event_option
 @_all_option
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
 def dismiss(
@@ -115,6 +118,7 @@ def dismiss(
     event: int | None,
     all_: bool,
     timeout: float,
+    reason: str,
     config: Path,
 ) -> None:
     """Drop dead letters for good.
@@ -123,10 +127,16 @@ def dismiss(
 
     NUMBERS name the letters; or say --plugin, --event or --all.
     """
-    ctx.exit(_ask(load(config), "dismiss", _chosen(config, numbers, plugin, event, all_), timeout))
+    ctx.exit(
+        _ask(
+            load(config), "dismiss", _chosen(config, numbers, plugin, event, all_), timeout, reason
+        )
+    )
 
 
-def _ask(settings: Settings, kind: str, letters: Sequence[Letter], timeout: float) -> int:
+def _ask(
+    settings: Settings, kind: str, letters: Sequence[Letter], timeout: float, reason: str
+) -> int:
     if not letters:
         echo("There are no such dead letters.")
         return NOT_DONE
@@ -139,14 +149,14 @@ def _ask(settings: Settings, kind: str, letters: Sequence[Letter], timeout: floa
         )
         for letter in letters
     ]
-    return ask(settings, wanted, timeout)
+    return ask(settings, wanted, timeout, reason)
 
 
 def _chosen(
     config: Path, numbers: tuple[int, ...], plugin: str | None, event: int | None, all_: bool
 ) -> list[Letter]:
     """Return the letters a command is about: those named, or those an option names."""
-    settings = load(config, secrets=False)
+    settings = load(config)
     if bool(numbers) == (all_ or plugin is not None or event is not None):
         raise LettersNotNamed
     return _named(settings, numbers) if numbers else _find(settings, plugin, event)

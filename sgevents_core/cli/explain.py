@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from sgevents_core.cli.asking import load
-from sgevents_core.cli.printing import echo, echo_json, echo_line
+from sgevents_core.cli.printing import echo, echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import SiteError
+from sgevents_core.errors import SecretMissingError, SiteError
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.fates import Fate
@@ -41,13 +41,13 @@ class _Line(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 @config_option
 def explain(event: int, as_json: bool, config: Path) -> None:
-    """Tell what has become of the event of an id.
+    """Explain what happened to an event, callback by callback.
 
-    Which callbacks want it, in call order, and what came of that; which do not, and why. Reads the
-    state, and asks the site where the journal does not have the event. The enabled plugins are
-    imported; none is called, except for filters that are functions.
+    Shows which callbacks want EVENT, in call order, and what came of each call; and which do not,
+    and why. Reads the state, and asks the site if the journal does not have the event. Imports the
+    enabled plugins; calls none of them, except for filters that are functions.
     """
-    settings = load(config)
+    settings = load(config, read_to_look)
     found, trouble = _find(settings, event)
     told = _head(settings, event, found, trouble)
     lines = _lines(settings, found) if found else []
@@ -72,7 +72,7 @@ def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
     with closing(History(settings)) as history:
         try:
             return history.event(event_id), ""
-        except SiteError as error:
+        except (SiteError, SecretMissingError) as error:
             return None, str(error)
 
 

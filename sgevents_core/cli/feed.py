@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.asking import Wanted, ask, load, timeout_option
+from sgevents_core.cli.asking import Wanted, ask, load, request_options
 from sgevents_core.cli.printing import echo, echo_json
 from sgevents_core.cli.root import config_option
 
@@ -25,7 +25,7 @@ SHOWN_RANGES = 10
 
 @click.group()
 def feed() -> None:
-    """Decide about what follows the site's event log."""
+    """Decide how the site's event log is followed."""
 
 
 @feed.command("reset")
@@ -38,10 +38,12 @@ def feed() -> None:
     " or 2h ago.",
 )
 @click.option("--force", is_flag=True, help="Also where the log has not gone backwards.")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
-def reset(ctx: click.Context, start: str, force: bool, timeout: float, config: Path) -> None:
+def reset(
+    ctx: click.Context, *, start: str, force: bool, timeout: float, reason: str, config: Path
+) -> None:
     """Follow a log that went backwards, from a place on.
 
     It goes backwards when the site was restored; sgevents status says if it did. A new era begins:
@@ -55,24 +57,37 @@ def reset(ctx: click.Context, start: str, force: bool, timeout: float, config: P
     record = _record(settings.state.path)
     era = record.state.era if record else 0
     detail = {"from": start, "era": era, "force": force}
-    ctx.exit(ask(settings, [Wanted(kind="reset", plugin="", label="feed", detail=detail)], timeout))
+    ctx.exit(
+        ask(
+            settings,
+            [Wanted(kind="reset", plugin="", label="feed", detail=detail)],
+            timeout,
+            reason,
+        )
+    )
 
 
 @feed.command("parked")
 @click.argument("decision", type=click.Choice(["handle", "drop"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Show them as JSON, for scripts.")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
 def parked(
-    ctx: click.Context, decision: str | None, as_json: bool, timeout: float, config: Path
+    ctx: click.Context,
+    *,
+    decision: str | None,
+    as_json: bool,
+    timeout: float,
+    reason: str,
+    config: Path,
 ) -> None:
     """Show rows that came late by the thousand, or decide.
 
     Without a DECISION they are shown. handle gives them to the plugins, as late events; drop never
     does, and is not asked about again.
     """
-    settings = load(config, secrets=decision is not None)
+    settings = load(config)
     record = _record(settings.state.path)
     found = record.parked if record else ()
     if decision is None:
@@ -86,24 +101,31 @@ def parked(
         numbers = sorted({one.number for one in found})
         detail = {"decision": decision, "era": record.state.era, "numbers": numbers}
         wanted = Wanted(kind="parked", plugin="", label="feed", detail=detail)
-        ctx.exit(ask(settings, [wanted], timeout))
+        ctx.exit(ask(settings, [wanted], timeout, reason))
 
 
 @feed.command("aside")
 @click.argument("decision", type=click.Choice(["forget"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Show them as JSON, for scripts.")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
 def aside(
-    ctx: click.Context, decision: str | None, as_json: bool, timeout: float, config: Path
+    ctx: click.Context,
+    *,
+    decision: str | None,
+    as_json: bool,
+    timeout: float,
+    reason: str,
+    config: Path,
 ) -> None:
-    """Show events that are set aside because they cannot be taken or read, or forget them.
+    """Show the events that are set aside, or forget them.
 
-    All other events go on without them. forget removes what is shown now from the record; sgevents
-    replay hands an event out that can be read again.
+    An event is set aside if it cannot be taken or read; all others continue without it. `forget`
+    removes what is shown now from the record; `sgevents replay` hands out an event that can be read
+    again.
     """
-    settings = load(config, secrets=decision is not None)
+    settings = load(config)
     found = _aside(settings.state.path)
     if decision is None:
         if as_json:
@@ -115,7 +137,7 @@ def aside(
     else:
         detail = {"set_aside": [list(one) for one in found]}
         wanted = Wanted(kind="aside", plugin="", label="feed", detail=detail)
-        ctx.exit(ask(settings, [wanted], timeout))
+        ctx.exit(ask(settings, [wanted], timeout, reason))
 
 
 def _aside(folder: Path) -> list[SetAside]:

@@ -6,50 +6,53 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.asking import Wanted, ask, load, timeout_option
+from sgevents_core.cli.asking import Wanted, ask, load, request_options
 from sgevents_core.cli.root import config_option
 
 
 @click.command()
 @click.argument("plugin")
-@click.option("--reason", default="", help="Why, for others who look at the status.")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
-def pause(ctx: click.Context, plugin: str, reason: str, timeout: float, config: Path) -> None:
-    """Hand PLUGIN no events until it is resumed.
+def pause(ctx: click.Context, *, plugin: str, timeout: float, reason: str, config: Path) -> None:
+    """Hand a plugin no events until it is resumed.
 
     It loses none: it goes on where it stopped. All other plugins go on meanwhile.
     """
-    wanted = Wanted(kind="pause", plugin=plugin, label=plugin, detail={"reason": reason})
-    ctx.exit(ask(load(config), [wanted], timeout))
+    wanted = Wanted(kind="pause", plugin=plugin, label=plugin)
+    ctx.exit(ask(load(config), [wanted], timeout, reason))
 
 
 @click.command()
 @click.argument("plugin")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
-def resume(ctx: click.Context, plugin: str, timeout: float, config: Path) -> None:
-    """Let PLUGIN, which is paused or held, go on.
+def resume(ctx: click.Context, *, plugin: str, timeout: float, reason: str, config: Path) -> None:
+    """Let a paused or held plugin continue.
 
     It goes on where it was paused; where it is held, it is called again at once. It catches up on
     its own, without holding anyone else, and then goes with the others again.
     """
-    ctx.exit(ask(load(config), [Wanted(kind="resume", plugin=plugin, label=plugin)], timeout))
+    ctx.exit(
+        ask(load(config), [Wanted(kind="resume", plugin=plugin, label=plugin)], timeout, reason)
+    )
 
 
 @click.command()
 @click.argument("plugin")
 @click.argument("event", type=click.IntRange(min=1))
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
-def skip(ctx: click.Context, plugin: str, event: int, timeout: float, config: Path) -> None:
-    """Let PLUGIN, held or paused at EVENT, go on behind it.
+def skip(
+    ctx: click.Context, *, plugin: str, event: int, timeout: float, reason: str, config: Path
+) -> None:
+    """Let a plugin continue behind the event it stopped at.
 
     PLUGIN is not called for EVENT any more, and a note is kept that somebody skipped it. If it does
     not stand at EVENT, nothing is changed.
     """
     wanted = Wanted(kind="skip", plugin=plugin, label=plugin, detail={"event_id": event})
-    ctx.exit(ask(load(config), [wanted], timeout))
+    ctx.exit(ask(load(config), [wanted], timeout, reason))

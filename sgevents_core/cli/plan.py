@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_configuration
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 def plan(event_type: str, config: Path, as_json: bool) -> None:
-    """Show who is called for events of EVENT_TYPE, in order.
+    """Show which callbacks an event type calls, in order.
 
-    With the hook and the filter through which each is called, and where it is written. Whether a
-    filter lets an event through depends on the event: `sgevents explain` tells it for one. Enabled
-    plugins are imported.
+    Shows the hook and the filter of each callback, and where it is written. Whether a filter lets
+    an event of EVENT_TYPE through depends on the event: `sgevents explain` says so for one. Imports
+    the enabled plugins.
     """
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
     from sgevents_core.plugins.status import told_status  # noqa: PLC0415
 
-    loaded = load(read_configuration(config), discover())
+    loaded = load(read_to_look(config), discover())
     calls = _calls(loaded, event_type)
     if as_json:
         told = {"event_type": event_type, "hook": hook_of(event_type), "calls": calls}

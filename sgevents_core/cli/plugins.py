@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_configuration
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
@@ -26,7 +26,7 @@ _WAITING: Final = {"held": "yellow", "paused": "bold red", "not started": "bold 
 
 @click.group()
 def plugins() -> None:
-    """Look at the plugins that are installed, or begin a new one."""
+    """List the installed plugins, or start a new one."""
 
 
 plugins.add_command(new)
@@ -67,7 +67,7 @@ def _statuses(
     if may_be_missing and not config.exists():
         echo(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
-    settings = read_configuration(config)
+    settings = read_to_look(config)
     statuses, folder = load(settings, discovery).statuses, settings.state.path
     try:
         return with_standing(statuses, folder), folder

@@ -41,6 +41,32 @@ def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
     return settings
 
 
+def read_without_secrets(config: Path) -> Settings:
+    """Return the settings, as `read_configuration` does, for a command that needs no secret."""
+    return read_configuration(config, secrets=False)
+
+
+def read_to_look(config: Path) -> Settings:
+    """Return the settings for a command that loads plugins to look at them and calls none.
+
+    Whoever looks rarely has the daemon's secrets in the shell: an empty text stands for each in a
+    plugin's own settings that is not there.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong.
+    """
+    from msgspec.structs import replace  # noqa: PLC0415 - not for --help
+
+    from sgevents_core.settings.secret import with_stand_ins  # noqa: PLC0415
+
+    settings = read_without_secrets(config)
+    plugins = {
+        name: replace(table, settings=with_stand_ins(table.settings))
+        for name, table in settings.plugins.items()
+    }
+    return replace(settings, plugins=plugins)
+
+
 def redacted(text: str) -> str:
     """Return `text` without the secrets of the configuration that this command has read."""
     context = click.get_current_context(silent=True)

@@ -49,7 +49,7 @@ def record(
     from_site: bool,
     anonymise: bool,
 ) -> None:
-    """Write events to a file, to run plugins on them in tests.
+    """Write events to a file, for tests to run plugins on.
 
     EVENT is the id of an event; or say --last or --since. Events are read from the journal; from
     the site where there is none yet, and those of EVENT that it does not have. The configuration's

@@ -32,7 +32,7 @@ _SAY_AFTER: Final = 5.0
 @click.command()
 @config_option
 def reload(config: Path) -> None:
-    """Let the daemon take up what has changed.
+    """Make the daemon take up changed settings and packages.
 
     A changed configuration and changed packages are tried in a process of their own. If they load,
     the daemon finishes the callbacks in hand and executes itself anew: nothing is lost or repeated.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, timeout_option
-from sgevents_core.cli.printing import echo
+from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, request_options
+from sgevents_core.cli.printing import echo, read_configuration, read_without_secrets
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="Events created since a date, a date and time, or so long ago: 2026-01-31, 2h.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would be changed.")
-@timeout_option
+@request_options
 @config_option
 @click.pass_context
 def replay(
@@ -40,6 +40,7 @@ def replay(
     since: str | None,
     dry_run: bool,
     timeout: float,
+    reason: str,
     config: Path,
 ) -> None:
     """Hand events to a plugin once more.
@@ -55,12 +56,12 @@ def replay(
     """
     if (events is None) == (since is None):
         raise NothingToReplay
-    settings = load(config)
+    settings = load(config, read_configuration if dry_run else read_without_secrets)
     found = _since(settings, since) if since is not None else _named(settings, str(events))
     if dry_run:
         ctx.exit(_dry_run(settings, plugin, found))
     wanted = Wanted(kind="replay", plugin=plugin, label=plugin, events=found)
-    ctx.exit(ask(settings, [wanted], timeout))
+    ctx.exit(ask(settings, [wanted], timeout, reason))
 
 
 def _named(settings: Settings, text: str) -> list[Replayed]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -13,30 +13,46 @@ from sgevents_core import __version__
 from sgevents_core.cli.printing import echo
 from sgevents_core.errors import SgEventsError
 
+
+class Listed(NamedTuple):
+    """A command as the help lists it, so that listing it imports nothing."""
+
+    place: str
+    """Module below `sgevents_core.cli`, and the command in it."""
+    summary: str
+
+
 COMMANDS: Final = {
-    "check": "sgevents_core.cli.check:check",
-    "config": "sgevents_core.cli.config:config",
-    "dead-letters": "sgevents_core.cli.dead_letters:dead_letters",
-    "demo": "sgevents_core.cli.demo:demo",
-    "explain": "sgevents_core.cli.explain:explain",
-    "feed": "sgevents_core.cli.feed:feed",
-    "init": "sgevents_core.cli.init:init",
-    "pause": "sgevents_core.cli.pausing:pause",
-    "plan": "sgevents_core.cli.plan:plan",
-    "plugins": "sgevents_core.cli.plugins:plugins",
-    "record": "sgevents_core.cli.record:record",
-    "replay": "sgevents_core.cli.replay:replay",
-    "resume": "sgevents_core.cli.pausing:resume",
-    "reload": "sgevents_core.cli.reload:reload",
-    "run": "sgevents_core.cli.run:run",
-    "sandbox": "sgevents_core.cli.sandbox:sandbox",
-    "service": "sgevents_core.cli.service:service",
-    "skip": "sgevents_core.cli.pausing:skip",
-    "state": "sgevents_core.cli.state:state",
-    "status": "sgevents_core.cli.status:status",
-    "tail": "sgevents_core.cli.tail:tail",
+    "check": Listed("check:check", "Look at everything a run needs, before anything runs."),
+    "config": Listed("config:config", "Help with the configuration file."),
+    "dead-letters": Listed(
+        "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
+    ),
+    "demo": Listed("demo:demo", "Show in a few seconds what sgevents does and promises."),
+    "explain": Listed(
+        "explain:explain", "Explain what happened to an event, callback by callback."
+    ),
+    "feed": Listed("feed:feed", "Decide how the site's event log is followed."),
+    "init": Listed("init:init", "Write a first configuration, and say what to do next."),
+    "pause": Listed("pausing:pause", "Hand a plugin no events until it is resumed."),
+    "plan": Listed("plan:plan", "Show which callbacks an event type calls, in order."),
+    "plugins": Listed("plugins:plugins", "List the installed plugins, or start a new one."),
+    "record": Listed("record:record", "Write events to a file, for tests to run plugins on."),
+    "reload": Listed("reload:reload", "Make the daemon take up changed settings and packages."),
+    "replay": Listed("replay:replay", "Hand events to a plugin once more."),
+    "requests": Listed("requests:requests", "Show who asked for what, and what came of it."),
+    "resume": Listed("pausing:resume", "Let a paused or held plugin continue."),
+    "run": Listed("run:run", "Hand the site's events to the enabled plugins."),
+    "sandbox": Listed(
+        "sandbox:sandbox", "Serve a stand-in site on this machine, to try things on."
+    ),
+    "service": Listed("service:service", "Run the daemon as a service of this machine."),
+    "skip": Listed("pausing:skip", "Let a plugin continue behind the event it stopped at."),
+    "state": Listed("state:state", "Check or back up the journal and the ledger."),
+    "status": Listed("status:status", "Show how far everything has come, and what is wrong."),
+    "tail": Listed("tail:tail", "Show the last events, and what plugins made of them."),
 }
-"""Name of a command -> module and object that implement it."""
+"""Name of a command -> where it is, and the first sentence of its help."""
 
 config_option = click.option(
     "--config",
@@ -61,11 +77,11 @@ class _LazyGroup(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
+        listed = COMMANDS.get(cmd_name)
+        if listed is None:
             return None
-        module, _, name = where.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        module, _, name = listed.place.partition(":")
+        command = getattr(importlib.import_module(f"sgevents_core.cli.{module}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - our own table
         return command
 
@@ -90,7 +106,8 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from sgevents_core.cli.plugin_commands import plugin_commands  # noqa: PLC0415 - seldom
 
-        super().format_commands(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
         known = plugin_commands((), COMMANDS)
         rows = [(name, command.get_short_help_str()) for name, command in known.commands.items()]
         if rows:

@@ -39,12 +39,13 @@ def run(
     verbose: bool,
     rehearse: bool,
 ) -> None:
-    """Hand the site's events to the enabled plugins until stopped.
+    """Hand the site's events to the enabled plugins.
 
-    Ctrl-C and SIGTERM finish the callback in hand and end with exit code 0; SIGHUP is
-    `sgevents reload`. A wrong configuration ends with exit code 2.
+    Runs until stopped: Ctrl-C and SIGTERM finish the running callback and exit with 0; SIGHUP does
+    what `sgevents reload` does. A wrong configuration exits with 2.
 
-    A plugin that is left out by --disable or --safe-mode loses nothing: it goes on where it was.
+    A plugin that is left out with --disable or --safe-mode loses nothing: it continues where it
+    stopped.
     """
     from sgevents_core.daemon import Daemon  # noqa: PLC0415 - heavy
     from sgevents_core.reload import command_line, end_at_once, execute_anew  # noqa: PLC0415

@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from sgevents_core.cli._systemd_unit import Service, unit_text
 from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnitExistsError, UnitNotWrittenError
-from sgevents_core.settings import Secret, Settings
+from sgevents_core.settings import Settings, secrets_in
 
 UNIT: Final = "sgevents.service"
 UNITS: Final = Path("/etc/systemd/system")
@@ -95,7 +95,7 @@ def _program() -> list[str]:
     for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
         if os.access(folder / "sgevents", os.X_OK):
             return [str(folder / "sgevents")]
-    return [sys.executable, "-m", "sgevents_core.cli"]
+    return [sys.executable, "-m", "sgevents_core"]
 
 
 def _sources(settings: Settings) -> Iterator[str]:
@@ -103,21 +103,11 @@ def _sources(settings: Settings) -> Iterator[str]:
     plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     held: list[Any] = [settings.site.api_key]
     held += [value for plugin in plugins for value in (plugin.api_key, plugin.settings)]
-    return (secret.source for secret in _secrets(held))
+    return (secret.source for secret in secrets_in(held))
 
 
 def _named(sources: Iterable[str], kind: str) -> list[str]:
     return sorted(source.removeprefix(kind) for source in sources if source.startswith(kind))
-
-
-def _secrets(values: Iterable[Any]) -> Iterator[Secret]:
-    for value in values:
-        if isinstance(value, Secret):
-            yield value
-        elif isinstance(value, Mapping):
-            yield from _secrets(value.values())
-        elif isinstance(value, list):
-            yield from _secrets(value)
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -15,7 +15,7 @@ from sgevents_core.errors import FileInTheWay
 
 @click.group()
 def state() -> None:
-    """Look after the journal and the ledger."""
+    """Check or back up the journal and the ledger."""
 
 
 @state.command("check")
@@ -33,7 +33,7 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
     from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
     from sgevents_core.cli.findings import worst, write_json, write_table  # noqa: PLC0415
 
-    settings = load(config, secrets=False)
+    settings = load(config)
     findings = state_findings(settings.state.path)
     findings += database_findings(settings.state.path, quick=quick)
     findings += aside_findings(settings.state.path)
@@ -57,7 +57,7 @@ def backup(file: Path, force: bool, config: Path) -> None:
     """
     from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
 
-    settings = load(config, secrets=False)
+    settings = load(config)
     if file.exists() and not force:
         raise FileInTheWay(path=file)
     db = Database(settings.state.path, read_only=True)

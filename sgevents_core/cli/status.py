@@ -34,10 +34,9 @@ _MOST_NAMED: Final = 5
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 def status(config: Path, as_json: bool) -> None:
-    """Show how far everything is, and what is wrong.
+    """Show how far everything has come, and what is wrong.
 
-    Tells of the feed and every plugin. Reads the state only: it works while the daemon runs, and
-    when it does not.
+    Covers the feed and every plugin. Reads the state only: it works whether or not the daemon runs.
     """
     from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
 

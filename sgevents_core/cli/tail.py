@@ -12,7 +12,7 @@ import click
 
 from sgevents_core.cli.asking import load
 from sgevents_core.cli.explain import plan_of
-from sgevents_core.cli.printing import echo_json, echo_line
+from sgevents_core.cli.printing import echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class _Shown(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @config_option
 def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
-    """Show the last events, and what plugins have made of them.
+    """Show the last events, and what plugins made of them.
 
-    An event stands with the plugins that were called for it, each with what has become of the
-    event: nothing where it was handled, otherwise `not yet`, `dead letter` and so on; sgevents
-    explain tells more. Reads the state only.
+    Shows with each event the plugins that were called for it. Behind a plugin stands what came of
+    that, such as `not yet` or `dead letter`; nothing if the event was handled. `sgevents explain`
+    shows more. Reads the state only.
     """
-    settings = load(config)
+    settings = load(config, read_to_look)
     plan = plan_of(settings)
     with suppress(KeyboardInterrupt):
         for shown in _events(settings.state.path, plan, count, follow=follow):

@@ -45,6 +45,32 @@ class Request(NamedTuple):
     progress: dict[str, Any]
 
 
+class Asked(NamedTuple):
+    """One request as people see it, answered or not.
+
+    Args:
+        number: Its own number.
+        kind: See `Request`.
+        plugin: The plugin it is about; empty for the feed.
+        asked_by: Who asked: `anna@host`.
+        asked_at: When, in seconds since 1970.
+        reason: Why, in the words of who asked; empty for none.
+        outcome: `done`, `refused` or `failed`; None while it waits.
+        answer: What came of it, for people; empty while it waits.
+        answered_at: When, in seconds since 1970; None while it waits.
+    """
+
+    number: int
+    kind: str
+    plugin: str
+    asked_by: str
+    asked_at: float
+    reason: str
+    outcome: str | None
+    answer: str
+    answered_at: float | None
+
+
 class Replayed(NamedTuple):
     """One event that is to be replayed; `seq` is 0 where the journal does not hold it."""
 
@@ -131,6 +157,15 @@ class Requests:
         )
         return None if found is None else Answer(*found)
 
+    def last(self, count: int) -> list[Asked]:
+        """Return the last requests, answered or not, the newest last."""
+        found = self._db.all(
+            "SELECT id, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at"
+            " FROM requests ORDER BY id DESC LIMIT ?",
+            count,
+        )
+        return [_asked(row) for row in reversed(found)]
+
     def begin(self, number: int) -> None:
         """Note that a call of a plugin is about to be made: the process may not survive it."""
         with self._db.transaction() as db:
@@ -183,6 +218,12 @@ def write_request(db: sqlite3.Connection, step: RequestStep) -> int:
 
 def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
     return 0 if change is None else write_letter(db, change)
+
+
+def _asked(row: tuple[Any, ...]) -> Asked:
+    number, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at = row
+    reason = str(msgspec.json.decode(detail).get("reason") or "")
+    return Asked(number, kind, plugin, asked_by, asked_at, reason, outcome, answer, answered_at)
 
 
 def _request(row: tuple[Any, ...]) -> Request:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote
 
-from sgevents_core.settings import Secret, SecretTexts, Settings
+from sgevents_core.settings import SecretTexts, Settings, secrets_in
 
 SHOWN: Final = "***"
 SHORTEST: Final = 4
@@ -107,20 +107,8 @@ def secrets_of(settings: Settings) -> list[str]:
     tables = settings.plugins.values()
     held: list[Any] = [settings.site.api_key, *(table.api_key for table in tables)]
     held += [table.settings for table in tables]
-    return [*secrets_in(held), *_passwords_of(settings.site.http_proxy or "")]
-
-
-def secrets_in(value: Any) -> Iterator[str]:
-    """Yield the texts of all secrets in a value, however deep in mappings and lists."""
-    if isinstance(value, Secret):
-        if value.is_there:
-            yield value.reveal()
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from secrets_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from secrets_in(inner)
+    texts = [one.reveal() for one in secrets_in(held) if one.is_there]
+    return [*texts, *_passwords_of(settings.site.http_proxy or "")]
 
 
 def _passwords_of(proxy: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from sgevents_core.settings.model import (
     Start,
     StateSettings,
 )
-from sgevents_core.settings.secret import Secret, SecretTexts
+from sgevents_core.settings.secret import Secret, SecretTexts, secrets_in
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -40,4 +40,5 @@ __all__ = [
     "load_settings",
     "parse_duration",
     "read_settings",
+    "secrets_in",
 ]

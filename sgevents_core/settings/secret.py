@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from sgevents_core.errors import SecretMissingError
@@ -100,3 +100,29 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a secret is not pickled: pass the place it comes from instead")
+
+
+def with_stand_ins(value: Any) -> Any:
+    """Return a value with an empty secret in place of each that was not found, however deep.
+
+    For those who load a plugin only to look at it: its settings can be made, and nothing is called.
+    """
+    if isinstance(value, Secret):
+        return value if value.is_there else Secret("", value.source)
+    if isinstance(value, Mapping):
+        return {name: with_stand_ins(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_stand_ins(inner) for inner in value]
+    return value
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Yield all secrets in a value of a configuration, however deep in mappings and lists."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from secrets_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from secrets_in(inner)

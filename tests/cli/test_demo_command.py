@@ -22,7 +22,7 @@ from sgevents_core.cli._demo_studio import Studio
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.eventlog import EventRow
 
-DEMO = [sys.executable, "-m", "sgevents_core.cli", "demo", "--fast"]
+DEMO = [sys.executable, "-m", "sgevents_core", "demo", "--fast"]
 
 
 def row(event_id: int, kind: str = "Shotgun_Task_Change", **fields: object) -> EventRow:

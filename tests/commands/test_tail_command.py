@@ -40,7 +40,7 @@ def test_follows_until_ctrl_c(tmp_path: Path, state: SqliteState) -> None:
     grow(state, [event_row(n, "Studio_Before") for n in (1, 3)])
     path = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, "SGEVENTS_TEST_KEY": "demo-key", "PYTHONPATH": path}
-    command = [sys.executable, "-m", "sgevents_core.cli", "tail", "--follow", "-n", "1"]
+    command = [sys.executable, "-m", "sgevents_core", "tail", "--follow", "-n", "1"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:

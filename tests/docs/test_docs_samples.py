@@ -162,7 +162,7 @@ def test_backup_is_made_and_restored_as_the_page_has_it(tmp_path: Path) -> None:
     places = [str(Path(sys.executable).parent), os.environ["PATH"]]
     source = str(Path(sgevents_core.__file__).parents[1])
     environment = {**os.environ, "PATH": os.pathsep.join(places), "PYTHONPATH": source}
-    python = f"{sys.executable} -m sgevents_core.cli "
+    python = f"{sys.executable} -m sgevents_core "
     script = re.sub(r"^sgevents ", python, "\n".join(commands), flags=re.MULTILINE)
     shell = shutil.which("sh") or "sh"
     run = subprocess.run(

@@ -41,7 +41,7 @@ SLOW = """
 
 def reload(daemon: RunningDaemon) -> subprocess.CompletedProcess[str]:
     """Ask the daemon to reload, as a person does."""
-    command = [sys.executable, "-m", "sgevents_core.cli", "reload", "-c", str(daemon.config)]
+    command = [sys.executable, "-m", "sgevents_core", "reload", "-c", str(daemon.config)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 

@@ -73,7 +73,7 @@ def test_service_is_ready_watched_and_stops_in_order(
         "WATCHDOG_USEC": str(WATCHDOG_USEC),
     }
     environment.pop("WATCHDOG_PID", None)
-    command = [sys.executable, "-m", "sgevents_core.cli", "run", "--config", str(config)]
+    command = [sys.executable, "-m", "sgevents_core", "run", "--config", str(config)]
     with Sandbox() as site:
         config.write_text(CONFIG.format(url=site.url))
         config.chmod(0o600)

@@ -42,7 +42,7 @@ def test_first_plugin_of_a_text_loads(text: str, tmp_path: Path) -> None:
     config.write_text(f"{SITE}[plugins.{plugin}]\nenabled = true\n")
     path = [str(tmp_path), *map(os.path.abspath, filter(None, sys.path))]
     run = subprocess.run(
-        [sys.executable, "-m", "sgevents_core.cli", "plugins", "list", "--json", "-c", str(config)],
+        [sys.executable, "-m", "sgevents_core", "plugins", "list", "--json", "-c", str(config)],
         capture_output=True,
         text=True,
         cwd=tmp_path,

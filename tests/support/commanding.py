@@ -47,15 +47,17 @@ class Commands:
 
     Args:
         daemon: Whose configuration it is.
+        secrets: Whether the key of the site is in the environment.
     """
 
-    def __init__(self, daemon: RunningDaemon) -> None:
+    def __init__(self, daemon: RunningDaemon, *, secrets: bool = True) -> None:
         self._daemon = daemon
+        self._secrets = secrets
 
     def __call__(self, *words: object) -> Said:
         """Run one command and return what it came to."""
         line = [*map(str, words), "--config", str(self._daemon.config)]
-        environment = {"SGEVENTS_TEST_KEY": self._daemon.site.api_key}
+        environment = {"SGEVENTS_TEST_KEY": self._daemon.site.api_key if self._secrets else None}
         result = CliRunner().invoke(sgevents, line, env=environment)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -110,7 +110,7 @@ class RunningDaemon:
     @contextmanager
     def started(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon with the configuration that is there, like `running`."""
-        command = [*self.under, sys.executable, "-m", "sgevents_core.cli", "run"]
+        command = [*self.under, sys.executable, "-m", "sgevents_core", "run"]
         command += ["-c", str(self.config)]
         with self.output.open("ab") as output:
             process = subprocess.Popen(

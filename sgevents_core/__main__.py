@@ -1,0 +1,5 @@
+"""`python -m sgevents_core`: the command where its script is not on the PATH."""
+
+from sgevents_core.cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""`python -m sgevents_core.cli`: the command where its script is not on the PATH."""
-
-from sgevents_core.cli import main
-
-main()

@@ -1,0 +1,74 @@
+"""`sgevents requests`: who asked for what, when and why, and what came of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sgevents_core.cli.asking import load
+from sgevents_core.cli.printing import cell, echo, echo_json
+from sgevents_core.cli.root import config_option
+from sgevents_core.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from sgevents_core.journal.requests import Asked
+
+
+@click.command()
+@click.option("-n", "count", type=click.IntRange(min=1), metavar="N", default=20,
+              show_default=True, help="How many of the last requests to show.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+@config_option
+def requests(count: int, as_json: bool, config: Path) -> None:
+    """Show who asked for what, and what came of it.
+
+    Covers pauses, retries, replays and whatever else was asked of the daemon, the newest last.
+    """
+    from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
+
+    with closing(Requests(load(config).state.path)) as kept:
+        found = kept.last(count)
+    if as_json:
+        echo_json({"version": 1, "requests": [_as_json(one) for one in found]})
+    elif found:
+        print_table(_table(found))
+    else:
+        echo("Nobody has asked for anything.")
+
+
+def _as_json(one: Asked) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "kind": one.kind,
+        "plugin": one.plugin or None,
+        "asked_by": one.asked_by,
+        "asked_at": _iso(one.asked_at),
+        "reason": one.reason or None,
+        "outcome": one.outcome,
+        "answer": one.answer or None,
+        "answered_at": None if one.answered_at is None else _iso(one.answered_at),
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
+
+
+def _table(found: list[Asked]) -> Any:
+    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right", no_wrap=True)
+    for title in ("when", "who", "what", "came of it"):
+        table.add_column(title, no_wrap=title != "came of it")
+    for one in found:
+        when = f"{datetime.fromtimestamp(one.asked_at).astimezone():%Y-%m-%d %H:%M}"
+        what = f"{one.kind} {one.plugin}".rstrip()
+        why = f"{one.reason}: " if one.reason else ""
+        cells = (one.number, when, one.asked_by, what, f"{why}{one.answer or 'waiting'}")
+        table.add_row(*(cell(value) for value in cells))
+    return table
