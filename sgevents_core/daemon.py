@@ -38,11 +38,13 @@ from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_statuses
 from sgevents_core.reload import CommandLine, Reloader
+from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.gaps import Notice
+from sgevents_core.site.scripts import ScriptLookup
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -224,8 +226,11 @@ class _Run:
         plugins = start_plugins(self._loaded, services, self._state)
         announcer = Announcer([(services[p.name], p.hooks) for p in plugins])
         hear, open_state = self._listener.hear, self._open_state
-        lanes = lanes_of(self._settings, plugins, services, open_state, announcer, hear=hear)
-        feed = self._feed(lanes, announcer)
+        scripts = Scripts(self._state.scripts())
+        lanes = lanes_of(
+            self._settings, plugins, services, open_state, announcer, hear=hear, scripts=scripts
+        )
+        feed = self._feed(lanes, announcer, scripts)
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
         self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
@@ -277,10 +282,12 @@ class _Run:
     def _open_state(self) -> SqliteState:
         return SqliteState(self._settings.state.path)
 
-    def _feed(self, lanes: list[Lane], announcer: Announcer) -> Feed:
+    def _feed(self, lanes: list[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
+        state = self._open_state()
+        lookup = ScriptLookup(scripts, self._settings.script_names, state.keep_scripts)
         return Feed(
-            EventLog(self._settings.site, self._settings.feed.fields),
-            self._open_state(),
+            EventLog(self._settings.site, self._settings.feed.fields, lookup),
+            state,
             self._settings.feed,
             grown=partial(_wake, lanes),
             told=partial(_announce, announcer),

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sgevents_core.moments import local, moment_of
+from sgevents_core.scripts import Scripts, scripts_on
 
 RECORD_ACTIONS: Final = frozenset({"New", "Change", "Retirement", "Revival"})
 """What can happen to a record: the last part of `Shotgun_<EntityType>_<action>`."""
@@ -33,6 +34,7 @@ CLASSIC_KEYS: Final = (
 _DEFAULTS: Final[dict[str, Any]] = {**dict.fromkeys(CLASSIC_KEYS), "type": "EventLogEntry"}
 _T = TypeVar("_T")
 _UNREAD: Final[Any] = object()
+_UNKNOWN: Final = Scripts()
 _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_entry_id")
 
 
@@ -64,15 +66,17 @@ class Event(Mapping[str, Any]):
     always a dict.
     """
 
-    __slots__ = ("_created_at", "_meta", "_row")
+    __slots__ = ("_created_at", "_meta", "_row", "_scripts")
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: Mapping[str, Any], scripts: Scripts | None = None) -> None:
         """Wrap `row`, one EventLogEntry as read; nothing is parsed before it is asked for.
 
         Args:
             row: The row, kept and not copied; `created_at` is what `moments.moment_of` reads.
+            scripts: What the scripts of its site are called; guessed from the row if left out.
         """
         self._row: Mapping[str, Any] = row if isinstance(row, Mapping) else {}
+        self._scripts = _UNKNOWN if scripts is None else scripts
         self._meta: dict[str, Any] = _UNREAD
         self._created_at: datetime | None = _UNREAD
 
@@ -101,8 +105,10 @@ class Event(Mapping[str, Any]):
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def __reduce__(self) -> tuple[type[Event], tuple[dict[str, Any]]]:
-        return Event, (dict(self._row),)
+    def __reduce__(self) -> tuple[type[Event], tuple[dict[str, Any], Scripts]]:
+        known = self._scripts.names
+        mine = [link["id"] for link in acting_links(self) if type(link.get("id")) is int]
+        return Event, (dict(self._row), Scripts({one: known[one] for one in mine if one in known}))
 
     def __str__(self) -> str:
         words = ["Event", str(self.id), self.event_type or "(no type)"]
@@ -239,11 +245,12 @@ class Event(Mapping[str, Any]):
 
     @property
     def script(self) -> str | None:
-        """The name of the script that did it; None where it was not a script."""
-        user = self._row.get("user")
-        if not isinstance(user, dict) or user.get("type") != "ApiUser":
-            return None
-        return _text(user.get("name")) or f"ApiUser {user.get('id')}"
+        """The name of the script that did it, also in a person's name (sudo); None for a person.
+
+        A site shows scripts as "name version", in `user["name"]`; this is the name alone.
+        """
+        links = acting_links(self)
+        return self._scripts.name_of(links[0]) if links else None
 
     @property
     def sudo_user(self) -> dict[str, Any] | None:
@@ -287,6 +294,16 @@ class Event(Mapping[str, Any]):
         if named not in {None, "Reading", described} and described is not None:
             return None
         return _integer(meta.get("entity_id"))
+
+
+def acting_links(event: Event) -> list[Mapping[str, Any]]:
+    """Return the scripts that caused `event`: its user, or who is behind that user; not copied."""
+    return scripts_on(event._row.get("user"), event._read_meta())
+
+
+def scripts_of(event: Event) -> Scripts:
+    """Return what is known of the scripts of the site that `event` is from."""
+    return event._scripts
 
 
 def meta_of(event: Event) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sgevents_core.errors import DurationError
 from sgevents_core.events import meta_of
-from sgevents_core.origin import acting_script, is_by
+from sgevents_core.origin import is_by, is_by_script
 
 if TYPE_CHECKING:
     from sgevents_core.events import Event
@@ -147,8 +147,8 @@ class Match:
             ),
             (self.project, "project", self._is_in_project),
             (self.user, "user", lambda event: is_by(event, self.user)),
-            (self.script, "script", lambda event: fits_script(acting_script(event))),
-            (self.not_script, "ignore_own", lambda event: acting_script(event) != self.not_script),
+            (self.script, "script", lambda event: fits_script(event.script)),
+            (self.not_script, "ignore_own", self._is_by_another),
             (self.old_value, "old_value", self._had_value),
             (self.new_value, "new_value", self._has_value),
             (self.where, "where", self.where),
@@ -161,6 +161,9 @@ class Match:
         name = (event.project or {}).get("name")
         return isinstance(name, str) and name in self.project
 
+    def _is_by_another(self, event: Event) -> bool:
+        return self.not_script is None or not is_by_script(event, self.not_script)
+
     def _had_value(self, event: Event) -> bool:
         return _is_among(self.old_value, event, "old_value", "removed")
 
@@ -172,7 +175,7 @@ class Match:
             return f"where={_name_of(self.where)} says no"
         if name == "ignore_own":
             return f"it was caused by the plugin's own script {self.not_script!r} (ignore_own)"
-        found = acting_script(event) if name == "script" else _shown(getattr(event, name))
+        found = event.script if name == "script" else _shown(getattr(event, name))
         return f"{name} {found!r} is not {_either(self._named_values()[name])}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING, Final
 
-from sgevents_core.events import meta_of
+from sgevents_core.events import acting_links, scripts_of
 
 if TYPE_CHECKING:
     from sgevents_core.events import Event
@@ -14,16 +14,10 @@ LOGIN: Final = "user.HumanUser.login"
 """The field of a row that holds the login of who did it, where `[feed] fields` asks for it."""
 
 
-def acting_script(event: Event) -> str | None:
-    """Return the name of the script that caused `event`, also one behind a user; or None."""
-    script = event.script
-    if script is not None:
-        return script
-    behind = meta_of(event).get("sudo_actual_user")
-    if not isinstance(behind, dict) or behind.get("type") != "ApiUser":
-        return None
-    name = behind.get("name")
-    return name if isinstance(name, str) and name else f"ApiUser {behind.get('id')}"
+def is_by_script(event: Event, name: str) -> bool:
+    """Whether the script that signs in as `name` caused `event`, also in a person's name."""
+    scripts = scripts_of(event)
+    return any(scripts.is_named(link, name) for link in acting_links(event))
 
 
 def is_by(event: Event, people: Container[object]) -> bool:

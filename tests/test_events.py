@@ -288,12 +288,13 @@ def test_flags_are_true_only_where_the_site_says_true() -> None:
 
 
 def test_scripts_are_told_from_people() -> None:
-    """`script` is the name of the script, and None for a person; sudo names who is behind it."""
-    rollup = {"type": "ApiUser", "id": 3, "name": "rollup"}
+    """`script` is the name of the script, also in a person's name, and None for a person."""
+    rollup = {"type": "ApiUser", "id": 3, "name": "rollup 1.0"}
     assert changed(user=rollup).script == "rollup"
     assert changed(user={"type": "ApiUser", "id": 3}).script == "ApiUser 3"
     assert changed(user=None).script is None
-    assert changed({"sudo_actual_user": rollup}).sudo_user == rollup
+    behind = changed({"sudo_actual_user": rollup})
+    assert (behind.sudo_user, behind.script) == (rollup, "rollup")
 
 
 @pytest.mark.parametrize(

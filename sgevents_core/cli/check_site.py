@@ -12,6 +12,7 @@ from xmlrpc.client import ProtocolError
 
 from msgspec.structs import replace
 
+from sgevents_core.cli.check_scripts import script_findings
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import (
     SiteAnswerError,
@@ -38,6 +39,8 @@ def site_findings(settings: Settings) -> list[Finding]:
         if connection.status == "problem":
             return [connection]
         findings = [connection, *_of_rights(log, site)]
+        if all(one.status != "problem" for one in findings):
+            findings += script_findings(log, settings)
     for name, plugin in settings.plugins.items():
         if plugin.enabled and plugin.script_name and plugin.api_key is not None:
             findings.append(_of_plugin_key(name, site, plugin.script_name, plugin.api_key))

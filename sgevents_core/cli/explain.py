@@ -94,14 +94,15 @@ def _head(
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
     from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
-    from sgevents_core.dispatch.rows import event_of  # noqa: PLC0415
+    from sgevents_core.dispatch.rows import event_of, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
 
     standing = Standing(settings.state.path)
     with closing(Database(settings.state.path, read_only=True)) as db:
         failures = failures_of(db, found.event_id)
     lines = []
-    for one in _explained(plan_of(settings), event_of(found.body)):
+    event = event_of(found.body, read_scripts(settings.state.path))
+    for one in _explained(plan_of(settings), event):
         fate = None
         if not one.why_not and found.seq:
             fate = standing.fate(one.plugin, one.callback, found.seq, failures)

@@ -100,13 +100,14 @@ def _when_settled(
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
     from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
-    from sgevents_core.dispatch.rows import event_of  # noqa: PLC0415
+    from sgevents_core.dispatch.rows import event_of, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
 
     standing = Standing(folder)
+    scripts = read_scripts(folder)
     with closing(Database(folder, read_only=True)) as db:
         for entry in entries:
-            event = event_of(entry.body)
+            event = event_of(entry.body, scripts)
             failures = failures_of(db, entry.event_id)
             yield _Shown(entry, event, dict(_fates(plan, standing, entry, event, failures)))
 

@@ -27,6 +27,7 @@ from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -220,10 +221,12 @@ def lanes_of(
     announcer: Announcer,
     *,
     hear: Hear = heard_by_nobody,
+    scripts: Scripts | None = None,
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
-    `hear` is told which threads of plugins work for which lane.
+    `hear` is told which threads of plugins work for which lane, `scripts` knows what the scripts
+    of the site are called.
     """
     lanes = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
@@ -243,6 +246,7 @@ def lanes_of(
             tried=state.tried(),
             folder=settings.state.path,
             announcer=announcer,
+            scripts=scripts,
         )
         lanes.append(lane)
     return lanes

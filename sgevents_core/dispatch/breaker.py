@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sgevents_core.origin import acting_script
+from sgevents_core.origin import is_by_script
 from sgevents_core.settings import format_duration
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Breaker:
         """
         wrote, self._writes = writes != self._writes, writes
         writes_elsewhere = self._is_own and not writes
-        if not (wrote or writes_elsewhere) or acting_script(event) != self._script:
+        if not (wrote or writes_elsewhere) or not is_by_script(event, self._script):
             return False
         self._turns.append(created)
         if len(self._turns) != self._turns.maxlen or created - self._turns[0] > self._within:

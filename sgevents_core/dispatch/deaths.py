@@ -17,6 +17,7 @@ from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Died
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.scripts import Scripts
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -119,7 +120,7 @@ def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condem
     _pause_if_due(record, place, failure, rules)
     step.plugins = [record]
     number = state.record(record.lane, state.take_lane(record.lane), step)
-    return [Condemned(failure, number, event_of(entry.body), record)]
+    return [Condemned(failure, number, event_of(entry.body, Scripts(state.scripts())), record)]
 
 
 def _is_at(seq: int, key: str, record: PluginRecord, place: Place) -> bool:

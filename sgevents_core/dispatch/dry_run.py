@@ -12,7 +12,7 @@ import msgspec
 from sgevents_core.dispatch.assembly import services_of
 from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
-from sgevents_core.dispatch.rows import event_of
+from sgevents_core.dispatch.rows import event_of, read_scripts
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
 from sgevents_core.journal.base import REMOVED
@@ -23,6 +23,7 @@ from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin, load
+from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
 
@@ -96,6 +97,7 @@ class DryServices(Services):
     """What the calls of a plugin share in a dry run."""
 
     dry_run = True
+    scripts: Scripts | None = None
     tell: Tell = staticmethod(print)
 
     def site_class(self) -> type[GuardedShotgun]:
@@ -142,7 +144,7 @@ def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryS
     with closing(SqliteState(settings.state.path, read_only=True)) as state:
         services = services_of(only, loaded, state, DryServices)[name]
     assert isinstance(services, DryServices)  # noqa: S101 - asked for in the line above
-    services.tell = tell
+    services.tell, services.scripts = tell, read_scripts(settings.state.path)
     return loaded.plugins[0], services
 
 
@@ -155,9 +157,9 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
 
 
 def _call_all(
-    plugin: LoadedPlugin, services: Services, place: Replayed, tell: Tell, ran: Ran
+    plugin: LoadedPlugin, services: DryServices, place: Replayed, tell: Tell, ran: Ran
 ) -> Ran:
-    event = event_of(place.body)
+    event = event_of(place.body, services.scripts)
     for callback in plugin.callbacks:
         context = CallContext(services, event, callback.name, era=place.era)
         called, error = _call_if_wanted(callback, event, context, tell)

@@ -23,6 +23,7 @@ from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.scripts import Scripts
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -49,6 +50,7 @@ class Lane:
         tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
         folder: Where its register is kept.
         announcer: Tells plugins and people of failures.
+        scripts: What the scripts of the site are called; guessed from rows if left out.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Lane:
         tried: dict[tuple[str, int], int],
         folder: Path,
         announcer: Announcer,
+        scripts: Scripts | None = None,
     ) -> None:
         self.name = name
+        self.scripts = scripts
         self.riders = riders
         self.error: BaseException | None = None
         callbacks = [callback for rider in riders for callback in rider.plugin.callbacks]
@@ -224,7 +228,7 @@ class Lane:
 
     def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[str]) -> bool:
         self._caller.resumed = done
-        event = event_of(entry.body)
+        event = event_of(entry.body, self.scripts)
         number = 0
         try:
             for number, (place, _) in enumerate(steps):
@@ -290,7 +294,7 @@ class Lane:
 
     def _hand_over(self, rider: Rider, entry: Entry, mine: Sequence[int]) -> bool:
         steps = self._plan.for_type(entry.event_type)
-        event = event_of(entry.body)
+        event = event_of(entry.body, self.scripts)
         for number in mine:
             key = self._keys[steps[number][0]]
             if key in rider.record.done:

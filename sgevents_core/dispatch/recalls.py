@@ -82,7 +82,8 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     desk.requests.begin(desk.request.number)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure, _, store = _call(rider, callback, place, event_of(letter.body), attempt)
+    event = event_of(letter.body, desk.lane.scripts)
+    failure, _, store = _call(rider, callback, place, event, attempt)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
@@ -238,7 +239,7 @@ class _Replay:
 
         Returns the call that hangs and forbids the others; None if all are done.
         """
-        event = event_of(place.body)
+        event = event_of(place.body, self._desk.lane.scripts)
         for callback in self._rider.plugin.callbacks:
             if callback.accepts_type(event.event_type) and callback.name not in self._done:
                 if self._rider.hung is not None:

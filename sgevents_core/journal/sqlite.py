@@ -6,7 +6,7 @@ Each thread opens its own `SqliteState`; SQLite keeps the writers apart.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ from sgevents_core.journal.writing import write_step
 
 KEPT_FAILURES: Final = 10_000
 """Failures that are no dead letters and are kept, whatever their age."""
+_SCRIPTS_SINCE: Final = 5
+"""The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3
 """The version of the schema that first had the table `parked`."""
 _encode: Final = msgspec.json.Encoder().encode
@@ -176,6 +178,31 @@ class SqliteState:
             for one in ones:
                 delete_aside(db, one.era, [one.event], one.where)
             write_request(db, step)
+
+    def scripts(self) -> dict[int, str]:
+        """Return what the scripts of the site are called, by id, as far as it was told."""
+        if self._db.number("PRAGMA user_version") < _SCRIPTS_SINCE:
+            return {}
+        return dict(self._db.all("SELECT id, name FROM scripts"))
+
+    def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+        """Keep what scripts are called.
+
+        Args:
+            names: Id -> name.
+            own: Name -> ids of all scripts that sign in so; others are called otherwise by now.
+        """
+        before = self.scripts()
+        settled = {one: name for name, ids in own.items() for one in ids}
+        after = {one: name for one, name in before.items() if name not in own}
+        after.update({**names, **settled})
+        if after == before:
+            return
+        with self._db.transaction() as db:
+            gone = [(one,) for one in before.keys() - after.keys()]
+            db.executemany("DELETE FROM scripts WHERE id = ?", gone)
+            changed = after.items() - before.items()
+            db.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed)
 
     def answer(self, step: RequestStep) -> None:
         """Write what came of a request that needs no other record."""

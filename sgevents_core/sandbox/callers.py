@@ -7,8 +7,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sgevents_core.sandbox.records import Records, Ref
+from sgevents_core.sandbox.records import VERSION, Records, Ref
 from sgevents_core.sandbox.refusal import AUTHENTICATION, RefusedCallError
+from sgevents_core.scripts import LOGS, NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,15 @@ class Callers:
         self._scripts: dict[str, Ref] = {}
         self._sessions: dict[str, Caller] = {}
 
-    def add_script(self, name: str, key: str) -> Ref:
+    def add_script(self, name: str, key: str, version: str = "1.0", *, logs: bool = True) -> Ref:
         """Let a script call the site; a second call with its name changes its key."""
         if name not in self._scripts:
-            values = {"firstname": name, "description": "a script of the sandbox"}
+            values = {
+                NAME: name,
+                VERSION: version,
+                LOGS: logs,
+                "description": "a script of the sandbox",
+            }
             self._scripts[name] = self._records.add("ApiUser", values).ref
         self._keys[name] = key
         return self._scripts[name]

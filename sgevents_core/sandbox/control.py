@@ -115,7 +115,8 @@ def _rewind(site: Sandbox, order: Order) -> Any:
 
 
 def _add_script(site: Sandbox, order: Order) -> Any:
-    site.add_script(str(order["name"]), str(order["key"]))
+    version, logs = str(order.get("version", "1.0")), bool(order.get("logs", True))
+    site.add_script(str(order["name"]), str(order["key"]), version, logs=logs)
     return {}
 
 

@@ -20,13 +20,11 @@ class Direct:
     _methods: Methods
 
     def _caller(self, user: str | None = None, session_uuid: str | None = None) -> Caller:
-        if user is None:
-            script = self._callers.script(self.script_name)
-            return Caller(script.user, script.script, session_uuid)
-        person = self._callers.person(user)
-        if person is None:
-            raise KeyError(user)
-        return Caller(person, None, session_uuid)
+        person = None if user is None else self._callers.person(user)
+        if person is not None:
+            return Caller(person, None, session_uuid)
+        script = self._callers.script(self.script_name if user is None else user)
+        return Caller(script.user, script.script, session_uuid)
 
     def call(self, method: str, params: Any, user: str | None = None) -> Any:
         """Carry out a call of the API: its parameters as on the wire, its results likewise.

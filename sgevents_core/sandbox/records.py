@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from sgevents_core.sandbox.schema import Schema
+from sgevents_core.scripts import API_USER
+
+VERSION: Final = "lastname"
+"""The field of a script that holds its version, which links show behind its name."""
 
 Ref = tuple[str, int]
 """A link as the site keeps it: entity type and id."""
@@ -65,7 +69,9 @@ class Records:
     def rename(self, record: Record) -> None:
         """Let links show the name that the record's values give it now."""
         naming = self._schema.get("read", record.type).naming
-        record.link["name"] = record.values.get(naming)
+        name = record.values.get(naming)
+        version = record.values.get(VERSION) if record.type == API_USER else None
+        record.link["name"] = f"{name} {version}" if version else name
 
     def find(self, ref: Ref) -> Record | None:
         """Return a record, retired or not, or None."""

@@ -234,10 +234,18 @@ class Sandbox(Direct):
         with self.database.lock:
             self.log.rewind(to_id)
 
-    def add_script(self, name: str, key: str) -> None:
-        """Let another script call the site, or change the key of one."""
+    def add_script(self, name: str, key: str, version: str = "1.0", *, logs: bool = True) -> None:
+        """Let another script call the site, or change the key of one.
+
+        Args:
+            name: What it signs in as.
+            key: Its key.
+            version: What links show behind its name; may be empty.
+            logs: Whether the event log tells what it writes: `generate_event_log_entries`, which is
+                off on a site until somebody ticks it.
+        """
         with self.database.lock:
-            self._callers.add_script(name, key)
+            self._callers.add_script(name, key, version, logs=logs)
 
     def revoke_script(self, name: str) -> None:
         """Refuse a script's key from now on; `add_script` lets it in again."""

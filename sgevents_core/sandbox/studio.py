@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from sgevents_core.sandbox.fields import USERS, entity_type, link, links, plain, status, text
+from sgevents_core.sandbox.records import VERSION
 from sgevents_core.sandbox.schema import EntityType, Field
+from sgevents_core.scripts import LOGS
 
 CUSTOM_TYPES: Final = tuple(f"CustomEntity{number:02d}" for number in range(1, 31))
 REVIEWED: Final = ("Shot", "Asset", "Sequence", *CUSTOM_TYPES)
@@ -58,7 +60,14 @@ def _people() -> list[EntityType]:
             links("projects", "Project", back="users"),
             links("groups", "Group", back="users"),
         ),
-        entity_type("ApiUser", "Script", "firstname", text("firstname", "description", "email")),
+        entity_type(
+            "ApiUser",
+            "Script",
+            "firstname",
+            text("firstname", "description", "email"),
+            plain("text", VERSION, default="1.0"),
+            plain("checkbox", LOGS, default=False),
+        ),
         entity_type("ClientUser", "Client User", "name", text("name", "email"), status("act")),
         entity_type(
             "Group", "Group", "code", text("code"), links("users", "HumanUser", back="groups")

@@ -15,6 +15,7 @@ from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.schema import Field
 from sgevents_core.sandbox.values import kept_values
+from sgevents_core.scripts import API_USER, LOGS
 
 MODES: Final = ("set", "add", "remove")
 STAMPS: Final = ("created_at", "created_by", "updated_at", "updated_by")
@@ -40,7 +41,7 @@ class Transaction:
         self.open = True
         self._undo: list[Callable[[], object]] = []
         self._era = database.log.era
-        self._changes = Changes(database, self.event, self._undo)
+        self._changes = Changes(database, self._told, self._undo)
 
     @property
     def ids(self) -> list[int]:
@@ -83,6 +84,17 @@ class Transaction:
                 row.meta["sudo_actual_user"] = self.database.records.link(self.caller.actual_user)
             self.rows.append(row)
             return row
+
+    def _told(self, event_type: str | None, **fields: Any) -> EventRow:
+        """Write the row of a change, unless the log is not to tell what the script writes.
+
+        What it does in a person's name is told in any case, as on a site.
+        """
+        script = self.database.records.find(self.caller.user) if self.caller.user else None
+        hushed = script is not None and script.type == API_USER and not script.values.get(LOGS)
+        if hushed and self.caller.actual_user is None:
+            return EventRow(id=0, event_type=event_type, created_at=self._now(), **fields)
+        return self.event(event_type, **fields)
 
     def create(self, entity_type: str, values: Mapping[str, Any]) -> Record | EventRow:
         """Create a record, or a row of the event log.

@@ -151,3 +151,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What is allowed but hardly meant, for `check` and the log."""
     learned: SecretTexts = field(default_factory=SecretTexts)
     """Secrets found when plugins were loaded, such as a literal one that only the model knows."""
+
+    @property
+    def script_names(self) -> list[str]:
+        """The scripts that sign in to the site: that of `[site]`, then those of enabled plugins."""
+        own = [table.script_name for table in self.plugins.values() if table.enabled]
+        return list(dict.fromkeys(filter(None, [self.site.script_name, *own])))

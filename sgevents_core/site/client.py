@@ -30,7 +30,8 @@ from sgevents_core.errors import (
 )
 from sgevents_core.journal.base import Row
 from sgevents_core.moments import seconds_of
-from sgevents_core.observe.systemd import longest_call
+from sgevents_core.observe import systemd
+from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
 from sgevents_core.site.calls import (
     Answer,
@@ -46,6 +47,7 @@ from sgevents_core.site.calls import (
 )
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.scripts import ScriptLookup
 from sgevents_core.site.stock import AuthenticationFault, Fault
 
 ENTITY: Final = "EventLogEntry"
@@ -101,9 +103,16 @@ class EventLog:
     Args:
         site: The site and its credentials.
         fields: Fields to read beside the usual ones.
+        scripts: Learns the names of scripts from rows that are read; None where nobody asks.
     """
 
-    def __init__(self, site: SiteSettings, fields: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        site: SiteSettings,
+        fields: Sequence[str] = (),
+        scripts: ScriptLookup | None = None,
+    ) -> None:
+        self._scripts = scripts
         self._secret = site.api_key.reveal()
         self._url = site.url
         self.host = urlsplit(site.url).hostname or ""
@@ -119,7 +128,7 @@ class EventLog:
         )
         self._sg.config.timeout_secs = site.timeout
         self._sg.config.max_rpc_attempts = 1
-        self.longest_call = longest_call(site.timeout)
+        self.longest_call = systemd.longest_call(site.timeout)
 
     def page_size(self) -> int:
         """Return the most rows the site gives in one page; asks the site once.
@@ -151,11 +160,25 @@ class EventLog:
         if isinstance(call, Count):
             return Answer(count=self._count(call.span), date=self._sg.date)
         found = self._find(call)
+        date = self._sg.date
+        if self._scripts is not None and not isinstance(call, Ids):
+            self._scripts.look(found, self.scripts)
         with self._errors():
             rows = tuple(_row(record, ids_only=isinstance(call, Ids)) for record in found)
             _check_order(rows, descending=isinstance(call, Newest))
             _check_asked_for(call, rows)
-        return Answer(rows, date=self._sg.date)
+        return Answer(rows, date=date)
+
+    def scripts(self, filters: list[Any], fields: Sequence[str] = (NAME,)) -> list[dict[str, Any]]:
+        """Return the scripts (ApiUsers) that `filters` find, as the site gives them.
+
+        Raises:
+            SiteError: The site could not be asked, or does not let them be read.
+        """
+        systemd.alive(self.longest_call)
+        with self._errors():
+            found = self._sg.find(API_USER, filters, list(fields))
+            return [dict(one) for one in found]
 
     def close(self) -> None:
         """Close the connection."""

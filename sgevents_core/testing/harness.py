@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sgevents_core.dispatch.plan import Explanation, Plan
 from sgevents_core.errors import AlreadyHandedError
-from sgevents_core.events import Event
+from sgevents_core.events import Event, scripts_of
 from sgevents_core.journal.base import Row
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.moments import seconds_of, stamp_of
+from sgevents_core.scripts import Scripts
 from sgevents_core.settings import (
     DEFAULT_LANE,
     FeedSettings,
@@ -26,6 +27,7 @@ from sgevents_core.settings import (
 )
 from sgevents_core.site.calls import Page
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.scripts import ScriptLookup
 from sgevents_core.testing.given import Given, discovery_of, given
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for
@@ -94,6 +96,7 @@ class Harness:
         self._stores: dict[str, Mapping[str, Any]] = {}
         self._handed: dict[int, Replayed] = {}
         self._read = site.log.highest_id if site is not None else 0
+        self._scripts = Scripts()
         self._open = ExitStack()
         self._session: Session | None = None
         if plugin is not None:
@@ -162,7 +165,7 @@ class Harness:
             AlreadyHandedError: An event with this id was handed to the plugins before.
         """
         session = self._started()
-        self._append(session, [_row(event) for event in _flat(events)])
+        self._append(session, [self._row(event) for event in _flat(events)])
         return _checked(session.run(retry=retry))
 
     def catch_up(self, *, retry: bool = True) -> Result:
@@ -188,7 +191,7 @@ class Harness:
         `ctx.key` is the same as before: what a plugin does must not be done twice by that.
         """
         session = self._started()
-        rows = [_row(event) for event in _flat(events)]
+        rows = [self._row(event) for event in _flat(events)]
         strange = [Replayed(ERA, 0, row.id, row.body) for row in rows]
         again = [self._handed.get(one.event_id, one) for one in strange]
         return _checked(session.replay(again))
@@ -208,6 +211,7 @@ class Harness:
                 stores=self._stores,
                 records=self._records,
                 dry_run=self._dry_run,
+                scripts=self._scripts,
             )
         return self._session
 
@@ -242,9 +246,17 @@ class Harness:
         for seq, row in enumerate(rows, end - len(rows) + 1):
             self._handed[row.id] = Replayed(ERA, seq, row.id, row.body)
 
+    def _row(self, event: Event) -> Row:
+        """Return an event as the feed reads it from the site."""
+        self._scripts.merge(scripts_of(event).names)
+        row = event.row
+        body = json.dumps(row, default=stamp_of).encode()
+        return Row(event.id, seconds_of(row.get("created_at")) or 0, event.event_type, body)
+
     def _read_new_rows(self) -> list[Row]:
         rows: list[Row] = []
-        with closing(EventLog(self._site_settings(), self._fields)) as log:
+        lookup = ScriptLookup(self._scripts, self._settings().script_names, _forget)
+        with closing(EventLog(self._site_settings(), self._fields, lookup)) as log:
             while True:
                 page = log.ask(Page(self._read, PAGE, None)).rows
                 rows += page
@@ -265,11 +277,8 @@ def _flat(
             yield from _flat(one)
 
 
-def _row(event: Event) -> Row:
-    """Return an event as the feed reads it from the site."""
-    row = event.row
-    body = json.dumps(row, default=stamp_of).encode()
-    return Row(event.id, seconds_of(row.get("created_at")) or 0, event.event_type, body)
+def _forget(names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+    """Keep no names of scripts: a harness has no next start."""
 
 
 def _checked(result: Result) -> Result:

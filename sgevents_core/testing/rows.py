@@ -9,6 +9,7 @@ from typing import Any, Final, TypedDict
 
 from sgevents_core.events import Event
 from sgevents_core.moments import stamp_of
+from sgevents_core.scripts import API_USER, Scripts
 from sgevents_core.testing.links import Link, link_to
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -60,6 +61,7 @@ class RowBuilder:
         self._next_id = first_id
         self._at = at
         self._records = 100
+        self._scripts = Scripts()
         self.project: Link = project or {"type": "Project", "id": 65, "name": "Fox and Heron"}
         self.user: Link = user or self.person("Ada Park", 11)
 
@@ -79,9 +81,13 @@ class RowBuilder:
         """Return a link to a person."""
         return self.record("HumanUser", entity_id, name)
 
-    def script(self, name: str, entity_id: int | None = None) -> dict[str, Any]:
-        """Return a link to a script, which is an ApiUser."""
-        return self.record("ApiUser", entity_id, name)
+    def script(
+        self, name: str, entity_id: int | None = None, version: str = "1.0"
+    ) -> dict[str, Any]:
+        """Return a link to a script, an ApiUser, named as a site does: "name version"."""
+        link = self.record(API_USER, entity_id, f"{name} {version}" if version else name)
+        self._scripts.merge({link["id"]: name})
+        return link
 
     # How a row is put together
 
@@ -149,7 +155,8 @@ class RowBuilder:
                 "session_uuid": about.get("session_uuid", SESSION),
                 "created_at": self._take_time(about.get("at")),
                 **about.get("fields", {}),
-            }
+            },
+            self._scripts,
         )
 
     def _project_of(self, link: Link | None) -> Link | None:

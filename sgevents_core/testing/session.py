@@ -24,6 +24,7 @@ from sgevents_core.journal.requests import Replayed, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import load
+from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
 from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
 from sgevents_core.testing.results import Result
@@ -68,6 +69,7 @@ class Session:
         stores: Plugin -> what its store holds from the start.
         records: What a recorder can read; None where there is a site.
         dry_run: What `ctx.dry_run` is.
+        scripts: What the scripts of the site are called.
 
     Raises:
         PluginError: A plugin cannot be used.
@@ -81,8 +83,10 @@ class Session:
         stores: Mapping[str, Mapping[str, Any]],
         records: Sequence[Mapping[str, Any]] | None,
         dry_run: bool,
+        scripts: Scripts,
     ) -> None:
         self.watch: Final = Watch()
+        self._scripts = scripts
         self._settings = settings
         self._recorder = None if records is None else Recorder(records, self.watch.wrote)
         self._open = ExitStack()
@@ -141,7 +145,14 @@ class Session:
 
     def _lanes(self, announcer: WatchedAnnouncer) -> list[Lane]:
         open_state = partial(SqliteState, self._settings.state.path)
-        return lanes_of(self._settings, self._ready, self._services, open_state, announcer)
+        return lanes_of(
+            self._settings,
+            self._ready,
+            self._services,
+            open_state,
+            announcer,
+            scripts=self._scripts,
+        )
 
     def _result(self) -> Result:
         result, self.watch.result = self.watch.result, Result()

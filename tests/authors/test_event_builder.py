@@ -199,7 +199,7 @@ class TestWhoAndWhere:
         farm = events.script("farm")
         by_script = events.new("Shot", user=farm)
         behind = events.new("Shot", user=events.person("Ada Park"), sudo=farm)
-        assert (by_script.script, behind.script) == ("farm", None)
+        assert (by_script.script, behind.script) == ("farm", "farm")
         assert behind.sudo_user == farm
         assert events.new("Shot", user=None).user is None
 

@@ -466,7 +466,7 @@ class TestSite:
         assert len(harness.catch_up().raise_errors().calls) == 1
         assert harness.catch_up().calls == []
         rows = sgevents_site.event_rows()
-        assert rows[-1]["user"]["name"] == "rollup"
+        assert rows[-1]["user"]["name"] == "rollup 1.0"
 
     def test_recorder_without_a_site(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder

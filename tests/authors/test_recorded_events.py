@@ -76,7 +76,7 @@ class TestAnonymous:
         assert second["meta"]["mail"] == "see person1@studio.example"
         assert second["user.HumanUser.login"] == "anonymous"
         assert second["user.HumanUser.email"] == "person2@studio.example"
-        assert third["user"]["name"] == "Person 11's script"
+        assert third["user"]["name"] == "Person 11's script 1.0"
         assert "Park" not in json.dumps([first, second, third])
 
     def test_all_else_stays(self) -> None:

@@ -473,3 +473,49 @@ def test_the_password_of_a_proxy_is_not_shown(check: Check, site: Sandbox) -> No
     result = check(f'http_proxy = "me:{TOKEN}@{proxy}"\n', url="http://studio.invalid")
     assert result.code == 1
     assert TOKEN not in result.output
+
+
+def test_whether_own_writes_come_back_is_told_of_each_script(
+    check: Check, install: Callable[[str, str], None], site: Sandbox
+) -> None:
+    """By the site's own flag, which is off by default; a plugin that is not enabled has no say."""
+    install("good", GOOD)
+    site.add_script("silent one", PLUGIN_KEY, "of the farm", logs=False)
+    table = '[plugins.{}]\nenabled = {}\nscript_name = "{}"\napi_key = "' + PLUGIN_KEY + '"\n'
+    result = check(
+        table.format("good", "true", "silent one") + table.format("idle", "false", "rollup")
+    )
+    told = [one for one in result.of("rights", "ok") if one.startswith("script ")]
+    assert told == [
+        "script sgevents what it writes comes back as events (generate_event_log_entries is on) []",
+        "script silent one what it writes makes no events, except in a person's name"
+        " (generate_event_log_entries is off, as it is by default): no plugin hears of it []",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "script", "told"),
+    [
+        (500, "sgevents", "cannot be read"),
+        (None, "Nobody", "the site shows no script of this name"),
+        (None, "twice", "the site has several of this name"),
+    ],
+)
+def test_scripts_that_are_not_known_by_id_are_warned_about(
+    check: Check,
+    install: Callable[[str, str], None],
+    site: Sandbox,
+    status: int | None,
+    script: str,
+    told: str,
+) -> None:
+    """A run starts all the same, and they are recognised by the names that rows show."""
+    install("good", GOOD)
+    if script == "twice":
+        site.add_script("twice", PLUGIN_KEY)
+        site.create("ApiUser", {"firstname": "twice"})
+    if status:
+        site.faults.add("status", status=status, entity_type="ApiUser")
+    own = f'[plugins.good]\nenabled = true\nscript_name = "{script}"\napi_key = "{PLUGIN_KEY}"\n'
+    result = check(own)
+    assert any(f"script {script} {told}" in one for one in result.of("rights", "warning"))

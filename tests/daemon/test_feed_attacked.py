@@ -39,7 +39,7 @@ def reads_for(folder: Path, *, gap: bool) -> int:
         daemon = daemon_of(site, folder, slow)
         with daemon.running() as process:
             wait_until(lambda: daemon.calls_noted() >= 5001, what="all are handled")
-            reads = site.counts.calls("read")
+            reads = site.counts.calls("read", "EventLogEntry")
             assert daemon.stop(process) == 0
         assert daemon.events_of("alpha") == [first, *fresh]
         return reads

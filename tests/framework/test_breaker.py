@@ -18,10 +18,10 @@ from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.journal.overview import overview
 from sgevents_core.sandbox import Sandbox
 
-ROLLUP = {"type": "ApiUser", "id": 3, "name": "rollup"}
+ROLLUP = {"type": "ApiUser", "id": 3, "name": "rollup 1.0"}
 OWN = Event({"id": 1, "user": ROLLUP})
 BY_SUDO = Event({"id": 1, "user": {"type": "HumanUser"}, "meta": {"sudo_actual_user": ROLLUP}})
-OTHER = Event({"id": 1, "user": {**ROLLUP, "name": "farm"}})
+OTHER = Event({"id": 1, "user": {**ROLLUP, "name": "farm 1.0"}})
 
 
 def breaker(events: int = 3, within: float = 10.0, *, is_own: bool = False) -> Breaker:
@@ -173,14 +173,19 @@ def test_a_real_loop_is_paused_with_an_alert_and_others_go_on(
     assert lines(seen).count("description") == len(changes)
 
 
+@pytest.mark.parametrize(
+    ("script", "version"),
+    [("looper", "1.0"), ("looper", ""), ("loop er 2", "2.0 beta 3"), ("looper", "of the farm")],
+)
+@pytest.mark.usefixtures("seen")
 def test_ignore_own_keeps_the_loop_from_arising(
-    seen: Path, site: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, script: str, version: str
 ) -> None:
-    """It answers the person's change, and not its own."""
-    site.add_script("looper", "demo-key")
+    """It answers the person's change, and not its own, whatever name and version look like."""
+    site.add_script(script, "demo-key", version)
     shot = site.create("Shot", {"code": "sh010"})
     site.update("Shot", shot["id"], {"description": "by a person"}, user="ada")
-    keys = 'enabled = true\nignore_own = true\nscript_name = "looper"\napi_key = "demo-key"\n'
+    keys = f'enabled = true\nignore_own = true\nscript_name = "{script}"\napi_key = "demo-key"\n'
     with caplog.at_level(logging.WARNING, logger="sgevents"):
         for _ in range(3):  # a drain does not wait for what comes of its own last callback
             assert drain(tmp_path, site, f"[plugins.looping]\n{keys}").apart == ()

@@ -12,11 +12,11 @@ from installed_packages import Packages
 from sgevents_core import Event, match
 from sgevents_core.errors import MatchError
 from sgevents_core.filters import Match, made_match
-from sgevents_core.origin import LOGIN, acting_script
+from sgevents_core.origin import LOGIN, is_by_script
 from sgevents_core.settings import PluginSettings, Secret
 
 ADA = {"type": "HumanUser", "id": 7, "name": "Ada Park"}
-FARM = {"type": "ApiUser", "id": 7, "name": "farm_publisher"}
+FARM = {"type": "ApiUser", "id": 7, "name": "farm_publisher 1.0"}
 
 
 def event(user: object = None, meta: object = None, **fields: object) -> Event:
@@ -154,12 +154,12 @@ def test_strange_rows_raise_nothing_and_both_ways_agree(
 ) -> None:
     """Whatever a row holds, a filter has an answer, and why_not the same one."""
     happened = Event({"user": user, "meta": meta, LOGIN: login, "event_type": "Shotgun_X_New"})
-    assert acting_script(happened) is None or isinstance(acting_script(happened), str)
+    assert happened.script is None or isinstance(happened.script, str)
     for conditions in ({"user": [7, "x"]}, {"script": "*"}, {"in_create": True}):
         accepted(happened, **conditions)
     by_script = accepted(happened, script="*")
-    assert by_script is (acting_script(happened) is not None)
-    assert Match(not_script="x").accepts(happened) is (acting_script(happened) != "x")
+    assert by_script is (happened.script is not None)
+    assert Match(not_script="x").accepts(happened) is not is_by_script(happened, "x")
 
 
 PLUGIN = """

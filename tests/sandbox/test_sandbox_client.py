@@ -164,7 +164,7 @@ def test_scripts_come_and_go(site: Sandbox, connect: Connect) -> None:
     site.add_script("render", "render-key")
     sg = connect(site, script_name="render", api_key="render-key")
     made = sg.create("Shot", {"code": "x"}, ["created_by"])
-    assert (made["created_by"]["type"], made["created_by"]["name"]) == ("ApiUser", "render")
+    assert (made["created_by"]["type"], made["created_by"]["name"]) == ("ApiUser", "render 1.0")
     site.revoke_script("render")
     with pytest.raises(AuthenticationFault):
         sg.find("Shot", [])
@@ -206,7 +206,7 @@ def test_sudo_names_both(site: Sandbox, connect: Connect) -> None:
     shot = sg.create("Shot", {"code": "x"})
     rows = site.find("EventLogEntry", [["entity", "is", shot]], ["user", "meta"])
     assert {row["user"]["name"] for row in rows} == {"Bruno Silva"}
-    assert {row["meta"]["sudo_actual_user"]["name"] for row in rows} == {site.script_name}
+    assert {row["meta"]["sudo_actual_user"]["name"] for row in rows} == {f"{site.script_name} 1.0"}
     nobody = connect(site, sudo_as_login="nobody", **options)
     with pytest.raises(AuthenticationFault):
         nobody.find("Shot", [])

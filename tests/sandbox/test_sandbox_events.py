@@ -43,7 +43,7 @@ def test_creating_makes_a_new_row_and_one_for_each_value(empty: Sandbox, new: Lo
     assert first["meta"] == {"type": "new_entity", "entity_type": "Shot", "entity_id": shot["id"]}
     assert first["entity"] == link
     assert first["project"] == {"type": "Project", "id": project["id"], "name": "Demo"}
-    assert first["user"] == {"type": "ApiUser", "id": 1, "name": "sgevents"}
+    assert first["user"] == {"type": "ApiUser", "id": 1, "name": "sgevents 1.0"}
     values = {row["attribute_name"]: row["meta"]["new_value"] for row in others}
     linked = {**first["project"], "valid": "valid"}
     assert values == {"code": "x", "project": linked, "sg_cut_in": 0, "sg_status_list": "wtg"}
@@ -192,7 +192,7 @@ def test_rows_are_described(empty: Sandbox, new: Log) -> None:
     new()
     empty.update("Shot", shot["id"], {"sg_cut_in": 5})
     (row,) = new()
-    assert row["description"] == 'sgevents changed "sg_cut_in" on "x"'
+    assert row["description"] == 'sgevents 1.0 changed "sg_cut_in" on "x"'
     assert row["cached_display_name"] == "Shotgun_Shot_Change"
 
 

@@ -1,0 +1,106 @@
+"""Scripts: which script is behind a link to an ApiUser. Who did something is the id.
+
+A site shows a script as "name version"; that is for people, and the name alone is a field of the
+ApiUser. `site.scripts` asks for it, the state keeps it, and here it is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+API_USER: Final = "ApiUser"
+NAME: Final = "firstname"
+"""The field of an ApiUser that is its name; its version is another one."""
+LOGS: Final = "generate_event_log_entries"
+"""Whether the event log tells what a script writes; a site's default is that it does not."""
+_WITH_VERSION: Final = re.compile(r"(?P<name>.*\S) +[vV]?[0-9]\S*(?: +[^\s0-9]\S*)*\s*", re.DOTALL)
+"""A name and what looks like a version behind it: its last word with a digit at its head."""
+
+
+class Scripts:
+    """The scripts of one site; one thread may add to them while others look names up.
+
+    Args:
+        names: Id -> name, as far as it is known.
+    """
+
+    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+        self._names: dict[int, str] = dict(names or {})
+        self._ids: dict[str, frozenset[int]] = {}
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The names that are known, by id."""
+        return dict(self._names)
+
+    def learn(self, names: Mapping[int, str]) -> None:
+        """Take in what scripts are called."""
+        self._names.update(names)
+        for name in names.values():
+            if name in self._ids:
+                self._ids[name] |= {one for one, its in names.items() if its == name}
+
+    def settle(self, name: str, ids: Collection[int]) -> None:
+        """Take in which scripts sign in as `name`: for good, whatever they are called later."""
+        self._ids[name] = frozenset(ids)
+        gone = [one for one, its in self._names.items() if its == name and one not in ids]
+        for one in gone:
+            del self._names[one]
+        self._names.update(dict.fromkeys(ids, name))
+
+    def merge(self, names: Mapping[int, str]) -> None:
+        """Take in names of another source; an id that has two of them is nobody's."""
+        for one, name in names.items():
+            if self._names.setdefault(one, name) != name:
+                self._names[one] = ""
+
+    def name_of(self, link: Mapping[str, Any]) -> str:
+        """Return the name of the script that `link` leads to.
+
+        One that the site has not told yet is guessed from what it shows.
+        """
+        known = self._names.get(link["id"]) if type(link.get("id")) is int else None
+        return known or _guessed(link) or f"{API_USER} {link.get('id')}"
+
+    def is_named(self, link: Mapping[str, Any], name: str) -> bool:
+        """Return whether `link` leads to the script that signs in as `name`."""
+        one = link.get("id")
+        if type(one) is int and name in self._ids:
+            return one in self._ids[name]
+        return self.name_of(link) == name
+
+
+def scripts_on(user: object, meta: object) -> list[Mapping[str, Any]]:
+    """Return the scripts that caused a row: its user, or who is behind that user (sudo).
+
+    Args:
+        user: The row's user.
+        meta: Its details. Who is behind a user is a script; a site may leave its type away.
+    """
+    behind = meta.get("sudo_actual_user") if isinstance(meta, dict) else None
+    both = ((user, None), (behind, API_USER))
+    return [
+        link
+        for link, kind in both
+        if isinstance(link, Mapping) and link.get("type", kind) == API_USER
+    ]
+
+
+def ids_of(name: str, found: Iterable[tuple[int, str]]) -> list[int]:
+    """Return the ids of scripts called `name`; where there is none, of those but for its case.
+
+    A site compares text without regard to case, and lets scripts sign in so.
+    """
+    everyone = list(found)
+    exact = [one for one, its in everyone if its == name]
+    return exact or [one for one, its in everyone if its.casefold() == name.casefold()]
+
+
+def _guessed(link: Mapping[str, Any]) -> str:
+    shown = link.get("name")
+    if not isinstance(shown, str):
+        return ""
+    found = _WITH_VERSION.fullmatch(shown)
+    return found["name"] if found else shown.rstrip() or shown
