@@ -315,6 +315,24 @@ class SiteAnswerError(SiteError):
     """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
 
 
+class SiteAnswerTooLarge(SiteAnswerError):
+    """The site {url} gave an answer that is none: {reason}. Ask for less at once: fewer fields, or
+    a limit.
+    """
+
+    transient = False
+
+
+class SiteRedirected(SiteAnswerError):
+    """The site {url} points to {where} (HTTP status {errcode}), and no call follows: it carries the
+    script's key. If the site has moved, set url in [site] to its new address; if not, something on
+    the way asks people to log in, or the site is down for maintenance.
+    """
+
+    where: str
+    errcode: int
+
+
 class SiteFault(SiteError):
     """The site {url} refused a request: {reason}."""
 

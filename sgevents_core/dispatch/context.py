@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sgevents_core.dispatch.store import CallStore, Store
@@ -14,6 +16,20 @@ from sgevents_core.settings import PluginSettings, SiteSettings
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
+
+
+class _Opened:
+    """A thread's connection; it is closed when the thread has ended, and nobody can use it."""
+
+    def __init__(self, sg: Shotgun) -> None:
+        self.sg = sg
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be about to end
+            self.close()
+
+    def close(self) -> None:
+        self.sg.close()
 
 
 class Services:
@@ -51,7 +67,8 @@ class Services:
         self._api_key = own.api_key if own.api_key is not None else site.api_key
         self.lock = threading.RLock()
         self._local = threading.local()
-        self._opened: list[Shotgun] = []
+        self._opened: weakref.WeakSet[_Opened] = weakref.WeakSet()
+        self._was_opened = False
 
     def connect(self, session_uuid: str | None) -> Shotgun:
         """Return this thread's connection, set to speak for the session that caused the event."""
@@ -67,7 +84,9 @@ class Services:
             )
             sg.config.timeout_secs = self._site.timeout
             self._local.sg = sg
-            self._opened.append(sg)
+            self._local.opened = opened = _Opened(sg)
+            self._opened.add(opened)
+            self._was_opened = True
         sg.config.session_uuid = session_uuid
         return sg
 
@@ -82,14 +101,14 @@ class Services:
     @property
     def writes(self) -> int:
         """How often the plugin has written to the site in this thread."""
-        if not self._opened:  # it never asked for the site; this is asked after every call
+        if not self._was_opened:  # it never asked for the site; this is asked after every call
             return 0
         return getattr(getattr(self._local, "sg", None), "writes", 0)
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        while self._opened:
-            self._opened.pop().close()
+        for opened in list(self._opened):
+            opened.close()
 
 
 class CallContext:

@@ -18,7 +18,7 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
             "A file of certificates to trust, where the site's own is not signed by a public "
             "authority. It must exist."
         ),
-        "timeout": 'How long one answer of the site may take, at least `"1s"`.',
+        "timeout": 'How long one call of the site may take in all, at least `"1s"`.',
     },
     "feed": {
         "poll_interval": 'How often the site is asked while events come, at least `"10ms"`.',

@@ -42,6 +42,10 @@ class NotAnAnswerError(Exception):
     """The body of an HTTP answer is no answer to what was asked; the text says why."""
 
 
+class TooLargeError(NotAnAnswerError):
+    """An answer takes more room than any is given."""
+
+
 def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
     """Return what the site answered, checked as far as the method has a known answer.
 

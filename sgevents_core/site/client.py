@@ -18,8 +18,6 @@ from urllib.parse import urlsplit
 from xmlrpc.client import ProtocolError
 
 import msgspec
-from shotgun_api3.lib.httplib2 import HttpLib2Error
-from shotgun_api3.lib.httplib2.socks import ProxyError
 
 from sgevents_core.errors import (
     SiteAnswerError,
@@ -68,8 +66,8 @@ LISTED_SPAN: Final = 4
 """Ranges up to this size are named id by id: `in` is the cheapest thing to ask a site."""
 
 
-_NO_ANSWER: Final = (OSError, ProtocolError, HTTPException, HttpLib2Error, ProxyError)
-"""What the stock client raises when the site did not answer at all."""
+_NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
+"""What the client raises when the site did not answer at all."""
 
 
 class Reader(GuardedShotgun):

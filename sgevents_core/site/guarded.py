@@ -1,5 +1,5 @@
 """The client of every connection to a site: the stock one, except that it takes for an answer only
-what is one.
+what is one, follows no redirect with a key, and ends in time.
 
 The stock client returns what it cannot read as if it were the result, and a write is lost in
 silence. Here it raises, with an error that is also one of shotgun_api3's.
@@ -10,35 +10,93 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
+from urllib.request import ProxyHandler
 from xmlrpc.client import ProtocolError
 
 from sgevents_core.errors import SiteAnswerError
-from sgevents_core.site.answers import NotAnAnswerError, answer_in, excerpt
-from sgevents_core.site.stock import Shotgun, ShotgunError
+from sgevents_core.site.answers import NotAnAnswerError, TooLargeError, answer_in, excerpt
+from sgevents_core.site.deadline import Deadline
+from sgevents_core.site.files import GuardedFiles
+from sgevents_core.site.line import LARGEST, Place, Proxy
+from sgevents_core.site.unanswered import AnswerTooLarge, NoAnswer, redirected
+from sgevents_core.site.wire import Wire
 
 SHORTEST: Final = 4
 """Shorter keys are words of every sentence, and left in it."""
 
 
-class NoAnswer(SiteAnswerError, ShotgunError):
-    """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
-
-
 class Question(NamedTuple):
-    """The call that is being made: the method and what it is called with."""
+    """The call that is being made: the method, what it is called with, and until when."""
 
-    method: str = ""
-    params: Any = None
+    method: str
+    params: Any
+    deadline: Deadline
 
 
-class GuardedShotgun(Shotgun):
-    """Does what the stock client does, and raises `NoAnswer` where the site gave none."""
+class GuardedShotgun(GuardedFiles):
+    """Does what the stock client does, and raises `NoAnswer` where the site gave none.
 
-    _question = Question()
+    A call takes at most `config.timeout_secs` in all. Takes the arguments of the stock client.
+    """
+
+    _question: Question | None = None
+    _wire: Wire | None = None
+
+    def __init__(
+        self,
+        base_url: str,
+        script_name: str | None = None,
+        api_key: str | None = None,
+        *,
+        ca_certs: str | None = None,
+        **options: Any,
+    ) -> None:
+        stock: Any = super()
+        self._ca_certs = stock._get_certs_file(ca_certs)
+        stock.__init__(base_url, script_name, api_key, ca_certs=ca_certs, **options)
+        self.config.max_rpc_attempts = 1  # a connection that has gone stale is opened anew anyway
+        self._spell_proxy()
+
+    def _spell_proxy(self) -> None:
+        """Let uploads and downloads know the proxy's password, whatever characters it has."""
+        proxy = self._proxy()
+        if proxy is None:
+            return
+        user = ""
+        if proxy.user and proxy.password is not None:
+            user = f"{quote(proxy.user, '')}:{quote(proxy.password, '')}@"
+        address = f"http://{user}{proxy.host}:{proxy.port}"
+        self.config.proxy_handler = ProxyHandler({"http": address, "https": address})
+
+    def _proxy(self) -> Proxy | None:
+        known = self.config
+        if not known.proxy_server:
+            return None
+        return Proxy(known.proxy_server, known.proxy_port, known.proxy_user, known.proxy_pass)
+
+    def _place(self) -> Place:
+        """Where the site is, as the configuration of the client has it now."""
+        server, scheme = self.config.server or "", self.config.scheme or "https"
+        if server.count(":") > 1 and "[" not in server:  # an address of IP version 6, cut open
+            server = urlsplit(self.base_url).netloc.rpartition("@")[2]
+        parts = urlsplit(f"//{server}")
+        return Place(scheme, parts.hostname or "", parts.port, self._ca_certs, self._proxy())
+
+    def _get_connection(self) -> Any:
+        if self._wire is None:
+            self._wire = Wire(self._place())
+        return self._wire
+
+    def _close_connection(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
 
     def _call_rpc(self, method: str, params: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._asking(Question(method, params)):
+        with self._asking(Question(method, params, Deadline(self.config.timeout_secs))):
             try:
                 return super()._call_rpc(method, params, *args, **kwargs)
             except ProtocolError as error:
@@ -54,13 +112,37 @@ class GuardedShotgun(Shotgun):
         finally:
             self._question = before
 
-    def _decode_response(self, headers: dict[str, Any], body: Any) -> Any:
-        question = self._question
+    def _http_request(self, verb: str, path: str, body: Any, headers: dict[str, Any]) -> Any:
+        asked = self._question
+        deadline = asked.deadline if asked else Deadline(self.config.timeout_secs)
         try:
-            return answer_in(body, question.method, question.params, self._json_loads)
+            reply = self._get_connection().request(verb, path, body, headers, deadline)
         except NotAnAnswerError as error:
-            reason = self._without_key(f"{error} (method {question.method})")
-            raise NoAnswer(url=self.base_url, reason=reason) from None
+            raise self._no_answer(error) from None
+        except (RemoteDisconnected, IncompleteRead):
+            raise
+        except HTTPException as error:
+            what = excerpt(f"{type(error).__name__}: {error}".encode())
+            raise self._no_answer(NotAnAnswerError(f"it is no HTTP, {what!r}")) from None
+        if 300 <= reply.status < 400:
+            where = reply.headers.get("location", "")
+            raise redirected(self.base_url, reply.status, where, reply.headers)
+        return (reply.status, excerpt(reply.reason.encode())), reply.headers, reply.body
+
+    def _decode_response(self, headers: dict[str, Any], body: Any) -> Any:
+        asked = self._question
+        method, params = (asked.method, asked.params) if asked else ("", None)
+        try:
+            return answer_in(body, method, params, self._json_loads)
+        except NotAnAnswerError as error:
+            raise self._no_answer(error) from None
+
+    def _no_answer(self, error: NotAnAnswerError) -> SiteAnswerError:
+        method = f" (method {self._question.method})" if self._question else ""
+        if isinstance(error, TooLargeError):
+            reason = f"it is larger than {LARGEST // 1024**2} MiB{method}"
+            return AnswerTooLarge(url=self.base_url, reason=reason)
+        return NoAnswer(url=self.base_url, reason=self._without_key(f"{error}{method}"))
 
     def _shorten(self, error: ProtocolError) -> None:
         """Leave of a page of HTML, which the stock client adds to a refusal, what can be read."""

@@ -31,7 +31,7 @@ from sgevents_core.errors import (
     SiteFault,
     SiteUnreachable,
 )
-from sgevents_core.site.guarded import NoAnswer
+from sgevents_core.site.unanswered import NoAnswer
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup

@@ -68,7 +68,7 @@ def test_every_misbehaviour_is_a_known_error(
     assert (answer.rows, answer.count) == (expected.rows, expected.count)
 
 
-@pytest.mark.parametrize("status", [301, 403, 404, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [403, 404, 429, 500, 502, 503, 504])
 def test_http_errors(busy: Sandbox, log: EventLog, status: int) -> None:
     """An HTTP status that is an error is tried once: trying again is the feed's."""
     log.ask(PAGE)

@@ -1,0 +1,58 @@
+"""The time by which a call to a site has to be over, whatever comes in between; and the pace that
+is expected of files, which take longer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+SLOWEST: Final = 1024
+"""Bytes a second that a file has to come or go with."""
+
+
+class Deadline:
+    """The end of the time that one call may take.
+
+    Args:
+        seconds: How long it may take from now on; None for any time.
+    """
+
+    __slots__ = ("_at", "_seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._at = None if seconds is None else time.monotonic() + seconds
+
+    def moved(self, count: int) -> None:
+        """Take note that so many bytes came or went: it takes no longer for that."""
+
+    def left(self) -> float | None:
+        """Return the seconds left; None for any time.
+
+        Raises:
+            TimeoutError: None are left.
+        """
+        if self._at is None:
+            return None
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"timed out: there was no whole answer within {self._seconds:g} s")
+        return left
+
+
+class Pace(Deadline):
+    """No end as long as it moves: within the time given something has to have come or gone."""
+
+    __slots__ = ("_moved",)
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(seconds)
+        self._moved = 0
+
+    def moved(self, count: int) -> None:
+        """Take note that so many bytes came or went; enough of them give the whole time anew."""
+        self._moved += count
+        if self._seconds is not None and self._moved >= SLOWEST * self._seconds:
+            self._moved = 0
+            self._at = time.monotonic() + self._seconds

@@ -1,0 +1,277 @@
+"""A socket to a site whose every wait ends with the time of the call, and which takes only so much.
+
+Opens it too: the name is looked up, each address tried, a proxy asked for a tunnel, TLS begun.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import select
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from http.client import HTTPResponse
+from typing import Any, Final, NamedTuple, cast
+
+from sgevents_core.site.answers import TooLargeError
+from sgevents_core.site.deadline import Deadline
+
+LARGEST: Final = 128 * 1024 * 1024
+"""Most bytes of an answer, as it comes and unpacked. A page of 500 rows has about one hundredth."""
+_BUFFER: Final = 1 << 16
+_SENT_AT_ONCE: Final = 1 << 18
+_OPTIONS: Final[Mapping[str, int]] = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 20_000,
+}
+"""A peer that is gone is noticed within half a minute, where the system can: seconds, a count,
+milliseconds."""
+
+
+class Proxy(NamedTuple):
+    """The proxy on the way to a site, and who asks it."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request for a tunnel says of who asks."""
+        if not self.user or self.password is None:
+            return {}
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {pair}"}
+
+
+class Place(NamedTuple):
+    """Where a site is, how it is reached, and which certificates are trusted."""
+
+    scheme: str
+    host: str
+    port: int | None
+    ca_certs: str | None = None
+    proxy: Proxy | None = None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request names them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def to_port(self) -> int:
+        """The port, that of the scheme where none was given."""
+        return self.port or (443 if self.scheme == "https" else 80)
+
+
+class ProxyRefusedError(OSError):
+    """The proxy gave no tunnel; `status_code` is that of its answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"the proxy refused the connection: {status} {reason}")
+        self.status_code = status
+
+
+class Line:
+    """An open socket. It stands in for one where http.client asks for it.
+
+    Args:
+        sock: The socket.
+        deadline: When the call that is to be made over it has to be over.
+        largest: Most bytes it takes in a call; None for any number.
+    """
+
+    def __init__(
+        self, sock: socket.socket, deadline: Deadline, largest: int | None = LARGEST
+    ) -> None:
+        self._sock = sock
+        self._largest = largest
+        self._readers = 0
+        self._closing = False
+        self._ended = False
+        self.begin(deadline)
+
+    def begin(self, deadline: Deadline) -> None:
+        """Count anew, for a call that has to be over in time."""
+        self._deadline = deadline
+        self.received = 0
+
+    def sendall(self, data: Any) -> None:
+        """Send all of it, or run out of time."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            self._wait()
+            self._sock.sendall(rest[:_SENT_AT_ONCE])
+            self._deadline.moved(len(rest[:_SENT_AT_ONCE]))
+            rest = rest[_SENT_AT_ONCE:]
+
+    def receive_into(self, buffer: Any) -> int:
+        """Receive what there is into the buffer, and return how many bytes; 0 at the end."""
+        self._wait()
+        try:
+            count = self._sock.recv_into(buffer)
+        except TimeoutError:
+            self._deadline.left()  # which says so in its own words
+            raise
+        self.received += count
+        self._deadline.moved(count)
+        if self._largest is not None and self.received > self._largest:
+            raise TooLargeError
+        return count
+
+    def makefile(self, *_mode: Any) -> io.BufferedReader:
+        """Return what reads from it, as a socket does; it is open until that is closed too."""
+        self._readers += 1
+        return io.BufferedReader(_Bytes(self), _BUFFER)
+
+    def close(self) -> None:
+        """Close it, at once or when what reads from it is closed."""
+        self._closing = True
+        if not self._readers:
+            self._sock.close()
+
+    def let_go(self) -> None:
+        """Take note that something that reads from it is closed."""
+        self._readers -= 1
+        if self._closing and self._readers <= 0:
+            self._sock.close()
+
+    def end(self) -> None:
+        """Close it now, whoever reads."""
+        self._ended = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether nothing came in this call, and not because the line was ended from here."""
+        return not self.received and not self._ended
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing came since the last answer: not even that the peer has closed."""
+        try:
+            if hasattr(select, "poll"):
+                poll = select.poll()
+                poll.register(self._sock, select.POLLIN)
+                return not poll.poll(0)
+            return not select.select([self._sock], [], [], 0)[0]  # Windows
+        except (OSError, ValueError):
+            return False
+
+    def secure(self, place: Place) -> None:
+        """Begin TLS, as a client of the host."""
+        self._wait()
+        context = trusting(place.ca_certs)
+        self._sock = context.wrap_socket(self._sock, server_hostname=place.host)
+
+    def _wait(self) -> None:
+        self._sock.settimeout(self._deadline.left())
+
+
+class _Bytes(io.RawIOBase):
+    """Reads from a line."""
+
+    def __init__(self, line: Line) -> None:
+        self._line: Line | None = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._line.receive_into(buffer) if self._line is not None else 0
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.let_go()
+        super().close()
+
+
+def dial(place: Place, deadline: Deadline) -> Line:
+    """Open a line to a site.
+
+    Raises:
+        OSError: There is no way; a TimeoutError if none was found in time.
+        ProxyRefusedError: The proxy does not let it through.
+        ssl.SSLError: The site is not to be trusted.
+    """
+    proxy = place.proxy
+    sock = _connected(*(proxy[:2] if proxy else (place.host, place.to_port)), deadline)
+    line = Line(sock, deadline)
+    try:
+        if proxy:
+            _tunnel(line, place, proxy)
+        if place.scheme == "https":
+            line.secure(place)
+    except BaseException:
+        line.end()
+        raise
+    return line
+
+
+def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """Connect to one of the addresses; those not yet tried share the time that is left."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failed: OSError = OSError(f"{host} has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        left = deadline.left()
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(None if left is None else left / (len(addresses) - tried))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            _keep_alive(sock)
+            return sock
+    deadline.left()
+    raise failed
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _tunnel(line: Line, place: Place, proxy: Proxy) -> None:
+    """Ask a proxy for a connection to the site."""
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    target = f"{host}:{place.to_port}"
+    head = {"Host": target, **proxy.headers}
+    lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    with HTTPResponse(cast("socket.socket", line), method="CONNECT") as answer:
+        answer.begin()
+        if not 200 <= answer.status < 300:
+            raise ProxyRefusedError(answer.status, answer.reason)
+
+
+def trusting(ca_certs: str | None) -> ssl.SSLContext:
+    """Return what TLS needs to know: to trust the certificates in a file, and to check the host."""
+    seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - a path as the client has it
+    return _context(ca_certs, (seen.st_mtime_ns, seen.st_size) if seen else None)
+
+
+@lru_cache(maxsize=8)
+def _context(ca_certs: str | None, _seen: object) -> ssl.SSLContext:
+    """To read the certificates of all the world takes 20 ms, so they are kept until they change."""
+    if ca_certs is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca_certs)
+    return context

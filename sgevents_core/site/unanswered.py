@@ -1,0 +1,59 @@
+"""Errors of a site's client, both ours and shotgun_api3's: who catches either catches them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+from xmlrpc.client import ProtocolError
+
+from sgevents_core.errors import SiteAnswerError, SiteAnswerTooLarge, SiteRedirected
+from sgevents_core.site.answers import excerpt
+from sgevents_core.site.stock import ShotgunError
+
+
+class NoAnswer(SiteAnswerError, ShotgunError):
+    """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
+
+
+class AnswerTooLarge(SiteAnswerTooLarge, ShotgunError):
+    """The site {url} gave an answer that is none: {reason}. Ask for less at once: fewer fields, or
+    a limit.
+    """
+
+
+class Redirected(SiteRedirected, ProtocolError):
+    """The site {url} points to {where} (HTTP status {errcode}), and no call follows: it carries the
+    script's key. If the site has moved, set url in [site] to its new address; if not, something on
+    the way asks people to log in, or the site is down for maintenance.
+    """
+
+    __str__ = Exception.__str__
+    __repr__ = Exception.__repr__
+
+
+def redirected(url: str, status: int, location: str, headers: Any) -> Redirected:
+    """Return the error for a site that points elsewhere.
+
+    Args:
+        url: The site.
+        status: The HTTP status.
+        location: Where it points.
+        headers: The head of its answer, kept in the error as shotgun_api3's has it.
+    """
+    where = pointed_to(location, url)
+    reason = f"it points to {where}"
+    return Redirected(
+        url=url, reason=reason, where=where, errcode=status, errmsg=reason, headers=headers
+    )
+
+
+def pointed_to(location: str, base: str) -> str:
+    """Return where a redirect points, for people: scheme, host and port, and nothing else of it."""
+    if not location:
+        return "no address"
+    try:
+        parts = urlsplit(urljoin(base, location))
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "what is no address"
+    return excerpt(f"{parts.scheme}://{parts.hostname or ''}{port}".encode(errors="replace"))
