@@ -16,6 +16,7 @@ from sgevents_core import __version__
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.assembly import (
     condemned,
+    fold,
     lanes_of,
     recover,
     services_of,
@@ -26,6 +27,8 @@ from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import Listener
+from sgevents_core.dispatch.load_deaths import forget_started, known_from, take_stock
+from sgevents_core.dispatch.loading_watch import LoadingWatch
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
 from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.errors import InternalError, SgEventsError, StateError
@@ -37,7 +40,8 @@ from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_statuses
-from sgevents_core.reload import CommandLine, Reloader
+from sgevents_core.plugins.watching import LoadingStopped, Watch
+from sgevents_core.reload import CommandLine, Reloader, end_at_once, execute_anew
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import prune
@@ -99,6 +103,7 @@ class Daemon:
         # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._reloads = False
+        self._watch: LoadingWatch | None = None
         self.hung = False
         """Whether threads of plugins hung when it ended, which may keep the process from ending."""
 
@@ -112,18 +117,25 @@ class Daemon:
     def stop(self) -> None:
         """Stop after the callbacks in hand; may be called from a signal handler."""
         self._orders.put("stop")
+        if self._watch is not None:
+            self._watch.stop()
 
     def reload(self) -> None:
         """Try the new state, and end to start with it; may be called from a signal handler."""
         self._orders.put("reload")
 
-    def load(self) -> Loaded:
+    def load(self, watch: Watch | None = None) -> Loaded:
         """Load the plugins as a run does.
+
+        Args:
+            watch: Looks after their code; by default nobody does.
 
         Raises:
             PluginError: `strict`, and an enabled plugin cannot be used.
+            LoadingStopped: Who watches is told to stop.
         """
-        return load(self._settings, discover(), strict=self._strict, without=self._without)
+        strict, without = self._strict, self._without
+        return load(self._settings, discover(), strict=strict, without=without, watch=watch)
 
     def run(self) -> Remains:
         """Run until stopped (or drained), and return what remains.
@@ -142,22 +154,38 @@ class Daemon:
             closing(Listener(folder)) as listener,
         ):
             _tell_warnings(self._settings)
-            loaded = self.load()
-            tell_statuses(loaded)
-            reloader = Reloader(self._settings, loaded, self._started)
-            run = _Run(
-                self._settings,
-                loaded,
-                state,
-                orders=self._orders,
-                listener=listener,
-                reloader=reloader,
-                drain=self._drain,
-                presence=presence,
-            )
-            remains = run.run()
+            known = known_from(take_stock(folder))
+            fold(folder, state)  # what the last process left of calls, before it is forgotten
+            listener.begin()
+            give_up = partial(_give_up, listener, self._started)
+            try:
+                with LoadingWatch(listener, known, give_up=give_up) as self._watch:
+                    run = self._ready(state, listener, presence)
+            except LoadingStopped:
+                logger.info("Stopped", extra={"action": "daemon.stopped"})
+                return _remains(state, ())
+            finally:
+                self._watch = None
+            remains = run.run(LoadingWatch(listener, give_up=give_up, stops=False))
             self._reloads, self.hung = run.reloads, run.hung
             return remains
+
+    def _ready(self, state: SqliteState, listener: Listener, presence: Presence) -> _Run:
+        """Load and start the plugins, and put all together."""
+        loaded = self.load(self._watch)
+        tell_statuses(loaded)
+        run = _Run(
+            self._settings,
+            loaded,
+            state,
+            orders=self._orders,
+            listener=listener,
+            reloader=Reloader(self._settings, loaded, self._started),
+            drain=self._drain,
+            presence=presence,
+        )
+        run.assemble(self._watch)
+        return run
 
 
 class _Works(NamedTuple):
@@ -204,26 +232,34 @@ class _Run:
         self._watchdog = Watchdog((), self._systemd)
         self._pruned_at = time.monotonic()
 
-    def run(self) -> Remains:
-        works = self._assembled()
+    def assemble(self, watch: Watch | None) -> None:
+        """Recover what the last process left, start the plugins, and put all together.
+
+        Raises:
+            LoadingStopped: Who watches is told to stop.
+        """
+        self._works = self._assembled(watch)
+
+    def run(self, watch: LoadingWatch) -> Remains:
+        """Run what was assembled, until it ends; `watch` looks after what shuts down."""
+        works = self._works
         self._start(works)
         try:
             self._watch(works)
         finally:
-            late = self._end(works)
+            late = self._end(works, watch)
         if works.syncing.error is not None:
             raise works.syncing.error
         _raise_error(works.feed, works.lanes, late)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
         return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
 
-    def _assembled(self) -> _Works:
-        """Recover what the last process left, start the plugins, and put all together."""
+    def _assembled(self, watch: Watch | None) -> _Works:
         recover(self._settings, self._loaded, self._state)
         given_up = condemned(self._settings, self._loaded, self._state)
-        self._listener.begin()
         services = services_of(self._settings, self._loaded, self._state)
-        plugins = start_plugins(self._loaded, services, self._state)
+        plugins = start_plugins(self._loaded, services, self._state, watch)
+        forget_started(self._settings.state.path, plugins)
         announcer = Announcer([(services[p.name], p.hooks) for p in plugins])
         hear, open_state = self._listener.hear, self._open_state
         scripts = Scripts(self._state.scripts())
@@ -263,7 +299,7 @@ class _Run:
             thread.start()
         self._systemd.ready()
 
-    def _end(self, works: _Works) -> SgEventsError | None:
+    def _end(self, works: _Works, watch: LoadingWatch) -> SgEventsError | None:
         """Stop all in order; return what a plugin's `shutdown` could not write."""
         if not self.reloads:  # what follows a reload is the same service
             self._systemd.stopping()
@@ -272,7 +308,9 @@ class _Run:
         _stop(works, self._watchdog)
         works.announcer.close(ALERTS_END_WITHIN)
         self.hung = bool(hung(works.lanes))
-        return stop_plugins(not_hung(works.plugins, works.lanes), works.services, self._state)
+        working = not_hung(works.plugins, works.lanes)
+        with watch:
+            return stop_plugins(working, works.services, self._state, watch)
 
     def _thread_of(self, lane: Lane) -> threading.Thread:
         body = partial(self._listener.run_lane, lane.name, lane.run)
@@ -338,6 +376,19 @@ class _Run:
             told: dict[str, object] = {"action": "journal.pruned", "events": removed}
             logger.info("%d old event(s) left the journal", removed, extra=told)
             self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
+
+
+def _give_up(listener: Listener, started: CommandLine | None, stops: bool) -> None:
+    """Leave a plugin from which the main thread does not come back, and with it the process."""
+    if stops:
+        extra = {"action": "daemon.stopped"}
+        logger.warning("Stopped in the middle of a plugin that does not return", extra=extra)
+        listener.close()
+        end_at_once()
+    if started is not None:
+        text = "A plugin does not return and cannot be ended: starting anew without it"
+        logger.error(text, extra={"action": "daemon.starting_anew"})
+        execute_anew(started)
 
 
 def _stop(works: _Works, watchdog: Watchdog) -> None:

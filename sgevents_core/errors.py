@@ -287,6 +287,27 @@ class PluginRaisedError(UnusablePluginError):
     where: str
 
 
+class LoadTimeoutError(UnusablePluginError):
+    """{doing} did not return within {within}.
+
+    Let it return sooner, `sgevents plugins list` shows where it stood; or give it more time:
+    load_timeout in its table; or disable it: enabled = false.
+    """
+
+    doing: str
+    within: str
+    trace: str = ""
+
+
+class NothingToRetryError(SgEventsError):
+    """nothing keeps plugin {plugin} from being tried: the process did not die while it was loaded.
+
+    `sgevents plugins list` says how it stands.
+    """
+
+    plugin: str
+
+
 class PluginError(SgEventsError):
     """{count} cannot be used, and --strict wants all of them:
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, NoReturn
@@ -42,10 +43,12 @@ class CommandLine(NamedTuple):
     Args:
         words: The program and its arguments.
         home: The folder it was started in; None if that is not there.
+        variables: The environment it was started in, whatever plugins have made of it since.
     """
 
     words: tuple[str, ...]
     home: Path | None
+    variables: Mapping[str, str]
 
 
 class Reloader:
@@ -197,7 +200,7 @@ def command_line() -> CommandLine:
     home: Path | None = None
     with suppress(OSError):  # it is gone
         home = Path.cwd()
-    return CommandLine((sys.executable, *sys.orig_argv[1:]), home)
+    return CommandLine((sys.executable, *sys.orig_argv[1:]), home, dict(os.environ))
 
 
 def execute_anew(started: CommandLine) -> NoReturn:
@@ -207,7 +210,8 @@ def execute_anew(started: CommandLine) -> NoReturn:
     if started.home is not None:
         with suppress(OSError):  # gone by now; most likely nothing is relative to it
             os.chdir(started.home)
-    os.execv(started.words[0], started.words)  # noqa: S606 - the same again
+    variables = dict(started.variables)
+    os.execve(started.words[0], started.words, variables)  # noqa: S606 - the same again
 
 
 def end_at_once() -> NoReturn:

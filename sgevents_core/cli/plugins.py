@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
+from sgevents_core.cli.plugins_retry import retry
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
@@ -30,6 +31,7 @@ def plugins() -> None:
 
 
 plugins.add_command(new)
+plugins.add_command(retry)
 
 
 @plugins.command("list")

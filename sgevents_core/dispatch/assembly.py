@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -27,6 +28,8 @@ from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.plugins.process_state import told
+from sgevents_core.plugins.watching import LoadingStopped, Turn, Watch, looked_after, watching
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 
@@ -137,14 +140,30 @@ def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[de
 
 
 def start_plugins(
-    loaded: Loaded, services: Mapping[str, Services], state: SqliteState
+    loaded: Loaded,
+    services: Mapping[str, Services],
+    state: SqliteState,
+    watch: Watch | None = None,
 ) -> list[LoadedPlugin]:
-    """Call the plugins' `startup`, and return those that may be handed events."""
-    ready = []
+    """Call the plugins' `startup`, and return those that may be handed events.
+
+    Args:
+        loaded: The plugins.
+        services: What the calls of each share.
+        state: Journal and ledger.
+        watch: Looks after their code; by default nobody does.
+
+    Raises:
+        LoadingStopped: The daemon is to stop; those that had started are shut down.
+    """
+    ready: list[LoadedPlugin] = []
     for plugin in loaded.plugins:
         own = services[plugin.name]
         context = CallContext(own, None, "startup")
-        error = call_hook(context, own, plugin.hooks, "startup")
+        error = _call_watched(context, plugin, own, "startup", watch)
+        if isinstance(error, LoadingStopped):
+            stop_plugins(ready, services, state)
+            raise error
         if error is not None:
             context.end()
             _set_aside(plugin, state, describe(error, own.redact)[0])
@@ -155,10 +174,35 @@ def start_plugins(
     return ready
 
 
+def _call_watched(
+    context: CallContext, plugin: LoadedPlugin, services: Services, hook: str, watch: Watch | None
+) -> BaseException | None:
+    """Call `startup` or `shutdown` of a plugin as a step of loading it; return what it raised."""
+    function = plugin.hooks.get(hook)
+    if function is None:
+        return None
+    watched = {hook: lambda *args: looked_after(hook, lambda: function(*args))}
+    with watching(watch or Watch(), plugin.turn or Turn(plugin.name, math.inf)) as changed:
+        error = call_hook(context, services, watched, hook)
+    for text in told(changed):
+        extra = {"action": "plugin.put_back", "plugin": plugin.name}
+        logger.warning("Plugin %s: in its %s, %s", plugin.name, hook, text, extra=extra)
+    return error
+
+
 def stop_plugins(
-    plugins: Sequence[LoadedPlugin], services: Mapping[str, Services], state: SqliteState
+    plugins: Sequence[LoadedPlugin],
+    services: Mapping[str, Services],
+    state: SqliteState,
+    watch: Watch | None = None,
 ) -> StateError | None:
     """Call the plugins' `shutdown`, and close what they have used.
+
+    Args:
+        plugins: The plugins.
+        services: What the calls of each share.
+        state: Journal and ledger.
+        watch: Looks after their code; by default nobody does.
 
     Returns:
         Why changes of their stores could not be kept, None if they could.
@@ -167,7 +211,7 @@ def stop_plugins(
     for plugin in plugins:
         own = services[plugin.name]
         context = CallContext(own, None, "shutdown")
-        if call_hook(context, own, plugin.hooks, "shutdown") is not None:
+        if _call_watched(context, plugin, own, "shutdown", watch) is not None:
             continue
         try:
             _keep_store(plugin, context, state)

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Final, NamedTuple
@@ -37,6 +37,8 @@ _ALL: Final = ""
 _NONE: Final = "\0main"
 """As the lane of last words: they are the main thread's, which calls no callback."""
 
+LOADING: Final = "\0loading"
+"""As the lane of last words: they are those of a plugin that is loaded, started or shut down."""
 LATE: Final = "\0late"
 """As the lane of last words: they are those of a call that no lane waits for any more."""
 
@@ -63,11 +65,26 @@ class LastWords(NamedTuple):
         return self.lane not in (_ALL, _NONE, lane)
 
 
+class Step(msgspec.Struct, frozen=True):
+    """A step of loading a plugin.
+
+    Args:
+        plugin: The plugin.
+        doing: What is done, for people.
+        mark: What the plugin is loaded from.
+    """
+
+    plugin: str
+    doing: str
+    mark: str
+
+
 class _Said(msgspec.Struct, omit_defaults=True):
     """One line of ours in the file; what it is about depends on what is filled in."""
 
     thread: int = 0
     lane: str = ""
+    step: Step | None = None
     says: str = ""
     traceback: str = ""
     memory: OomKills | None = None
@@ -92,21 +109,59 @@ class Listener:
         for module, name, aims_at_us in _ENDINGS:
             self._wrap(module, name, aims_at_us)
 
-    def begin(self) -> None:
+    def begin(self, file: IO[bytes] | None = None) -> None:
         """Listen from here on; what the last process left is forgotten.
+
+        Args:
+            file: Where to keep the words, instead of the state's folder.
 
         Raises:
             StateError: The file cannot be written.
         """
+        self._file = file or self._new_file()
+        self._write(_Said(thread=threading.get_ident(), lane=_NONE, memory=oom_kills()))
+        self.listen_for_crashes()
+        os.register_at_fork(after_in_child=self._deaf)
+
+    def listen_for_crashes(self) -> None:
+        """Let a crash leave its traceback, also where a plugin has changed who hears of it."""
+        if self._file is not None:
+            faulthandler.enable(self._file, all_threads=True)
+
+    def _new_file(self) -> IO[bytes]:
         try:
             self._path.unlink(missing_ok=True)  # it may be another user's, and still replaced
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            self._file = os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
+            return os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
         except OSError as error:
             raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None
-        self._write(_Said(thread=threading.get_ident(), lane=_NONE, memory=oom_kills()))
-        faulthandler.enable(self._file, all_threads=True)
-        os.register_at_fork(after_in_child=self._deaf)
+
+    @contextmanager
+    def loading(self, step: Step) -> Iterator[None]:
+        """Take what this thread does in the block for a plugin's doing that is loaded."""
+        thread = threading.get_ident()
+        self._write(_Said(thread=thread, lane=LOADING, step=step))
+        try:
+            yield
+        finally:
+            self._write(_Said(thread=thread, lane=_NONE))
+
+    def end_after(self, seconds: float) -> None:
+        """Let the process end, with where it stands as its last words, unless told otherwise.
+
+        For code that keeps all others from running, this thread included.
+        """
+        if self._file is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
+
+    def stays(self) -> None:
+        """Let the process go on, whatever `end_after` said."""
+        if self._file is not None:
+            faulthandler.cancel_dump_traceback_later()
+
+    def say(self, thread: int, how: str, where: str) -> None:
+        """Say how the process is about to end by what a thread does."""
+        self._write(_Said(thread=thread, says=how, traceback=where))
 
     def run_lane(self, lane: str, run: Callable[[], None]) -> None:
         """Run the body of a lane's thread, known by its name from here on."""
@@ -136,6 +191,7 @@ class Listener:
         """In a process that a plugin has forked: its end is not the daemon's."""
         if self._file is not None:
             faulthandler.disable()
+            self._file = None
 
     def _wrap(self, module: ModuleType, name: str, aims_at_us: Callable[..., bool]) -> None:
         function = getattr(module, name)
@@ -161,11 +217,21 @@ class Listener:
 
 def left_behind(folder: Path) -> LastWords | None:
     """Return how the last process died, None if nothing shows that it was its own doing."""
+    return read(words_in(folder), oom_kills())
+
+
+def step_left_open(text: str) -> Step | None:
+    """Return the step of loading a plugin that the text of a file does not see the end of."""
+    steps = [said for said in _lines_of_ours(text) if said.lane in (LOADING, _NONE)]
+    return steps[-1].step if steps else None
+
+
+def words_in(folder: Path) -> str:
+    """Return the text that the last process left; empty if there is none."""
     try:
-        text = (folder / FILE).read_text("utf-8", "replace")
+        return (folder / FILE).read_text("utf-8", "replace")
     except OSError:
-        return None
-    return read(text, oom_kills())
+        return ""
 
 
 def read(text: str, memory: OomKills) -> LastWords | None:

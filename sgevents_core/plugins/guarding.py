@@ -8,6 +8,8 @@ from pathlib import PurePath
 from typing import Final, TypeVar
 
 from sgevents_core.errors import PluginRaisedError, UnusablePluginError
+from sgevents_core.observe import forks
+from sgevents_core.plugins.watching import LoadingStopped, looked_after
 
 _T = TypeVar("_T")
 _FRAMES: Final = 8
@@ -20,6 +22,8 @@ _OWN: Final = str(PurePath(__file__).parent)
 def guarded(doing: str, call: Callable[[], _T]) -> _T:
     """Return what `call` returns; whatever it raises, exits included, is the plugin's fault.
 
+    A process that the plugin forks, and that comes back here, ends here.
+
     Args:
         doing: What is done, for the message: `importing studio.status`.
         call: Runs code of one plugin.
@@ -29,13 +33,27 @@ def guarded(doing: str, call: Callable[[], _T]) -> _T:
         PluginRaisedError: For anything else; that is its cause.
     """
     try:
-        return call()
-    except UnusablePluginError:
+        return looked_after(doing, lambda: _bordered(call))
+    except (UnusablePluginError, LoadingStopped):
         raise
     except BaseException as error:
         raise PluginRaisedError(
             doing=doing, error=one_line(error), where=_place_of_raise(error)
         ) from error
+
+
+def _bordered(call: Callable[[], _T]) -> _T:
+    """Return what `call` returns, in this process only."""
+    generation = forks.generation[0]
+    try:
+        result = call()
+    except BaseException as error:
+        if forks.generation[0] != generation:
+            forks.end_child(error)
+        raise
+    if forks.generation[0] != generation:
+        forks.end_child()
+    return result
 
 
 def one_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sgevents_core.errors import (
     ClassEntryPointError,
     EntryPointError,
+    LoadTimeoutError,
     PluginError,
     PluginRaisedError,
     PluginSettingsError,
@@ -32,11 +33,14 @@ from sgevents_core.plugins.implementing import (
     pointless,
     unread_logins,
 )
+from sgevents_core.plugins.marks import mark_of
 from sgevents_core.plugins.members import Members, members_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import model_of, own_settings
+from sgevents_core.plugins.process_state import told
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
+from sgevents_core.plugins.watching import Known, Turn, Watch, watching
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
 
 if TYPE_CHECKING:
@@ -69,6 +73,8 @@ class LoadedPlugin:
     """What its `settings_model` returned; None if it has no such hook."""
     warnings: tuple[str, ...] = ()
     """What looks like a mistake in it."""
+    turn: Turn | None = dataclass_field(default=None, repr=False)
+    """How its code is looked after that is no callback's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,7 @@ def load(
     *,
     strict: bool = False,
     without: Container[str] = (),
+    watch: Watch | None = None,
 ) -> Loaded:
     """Load the plugins that `settings` enables, in call order; imports no other.
 
@@ -101,6 +108,7 @@ def load(
         discovery: What is installed.
         strict: Whether every enabled plugin has to load.
         without: Plugins to leave out as if they were not enabled.
+        watch: Looks after their code; by default nobody does.
 
     Raises:
         PluginError: `strict`, and enabled plugins cannot be used; all of them are named.
@@ -114,7 +122,7 @@ def load(
     }
     plugins, statuses = [], []
     for name in call_order([group.name for group in settings.groups], groups):
-        outcome, status = _load_one(name, settings, discovery, registry)
+        outcome, status = _load_one(name, settings, discovery, registry, watch or Watch())
         if outcome is not None:
             plugins.append(outcome)
             status = replace(status, order=len(plugins))
@@ -131,11 +139,12 @@ def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
     return tuple(_disabled(name, None, discovery) for name in discovery.names)
 
 
-def models(settings: Settings, discovery: Discovery) -> dict[str, Any]:
+def models(settings: Settings, discovery: Discovery, watch: Watch | None = None) -> dict[str, Any]:
     """Return plugin -> model of its own settings, for those enabled that declare one.
 
     It imports them and looks at nothing else; those that cannot be imported are left out.
     """
+    watch = watch or Watch()
     found = {
         name: chosen(name, table, discovery)
         for name, table in settings.plugins.items()
@@ -145,8 +154,13 @@ def models(settings: Settings, discovery: Discovery) -> dict[str, Any]:
     for name, one in found.items():
         if isinstance(one, Trouble) or incompatibility(one, settings.plugins[name]) is not None:
             continue
+        turn = turn_of(one, settings.plugins[name])
+        known = watch.known(name, turn.mark)
+        if known is not None and not known.hook:
+            continue
         try:
-            model = model_of(other_hooks(_imported(one)[1].implementations))
+            with watching(watch, turn):
+                model = model_of(other_hooks(_imported(one)[1].implementations))
         except UnusablePluginError:
             continue
         if model is not None:
@@ -154,8 +168,13 @@ def models(settings: Settings, discovery: Discovery) -> dict[str, Any]:
     return declared
 
 
+def turn_of(found: Found, table: PluginSettings) -> Turn:
+    """Return the turn of a plugin to be loaded."""
+    return Turn(found.name, table.load_timeout, mark_of(found, table))
+
+
 def _load_one(
-    name: str, settings: Settings, discovery: Discovery, registry: Registry
+    name: str, settings: Settings, discovery: Discovery, registry: Registry, watch: Watch
 ) -> tuple[LoadedPlugin | None, PluginStatus]:
     table = settings.plugins[name]
     found = chosen(name, table, discovery)
@@ -164,16 +183,39 @@ def _load_one(
     trouble = incompatibility(found, table)
     if trouble is not None:
         return None, _status(name, settings, trouble, found)
+    turn = turn_of(found, table)
+    known = watch.known(name, turn.mark)
+    if known is not None and not known.hook:
+        broken = Trouble(status="broken", reason=known.reason, fix=known.fix)
+        return None, replace(_status(name, settings, broken, found), traceback=known.traceback)
+    changed: list[str] = []
     try:
-        loaded = _loaded(found, settings, registry)
+        with watching(watch, turn) as changed:
+            loaded = _loaded(found, settings, registry)
     except UnusablePluginError as fault:
-        broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
-        status = _status(name, settings, broken, found)
-        problems = fault.problems if isinstance(fault, PluginSettingsError) else ()
-        trace = short_traceback(fault.__cause__)
-        return None, replace(status, traceback=trace, problems=problems)
+        status = _status_of_broken(fault, name, settings, found)
+        return None, replace(status, warnings=tuple(told(changed)))
+    loaded = replace(loaded, turn=turn, warnings=(*loaded.warnings, *told(changed)))
+    if known is not None:
+        loaded = _without_hook(loaded, known)
     enabled = _status(name, settings, Trouble(status="enabled", reason="", fix=""), found)
     return loaded, replace(enabled, callbacks=len(loaded.callbacks), warnings=loaded.warnings)
+
+
+def _status_of_broken(
+    fault: UnusablePluginError, name: str, settings: Settings, found: Found
+) -> PluginStatus:
+    broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
+    problems = fault.problems if isinstance(fault, PluginSettingsError) else ()
+    trace = fault.trace if isinstance(fault, LoadTimeoutError) else short_traceback(fault.__cause__)
+    return replace(_status(name, settings, broken, found), traceback=trace, problems=problems)
+
+
+def _without_hook(loaded: LoadedPlugin, known: Known) -> LoadedPlugin:
+    """Return a plugin without the hook in which the process died."""
+    hooks = {name: hook for name, hook in loaded.hooks.items() if name != known.hook}
+    warning = f"its {known.hook} is not called: {known.reason}. {known.fix}"
+    return replace(loaded, hooks=hooks, warnings=(*loaded.warnings, warning))
 
 
 def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugin:

@@ -88,6 +88,11 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
             'How long a callback of it may take, at least `"10ms"`; the lane\'s `timeout` if '
             "left out. `@match(timeout=...)` of one callback comes before both."
         ),
+        "load_timeout": (
+            'How long each step of loading it may take, at least `"100ms"`: its import, '
+            "`settings_model`, `register_callbacks`, `startup`, `shutdown`. One that takes longer "
+            "makes the plugin broken, and the others run."
+        ),
         "ignore_own": (
             "Whether events that the plugin's own script caused, also in a user's name "
             "(sudo), are kept from it. Needs a `script_name` that no other plugin and not "

@@ -115,6 +115,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1)] = 10
     pause_after: Annotated[int, Meta(ge=1)] = 20
     timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
+    load_timeout: Annotated[float, _DURATION, Meta(ge=0.1)] = 60.0
     ignore_own: bool = False
     breaker_events: Annotated[int, Meta(ge=0)] = 100
     breaker_within: Annotated[float, _DURATION, Meta(ge=1)] = 300.0

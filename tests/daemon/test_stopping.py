@@ -182,14 +182,12 @@ def opened_as_read(pipe: Path) -> int:
 
 
 def test_told_to_stop_while_it_loads_plugins(tmp_path: Path, site: Sandbox) -> None:
-    """Ctrl-C during an import is no fault of the plugin's, and ends the run well."""
+    """Ctrl-C does not wait for an import, is no fault of the plugin's, and ends the run well."""
     daemon, go, seen = RunningDaemon(tmp_path, site), tmp_path / "go", tmp_path / "seen"
     daemon.install("slow", IMPORTING.format(seen=str(seen), go=str(go)))
     with daemon.running() as process:
         wait_until(seen.exists)
         process.send_signal(signal.SIGINT)
-        go.touch()
         assert process.wait(timeout=30) == 0
-    assert daemon.tells("plugin.enabled")
     assert daemon.tells("daemon.stopped")
     assert not daemon.tells("plugin.broken")

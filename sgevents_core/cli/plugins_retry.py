@@ -1,0 +1,30 @@
+"""`sgevents plugins retry`: lets a plugin be tried again in which the process died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sgevents_core.cli.printing import echo
+from sgevents_core.cli.root import config_option
+
+
+@click.command()
+@click.argument("name")
+@config_option
+def retry(name: str, config: Path) -> None:
+    """Let the next start or reload try plugin NAME again.
+
+    A plugin in which the process died while it was loaded is left out until its distribution, its
+    files or its table in the configuration have changed. This lets it be tried as it is. Exits with
+    1 if the process did not die in it.
+    """
+    from sgevents_core.dispatch.load_deaths import forget  # noqa: PLC0415 - not for --help
+    from sgevents_core.errors import NothingToRetryError  # noqa: PLC0415
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config, secrets=False)
+    if not forget(settings.state.path, name):
+        raise NothingToRetryError(plugin=name)
+    echo(f"{name} is tried again at the next start, or with: sgevents reload")

@@ -1,0 +1,163 @@
+"""Plugins in which the process died while they were loaded, started or shut down.
+
+Such a plugin would take all others down at every start. So what the last process left is looked at
+before any plugin is loaded: one that ended the process by its own doing is left out until anything
+of it has changed, or a person asks to try it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sgevents_core.dispatch.last_words import LastWords, Step, read, step_left_open, words_in
+from sgevents_core.dispatch.memory import oom_kills
+from sgevents_core.errors import StateError
+from sgevents_core.journal.database import PRIVATE
+from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.plugins.watching import Known
+
+FILE: Final = "loading.json"
+UNPROVED: Final = 3
+"""Deaths while a plugin was loaded that nothing explains, after which it is not tried again."""
+OUTSIDE: Final = "nothing shows what killed it"
+SHUTDOWN: Final = "shutdown"
+FIX: Final = (
+    "It is tried again once its distribution, its files or its table in the configuration have "
+    "changed; or as it is, after: sgevents plugins retry {name}"
+)
+
+
+class LoadDeath(msgspec.Struct, frozen=True):
+    """How often the process died while a plugin was loaded from the same things.
+
+    Args:
+        doing: What was done when it died last, for people.
+        mark: What the plugin was loaded from.
+        proved: How often it was its own doing.
+        unproved: How often that is not known.
+        how: What ended it, for people.
+        traceback: Where, as far as it is known.
+    """
+
+    doing: str
+    mark: str
+    proved: int = 0
+    unproved: int = 0
+    how: str = OUTSIDE
+    traceback: str = ""
+
+
+def take_stock(folder: Path) -> dict[str, LoadDeath]:
+    """Count the death of the last process if it died loading a plugin; return all there are.
+
+    To be called once by the process that holds the state, before its own words replace the last.
+    """
+    deaths = load_deaths(folder)
+    text = words_in(folder)
+    step = step_left_open(text)
+    if step is not None:
+        deaths[step.plugin] = counted(step, read(text, oom_kills()), deaths.get(step.plugin))
+        _write(folder, deaths)
+    return deaths
+
+
+def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> LoadDeath:
+    """Return the deaths of one plugin with the one in `step`.
+
+    Args:
+        step: What was done when the process died.
+        words: How it died, None if that is not known.
+        before: The deaths known so far; those of another mark count no more.
+    """
+    if before is None or before.mark != step.mark:
+        before = LoadDeath(step.doing, step.mark)
+    if words is None:
+        unproved = before.unproved + 1
+        return msgspec.structs.replace(before, doing=step.doing, unproved=unproved)
+    return LoadDeath(
+        step.doing, step.mark, before.proved + 1, before.unproved, words.how, words.traceback
+    )
+
+
+def known_from(deaths: Mapping[str, LoadDeath]) -> dict[str, Known]:
+    """Return plugin -> why it is not tried again, of those that are not."""
+    return {name: _known(name, death) for name, death in deaths.items() if _is_enough(death)}
+
+
+def known_in(folder: Path) -> dict[str, Known]:
+    """Return plugin -> why the daemon does not try it again, for those who only look."""
+    return known_from(load_deaths(folder))
+
+
+def load_deaths(folder: Path) -> dict[str, LoadDeath]:
+    """Return plugin -> its deaths; none if the file cannot be read."""
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, LoadDeath])
+    return {}
+
+
+def forget_started(folder: Path, plugins: Iterable[LoadedPlugin]) -> None:
+    """Forget the deaths of plugins that are loaded and started by now."""
+    deaths = load_deaths(folder)
+    marks = {plugin.name: plugin.turn.mark for plugin in plugins if plugin.turn is not None}
+    kept = {
+        name: death
+        for name, death in deaths.items()
+        if name not in marks or (death.doing == SHUTDOWN and death.mark == marks[name])
+    }
+    if len(kept) < len(deaths):
+        _write(folder, kept)
+
+
+def forget(folder: Path, plugin: str) -> bool:
+    """Forget the deaths of a plugin, so that it is tried again; False if there are none.
+
+    Raises:
+        StateError: That cannot be written.
+    """
+    deaths = load_deaths(folder)
+    if deaths.pop(plugin, None) is None:
+        return False
+    _write(folder, deaths)
+    return True
+
+
+def _is_enough(death: LoadDeath) -> bool:
+    return death.proved > 0 or death.unproved >= UNPROVED
+
+
+def _known(name: str, death: LoadDeath) -> Known:
+    return Known(
+        reason=f"the process died in this: {death.doing}; {death.how}",
+        fix=FIX.format(name=name),
+        traceback=death.traceback,
+        mark=death.mark,
+        hook=SHUTDOWN if death.doing == SHUTDOWN else "",
+    )
+
+
+def _write(folder: Path, deaths: Mapping[str, LoadDeath]) -> None:
+    new = folder / f"{FILE}.new"
+    _tried(folder, lambda: _write_new(new, msgspec.json.encode(deaths)))
+    _tried(folder, lambda: os.replace(new, folder / FILE))  # noqa: PTH105 - it returns nothing
+
+
+def _write_new(new: Path, text: bytes) -> None:
+    with suppress(FileNotFoundError):
+        new.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(new, flags, PRIVATE), "wb") as file:
+        file.write(text)
+
+
+def _tried(folder: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise StateError(path=str(folder / FILE), reason=error.strerror or str(error)) from None

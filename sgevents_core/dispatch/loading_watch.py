@@ -1,0 +1,214 @@
+"""Looks after plugins while a daemon loads, starts and shuts them down.
+
+Each step is noted beforehand, so that the next process knows in which one it died. The main thread,
+in which plugins are loaded as they may expect it, is brought back from a step that takes too long,
+or when the daemon is to stop. Where it cannot be brought back, the process is given up.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Final, NamedTuple, TypeVar
+
+from sgevents_core.dispatch.last_words import Listener, Step
+from sgevents_core.errors import LoadTimeoutError
+from sgevents_core.plugins.watching import Known, LoadingStopped, Turn, Watch
+from sgevents_core.settings import format_duration
+
+_T = TypeVar("_T")
+
+PATIENCE: Final = 5.0
+"""Seconds in which code may come back that is called back; no more than it was given at first."""
+_EVERY: Final = 0.1
+_FRAMES: Final = 20
+_INTERRUPT: Final = signal.SIGURG
+"""Does nothing to a process that does not wait for it."""
+_ORDERS_TO_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_send: Final = signal.pthread_kill
+
+
+class NotingWatch(Watch):
+    """Notes each step where the next process finds it.
+
+    Args:
+        listener: Keeps the last words of this process.
+        known: Plugin -> why it is not tried again.
+    """
+
+    def __init__(self, listener: Listener, known: Mapping[str, Known] | None = None) -> None:
+        super().__init__(known)
+        self._listener: Final = listener
+
+    def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
+        """Return what one step of a plugin returns."""
+        try:
+            with self._listener.loading(Step(turn.plugin, doing, turn.mark)):
+                return self.within(turn.limit, doing, call)
+        finally:
+            self._listener.listen_for_crashes()
+
+    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
+        """Return what `call` returns, however long it takes."""
+        return call()
+
+
+class _Interrupted(BaseException):
+    """The main thread is called back from a plugin's code."""
+
+
+class _Running(NamedTuple):
+    """A step in hand: until when it may take, by the monotonic clock, and how much longer then."""
+
+    until: float
+    patience: float
+
+
+class LoadingWatch(NotingWatch):
+    """Notes each step, and brings the main thread back from it; to be used in a `with`.
+
+    In another thread than the main one it only notes.
+
+    Args:
+        listener: Keeps the last words of this process.
+        known: Plugin -> why it is not tried again.
+        give_up: Ends or replaces the process, whose main thread does not come back; is told
+            whether that was to stop. None if that cannot be done.
+        stops: Whether a step is left when the daemon is to stop.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        known: Mapping[str, Known] | None = None,
+        *,
+        give_up: Callable[[bool], None] | None = None,
+        stops: bool = True,
+    ) -> None:
+        super().__init__(listener, known)
+        self._give_up = give_up
+        self._stops = stops
+        self._stopped = False
+        self._running: _Running | None = None
+        self._over = False
+        self._called_back: float | None = None
+        self._main = threading.get_ident()
+        self._ends: tuple[int, int] | None = None
+
+    def __enter__(self) -> LoadingWatch:
+        """Begin to look."""
+        if threading.current_thread() is threading.main_thread():
+            reads, writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            self._ends = (reads, writes)
+            self._woken = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+            self._handled = signal.signal(_INTERRUPT, self._interrupt)
+            self._thread = threading.Thread(target=self._look, name="loading", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Look no more."""
+        if self._ends is None:
+            return
+        self._over = True
+        with suppress(OSError):
+            os.write(self._ends[1], b"\0")
+        self._thread.join()
+        signal.signal(_INTERRUPT, self._handled)
+        signal.set_wakeup_fd(self._woken)
+        for end in self._ends:
+            os.close(end)
+        self._ends = None
+
+    def stop(self) -> None:
+        """Leave the step in hand, and begin no other; may be called from a signal handler."""
+        if self._stops:
+            self._stopped = True
+
+    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
+        """Return what `call` returns.
+
+        Raises:
+            LoadTimeoutError: It takes longer than so many seconds.
+            LoadingStopped: The daemon is to stop.
+        """
+        if self._stopped:
+            raise LoadingStopped
+        if self._ends is None:
+            return call()
+        seconds = min(seconds, threading.TIMEOUT_MAX / 2)
+        self._called_back = None
+        patience = min(seconds, PATIENCE)
+        self._listener.end_after(seconds + 2 * patience)
+        where = ""
+        try:
+            self._running = _Running(time.monotonic() + seconds, patience)
+            try:
+                return call()
+            finally:
+                self._running = None
+        except _Interrupted as interrupted:
+            where = _stack_of(interrupted)
+        finally:
+            self._listener.stays()
+            signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+            if self._stopped:
+                raise LoadingStopped
+        raise LoadTimeoutError(doing=doing, within=format_duration(seconds), trace=where)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._running is not None and self._is_due(self._running):
+            raise _Interrupted
+
+    def _is_due(self, running: _Running) -> bool:
+        return self._stopped or time.monotonic() > running.until
+
+    def _look(self) -> None:
+        """Look at the main thread from one beside it."""
+        while not self._over:
+            self._take_signals()
+            running = self._running
+            if running is None or not self._is_due(running):
+                continue
+            now = time.monotonic()
+            self._called_back = self._called_back or now
+            if now - self._called_back > running.patience:
+                self._gives_up()
+            _send(self._main, _INTERRUPT)
+
+    def _take_signals(self) -> None:
+        """Wait a moment; a signal to stop is seen here even where its handler cannot run."""
+        reads = self._ends[0] if self._ends else -1
+        ready, _, _ = select.select([reads], [], [], _EVERY)
+        if ready:
+            with suppress(OSError):
+                if not _ORDERS_TO_STOP.isdisjoint(os.read(reads, 4096)):
+                    self.stop()
+
+    def _gives_up(self) -> None:
+        if self._give_up is None:
+            return
+        where = "".join(traceback.format_stack(sys._current_frames()[self._main], _FRAMES))
+        if not self._stopped:
+            self._listener.say(self._main, "it did not return, and could not be ended", where)
+        self._give_up(self._stopped)
+
+
+def _stack_of(interrupted: BaseException) -> str:
+    frames = traceback.extract_tb(interrupted.__traceback__)
+    own = [frame for frame in frames if frame.filename != __file__]
+    lines = traceback.StackSummary.from_list(own[-_FRAMES:]).format()
+    return "".join(["Where it stood (most recent call last):\n", *lines])

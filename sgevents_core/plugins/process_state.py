@@ -1,0 +1,203 @@
+"""What all plugins of a process share, taken back from one that changes it while it is loaded.
+
+Signal handlers, timers, the working folder, standard streams and the like belong to the daemon: a
+plugin that changes them changes them for everybody. What adds to the process (a folder on
+`sys.path`, a variable, a module, a hook for errors nobody catches) is left as it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import locale
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from types import ModuleType
+from typing import Any, Final
+
+_TIMERS: Final = {
+    "ITIMER_REAL": signal.ITIMER_REAL,
+    "ITIMER_VIRTUAL": signal.ITIMER_VIRTUAL,
+    "ITIMER_PROF": signal.ITIMER_PROF,
+}
+_STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+_LIMITS: Final = ("NOFILE", "CPU", "AS", "DATA", "FSIZE", "STACK", "NPROC")
+_SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_CRITICAL: Final[tuple[str, ...]] = (
+    "threading",
+    "_thread",
+    "time",
+    "queue",
+    "select",
+    "signal",
+    "os",
+    "sqlite3",
+)
+"""Modules in which the daemon looks names up while it works."""
+
+
+class ProcessState:
+    """The process as it is now; to be made before code of a plugin runs."""
+
+    def __init__(self) -> None:
+        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._timers = {name: signal.getitimer(which)[0] > 0 for name, which in _TIMERS.items()}
+        self._blocked = _blocked()
+        self._folder = _folder()
+        self._umask = _umask()
+        self._streams = {name: getattr(sys, name) for name in _STREAMS}
+        self._limits = {name: _limit(name) for name in _LIMITS}
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._socket_timeout = socket.getdefaulttimeout()
+        self._recursion = sys.getrecursionlimit()
+        self._switching = sys.getswitchinterval()
+        self._collects = gc.isenabled()
+        self._errors = _error_filters()
+        self._path = list(sys.path)
+        self._variables = dict(os.environ)
+        self._modules = dict(sys.modules)
+        self._names: dict[str, dict[str, Any]] = {
+            name: dict(vars(sys.modules[name])) for name in _CRITICAL if name in sys.modules
+        }
+        self._names["builtins"] = dict(vars(builtins))
+
+    def put_back(self) -> list[str]:
+        """Put back what was changed since; return what that is, for people."""
+        return [*self._signals(), *self._places(), *self._settings(), *self._imports()]
+
+    def _signals(self) -> Iterator[str]:
+        for number, before in self._handlers.items():
+            if signal.getsignal(number) is before or before is None:
+                continue
+            with suppress(OSError, ValueError):  # another thread's business, or the system's
+                signal.signal(number, before)
+                yield f"the handler of {signal.Signals(number).name}"
+        for name, ran in self._timers.items():
+            if not ran and signal.getitimer(_TIMERS[name])[0] > 0:
+                signal.setitimer(_TIMERS[name], 0)
+                yield f"a timer that sends a signal (signal.alarm or {name})"
+        newly = _blocked() - self._blocked
+        if newly:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, newly)
+            yield f"blocked signals ({', '.join(sorted(one.name for one in newly))})"
+
+    def _places(self) -> Iterator[str]:
+        if self._folder and _folder() != self._folder:
+            with suppress(OSError):
+                os.chdir(self._folder)
+                yield "the working folder (os.chdir)"
+        if _umask() != self._umask:
+            os.umask(self._umask)
+            yield "the umask (os.umask)"
+        for name, stream in self._streams.items():
+            if getattr(sys, name, None) is not stream:
+                setattr(sys, name, stream)
+                yield f"sys.{name}"
+        removed = [entry for entry in self._path if entry not in sys.path]
+        if removed:
+            added = [entry for entry in sys.path if entry not in self._path]
+            sys.path[:] = [*added, *self._path]
+            yield "folders taken from sys.path"
+        gone = {name: text for name, text in self._variables.items() if name not in os.environ}
+        if gone:
+            os.environ.update(gone)
+            yield f"variables taken from os.environ ({_some(gone)})"
+
+    def _settings(self) -> Iterator[str]:
+        for name, before in self._limits.items():
+            if _is_lower(_limit(name)[0], before[0]):
+                with suppress(OSError, ValueError):
+                    resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), before)
+                    yield f"the limit {name} (resource.setrlimit)"
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            with suppress(locale.Error):
+                locale.setlocale(locale.LC_ALL, self._locale)
+                yield "the locale (locale.setlocale)"
+        if socket.getdefaulttimeout() != self._socket_timeout:
+            socket.setdefaulttimeout(self._socket_timeout)
+            yield "the default timeout of sockets (socket.setdefaulttimeout)"
+        if sys.getrecursionlimit() < self._recursion:
+            sys.setrecursionlimit(self._recursion)
+            yield "a lower recursion limit (sys.setrecursionlimit)"
+        if sys.getswitchinterval() != self._switching:
+            sys.setswitchinterval(self._switching)
+            yield "how threads take turns (sys.setswitchinterval)"
+        if self._collects and not gc.isenabled():
+            gc.enable()
+            yield "the garbage collection (gc.disable)"
+        added = [one for one in _error_filters() if one not in self._errors]
+        if added:
+            kept = [one for one in warnings.filters if one not in added]
+            warnings.filters[:] = kept  # type: ignore[index]  # a list, whatever its stub says
+            yield "warnings made errors (warnings.simplefilter)"
+
+    def _imports(self) -> Iterator[str]:
+        clobbered = _restored(sys.modules, self._modules)
+        if clobbered:
+            yield f"modules replaced in sys.modules ({_some(clobbered)})"
+        for name, before in self._names.items():
+            module = self._modules.get(name)
+            replaced = _restored(vars(module), before) if isinstance(module, ModuleType) else {}
+            if replaced:
+                yield f"names replaced in {name} ({_some(replaced)})"
+
+
+def told(changes: list[str]) -> list[str]:
+    """Return what was put back as warnings about a plugin, for people."""
+    return [
+        f"it changes what all plugins share: {change}; put back, so it does not have that either"
+        for change in changes
+    ]
+
+
+def _restored(names: MutableMapping[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Put back what is gone from `names` or is another object by now; return what that was."""
+    lost = object()
+    changed = {key: old for key, old in before.items() if names.get(key, lost) is not old}
+    names.update(changed)
+    return changed
+
+
+def _some(names: dict[str, Any]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more
+
+
+def _blocked() -> set[signal.Signals]:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return {one for one in blocked if isinstance(one, signal.Signals)}
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a text is compared
+    except OSError:  # it is gone
+        return ""
+
+
+def _umask() -> int:
+    """Return the umask; there is no way to look at it that does not set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _limit(name: str) -> tuple[int, int]:
+    return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+
+
+def _is_lower(now: int, before: int) -> bool:
+    if now == resource.RLIM_INFINITY:
+        return False
+    return before == resource.RLIM_INFINITY or now < before
+
+
+def _error_filters() -> list[Any]:
+    return [one for one in warnings.filters if one[0] == "error"]
