@@ -476,6 +476,14 @@ class CallbackTimeout(SgEventsError):
     """Where its thread stood when the time was over, as text."""
 
 
+class SignalInDoubt(SgEventsError):
+    """It was stopped by {signal}, which came just as a plugin started a process; nobody can say who
+    sent it. All was ended in order. The exit code lets a service manager start it again.
+    """
+
+    signal: str
+
+
 class LogFileError(SgEventsError):
     """The log file {path} cannot be written: {reason}.
     Name another one in [log], or let the daemon's user write there.

@@ -13,7 +13,7 @@ def main() -> None:
         sys.stdout.write(f"sgevents {__version__}\n")
         return
     if sys.argv[1:2] == ["run"]:  # to be stopped in order, or not at all, however early
-        from sgevents_core.signals import hold_signals  # noqa: PLC0415 - only a daemon waits
+        from sgevents_core.observe.mask import hold_signals  # noqa: PLC0415 - only a daemon waits
 
         hold_signals()
     from sgevents_core.cli.root import sgevents  # noqa: PLC0415 - click is loaded when needed

@@ -66,20 +66,18 @@ def run(
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
+    from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
-    from sgevents_core.signals import (  # noqa: PLC0415
-        hold_signals,
-        release_signals,
-        stopped_by_signals,
-    )
+    from sgevents_core.signals import stopped_by_signals  # noqa: PLC0415
 
     redact = Redactor.of(settings)
-    with (
-        configured(settings.log, redact, plugins=settings.plugins, verbose=verbose),
-        stopped_by_signals(daemon),
-    ):
-        remains = daemon.run()
-        hold_signals()
+    try:
+        with (
+            configured(settings.log, redact, plugins=settings.plugins, verbose=verbose),
+            stopped_by_signals(daemon),
+        ):
+            remains = daemon.run()
+    finally:
         if not daemon.reloads:
             release_signals()
     if drain and not daemon.reloads:
@@ -90,8 +88,8 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and tell what came of it in the last line."""
+    from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
     from sgevents_core.reload import rehearsed  # noqa: PLC0415 - heavy
-    from sgevents_core.signals import release_signals  # noqa: PLC0415
 
     release_signals()  # there is nothing to stop in order
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print while they are imported

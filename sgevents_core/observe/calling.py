@@ -43,3 +43,8 @@ def calls_in_hand() -> list[Current]:
         frames = (frame for frame, _ in traceback.walk_stack(innermost))
         found += [frame.f_locals["call"] for frame in frames if frame.f_code is invoke.__code__]
     return found
+
+
+def who_runs() -> str:
+    """Return the plugins whose code runs now, for people; empty if none does."""
+    return ", ".join(sorted({call.plugin for call in calls_in_hand()}))
