@@ -529,7 +529,7 @@ class ConfigNotWrittenError(SgEventsError):
 
 class DemoPluginsMissingError(SgEventsError):
     """The demo needs plugins that are not installed: {missing}.
-    Install them beside sgevents: pip install sgevents-plugins-example
+    Install them from where sgevents came from: pip install ./sgevents_plugins_example in a clone.
     """
 
     exit_code = 2

@@ -24,7 +24,9 @@ from sgevents_core.cli.findings import (
 from sgevents_core.cli.printing import read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
+from sgevents_core.observe.redaction import secrets_of
 from sgevents_core.settings import Settings
+from sgevents_core.settings.access import exposures
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
@@ -42,12 +44,13 @@ SOMETHING_FAILS: Final = 1
 def check(config: Path, schema: bool, as_json: bool) -> None:
     """Look at everything a run needs, before anything runs.
 
-    The configuration with all its problems at once, the site and the script's key and rights, the
-    clock, the state folder and the plugins. Nothing is changed; enabled plugins are imported. With
-    --schema also whether the site has the entity types, fields and values that filters want.
+    Looks at the configuration, and reports all its problems at once; at the site, the script's key
+    and rights, the clock, the state folder, the log and the plugins. Changes nothing; imports the
+    enabled plugins. With --schema it also looks whether the site has the entity types, fields and
+    values that filters want.
 
-    Exits with 0 if a run can start (there may be warnings), 1 if the site, the state folder or a
-    plugin stands in its way, 2 if the configuration is wrong.
+    Exits with 0 if a run can start (there may be warnings), 1 if the site, the state folder, the
+    log or a plugin is in its way, 2 if the configuration is wrong.
     """
     findings, wrong_config = examine(config, schema=schema)
     if as_json:
@@ -72,7 +75,7 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
     findings = of_config(settings.warnings, "warning")
     findings = findings or [Finding("config", "ok", f"{config} is right")]
     loading = _Loading(settings)
-    looks = [("site", _site), ("state", _state), ("plugins", loading.findings)]
+    looks = [("site", _site), ("state", _state), ("log", _log), ("plugins", loading.findings)]
     looks += [("schema", loading.schema_findings)] * schema
     for area, look in looks:
         findings += _surely(area, look, settings)
@@ -103,6 +106,12 @@ def _state(settings: Settings) -> list[Finding]:
     return state_findings(settings.state.path) + aside_findings(settings.state.path)
 
 
+def _log(settings: Settings) -> list[Finding]:
+    from sgevents_core.cli.check_log import log_findings  # noqa: PLC0415 - the log is heavy
+
+    return log_findings(settings)
+
+
 class _Loading:
     """The plugins, loaded once for all that is looked at of them."""
 
@@ -130,7 +139,7 @@ class _Loading:
         ]
         for one in statuses:
             found += _of_plugin(one, settings)
-        return found + _of_the_idle(statuses, settings)
+        return found + _of_the_idle(statuses, settings) + _of_literal_secrets(settings)
 
     def schema_findings(self, settings: Settings) -> list[Finding]:
         from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
@@ -165,3 +174,15 @@ def _of_the_idle(statuses: Iterable[PluginStatus], settings: Settings) -> list[F
         message = f"installed and not enabled: {', '.join(idle)}"
         findings.append(Finding("plugins", "ok", message))
     return findings
+
+
+def _of_literal_secrets(settings: Settings) -> list[Finding]:
+    """Warn of secrets that stand in a file which others can read; only the models know of them."""
+    kept_elsewhere = set(secrets_of(settings))
+    is_literal = any(text not in kept_elsewhere for text in settings.learned)
+    exposed = exposures(settings.path, "this file", secret=is_literal)
+    return [
+        Finding("plugins", "warning", one.message, one.fix, file=settings.path)
+        for one in exposed
+        if one.reads and not any(told.message == one.message for told in settings.warnings)
+    ]

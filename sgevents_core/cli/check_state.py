@@ -22,12 +22,10 @@ def state_findings(path: Path) -> list[Finding]:
     """Look at the state folder `path`, which need not exist yet. Leaves nothing behind."""
     if _is_there(path) and not path.is_dir():
         return [_problem(f"{path} is a file", "state.path names a folder")]
-    there = _nearest_folder(path)
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        return [_problem(f"{there} cannot be written: {error.strerror}", _who(there))]
+    there = nearest_folder(path)
+    trouble = trouble_in(there)
+    if trouble:
+        return [_problem(f"{there} cannot be written: {trouble}", _who(there))]
     message = f"{path} can be written" if path == there else f"{path} will be made"
     findings = [Finding("state", "ok", message)]
     findings += _of_file_system(there)
@@ -59,7 +57,16 @@ def _of_file_system(path: Path) -> list[Finding]:
     return [Finding("state", "ok", f"on a local disk ({kind})")] if kind else []
 
 
-def _nearest_folder(path: Path) -> Path:
+def trouble_in(folder: Path) -> str:
+    """Return what keeps a file from being made in a folder; empty for nothing."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def nearest_folder(path: Path) -> Path:
     """Return the folder itself or, where it is not there yet, the one it will be made in."""
     return next(one for one in (path, *path.parents) if _is_there(one))
 

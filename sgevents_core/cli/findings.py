@@ -21,7 +21,7 @@ class Finding(NamedTuple):
     """One thing that was looked at, and how it is."""
 
     area: str
-    """config, site, rights, clock, state, plugins or schema."""
+    """config, site, rights, clock, state, log, plugins or schema."""
     status: Status
     message: str
     fix: str = ""

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from sgevents_core.cli.config_text import Installed, Site, config_text, reference, toml_string
+from sgevents_core.cli.config_text import (
+    SANDBOX_PORT,
+    Installed,
+    Site,
+    config_text,
+    reference,
+    toml_string,
+)
 from sgevents_core.cli.printing import echo
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, ConfigExistsError, ConfigNotWrittenError
@@ -22,7 +29,6 @@ from sgevents_core.settings import read_settings
 
 DEFAULT_SCRIPT: Final = "sgevents"
 DEFAULT_KEY_ENV: Final = "SGEVENTS_API_KEY"
-SANDBOX_PORT: Final = 8020
 SANDBOX_KEY: Final = "demo-key"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,13 @@ import click
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
+from sgevents_core.errors import StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sgevents_core.plugins.loading import Loaded
+    from sgevents_core.settings import Settings
 
 
 @click.command()
@@ -32,19 +37,66 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
     from sgevents_core.plugins.status import told_status  # noqa: PLC0415
 
-    loaded = load(read_to_look(config), discover())
+    settings = read_to_look(config)
+    loaded = load(settings, discover())
     calls = _calls(loaded, event_type)
+    seen = _seen_types(settings)
+    meant = None if event_type in seen else meant_type(event_type, seen)
     if as_json:
-        told = {"event_type": event_type, "hook": hook_of(event_type), "calls": calls}
+        told = {
+            "version": 1,
+            "event_type": event_type,
+            "seen": event_type in seen,
+            "did_you_mean": meant,
+            "hook": hook_of(event_type),
+            "calls": calls,
+        }
         echo_json(told)
     else:
         echo_line(f"{event_type} fires {hook_of(event_type)} and on_event.")
         echo()
         _print(calls)
+    if meant and not as_json:
+        unknown = f"No event of type {event_type} is in the journal."
+        echo_line(f"{unknown} Did you mean {meant}?", err=True)
     for status in loaded.statuses:
         if status.status not in ("enabled", "disabled"):
             text = f"{status.name} is {told_status(status.status)} and not called: {status.reason}"
             echo_line(text, err=True)
+
+
+def meant_type(event_type: str, seen: Collection[str]) -> str | None:
+    """Return the event type that a misspelled one probably means; None if it may be right.
+
+    Args:
+        event_type: What was typed.
+        seen: Types that the site is known to have.
+    """
+    from sgevents_core.events import RECORD_ACTIONS, type_parts  # noqa: PLC0415 - not for --help
+    from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of  # noqa: PLC0415
+    from sgevents_core.settings.spelling import nearest  # noqa: PLC0415
+
+    if event_type in APPLICATION_HOOKS:
+        return None
+    close = nearest(event_type, [*seen, *APPLICATION_HOOKS])
+    if close is not None or hook_of(event_type) != "on_other":
+        return close
+    parts = type_parts(event_type)
+    domain = nearest(parts.domain, ["Shotgun"])
+    action = nearest(parts.action or "", RECORD_ACTIONS)
+    middle = event_type.removeprefix(f"{parts.domain}_").removesuffix(f"_{parts.action}")
+    return f"{domain}_{middle}_{action}" if domain and action and middle else None
+
+
+def _seen_types(settings: Settings) -> frozenset[str]:
+    """Return the event types in the journal; none where there is no journal yet."""
+    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+
+    try:
+        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+            return frozenset(state.event_types())
+    except StateError:
+        return frozenset()
 
 
 def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sgevents_core.cli.config_text import SANDBOX_PORT
 from sgevents_core.cli.printing import echo
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS, parse_fault
@@ -33,7 +34,7 @@ _MANY = 200_000
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=0,
+    default=SANDBOX_PORT,
     show_default=True,
     help="Where to listen; 0 for any free port.",
 )

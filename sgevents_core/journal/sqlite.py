@@ -217,6 +217,17 @@ class SqliteState:
         """Return the lowest `seq` that is kept, the next one for an empty journal."""
         return self._db.number("SELECT coalesce(min(seq), 1) FROM journal")
 
+    def event_types(self, among: int = 20_000) -> list[str]:
+        """Return the event types of the last entries, each once.
+
+        Args:
+            among: How many entries to look at.
+        """
+        found = self._db.all(
+            "SELECT DISTINCT event_type FROM journal WHERE seq > ?", self.end() - among
+        )
+        return [event_type for (event_type,) in found]
+
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         found = self._db.all(

@@ -30,6 +30,7 @@ from sgevents_core.settings.reader import Reader, S
 from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import dotted, nearest, quoted
+from sgevents_core.settings.toml_errors import explained
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "site": SiteSettings,
@@ -106,10 +107,10 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     except tomli.TOMLDecodeError as error:
         place = _PLACE.match(str(error))
         message, line, column = place.groups() if place else (str(error), None, None)
-        last = text.count("\n") + 1
-        fix = "this is not TOML: look at this place, and at the line before it"
+        at = int(line) if line else text.count("\n") + 1
+        told = explained(message, text, at)
         raise _file_error(
-            path, message, fix, int(line) if line else last, int(column) if column else None
+            path, told.message, told.fix, at, int(column) if column else None
         ) from None
 
 

@@ -14,7 +14,7 @@ from sgevents_core.settings.durations import format_duration
 from sgevents_core.settings.locate import Locator, Where
 from sgevents_core.settings.references import Around, WrongValueError
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.spelling import dotted, nearest, quoted
+from sgevents_core.settings.spelling import dotted, meant_bool, nearest, quoted
 from sgevents_core.settings.values import READERS
 from sgevents_core.settings.wording import found
 
@@ -151,7 +151,9 @@ def _limits(meta: msgspec.Meta) -> str:
 def _better(key: FieldInfo, raw: object) -> str:
     """Guess what was meant: the text in the quotes, else the default."""
     core, _ = _core(key.type)
-    if isinstance(raw, str) and core in {int, bool}:
+    if core is bool:
+        return meant_bool(raw) or "true or false"
+    if isinstance(raw, str) and core is int:
         try:
             return str(msgspec.convert(raw.strip(), key.type, strict=False)).lower()
         except msgspec.ValidationError:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+_YES: Final = frozenset({"true", "yes", "on", "1", "y", "t", "enabled"})
+_NO: Final = frozenset({"false", "no", "off", "0", "n", "f", "disabled"})
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -15,6 +17,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {name.lower().replace("-", "_"): name for name in known}
     found = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
     return by_lower[found[0]] if found else None
+
+
+def meant_bool(raw: object) -> str | None:
+    """Return `true` or `false`, whichever a value that is neither was meant to be; or None."""
+    word = str(raw).strip().lower() if isinstance(raw, str | int) else ""
+    return "true" if word in _YES else "false" if word in _NO else None
 
 
 def quoted(text: str) -> str:

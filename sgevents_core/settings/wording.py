@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import msgspec
 
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.spelling import quoted
+from sgevents_core.settings.spelling import meant_bool, quoted
 
 _WORDS: Final[dict[object, tuple[str, str]]] = {
     bool: ("true or false", "true"),
@@ -110,7 +110,9 @@ def example(kind: Any) -> str:
 def better(kind: Any, raw: object) -> str:
     """Guess what was meant by `raw`: with quotes or without, else an example."""
     core, _ = core_of(kind)
-    if isinstance(raw, str) and core in (int, float, bool):
+    if core is bool:
+        return meant_bool(raw) or "true or false"
+    if isinstance(raw, str) and core in (int, float):
         try:
             return str(msgspec.convert(raw.strip(), kind, strict=False)).lower()
         except msgspec.ValidationError:

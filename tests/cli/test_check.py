@@ -81,13 +81,16 @@ Check = Callable[..., Result]
 def check(site: Sandbox, tmp_path: Path) -> Check:
     """Check a configuration for the sandbox; `more` is put behind its [site]."""
 
-    def check_it(more: str = "", *, url: str = site.url, key: str = KEY) -> Result:
+    def check_it(
+        more: str = "", *, url: str = site.url, key: str = KEY, mode: int = 0o600
+    ) -> Result:
         config = tmp_path / "sgevents.toml"
-        start = f'[site]\nurl = "{url}"\nscript_name = "sgevents"\napi_key = "{key}"\n'
+        api_key = key if key.startswith("{") else f'"{key}"'
+        start = f'[site]\nurl = "{url}"\nscript_name = "sgevents"\napi_key = {api_key}\n'
         config.write_text(start + textwrap.dedent(more))
-        config.chmod(0o600)
+        config.chmod(mode)
         result = run(config)
-        for secret in (KEY, PLUGIN_KEY, TOKEN, key):
+        for secret in (KEY, PLUGIN_KEY, TOKEN, *[key] * (not key.startswith("{"))):
             assert secret not in result.output
         return result
 
@@ -519,3 +522,64 @@ def test_scripts_that_are_not_known_by_id_are_warned_about(
     own = f'[plugins.good]\nenabled = true\nscript_name = "{script}"\napi_key = "{PLUGIN_KEY}"\n'
     result = check(own)
     assert any(f"script {script} {told}" in one for one in result.of("rights", "warning"))
+
+
+def test_log_that_a_run_could_not_write_is_a_problem(check: Check, tmp_path: Path) -> None:
+    """A run refuses to start then, so a check that passes would be wrong."""
+    (tmp_path / "file").touch()
+    result = check(f'[log]\nfile = "{tmp_path}/file/sgevents.log"\n')
+    (told,) = result.of("log", "problem")
+    assert "cannot be written: Not a directory" in told
+    assert result.code == 1
+    (tmp_path / "folder").mkdir()
+    result = check(f'[log]\nfile = "{tmp_path}/folder"\n')
+    assert "Is a directory" in result.of("log", "problem")[0]
+
+
+def test_log_that_can_be_written_is_left_alone(check: Check, tmp_path: Path) -> None:
+    """Nothing is made by looking, neither the file nor its folder."""
+    result = check(f'[log]\nfile = "{tmp_path}/logs/new/sgevents.log"\n')
+    assert result.of("log", "ok") == [f" {tmp_path}/logs/new/sgevents.log can be written []"]
+    assert not (tmp_path / "logs").exists()
+
+
+def test_log_of_one_plugin_counts_too(
+    check: Check, install: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """With `per_plugin`, each of them is a file that a run has to write."""
+    install("good", GOOD)
+    (tmp_path / "sgevents.good.log").mkdir()
+    log = f'[log]\nfile = "{tmp_path}/sgevents.log"\nper_plugin = true\n'
+    result = check(f"{log}[plugins.good]\nenabled = true\n")
+    (told,) = result.of("log", "problem")
+    assert "sgevents.good.log cannot be written: Is a directory" in told
+
+
+LITERAL = """
+import dataclasses
+from sgevents_core import Secret, hookimpl
+
+@dataclasses.dataclass
+class Chat:
+    token: Secret
+
+@hookimpl
+def settings_model():
+    return Chat
+"""
+
+
+def test_literal_secret_of_a_plugin_in_an_open_file_is_noticed(
+    check: Check, install: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the model says that it is one; a reference gives nothing away."""
+    install("chat", LITERAL)
+    monkeypatch.setenv("CHAT_TOKEN", TOKEN)
+    monkeypatch.setenv("SITE_KEY", KEY)
+    tables = "[plugins.chat]\nenabled = true\n[plugins.chat.settings]\ntoken = "
+    told = "every user can read this file and the key in it"
+    result = check(f'{tables}"literal-demo-text"\n', key='{ env = "SITE_KEY" }', mode=0o644)
+    assert any(told in one for one in result.of("plugins", "warning"))
+    assert "literal-demo-text" not in result.output
+    result = check(f'{tables}{{ env = "CHAT_TOKEN" }}\n', key='{ env = "SITE_KEY" }', mode=0o644)
+    assert not any(told in one for one in result.of("plugins", "warning"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from installed_packages import Packages
 
+from sgevents_core.cli.plan import meant_type
 from sgevents_core.cli.root import sgevents
 
 CONFIG = """
@@ -112,7 +113,10 @@ def test_json_has_the_same_for_programs(config: Path, capsys: pytest.CaptureFixt
     """One object for each call, in the same order."""
     told = json.loads(run(capsys, "Shotgun_Shot_New", "--json", "--config", str(config)).out)
     assert told == {
+        "version": 1,
         "event_type": "Shotgun_Shot_New",
+        "seen": False,
+        "did_you_mean": None,
         "hook": "on_new",
         "calls": [
             {
@@ -146,3 +150,36 @@ def test_nobody_called_is_an_answer_too(
     config = tmp_path / "sgevents.toml"
     config.write_text(CONFIG.partition("[[groups]]")[0])
     assert "No callback is called." in run(capsys, "Studio_Done", "-c", str(config)).out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Shotgun_Task_Chnge", "Shotgun_Task_Change"),
+        ("shotgun_Task_change", "Shotgun_Task_Change"),
+        ("Shotgn_CustomEntity06_New", "Shotgun_CustomEntity06_New"),
+        ("Shotgun_User_Loggin", "Shotgun_User_Login"),
+        ("Studio_Publish_Don", "Studio_Publish_Done"),
+        ("Shotgun_Task_Change", None),
+        ("Studio_Anything", None),
+        ("Shotgun_User_Login", None),
+        ("", None),
+    ],
+)
+def test_misspelled_type_is_noticed(typed: str, meant: str | None) -> None:
+    """By the types there are, and by the form that types of records have."""
+    assert meant_type(typed, {"Studio_Publish_Done"}) == meant
+
+
+def test_misspelled_type_is_said_to_be_one(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the plan of what was typed, which may be right all the same."""
+    with pytest.raises(SystemExit):
+        sgevents.main(["plan", "Shotgun_Task_Chnge", "--config", str(config)])
+    told = capsys.readouterr()
+    assert "fires on_other" in told.out
+    assert "Did you mean Shotgun_Task_Change?" in told.err
+    with pytest.raises(SystemExit):
+        sgevents.main(["plan", "Shotgun_Task_Change", "--config", str(config)])
+    assert "Did you mean" not in capsys.readouterr().err
