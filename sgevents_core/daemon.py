@@ -48,6 +48,7 @@ from sgevents_core.site.ageing import prune
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.gaps import Notice
+from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.scripts import ScriptLookup
 
 logger = logging.getLogger("sgevents.daemon")
@@ -231,6 +232,7 @@ class _Run:
         self._systemd = Systemd()
         self._watchdog = Watchdog((), self._systemd)
         self._pruned_at = time.monotonic()
+        self._health = SiteHealth()
 
     def assemble(self, watch: Watch | None) -> None:
         """Recover what the last process left, start the plugins, and put all together.
@@ -257,7 +259,7 @@ class _Run:
     def _assembled(self, watch: Watch | None) -> _Works:
         recover(self._settings, self._loaded, self._state)
         given_up = condemned(self._settings, self._loaded, self._state)
-        services = services_of(self._settings, self._loaded, self._state)
+        services = services_of(self._settings, self._loaded, self._state, health=self._health)
         plugins = start_plugins(self._loaded, services, self._state, watch)
         forget_started(self._settings.state.path, plugins)
         announcer = Announcer([(services[p.name], p.hooks) for p in plugins])
@@ -267,6 +269,7 @@ class _Run:
             self._settings, plugins, services, open_state, announcer, hear=hear, scripts=scripts
         )
         feed = self._feed(lanes, announcer, scripts)
+        self._health.on_change(partial(_wake, lanes))
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
         self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
@@ -329,6 +332,7 @@ class _Run:
             self._settings.feed,
             grown=partial(_wake, lanes),
             told=partial(_announce, announcer),
+            health=self._health,
         )
 
     def _watch(self, works: _Works) -> None:

@@ -331,6 +331,9 @@ class SiteError(SgEventsError):
 class SiteUnreachable(SiteError):
     """The site {url} cannot be reached: {reason}. Check the address and the network."""
 
+    after: float | None = None
+    """How many seconds its answer asked to wait before the next call, if it did."""
+
 
 class SiteAnswerError(SiteError):
     """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""

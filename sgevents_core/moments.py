@@ -10,6 +10,7 @@ import math
 import re
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -109,3 +110,29 @@ def _zone_of(parts: dict[str, Any]) -> timezone | None:
         return timezone.utc if parts["zone"] else None
     size = timedelta(hours=int(parts["hours"]), minutes=int(parts["minutes"] or 0))
     return timezone(-size if parts["sign"] == "-" else size)
+
+
+LONGEST_ASKED: Final = 3600.0
+"""Most seconds that the `Retry-After` of an answer is waited for."""
+
+
+def seconds_to_wait(text: str, now: float) -> float | None:
+    """Return what a `Retry-After` says in seconds, bounded; None if it says nothing.
+
+    Args:
+        text: Seconds, or a date as HTTP has it.
+        now: Seconds since 1970.
+    """
+    try:
+        return bounded_wait(float(text))
+    except ValueError:
+        pass
+    try:
+        return bounded_wait(parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def bounded_wait(seconds: float) -> float | None:
+    """Return a wait that an answer asks for, from none to an hour; None if it is no number."""
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_ASKED)

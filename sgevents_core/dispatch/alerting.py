@@ -82,6 +82,16 @@ class Announcer:
         pause = PluginPause(plugin=record.name, reason=record.reason, event_id=event.id)
         self._send("plugin_paused", pause)
 
+    def waits_for_site(self, plugin: str, event_id: int, error: str) -> None:
+        """Tell that a plugin waits at an event until the site answers."""
+        logger.warning(
+            "Plugin %s waits at event %d until the site answers, and loses nothing: %s",
+            plugin,
+            event_id,
+            error,
+            extra={"action": "plugin.waits_for_site", "plugin": plugin, "event_id": event_id},
+        )
+
     def timed_out(self, first_id: int, last_id: int, noticed_at: datetime) -> None:
         """Tell of missing ids that are no longer waited for; the feed has logged it."""
         details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at)

@@ -32,6 +32,7 @@ from sgevents_core.plugins.process_state import told
 from sgevents_core.plugins.watching import LoadingStopped, Turn, Watch, looked_after, watching
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
+from sgevents_core.site.health import SiteHealth
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -45,7 +46,12 @@ class LaneStart(NamedTuple):
 
 
 def services_of(
-    settings: Settings, loaded: Loaded, state: SqliteState, kind: type[Services] = Services
+    settings: Settings,
+    loaded: Loaded,
+    state: SqliteState,
+    kind: type[Services] = Services,
+    *,
+    health: SiteHealth | None = None,
 ) -> dict[str, Services]:
     """Return what the calls of each plugin share, by its name, in call order.
 
@@ -54,6 +60,7 @@ def services_of(
         loaded: The plugins.
         state: Where their stores are.
         kind: The class of what is returned.
+        health: What is known of the site; None where nobody follows it.
     """
     site_key = urlsplit(settings.site.url).netloc
     redact = Redactor.of(settings)
@@ -65,6 +72,7 @@ def services_of(
             store=Store(plugin.name, state.store(plugin.name)),
             site_key=site_key,
             redact=redact,
+            health=health,
         )
         for plugin in loaded.plugins
     }

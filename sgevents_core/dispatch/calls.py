@@ -5,24 +5,26 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.invoke import describe, looked_at
 from sgevents_core.dispatch.ledger import LaneLedger
+from sgevents_core.dispatch.outage import is_put_off, wait_after
 from sgevents_core.dispatch.own_thread import Turn, made_here
 from sgevents_core.dispatch.policy import FailureRules, Raised, Verdict, judge, raised_of
-from sgevents_core.dispatch.rider import Rider
+from sgevents_core.dispatch.rider import Rider, Waiting
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.call_times import CallTimes
-from sgevents_core.journal.register import LANE, Register
+from sgevents_core.journal.register import APART, LANE, Register
 from sgevents_core.observe import systemd, timing
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.site.health import Standing
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 
@@ -155,10 +157,11 @@ class Caller:
         place, callback = call.steps[call.number]
         self._times.note(entry.seq, place, began)
         if error is None:
+            rider.put_off = 0
             timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
             return rider.breaker is None or not self._loops(call)
-        return self._failed(call, attempt, error) and not self._loops(call)
+        return self._failed(call, attempt, error, began) and not self._loops(call)
 
     def _note_stop(self, call: Call) -> None:
         """Note in the register that a call is over after which its plugin stops.
@@ -206,14 +209,71 @@ class Caller:
             call.rider.record.done |= {self._keys[call.steps[call.number][0]]}
         return step
 
-    def _failed(self, call: Call, attempt: int, error: BaseException) -> bool:
+    def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
+        """Judge a failure, or put that off while the site does not answer; False if it stops."""
+        if call.context is not None:
+            call.context.end()
+        raised = weighed(error)
+        failure = _failure(call, attempt, error)
+        if self._is_put_off(call, error, raised, began):
+            self._put_off(call, attempt, raised, failure)
+            return False
+        return self._charged(call, attempt, raised, failure)
+
+    def _is_put_off(self, call: Call, error: BaseException, raised: Raised, began: float) -> bool:
+        """Return whether a failure is not judged yet; what may be skipped is worth no wait."""
+        callback = call.steps[call.number][1]
+        if rules_of(callback, call.rider.rules).on_error == "skip":
+            return False
+        since = time.monotonic() - (time.perf_counter() - began)
+        return is_put_off(call.rider.services.contact, error, raised, began=since)
+
+    def _put_off(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> None:
+        """Hold the plugin until it is known whether the site or the call was at fault."""
+        self._part(call)
+        again = replace(call, word=APART)
+        waiting = Waiting(again, attempt, raised, failure, time.monotonic())
+        call.rider.wait_for_site(waiting, wall=time.time())
+        self._ledger.record(self._passed(call))
+        health = call.rider.services.contact.health
+        if health is not None:
+            health.want()
+
+    def look_at_the_site(self, rider: Rider) -> None:
+        """Let a plugin go on that has waited for the site, or charge the call it waited with."""
+        waiting, health = rider.waiting, rider.services.contact.health
+        if waiting is None or health is None:
+            return
+        if rider.record.state != "held":  # a person has decided
+            rider.waiting = None
+            return
+        standing = health.standing(waiting.failed)
+        if standing is Standing.DOWN:
+            self._tell_once(rider, waiting, health.outages)
+        elif standing is Standing.OVER:
+            now = time.monotonic()
+            wait = wait_after(rider.put_off, random.random())  # noqa: S311 - no secret
+            asked = waiting.failed + (waiting.raised.after or 0.0)
+            rider.site_is_back(max(now + wait, asked))
+        elif standing is Standing.OWN:
+            rider.waiting, rider.put_off = None, 0
+            rider.go_on()
+            self._charged(waiting.call, waiting.attempt, waiting.raised, waiting.failure)
+
+    def _tell_once(self, rider: Rider, waiting: Waiting, outage: int) -> None:
+        """Tell that a plugin waits for the site, once in each outage."""
+        if rider.told_outage != outage:
+            rider.told_outage = outage
+            failure = waiting.failure
+            self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
+
+    def _charged(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> bool:
+        """Do what the policy says of a failure; False if its plugin stops at this event."""
         place, callback = call.steps[call.number]
         key = (self._keys[place], call.entry.seq)
         rules = rules_of(callback, call.rider.rules)
-        if call.context is not None:
-            call.context.end()
-        verdict = judged(error, attempt, rules)
-        failure = _failure(call, attempt, error, verdict)
+        verdict = judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
+        failure = replace(failure, outcome=verdict.outcome)
         stays = self._stays(call, verdict, failure) and not self._hangs(call)
         if verdict.outcome in {"dead-letter", "skip"}:
             self._tried.pop(key, None)
@@ -301,13 +361,12 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
     return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)  # type: ignore[arg-type]  # validated when the plugin was loaded
 
 
-def judged(error: BaseException, attempt: int, rules: FailureRules) -> Verdict:
-    """Decide what follows when a callback raised; an error that cannot be looked at is a bug."""
-    raised = looked_at(error, lambda: raised_of(error, time.time()), Raised)
-    return judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
+def weighed(error: BaseException) -> Raised:
+    """Return what matters of an error; one that cannot be looked at is a bug."""
+    return looked_at(error, lambda: raised_of(error, time.time()), Raised)
 
 
-def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -> Failure:
+def _failure(call: Call, attempt: int, error: BaseException) -> Failure:
     callback = call.steps[call.number][1]
     line, text = describe(error, call.rider.services.redact)
     return Failure(
@@ -319,5 +378,5 @@ def _failure(call: Call, attempt: int, error: BaseException, verdict: Verdict) -
         error=line,
         traceback=text,
         at=time.time(),
-        outcome=verdict.outcome,
+        outcome="",
     )

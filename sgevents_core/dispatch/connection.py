@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sgevents_core.dispatch.contact import SiteContact
+from sgevents_core.site.client import has_answered
 from sgevents_core.site.guarded import GuardedShotgun
 
 _WRITES: Final = frozenset({"batch", "create", "delete", "revive", "update"})
@@ -13,11 +15,14 @@ class CountingShotgun(GuardedShotgun):
     """Does what the guarded client does; `writes` is how often it has changed the site."""
 
     writes = 0
+    contact = SiteContact()
+    """What hears of its calls; nobody asks the one that all share which have none of their own."""
 
     def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self.writes += method in _WRITES
-        return super()._call_rpc(method, *args, **kwargs)
+        call = super()._call_rpc
+        return self.contact.hear(has_answered, call, method, *args, **kwargs)
 
     def _send_form(self, *args: Any, **kwargs: Any) -> Any:
         self.writes += 1  # an upload, or a thumbnail that is shared
-        return super()._send_form(*args, **kwargs)
+        return self.contact.hear(has_answered, super()._send_form, *args, **kwargs)

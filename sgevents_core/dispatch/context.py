@@ -8,11 +8,13 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from sgevents_core.dispatch.contact import SiteContact
 from sgevents_core.dispatch.store import CallStore, Store
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, SiteSettings
+from sgevents_core.site.health import SiteHealth
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
@@ -42,6 +44,7 @@ class Services:
         store: Its durable mapping.
         site_key: What names the site in `ctx.key`.
         redact: Takes out of texts what must not be kept or shown.
+        health: What is known of the site; None where nobody follows it.
     """
 
     dry_run = False
@@ -55,8 +58,10 @@ class Services:
         store: Store,
         site_key: str,
         redact: Redactor,
+        health: SiteHealth | None = None,
     ) -> None:
         self.name = plugin.name
+        self.contact = SiteContact(health)
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
         self.store = store
@@ -72,7 +77,7 @@ class Services:
 
     def connect(self, session_uuid: str | None) -> Shotgun:
         """Return this thread's connection, set to speak for the session that caused the event."""
-        sg = getattr(self._local, "sg", None)
+        sg: Any = getattr(self._local, "sg", None)
         if sg is None:
             sg = self.site_class()(
                 self._site.url,
@@ -83,12 +88,14 @@ class Services:
                 connect=False,
             )
             sg.config.timeout_secs = self._site.timeout
+            sg.contact = self.contact
             self._local.sg = sg
             self._local.opened = opened = _Opened(sg)
             self._opened.add(opened)
             self._was_opened = True
         sg.config.session_uuid = session_uuid
-        return sg
+        connection: Shotgun = sg
+        return connection
 
     def site_class(self) -> type[Shotgun]:
         """Return the client's class."""

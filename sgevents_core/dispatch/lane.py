@@ -187,8 +187,8 @@ class Lane:
 
     def _sleep(self) -> float:
         now = time.monotonic()
-        held = [r for r in self.riders if r.record.state == "held" and r.hung is None]
-        holds = [r.hold_until - now for r in held]
+        held = [r for r in self.riders if r.record.state == "held"]
+        holds = [r.hold_until - now for r in held if r.hung is None and r.waiting is None]
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
     def _run_errands(self) -> bool:
@@ -254,6 +254,8 @@ class Lane:
     def _catch_up_all(self) -> bool:
         worked = False
         for rider in self.riders:
+            if rider.waiting is not None and self._resume is None:
+                self._caller.look_at_the_site(rider)
             if self._resume is None and rider.due(time.monotonic()) and not self._stop.is_set():
                 worked = self._catch_up(rider) or worked
         return worked

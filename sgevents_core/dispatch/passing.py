@@ -8,9 +8,7 @@ the time it may take.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -26,12 +24,11 @@ from sgevents_core.dispatch.passing_names import (
     SQLSTATES,
     THROTTLED,
 )
+from sgevents_core.moments import bounded_wait, seconds_to_wait
 
 MOST_LINKS: Final = 32
 """Errors looked at behind one: causes, reasons, members of a group."""
 MOST_HEADERS: Final = 200
-LONGEST_ASKED: Final = 3600.0
-"""Most seconds that the `Retry-After` of an answer is waited for."""
 
 _UNTRUSTED: Final = frozenset({"CertificateError", "SSLCertVerificationError"})
 _OF_DRIVERS: Final = frozenset(
@@ -164,7 +161,7 @@ def _asked_wait(error: BaseException, now: float) -> float | None:
     """Return how many seconds the answer asks to wait, as `Retry-After` says."""
     own = _read(error, "retry_after")
     if type(own) in (int, float):
-        return _bounded(float(own))
+        return bounded_wait(float(own))
     response = _read(error, "response")
     headers = (
         *(_read(error, name) for name in ("headers", "hdrs", "resp")),
@@ -186,27 +183,6 @@ def _header(headers: Any) -> str | None:
     except BaseException:  # no headers, or such as cannot be read
         return None
     return None
-
-
-def seconds_to_wait(text: str, now: float) -> float | None:
-    """Return what a `Retry-After` says in seconds, bounded; None if it says nothing.
-
-    Args:
-        text: Seconds, or a date as HTTP has it.
-        now: Seconds since 1970.
-    """
-    try:
-        return _bounded(float(text))
-    except ValueError:
-        pass
-    try:
-        return _bounded(parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
-
-
-def _bounded(seconds: float) -> float | None:
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_ASKED)
 
 
 # Services

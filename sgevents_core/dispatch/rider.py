@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from sgevents_core.dispatch.breaker import Breaker
 from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.own_thread import Hear, Hung, OwnThread
-from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules
-from sgevents_core.journal.base import Entry, PluginRecord
+from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules, Raised
+from sgevents_core.journal.base import Entry, Failure, PluginRecord
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
+
+if TYPE_CHECKING:
+    from sgevents_core.dispatch.calls import Call
+
+
+class Waiting(NamedTuple):
+    """A call that failed when the site did not answer.
+
+    Args:
+        call: The call, as it is made again: the plugin goes its own way meanwhile.
+        attempt: Which attempt it was; it counts only if it was the call's own fault.
+        raised: What matters of its failure.
+        failure: What people see of it.
+        failed: When it failed, in monotonic seconds.
+    """
+
+    call: Call
+    attempt: int
+    raised: Raised
+    failure: Failure
+    failed: float
 
 
 @dataclass(slots=True)
@@ -30,6 +52,9 @@ class Rider:
         recovered: Whether its failures in a row have ended, and the ledger does not know yet.
         timeout: How long a callback of it may take that has no limit of its own, in seconds.
         thread: Where its callbacks run; None for in the lane's thread, without a limit.
+        waiting: The failed call for which it waits for the site; None if it does not.
+        put_off: How often it has done so since it last got on.
+        told_outage: The number of the outage in which people were told of it last.
     """
 
     plugin: LoadedPlugin
@@ -42,6 +67,9 @@ class Rider:
     recovered: bool = False
     timeout: float | None = None
     thread: OwnThread | None = None
+    waiting: Waiting | None = None
+    put_off: int = 0
+    told_outage: int = 0
     _seq: int = 0
     _given_up: int = 0
 
@@ -77,7 +105,7 @@ class Rider:
         record = self.record
         if not record.apart or record.state == "paused" or self.hung is not None:
             return False
-        return record.state == "active" or now >= self.hold_until
+        return record.state == "active" or (self.waiting is None and now >= self.hold_until)
 
     def part(self, seq: int, done: frozenset[str]) -> None:
         """Let it go its own way: at the event `seq`, with those of its callbacks done."""
@@ -97,6 +125,21 @@ class Rider:
         """
         self.record.state, self.record.reason = "held", reason
         self.record.retry_at, self.hold_until = wall + seconds, now + seconds
+
+    def wait_for_site(self, waiting: Waiting, *, wall: float) -> None:
+        """Call it again when the site answers, or charge the call if it was its own fault.
+
+        Args:
+            waiting: The call.
+            wall: The host's clock, in seconds since 1970.
+        """
+        self.record.state, self.record.retry_at = "held", wall
+        self.record.reason = f"waits for the site: {waiting.failure.error}"
+        self.waiting, self.put_off = waiting, self.put_off + 1
+
+    def site_is_back(self, at: float) -> None:
+        """Call it again at a time, in monotonic seconds."""
+        self.waiting, self.hold_until = None, at
 
     def wait_for(self, hung: Hung) -> None:
         """Call it again as soon as the call that it hangs in has returned, or is gone."""

@@ -7,6 +7,7 @@ of `SiteError`, with nothing secret in its text.
 from __future__ import annotations
 
 import json
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.journal.base import Row
-from sgevents_core.moments import seconds_of
+from sgevents_core.moments import seconds_of, seconds_to_wait
 from sgevents_core.observe import systemd
 from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
@@ -213,7 +214,10 @@ class EventLog:
             raise SiteFault(url=self._url, reason=self._clean(error)) from None
         except Exception as error:  # the network's, or what the client trips over in garbage
             if isinstance(error, _NO_ANSWER):
-                raise SiteUnreachable(url=self._url, reason=self._clean(error)) from None
+                after = _asked_wait(error)
+                raise SiteUnreachable(
+                    url=self._url, reason=self._clean(error), after=after
+                ) from None
             raise SiteAnswerError(url=self._url, reason=self._clean(error)) from None
 
     def _clean(self, error: BaseException) -> str:
@@ -323,3 +327,22 @@ def _seconds_of_date(header: str | None) -> int | None:
         return int(parsedate_to_datetime(header).timestamp()) if header else None
     except ValueError:
         return None
+
+
+def has_answered(error: BaseException) -> bool | None:
+    """Return whether a site answered the call that raised; None where it was not asked, or may be.
+
+    Args:
+        error: What a client of shotgun_api3's kind raised.
+    """
+    if isinstance(error, Fault):
+        return True
+    no_answer = isinstance(error, (*_NO_ANSWER, SiteError))
+    return False if no_answer else None
+
+
+def _asked_wait(error: BaseException) -> float | None:
+    """Return how many seconds an answer asks to wait before the next call."""
+    headers = getattr(error, "headers", None)
+    asked = headers.get("retry-after") if isinstance(headers, dict) else None
+    return None if asked is None else seconds_to_wait(str(asked), time.time())

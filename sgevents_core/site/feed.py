@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from sgevents_core.errors import (
     InternalError,
@@ -26,9 +26,10 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.aside import forget_aside
-from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Recent, spans_of
+from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
+from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
@@ -41,6 +42,7 @@ REFUSALS_AT_START: Final = 3
 """Refusals in a row before this process's first answer that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
 SMALLEST_PAGE: Final = 2
+_T = TypeVar("_T")
 
 
 class Feed:
@@ -52,6 +54,7 @@ class Feed:
         settings: How to follow it.
         grown: Called after rows were appended.
         told: Called with what people are to be told, after it was committed and logged.
+        health: What is known of the site, shared with the connections of plugins.
     """
 
     def __init__(
@@ -61,7 +64,11 @@ class Feed:
         settings: FeedSettings,
         grown: Callable[[], None],
         told: Callable[[Notice], None],
+        *,
+        health: SiteHealth | None = None,
     ) -> None:
+        self.health = SiteHealth() if health is None else health
+        self.health.on_want(self._wake)
         self.error: SgEventsError | None = None
         self.idle = threading.Event()
         self._log = log
@@ -85,6 +92,9 @@ class Feed:
     def stop(self) -> None:
         """Let the feed end; a call to the site in hand is not waited for."""
         self._stop.set()
+        self._news.set()
+
+    def _wake(self) -> None:
         self._news.set()
 
     def decide(self, request: Request) -> None:
@@ -126,7 +136,7 @@ class Feed:
         if self._asked:
             self._carry_out(self._asked[0])
             return
-        if not self._recognised():
+        if not self._recognised() or not self._tried():
             return
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
@@ -170,7 +180,7 @@ class Feed:
         """
         if not self._page_size_known:
             try:
-                longest = max(self._log.page_size(), SMALLEST_PAGE)
+                longest = max(self._heard(self._log.page_size), SMALLEST_PAGE)
             except SiteError as error:
                 self._stop.wait(self._trouble.wait(error))
                 return False
@@ -178,6 +188,40 @@ class Feed:
             self._page_size_known = True
             self._load()
         return True
+
+    def _tried(self) -> bool:
+        """Return whether the site answers, if somebody has to know; True if nobody has."""
+        if not self.health.is_wanted:
+            return True
+        systemd.alive(self._log.longest_call)
+        try:
+            self._heard(lambda: self._log.ask(Newest(1)))
+        except SiteFault:  # it has answered
+            return True
+        except SiteError as error:
+            self._stop.wait(self._wait_after(error))
+            return False
+        return True
+
+    def _heard(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
+        """Ask the site, and let all know whether it answered.
+
+        Args:
+            ask: Asks it.
+            aside: Whether it proves nothing if this call fails.
+        """
+        began = time.monotonic()
+        try:
+            answer = ask()
+        except (SiteFault, SiteRefused):
+            self.health.answered(began)
+            raise
+        except SiteError:
+            if not aside:
+                self.health.failed(began, time.monotonic())
+            raise
+        self.health.answered(began)
+        return answer
 
     def _recognised(self) -> bool:
         """Return whether the site is the one this state belongs to; ask it if its name is new.
@@ -192,7 +236,8 @@ class Feed:
             return True
         known = dict(state.recent)
         try:
-            rows = self._log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
+            recent = Recent(spans_of(sorted(known)), len(known) + 1)
+            rows = self._heard(lambda: self._log.ask(recent)).rows
         except SiteError as error:
             self._stop.wait(self._wait_after(error))
             return False
@@ -207,7 +252,7 @@ class Feed:
     def _ask(self, call: Call) -> Answer | None:
         systemd.alive(self._log.longest_call)
         try:
-            answer = self._log.ask(call)
+            answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
             if isinstance(call, Count):
                 self._counts_refused(error)

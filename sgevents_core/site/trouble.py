@@ -7,12 +7,14 @@ import random
 import time
 from typing import Final, NamedTuple
 
-from sgevents_core.errors import SgEventsError
+from sgevents_core.errors import SgEventsError, SiteUnreachable
 
 logger = logging.getLogger("sgevents.feed")
 
 FIRST_WAIT: Final = 0.5
-LONGEST_WAIT: Final = 30.0
+LONGEST_WAIT: Final = 10.0
+LONGEST_ASKED: Final = 300.0
+"""Most seconds for which the feed lets an answer (`Retry-After`) keep it from asking again."""
 LASTING: Final = 60.0
 """Seconds of trouble after which it is an error, no longer a warning."""
 
@@ -89,7 +91,9 @@ class Trouble:
             _say(self._sayings.lasting, now - self._since, error)
         self.times += 1
         longest = min(FIRST_WAIT * 2.0 ** min(self.times - 1, 10), LONGEST_WAIT)
-        return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+        wait = longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+        asked = error.after if isinstance(error, SiteUnreachable) else None
+        return max(wait, min(asked or 0.0, LONGEST_ASKED))
 
     def over(self) -> None:
         """Take that it went well: what had been told of is told to be over."""

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sgevents_core.dispatch.calls import judged
+from sgevents_core.dispatch.calls import weighed
 from sgevents_core.dispatch.invoke import (
     IMPATIENCE,
     MOST_ERROR,
@@ -19,7 +19,7 @@ from sgevents_core.dispatch.invoke import (
     PATIENCE,
     describe,
 )
-from sgevents_core.dispatch.policy import FailureRules, Verdict
+from sgevents_core.dispatch.policy import Raised
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.observe.redaction import Redactor
@@ -203,7 +203,7 @@ def test_exception_that_lies_about_its_class() -> None:
             raise SystemExit
 
     assert "Liar" in describe(raised(Liar("x")), NO_SECRETS)[0]
-    assert judged(Liar("x"), 1, FailureRules()) == Verdict("dead-letter")
+    assert weighed(Liar("x")) == Raised()
 
 
 def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
             return 503
 
     try:
-        assert judged(Hangs(), 1, FailureRules()) == Verdict("dead-letter")
+        assert weighed(Hangs()) == Raised()
     finally:
         gate.set()
 

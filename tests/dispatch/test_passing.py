@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from shotgun_api3.lib.httplib2 import ServerNotFoundError
 from shotgun_api3.shotgun import AuthenticationFault, Fault
 
-from sgevents_core.dispatch.passing import LONGEST_ASKED, Passing, passing, seconds_to_wait
+from sgevents_core.dispatch.passing import Passing, passing
 from sgevents_core.errors import (
     CallbackTimeout,
     Retry,
@@ -31,6 +31,7 @@ from sgevents_core.errors import (
     SiteFault,
     SiteUnreachable,
 )
+from sgevents_core.moments import LONGEST_ASKED, seconds_to_wait
 from sgevents_core.site.unanswered import NoAnswer
 
 if sys.version_info < (3, 11):

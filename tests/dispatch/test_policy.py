@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.dispatch.passing import LONGEST_ASKED
 from sgevents_core.dispatch.policy import (
     LONGEST_HOLD,
     LONGEST_WAIT,
@@ -21,6 +20,7 @@ from sgevents_core.dispatch.policy import (
     raised_of,
 )
 from sgevents_core.errors import Retry
+from sgevents_core.moments import LONGEST_ASKED
 
 ASKS, PASSES, BUG = Raised(asks=True), Raised(passes=True), Raised()
 RULES = st.builds(

@@ -228,12 +228,12 @@ def late_rows_not_appended(patch: Patch) -> None:
 
 def retry_counted_twice(patch: Patch) -> None:
     """A failed attempt counts as two."""
-    real = Caller._failed
+    real = Caller._charged
 
-    def failed(self: Caller, call: Call, attempt: int, error: BaseException) -> bool:
-        return real(self, call, attempt + 1, error)
+    def charged(self: Caller, call: Call, attempt: int, *failure: Any) -> bool:
+        return real(self, call, attempt + 1, *failure)
 
-    patch.setattr(Caller, "_failed", failed)
+    patch.setattr(Caller, "_charged", charged)
 
 
 def lane_goes_on_at_the_next_event(patch: Patch) -> None:

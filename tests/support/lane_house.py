@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from sgevents_core.settings import (
     SiteSettings,
     StateSettings,
 )
+from sgevents_core.site.health import SiteHealth
 
 Function = Callable[[Event, Any], object]
 
@@ -101,6 +103,8 @@ class House:
     syncing: Syncing | None = None
     """What brings progress to the disk, while lanes run; it has no thread here."""
     registry: Registry = field(default_factory=Registry)
+    health: SiteHealth = field(default_factory=SiteHealth)
+    """What is known of the site; the test stands for the feed."""
 
     def __post_init__(self) -> None:
         self.state = SqliteState(self.folder)
@@ -168,12 +172,15 @@ class House:
         state = SqliteState(self.folder)
         settings, loaded = self.settings(), self.loaded()
         recover(settings, loaded, state)
-        services = services_of(settings, loaded, state)
+        self.health = SiteHealth()
+        services = services_of(settings, loaded, state, health=self.health)
         plugins = start_plugins(loaded, services, state)
         announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
         self.lanes = lanes_of(
             settings, plugins, services, lambda: SqliteState(self.folder), announcer
         )
+        for lane in self.lanes:
+            self.health.on_change(lane.wake)
         self.threads = [threading.Thread(target=lane.run) for lane in self.lanes]
         to_disk = SqliteState(self.folder)
         presence = Presence(self.folder)
@@ -201,6 +208,14 @@ class House:
         """Let the lanes run until everything is handled that can be."""
         with self.running():
             self.settle()
+
+    def site_is_down(self) -> None:
+        """Let the feed find that the site does not answer."""
+        self.health.failed(time.monotonic(), time.monotonic())
+
+    def site_answers(self) -> None:
+        """Let the feed find that the site answers."""
+        self.health.answered(time.monotonic())
 
     def sync(self) -> None:
         """Bring progress to the disk, as the daemon does twice a second."""

@@ -1,0 +1,114 @@
+"""Whether the site answers: what the feed and the connections of plugins know of it together.
+
+The feed's calls decide: one that gets no answer is an outage until any call is answered again. A
+call of a plugin that gets none proves nothing yet, since it may be its query's own fault: the feed
+is asked to try.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+CALM: Final = 10.0
+"""Seconds before a call's failure in which trouble of the feed's still counts as its cause."""
+
+
+class Standing(Enum):
+    """How the site was when a call of a plugin got no answer, as far as it is known by now."""
+
+    UNKNOWN = "nobody has tried since"
+    DOWN = "nobody is answered"
+    OVER = "nobody was answered, and now the site answers again"
+    OWN = "others are answered: it was the call's own fault"
+
+
+class SiteHealth:
+    """What is known of one site; may be used from any thread. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.outages = 0
+        """How many outages there were, one that lasts included."""
+        self._lock = threading.Lock()
+        self._answered = float("-inf")
+        """When the newest call began that was answered."""
+        self._failed = float("-inf")
+        """When the newest call of the feed's began that was not."""
+        self._troubled = float("-inf")
+        """When the feed last learnt that it gets no answer."""
+        self._is_wanted = False
+        self._on_change: list[Callable[[], None]] = []
+        self._on_want: list[Callable[[], None]] = []
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Let somebody know whenever an outage begins or ends, or a doubt is over."""
+        self._on_change.append(tell)
+
+    def on_want(self, tell: Callable[[], None]) -> None:
+        """Let somebody know whenever a call to the site is wanted."""
+        self._on_want.append(tell)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the last that is known is that the feed was not answered."""
+        return self._failed > self._answered
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody has to know whether the site answers."""
+        return self._is_wanted
+
+    def answered(self, began: float) -> None:
+        """Take that a call was answered, the feed's or a plugin's.
+
+        Args:
+            began: When it began.
+        """
+        with self._lock:
+            matters = self.is_down or self._is_wanted
+            self._answered = max(self._answered, began)
+            if not matters or self.is_down:
+                return
+            self._is_wanted = False
+        self._tell(self._on_change)
+
+    def failed(self, began: float, ended: float) -> None:
+        """Take that a call of the feed's got no answer.
+
+        Args:
+            began: When it began.
+            ended: When that was known.
+        """
+        with self._lock:
+            was_down = self.is_down
+            self._failed, self._troubled = max(self._failed, began), max(self._troubled, ended)
+            self.outages += self.is_down and not was_down
+            changed = self.is_down != was_down or self._is_wanted
+            self._is_wanted = False
+        if changed:
+            self._tell(self._on_change)
+
+    def want(self) -> None:
+        """Ask for a call that shows whether the site answers."""
+        with self._lock:
+            self._is_wanted = True
+        self._tell(self._on_want)
+
+    def standing(self, failed: float) -> Standing:
+        """Return how the site was when a call got no answer.
+
+        Args:
+            failed: When it was known that it got none.
+        """
+        with self._lock:
+            if self.is_down:
+                return Standing.DOWN
+            if self._answered <= failed:
+                return Standing.UNKNOWN
+            return Standing.OVER if self._troubled > failed - CALM else Standing.OWN
+
+    def _tell(self, listeners: list[Callable[[], None]]) -> None:
+        for tell in listeners:
+            tell()
