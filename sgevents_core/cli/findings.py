@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TextIO, TypeAlias
 
+from sgevents_core.cli.tables import wrapped
 from sgevents_core.errors import Problem
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.printable import lines, one_line
+from sgevents_core.printable import one_line
 from sgevents_core.settings import Settings
 
 Status: TypeAlias = Literal["ok", "warning", "problem"]
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-_UNWRAPPED: Final = 10_000
+_BELOW: Final = "    "
 
 
 class Finding(NamedTuple):
@@ -67,26 +68,23 @@ def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
 
 
 def write_table(findings: Sequence[Finding], out: TextIO) -> None:
-    """Write a table for people: the status, the area, what is, and below it the fix."""
+    """Write lines for people: the status, the area, what is, and below it the fix."""
     from rich.console import Console  # noqa: PLC0415 - heavy, and `--json` needs none of it
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(file=out, highlight=False)
-    if not console.is_terminal:
-        console.width = _UNWRAPPED
-    table = Table.grid(padding=(0, 2))
+    console = Console(file=out, highlight=False, soft_wrap=True)
+    areas = max((len(finding.area) for finding in findings), default=0)
     for finding in findings:
-        text = Text(lines(_sentence(finding), indent="  "), overflow="fold")
+        begin = f"{finding.status:8} {finding.area:{areas}}  "
+        message = wrapped(begin + one_line(_sentence(finding)), _BELOW)
+        text = Text(message)
+        text.stylize(_STYLES[finding.status], 0, len(finding.status))
         if finding.fix:
-            text.append(f"\n  fix: {lines(finding.fix, indent='    ')}", style="italic")
+            text.append("\n" + wrapped(f"{_BELOW}fix: {one_line(finding.fix)}", f"{_BELOW}     "))
         for line in finding.detail.splitlines():
-            text.append(f"\n  {one_line(line)}", style="dim")
-        table.add_row(Text(finding.status, _STYLES[finding.status]), finding.area, text)
-    with console.capture() as shown:
-        console.print(table)
-    printed = [line.rstrip() for line in shown.get().splitlines()]
-    out.write("\n".join([*printed, "", _summary(findings), ""]))
+            text.append(f"\n{_BELOW}{one_line(line)}", style="dim")
+        console.print(text)
+    console.print(f"\n{_summary(findings)}")
 
 
 def _sentence(finding: Finding) -> str:

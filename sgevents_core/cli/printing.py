@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sgevents_core.cli.tables import wrapped
 from sgevents_core.printable import lines, one_line
 
 if TYPE_CHECKING:
@@ -88,11 +89,19 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 def echo_line(text: str, *, err: bool = False) -> None:
     """Print one line, whatever its parts hold: none of them can begin another.
 
+    On a screen that is too narrow it is broken at spaces, and continued below its beginning.
+
     Args:
         text: What to print.
         err: Whether to print to standard error.
     """
-    click.echo(one_line(redacted(text)), err=err)
+    shown = one_line(redacted(text))
+    click.echo(wrapped(shown, _hanging(shown)), err=err)
+
+
+def _hanging(text: str) -> str:
+    """Return the indent of lines after the first: four more than that of the first."""
+    return " " * (len(text) - len(text.lstrip(" ")) + 4)
 
 
 def echo_json(value: Any, *, indent: int | None = 2) -> None:

@@ -1,36 +1,178 @@
-"""Prints tables without breaking words: what is shown can be copied, however narrow the screen."""
+"""Prints tables and long lines for the width of the screen, without breaking a word.
+
+What is shown can be copied, however narrow the screen is. A table that does not fit puts its one
+column of sentences below each row; one that does not fit even so becomes a list of records.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
 
 ENOUGH: Final = 40
-"""How wide a column that is broken at spaces stays, where it has so much."""
+"""Characters that a column of sentences needs to be read with ease beside others."""
+_GAP: Final = 2
+_INDENT: Final = "    "
+_UNLIMITED: Final = 1_000_000
+
+
+def screen_width() -> int | None:
+    """Return how many characters a line may have; None where what is printed is no screen.
+
+    `COLUMNS` decides where it is set, so that a width can be had without a screen.
+    """
+    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def wrapped(text: str, indent: str = _INDENT) -> str:
+    """Return a line broken at spaces for the screen, the lines after the first indented.
+
+    Args:
+        text: One line; where there is no screen, it stays one.
+        indent: What lines after the first begin with.
+    """
+    width = screen_width()
+    if width is None or len(text) <= width:
+        return text
+    return "\n".join(_broken(text, width, indent))
 
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as the screen, or wider where it would have to break a word.
-
-    What is too wide is left to the terminal, which continues a line below.
+    """Print a table so that it fits the screen and breaks no word.
 
     Args:
-        table: At most one of its columns is without `no_wrap`: that is broken at spaces.
+        table: At most one of its columns is without `no_wrap`: that holds sentences.
     """
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
-    from rich.measure import Measurement  # noqa: PLC0415
 
-    console = Console(highlight=False)
-    unbound = console.options.update(width=100_000)
-    for column in table.columns:
-        cells = [column.header, *column.cells]
-        sizes = [Measurement.get(console, unbound, cell) for cell in cells]
-        whole = max(one.maximum for one in sizes)
-        longest_word = max(one.minimum for one in sizes)
-        column.min_width = whole if column.no_wrap else max(longest_word, min(whole, ENOUGH))
-    needed = console.measure(table, options=unbound).minimum
-    console.width = max(console.width, needed)
-    console.print(table, crop=False, overflow="ignore")
+    width = screen_width() or _UNLIMITED
+    console = Console(highlight=False, width=_UNLIMITED)
+    sizes = [_size(console, column) for column in table.columns]
+    sentences = next((n for n, column in enumerate(table.columns) if not column.no_wrap), None)
+    around = sum(sizes) + _GAP * (len(sizes) - 1)
+    if around <= width:
+        _print_whole(console, table, sizes)
+        return
+    size = sizes[sentences] if sentences is not None else 0
+    rest = around - size - (_GAP if size else 0)
+    if sentences is not None and rest + _GAP + min(size, ENOUGH) <= width:
+        sizes[sentences] = width - rest - _GAP
+        _print_whole(console, table, sizes)
+    elif sentences is not None and rest <= width:
+        _print_with_sentences_below(console, table, sentences, width)
+    else:
+        _print_records(console, table, width)
+
+
+def _size(console: Console, column: Column) -> int:
+    from rich.measure import Measurement  # noqa: PLC0415 - as above
+
+    cells = [column.header, *column.cells]
+    return max(Measurement.get(console, console.options, cell).maximum for cell in cells)
+
+
+def _print_whole(console: Console, table: Table, sizes: Sequence[int]) -> None:
+    """Print the table with columns of these sizes; sentences are broken where theirs ends."""
+    right = [column.justify == "right" for column in table.columns]
+    for cells, style in _rows(table):
+        parts = [_fitted(cell, size) for cell, size in zip(cells, sizes, strict=True)]
+        for number in range(max(map(len, parts))):
+            texts = [part[number] if number < len(part) else "" for part in parts]
+            line = _line(texts, cells, sizes, right)
+            console.print(line, style=style, soft_wrap=True)
+
+
+def _fitted(cell: Text, size: int) -> list[str]:
+    return [cell.plain] if len(cell.plain) <= size else _broken(cell.plain, size, "")
+
+
+def _line(
+    texts: Sequence[str], cells: Sequence[Text], sizes: Sequence[int], right: Sequence[bool]
+) -> Text:
+    """Return one line of a table: the texts of its columns, each in the style of its cell."""
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    line = Text()
+    for text, cell, size, is_right in zip(texts, cells, sizes, right, strict=True):
+        space = " " * (size - cell_len(text))
+        line.append(space if is_right else "").append(text, cell.style)
+        line.append("" if is_right else space).append(" " * _GAP)
+    line.rstrip()
+    return line
+
+
+def _print_with_sentences_below(console: Console, table: Table, sentences: int, width: int) -> None:
+    kept = [number for number in range(len(table.columns)) if number != sentences]
+    sizes = [_size(console, table.columns[number]) for number in kept]
+    rows = _rows(table)
+    right = [table.columns[number].justify == "right" for number in kept]
+    for number, (cells, style) in enumerate(rows):
+        fixed = [cells[one] for one in kept]
+        line = _line([cell.plain for cell in fixed], fixed, sizes, right)
+        console.print(line, style=style, soft_wrap=True)
+        below = cells[sentences]
+        if number and below.plain:
+            text = "\n".join(_broken(f"{_INDENT}{below.plain}", width, _INDENT))
+            console.print(type(below)(text, below.style), style=style, soft_wrap=True)
+
+
+def _print_records(console: Console, table: Table, width: int) -> None:
+    """Print each row as lines of title and value, a blank line between two rows."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    (titles, _), *rows = _rows(table)
+    size = max(len(title.plain) for title in titles)
+    for number, (cells, style) in enumerate(rows):
+        if number:
+            console.print()
+        for title, cell in zip(titles, cells, strict=True):
+            if cell.plain:
+                begin = title.plain.ljust(size + _GAP)
+                lines = _broken(f"{begin}{cell.plain}", width, " " * len(begin))
+                text = Text("\n".join(lines), cell.style)
+                text.stylize("bold", 0, len(title.plain))
+                console.print(text, style=style, soft_wrap=True)
+
+
+def _rows(table: Table) -> list[tuple[list[Text], str]]:
+    """Return the rows of a table with their styles, the titles first."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
+    rows = [[_text(cell) for cell in row] for row in zip(*columns, strict=True)]
+    return [(row, str(style or "")) for row, style in zip(rows, _styles(table), strict=True)]
+
+
+def _styles(table: Table) -> list[object]:
+    return ["", *(row.style for row in table.rows)]
+
+
+def _text(cell: object) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def _broken(text: str, width: int, indent: str) -> list[str]:
+    """Return a text in lines of a width, broken at spaces alone; a longer word has its own line."""
+    lead = text[: len(text) - len(text.lstrip(" "))]
+    return textwrap.wrap(
+        text.lstrip(" "),
+        max(width, 1),
+        initial_indent=lead,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]

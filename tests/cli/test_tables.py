@@ -1,53 +1,129 @@
-"""Tables on a screen that is too narrow for them."""
+"""Tables and long lines on screens of any width."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import print_table, wrapped
 
 ERROR = "OSError: there is no disk, and nobody who could put one in"
+ROWS = [("4711", "studio-fox", "2026-01-31 12:00", ERROR), ("9", "a", "2026-01-31 12:01", "short")]
 
 
-@pytest.fixture
-def table() -> Table:
-    """A table with a column of names and one of words."""
+def table(rows: Sequence[tuple[str, ...]] = ROWS) -> Table:
+    """A table with columns of names and one of sentences."""
     made = Table(box=None, pad_edge=False)
+    made.add_column("#", no_wrap=True, justify="right")
     made.add_column("plugin", no_wrap=True)
     made.add_column("when", no_wrap=True)
     made.add_column("error")
-    made.add_row(
-        Text("studio-fox"),
-        Text("2026-01-31 12:00"),
-        Text(ERROR),
-    )
+    for row in rows:
+        made.add_row(*map(Text, row))
     return made
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    """What was printed, a list of words for each line."""
-    return [line.split() for line in capsys.readouterr().out.splitlines()]
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int | None
+) -> list[str]:
+    """The lines printed for a screen of a width; None for no screen."""
+    if width is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", str(width))
+    print_table(table())
+    return capsys.readouterr().out.splitlines()
 
 
-def test_no_word_is_broken(
-    table: Table, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Names stay whole, and texts are broken between words, however narrow it is."""
-    monkeypatch.setenv("COLUMNS", "10")
-    print_table(table)
-    shown = lines(capsys)
-    assert shown[1][:4] == ["studio-fox", "2026-01-31", "12:00", "OSError:"]
-    words = [word for line in shown[1:] for word in line]
-    assert words[3:] == ERROR.split()
-    assert len(shown) == 3
-
-
+@pytest.mark.parametrize("width", [None, 120])
 def test_what_fits_is_on_one_line(
-    table: Table, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int | None
 ) -> None:
-    """A screen that is wide enough is used."""
-    monkeypatch.setenv("COLUMNS", "100")
-    print_table(table)
-    assert len(lines(capsys)) == 2
+    """A wide screen is used; a pipe has a line for each row, to be searched."""
+    assert shown(capsys, monkeypatch, width) == [
+        "   #  plugin      when              error",
+        f"4711  studio-fox  2026-01-31 12:00  {ERROR}",
+        "   9  a           2026-01-31 12:01  short",
+    ]
+
+
+def test_sentences_are_broken_beside_the_other_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While enough room is left for them."""
+    assert shown(capsys, monkeypatch, 80) == [
+        "   #  plugin      when              error",
+        "4711  studio-fox  2026-01-31 12:00  OSError: there is no disk, and nobody who",
+        "                                    could put one in",
+        "   9  a           2026-01-31 12:01  short",
+    ]
+
+
+def test_sentences_go_below_their_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the room beside it would be too narrow."""
+    assert shown(capsys, monkeypatch, 50) == [
+        "   #  plugin      when",
+        "4711  studio-fox  2026-01-31 12:00",
+        "    OSError: there is no disk, and nobody who",
+        "    could put one in",
+        "   9  a           2026-01-31 12:01",
+        "    short",
+    ]
+
+
+def test_very_narrow_screen_gets_records(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Titles before values, and a blank line between two rows."""
+    assert shown(capsys, monkeypatch, 30)[:7] == [
+        "#       4711",
+        "plugin  studio-fox",
+        "when    2026-01-31 12:00",
+        "error   OSError: there is no",
+        "        disk, and nobody who",
+        "        could put one in",
+        "",
+    ]
+
+
+WORD = st.text("abcxyz-", min_size=1, max_size=8)
+
+
+@given(
+    st.lists(st.tuples(WORD, WORD, WORD, st.lists(WORD, max_size=12).map(" ".join)), max_size=4),
+    st.integers(1, 120),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_word_is_broken_and_none_is_lost(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[tuple[str, ...]],
+    width: int,
+) -> None:
+    """Whatever is shown on whatever screen; no line is longer than it has to be."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table(table(rows))
+    printed = capsys.readouterr().out
+    words = printed.split()
+    for row in rows:
+        for word in " ".join(row).split():
+            assert word in words
+    longest = max((len(line) for line in printed.splitlines()), default=0)
+    assert longest <= max(width, 8 + len("plugin  "))
+
+
+def test_long_line_is_broken_for_a_screen_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the lines after the first indented; in a pipe it stays one."""
+    monkeypatch.setenv("COLUMNS", "30")
+    assert wrapped(ERROR) == (
+        "OSError: there is no disk, and\n    nobody who could put one\n    in"
+    )
+    monkeypatch.delenv("COLUMNS")
+    assert wrapped(ERROR) == ERROR

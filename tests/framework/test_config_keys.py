@@ -98,9 +98,9 @@ def test_keys_may_be_systemd_credentials(
     [
         ("gone", "the credential gone does not exist", "LoadCredential=gone:"),
         ("empty", "the credential empty is empty", "write the value"),
-        ("../key", "is no name of a credential", "the name alone"),
-        ("..", "is no name of a credential", "the name alone"),
-        ("", "is no name of a credential", "the name alone"),
+        ("../key", "is not the name of a credential", "the name alone"),
+        ("..", "is not the name of a credential", "the name alone"),
+        ("", "is not the name of a credential", "the name alone"),
     ],
 )
 def test_what_is_wrong_with_a_credential_is_told(

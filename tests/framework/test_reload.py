@@ -142,7 +142,7 @@ def test_what_does_not_load_is_refused_and_the_old_goes_on(
         wait_until(lambda: versions(daemon), what="it runs")
         good = daemon.config.read_text()
         for wrong, why in (
-            (good + "[feed", "this is not TOML"),
+            (good + "[feed", "is there twice"),
             (good.replace("timeout", "tmieout"), "did you mean timeout?"),
             (good.replace('"state"', '"other"'), "stop and start the daemon"),
         ):
