@@ -237,7 +237,9 @@ def _callbacks(points: _Points) -> None:
     for module, what in ((calls, "lane"), (own_thread, "request"), (alerting, "hook")):
         invoke = module.invoke
 
-        def called(function: Any, *args: Any, _do: Any = invoke, _as: str = what) -> Any:
-            return _do(partial(points.around, f"callback: {_as}", function), *args)
+        def called(
+            current: Any, function: Any, *args: Any, _do: Any = invoke, _as: str = what
+        ) -> Any:
+            return _do(current, partial(points.around, f"callback: {_as}", function), *args)
 
         vars(module)["invoke"] = called
