@@ -233,6 +233,7 @@ class _Run:
         self._watchdog = Watchdog((), self._systemd)
         self._pruned_at = time.monotonic()
         self._health = SiteHealth()
+        self._shares = True
 
     def assemble(self, watch: Watch | None) -> None:
         """Recover what the last process left, start the plugins, and put all together.
@@ -352,6 +353,8 @@ class _Run:
                 return
             self._watchdog.beat(time.monotonic())
             works.inbox.poll()
+            if self._shares:
+                self._share_tracebacks()
             if time.monotonic() - self._pruned_at > PRUNE_EVERY:
                 self._prune()
                 works.inbox.forget(time.time() - self._settings.state.retention)
@@ -365,6 +368,13 @@ class _Run:
     def _all_handled(self, lanes: list[Lane]) -> bool:
         end = self._state.end()
         return all(lane.caught_up(end) for lane in lanes)
+
+    def _share_tracebacks(self) -> None:
+        """Let what an older version wrote share its tracebacks, a slice at a time."""
+        try:
+            self._shares = self._state.share_tracebacks() > 0
+        except StateError as error:
+            logger.debug("Tracebacks are not shared yet: %s", error)
 
     def _prune(self) -> None:
         """Remove what is older than the retention and needed by no enabled plugin."""

@@ -31,6 +31,8 @@ _ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
 """Kinds of requests about the feed that may ask the site."""
 _F = TypeVar("_F", bound=Callable[..., object])
 
+MOST_PRINTED: Final = 20
+"""Answers that are printed one by one; of more, counts are."""
 NOT_DONE: Final = 1
 """Exit code where something was refused, or failed."""
 NOTED: Final = 3
@@ -126,13 +128,15 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
 
     _check_daemon(settings.state.path)
     with closing(Requests(settings.state.path)) as requests:
-        by = asked_by()
         why = {"reason": reason} if reason else {}
-        asked = {
-            requests.ask(one.kind, one.plugin, {**one.detail, **why}, by, one.events): one
-            for one in wanted
-        }
+        numbers = requests.ask_all(
+            [(one.kind, one.plugin, {**one.detail, **why}, one.events) for one in wanted],
+            asked_by(),
+        )
+        asked = dict(zip(numbers, wanted, strict=True))
         _wait(settings, requests, asked, time.monotonic() + timeout)
+        if len(asked) > MOST_PRINTED:
+            return _summarise(requests, asked)
         return max((_print(requests, number, one) for number, one in asked.items()), default=0)
 
 
@@ -152,7 +156,7 @@ def _wait(
     from sgevents_core.journal import lock  # noqa: PLC0415 - heavy
 
     waiting = dict(asked)
-    while waiting := {n: one for n, one in waiting.items() if requests.answer_of(n) is None}:
+    while waiting := {number: asked[number] for number in requests.unanswered(waiting)}:
         if lock.holder(settings.state.path) is None:
             missing = _missing_secret(settings, waiting.values())
             if missing:
@@ -214,6 +218,23 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
     finally:
         for logger in ours:
             logger.disabled = False
+
+
+def _summarise(requests: Requests, asked: Mapping[int, Wanted]) -> int:
+    """Print what came of very many requests: a count for each label, and the first that failed."""
+    counts: dict[tuple[str, str], int] = {}
+    codes = {"done": 0, "noted": NOTED}
+    failed = 0
+    for number, one in asked.items():
+        answer = requests.answer_of(number)
+        outcome: str = "noted" if answer is None else answer.outcome
+        counts[one.label, outcome] = counts.get((one.label, outcome), 0) + 1
+        if outcome not in codes and failed < MOST_PRINTED:
+            failed += 1
+            _print(requests, number, one)
+    for (label, outcome), count in counts.items():
+        echo_line(f"{label}: {count} {outcome}")
+    return max(codes.get(outcome, NOT_DONE) for _, outcome in counts)
 
 
 def _print(requests: Requests, number: int, wanted: Wanted) -> int:

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, request_options
+from sgevents_core.cli.asking import MOST_PRINTED, NOT_DONE, Wanted, ask, load, request_options
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.letters import Letter
+    from sgevents_core.journal.letters import Chosen, Letter, LetterGroup, Letters
     from sgevents_core.settings import Settings
 
-_plugin_option = click.option("--plugin", metavar="NAME", help="Only those of this plugin.")
-_event_option = click.option(
-    "--event", type=int, metavar="ID", help="Only those for the event of this id."
-)
+_SHOWN: Final = 50
+"""Dead letters, or groups of them, that are listed unless somebody asks for more."""
+_MOST_MEASURED: Final = 1_000
+"""Dead letters that make a table; more follow as plain lines, as they come."""
+_AT_ONCE: Final = 1_000
+"""Dead letters that one request dismisses."""
+_F = TypeVar("_F", bound=Callable[..., object])
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
+
+
+def _choosing(command: _F) -> _F:
+    """Add the options that say which dead letters are meant; the command takes `chosen`."""
+
+    @functools.wraps(command)
+    def chosen(
+        *args: Any,
+        plugin: str | None,
+        callback: str | None,
+        error: str | None,
+        event: int | None,
+        **more: Any,
+    ) -> object:
+        from sgevents_core.journal.letters import Chosen  # noqa: PLC0415 - heavy
+
+        return command(*args, chosen=Chosen(plugin, callback, error, event), **more)
+
+    options = (
+        click.option("--plugin", metavar="NAME", help="Only those of this plugin."),
+        click.option("--callback", metavar="NAME", help="Only those of this callback."),
+        click.option(
+            "--error",
+            metavar="TEXT",
+            help="Only those whose error contains TEXT; # in it stands for any number.",
+        ),
+        click.option(
+            "--event", type=int, metavar="ID", help="Only those for the event of this id."
+        ),
+    )
+    wrapped: Any = chosen
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return cast("_F", wrapped)
 
 
 @click.group("dead-letters")
@@ -38,19 +77,43 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@_plugin_option
-@_event_option
+@_choosing
+@click.option("--groups", is_flag=True, help="One line for each plugin, callback and error.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"So many at most, by default {_SHOWN}.",
+)
+@click.option("--after", type=int, default=0, metavar="NUMBER", help="Those behind this one.")
+@_all_option
 @_json_option
 @config_option
-def list_letters(plugin: str | None, event: int | None, as_json: bool, config: Path) -> None:
-    """List the dead letters, oldest first."""
-    letters = _find(load(config), plugin, event)
-    if as_json:
-        echo_json([_as_json(letter) for letter in letters])
-    elif not letters:
-        echo("There are no dead letters.")
-    else:
-        _print_table(letters)
+def list_letters(
+    *,
+    chosen: Chosen,
+    groups: bool,
+    limit: int | None,
+    after: int,
+    all_: bool,
+    as_json: bool,
+    config: Path,
+) -> None:
+    """List the dead letters, oldest first.
+
+    The first 50 are shown, and how many are left; --after NUMBER goes on behind one. JSON has all
+    of them, unless --limit is given.
+    """
+    from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
+
+    most = limit or (-1 if all_ or as_json else _SHOWN)
+    with closing(Letters(load(config).state.path)) as letters:
+        if groups:
+            _show_groups(letters.groups(chosen), most, as_json=as_json)
+        elif as_json:
+            _write_json(_as_json(letter) for letter in letters.listed(chosen, after, most))
+        else:
+            _show_page(letters, chosen, after, most)
 
 
 @dead_letters.command("show")
@@ -74,8 +137,7 @@ def show(number: int, as_json: bool, config: Path) -> None:
 
 @dead_letters.command("retry")
 @click.argument("numbers", type=int, nargs=-1)
-@_plugin_option
-@_event_option
+@_choosing
 @_all_option
 @request_options
 @config_option
@@ -84,8 +146,7 @@ def retry(
     ctx: click.Context,
     *,
     numbers: tuple[int, ...],
-    plugin: str | None,
-    event: int | None,
+    chosen: Chosen,
     all_: bool,
     timeout: float,
     reason: str,
@@ -93,19 +154,18 @@ def retry(
 ) -> None:
     """Call the callbacks of dead letters once more, each for its event.
 
-    NUMBERS name the letters; or say --plugin, --event or --all. One that is handled now is no dead
-    letter any more; one that fails again stays, with the new error. Events that plugins wait for
-    are not held up, and no plugin moves.
+    NUMBERS name the letters; or say --plugin, --callback, --error, --event or --all. One that is
+    handled now is no dead letter any more; one that fails again stays, with the new error. Events
+    that plugins wait for are not held up, and no plugin moves.
     """
-    ctx.exit(
-        _ask(load(config), "retry", _chosen(config, numbers, plugin, event, all_), timeout, reason)
-    )
+    settings = load(config)
+    letters = _meant(settings, numbers, chosen, all_=all_)
+    ctx.exit(_ask(settings, [_one("retry", letter) for letter in letters], timeout, reason))
 
 
 @dead_letters.command("dismiss")
 @click.argument("numbers", type=int, nargs=-1)
-@_plugin_option
-@_event_option
+@_choosing
 @_all_option
 @request_options
 @config_option
@@ -114,8 +174,7 @@ def dismiss(
     ctx: click.Context,
     *,
     numbers: tuple[int, ...],
-    plugin: str | None,
-    event: int | None,
+    chosen: Chosen,
     all_: bool,
     timeout: float,
     reason: str,
@@ -125,48 +184,52 @@ def dismiss(
 
     Their events will never be handled by the callbacks that failed on them.
 
-    NUMBERS name the letters; or say --plugin, --event or --all.
+    NUMBERS name the letters; or say --plugin, --callback, --error, --event or --all.
     """
-    ctx.exit(
-        _ask(
-            load(config), "dismiss", _chosen(config, numbers, plugin, event, all_), timeout, reason
-        )
-    )
+    settings = load(config)
+    letters = _meant(settings, numbers, chosen, all_=all_)
+    if len(letters) <= MOST_PRINTED:
+        wanted = [_one("dismiss", letter) for letter in letters]
+    else:
+        wanted = list(_together("dismiss", letters))
+    ctx.exit(_ask(settings, wanted, timeout, reason))
 
 
-def _ask(
-    settings: Settings, kind: str, letters: Sequence[Letter], timeout: float, reason: str
-) -> int:
-    if not letters:
+def _ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: str) -> int:
+    if not wanted:
         echo("There are no such dead letters.")
         return NOT_DONE
-    wanted = [
-        Wanted(
-            kind=kind,
-            plugin=letter.failure.plugin,
-            label=letter.failure.plugin,
-            detail={"letter": letter.number},
-        )
-        for letter in letters
-    ]
     return ask(settings, wanted, timeout, reason)
 
 
-def _chosen(
-    config: Path, numbers: tuple[int, ...], plugin: str | None, event: int | None, all_: bool
+def _one(kind: str, letter: Letter) -> Wanted:
+    plugin = letter.failure.plugin
+    return Wanted(kind=kind, plugin=plugin, label=plugin, detail={"letter": letter.number})
+
+
+def _together(kind: str, letters: Sequence[Letter]) -> Iterator[Wanted]:
+    """Yield requests about many letters, each about letters of one plugin."""
+    by_plugin: dict[str, list[int]] = {}
+    for letter in letters:
+        by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
+    for plugin, numbers in by_plugin.items():
+        for at in range(0, len(numbers), _AT_ONCE):
+            detail = {"letters": numbers[at : at + _AT_ONCE]}
+            yield Wanted(kind=kind, plugin=plugin, label=plugin, detail=detail)
+
+
+def _meant(
+    settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
     """Return the letters a command is about: those named, or those an option names."""
-    settings = load(config)
-    if bool(numbers) == (all_ or plugin is not None or event is not None):
-        raise LettersNotNamed
-    return _named(settings, numbers) if numbers else _find(settings, plugin, event)
-
-
-def _find(settings: Settings, plugin: str | None, event: int | None) -> list[Letter]:
     from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
 
+    if bool(numbers) == (all_ or any(one is not None for one in chosen)):
+        raise LettersNotNamed
+    if numbers:
+        return _named(settings, numbers)
     with closing(Letters(settings.state.path)) as letters:
-        return letters.find(plugin, event)
+        return list(letters.listed(chosen))
 
 
 def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
@@ -201,6 +264,58 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
     return {**told, "traceback": failure.traceback, "event": _event(letter)} if whole else told
 
 
+def _write_json(values: Iterable[Any]) -> None:
+    """Write a JSON list, one value a line, as they come."""
+    between = "["
+    for value in values:
+        echo(between)
+        echo_json(value, indent=None, nl=False)
+        between = ","
+    echo("[]" if between == "[" else "\n]")
+
+
+def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
+    found = letters.listed(chosen, after, most)
+    shown = list(islice(found, _MOST_MEASURED))
+    if not shown:
+        echo("There are no dead letters." if not after else "There are no more dead letters.")
+        return
+    _print_table(shown)
+    last = shown[-1].number
+    for letter in found:  # too many to make their columns as wide as the widest of all
+        echo_line("  ".join(str(one) for one in _cells(letter)))
+        last = letter.number
+    left = letters.count(chosen, last)
+    if left:
+        echo(f"{left} more: --after {last} goes on, --all shows all of them, --groups sums them up")
+
+
+def _show_groups(groups: Sequence[LetterGroup], most: int, *, as_json: bool) -> None:
+    shown = groups if most < 0 else groups[:most]
+    if as_json:
+        _write_json(group._asdict() for group in shown)
+    elif not shown:
+        echo("There are no dead letters.")
+    else:
+        _print_groups(shown)
+        if len(shown) < len(groups):
+            echo(f"{len(groups) - len(shown)} more group(s): --all shows them")
+
+
+def _print_groups(groups: Sequence[LetterGroup]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("letters", "first"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("plugin", "callback", "until", "error"):
+        table.add_column(title, no_wrap=title != "error")
+    for group in groups:
+        cells = (group.letters, group.first, group.plugin, group.callback)
+        table.add_row(*(cell(one) for one in (*cells, _when(group.until), group.error)))
+    print_table(table)
+
+
 def _print_table(letters: Sequence[Letter]) -> None:
     from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
 
@@ -210,11 +325,14 @@ def _print_table(letters: Sequence[Letter]) -> None:
     for title in ("plugin", "callback", "when", "error"):
         table.add_column(title, no_wrap=title != "error")
     for letter in letters:
-        failure = letter.failure
-        cells = (letter.number, failure.event_id, failure.attempt, failure.plugin)
-        words = (failure.callback, _when(failure.at), failure.error)
-        table.add_row(*(cell(one) for one in (*cells, *words)))
+        table.add_row(*(cell(one) for one in _cells(letter)))
     print_table(table)
+
+
+def _cells(letter: Letter) -> tuple[object, ...]:
+    failure = letter.failure
+    numbers = (letter.number, failure.event_id, failure.attempt)
+    return (*numbers, failure.plugin, failure.callback, _when(failure.at), failure.error)
 
 
 def _when(at: float) -> str:

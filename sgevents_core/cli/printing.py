@@ -104,9 +104,9 @@ def _hanging(text: str) -> str:
     return " " * (len(text) - len(text.lstrip(" ")) + 4)
 
 
-def echo_json(value: Any, *, indent: int | None = 2) -> None:
+def echo_json(value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
     """Print a value as JSON, plain ASCII in which every other character is escaped once."""
-    click.echo(redacted(json.dumps(value, indent=indent, default=str)))
+    click.echo(redacted(json.dumps(value, indent=indent, default=str)), nl=nl)
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -41,8 +41,8 @@ class Desk:
 
     def close(self, step: Step, answer: Answer, letter: LetterChange | None = None) -> bool:
         """Write a step and the answer as one, and tell it; returns that the request is over."""
-        passed = step.request.passed if step.request else None
-        step.request = RequestStep(self.request.number, None, answer, letter, passed)
+        about = step.request or RequestStep(self.request.number)
+        step.request = about._replace(progress=None, answer=answer, letter=letter)
         step.durable = True
         self.lane.ledger.record(step)
         tell(self.request, answer)

@@ -14,6 +14,7 @@ from sgevents_core.journal.base import Failure, Place, PluginRecord
 from sgevents_core.journal.call_times import TimedCall, calls_of
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.tracebacks import traceback_column
 
 What: TypeAlias = Literal[
     "handled",
@@ -154,8 +155,8 @@ class Standing:
 def failures_of(db: Database, event_id: int) -> list[tuple[Failure, bool, int]]:
     """Return all failures kept for an event, oldest first: failure, whether dead, its number."""
     found: list[tuple[Any, ...]] = db.all(
-        "SELECT plugin, callback, seq, event_id, attempt, error, traceback, at, outcome, dead, id"
-        " FROM failures WHERE event_id = ? ORDER BY id",
+        f"SELECT plugin, callback, seq, event_id, attempt, error, {traceback_column(db)},"  # noqa: S608 - our own
+        " at, outcome, dead, id FROM failures WHERE event_id = ? ORDER BY id",
         event_id,
     )
     return [(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]

@@ -187,8 +187,6 @@ class _Replay:
         self._named: list[int] = []
         self._done: list[str] = []
         self._load(**desk.request.progress)
-        with closing(Letters(desk.folder)) as letters:
-            self._letters = {_call_of(one.failure): one for one in letters.find(desk.record.name)}
 
     def run(self) -> bool:
         """Replay for one slice of time; True when the last event was replayed."""
@@ -266,7 +264,8 @@ class _Replay:
 
         Apart from each other, a process that dies in between would do one of them twice.
         """
-        letter = self._letters.get((callback.name, place.seq, place.event_id))
+        with closing(Letters(self._desk.folder)) as letters:
+            letter = letters.of(callback.plugin, callback.name, place.seq, place.event_id)
         change = None
         if failure is not None:
             number = letter.number if letter else None
@@ -297,8 +296,3 @@ class _Replay:
         text += f", {self._failed} failed"
         kept = ", ".join(map(str, self._named))
         return Answer("failed", f"{text}; kept as dead letters: {kept}" if kept else text)
-
-
-def _call_of(failure: Failure) -> tuple[str, int, int]:
-    """Return what tells one call of a plugin from its others."""
-    return failure.callback, failure.seq, failure.event_id

@@ -170,12 +170,20 @@ def _next_entry(desk: Desk) -> Entry | None:
 
 
 def _dismiss(desk: Desk) -> bool:
+    if "letters" in desk.request.detail:
+        return _dismiss_all(desk, desk.request.detail["letters"])
     with closing(Letters(desk.folder)) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
         return desk.refuse("there is no such dead letter any more")
     gone = LetterChange(letter.number, recalls.closed(letter.failure, "dismissed"), dead=False)
     return desk.close(Step(), Answer("done", f"dead letter {letter.number} dismissed"), gone)
+
+
+def _dismiss_all(desk: Desk, numbers: list[int]) -> bool:
+    """Dismiss many dead letters in one step; those that are gone by now stay as they are."""
+    step = Step(request=RequestStep(desk.request.number, dismissed=numbers))
+    return desk.close(step, Answer("done", f"{len(numbers)} dead letters dismissed"))
 
 
 _HANDLERS: Final[dict[str, _Handler]] = {

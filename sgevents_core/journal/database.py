@@ -81,9 +81,14 @@ class Database:
             return write_backup(self._db, target)
 
     def all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
+        """Return all rows of a query; a mapping as the only value fills in names."""
         with self.told():
-            return self._db.execute(sql, values).fetchall()
+            return self._db.execute(sql, _filled_in(values)).fetchall()
+
+    def each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query one by one, as `all` returns them."""
+        with self.told():
+            yield from self._db.execute(sql, _filled_in(values))
 
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row of a query, None if there is none."""
@@ -150,3 +155,8 @@ class Database:
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(path=str(self._path), reason=reason) from error
+
+
+def _filled_in(values: tuple[Any, ...]) -> Any:
+    """Return the values of a query as SQLite takes them, by place or by name."""
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else values

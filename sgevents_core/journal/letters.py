@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sgevents_core.journal.base import Failure
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.steps import LetterChange
+from sgevents_core.journal.tracebacks import keep_traceback, traceback_column
 
 _SCHEMA: Final = 2
 """The version of the schema that knows eras of failures."""
-_FAILURE: Final = "plugin, callback, seq, event_id, attempt, error, traceback, at, outcome"
+_NUMBER: Final = re.compile(r"\d+")
 
 
 class Letter(NamedTuple):
@@ -33,6 +36,66 @@ class Letter(NamedTuple):
     body: bytes
 
 
+class Chosen(NamedTuple):
+    """Which dead letters are meant; None leaves a field open.
+
+    Args:
+        plugin: Those of this plugin.
+        callback: Those of the callback of this name.
+        error: Those whose error contains this text; `#` in it stands for any number.
+        event_id: Those for this event.
+    """
+
+    plugin: str | None = None
+    callback: str | None = None
+    error: str | None = None
+    event_id: int | None = None
+
+    def condition(self) -> tuple[str, dict[str, Any]]:
+        """Return a condition on `failures`, and the values in it."""
+        terms, values = ["dead = 1"], {}
+        for column in ("plugin", "callback", "event_id"):
+            value = getattr(self, column)
+            if value is not None:
+                terms.append(f"{column} = :{column}")
+                values[column] = value
+        if self.error is not None:
+            terms.append("error GLOB :error")
+            values["error"] = f"*{_as_glob(self.error)}*"
+        return " AND ".join(terms), values
+
+
+class LetterGroup(NamedTuple):
+    """Dead letters with the same cause.
+
+    Args:
+        plugin: Their plugin.
+        callback: Their callback.
+        error: Their error, with `#` for each number.
+        letters: How many they are.
+        first: The lowest of their numbers.
+        since: When the first of them failed last, in seconds since 1970.
+        until: When the last of them did.
+    """
+
+    plugin: str
+    callback: str
+    error: str
+    letters: int
+    first: int
+    since: float
+    until: float
+
+    def merged(self, other: LetterGroup) -> LetterGroup:
+        """Return both as one."""
+        return self._replace(
+            letters=self.letters + other.letters,
+            first=min(self.first, other.first),
+            since=min(self.since, other.since),
+            until=max(self.until, other.until),
+        )
+
+
 class Letters:
     """The dead letters of a state, over a connection of its own; for one thread at a time.
 
@@ -45,6 +108,7 @@ class Letters:
 
     def __init__(self, folder: Path) -> None:
         self._db = Database(folder, read_only=True, needs=_SCHEMA)
+        self._traceback = traceback_column(self._db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -52,7 +116,9 @@ class Letters:
 
     def get(self, number: int) -> Letter | None:
         """Return the dead letter of a number, also one retried or dismissed; None for none."""
-        found = self._select("id = ? AND (dead = 1 OR outcome IN ('retried', 'dismissed'))", number)
+        found = self._select(
+            "id = :number AND (dead = 1 OR outcome IN ('retried', 'dismissed'))", {"number": number}
+        )
         return found[0] if found else None
 
     def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
@@ -62,28 +128,67 @@ class Letters:
             plugin: Only those of this plugin.
             event_id: Only those for this event.
         """
-        return self._select(
-            "dead = 1 AND (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR event_id = ?2)",
-            plugin,
-            event_id,
+        chosen = Chosen(plugin=plugin, event_id=event_id)
+        return self._select(*chosen.condition())
+
+    def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+        """Yield dead letters, oldest first, without events and tracebacks; few are in memory.
+
+        Args:
+            chosen: Which.
+            after: Only those with a higher number.
+            limit: So many at most; -1 for all.
+        """
+        condition, values = chosen.condition()
+        found = self._db.each(
+            "SELECT id, era, plugin, callback, seq, event_id, attempt, error, at, outcome"  # noqa: S608 - all our own
+            f" FROM failures WHERE {condition} AND id > :after ORDER BY id LIMIT :limit",
+            {**values, "after": after, "limit": limit},
         )
+        for number, era, plugin, callback, seq, event_id, attempt, error, at, outcome in found:
+            failure = Failure(plugin, callback, seq, event_id, attempt, error, "", at, outcome)
+            yield Letter(number, failure, True, era, b"")
+
+    def count(self, chosen: Chosen, after: int = 0) -> int:
+        """Return how many dead letters there are, with a number above `after`."""
+        condition, values = chosen.condition()
+        return self._db.number(
+            f"SELECT count(*) FROM failures WHERE {condition} AND id > :after",  # noqa: S608
+            {**values, "after": after},
+        )
+
+    def groups(self, chosen: Chosen) -> list[LetterGroup]:
+        """Return dead letters grouped by plugin, callback and error, the largest group first.
+
+        Errors that differ in numbers alone, such as ids, are of one group.
+        """
+        condition, values = chosen.condition()
+        found = self._db.each(
+            "SELECT plugin, callback, error, count(*), min(id), min(at), max(at) FROM failures"  # noqa: S608 - all our own
+            f" WHERE {condition} GROUP BY plugin, callback, error",
+            values,
+        )
+        groups: dict[tuple[str, str, str], LetterGroup] = {}
+        for plugin, callback, error, *counted in found:
+            key = (plugin, callback, _NUMBER.sub("#", error))
+            new = LetterGroup(*key, *counted)
+            groups[key] = new.merged(groups[key]) if key in groups else new
+        return sorted(groups.values(), key=lambda group: (-group.letters, group.first))
 
     def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return the dead letter that a callback has for an event, None if it has none."""
         found = self._select(
-            "dead = 1 AND plugin = ? AND callback = ? AND seq = ? AND event_id = ?",
-            plugin,
-            callback,
-            seq,
-            event_id,
+            "dead = 1 AND plugin = :plugin AND callback = :callback AND seq = :seq"
+            " AND event_id = :event_id",
+            {"plugin": plugin, "callback": callback, "seq": seq, "event_id": event_id},
         )
         return found[0] if found else None
 
-    def _select(self, condition: str, *values: Any) -> list[Letter]:
+    def _select(self, condition: str, values: Mapping[str, Any]) -> list[Letter]:
         found = self._db.all(
-            f"SELECT id, dead, era, body, {_FAILURE} FROM failures"  # noqa: S608 - all our own
-            f" WHERE {condition} ORDER BY id",
-            *values,
+            "SELECT id, dead, era, body, plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
+            f" {self._traceback}, at, outcome FROM failures WHERE {condition} ORDER BY id",
+            values,
         )
         return [
             Letter(row[0], Failure(*row[4:]), bool(row[1]), row[2], row[3] or b"") for row in found
@@ -93,17 +198,33 @@ class Letters:
 def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
     """Write a new dead letter, or what became of one; return its number."""
     f = change.failure
+    traceback_id, traceback = keep_traceback(db, f.traceback)
     if change.number is None:
         cursor = db.execute(
-            f"INSERT INTO failures ({_FAILURE}, dead, body, era)"  # noqa: S608 - all our own
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
-             f.outcome, change.dead, change.body, change.era),
+            "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+            " traceback_id, at, outcome, dead, body, era)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
+             f.at, f.outcome, change.dead, change.body, change.era),
         )  # fmt: skip
         return cursor.lastrowid or 0
     db.execute(
-        "UPDATE failures SET attempt = ?, error = ?, traceback = ?, at = ?, outcome = ?, dead = ?"
-        " WHERE id = ?",
-        (f.attempt, f.error, f.traceback, f.at, f.outcome, change.dead, change.number),
+        "UPDATE failures SET attempt = ?, error = ?, traceback = ?, traceback_id = ?, at = ?,"
+        " outcome = ?, dead = ? WHERE id = ?",
+        (f.attempt, f.error, traceback, traceback_id, f.at, f.outcome, change.dead, change.number),
     )
     return change.number
+
+
+def write_dismissed(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Dismiss dead letters, in a transaction of the caller's."""
+    db.executemany(
+        "UPDATE failures SET outcome = 'dismissed', dead = 0 WHERE id = ? AND dead = 1",
+        ((number,) for number in numbers),
+    )
+
+
+def _as_glob(text: str) -> str:
+    """Return a pattern of GLOB for a text, in which `#` stands for a number."""
+    parts = [f"[{one}]" if one in "*?[" else one for one in text]
+    return "".join(parts).replace("#", "[#0-9]*")

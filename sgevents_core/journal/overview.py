@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sgevents_core.journal import lock
 from sgevents_core.journal.aside import SetAside
-from sgevents_core.journal.base import Failure, FeedRecord, PluginRecord
+from sgevents_core.journal.base import FeedRecord, PluginRecord
 from sgevents_core.journal.database import is_made
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
@@ -160,15 +160,16 @@ def _plugins(
     state: SqliteState, enabled: frozenset[str], loaded: frozenset[str] | None
 ) -> tuple[PluginOverview, ...]:
     end = state.end()
-    dead = state.dead_letters()
+    dead = state.dead_letter_counts()
     overviews = []
     for record in state.plugins().values():
         place = state.lane_place(record.lane)
         lane_seq = 0 if place is None else place.seq - (place.done is not None)
         cursor = record.cursor if record.apart else lane_seq
-        mine = [letter for letter in dead if letter.plugin == record.name]
         shown = _shown(record, enabled, loaded)
-        overviews.append(_plugin(record, cursor, end, state, dead=mine, shown=shown))
+        overviews.append(
+            _plugin(record, cursor, end, state, dead=dead.get(record.name, (0, "")), shown=shown)
+        )
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
 
 
@@ -178,7 +179,7 @@ def _plugin(
     end: int,
     state: SqliteState,
     *,
-    dead: list[Failure],
+    dead: tuple[int, str],
     shown: str,
 ) -> PluginOverview:
     oldest = state.created_after(cursor)
@@ -190,9 +191,9 @@ def _plugin(
         behind=max(end - cursor, 0),
         behind_s=0.0 if oldest is None else max(time.time() - oldest, 0.0),
         retry_in_s=max(record.retry_at - time.time(), 0.0) if record.state == "held" else 0.0,
-        dead_letters=len(dead),
+        dead_letters=dead[0],
         failures=record.failures,
-        last_error=dead[-1].error if dead else "",
+        last_error=dead[1],
         hangs=record.state == "held" and not record.retry_at,
     )
 

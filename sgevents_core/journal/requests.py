@@ -10,12 +10,12 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from sgevents_core.journal.database import Database
-from sgevents_core.journal.letters import write_letter
+from sgevents_core.journal.letters import write_dismissed, write_letter
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -80,6 +80,9 @@ class Replayed(NamedTuple):
     body: bytes
 
 
+_Asked: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
+
+
 class Requests:
     """The requests of a state, over a connection of its own; for one thread at a time.
 
@@ -114,17 +117,25 @@ class Requests:
             asked_by: Who asks, for people.
             events: What is to be replayed, in order.
         """
+        return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
+
+    def ask_all(self, asked: Iterable[_Asked], asked_by: str) -> list[int]:
+        """Write requests down as one, `(kind, plugin, detail, events)` each; see `ask`."""
         with self._db.transaction() as db:
-            number = db.execute(
-                "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
-            ).lastrowid
-            assert number is not None  # noqa: S101 - a row was inserted
-            db.executemany(
-                "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
-                ((number, place, *event) for place, event in enumerate(events)),
-            )
+            return [self._ask(db, asked_by, one) for one in asked]
+
+    def _ask(self, db: sqlite3.Connection, asked_by: str, one: _Asked) -> int:
+        kind, plugin, detail, events = one
+        number = db.execute(
+            "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
+        ).lastrowid
+        assert number is not None  # noqa: S101 - a row was inserted
+        db.executemany(
+            "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
+            ((number, place, *event) for place, event in enumerate(events)),
+        )
         return number
 
     def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
@@ -149,6 +160,11 @@ class Requests:
             number,
         )
         return None if found is None else _request(found)
+
+    def unanswered(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of some requests that wait, in their order."""
+        found = {row[0] for row in self._db.all("SELECT id FROM requests WHERE outcome IS NULL")}
+        return [number for number in numbers if number in found]
 
     def answer_of(self, number: int) -> Answer | None:
         """Return what came of a request, None while it waits."""
@@ -198,6 +214,7 @@ def write_request(db: sqlite3.Connection, step: RequestStep) -> int:
     Part of a larger step of work: the caller's transaction holds both.
     """
     letter = _letter(db, step.letter)
+    write_dismissed(db, step.dismissed)
     if step.passed is not None:
         db.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
         db.execute("DELETE FROM deaths WHERE plugin = ? AND seq = ?", step.passed)

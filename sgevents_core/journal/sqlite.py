@@ -30,6 +30,11 @@ from sgevents_core.journal.base import (
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.steps import RequestStep
+from sgevents_core.journal.tracebacks import (
+    forget_tracebacks,
+    share_tracebacks,
+    traceback_column,
+)
 from sgevents_core.journal.writing import write_step
 
 KEPT_FAILURES: Final = 10_000
@@ -357,11 +362,32 @@ class SqliteState:
     def dead_letters(self, plugin: str | None = None) -> list[Failure]:
         """Return the dead letters, oldest first."""
         found = self._db.all(
-            "SELECT plugin, callback, seq, event_id, attempt, error, traceback, at, outcome"
+            "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
+            f" {traceback_column(self._db)}, at, outcome"
             " FROM failures WHERE dead = 1 AND (?1 IS NULL OR plugin = ?1) ORDER BY id",
             plugin,
         )
         return [Failure(*row) for row in found]
+
+    def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
+        """Return how many dead letters each plugin has that has any, and its newest error."""
+        found = self._db.all(
+            "SELECT plugin, number, (SELECT error FROM failures WHERE id = newest) FROM"
+            " (SELECT plugin, count(*) AS number, max(id) AS newest FROM failures"
+            "  WHERE dead = 1 GROUP BY plugin)"
+        )
+        return {plugin: (number, error) for plugin, number, error in found}
+
+    def share_tracebacks(self, limit: int = 1_000) -> int:
+        """Let failures that an older version wrote share their tracebacks, so many at once.
+
+        Returns:
+            How many were looked at; 0 if there are no more.
+        """
+        if self._db.one("SELECT 1 FROM failures WHERE traceback_id IS NULL AND traceback <> ''"):
+            with self._db.transaction() as db:
+                return share_tracebacks(db, limit)
+        return 0
 
     def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
         """Remove the oldest entries that are old enough and needed by nobody.
@@ -389,6 +415,8 @@ class SqliteState:
                 " AND (seq < ? OR id <= (SELECT max(id) FROM failures) - ?)",
                 (keep_from, KEPT_FAILURES),
             )
+            if removed < limit:
+                forget_tracebacks(db)
         return removed
 
 

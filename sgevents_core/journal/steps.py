@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sgevents_core.journal.base import Failure
@@ -46,6 +46,7 @@ class RequestStep(NamedTuple):
         progress: How far it is, None to leave that.
         answer: What came of it, once it is carried out.
         letter: What it does to a dead letter.
+        dismissed: Numbers of dead letters that are dismissed.
         passed: `(plugin, seq)` of an event given up for a plugin: its attempts are over.
     """
 
@@ -54,6 +55,7 @@ class RequestStep(NamedTuple):
     answer: Answer | None = None
     letter: LetterChange | None = None
     passed: tuple[str, int] | None = None
+    dismissed: Sequence[int] = ()
 
 
 class Died(NamedTuple):

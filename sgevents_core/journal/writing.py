@@ -10,6 +10,7 @@ import msgspec
 from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.deaths import forget_deaths, write_deaths
 from sgevents_core.journal.requests import write_request
+from sgevents_core.journal.tracebacks import keep_traceback
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -62,13 +63,14 @@ def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
 
 def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
     f = failure
+    traceback_id, traceback = keep_traceback(db, f.traceback)
     cursor = db.execute(
-        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,"
-        " outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+        " traceback_id, at, outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
         " (SELECT body FROM journal WHERE seq = ?),"
         " coalesce((SELECT era FROM journal WHERE seq = ?), 1))",
-        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, f.traceback, f.at,
-         f.outcome, dead, f.seq, f.seq),
+        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
+         f.at, f.outcome, dead, f.seq, f.seq),
     )  # fmt: skip
     _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
     return cursor.lastrowid or 0
