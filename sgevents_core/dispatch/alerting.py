@@ -92,6 +92,15 @@ class Announcer:
             extra={"action": "plugin.waits_for_site", "plugin": plugin, "event_id": event_id},
         )
 
+    def waits_to_start(self, plugin: str, error: str) -> None:
+        """Tell that a plugin is started only when the site answers."""
+        logger.warning(
+            "Plugin %s is started when the site answers, and loses nothing until then: %s",
+            plugin,
+            error,
+            extra={"action": "plugin.waits_for_site", "plugin": plugin},
+        )
+
     def timed_out(self, first_id: int, last_id: int, noticed_at: datetime) -> None:
         """Tell of missing ids that are no longer waited for; the feed has logged it."""
         details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at)
@@ -141,7 +150,7 @@ class Announcer:
         while (item := self._queue.get()) is not None:
             hook, details = item
             for services, hooks in self._listeners:
-                if hook in hooks:
+                if hook in hooks and services.late_start is None:
                     context = CallContext(services, None, hook, store=services.store.seen())
                     call_hook(context, services, hooks, hook, details)
 

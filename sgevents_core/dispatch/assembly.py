@@ -18,6 +18,7 @@ from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.last_words import left_behind
+from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.dispatch.own_thread import Hear, heard_by_nobody
 from sgevents_core.dispatch.rider import failure_rules, rider_of
 from sgevents_core.dispatch.store import Store
@@ -168,12 +169,18 @@ def start_plugins(
     for plugin in loaded.plugins:
         own = services[plugin.name]
         context = CallContext(own, None, "startup")
+        began = time.monotonic()
         error = _call_watched(context, plugin, own, "startup", watch)
         if isinstance(error, LoadingStopped):
             stop_plugins(ready, services, state)
             raise error
         if error is not None:
             context.end()
+            own.late_start = late_start_of(plugin, own, error, began)
+            if own.late_start is not None:
+                _wait_for_site(plugin, own.late_start, state)
+                ready.append(plugin)
+                continue
             _set_aside(plugin, state, describe(error, own.redact)[0])
             continue
         _forget_failed_start(plugin, state)
@@ -218,6 +225,8 @@ def stop_plugins(
     failed = None
     for plugin in plugins:
         own = services[plugin.name]
+        if own.late_start is not None:
+            continue
         context = CallContext(own, None, "shutdown")
         if _call_watched(context, plugin, own, "shutdown", watch) is not None:
             continue
@@ -237,6 +246,16 @@ def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
         record.reason = ""
         fence = state.take_lane(plugin.lane)
         state.record(plugin.lane, fence, Step(plugins=[record]))
+
+
+def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteState) -> None:
+    """Let a plugin keep its place that is to be started when the site answers."""
+    record = state.plugins()[plugin.name]
+    if record.state != "paused":
+        late_start.hold(record)
+    recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
+    fence = state.take_lane(plugin.lane)
+    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
 
 
 def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:

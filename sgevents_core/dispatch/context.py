@@ -19,6 +19,8 @@ from sgevents_core.site.health import SiteHealth
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
 
+    from sgevents_core.dispatch.late_start import LateStart
+
 
 class _Opened:
     """A thread's connection; it is closed when the thread has ended, and nobody can use it."""
@@ -62,6 +64,8 @@ class Services:
     ) -> None:
         self.name = plugin.name
         self.contact = SiteContact(health)
+        self.late_start: LateStart | None = None
+        """What starts the plugin, if that waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
         self.store = store

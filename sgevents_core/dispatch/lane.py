@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.calls import Call, Caller, Steps, key_of
+from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.dispatch.rider import Rider
@@ -80,6 +81,7 @@ class Lane:
         self._stop = threading.Event()
         self._news = threading.Event()
         self._errands: deque[Errand] = deque()
+        self._announcer = announcer
         self.ledger = LaneLedger(name, state, self._stop)
         self._register = Register(path_of(folder, name), self._keys)
         self._threads = [rider.thread for rider in riders if rider.thread is not None]
@@ -115,7 +117,8 @@ class Lane:
             self._seq >= end
             and not self._errands
             and not any(
-                rider.record.apart and rider.record.state == "active" for rider in self.riders
+                rider.record.apart and rider.record.state == "active" and not rider.late
+                for rider in self.riders
             )
         )
 
@@ -188,7 +191,10 @@ class Lane:
     def _sleep(self) -> float:
         now = time.monotonic()
         held = [r for r in self.riders if r.record.state == "held"]
-        holds = [r.hold_until - now for r in held if r.hung is None and r.waiting is None]
+        ready = [r for r in held if r.hung is None and r.waiting is None]
+        holds = [r.hold_until - now for r in ready if not r.late]
+        late = [r.services.late_start for r in held if r.late]
+        holds += [one.not_before - now for one in late if one is not None and one.not_before]
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
     def _run_errands(self) -> bool:
@@ -254,11 +260,27 @@ class Lane:
     def _catch_up_all(self) -> bool:
         worked = False
         for rider in self.riders:
-            if rider.waiting is not None and self._resume is None:
-                self._caller.look_at_the_site(rider)
+            if self._resume is None:
+                self._look_at_the_site(rider)
             if self._resume is None and rider.due(time.monotonic()) and not self._stop.is_set():
                 worked = self._catch_up(rider) or worked
         return worked
+
+    def _look_at_the_site(self, rider: Rider) -> None:
+        """See whether a plugin that waits for the site may be started, or called again."""
+        if rider.waiting is not None:
+            self._caller.look_at_the_site(rider)
+        late_start = rider.services.late_start
+        if late_start is None or rider.record.state != "held":
+            return
+        tried = late_start.turn(self._announcer)
+        if tried is None:
+            return
+        if not tried.error:
+            rider.services.late_start = None
+        self.ledger.record(settle(tried, rider.record))
+        if tried.store is not None:
+            tried.store.committed()
 
     def _catch_up(self, rider: Rider) -> bool:
         """Let a plugin catch up for one slice; it rejoins when its cursor is the lane's."""

@@ -53,8 +53,9 @@ def retry(desk: Desk) -> bool:
         return desk.refuse(text)
     if desk.request.begun >= MOST_DEATHS:
         return _killed(desk, letter)
-    if desk.rider.hung is not None:
-        return desk.refuse(f"{desk.rider.hung.reason}: ask again then")
+    wait = _why_to_wait(desk.rider)
+    if wait:
+        return desk.refuse(f"{wait}: ask again then")
     return _retry(desk, desk.rider, callback, letter)
 
 
@@ -62,6 +63,8 @@ def replay(desk: Desk) -> bool:
     """Replay events for one slice of time; True when the last one was replayed."""
     if desk.rider is None:
         return desk.refuse(_not_loaded(desk))
+    if desk.rider.late:
+        return desk.refuse(f"{_why_to_wait(desk.rider)}: ask again then")
     return _Replay(desk, desk.rider).run()
 
 
@@ -72,6 +75,13 @@ def closed(failure: Failure, outcome: str) -> Failure:
 
 def _not_loaded(desk: Desk) -> str:
     return f"plugin {desk.record.name} is not loaded: sgevents plugins list says why"
+
+
+def _why_to_wait(rider: Rider) -> str:
+    """Return why none of a plugin's callbacks may be called now, empty if they may."""
+    if rider.late:
+        return rider.record.reason or "its startup waits for the site"
+    return "" if rider.hung is None else rider.hung.reason
 
 
 def _callback(rider: Rider, name: str) -> Callback | None:

@@ -116,6 +116,11 @@ def _go_on(desk: Desk) -> Step:
     step = Step(plugins=[record])
     if desk.rider is None:
         return step
+    late_start = desk.rider.services.late_start
+    if late_start is not None:  # it is not called before it has started
+        late_start.hold(record)
+        late_start.at_once()
+        return step
     desk.rider.hold_until = 0.0
     hung = desk.rider.hung
     if hung is not None:

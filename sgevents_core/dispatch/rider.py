@@ -79,6 +79,11 @@ class Rider:
         return None if self.thread is None else self.thread.hung
 
     @property
+    def late(self) -> bool:
+        """Whether it has not started, since that waits for the site."""
+        return self.services.late_start is not None
+
+    @property
     def writes(self) -> int:
         """How often it has written to the site, where its callbacks run."""
         return self.services.writes if self.thread is None else self.thread.writes
@@ -104,6 +109,8 @@ class Rider:
         """Return whether it goes its own way and may be called now (monotonic seconds)."""
         record = self.record
         if not record.apart or record.state == "paused" or self.hung is not None:
+            return False
+        if self.late:
             return False
         return record.state == "active" or (self.waiting is None and now >= self.hold_until)
 

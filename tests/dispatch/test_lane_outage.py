@@ -364,3 +364,83 @@ def test_others_in_the_lane_are_not_held(house: House, site: Site) -> None:
         settle(house)
     assert without(house.calls, "writes") == [f"{event} good.run" for event in range(1, 20)]
     assert only(house.calls, "writes")[1:] == [f"{event} writes.write" for event in range(1, 20)]
+
+
+def test_startup_in_an_outage(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin whose startup meets it is started when the site is back, and loses nothing."""
+    caplog.set_level(logging.INFO)
+    works: list[bool] = []
+
+    def startup(ctx: Any) -> None:
+        house.calls.append("startup")
+        if not works:
+            ctx.sg.schema_read()
+        ctx.store["started"] = True
+
+    house.plugin("reads", "run", hooks={"startup": startup})
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1, 2)
+        wait_until(lambda: "2 good.run" in house.calls and house.health.is_wanted)
+        assert is_held(house, "reads")
+        house.site_is_down()
+        wait_until(lambda: told(caplog, "plugin.waits_for_site") == 1)
+        works.append(True)
+        house.site_answers()
+        settle(house)
+    assert [call for call in house.calls if "good" not in call] == [
+        "startup", "startup", "1 reads.run", "2 reads.run",
+    ]  # fmt: skip
+    assert house.state.store("reads") == {"started": True}
+    assert told(caplog, "plugin.started_late") == 1
+
+
+@pytest.mark.parametrize("own", ["the query's", "a bug behind it"])
+def test_startup_that_fails_by_its_own_fault(house: House, own: str) -> None:
+    """Where others are answered it is broken, as ever: handed no events, and losing none."""
+
+    def startup(ctx: Any) -> None:
+        if own == "the query's" or "startup" not in house.calls:
+            house.calls.append("startup")
+            ctx.sg.schema_read()
+        raise ValueError("a bug")
+
+    house.plugin("reads", "run", hooks={"startup": startup})
+    house.plugin("good", "run")
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.health.is_wanted)
+        if own != "the query's":
+            house.site_is_down()
+        house.site_answers()
+        wait_until(lambda: house.records()["reads"].not_started)
+        house.settle()
+    assert house.calls == ["startup", "1 good.run"]
+    assert "a bug" in house.records()["reads"].reason or own == "the query's"
+    house.plugins["reads"].hooks = {}
+    house.run()
+    assert house.calls[-1] == "1 reads.run"
+
+
+def test_restart_while_a_startup_waits(house: House) -> None:
+    """It is tried at the next start, and is held meanwhile as before."""
+    works: list[bool] = []
+
+    def startup(ctx: Any) -> None:
+        if not works:
+            ctx.sg.schema_read()
+
+    def shutdown(ctx: Any) -> None:
+        house.calls.append("shutdown")
+
+    house.plugin("reads", "run", hooks={"startup": startup, "shutdown": shutdown})
+    for _ in range(2):
+        with house.running():
+            house.events(house.state.end() + 1)
+            wait_until(lambda: house.health.is_wanted)
+            house.site_is_down()
+        assert is_held(house, "reads")
+    works.append(True)
+    with house.running():
+        settle(house)
+    assert house.calls == ["1 reads.run", "2 reads.run", "shutdown"]

@@ -1,0 +1,127 @@
+"""Plugins whose `startup` failed because the site did not answer: they are started when it does."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import NamedTuple
+
+from sgevents_core.dispatch.alerting import Announcer, call_hook
+from sgevents_core.dispatch.context import CallContext, Services
+from sgevents_core.dispatch.invoke import describe
+from sgevents_core.dispatch.outage import wait_after
+from sgevents_core.dispatch.store import CallStore
+from sgevents_core.journal.base import NOT_STARTED, PluginRecord, Step
+from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.site.health import SiteHealth, Standing
+
+logger = logging.getLogger("sgevents.dispatch")
+
+
+class Tried(NamedTuple):
+    """What a `startup` came to: why it failed, empty if it did not, and its store."""
+
+    error: str
+    store: CallStore | None = None
+
+
+class LateStart:
+    """Starts one plugin late, in its lane's thread; until then it is handed nothing.
+
+    Args:
+        plugin: The plugin.
+        services: What its calls share; they have met a site that did not answer.
+        health: What is known of the site.
+        error: How its `startup` failed, in one line.
+    """
+
+    def __init__(
+        self, plugin: LoadedPlugin, services: Services, health: SiteHealth, error: str
+    ) -> None:
+        self.not_before: float | None = None
+        self._plugin = plugin
+        self._services = services
+        self._health = health
+        self._error = error
+        self._failed = services.contact.failed
+        self._times = 1
+        self._told = 0
+
+    def hold(self, record: PluginRecord) -> None:
+        """Let the plugin's record say that it waits."""
+        record.state, record.retry_at = "held", time.time()
+        record.reason = f"its startup waits for the site: {self._error}"
+
+    def at_once(self) -> None:
+        """Try at the next turn, whatever is known of the site: a person asks for it."""
+        self.not_before = 0.0
+
+    def turn(self, announcer: Announcer) -> Tried | None:
+        """Start the plugin if it is time to; return what that came to, None while it waits."""
+        now = time.monotonic()
+        if self.not_before is None:
+            standing = self._health.standing(self._failed)
+            if standing is Standing.OWN:
+                return Tried(self._error)
+            if standing is not Standing.OVER:
+                self._wait(standing, announcer)
+                return None
+            jitter = random.random()  # noqa: S311 - no secret
+            self.not_before = now + wait_after(self._times, jitter)
+        return None if now < self.not_before else self._start()
+
+    def _wait(self, standing: Standing, announcer: Announcer) -> None:
+        if standing is Standing.UNKNOWN and not self._health.is_wanted:
+            self._health.want()
+        if standing is Standing.DOWN and self._told != self._health.outages:
+            self._told = self._health.outages
+            announcer.waits_to_start(self._plugin.name, self._error)
+
+    def _start(self) -> Tried | None:
+        began = time.monotonic()
+        context = CallContext(self._services, None, "startup")
+        error = call_hook(context, self._services, self._plugin.hooks, "startup")
+        store = context.end()
+        if error is None:
+            return Tried("", store)
+        self._error = describe(error, self._services.redact)[0]
+        if self._services.contact.failed < began:
+            return Tried(self._error)
+        self._failed, self._times = self._services.contact.failed, self._times + 1
+        self.not_before = None
+        return None
+
+
+def late_start_of(
+    plugin: LoadedPlugin, services: Services, error: BaseException, began: float
+) -> LateStart | None:
+    """Return what starts a plugin late whose `startup` failed; None if the site is not why.
+
+    Args:
+        plugin: The plugin.
+        services: What its calls share.
+        error: What its `startup` raised.
+        began: When that began, in monotonic seconds.
+    """
+    health = services.contact.health
+    if health is None or services.contact.failed < began:
+        return None
+    return LateStart(plugin, services, health, describe(error, services.redact)[0])
+
+
+def settle(tried: Tried, record: PluginRecord) -> Step:
+    """Let a plugin's record say what its late `startup` came to; return the step that keeps it."""
+    step = Step(plugins=[record])
+    record.state, record.reason, record.retry_at = "active", "", 0.0
+    extra = {"plugin": record.name}
+    if tried.error:
+        record.reason = f"{NOT_STARTED}: {tried.error}"
+        text = "Plugin %s is broken: its startup failed. It is handed no events and loses none."
+        logger.error(text, record.name, extra={"action": "plugin.broken", **extra})
+        return step
+    if tried.store is not None and tried.store.changes():
+        step.store = {record.name: tried.store.changes()}
+    text = "Plugin %s has started, now that the site answers"
+    logger.info(text, record.name, extra={"action": "plugin.started_late", **extra})
+    return step
