@@ -505,6 +505,15 @@ class UnknownFaultError(SgEventsError):
     known: str
 
 
+class TypesFileError(SgEventsError):
+    """The types file {file}: {where}{reason}. The reference of the sandbox shows its form."""
+
+    exit_code = 2
+    file: Path
+    where: str
+    reason: str
+
+
 class PortInUseError(SgEventsError):
     """The sandbox cannot listen on {host}:{port}: {reason}.
     Choose another port, or 0 for one that is free.

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,6 +57,13 @@ _MANY = 200_000
     help="Fill the log with N rows more.",
 )
 @click.option(
+    "--types",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Entity types and fields of your own, from a TOML file. Repeatable.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,
@@ -71,6 +79,7 @@ def sandbox(
     seed: int,
     rate: float,
     events: int,
+    types: Sequence[Path],
     faults: Sequence[str],
     script_name: str,
     api_key: str,
@@ -82,6 +91,7 @@ def sandbox(
     project, and is no site: nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
     """
     options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
+    options["types"] = types
     options["faults"] = [parse_fault(text) for text in faults]
     if events >= _MANY:
         echo(f"Filling the log with {events:,} rows ...", err=True)

@@ -21,12 +21,14 @@ class Caller:
         script: The script's name, for rows hidden from it; None for a person.
         session_uuid: What the client sends to mark its events, if anything.
         actual_user: Who acts in the name of `user`, where a script uses sudo.
+        insists: Whether a record that needs a project is refused without; from Python it is not.
     """
 
     user: Ref | None
     script: str | None = None
     session_uuid: str | None = None
     actual_user: Ref | None = None
+    insists: bool = True
 
 
 class Callers:
@@ -111,10 +113,16 @@ class Callers:
 
     def _person(self, auth: dict[str, Any]) -> Caller:
         login = str(auth.get("user_login"))
-        known, user = self._passwords.get(login), self.person(login)
+        user = self.person(login)
+        known = self._passwords.get(login) or self._proxy(user)
         if known is None or user is None or not _same(known, auth.get("user_password")):
             raise RefusedCallError(f"Can't authenticate user '{login}'.", AUTHENTICATION)
         return Caller(user)
+
+    def _proxy(self, user: Ref | None) -> str | None:
+        """Return the password that was written into a person's record."""
+        record = self._records.live(user)
+        return record.values.get("password_proxy") if record else None
 
     def _sudo(self, login: str) -> Ref:
         user = self.person(login)

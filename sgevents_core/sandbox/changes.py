@@ -10,7 +10,7 @@ from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.files import PENDING
 from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.schema import MASKED, Field
 
 Undo = Callable[[], object]
 
@@ -100,6 +100,8 @@ class Changes:
         if field.many:
             gone, new = _difference(field, old, value)
             return {"added": self._links(new), "removed": self._links(gone)}
+        if field.data_type == "password":
+            old, value = old and MASKED, value and MASKED
         if field.links:
             old, value = self._link(old), self._link(value)
         return {"old_value": old, "new_value": value}

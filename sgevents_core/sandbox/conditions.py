@@ -128,7 +128,7 @@ class Compiler:
             return None
         log = self.database.log
         ids = log.view(self.script)
-        stamps = [read_timestamp(value) or "" for value in values]
+        stamps = sorted(read_timestamp(value) or "" for value in values)
         first, end = 0, len(ids)
         if relation != "less_than":
             first = log.first_at(stamps[0], ids, after=relation == "greater_than")
@@ -194,7 +194,7 @@ def _either(one: Condition, other: Condition) -> Condition:
 
 
 def _id_ranges(relation: str, values: list[Any]) -> Ranges | None:
-    if None in values:
+    if not all(type(value) is int for value in values):
         return None
     if relation in ("is", "in"):
         return tidy((value, value) for value in values)
@@ -202,4 +202,4 @@ def _id_ranges(relation: str, values: list[Any]) -> Ranges | None:
         return tidy([(values[0] + 1, HIGHEST)])
     if relation == "less_than":
         return tidy([(LOWEST, values[0] - 1)])
-    return tidy([(values[0], values[1])]) if relation == "between" else None
+    return tidy([(min(values), max(values))]) if relation == "between" else None

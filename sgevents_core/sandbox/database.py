@@ -13,6 +13,7 @@ from sgevents_core.sandbox.files import Files
 from sgevents_core.sandbox.records import Record, Records
 from sgevents_core.sandbox.schema import Schema
 from sgevents_core.sandbox.studio import entity_types
+from sgevents_core.sandbox.types_file import add_types, standard_types
 
 EVENT_LOG: Final = "EventLogEntry"
 
@@ -41,6 +42,7 @@ class Database:
         self.clock = clock
         self.lock = threading.RLock()
         self.schema = Schema(entity_types())
+        add_types(self.schema, standard_types(), over=True)
         self.records = Records(self.schema)
         self.log = EventLog()
         self.files = Files()

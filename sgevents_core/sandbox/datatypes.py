@@ -270,3 +270,9 @@ _KINDS: Final[dict[str, Callable[[Place, Any], Any]]] = {
     "uuid": _uuid,
 }
 """Data type -> what makes of a value what is kept; the others are text."""
+
+DATA_TYPES: Final = (
+    *("addressing", "calculated", "entity", "multi_entity", "password", "pivot_column"),
+    *("summary", "text", "url", *_KINDS),
+)
+"""All data types."""

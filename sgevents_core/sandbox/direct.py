@@ -22,9 +22,9 @@ class Direct:
     def _caller(self, user: str | None = None, session_uuid: str | None = None) -> Caller:
         person = None if user is None else self._callers.person(user)
         if person is not None:
-            return Caller(person, None, session_uuid)
+            return Caller(person, None, session_uuid, insists=False)
         script = self._callers.script(self.script_name if user is None else user)
-        return Caller(script.user, script.script, session_uuid)
+        return Caller(script.user, script.script, session_uuid, insists=False)
 
     def call(self, method: str, params: Any, user: str | None = None) -> Any:
         """Carry out a call of the API: its parameters as on the wire, its results likewise.
@@ -64,6 +64,8 @@ class Direct:
         self, entity_type: str, values: Mapping[str, Any], user: str | None = None
     ) -> dict[str, Any]:
         """Create a record as the API does; returns its type, id and the values set.
+
+        A site wants a `project` for most types; from here it may be left out.
 
         Args:
             entity_type: Its type; "EventLogEntry" for a row of the log.

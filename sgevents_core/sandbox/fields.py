@@ -31,13 +31,14 @@ BINDING: Final = ("project", "task_template", "episode")
 USERS: Final = ("HumanUser", "ApiUser", "ClientUser")
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
+    """Return the name that people read for a field that has no other."""
     return name.removeprefix("sg_").replace("_", " ").title()
 
 
 def plain(data_type: str, *names: str, **options: Any) -> list[Field]:
     """Return fields of one data type that are no links."""
-    return [Field(name, data_type, _label(name), **options) for name in names]
+    return [Field(name, data_type, label_of(name), **options) for name in names]
 
 
 def text(*names: str) -> list[Field]:
@@ -52,12 +53,12 @@ def status(default: str) -> list[Field]:
 
 def link(name: str, *types: str, back: str | None = None) -> list[Field]:
     """Return a field that links to one record."""
-    return [Field(name, "entity", _label(name), types, back=back, binds=name in BINDING)]
+    return [Field(name, "entity", label_of(name), types, back=back, binds=name in BINDING)]
 
 
 def links(name: str, *types: str, back: str | None = None) -> list[Field]:
     """Return a field that links to several records."""
-    return [Field(name, "multi_entity", _label(name), types, default=(), back=back)]
+    return [Field(name, "multi_entity", label_of(name), types, default=(), back=back)]
 
 
 def _stamps() -> list[Field]:

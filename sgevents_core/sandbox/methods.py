@@ -8,14 +8,17 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.counts import Counts
 from sgevents_core.sandbox.database import EVENT_LOG, Database, Rows
+from sgevents_core.sandbox.demands import check_demands
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.queries import projection, query, read
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.schema import EntityType
 from sgevents_core.sandbox.schemas import entity_types, field_types, schema
 from sgevents_core.sandbox.summaries import summarize
 from sgevents_core.sandbox.transactions import Transactions
+from sgevents_core.sandbox.values import kept_values
 from sgevents_core.sandbox.writes import Transaction
 
 VERSION: Final = (8, 80, 0)
@@ -164,7 +167,10 @@ class Methods:
 
     def _one(self, work: Transaction, method: Any, params: dict[str, Any]) -> Any:
         """Carry out one write within a transaction; returns its part of the answer."""
-        entity_type = self._database.schema.get(str(method), params.get("type")).name
+        kind = self._database.schema.get(str(method), params.get("type"))
+        entity_type = kind.name
+        if method in ("create", "update") and work.caller.insists:
+            self._demand(method, kind, _values(method, params))
         if method == "create":
             values = _values(method, params)
             created = work.create(entity_type, values)
@@ -181,6 +187,13 @@ class Methods:
         raise RefusedCallError(
             f"API batch() invalid/missing string 'request_type': {shown(method)}"
         )
+
+    def _demand(self, method: str, kind: EntityType, values: dict[str, Any]) -> None:
+        try:
+            check_demands(method, kind, values)
+        except RefusedCallError:
+            kept_values(self._database, method, kind.name, values)  # what does not fit comes first
+            raise
 
     def _answer(self, entity_type: str, row: Record | EventRow, fields: list[str]) -> Any:
         return projection(self._database, entity_type, fields)(row)

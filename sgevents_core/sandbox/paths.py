@@ -10,7 +10,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
-from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.schema import MASKED, Field
 from sgevents_core.sandbox.urls import as_read
 
 Getter = Callable[[Any], Any]
@@ -69,6 +69,8 @@ def _of_record(database: Database, field: Field) -> Getter:
     name = field.name
     if field.data_type == "image":
         return lambda record: _picture(database, record.values.get(name))
+    if field.data_type == "password":
+        return lambda _record: MASKED
     if field.data_type == "url":
         return lambda record: as_read(database, record, record.values.get(name))
     empty: Any = () if field.many else None

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any, Final
 
+from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.fields import STATUSES
@@ -69,6 +70,7 @@ class Seed:
             tasks += self._tasks(project, assets, ASSET_STEPS, steps, people)
             versions = self._versions(project, tasks, people)
             self._talk(project, versions, people)
+            self._pipeline(project)
 
     def _add(self, entity_type: str, /, **values: Any) -> Record:
         # Spread over the time it took, however many records there are.
@@ -198,6 +200,16 @@ class Seed:
             self._add("Reply", content="Will do.", entity=note, user=reader)
         for name, part in (("Dailies Monday", versions[:6]), ("Client review", versions[6:])):
             self._add("Playlist", code=name, project=project, versions=part)
+
+    def _pipeline(self, project: Record) -> None:
+        """Write what a pipeline looks up: storages, kinds of files, a page."""
+        roots = {"linux_path": "/mnt/projects", "mac_path": "/Volumes/projects"}
+        self._add("LocalStorage", code="primary", windows_path="P:\\projects", **roots)
+        for name, short in (("Maya Scene", "maya"), ("Alembic Cache", "abc"), ("Image", "img")):
+            self._add("PublishedFileType", code=name, short_name=short)
+        opened = stamp_of(self._began)
+        page = {"entity_type": "Shot", "page_type": "canvas", "last_accessed": opened}
+        self._add("Page", name="Shots", project=project, **page)
 
 
 def _wire(value: Any) -> Any:

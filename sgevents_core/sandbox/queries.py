@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from sgevents_core.sandbox.conditions import Compiler, Condition, matching
 from sgevents_core.sandbox.database import EVENT_LOG, Database, Row, Rows
@@ -15,6 +15,9 @@ from sgevents_core.sandbox.records import Records
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 
 Getter = Callable[[Row], Any]
+
+UNSORTED: Final = frozenset({"calculated", "password", "serializable", "summary", "url"})
+"""Data types by which a site does not sort, though it takes the order asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +169,17 @@ def _sorted(database: Database, asked: Query, rows: list[Row]) -> list[Row]:
             path = resolve(database, "read", asked.entity_type, sort.get("field_name", ""))
         except RefusedCallError:
             continue
-        key = _sort_key(database.records, path)
-        rows.sort(key=key, reverse=sort.get("direction") == "desc")
+        if path.field.data_type in UNSORTED:
+            continue
+        _sort(rows, _sort_key(database.records, path), sort.get("direction") == "desc")
     return rows
+
+
+def _sort(rows: list[Row], key: Getter, descending: bool) -> None:
+    """Sort rows in place, those without a value last in both directions."""
+    rows.sort(key=key, reverse=descending)
+    if descending:
+        rows.sort(key=lambda row: key(row)[0])
 
 
 def _sort_key(records: Records, path: Path) -> Getter:
@@ -178,7 +189,7 @@ def _sort_key(records: Records, path: Path) -> Getter:
             value = _name(records, value)
         if isinstance(value, (dict, list, tuple)):
             value = shown(value)
-        return (value is not None, value.casefold() if isinstance(value, str) else value)
+        return (value is None, value.casefold() if isinstance(value, str) else value)
 
     return key
 

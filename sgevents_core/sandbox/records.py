@@ -43,6 +43,11 @@ class _Table:
         self.last_id = 0
 
 
+def _in_name(value: Any) -> Any:
+    """Return a value as it stands in a name that is put together: a link as "Task 12"."""
+    return f"{value[0]} {value[1]}" if isinstance(value, tuple) and len(value) == 2 else value
+
+
 class Records:
     """All records by entity type and id, retired ones included."""
 
@@ -68,10 +73,15 @@ class Records:
 
     def rename(self, record: Record) -> None:
         """Let links show the name that the record's values give it now."""
-        naming = self._schema.get("read", record.type).naming
-        name = record.values.get(naming)
+        kind = self._schema.get("read", record.type)
+        name = record.values.get(kind.naming)
         version = record.values.get(VERSION) if record.type == API_USER else None
-        record.link["name"] = f"{name} {version}" if version else name
+        if version:
+            name = f"{name} {version}"
+        elif kind.shown_as:
+            values = {name: _in_name(value) for name, value in record.values.items()}
+            name = kind.shown_as.format_map({**values, "id": record.id})
+        record.link["name"] = name
 
     def find(self, ref: Ref) -> Record | None:
         """Return a record, retired or not, or None."""

@@ -56,6 +56,7 @@ RELATIONS: Final[dict[str, tuple[str, ...]]] = {
     "float": _ORDER,
     "footage": _ORDER,
     "image": _EQUAL,
+    "jsonb": (*_EQUAL, "contains", "not_contains"),
     "list": _CHOICE,
     "multi_entity": _LINK,
     "number": _ORDER,
@@ -144,6 +145,8 @@ class Relation:
                 CRUD,
             )
         kept = [self._known(value) for value in values]
+        if self.field.data_type == "jsonb" and relation == "contains":
+            return lambda value: _holds(value, kept[0])
         if self.field.data_type == "text" and relation == "in":
             # No row holds empty text, so `in [""]` finds nothing, though `is ""` finds the unset.
             kept = [one for one in kept if one is not None]
@@ -242,6 +245,13 @@ def entity_hash(method: str, value: dict[str, Any]) -> Ref:
                 f"API {method}() invalid/missing entity hash {name} '{key}':\n{shown(value)}"
             )
     return (value["type"], value["id"])
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    """Tell whether an object has all that another one has."""
+    if not isinstance(value, dict) or not isinstance(wanted, dict):
+        return False
+    return all(name in value and value[name] == some for name, some in wanted.items())
 
 
 def _on_tags(relation: str, wanted: str) -> Test:

@@ -11,6 +11,9 @@ from sgevents_core.sandbox.refusal import RefusedCallError, shown
 LINKS: Final = frozenset({"entity", "multi_entity", "addressing"})
 """Data types whose values are links to records."""
 
+MASKED: Final = "*******"
+"""What any password reads as."""
+
 MANY: Final = frozenset({"multi_entity", "addressing"})
 """Data types whose values are lists of links."""
 
@@ -61,12 +64,31 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """One entity type: its name, the name people read, its fields, and the field that names it."""
+    """One entity type.
+
+    Args:
+        name: Its internal name.
+        label: The name that people read.
+        naming: The field that names its records; empty for none.
+        fields: Its fields by name.
+        shown_as: How a record is named where that is more than one field: "#{id}: {title}".
+        new_name: The name of a record that is made without one: "New Delivery {id}".
+        needs_project: Whether a record cannot be made without `project`.
+    """
 
     name: str
     label: str
     naming: str
     fields: dict[str, Field]
+    shown_as: str = ""
+    new_name: str = ""
+    needs_project: bool = False
+
+    def made_up_name(self, number: int) -> str | None:
+        """Return the name of a record that is made without one, or None."""
+        usual = self.needs_project and self.naming in ("code", "content")
+        text = self.new_name or ("New {label} {id}" if usual else "")
+        return text.format(label=self.label, id=number) or None
 
 
 class Schema:
@@ -88,6 +110,10 @@ class Schema:
     def add_field(self, entity_type: str, field: Field) -> None:
         """Add a field to an entity type."""
         self._types[entity_type].fields[field.name] = field
+
+    def find(self, name: str) -> EntityType | None:
+        """Return the entity type `name`, or None."""
+        return self._types.get(name)
 
     def get(self, method: str, name: object) -> EntityType:
         """Return the entity type `name`.

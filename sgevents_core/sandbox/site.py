@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,7 @@ from sgevents_core.sandbox.server import HOST, Answer, Request, Server
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.traffic import Flow, Traffic
 from sgevents_core.sandbox.transactions import Transactions
+from sgevents_core.sandbox.types_file import add_types, read_types
 from sgevents_core.sandbox.uploads import ADDRESSES, Uploads
 from sgevents_core.sandbox.writes import Transaction
 
@@ -46,6 +48,7 @@ class Sandbox(Direct):
         seed: Where all chance begins: the project, the traffic, the faults.
         project: Whether a small project is there from the start, and its events in the log.
         events: Rows to fill the log with beside those of the project; a million takes seconds.
+        types: Files with entity types and fields beside the standard ones.
         faults: Faults in force from the start: mappings with `kind` and the options of
             `Faults.add`.
         page_size: The most rows a page may have.
@@ -55,6 +58,7 @@ class Sandbox(Direct):
     Raises:
         PortInUseError: The port cannot be listened on.
         UnknownFaultError: A fault is none.
+        TypesFileError: A file of `types` cannot be read, or something in it is wrong.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Sandbox(Direct):
         seed: int = 1,
         project: bool = True,
         events: int = 0,
+        types: Iterable[str | Path] = (),
         faults: Iterable[Mapping[str, Any]] = (),
         page_size: int = 500,
         thumbnail_seconds: float = 2.0,
@@ -77,6 +82,8 @@ class Sandbox(Direct):
         self.counts = Counts()
         self.faults = Faults(seed)
         self.database = Database(clock)
+        for path in types:
+            add_types(self.database.schema, read_types(Path(path)), over=True)
         self._callers = Callers(self.database.records)
         self.add_script(script_name, api_key)
         self._timers = Timers()

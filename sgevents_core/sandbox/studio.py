@@ -300,7 +300,7 @@ def _talk() -> list[EntityType]:
 def _custom(name: str) -> EntityType:
     number = name.removeprefix("CustomEntity")
     kind = _work(name)
-    return EntityType(name, f"Custom Entity {number}", "code", kind.fields)
+    return EntityType(name, f"Custom Entity {number}", "code", kind.fields, needs_project=True)
 
 
 def entity_types() -> list[EntityType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +14,7 @@ from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
-from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.schema import EntityType, Field
 from sgevents_core.sandbox.values import kept_values
 from sgevents_core.scripts import API_USER, LOGS
 
@@ -115,6 +116,8 @@ class Transaction:
             # Name and project first: they stand on all the rows that follow.
             first = {name: kept[name] for name in (kind.naming, "project") if name in kept}
             record = self.database.records.add(entity_type, {**defaults, **first})
+            self._name(record, kind, kept)
+            record.values.update(self._filled_in(kind, kept))
             self._undo.append(lambda: self.database.records.drop(record))
             self._stamp(record, "created", "updated")
             self._changes.record_event(record, "New", "new_entity")
@@ -155,6 +158,21 @@ class Transaction:
                 self._changes.set(record, fields[name], merged)
             self._stamp(record, "updated")
             return record
+
+    def _name(self, record: Record, kind: EntityType, kept: dict[str, Any]) -> None:
+        """Make up the name of a record that is made without one."""
+        name = None if kind.naming in kept else kind.made_up_name(record.id)
+        if name is not None:
+            kept[kind.naming] = record.values[kind.naming] = name
+            self.database.records.rename(record)
+
+    def _filled_in(self, kind: EntityType, kept: dict[str, Any]) -> dict[str, Any]:
+        """Return what a site fills in without a row; what has a row is added to what is kept."""
+        if kind.name == "Version":
+            kept.setdefault("user", self.caller.user)
+        if kind.name == "TimeLog":
+            kept.setdefault("date", self._now()[:10])
+        return {"uuid": str(uuid.uuid4())} if "uuid" in kind.fields else {}
 
     def _kept(self, method: str, entity_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a write as the site keeps them; a file gets its Attachment."""

@@ -72,7 +72,8 @@ def configurations() -> list[object]:
         pytest.param(block.text, id=f"{name_of(page)}-{number}")
         for page in pages()
         for number, block in enumerate(blocks(page))
-        if block.language == "toml" and "[project]" not in block.text
+        if block.language == "toml"
+        and not any(other in block.text for other in ("[project]", ".fields]"))
     ]
 
 

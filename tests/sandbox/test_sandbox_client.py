@@ -12,6 +12,7 @@ from shotgun_api3.shotgun import AuthenticationFault, Fault
 from sgevents_core.sandbox import Sandbox
 
 Connect = Callable[..., Any]
+PROJECT = {"type": "Project", "id": 1}
 
 
 def test_info_tells_version_and_page_size(sg: Any) -> None:
@@ -39,7 +40,7 @@ def test_created_record_is_found_again(sg: Any) -> None:
 def test_datetimes_come_in_local_time_with_a_zone(sg: Any) -> None:
     """A datetime sent is the datetime received, aware, as the client makes it of the wire."""
     at = datetime(2026, 1, 31, 12, 0, 0, tzinfo=timezone.utc)
-    made = sg.create("Playlist", {"code": "dailies", "sg_date_and_time": at})
+    made = sg.create("Playlist", {"project": PROJECT, "code": "dailies", "sg_date_and_time": at})
     assert made["sg_date_and_time"] == at
     assert made["sg_date_and_time"].tzinfo is not None
     assert sg.find_one("Playlist", [["sg_date_and_time", "is", at]])["id"] == made["id"]
@@ -56,7 +57,7 @@ def test_multi_entity_update_modes(sg: Any) -> None:
     """`add` and `remove` change a list of links, `set` replaces it."""
     ids = [asset["id"] for asset in sg.find("Asset", [], limit=3)]
     one, two, three = ({"type": "Asset", "id": asset_id} for asset_id in ids)
-    shot = sg.create("Shot", {"code": "x", "assets": [one]})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "assets": [one]})
 
     def update(assets: list[dict[str, Any]], mode: str) -> list[int]:
         modes = {"assets": mode}
@@ -70,9 +71,9 @@ def test_multi_entity_update_modes(sg: Any) -> None:
 
 def test_links_are_kept_at_both_ends(sg: Any) -> None:
     """A link shows at the record linked to as well, and moves when it is changed at either end."""
-    one = sg.create("Sequence", {"code": "one"})
-    two = sg.create("Sequence", {"code": "two"})
-    shot = sg.create("Shot", {"code": "x", "sg_sequence": one})
+    one = sg.create("Sequence", {"project": PROJECT, "code": "one"})
+    two = sg.create("Sequence", {"project": PROJECT, "code": "two"})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "sg_sequence": one})
 
     def shots(sequence: dict[str, Any]) -> list[str]:
         found = sg.find_one("Sequence", [["id", "is", sequence["id"]]], ["shots"])
@@ -87,8 +88,8 @@ def test_links_are_kept_at_both_ends(sg: Any) -> None:
 
 def test_delete_and_revive(sg: Any) -> None:
     """A retired record is found with `retired_only` alone, links to it are gone, until revived."""
-    shot = sg.create("Shot", {"code": "x"})
-    task = sg.create("Task", {"content": "comp", "entity": shot})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
+    task = sg.create("Task", {"project": PROJECT, "content": "comp", "entity": shot})
     byid = [["id", "is", shot["id"]]]
     assert sg.delete("Shot", shot["id"]) is True
     assert sg.delete("Shot", shot["id"]) is False
@@ -110,7 +111,11 @@ def test_batch_does_all_kinds_at_once(sg: Any, site: Sandbox) -> None:
     before = site.log.highest_id
     results = sg.batch(
         [
-            {"request_type": "create", "entity_type": "Shot", "data": {"code": "b1"}},
+            {
+                "request_type": "create",
+                "entity_type": "Shot",
+                "data": {"code": "b1", "project": PROJECT},
+            },
             {
                 "request_type": "update",
                 "entity_type": "Shot",
@@ -131,7 +136,11 @@ def test_failing_batch_leaves_nothing_but_used_ids(sg: Any, site: Sandbox) -> No
     asset = sg.find_one("Asset", [], ["shots"])
     before, following = site.log.visible_ids(), site.log.next_id
     requests = [
-        {"request_type": "create", "entity_type": "Task", "data": {"content": "b", "entity": shot}},
+        {
+            "request_type": "create",
+            "entity_type": "Task",
+            "data": {"content": "b", "entity": shot, "project": PROJECT},
+        },
         {
             "request_type": "update",
             "entity_type": "Shot",
@@ -163,7 +172,7 @@ def test_scripts_come_and_go(site: Sandbox, connect: Connect) -> None:
     """A second script may call, until its key is revoked; a key can be renewed."""
     site.add_script("render", "render-key")
     sg = connect(site, script_name="render", api_key="render-key")
-    made = sg.create("Shot", {"code": "x"}, ["created_by"])
+    made = sg.create("Shot", {"project": PROJECT, "code": "x"}, ["created_by"])
     assert (made["created_by"]["type"], made["created_by"]["name"]) == ("ApiUser", "render 1.0")
     site.revoke_script("render")
     with pytest.raises(AuthenticationFault):
@@ -177,7 +186,7 @@ def test_people_log_in_with_a_password(site: Sandbox, connect: Connect) -> None:
     """A person with a password may call, and stands on the events; a wrong one is refused."""
     site.add_password("ada", "demo-password")
     sg = connect(site, login="ada", password="demo-password")
-    shot = sg.create("Shot", {"code": "x"})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
     rows = site.find("EventLogEntry", [["entity", "is", shot]], ["user"])
     assert {row["user"]["name"] for row in rows} == {"Ada Park"}
     wrong = connect(site, login="ada", password="other")
@@ -188,7 +197,7 @@ def test_people_log_in_with_a_password(site: Sandbox, connect: Connect) -> None:
 def test_session_uuid_stands_on_the_events_it_causes(sg: Any, site: Sandbox) -> None:
     """The client's `session_uuid` is on each row that its calls cause, and on no other."""
     sg.set_session_uuid("5a1f2a1e-0000-4000-8000-000000000001")
-    marked = sg.create("Shot", {"code": "x"})
+    marked = sg.create("Shot", {"project": PROJECT, "code": "x"})
     plain = site.create("Shot", {"code": "y"})
 
     def sessions(shot: dict[str, Any]) -> set[str | None]:
@@ -203,7 +212,7 @@ def test_sudo_names_both(site: Sandbox, connect: Connect) -> None:
     """With `sudo_as_login` the person stands on the events, and meta names who is behind it."""
     options = {"script_name": site.script_name, "api_key": site.api_key}
     sg = connect(site, sudo_as_login="bruno", **options)
-    shot = sg.create("Shot", {"code": "x"})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
     rows = site.find("EventLogEntry", [["entity", "is", shot]], ["user", "meta"])
     assert {row["user"]["name"] for row in rows} == {"Bruno Silva"}
     assert {row["meta"]["sudo_actual_user"]["name"] for row in rows} == {f"{site.script_name} 1.0"}
@@ -214,7 +223,7 @@ def test_sudo_names_both(site: Sandbox, connect: Connect) -> None:
 
 def test_update_of_a_retired_record_is_refused(sg: Any) -> None:
     """A record in the trash stays as it is."""
-    shot = sg.create("Shot", {"code": "x"})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
     sg.delete("Shot", shot["id"])
     with pytest.raises(Fault, match="is retired"):
         sg.update("Shot", shot["id"], {"code": "y"})
@@ -242,7 +251,7 @@ def test_paths_lead_through_links(sg: Any) -> None:
 
 def test_retired_record_is_found_from_its_event(sg: Any, site: Sandbox) -> None:
     """`$FROM$EventLogEntry.entity.id` finds the record an event is about, also once retired."""
-    task = sg.create("Task", {"content": "roto"})
+    task = sg.create("Task", {"project": PROJECT, "content": "roto"})
     event = sg.find_one("EventLogEntry", [["entity", "is", task]])
     path = [["$FROM$EventLogEntry.entity.id", "is", event["id"]]]
     assert sg.find_one("Task", path, ["content"])["content"] == "roto"
@@ -286,7 +295,8 @@ def test_site_takes_its_time_from_the_clock(connect: Connect) -> None:
     now = [noon]
     with Sandbox(project=False, clock=lambda: now[0]) as site:
         sg = connect(site)
-        shot = sg.create("Shot", {"code": "x"}, ["created_at"])
+        project = sg.create("Project", {"name": "p"})
+        shot = sg.create("Shot", {"project": project, "code": "x"}, ["created_at"])
         now[0] = noon + timedelta(hours=1)
         sg.update("Shot", shot["id"], {"code": "y"})
         rows = sg.find("EventLogEntry", [], ["created_at"])

@@ -165,22 +165,22 @@ def test_lagging_replica(empty: Sandbox, calm: Any) -> None:
 def test_late_and_lost_transactions_of_the_api(empty: Sandbox, calm: Any) -> None:
     """Faults on writes: rows late by some seconds, never, or after a hole of many ids."""
     empty.faults.add("commit-late", seconds=3600, calls=1)
-    empty.faults.add("commit-never", calls=1, entity_type="Asset")
-    late = calm.create("Shot", {"code": "late"})
-    assert calm.find_one("Shot", [["id", "is", late["id"]]])
+    empty.faults.add("commit-never", calls=1, entity_type="Tag")
+    late = calm.create("Department", {"name": "late"})
+    assert calm.find_one("Department", [["id", "is", late["id"]]])
     assert empty.log.visible_ids() == []
-    calm.create("Asset", {"code": "lost"})
-    assert calm.find("Asset", []) == []
+    calm.create("Tag", {"name": "lost"})
+    assert calm.find("Tag", []) == []
     taken = empty.log.next_id
     empty.faults.add("burn", ids=500, calls=1)
-    calm.create("Sequence", {"code": "after"})
+    calm.create("Group", {"code": "after"})
     assert empty.log.visible_ids()[0] == taken + 500
 
 
 def test_faults_strike_batches(empty: Sandbox, calm: Any) -> None:
     """A batch is one transaction to a fault as well."""
     fault = empty.faults.add("commit-never", method="batch", calls=1)
-    create = {"request_type": "create", "entity_type": "Shot", "data": {"code": "x"}}
+    create = {"request_type": "create", "entity_type": "Tag", "data": {"name": "x"}}
     assert len(calm.batch([create, create])) == 2
     assert works(calm)
     assert fault.injected == 1

@@ -127,7 +127,7 @@ def test_many_clients_at_once(empty: Sandbox, connect: Any) -> None:
             for _ in range(3):
                 found = [row["id"] for row in sg.find("EventLogEntry", [], ["id"])]
                 assert found[:2_000] == list(range(1, 2_001))
-                sg.create("Shot", {"code": "x"})
+                sg.create("Tag", {"name": "x"})
         except BaseException as error:
             failures.append(error)
 
@@ -137,4 +137,4 @@ def test_many_clients_at_once(empty: Sandbox, connect: Any) -> None:
     for reader in readers:
         reader.join()
     assert failures == []
-    assert len(empty.find("Shot")) == 12
+    assert len(empty.find("Tag")) == 12

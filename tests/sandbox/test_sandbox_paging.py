@@ -105,10 +105,10 @@ def test_paging_that_is_none_is_refused(small: Any, paging: dict[str, Any]) -> N
 
 
 def test_order_by_several_fields(empty: Sandbox, connect: Connect) -> None:
-    """The first sort counts most; each has its own direction; empty values sort lowest."""
+    """The first sort counts most; each has its own direction; empty values come last in both."""
     sg = connect(empty)
     for code, cut in (("b", 2), ("a", 2), ("a", 1), (None, 3), ("B", None)):
-        sg.create("Shot", {"code": code, "sg_cut_in": cut})
+        empty.create("Shot", {"code": code, "sg_cut_in": cut})
     order = [
         {"field_name": "sg_cut_in", "direction": "desc"},
         {"field_name": "code", "direction": "asc"},
@@ -121,6 +121,8 @@ def test_order_by_several_fields(empty: Sandbox, connect: Connect) -> None:
         ("a", 1),
         ("B", None),
     ]
+    upward = sg.find("Shot", [], ["sg_cut_in"], order=[{"field_name": "sg_cut_in"}])
+    assert [shot["sg_cut_in"] for shot in upward] == [1, 2, 2, 3, None]
 
 
 def test_order_by_links_and_paths(site: Sandbox, sg: Any) -> None:

@@ -161,7 +161,7 @@ def passes(row: dict[str, Any], part: Any) -> bool:
         "less_than": lambda: value < wanted,
         "greater_than": lambda: value > wanted,
         "in": lambda: value in wanted,
-        "between": lambda: wanted[0] <= value <= wanted[1],
+        "between": lambda: min(wanted) <= value <= max(wanted),
     }
     positive = {"is_not": "is"}.get(relation, relation.removeprefix("not_"))
     return readings[positive]() is (positive == relation)

@@ -56,7 +56,8 @@ def test_every_field_can_be_read(site: Sandbox, sg: Any) -> None:
 
 def test_fields_can_be_added(site: Sandbox, sg: Any) -> None:
     """A studio's own field is added from Python and works like any other."""
+    project = site.create("Project", {"name": "p"})
     site.add_field("Shot", Field("sg_slate", "text", "Slate"))
-    sg.create("Shot", {"code": "x", "sg_slate": "12A"})
+    sg.create("Shot", {"code": "x", "project": project, "sg_slate": "12A"})
     assert sg.find_one("Shot", [["sg_slate", "is", "12a"]], ["code"])["code"] == "x"
     assert sg.schema_field_read("Shot", "sg_slate")["sg_slate"]["name"]["value"] == "Slate"

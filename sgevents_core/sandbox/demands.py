@@ -1,0 +1,39 @@
+"""What a site demands of a create or an update beyond values that fit: a project, a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.schema import EntityType
+
+
+def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> None:
+    """Refuse a write that leaves out, or empties, what a record of its type must have.
+
+    Args:
+        method: "create" or "update".
+        kind: The type written.
+        values: Field name -> value as on the wire.
+
+    Raises:
+        RefusedCallError: There is no project where one is needed, or the name is empty.
+    """
+    if method == "create":
+        _check_project(kind, values)
+    if kind.needs_project and kind.naming == "code" and values.get("code", "x") in ("", None):
+        what = f"{method.title()} failed for [{kind.name}]"
+        raise RefusedCallError(
+            f"API {method}() CRUD ERROR #5: {what}: Cannot set identifier field to empty. "
+            f"({kind.name})",
+            CRUD,
+        )
+
+
+def _check_project(kind: EntityType, values: Mapping[str, Any]) -> None:
+    of_a_template = kind.name == "Task" and values.get("task_template") is not None
+    if of_a_template and values.get("project") is not None:
+        raise RefusedCallError("API create() Invalid Task: a task template may not have a project")
+    if kind.needs_project and values.get("project") is None and not of_a_template:
+        raise RefusedCallError(f"API create() missing 'project' attribute: {shown(dict(values))}")
