@@ -19,6 +19,8 @@ from sgevents_core.errors import AlreadyHandedError, NotAnsweredError, PluginErr
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.testing import EventBuilder, Harness, MakeHarness, Result
 
+PROJECT = {"type": "Project", "id": 1}
+
 
 @dataclass
 class Calls:
@@ -371,11 +373,11 @@ class TestSite:
             if event.entity_type != "Version":
                 return
             ctx.sg.update("Version", event.entity_id, {"sg_status_list": "apr"})
-            made = ctx.sg.create("Note", {"subject": "hi"})
+            made = ctx.sg.create("Note", {"subject": "hi", "project": PROJECT})
             ctx.sg.delete("Note", made["id"])
             ctx.sg.revive("Note", made["id"])
             request = {"request_type": "delete", "entity_type": "Note", "entity_id": made["id"]}
-            create = {"request_type": "create", "entity_type": "Note", "data": {"subject": "b"}}
+            create = {"request_type": "create", "entity_type": "Note", "data": {"project": PROJECT}}
             ctx.sg.batch([request, create])
 
         harness = sgevents_harness(Calls(act), site=sgevents_site)
@@ -453,7 +455,7 @@ class TestSite:
         """A plugin's own script is what the site sees, and `ignore_own` keeps its events away."""
 
         def act(event: Event, ctx: Any) -> None:
-            ctx.sg.create("Note", {"subject": "hi"})
+            ctx.sg.create("Note", {"subject": "hi", "project": PROJECT})
 
         sgevents_site.add_script("rollup", "rollup-key")
         script: dict[str, Any] = {
