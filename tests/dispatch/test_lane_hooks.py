@@ -52,6 +52,7 @@ class Listens:
 
     name = "listens"
     store = Store("listens", {})
+    late_start = None
 
 
 def test_startup_comes_before_events_and_shutdown_after(house: House) -> None:
