@@ -35,6 +35,9 @@ _DEFAULTS: Final[dict[str, Any]] = {**dict.fromkeys(CLASSIC_KEYS), "type": "Even
 _T = TypeVar("_T")
 _UNREAD: Final[Any] = object()
 _UNKNOWN: Final = Scripts()
+_NO_RECORDS: Final = frozenset({"Reading", "Preferences"})
+"""What stands in a type where records have their type, and is none."""
+_RETIREMENTS: Final = ("entity_retirement", "entity_revival")
 _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_entry_id")
 
 
@@ -150,21 +153,24 @@ class Event(Mapping[str, Any]):
 
     @property
     def attribute(self) -> str | None:
-        """The field that changed, `sg_status_list`; None but for changes."""
+        """The field that changed, `sg_status_list`, or the preference; None but for changes."""
         name = _text(self._row.get("attribute_name"))
         if name is None and self.action == "Change":
-            return _text(self._read_meta().get("attribute_name"))
+            meta = self._read_meta()
+            return _text(meta.get("pref" if _of_preference(meta) else "attribute_name"))
         return name
 
     @property
     def old_value(self) -> Any:
         """The field's value before; None for multi-entity fields, which have `removed`."""
-        return _copied(self._read_meta().get("old_value"))
+        meta = self._read_meta()
+        return _copied(meta.get("old" if _of_preference(meta) else "old_value"))
 
     @property
     def new_value(self) -> Any:
         """The field's value after; None for multi-entity fields, which have `added`."""
-        return _copied(self._read_meta().get("new_value"))
+        meta = self._read_meta()
+        return _copied(meta.get("new" if _of_preference(meta) else "new_value"))
 
     @property
     def added(self) -> list[Any]:
@@ -193,15 +199,21 @@ class Event(Mapping[str, Any]):
 
     @property
     def entity(self) -> dict[str, Any] | None:
-        """The record as the row links it; None once the record is retired."""
+        """The record as the row links it; None once the record is retired.
+
+        Where a record was viewed on a page, it is the page; see `entity_type` and `entity_id`.
+        """
         return _dict(self._row.get("entity"))
 
     @property
     def entity_type(self) -> str | None:
         """The record's type, also where it is retired; None where no record is meant.
 
-        For `Shotgun_Reading_Change` it is the type of what was read.
+        For `Shotgun_Reading_Change` it is the type of what was read, for `Shotgun_Version_View`
+        and its like that of what was viewed.
         """
+        if self._is_view:
+            return self._viewed()[0]
         entity = self._row.get("entity")
         linked = _text(entity.get("type")) if isinstance(entity, dict) else None
         return linked or self._entity_type_without_link()
@@ -213,6 +225,8 @@ class Event(Mapping[str, Any]):
         It cannot for a back-reference to a record that is retired: its `meta` names the other
         record. `original_event_id` leads on from there.
         """
+        if self._is_view:
+            return self._viewed()[1]
         entity = self._row.get("entity")
         linked = _integer(entity.get("id")) if isinstance(entity, dict) else None
         return self._entity_id_without_link() if linked is None else linked
@@ -276,24 +290,42 @@ class Event(Mapping[str, Any]):
             self._meta = _decoded(self._row.get("meta"))
         return self._meta
 
+    @property
+    def _is_view(self) -> bool:
+        return self.action == "View" and self.domain == "Shotgun"
+
+    def _viewed(self) -> tuple[str | None, int | None]:
+        """Return type and id of what was viewed: the row's own link may be the page it was on."""
+        meta, entity = self._read_meta(), self._row.get("entity")
+        linked = _text(meta.get("link_entity_type"))
+        if linked is not None:
+            return linked, _integer(meta.get("link_entity_id"))
+        words = self.event_type.split("_")
+        named = words[-2] if len(words) > 2 else None
+        shown = _text(entity.get("type")) if isinstance(entity, dict) else None
+        if shown is None or (shown == "Page" != named):
+            return named, None
+        return shown, _integer(entity.get("id")) if isinstance(entity, dict) else None
+
     def _entity_type_without_link(self) -> str | None:
         named = type_parts(self.event_type).entity_type
-        if named is not None and named != "Reading":
+        if named is not None and named not in _NO_RECORDS:
             return named  # meta can name the other record of a back-reference: the type cannot
         described = _text(self._read_meta().get("entity_type"))
-        return None if described == "Reading" else described
+        return None if described in _NO_RECORDS else described
 
     def _entity_id_without_link(self) -> int | None:
         meta = self._read_meta()
-        described = _text(meta.get("entity_type"))
+        described = _text(meta.get("entity_type", meta.get("class_name")))
         named = type_parts(self.event_type).entity_type
-        if self.is_back_reference or described == "Reading":
+        if self.is_back_reference or described in _NO_RECORDS:
             return None
-        if named == "Reading" and described is None:
+        if named in _NO_RECORDS and described is None:
             return None
-        if named not in {None, "Reading", described} and described is not None:
+        if named not in {None, *_NO_RECORDS, described} and described is not None:
             return None
-        return _integer(meta.get("entity_id"))
+        own = meta.get("id") if meta.get("type") in _RETIREMENTS else None
+        return _integer(meta.get("entity_id", own))
 
 
 def acting_links(event: Event) -> list[Mapping[str, Any]]:
@@ -309,6 +341,11 @@ def scripts_of(event: Event) -> Scripts:
 def meta_of(event: Event) -> Mapping[str, Any]:
     """Return the details of `event` themselves, not a copy, for code that only looks at them."""
     return event._read_meta()
+
+
+def _of_preference(meta: Mapping[str, Any]) -> bool:
+    """Return whether `meta` tells of a preference of the site: it has names of its own."""
+    return "pref" in meta and "type" not in meta
 
 
 def _decoded(meta: Any) -> dict[str, Any]:

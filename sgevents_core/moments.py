@@ -67,6 +67,11 @@ def stamp_of(moment: datetime) -> str:
     return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def logged_stamp(moment: datetime) -> str:
+    """Return a datetime as a site writes those among the values in a row's `meta`."""
+    return stamp_of(moment).replace("T", " ").replace("Z", " UTC")
+
+
 def written_moment(text: str) -> datetime | None:
     """Return what `text` says, naive where it names no zone; None if it is no moment.
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sgevents_core.moments import logged_stamp, moment_of
 from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.eventlog import EventRow
-from sgevents_core.sandbox.files import PENDING
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.schema import MASKED, Field
 
@@ -71,6 +71,19 @@ class Changes:
         name = f"Shotgun_{record.type}_{action}"
         return self._event(name, meta=meta, entity=record.ref, project=_project(record))
 
+    def retired_at(self, record: Record, stamp: str) -> None:
+        """Write the second row of a retirement: a change of a field that no schema has."""
+        meta = {
+            "type": "attribute_change",
+            "attribute_name": "retirement_date",
+            "entity_type": record.type,
+            "entity_id": record.id,
+            "field_data_type": "date_time",
+            "old_value": None,
+            "new_value": _logged(stamp),
+        }
+        self._change_event(record, "retirement_date", meta)
+
     def picture(self, record: Record, field: Field, picture: int, *, transient: bool) -> None:
         """Set a thumbnail, or write the row that tells of it once more.
 
@@ -81,8 +94,6 @@ class Changes:
             transient: Whether a placeholder is shown for it as yet.
         """
         meta = self._meta(record, field, record.values.get(field.name), picture)
-        if transient:
-            meta["new_value"] = PENDING
         self._store(record, field.name, picture)
         self._change_event(record, field.name, {**meta, "is_transient": transient})
 
@@ -104,11 +115,16 @@ class Changes:
             old, value = old and MASKED, value and MASKED
         if field.links:
             old, value = self._link(old), self._link(value)
+        if field.data_type == "date_time":
+            old, value = _logged(old), _logged(value)
         return {"old_value": old, "new_value": value}
 
     def _link(self, ref: Ref | None) -> dict[str, Any] | None:
         record = self._records.find(ref) if ref else None
-        return {**record.link, "valid": "valid"} if record else None
+        if record is None:
+            return None
+        status = record.values.get("sg_status_list")
+        return {**record.link, "valid": "valid", **({"status": status} if status else {})}
 
     def _links(self, refs: list[Ref]) -> list[dict[str, Any]]:
         return [link for link in map(self._link, refs) if link]
@@ -171,6 +187,12 @@ class Changes:
             entity=record.ref,
             project=_project(record),
         )
+
+
+def _logged(stamp: str | None) -> str | None:
+    """Return a timestamp as it stands among the values of a row."""
+    moment = moment_of(stamp)
+    return stamp if moment is None else logged_stamp(moment)
 
 
 def _project(record: Record) -> Ref | None:

@@ -209,16 +209,41 @@ def _reading(traffic: Traffic, work: Transaction) -> None:
     note = traffic.some("Note")
     meta = {
         "type": "attribute_change",
-        "attribute_name": "read",
+        "attribute_name": "read_by_current_user",
         "entity_type": "Reading",
         "entity_id": traffic.die.randrange(1, 100_000),
-        "field_data_type": "checkbox",
-        "old_value": "unread",
+        "field_data_type": "list",
+        "old_value": None,
         "new_value": "read",
     }
     row = _row(traffic, work, "Shotgun_Reading_Change", None, meta)
-    row.attribute_name = "read"
+    row.attribute_name = "read_by_current_user"
     row.entity, row.project = note.ref, note.values.get("project")
+
+
+def _version_view(traffic: Traffic, work: Transaction) -> None:
+    """Where a version was viewed stands in `entity`: the page. Which one, only `meta` says."""
+    version = traffic.some("Version")
+    meta = {"link_entity_type": version.type, "link_entity_id": version.id}
+    row = _row(traffic, work, "Shotgun_Version_View", None, meta)
+    page = next(traffic.database.records.of_type("Page"), None)
+    row.entity, row.project = page.ref if page else None, version.values.get("project")
+
+
+def _preference(traffic: Traffic, work: Transaction) -> None:
+    """A preference of the site has words of its own for old and new, and no type."""
+    old, new = traffic.die.sample((8, 9, 10), 2)
+    meta = {"pref": "hours_per_day", "old": old, "new": new}
+    _row(traffic, work, "Shotgun_Preferences_Change", None, meta)
+
+
+def _page_setting(traffic: Traffic, work: Transaction) -> None:
+    """The layout of a page: which settings changed, and no values."""
+    change = {"path": ["body", "list_content"], "type": "SG.Widget.NewGrid", "setting": "columns"}
+    meta = {"type": "page_setting_change", "changes": [change], "friendly_changes": "On Grid"}
+    page = next(traffic.database.records.of_type("Page"), None)
+    row = _row(traffic, work, "Shotgun_PageSetting_Change", None, meta)
+    row.entity = page.ref if page else None
 
 
 def _login(traffic: Traffic, work: Transaction) -> None:
@@ -256,7 +281,9 @@ _ACTS: Final[dict[str, Act]] = {
     "share": _bare("CRS_PlaylistShare_Create", "Playlist", type="share", shared_with=["client"]),
     "revoke": _bare("CRS_PlaylistShare_Revoke", "Playlist", type="share", shared_with=[]),
     "view": _bare("Shotgun_Attachment_View", "Version", type="view"),
-    "version-view": _bare("Shotgun_Version_View", "Version", type="view"),
+    "version-view": _version_view,
+    "preference": _preference,
+    "page-setting": _page_setting,
     "big-query": _bare("Shotgun_Big_Query", None, rows=12_000, seconds=41.5),
     "column": _bare("Shotgun_DisplayColumn_Delete", None, entity_type="Shot", name="sg_old"),
     "summary": _bare("Shotgun_NotesApp_Summary_Email", "Playlist", type="email", recipients=3),

@@ -241,15 +241,17 @@ class Transaction:
             return False
         record.retired = retired
         self._undo.append(lambda: setattr(record, "retired", not retired))
-        kind = "retirement" if retired else "revival"
+        now, kind = self._now(), "retirement" if retired else "revival"
         meta: dict[str, Any] = {
             "class_name": record.type,
             "display_name": record.link["name"],
             "id": record.id,
         }
         if retired:
-            meta["retirement_date"] = self._now().replace("T", " ").replace("Z", " UTC")
+            meta["retirement_date"] = now.replace("T", " ").replace("Z", " UTC")
         self._changes.record_event(record, kind.title(), f"entity_{kind}", **meta)
+        if retired:
+            self._changes.retired_at(record, now)
         return True
 
     def _existing(self, method: str, entity_type: str, entity_id: int) -> Record:

@@ -12,8 +12,8 @@ from sgevents_core.testing.rows import About, RowBuilder, attribute_change
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-PENDING: Final = "/images/status/transient/thumbnail_pending.png"
-"""What a thumbnail is until the picture is there."""
+_SET_BY_A_SITE: Final = {"color": "pipeline_step", "sg_sort_order": 1, "sg_status_list": "wtg"}
+"""Fields of a task that nobody has given, and that have a row nevertheless."""
 
 
 class EventBuilder(RowBuilder):
@@ -127,6 +127,47 @@ class EventBuilder(RowBuilder):
         about.setdefault("retired", True)
         return self._happened(record, "Retirement", "entity_retirement", about, described=True)
 
+    def deletion(self, record: str | Link, **about: Unpack[About]) -> tuple[Event, Event]:
+        """A record was deleted, with both rows of it: the retirement, and a change of its date."""
+        link, at = self._link(record), about.get("at", self._at)
+        first = self.retirement(link, **about)
+        about.pop("id", None)
+        about.setdefault("retired", True)
+        return first, self.change(link, "retirement_date", None, at, **about)
+
+    def template_tasks(
+        self,
+        record: str | Link,
+        template: str | Link = "TaskTemplate",
+        *,
+        tasks: Iterable[str] = ("layout", "comp"),
+        **about: Unpack[About],
+    ) -> list[Event]:
+        """A task template was applied: all rows of it, credited to whoever did it.
+
+        Only `template_task` tells such a task from one that was made by hand.
+
+        Args:
+            record: What it was applied to, such as a shot.
+            template: The template.
+            tasks: The names of its tasks.
+            about: See `About`; without `id`.
+        """
+        link = self._link(record)
+        rows = [self.change(link, "task_template", None, self._link(template), **about)]
+        for name in tasks:
+            rows += self._template_task(link, name, about)
+        return rows
+
+    def _template_task(self, link: Link, name: str, about: About) -> list[Event]:
+        task, source = self.record("Task", name=name), self.record("Task", name=name)
+        values = {"content": name, "entity": link, **_SET_BY_A_SITE, "template_task": source}
+        rows = [self.new(task, **about)]
+        for attribute, value in values.items():
+            rows.append(self.change(task, attribute, None, value, in_create=True, **about))
+        (linked,) = [row for row in rows if row.attribute == "entity"]
+        return [*rows, self.back_reference(linked, link, "tasks", **about)]
+
     def revival(self, record: str | Link, **about: Unpack[About]) -> Event:
         """A deleted record was brought back: `Shotgun_<EntityType>_Revival`."""
         return self._happened(record, "Revival", "entity_revival", about, described=True)
@@ -134,23 +175,27 @@ class EventBuilder(RowBuilder):
     def thumbnail(
         self, record: str | Link = "Version", **about: Unpack[About]
     ) -> tuple[Event, Event]:
-        """A thumbnail was set, which a site tells twice: while it is being made, and when it is."""
-        link = self._link(record)
-        url = f"/thumbnails/{link['type'].lower()}_{link['id']}.jpg"
-        first = self._thumbnail(link, PENDING, about, transient=True)
-        about.pop("id", None)
-        return first, self._thumbnail(link, url, about, transient=False)
+        """A thumbnail was set, which a site tells twice: while it is being made, and when it is.
 
-    def _thumbnail(self, link: Link, value: str, about: About, *, transient: bool) -> Event:
-        values = {"old_value": None, "new_value": value, "is_transient": transient}
+        Its values are ids of pictures.
+        """
+        link = self._link(record)
+        picture = self.record("Thumbnail")["id"]
+        first = self._thumbnail(link, picture, about, transient=True)
+        about.pop("id", None)
+        return first, self._thumbnail(link, picture, about, transient=False)
+
+    def _thumbnail(self, link: Link, picture: int, about: About, *, transient: bool) -> Event:
+        values = {"old_value": None, "new_value": picture, "is_transient": transient}
         return self._changed(link, "image", "image", values, in_create=False, about=about)
 
     def reading(self, record: str | Link = "Note", **about: Unpack[About]) -> Event:
         """Somebody read a record: `Shotgun_Reading_Change`, which names no type of record."""
-        meta = attribute_change("read", "checkbox", {"old_value": "unread", "new_value": "read"})
+        name, values = "read_by_current_user", {"old_value": None, "new_value": "read"}
         reading = self.record("Reading")
+        meta = attribute_change(name, "list", values)
         meta = {**meta, "entity_type": "Reading", "entity_id": reading["id"]}
-        return self._row("Shotgun_Reading_Change", meta, about, record, attribute="read")
+        return self._row("Shotgun_Reading_Change", meta, about, record, attribute=name)
 
     # Application behaviour
 
@@ -166,9 +211,45 @@ class EventBuilder(RowBuilder):
         """Somebody viewed a file: `Shotgun_Attachment_View`."""
         return self._row("Shotgun_Attachment_View", {"type": "view"}, about, record)
 
-    def version_view(self, version: str | Link = "Version", **about: Unpack[About]) -> Event:
-        """Somebody viewed a version: `Shotgun_Version_View`, which has no hook of its own."""
-        return self._row("Shotgun_Version_View", {"type": "view"}, about, version)
+    def version_view(
+        self,
+        version: str | Link = "Version",
+        *,
+        page: str | Link = "Page",
+        **about: Unpack[About],
+    ) -> Event:
+        """Somebody viewed a version: `Shotgun_Version_View`, which has no hook of its own.
+
+        The row links the page that it was viewed on; the version stands in `meta`.
+        """
+        link = self._link(version)
+        meta = {"link_entity_type": link["type"], "link_entity_id": link["id"]}
+        return self._row("Shotgun_Version_View", meta, about, page)
+
+    def preference(self, pref: str, old: Any, new: Any, **about: Unpack[About]) -> Event:
+        """A preference of the site was changed; its `meta` has `pref`, `old` and `new`."""
+        meta = {"pref": pref, "old": value_of(old), "new": value_of(new)}
+        return self._without_project("Shotgun_Preferences_Change", meta, about)
+
+    def page_setting(
+        self,
+        page: str | Link | None = "Page",
+        *,
+        setting: str = "columns",
+        **about: Unpack[About],
+    ) -> Event:
+        """The layout of a page was changed; `meta` says which settings, and no values.
+
+        Args:
+            page: The page; None, as a site often leaves it out.
+            setting: What of a list on the page has changed.
+            about: See `About`.
+        """
+        path = ["body", "list_content"]
+        change = {"path": path, "type": "SG.Widget.NewGrid", "setting": setting}
+        said = f"On Grid changed {setting}"
+        meta = {"type": "page_setting_change", "changes": [change], "friendly_changes": said}
+        return self._row("Shotgun_PageSetting_Change", meta, about, page)
 
     def big_query(self, *, rows: int = 12_000, **about: Unpack[About]) -> Event:
         """A query returned very many records: `Shotgun_Big_Query`."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, TypeAlias
+
+from sgevents_core.moments import logged_stamp
 
 Link: TypeAlias = Mapping[str, Any]
 """A record as a row links it, or as the client returns it: at least its type and id."""
@@ -20,12 +23,14 @@ def link_to(record: Link) -> dict[str, Any]:
 
 
 def value_of(value: Any) -> Any:
-    """Return a field's value as `meta` has it: records become links."""
+    """Return a field's value as `meta` has it: records become links, datetimes text in UTC."""
     if isinstance(value, Mapping) and {"type", "id"} <= value.keys():
         return {**link_to(value), "valid": "valid"}
     if isinstance(value, list | tuple):
         return [value_of(one) for one in value]
-    return value
+    if isinstance(value, datetime):
+        return logged_stamp(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def data_type_of(attribute: str, value: Any) -> str:
@@ -36,7 +41,10 @@ def data_type_of(attribute: str, value: Any) -> str:
         return "multi_entity"
     if isinstance(value, Mapping):
         return "entity" if "type" in value else "serializable"
-    kinds = ((bool, "checkbox"), (int, "number"), (float, "float"))
+    kinds = (
+        *((bool, "checkbox"), (int, "number"), (float, "float")),
+        *((datetime, "date_time"), (date, "date")),
+    )
     return next((name for kind, name in kinds if isinstance(value, kind)), "text")
 
 

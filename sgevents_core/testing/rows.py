@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
 from sgevents_core.events import Event
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import logged_stamp, stamp_of
 from sgevents_core.scripts import API_USER, Scripts
 from sgevents_core.testing.links import Link, link_to
 
@@ -101,6 +101,8 @@ class RowBuilder:
         meta = {"type": kind, "entity_type": link["type"], "entity_id": link["id"]}
         if described:
             meta.update(class_name=link["type"], display_name=link["name"], id=link["id"])
+        if action == "Retirement":
+            meta["retirement_date"] = logged_stamp(about.get("at", self._at))
         return self._row(f"Shotgun_{link['type']}_{action}", meta, about, link)
 
     def _changed(
@@ -152,7 +154,7 @@ class RowBuilder:
                 "entity": None if about.get("retired") else link,
                 "project": link_to(project) if project else None,
                 "user": link_to(user) if user else None,
-                "session_uuid": about.get("session_uuid", SESSION),
+                "session_uuid": about.get("session_uuid", _session_of(user)),
                 "created_at": self._take_time(about.get("at")),
                 **about.get("fields", {}),
             },
@@ -174,6 +176,11 @@ class RowBuilder:
         taken = self._at if wanted is None else wanted.astimezone(timezone.utc)
         self._at = max(self._at, taken) + timedelta(seconds=1)
         return stamp_of(taken)
+
+
+def _session_of(user: Link | None) -> str | None:
+    """Return the session of the web interface; a script has none unless it passes one on."""
+    return None if user is not None and user["type"] == API_USER else SESSION
 
 
 def attribute_change(attribute: str, data_type: str, values: Mapping[str, Any]) -> dict[str, Any]:

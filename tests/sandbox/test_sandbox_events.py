@@ -95,7 +95,7 @@ def test_back_references_name_where_it_began(empty: Sandbox, new: Log) -> None:
     back = next(row for row in rows if row["event_type"] == "Shotgun_Shot_Change")
     assert back["attribute_name"] == "tasks"
     assert back["entity"] == {"type": "Shot", "id": shot["id"], "name": "x"}
-    link = {"type": "Task", "id": task["id"], "name": "comp", "valid": "valid"}
+    link = {"type": "Task", "id": task["id"], "name": "comp", "valid": "valid", "status": "wtg"}
     assert back["meta"] == {
         "type": "attribute_change",
         "attribute_name": "tasks",
@@ -132,12 +132,17 @@ def test_retirement_and_revival(empty: Sandbox, new: Log) -> None:
     shot = empty.create("Shot", {"code": "x"})
     first, *_ = new()
     empty.delete("Shot", shot["id"])
-    (retirement,) = new()
+    retirement, dated = new()
     assert short(retirement) == ("Shotgun_Shot_Retirement", None)
     assert retirement["meta"]["type"] == "entity_retirement"
     assert retirement["meta"]["entity_type"] == "Shot"
     assert retirement["meta"]["entity_id"] == shot["id"]
-    assert retirement["entity"] is None
+    assert retirement["meta"]["display_name"] == "x"
+    assert retirement["entity"] is dated["entity"] is None
+    assert short(dated) == ("Shotgun_Shot_Change", "retirement_date")
+    date = dated["meta"]["new_value"]
+    assert date.endswith(" UTC")
+    assert date == retirement["meta"]["retirement_date"]
     assert empty.event_rows(first["id"])[0]["entity"] is None
     empty.revive("Shot", shot["id"])
     (revival,) = new()
@@ -157,15 +162,14 @@ def test_entities_show_the_name_they_have_now(empty: Sandbox, new: Log) -> None:
 
 
 def test_thumbnails_come_twice(empty: Sandbox, new: Log) -> None:
-    """A thumbnail's change is there as a placeholder first, `is_transient` true, then false."""
+    """The change of a thumbnail: `is_transient` true, then false; values are ids of pictures."""
     version = empty.create("Version", {"code": "v1"})
     new()
     picture = empty.thumbnail("Version", version["id"])
     *_, pending, done = new()
     assert short(pending) == short(done) == ("Shotgun_Version_Change", "image")
     assert [row["meta"]["is_transient"] for row in (pending, done)] == [True, False]
-    assert "transient" in pending["meta"]["new_value"]
-    assert done["meta"]["new_value"] == picture
+    assert [row["meta"]["new_value"] for row in (pending, done)] == [picture, picture]
     empty.update("Version", version["id"], {"image": None})
     (gone,) = new()
     assert (gone["meta"]["old_value"], gone["meta"]["new_value"]) == (picture, None)

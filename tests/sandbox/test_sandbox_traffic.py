@@ -26,6 +26,8 @@ NAMED = {
     "ClientLogin_Failed",
     "SG_RV_Session_Validate_Success",
     "Shotgun_Version_View",
+    "Shotgun_Preferences_Change",
+    "Shotgun_PageSetting_Change",
     "Shotgun_Reading_Change",
 }
 
@@ -78,7 +80,7 @@ def test_project_lies_in_the_past(site: Sandbox) -> None:
 
 def test_traffic_knows_all_kinds_of_events() -> None:
     """All types that sites are known to write come, with the traps they set."""
-    rows = [row for row in story(1, 600) if row["id"]]
+    rows = [row for row in story(1, 900) if row["id"]]
     types = {row["event_type"] for row in rows}
     assert types >= NAMED
     endings = {event_type.rsplit("_", 1)[1] for event_type in types}
