@@ -299,6 +299,15 @@ class LoadTimeoutError(UnusablePluginError):
     trace: str = ""
 
 
+class LoadEndedError(SgEventsError):
+    """loading the plugins ends the process, and which of them does it is not known: {how}
+
+    Find it by disabling one after the other: enabled = false.
+    """
+
+    how: str
+
+
 class NothingToRetryError(SgEventsError):
     """nothing keeps plugin {plugin} from being tried: the process did not die while it was loaded.
 

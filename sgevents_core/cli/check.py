@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -30,8 +28,8 @@ from sgevents_core.settings.access import exposures
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
-    from sgevents_core.plugins.loading import Loaded
     from sgevents_core.plugins.status import PluginStatus
+    from sgevents_core.plugins.watching import Watch
 
 WRONG_CONFIG: Final = 2
 SOMETHING_FAILS: Final = 1
@@ -74,7 +72,7 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
         return of_config(error.problems, "problem"), True
     findings = of_config(settings.warnings, "warning")
     findings = findings or [Finding("config", "ok", f"{config} is right")]
-    loading = _Loading(settings)
+    loading = _Loading(settings, schema=schema)
     looks = [("site", _site), ("state", _state), ("log", _log), ("plugins", loading.findings)]
     looks += [("schema", loading.schema_findings)] * schema
     for area, look in looks:
@@ -115,8 +113,9 @@ def _log(settings: Settings) -> list[Finding]:
 class _Loading:
     """The plugins, loaded once for all that is looked at of them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, schema: bool) -> None:
         self._settings = settings
+        self._schema = schema
 
     @cached_property
     def _discovery(self) -> Discovery:
@@ -125,14 +124,22 @@ class _Loading:
         return discover()
 
     @cached_property
-    def _loaded(self) -> Loaded:
+    def _looked_at(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
+        """How the plugins stand, and what their filters want that the site does not have."""
+        from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - as above
+
+        return looked_at_apart(self._settings, self._look)
+
+    def _look(self, watch: Watch) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
+        from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
         from sgevents_core.plugins.loading import load  # noqa: PLC0415 - as above
 
-        with contextlib.redirect_stdout(io.StringIO()):  # what plugins print is no part of a report
-            return load(self._settings, self._discovery)
+        loaded = load(self._settings, self._discovery, watch=watch)
+        wanted = schema_findings(self._settings, loaded.callbacks) if self._schema else []
+        return loaded.statuses, wanted
 
     def findings(self, settings: Settings) -> list[Finding]:
-        statuses = self._loaded.statuses
+        statuses = self._looked_at[0]
         found = [
             Finding("plugins", "warning", problem, "install that distribution again")
             for problem in self._discovery.problems
@@ -142,9 +149,7 @@ class _Loading:
         return found + _of_the_idle(statuses, settings) + _of_literal_secrets(settings)
 
     def schema_findings(self, settings: Settings) -> list[Finding]:
-        from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
-
-        return schema_findings(settings, self._loaded.callbacks)
+        return self._looked_at[1]
 
 
 def _of_plugin(one: PluginStatus, settings: Settings) -> list[Finding]:

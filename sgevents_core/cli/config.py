@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sgevents_core.plugins.watching import Watch
+    from sgevents_core.settings import Settings
     from sgevents_core.settings.schema import Schema
 
 
@@ -49,24 +52,34 @@ def schema(config: Path, output: Path | None) -> None:
 
 def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     """Return the schemas of the plugins' own settings, and the parts that they refer to."""
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
-    from sgevents_core.plugins.loading import models  # noqa: PLC0415
-    from sgevents_core.plugins.model_schema import schema_of  # noqa: PLC0415
+    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
 
-    plugins: dict[str, Schema] = {}
-    parts: dict[str, Schema] = {}
     try:
         settings = read_configuration(config, secrets=False)
     except ConfigError as error:
         told = "so the schema knows no plugin's own settings"
         echo(f"The configuration cannot be used, {told}.\n{error}", err=True)
-        return plugins, parts
-    for name, model in models(settings, discover()).items():
-        try:
-            plugins[name], own = schema_of(name, model)
-        except Exception as error:  # a type of the plugin's own that no schema describes
-            text = f"{type(error).__name__}: {error}"
-            echo(f"The settings of {name} are not in the schema: {text}", err=True)
-        else:
-            parts.update(own)
+        return {}, {}
+    plugins, parts, missing = looked_at_apart(settings, partial(_described, settings))
+    for name, reason in missing.items():
+        echo(f"The settings of {name} are not in the schema: {reason}", err=True)
     return plugins, parts
+
+
+def _described(
+    settings: Settings, watch: Watch
+) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
+    """Return the schemas of own settings, their parts, and why plugins are left out."""
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
+    from sgevents_core.plugins.loading import described_models  # noqa: PLC0415
+
+    plugins: dict[str, Schema] = {}
+    parts: dict[str, Schema] = {}
+    missing: dict[str, str] = {}
+    for name, found in described_models(settings, discover(), watch):
+        if isinstance(found, str):
+            missing[name] = found
+        else:
+            plugins[name] = found[0]
+            parts.update(found[1])
+    return plugins, parts, missing

@@ -32,14 +32,20 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     an event of EVENT_TYPE through depends on the event: `sgevents explain` says so for one. Imports
     the enabled plugins.
     """
+    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
+    from sgevents_core.plugins.status import PluginStatus, told_status  # noqa: PLC0415
+    from sgevents_core.plugins.watching import Watch  # noqa: PLC0415
 
     settings = read_to_look(config)
-    loaded = load(settings, discover())
-    calls = _calls(loaded, event_type)
+
+    def look(watch: Watch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
+        loaded = load(settings, discover(), watch=watch)
+        return _calls(loaded, event_type), loaded.statuses
+
+    calls, statuses = looked_at_apart(settings, look)
     seen = _seen_types(settings)
     meant = None if event_type in seen else meant_type(event_type, seen)
     if as_json:
@@ -59,7 +65,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     if meant and not as_json:
         unknown = f"No event of type {event_type} is in the journal."
         echo_line(f"{unknown} Did you mean {meant}?", err=True)
-    for status in loaded.statuses:
+    for status in statuses:
         if status.status not in ("enabled", "disabled"):
             text = f"{status.name} is {told_status(status.status)} and not called: {status.reason}"
             echo_line(text, err=True)

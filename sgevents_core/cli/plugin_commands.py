@@ -14,52 +14,92 @@ from sgevents_core.errors import ConfigError, UnusablePluginError
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.loading import LoadedPlugin
+    from sgevents_core.plugins.watching import Watch
+    from sgevents_core.settings import Settings
 
 DEFAULT: Final = "sgevents.toml"
 VARIABLE: Final = "SGEVENTS_CONFIG"
+
+
+class Row(NamedTuple):
+    """A command that a plugin adds: whose it is, and what it does, in short."""
+
+    plugin: str
+    help: str
 
 
 class PluginCommands(NamedTuple):
     """The commands of all enabled plugins.
 
     Args:
-        commands: By name.
+        rows: By name.
         missing: Why some are missing, for people.
+        settings: The configuration; None if there is none.
     """
 
-    commands: Mapping[str, click.Command]
-    missing: Sequence[str]
+    rows: Mapping[str, Row] = {}
+    missing: Sequence[str] = ()
+    settings: Settings | None = None
 
 
 def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCommands:
-    """Import the enabled plugins and return the commands that they add.
+    """Return what commands the enabled plugins add, which are imported in another process.
 
     Args:
         arguments: What was written behind `sgevents`, for the configuration that it names.
         taken: The names of commands that are there already.
     """
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
-    from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
+    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
 
     config = config_named(arguments)
     if config == Path(DEFAULT) and not config.exists():
-        return PluginCommands({}, [])
+        return PluginCommands()
     try:
         settings = read_configuration(config, secrets=False)
     except ConfigError as error:
-        return PluginCommands({}, [f"Commands of plugins are not known, as {error}"])
-    loaded = load(settings, discover())
+        return PluginCommands(missing=[f"Commands of plugins are not known, as {error}"])
+    rows, missing = looked_at_apart(settings, lambda watch: _rows(settings, taken, watch))
+    return PluginCommands(rows, missing, settings)
+
+
+def command_of(plugin: str, name: str, settings: Settings) -> click.Command | None:
+    """Import a plugin that was seen to load, and return its command; None if it has it no more."""
+    from msgspec.structs import replace  # noqa: PLC0415 - seldom wanted
+
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
+    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+
+    only = replace(settings, plugins={plugin: settings.plugins[plugin]})
+    for loaded in load(only, discover()).plugins:
+        return _added(loaded, (), {}, []).get(name)
+    return None
+
+
+def _rows(
+    settings: Settings, taken: Container[str], watch: Watch
+) -> tuple[dict[str, Row], list[str]]:
+    """Load all plugins, and return their commands and why some are missing."""
+    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
+    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
+    from sgevents_core.plugins.watching import Turn, watching  # noqa: PLC0415
+
+    loaded = load(settings, discover(), watch=watch)
     missing = [
         f"Commands of {one.name} are missing, if it has any: "
         f"it is {told_status(one.status)}: {one.reason}"
         for one in loaded.statuses
         if one.status not in ("enabled", "disabled")
     ]
-    commands: dict[str, click.Command] = {}
+    rows: dict[str, Row] = {}
     for plugin in loaded.plugins:
-        commands.update(_added(plugin, taken, commands, missing))
-    return PluginCommands(commands, missing)
+        with watching(watch, plugin.turn or Turn(plugin.name, 0.0)):
+            added = _added(plugin, taken, rows, missing)
+            rows |= {
+                name: Row(plugin.name, command.get_short_help_str())
+                for name, command in added.items()
+            }
+    return rows, missing
 
 
 def config_named(arguments: Sequence[str]) -> Path:
@@ -78,7 +118,7 @@ def config_named(arguments: Sequence[str]) -> Path:
 def _added(
     plugin: LoadedPlugin,
     taken: Container[str],
-    others: Mapping[str, click.Command],
+    others: Container[str],
     missing: list[str],
 ) -> dict[str, click.Command]:
     """Return the commands of one plugin; why any of them is left out goes to `missing`."""

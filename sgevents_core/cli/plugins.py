@@ -64,13 +64,17 @@ def _statuses(
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
     """Return how all plugins stand, and the state's folder where a configuration names one."""
     from sgevents_core.cli.plugin_standing import with_standing  # noqa: PLC0415
+    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
 
     if may_be_missing and not config.exists():
         echo(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
     settings = read_to_look(config)
-    statuses, folder = load(settings, discovery).statuses, settings.state.path
+    folder = settings.state.path
+    statuses = looked_at_apart(
+        settings, lambda watch: load(settings, discovery, watch=watch).statuses
+    )
     try:
         return with_standing(statuses, folder), folder
     except StateError as error:

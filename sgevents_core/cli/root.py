@@ -91,15 +91,20 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        from sgevents_core.cli.plugin_commands import plugin_commands  # noqa: PLC0415 - seldom
+        from sgevents_core.cli.plugin_commands import (  # noqa: PLC0415 - seldom wanted
+            command_of,
+            plugin_commands,
+        )
         from sgevents_core.settings.spelling import nearest  # noqa: PLC0415
 
         known = plugin_commands(args[1:], COMMANDS)
-        if name in known.commands:
-            return name, known.commands[name], args[1:]
+        row = known.rows.get(name)
+        command = command_of(row.plugin, name, known.settings) if row and known.settings else None
+        if command is not None:
+            return name, command, args[1:]
         for reason in known.missing:
             echo(reason, err=True)
-        meant = nearest(name, [*COMMANDS, *known.commands])
+        meant = nearest(name, [*COMMANDS, *known.rows])
         hint = f" Did you mean {meant}?" if meant else ""
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 
@@ -109,7 +114,7 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
         known = plugin_commands((), COMMANDS)
-        rows = [(name, command.get_short_help_str()) for name, command in known.commands.items()]
+        rows = [(name, row.help) for name, row in known.rows.items()]
         if rows:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(sorted(rows))

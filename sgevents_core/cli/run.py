@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,13 +86,12 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and tell what came of it in the last line."""
+    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - heavy
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
-    from sgevents_core.reload import rehearsed  # noqa: PLC0415 - heavy
+    from sgevents_core.reload import rehearsed  # noqa: PLC0415
 
     release_signals()  # there is nothing to stop in order
-    with contextlib.redirect_stdout(sys.stderr):  # what plugins print while they are imported
-        told = rehearsed(settings, daemon.load())
-    echo(f"\n{told}")
+    echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
 
 
 def _known(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:

@@ -72,11 +72,14 @@ class Step(msgspec.Struct, frozen=True):
         plugin: The plugin.
         doing: What is done, for people.
         mark: What the plugin is loaded from.
+        thread_since: When a thread of the plugin's own was seen first, in seconds since 1970; 0 for
+            the step itself.
     """
 
     plugin: str
     doing: str
     mark: str
+    thread_since: float = 0.0
 
 
 class _Said(msgspec.Struct, omit_defaults=True):
@@ -145,6 +148,10 @@ class Listener:
             yield
         finally:
             self._write(_Said(thread=thread, lane=_NONE))
+
+    def owns(self, thread: int, step: Step) -> None:
+        """Take what a thread does for the doing of the plugin that has started it."""
+        self._write(_Said(thread=thread, lane=_thread_lane(thread), step=step))
 
     def end_after(self, seconds: float) -> None:
         """Let the process end, with where it stands as its last words, unless told otherwise.
@@ -224,6 +231,24 @@ def step_left_open(text: str) -> Step | None:
     """Return the step of loading a plugin that the text of a file does not see the end of."""
     steps = [said for said in _lines_of_ours(text) if said.lane in (LOADING, _NONE)]
     return steps[-1].step if steps else None
+
+
+def blamed_step(text: str, words: LastWords | None) -> Step | None:
+    """Return the step of loading a plugin by which a process ended, None if by none.
+
+    Args:
+        text: The text of a file.
+        words: How the process ended by its own doing; None if that is not known.
+    """
+    if words is None or words.lane in (_ALL, LOADING):
+        return step_left_open(text)
+    of_threads = {said.lane: said.step for said in _lines_of_ours(text) if said.step is not None}
+    return of_threads.get(words.lane)
+
+
+def _thread_lane(thread: int) -> str:
+    """Return what stands for the lane of a thread that a plugin has started."""
+    return f"\0thread {thread}"
 
 
 def words_in(folder: Path) -> str:

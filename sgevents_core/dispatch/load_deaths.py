@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.dispatch.last_words import LastWords, Step, read, step_left_open, words_in
+from sgevents_core.dispatch.last_words import FILE as WORDS
+from sgevents_core.dispatch.last_words import LastWords, Step, blamed_step, read, words_in
 from sgevents_core.dispatch.memory import oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.journal.database import PRIVATE
@@ -25,6 +26,8 @@ from sgevents_core.plugins.watching import Known
 FILE: Final = "loading.json"
 UNPROVED: Final = 3
 """Deaths while a plugin was loaded that nothing explains, after which it is not tried again."""
+LONG: Final = 600.0
+"""Seconds after which a thread that a plugin has started is none of its loading any more."""
 OUTSIDE: Final = "nothing shows what killed it"
 SHUTDOWN: Final = "shutdown"
 FIX: Final = (
@@ -60,11 +63,24 @@ def take_stock(folder: Path) -> dict[str, LoadDeath]:
     """
     deaths = load_deaths(folder)
     text = words_in(folder)
-    step = step_left_open(text)
-    if step is not None:
-        deaths[step.plugin] = counted(step, read(text, oom_kills()), deaths.get(step.plugin))
+    words = read(text, oom_kills())
+    step = blamed_step(text, words)
+    if step is not None and not _is_of_old_thread(step, folder):
+        deaths[step.plugin] = counted(step, words, deaths.get(step.plugin))
         _write(folder, deaths)
     return deaths
+
+
+def _is_of_old_thread(step: Step, folder: Path) -> bool:
+    """Whether a plugin's own thread had run for long when it ended the process.
+
+    The next start may run for as long, so nobody would be helped by doing without the plugin.
+    """
+    if not step.thread_since:
+        return False
+    with suppress(OSError):
+        return (folder / WORDS).stat().st_mtime - step.thread_since > LONG
+    return False
 
 
 def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> LoadDeath:

@@ -47,6 +47,7 @@ class NotingWatch(Watch):
     def __init__(self, listener: Listener, known: Mapping[str, Known] | None = None) -> None:
         super().__init__(known)
         self._listener: Final = listener
+        self._threads = {thread.ident for thread in threading.enumerate()}
 
     def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
         """Return what one step of a plugin returns."""
@@ -55,10 +56,20 @@ class NotingWatch(Watch):
                 return self.within(turn.limit, doing, call)
         finally:
             self._listener.listen_for_crashes()
+            self._note_threads(turn, doing)
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
         """Return what `call` returns, however long it takes."""
         return call()
+
+    def _note_threads(self, turn: Turn, doing: str) -> None:
+        """Note whose the threads are that were started meanwhile."""
+        for thread in threading.enumerate():
+            if thread.ident is not None and thread.ident not in self._threads:
+                self._threads.add(thread.ident)
+                doings = f"a thread that it started while {doing}"
+                step = Step(turn.plugin, doings, turn.mark, thread_since=time.time())
+                self._listener.owns(thread.ident, step)
 
 
 class _Interrupted(BaseException):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from types import MappingProxyType
@@ -35,6 +35,7 @@ from sgevents_core.plugins.implementing import (
 )
 from sgevents_core.plugins.marks import mark_of
 from sgevents_core.plugins.members import Members, members_of
+from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import model_of, own_settings
 from sgevents_core.plugins.process_state import told
@@ -42,6 +43,7 @@ from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
 from sgevents_core.plugins.watching import Known, Turn, Watch, watching
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
+from sgevents_core.settings.schema import Schema
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback
@@ -139,33 +141,37 @@ def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
     return tuple(_disabled(name, None, discovery) for name in discovery.names)
 
 
-def models(settings: Settings, discovery: Discovery, watch: Watch | None = None) -> dict[str, Any]:
-    """Return plugin -> model of its own settings, for those enabled that declare one.
+def described_models(
+    settings: Settings, discovery: Discovery, watch: Watch
+) -> Iterator[tuple[str, tuple[Schema, dict[str, Schema]] | str]]:
+    """Yield plugins whose own settings have a model: its schema and parts, or why there is none.
 
-    It imports them and looks at nothing else; those that cannot be imported are left out.
+    It imports those that are enabled and looks at nothing else; one that cannot be imported is left
+    out.
     """
-    watch = watch or Watch()
-    found = {
-        name: chosen(name, table, discovery)
-        for name, table in settings.plugins.items()
-        if table.enabled
-    }
-    declared = {}
-    for name, one in found.items():
-        if isinstance(one, Trouble) or incompatibility(one, settings.plugins[name]) is not None:
+    for name, table in settings.plugins.items():
+        found = chosen(name, table, discovery) if table.enabled else None
+        if found is None or isinstance(found, Trouble) or incompatibility(found, table):
             continue
-        turn = turn_of(one, settings.plugins[name])
+        turn = turn_of(found, table)
         known = watch.known(name, turn.mark)
         if known is not None and not known.hook:
+            yield name, known.reason
             continue
-        try:
-            with watching(watch, turn):
-                model = model_of(other_hooks(_imported(one)[1].implementations))
-        except UnusablePluginError:
-            continue
-        if model is not None:
-            declared[name] = model
-    return declared
+        with watching(watch, turn):
+            try:
+                model = model_of(other_hooks(_imported(found)[1].implementations))
+            except UnusablePluginError:
+                continue
+            if model is not None:
+                yield name, _described(name, model)
+
+
+def _described(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]] | str:
+    try:
+        return guarded("describing its settings", lambda: schema_of(plugin, model))
+    except PluginRaisedError as raised:  # a type of the plugin's own that no schema describes
+        return raised.error
 
 
 def turn_of(found: Found, table: PluginSettings) -> Turn:

@@ -258,3 +258,19 @@ def test_kills_from_outside_condemn_no_plugin_at_once(
     (daemon.packages.folder / "a_slow.py").write_text("import time\n")
     assert daemon.drain() == 0
     assert told_of(daemon, "a_slow") == []
+
+
+def test_thread_of_a_plugin_that_ends_the_process_later_costs_the_plugin(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """It was started by an import or a startup, and strikes while others are loaded or run."""
+    thread = "def later():\n    time.sleep(0.3)\n    os._exit(3)\n"
+    started = "threading.Thread(target=later).start()"
+    daemon.install("a_sneaky", HEAD + "import threading\n" + thread + started)
+    daemon.install("b_slow", HEAD + "time.sleep(1)\n")
+    ids = [site.event("Studio_A")]
+    assert [daemon.drain() for _ in range(2)] == [3, 0]
+    assert daemon.events_of("witness") == ids
+    (said,) = told_of(daemon, "a_sneaky")
+    assert "a thread that it started while importing a_sneaky; it called os._exit" in said
+    assert told_of(daemon, "b_slow") == []

@@ -158,7 +158,8 @@ def test_what_does_not_load_is_refused_and_the_old_goes_on(
         assert "Plugin one is broken: importing one raised RuntimeError: no luck" in refused.stderr
         daemon.config.write_text(good)
         upgrade(daemon, "one", "2.0", "import os\nos._exit(0)")
-        assert "ended the process before it could tell" in reload(daemon).stderr
+        said = reload(daemon).stderr
+        assert "Plugin one is broken: it ends the process in this: importing one; it called" in said
         event = site.event("Shotgun_Task_Change")
         wait_until(lambda: event in daemon.events_of("one"), what="the old goes on")
         assert versions(daemon) == {"one": "1.0"}

@@ -1,0 +1,267 @@
+"""Loads plugins in a process of their own, for those who only look at them.
+
+A plugin that ends that process, or does not return, is named and left out of the next try. Nothing
+that a plugin prints goes where the answer of a command goes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
+
+from sgevents_core.dispatch.last_words import (
+    LastWords,
+    Listener,
+    Step,
+    blamed_step,
+    read,
+    step_left_open,
+)
+from sgevents_core.dispatch.load_deaths import known_in
+from sgevents_core.dispatch.loading_watch import PATIENCE, NotingWatch
+from sgevents_core.dispatch.memory import oom_kills
+from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
+from sgevents_core.plugins.watching import Known, Watch
+from sgevents_core.settings import Settings, format_duration
+
+_T = TypeVar("_T")
+
+_LENGTH: Final = 8
+_EVERY: Final = 0.05
+_DIES_WITH_PARENT: Final = 1
+_TIMED_OUT: Final = "Timeout ("
+_FIX: Final = "Mend the plugin, or disable it: enabled = false."
+_exit: Final = os._exit
+
+
+def looked_at_apart(settings: Settings, look: Callable[[Watch], _T]) -> _T:
+    """Return what `look` finds, which loads plugins with the watch it is given.
+
+    Args:
+        settings: The configuration.
+        look: Loads, and returns plain values: text, numbers, and what this package makes of them.
+
+    Raises:
+        LoadEndedError: The process of the plugins ends, and it cannot be said by whose doing.
+        SgEventsError: `look` raises one; its text and exit code are the same.
+    """
+    return _tried(settings, look)[0]
+
+
+def known_apart(settings: Settings, look: Callable[[Watch], object]) -> Mapping[str, Known]:
+    """Return plugin -> why it is better not loaded here, as `look` has shown; as above."""
+    return _tried(settings, look)[1]
+
+
+def _tried(settings: Settings, look: Callable[[Watch], _T]) -> tuple[_T, Mapping[str, Known]]:
+    known = known_in(settings.state.path)
+    while True:
+        found = _Apart(settings, known).found(look)
+        if not isinstance(found, _Culprit):
+            return found, known
+        if found.plugin in known:
+            raise LoadEndedError(how=found.known.reason)
+        known[found.plugin] = found.known
+
+
+class _Culprit(NamedTuple):
+    """A plugin that ended the process, and how."""
+
+    plugin: str
+    known: Known
+
+
+class _Answer(NamedTuple):
+    """What comes of looking, as it is handed from process to process.
+
+    Args:
+        value: What was found.
+        error: What was raised instead, for people; empty if nothing was.
+        exit_code: That error's.
+        learned: Texts found to be secrets meanwhile.
+    """
+
+    value: Any = None
+    error: str = ""
+    exit_code: int = 1
+    learned: Sequence[str] = ()
+
+
+class _ApartWatch(NotingWatch):
+    """Notes each step, and ends the process in one that takes too long."""
+
+    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
+        self._listener.end_after(seconds)
+        try:
+            return call()
+        finally:
+            self._listener.stays()
+
+
+class _Apart:
+    """One process that loads plugins, and what comes of it.
+
+    Args:
+        settings: The configuration.
+        known: Plugin -> why it is left out.
+    """
+
+    def __init__(self, settings: Settings, known: Mapping[str, Known]) -> None:
+        self._settings = settings
+        self._known = known
+        self._words = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
+        self._answer = b""
+        self._step: tuple[int, float] = (-1, 0.0)
+
+    def found(self, look: Callable[[Watch], _T]) -> _T | _Culprit:
+        """Return what `look` finds in that process, or who ended it."""
+        reads, writes = os.pipe2(os.O_CLOEXEC)
+        try:
+            with warnings.catch_warnings():  # of other threads: those of ours hold nothing now
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if child == 0:
+                self._be_child(writes, look)
+            os.close(writes)
+            status = self._wait(child, reads)
+            text = self._said()
+        finally:
+            os.close(reads)
+            os.close(self._words)
+        if self._is_whole():
+            answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
+            for text in answer.learned:
+                self._settings.learned.add(text)
+            return cast("_T", _value_of(answer))
+        return self._culprit(text, status)
+
+    def _wait(self, child: int, reads: int) -> int:
+        """Wait for the answer, or for the end of the child; return how it ended."""
+        try:
+            while not self._is_whole():
+                ready, _, _ = select.select([reads], [], [], _EVERY)
+                if ready:
+                    more = os.read(reads, 1 << 20)
+                    self._answer += more
+                    if not more:
+                        break
+                    continue
+                ended, status = os.waitpid(child, os.WNOHANG)
+                if ended:
+                    child = 0
+                    return status
+                self._end_overdue(child)
+        finally:
+            if child:
+                os.kill(child, signal.SIGKILL)
+                status = os.waitpid(child, 0)[1]
+        return status
+
+    def _end_overdue(self, child: int) -> None:
+        """End a child that should have ended itself, in a step that takes too long."""
+        size = os.fstat(self._words).st_size
+        if size != self._step[0]:
+            self._step = (size, time.monotonic())
+            return
+        step = step_left_open(self._said())
+        if step is not None:
+            patience = self._limit(step.plugin) + PATIENCE
+            if time.monotonic() - self._step[1] > patience:
+                os.kill(child, signal.SIGKILL)
+
+    def _said(self) -> str:
+        """Return the last words of the child so far."""
+        return os.pread(self._words, os.fstat(self._words).st_size, 0).decode("utf-8", "replace")
+
+    def _limit(self, plugin: str) -> float:
+        return self._settings.plugins[plugin].load_timeout
+
+    def _is_whole(self) -> bool:
+        length = int.from_bytes(self._answer[:_LENGTH], "big")
+        return len(self._answer) >= _LENGTH and len(self._answer) - _LENGTH >= length
+
+    def _culprit(self, text: str, status: int) -> _Culprit:
+        words = read(text, oom_kills())
+        step = blamed_step(text, words)
+        how = _how_of(status) if words is None else words.how
+        if step is None:
+            trace = "" if words is None or not words.traceback else f"\n{words.traceback}"
+            raise LoadEndedError(how=f"{how}{trace}")
+        return _Culprit(step.plugin, self._told(step, how, words))
+
+    def _told(self, step: Step, how: str, words: LastWords | None) -> Known:
+        trace = words.traceback if words is not None else ""
+        late = self._step[1] and time.monotonic() - self._step[1] > self._limit(step.plugin)
+        if how.startswith(_TIMED_OUT) or late:
+            within = format_duration(self._limit(step.plugin))
+            error = LoadTimeoutError(doing=step.doing, within=within)
+            return Known(error.reason.rstrip("."), error.fix, trace)
+        return Known(f"it ends the process in this: {step.doing}; {how}", _FIX, trace)
+
+    def _be_child(self, writes: int, look: Callable[[Watch], object]) -> NoReturn:
+        """Load, answer and end, whatever happens."""
+        try:
+            with suppress(Exception):
+                ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
+            _print_elsewhere()
+            listener = Listener(Path(os.devnull))
+            listener.begin(os.fdopen(os.dup(self._words), "ab", buffering=0))
+            answer = self._packed(lambda: look(_ApartWatch(listener, self._known)))
+            _write(writes, len(answer).to_bytes(_LENGTH, "big") + answer)
+        finally:
+            _exit(0)
+
+    def _packed(self, look: Callable[[], object]) -> bytes:
+        answer = _answer_of(look)._replace(learned=list(self._settings.learned))
+        try:
+            return pickle.dumps(answer)
+        except Exception as error:  # something of a plugin's own
+            return pickle.dumps(_Answer(error=f"{type(error).__name__}: {error}"))
+
+
+def _print_elsewhere() -> None:
+    """Let all that is printed go to standard error, also by code that is not Python's."""
+    sys.stdout.flush()
+    sys.stdout = sys.stderr
+    with suppress(OSError):
+        os.dup2(2, 1)
+
+
+def _answer_of(look: Callable[[], object]) -> _Answer:
+    try:
+        return _Answer(look())
+    except SgEventsError as error:
+        return _Answer(error=str(error), exit_code=error.exit_code)
+    except BaseException as error:
+        return _Answer(error=f"{type(error).__name__}: {error}")
+
+
+def _value_of(answer: _Answer) -> Any:
+    if not answer.error:
+        return answer.value
+    error = SgEventsError()
+    error.args = (answer.error,)
+    error.exit_code = answer.exit_code  # type: ignore[misc]  # this one is of a kind of its own
+    raise error
+
+
+def _how_of(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return f"it was killed by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code}"
+
+
+def _write(file: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(file, text) :]
