@@ -45,6 +45,9 @@ class NotAnAnswerError(Exception):
 class TooLargeError(NotAnAnswerError):
     """An answer takes more room than any is given."""
 
+    def __str__(self) -> str:
+        return "it is too large"
+
 
 def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
     """Return what the site answered, checked as far as the method has a known answer.

@@ -10,6 +10,7 @@ import re
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, IncompleteRead
+from io import IOBase
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
@@ -56,11 +57,16 @@ class GuardedFiles(Shotgun):
         return _SiteCookie(self.get_session_token(), origin_of(site))
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
-        with_answer = self._attempted(super()._send_form, url, params)
+        try:
+            answer = self._attempted(super()._send_form, url, params)
+        finally:  # the stock client leaves open what it sends
+            for value in params.values():
+                if isinstance(value, IOBase):
+                    value.close()
         name = url.rsplit("/", 1)[-1]
-        if not re.match(_FORMS.get(name, "1"), with_answer) and not _NO.match(with_answer):
-            raise self._not_sent(f"to a form it is {excerpt(with_answer.encode())!r}")
-        return with_answer
+        if not re.match(_FORMS.get(name, "1"), answer) and not _NO.match(answer):
+            raise self._not_sent(f"to a form it is {excerpt(answer.encode())!r}")
+        return answer
 
     def _upload_data_to_storage(
         self, data: Any, content_type: str, size: int, storage_url: str
@@ -74,18 +80,28 @@ class GuardedFiles(Shotgun):
             raise self._not_sent("the storage did not say that it has the file")
         return etag
 
+    def download_attachment(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as the stock client does, and raise what went wrong rather than that something did."""
+        self._failed = None
+        try:
+            return super().download_attachment(*args, **kwargs)
+        except ShotgunError:
+            if self._failed is not None:
+                raise self._failed from None
+            raise
+
     def _attempted(self, send: Any, *args: Any) -> str:
         """Send something; raise what the last attempt did, not that there were several."""
         self._failed = None
         try:
             return str(send(*args) or "")
-        except NotAnAnswerError as error:
-            raise self._not_sent(str(error)) from None
         except UnicodeDecodeError as error:
             raise self._not_sent(f"it is {excerpt(error.object)!r}") from None
         except NoAnswer:
             raise
         except ShotgunError:
+            if isinstance(self._failed, NotAnAnswerError):
+                raise self._not_sent(str(self._failed)) from None
             if self._failed is not None:
                 raise self._failed from None
             raise
@@ -140,38 +156,55 @@ class Opener(urllib.request.OpenerDirector):
         except HTTPError as error:
             if self._sends:
                 self._client._failed = _as_protocol_error(error)
+                error.close()
             raise
         except URLError as error:
-            if self._sends:
-                reason = error.reason
-                self._client._failed = reason if isinstance(reason, OSError) else error
+            reason = error.reason
+            self._client._failed = reason if isinstance(reason, Exception) else error
             raise
+        received = Received(answer, self._client)
         if not self._sends:
-            self._look_at(answer)
-        return Received(answer)
+            self._look_at(answer, received)
+        return received
 
-    def _look_at(self, answer: Any) -> None:
+    def _look_at(self, answer: Any, received: Received) -> None:
         """Take a page for people, shown instead of a file, for what it is."""
         kind = str(answer.headers.get("content-type") or "").lower()
         path = urlsplit(answer.geturl()).path.lower()
         is_page = kind.startswith("text/html") and not path.endswith((".html", ".htm"))
         if is_page and not answer.headers.get("content-disposition"):
-            page = excerpt(answer.read(2_000))
-            raise NoAnswer(url=self._client.base_url, reason=f"not a file, but the page {page!r}")
+            reason = f"not a file, but the page {excerpt(received.read(2_000))!r}"
+            answer.close()
+            self._client._failed = NoAnswer(url=self._client.base_url, reason=reason)
+            raise URLError(reason)
 
 
 class Received:
-    """An answer that is read to its end, or raises: a file cut short is no file."""
+    """An answer that is read to its end, or raises: a file cut short is no file.
 
-    def __init__(self, answer: Any) -> None:
+    Args:
+        answer: The answer.
+        client: The client that reads it.
+    """
+
+    def __init__(self, answer: Any, client: GuardedFiles) -> None:
         self._answer = answer
+        self._client = client
 
     def read(self, amount: int | None = None) -> bytes:
         """Return the next bytes, all if no amount is given; nothing at the end.
 
         Raises:
-            IncompleteRead: The end came too early.
+            URLError: The end came too early, or too late; the client knows the reason.
         """
+        try:
+            return self._next(amount)
+        except Exception as error:
+            self._answer.close()
+            self._client._failed = error
+            raise URLError(error) from error
+
+    def _next(self, amount: int | None) -> bytes:
         data: bytes = self._answer.read() if amount in {None, -1} else self._answer.read(amount)
         missing = getattr(self._answer, "length", None)
         if not data and amount != 0 and missing:
@@ -205,6 +238,7 @@ class _NotFollowing(HTTPRedirectHandler):
         self._client = client
 
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        fp.close()
         location = headers.get("location") or ""
         raise redirected(self._client.base_url, code, location, dict(headers))
 
@@ -221,9 +255,11 @@ class _Following(HTTPRedirectHandler):
         self._client = client
 
     def redirect_request(self, req: Any, *answer: Any) -> Any:
-        _, code, _, headers, newurl = answer
+        fp, code, _, headers, newurl = answer
         if not is_safe(newurl):
-            raise redirected(self._client.base_url, code, newurl, dict(headers))
+            fp.close()
+            error = redirected(self._client.base_url, code, newurl, dict(headers))
+            raise URLError(error)  # so that the client closes what it has open
         request = super().redirect_request(req, *answer)
         if request is not None and origin_of(newurl) != origin_of(req.full_url):
             for name in ("Cookie", "Authorization", "Proxy-authorization"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from io import IOBase
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sgevents_core.dispatch.connection import CountingShotgun
@@ -82,14 +81,6 @@ class NotingClient(CountingShotgun):
         data = {"path": str(path), "field_name": field_name}
         self.note(Write("upload", entity_type, entity_id, data))
         return number
-
-    def _send_form(self, url: str, params: dict[str, Any]) -> Any:
-        try:
-            return super()._send_form(url, params)
-        finally:  # the stock client leaves open what it sends, and a test would be told of it
-            for value in params.values():
-                if isinstance(value, IOBase):
-                    value.close()
 
 
 class DryNotingClient(NotingClient, ReadOnlySite):
