@@ -344,6 +344,18 @@ class SiteUnreachable(SiteError):
     """How many seconds its answer asked to wait before the next call, if it did."""
 
 
+class SiteNotTrusted(SiteUnreachable):
+    """There is no safe connection to the site {url}: {reason}. To do: {advice}."""
+
+    advice: str
+
+
+class SiteProxyRefused(SiteUnreachable):
+    """The site {url} cannot be reached: {reason}. To do: {advice}."""
+
+    advice: str
+
+
 class SiteAnswerError(SiteError):
     """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
 

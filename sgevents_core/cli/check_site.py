@@ -4,7 +4,7 @@ it there. Asks as the feed does; writes nothing.
 
 from __future__ import annotations
 
-import ssl
+import socket
 import time
 from contextlib import closing
 from typing import Final
@@ -16,8 +16,12 @@ from sgevents_core.cli.check_scripts import script_findings
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import (
     SiteAnswerError,
+    SiteAnswerTooLarge,
     SiteError,
     SiteFault,
+    SiteNotTrusted,
+    SiteProxyRefused,
+    SiteRedirected,
     SiteRefused,
     SiteUnreachable,
 )
@@ -26,6 +30,7 @@ from sgevents_core.site.calls import Answer, Count, Newest
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.ranges import Span
 
+_ON_THE_WAY: Final = "something on the way, such as a page to log in, may answer for it"
 _PATIENCE: Final = 15.0
 _APART: Final = 30.0
 _COUNTED: Final = 1000
@@ -128,11 +133,28 @@ def _explain(error: SiteError, site: SiteSettings) -> tuple[str, str]:
         fix = "look at the script's permission group on the site, and at feed.fields"
         return f"events cannot be read: {error.reason}", fix
     if isinstance(error, SiteAnswerError):
-        fix = "is site.url the address of a Flow Production Tracking site?"
-        return f"{site.url} answers, but not as a site does", fix
+        return _explain_answer(error, site)
     if isinstance(error, SiteUnreachable):
-        return _explain_connection(error.__context__, error.reason, site)
+        return _explain_unreachable(error, site)
     return error.reason, "try again; if it stays, look at the site's status"
+
+
+def _explain_answer(error: SiteAnswerError, site: SiteSettings) -> tuple[str, str]:
+    if isinstance(error, SiteRedirected):
+        message = f"{site.url} points to {error.where} (HTTP status {error.errcode})"
+        return message, f"if the site has moved, set site.url to its address; {_ON_THE_WAY}"
+    if isinstance(error, SiteAnswerTooLarge):
+        return f"{site.url} gave an answer that cannot be: {error.reason}", _ON_THE_WAY
+    fix = "is site.url the address of a Flow Production Tracking site?"
+    return f"{site.url} answers, but not as a site does", fix
+
+
+def _explain_unreachable(error: SiteUnreachable, site: SiteSettings) -> tuple[str, str]:
+    if isinstance(error, SiteNotTrusted):
+        return f"no safe connection to {site.url}: {error.reason}", error.advice
+    if isinstance(error, SiteProxyRefused):
+        return f"{site.url} cannot be reached: {error.reason}", error.advice
+    return _explain_connection(error.__context__, error.reason, site)
 
 
 def _explain_connection(
@@ -142,15 +164,11 @@ def _explain_connection(
     network = f"check site.url, the network, and {proxy}"
     if isinstance(cause, ProtocolError):
         return _explain_status(cause, site)
-    if isinstance(cause, ssl.SSLError):
-        why = getattr(cause, "verify_message", "") or cause.reason or reason
-        fix = "set site.ca_certs to the certificates to trust, or correct site.url"
-        return f"no safe connection to {site.url}: {why}", fix
     if isinstance(cause, TimeoutError):
         return f"{site.url} does not answer in time", network
     if isinstance(cause, ConnectionRefusedError):
         return f"nothing answers at {site.url}", f"check the host and port in site.url, and {proxy}"
-    if type(cause).__name__ in {"ServerNotFoundError", "gaierror"}:
+    if isinstance(cause, socket.gaierror):
         return f"there is no host of the name in {site.url}", f"correct site.url, or check {proxy}"
     return f"{site.url} cannot be reached: {reason}", network
 

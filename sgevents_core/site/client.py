@@ -25,7 +25,6 @@ from sgevents_core.errors import (
     SiteError,
     SiteFault,
     SiteRefused,
-    SiteUnreachable,
 )
 from sgevents_core.journal.base import Row
 from sgevents_core.moments import seconds_of, seconds_to_wait
@@ -48,6 +47,7 @@ from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.scripts import ScriptLookup
 from sgevents_core.site.stock import AuthenticationFault, Fault
+from sgevents_core.site.unanswered import unreachable
 
 ENTITY: Final = "EventLogEntry"
 FIELDS: Final = (
@@ -215,13 +215,11 @@ class EventLog:
         except Exception as error:  # the network's, or what the client trips over in garbage
             if isinstance(error, _NO_ANSWER):
                 after = _asked_wait(error)
-                raise SiteUnreachable(
-                    url=self._url, reason=self._clean(error), after=after
-                ) from None
+                raise unreachable(self._url, error, self._clean(error), after) from None
             raise SiteAnswerError(url=self._url, reason=self._clean(error)) from None
 
     def _clean(self, error: BaseException) -> str:
-        text = f"{type(error).__name__}: {error}".replace(self._secret, "***")
+        text = self._sg.without_secrets(f"{type(error).__name__}: {error}")
         return " ".join(text.split())[:300]
 
 

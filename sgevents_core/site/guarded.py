@@ -142,16 +142,17 @@ class GuardedShotgun(GuardedFiles):
         if isinstance(error, TooLargeError):
             reason = f"it is larger than {LARGEST // 1024**2} MiB{method}"
             return AnswerTooLarge(url=self.base_url, reason=reason)
-        return NoAnswer(url=self.base_url, reason=self._without_key(f"{error}{method}"))
+        return NoAnswer(url=self.base_url, reason=self.without_secrets(f"{error}{method}"))
 
     def _shorten(self, error: ProtocolError) -> None:
         """Leave of a page of HTML, which the stock client adds to a refusal, what can be read."""
-        error.errmsg = self._without_key(excerpt(error.errmsg.encode(errors="replace")))
+        error.errmsg = self.without_secrets(excerpt(error.errmsg.encode(errors="replace")))
 
     def _json_loads(self, body: str | bytes) -> Any:
         return json.loads(body)
 
-    def _without_key(self, text: str) -> str:
+    def without_secrets(self, text: str) -> str:
+        """Return the text without what this client shows to the site and to its proxy."""
         for secret in (self.config.api_key, self.config.session_token, self.config.proxy_pass):
             if secret and len(secret) >= SHORTEST:
                 text = text.replace(secret, "***")

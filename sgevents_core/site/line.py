@@ -78,6 +78,7 @@ class ProxyRefusedError(OSError):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"the proxy refused the connection: {status} {reason}")
         self.status_code = status
+        self.reason = reason
 
 
 class Line:
@@ -212,8 +213,10 @@ def dial(place: Place, deadline: Deadline) -> Line:
             _tunnel(line, place, proxy)
         if place.scheme == "https":
             line.secure(place)
-    except BaseException:
+    except BaseException as error:
         line.end()
+        if isinstance(error, TimeoutError):
+            deadline.left()  # which says so in its own words
         raise
     return line
 

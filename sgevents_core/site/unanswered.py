@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
+import time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from xmlrpc.client import ProtocolError
 
-from sgevents_core.errors import SiteAnswerError, SiteAnswerTooLarge, SiteRedirected
+from sgevents_core.errors import (
+    SiteAnswerError,
+    SiteAnswerTooLarge,
+    SiteNotTrusted,
+    SiteProxyRefused,
+    SiteRedirected,
+    SiteUnreachable,
+)
 from sgevents_core.site.answers import excerpt
+from sgevents_core.site.distrust import Objection, objection_of_proxy, objection_to
+from sgevents_core.site.line import ProxyRefusedError
 from sgevents_core.site.stock import ShotgunError
 
 
@@ -29,6 +40,28 @@ class Redirected(SiteRedirected, ProtocolError):
 
     __str__ = Exception.__str__
     __repr__ = Exception.__repr__
+
+
+def unreachable(
+    url: str, error: Exception, reason: str, after: float | None = None
+) -> SiteUnreachable:
+    """Return the error for a site that could not be asked, with the advice that fits.
+
+    Args:
+        url: The site.
+        error: What was raised.
+        reason: That in words, without secrets.
+        after: Seconds to wait, if the answer asked for it.
+    """
+    found: Objection | None = None
+    kind: type[SiteUnreachable] = SiteNotTrusted
+    if isinstance(error, ssl.SSLError):
+        found = objection_to(error, time.time())
+    elif isinstance(error, ProxyRefusedError):
+        kind, found = SiteProxyRefused, objection_of_proxy(error.status_code, error.reason)
+    if found is None:
+        return SiteUnreachable(url=url, reason=reason, after=after)
+    return kind(url=url, reason=found.reason, advice=found.advice, after=after)
 
 
 def redirected(url: str, status: int, location: str, headers: Any) -> Redirected:

@@ -69,6 +69,7 @@ class RawSite:
         self._changed = threading.Condition()
         self.connections = 0
         self.asked: list[Asked] = []
+        self.info: Says = answers(INFO, wrapped=False)
         self.says: Says = answers({"entities": [], "paging_info": PAGING})
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
@@ -128,17 +129,17 @@ class RawSite:
             while not talk.is_over and (asked := _read(file, number)) is not None:
                 self.asked.append(asked)
                 if b'"method_name": "info"' in asked.body:
-                    answers(INFO, wrapped=False)(talk, asked)
+                    self.info(talk, asked)
                 else:
                     self.says(talk, asked)
 
 
 def _read(file: Any, number: int) -> Asked | None:
-    line = file.readline().decode().strip()
+    line = file.readline().decode("latin-1").strip()
     if not line:
         return None
     headers = {}
-    while head := file.readline().decode().strip():
+    while head := file.readline().decode("latin-1").strip():
         name, _, value = head.partition(":")
         headers[name.lower()] = value.strip()
     body = file.read(int(headers.get("content-length", 0)))

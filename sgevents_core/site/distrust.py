@@ -1,0 +1,163 @@
+"""Why a connection to a site is not made: what TLS or a proxy objects to, and what helps. Pure."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple
+
+from sgevents_core.site.answers import excerpt
+
+
+class Objection(NamedTuple):
+    """What is wrong, and what to do: each a clause without a full stop."""
+
+    reason: str
+    advice: str
+
+
+_CLOCK: Final = "set this machine's clock"
+_BETWEEN: Final = "or find out what stands between this machine and the site"
+_TRUST: Final = (
+    "if it belongs to your studio's own authority, or to a proxy that opens connections, set"
+    " ca_certs in [site] to that authority's certificate"
+)
+_OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
+    9: Objection(
+        "its certificate is not valid yet",
+        f"{_CLOCK}, which says {{now}}; if it is right, the site's certificate is wrong",
+    ),
+    10: Objection(
+        "its certificate has expired",
+        "whoever runs the site renews it; first see that this machine's clock is right: {now}."
+        " No setting here helps",
+    ),
+    18: Objection(
+        "its certificate is signed by itself alone",
+        f"if that is meant, set ca_certs in [site] to that certificate; if not, {_BETWEEN[3:]}",
+    ),
+    19: Objection("an authority that is not known here has signed its certificate", _TRUST),
+    20: Objection("an authority that is not known here has signed its certificate", _TRUST),
+    21: Objection(
+        "it does not send the certificates between its own and a known authority",
+        "whoever runs the site lets it send the whole chain; or set ca_certs in [site] to a file"
+        " that has the missing ones",
+    ),
+    23: Objection(
+        "its certificate was revoked", "whoever runs the site has it replaced; do not go on with it"
+    ),
+    24: Objection(
+        "what has signed its certificate is no authority",
+        "if ca_certs is set in [site], it has to name an authority's certificate",
+    ),
+    26: Objection(
+        "its certificate is not meant for web servers",
+        "whoever runs the site has one made that is",
+    ),
+    62: Objection(
+        "its certificate is for another host",
+        f"write the host in url of [site] as the certificate has it, {_BETWEEN}",
+    ),
+    64: Objection(
+        "its certificate is for another address",
+        "write the host by its name, not by its number, in url of [site]",
+    ),
+    **dict.fromkeys(
+        (66, 67, 68),
+        Objection(
+            "its certificate is too weak for today's rules",
+            "whoever runs the site has one made with a longer key or a newer hash",
+        ),
+    ),
+}
+"""OpenSSL's number of an objection to a certificate -> what it means."""
+_NO_TLS: Final = Objection(
+    "what answers there does not speak TLS",
+    "correct the port in url of [site], or write http:// if the site has no https",
+)
+_TOO_OLD: Final = Objection(
+    "it and this machine have no version of TLS in common",
+    "whoever runs the site lets it speak TLS 1.2 or newer; a proxy may be what is too old",
+)
+_NO_CIPHER: Final = Objection(
+    "it and this machine have no cipher in common",
+    "whoever runs the site lets it use those of today; a proxy may be what is too old",
+)
+_WANTS_OURS: Final = Objection(
+    "it asks for a certificate of this machine",
+    "that is not supported; ask whoever runs the site or its proxy for a way without",
+)
+_NO_SUCH_NAME: Final = Objection(
+    "it knows no host of this name", "correct the host in url of [site]"
+)
+_NO_CERTIFICATES: Final = Objection(
+    "the file ca_certs holds no certificate that can be read",
+    "set ca_certs in [site] to a file in PEM form, or leave it out",
+)
+_BROKEN_OFF: Final = Objection(
+    "it broke off while TLS began", f"try again; if it stays, check the proxy, {_BETWEEN}"
+)
+_OF_TLS: Final[Mapping[str, Objection]] = {
+    **dict.fromkeys(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"), _NO_TLS),
+    **dict.fromkeys(("RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "BAD_PACKET_LENGTH"), _NO_TLS),
+    **dict.fromkeys(
+        (
+            *("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"),
+            *("VERSION_TOO_LOW", "WRONG_SSL_VERSION"),
+        ),
+        _TOO_OLD,
+    ),
+    **dict.fromkeys(
+        (
+            *("SSLV3_ALERT_HANDSHAKE_FAILURE", "SSL/TLS_ALERT_HANDSHAKE_FAILURE"),
+            *("NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "TLSV1_ALERT_INSUFFICIENT_SECURITY"),
+            "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+        ),
+        _NO_CIPHER,
+    ),
+    **dict.fromkeys(
+        (
+            *("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"),
+            *("SSL/TLS_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"),
+        ),
+        _WANTS_OURS,
+    ),
+    **dict.fromkeys(("TLSV1_UNRECOGNIZED_NAME", "TLSV1_ALERT_UNRECOGNIZED_NAME"), _NO_SUCH_NAME),
+    **dict.fromkeys(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "X509_LIB"), _NO_CERTIFICATES),
+}
+"""OpenSSL's name of a reason -> what it means."""
+_SEE: Final = f"check the host and port in url of [site], {_BETWEEN}"
+
+
+def objection_to(error: ssl.SSLError, now: float) -> Objection:
+    """Return what TLS objects to.
+
+    Args:
+        error: What was raised.
+        now: Seconds since 1970, as this machine has it.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        told = str(getattr(error, "verify_message", "") or error)
+        found = _OF_CERTIFICATES.get(error.verify_code) or Objection(_line(told), _SEE)
+        clock = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        return Objection(found.reason, found.advice.replace("{now}", clock))
+    if isinstance(error, ssl.SSLEOFError):
+        return _BROKEN_OFF
+    return _OF_TLS.get(str(error.reason)) or Objection(_line(str(error)), _SEE)
+
+
+def objection_of_proxy(status: int, reason: str) -> Objection:
+    """Return what a proxy objects to, by the status of its answer."""
+    told = _line(f"{status} {reason}")
+    if status == 407:
+        advice = "write its user and password as http_proxy = user:password@host:port in [site]"
+    elif 400 <= status < 500:
+        advice = "whoever runs the proxy has to let this machine through to the site"
+    else:
+        advice = "the proxy may be in trouble, or not reach the site; try again later"
+    return Objection(f"its proxy answers {told}", advice)
+
+
+def _line(text: Any) -> str:
+    return excerpt(str(text).encode(errors="replace"))
