@@ -243,7 +243,8 @@ def _page_setting(traffic: Traffic, work: Transaction) -> None:
     meta = {"type": "page_setting_change", "changes": [change], "friendly_changes": "On Grid"}
     page = next(traffic.database.records.of_type("Page"), None)
     row = _row(traffic, work, "Shotgun_PageSetting_Change", None, meta)
-    row.entity = page.ref if page else None
+    if page is not None:
+        row.entity, row.project = page.ref, page.values.get("project")
 
 
 def _login(traffic: Traffic, work: Transaction) -> None:
