@@ -15,6 +15,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
@@ -26,6 +27,9 @@ _TIMERS: Final = {
     "ITIMER_VIRTUAL": signal.ITIMER_VIRTUAL,
     "ITIMER_PROF": signal.ITIMER_PROF,
 }
+_SOON: Final = 0.001
+_ABOUT: Final = 2.0
+"""Seconds by which a timer may differ from what it was to be, as those of processor time do."""
 _STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _LIMITS: Final = ("NOFILE", "CPU", "AS", "DATA", "FSIZE", "STACK", "NPROC")
 _SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
@@ -47,7 +51,8 @@ class ProcessState:
 
     def __init__(self) -> None:
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-        self._timers = {name: signal.getitimer(which)[0] > 0 for name, which in _TIMERS.items()}
+        self._timers = {name: signal.getitimer(which) for name, which in _TIMERS.items()}
+        self._made = time.monotonic()
         self._blocked = _blocked()
         self._folder = _folder()
         self._umask = _umask()
@@ -78,9 +83,10 @@ class ProcessState:
             with suppress(OSError, ValueError):  # another thread's business, or the system's
                 signal.signal(number, before)
                 yield f"the handler of {signal.Signals(number).name}"
-        for name, ran in self._timers.items():
-            if not ran and signal.getitimer(_TIMERS[name])[0] > 0:
-                signal.setitimer(_TIMERS[name], 0)
+        for name, (left, interval) in self._timers.items():
+            due = max(left - (time.monotonic() - self._made), _SOON) if left else 0.0
+            if abs(signal.getitimer(_TIMERS[name])[0] - due) > _ABOUT:
+                signal.setitimer(_TIMERS[name], due, interval)
                 yield f"a timer that sends a signal (signal.alarm or {name})"
         newly = _blocked() - self._blocked
         if newly:
