@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.calls import Call, Caller, Steps, key_of
+from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
@@ -34,10 +34,6 @@ SLICE: Final = 0.1
 FOLD_EVERY: Final = 1.0
 """Seconds between two notes of the lane's place in the ledger."""
 LONGEST_SLEEP: Final = 1.0
-
-
-Errand: TypeAlias = "Callable[[Lane], bool]"
-"""What a person asked for: carries it out, or a slice of it, and says whether that was all."""
 
 
 class Lane:
@@ -80,7 +76,7 @@ class Lane:
         self._folded_at = 0.0
         self._stop = threading.Event()
         self._news = threading.Event()
-        self._errands: deque[Errand] = deque()
+        self.errands = Errands()
         self._announcer = announcer
         self.ledger = LaneLedger(name, state, self._stop)
         self._register = Register(path_of(folder, name), self._keys)
@@ -108,14 +104,14 @@ class Lane:
 
     def post(self, errand: Errand) -> None:
         """Let the lane carry something out in its own thread, between two events."""
-        self._errands.append(errand)
+        self.errands.post(errand)
         self._news.set()
 
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
         return (
             self._seq >= end
-            and not self._errands
+            and not self.errands
             and not any(
                 rider.record.apart and rider.record.state == "active" and not rider.late
                 for rider in self.riders
@@ -199,13 +195,8 @@ class Lane:
 
     def _run_errands(self) -> bool:
         """Carry out what waits, for one slice of time; return whether there was anything."""
-        worked = bool(self._errands)
         until = time.monotonic() + SLICE
-        while self._errands and time.monotonic() < until and not self._stop.is_set():
-            if not self._errands[0](self):
-                break
-            self._errands.popleft()
-        return worked
+        return self.errands.run(self, lambda: time.monotonic() < until and not self._stop.is_set())
 
     # Live events
 
@@ -219,7 +210,7 @@ class Lane:
             now = time.monotonic()
             if now - self._folded_at > FOLD_EVERY:
                 self._fold()
-            if now > until and (self._errands or any(rider.due(now) for rider in self.riders)):
+            if now > until and (self.errands or any(rider.due(now) for rider in self.riders)):
                 break
         return bool(entries)
 

@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sgevents_core.dispatch import recovery
-from sgevents_core.dispatch.calls import is_unwanted
+from sgevents_core.dispatch.calls import is_unwanted, weighed
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.desk import Desk
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import SLICE
+from sgevents_core.dispatch.outage import is_put_off
 from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made_here
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.dispatch.rows import event_of
@@ -90,10 +91,14 @@ def _callback(rider: Rider, name: str) -> Callback | None:
 
 def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool:
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
-    desk.requests.begin(desk.request.number)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    event = event_of(letter.body, desk.lane.scripts)
-    failure, _, store = _call(rider, callback, place, event, attempt)
+    failure, store = desk.lane.errands.own_fault(desk.request.number), None
+    if failure is None:
+        desk.requests.begin(desk.request.number)
+        event = event_of(letter.body, desk.lane.scripts)
+        failure, _, store, waits = _call(rider, callback, place, event, attempt)
+        if failure is not None and waits:
+            return _wait(desk, rider, failure, desk.request.progress)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
@@ -134,6 +139,22 @@ def _held(desk: Desk, rider: Rider) -> Step:
     return Step(plugins=[rider.record])
 
 
+class _Came(NamedTuple):
+    """What came of a call.
+
+    Args:
+        failure: How it failed, if it did.
+        called: Whether it was called at all.
+        store: Its store, with the changes that are to be kept.
+        waits: Whether it failed because the site did not answer, as far as is known.
+    """
+
+    failure: Failure | None
+    called: bool = True
+    store: Store | None = None
+    waits: bool = False
+
+
 def _call(
     rider: Rider,
     callback: Callback,
@@ -142,12 +163,8 @@ def _call(
     attempt: int,
     *,
     asks: bool = False,
-) -> tuple[Failure | None, bool, Store | None]:
-    """Call one callback; return how it failed.
-
-    Also returns whether it was called, since with `asks` its filter may not want the event, and its
-    store with the changes that are to be kept.
-    """
+) -> _Came:
+    """Call one callback, with `asks` only if its filter wants the event; return what came of it."""
     context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
     began = time.perf_counter()
     turn = Turn(callback, event, context, rider.services, place.event_id, asks)
@@ -156,8 +173,20 @@ def _call(
     if outcome.error is None:
         if outcome.wanted:
             timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
-        return None, outcome.wanted, store
-    return _failure(rider, callback, place, attempt, outcome.error), True, None
+        return _Came(None, outcome.wanted, store)
+    since = time.monotonic() - (time.perf_counter() - began)
+    error, contact = outcome.error, rider.services.contact
+    waits = rider.hung is None and is_put_off(contact, error, weighed(error), began=since)
+    return _Came(_failure(rider, callback, place, attempt, error), waits=waits)
+
+
+def _wait(desk: Desk, rider: Rider, failure: Failure, progress: dict[str, Any]) -> bool:
+    """Put a request off until the site answers, with what is done of it; False: it is not over."""
+    health = rider.services.contact.health
+    desk.lane.ledger.record(Step(request=RequestStep(desk.request.number, progress)))
+    if health is not None:
+        desk.lane.errands.put_off(desk.request.number, failure, health)
+    return False
 
 
 def _there(rider: Rider, thread: OwnThread, turn: Turn) -> Outcome:
@@ -191,6 +220,7 @@ class _Replay:
         self._desk = desk
         self._rider = rider
         self._begun = desk.request.begun
+        self._waits = False
         self._place = 0
         self._calls = 0
         self._failed = 0
@@ -204,6 +234,8 @@ class _Replay:
         until = time.monotonic() + SLICE
         while (event := requests.replayed(number, self._place)) is not None:
             hung = self._call_all(event)
+            if self._waits:
+                return False
             if hung is not None:
                 return self._desk.close(Step(), self._cut_short(event, hung))
             self._place, self._done = self._place + 1, []
@@ -245,7 +277,7 @@ class _Replay:
     def _call_all(self, place: Replayed) -> Hung | None:
         """Hand an event to the callbacks that are not done with it, as a dead process noted.
 
-        Returns the call that hangs and forbids the others; None if all are done.
+        Returns the call that hangs and forbids the others; None if all are done, or one waits.
         """
         event = event_of(place.body, self._desk.lane.scripts)
         for callback in self._rider.plugin.callbacks:
@@ -254,6 +286,8 @@ class _Replay:
                     return self._rider.hung
                 self._done.append(callback.name)
                 self._replay(callback, place, event)
+            if self._waits:
+                break
         return None
 
     def _replay(self, callback: Callback, place: Replayed, event: Event) -> None:
@@ -262,10 +296,18 @@ class _Replay:
             self._pass_over(place, begun)
             self._record(RequestStep(self._desk.request.number, self._progress()))
             return
-        self._desk.requests.begin(self._desk.request.number)
-        failure, called, store = _call(self._rider, callback, place, event, begun + 1, asks=True)
-        self._calls += called
-        self._note(callback, place, failure, store)
+        number = self._desk.request.number
+        failure = self._desk.lane.errands.own_fault(number)
+        came = _Came(failure)
+        if failure is None:
+            self._desk.requests.begin(number)
+            came = _call(self._rider, callback, place, event, begun + 1, asks=True)
+        if came.failure is not None and came.waits:
+            self._done.remove(callback.name)
+            self._waits = not _wait(self._desk, self._rider, came.failure, self._progress())
+            return
+        self._calls += came.called
+        self._note(callback, place, came.failure, came.store)
 
     def _note(
         self, callback: Callback, place: Replayed, failure: Failure | None, store: Store | None

@@ -17,7 +17,8 @@ from sgevents_core.dispatch.assembly import (
     stop_plugins,
 )
 from sgevents_core.dispatch.context import Services
-from sgevents_core.dispatch.lane import Errand, Lane
+from sgevents_core.dispatch.errands import Errand
+from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.requests import carry_out
 from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row, Step
 from sgevents_core.journal.requests import Replayed, Requests

@@ -1,0 +1,91 @@
+"""What people ask of a lane, in order; what meets a silent site waits aside until it answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from sgevents_core.journal.base import Failure
+from sgevents_core.site.health import SiteHealth, Standing
+
+if TYPE_CHECKING:
+    from sgevents_core.dispatch.lane import Lane
+
+logger = logging.getLogger("sgevents.requests")
+
+Errand: TypeAlias = "Callable[[Lane], bool]"
+"""What a person asked for: carries it out, or a slice of it, and says whether that was all."""
+
+
+class _PutOff(NamedTuple):
+    request: int
+    failure: Failure
+    health: SiteHealth
+    failed: float
+
+
+class Errands:
+    """The errands of one lane; posted from any thread, run in the lane's own."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Errand] = deque()
+        self._aside: list[tuple[Errand, _PutOff]] = []
+        self._put_off: _PutOff | None = None
+        self._own_faults: dict[int, Failure] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def post(self, errand: Errand) -> None:
+        """Put one behind the others."""
+        self._queue.append(errand)
+
+    def run(self, lane: Lane, goes_on: Callable[[], bool]) -> bool:
+        """Carry out what waits for as long as it `goes_on`; return whether there was anything."""
+        self._take_up()
+        worked = bool(self._queue)
+        while self._queue and goes_on():
+            self._put_off = None
+            over = self._queue[0](lane)
+            if not over and self._put_off is None:
+                break
+            errand = self._queue.popleft()
+            if self._put_off is not None:
+                self._aside.append((errand, self._put_off))
+        return worked
+
+    def put_off(self, request: int, failure: Failure, health: SiteHealth) -> None:
+        """Let the errand that runs wait until it is known whether the site or a call was at fault.
+
+        Args:
+            request: Its number.
+            failure: How a call of it failed.
+            health: What is known of the site.
+        """
+        self._put_off = _PutOff(request, failure, health, time.monotonic())
+        health.want()
+        logger.info(
+            "Request %d waits until the site answers: %s",
+            request,
+            failure.error,
+            extra={"action": "request.waits_for_site", "request": request},
+        )
+
+    def own_fault(self, request: int) -> Failure | None:
+        """Return the failure with which a request was put off, if it was the call's own fault."""
+        return self._own_faults.pop(request, None)
+
+    def _take_up(self) -> None:
+        """Put the errands back whose doubt is over."""
+        waiting, self._aside = self._aside, []
+        for errand, put_off in waiting:
+            standing = put_off.health.standing(put_off.failed)
+            if standing in {Standing.DOWN, Standing.UNKNOWN}:
+                self._aside.append((errand, put_off))
+                continue
+            if standing is Standing.OWN:
+                self._own_faults[put_off.request] = put_off.failure
+            self._queue.append(errand)
