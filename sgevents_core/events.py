@@ -328,7 +328,7 @@ class Event(Mapping[str, Any]):
         return _integer(meta.get("entity_id", own))
 
 
-def acting_links(event: Event) -> list[Mapping[str, Any]]:
+def acting_links(event: Event) -> list[dict[str, Any]]:
     """Return the scripts that caused `event`: its user, or who is behind that user; not copied."""
     return scripts_on(event._row.get("user"), event._read_meta())
 

@@ -72,20 +72,20 @@ class Scripts:
         return self.name_of(link) == name
 
 
-def scripts_on(user: object, meta: object) -> list[Mapping[str, Any]]:
+def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
     """Return the scripts that caused a row: its user, or who is behind that user (sudo).
 
     Args:
         user: The row's user.
         meta: Its details. Who is behind a user is a script; a site may leave its type away.
     """
+    found = []
+    if isinstance(user, dict) and user.get("type") == API_USER:
+        found.append(user)
     behind = meta.get("sudo_actual_user") if isinstance(meta, dict) else None
-    both = ((user, None), (behind, API_USER))
-    return [
-        link
-        for link, kind in both
-        if isinstance(link, Mapping) and link.get("type", kind) == API_USER
-    ]
+    if isinstance(behind, dict) and behind.get("type", API_USER) == API_USER:
+        found.append(behind)
+    return found
 
 
 def ids_of(name: str, found: Iterable[tuple[int, str]]) -> list[int]:

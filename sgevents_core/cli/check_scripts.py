@@ -17,24 +17,39 @@ _READ_FIX: Final = "let the script's permission group read Script (ApiUser) reco
 
 def script_findings(log: EventLog, settings: Settings) -> list[Finding]:
     """Look at each script that `settings` signs in as, over the daemon's own connection."""
-    return [_of_script(log, name) for name in settings.script_names]
+    seen: dict[int, str] = {}
+    return [_of_script(log, name, seen) for name in settings.script_names]
 
 
-def _of_script(log: EventLog, name: str) -> Finding:
+def _of_script(log: EventLog, name: str, seen: dict[int, str]) -> Finding:
+    """Look at one script; `seen` has the names that others were found by, and gets this one."""
     try:
         found = log.scripts([[NAME, "is", name]], (NAME, LOGS))
     except SiteError as error:
         message = f"cannot be read ({error.reason}), so it is recognised by the name that rows show"
         return Finding("rights", "warning", message, _READ_FIX, _subject(name))
     mine = _called(name, found)
+    doubt = _doubt(mine, seen)
+    seen.update({one["id"]: name for one in mine})
+    if doubt is not None:
+        return Finding("rights", "warning", *doubt, subject=_subject(name))
+    return Finding("rights", "ok", _what_follows(mine[0]), subject=_subject(name))
+
+
+def _doubt(mine: list[dict[str, Any]], seen: dict[int, str]) -> tuple[str, str] | None:
+    """Return what keeps a script from being told from others, and what to do; None if nothing."""
     if not mine:
-        message = "the site shows no script of this name: it is recognised by the name rows show"
-        return Finding("rights", "warning", message, _READ_FIX, _subject(name))
+        what = "the site shows no script of this name: it is recognised by the name rows show"
+        return what, _READ_FIX
     if len(mine) > 1:
         numbers = ", ".join(str(one["id"]) for one in mine)
-        message = f"the site has several of this name ({numbers}): what one does counts as its own"
-        return Finding("rights", "warning", message, "rename the others", _subject(name))
-    return Finding("rights", "ok", _what_follows(mine[0]), subject=_subject(name))
+        what = f"the site has several of this name ({numbers}): what one does counts as its own"
+        return what, "rename the others"
+    other = seen.get(mine[0]["id"])
+    if other is not None:
+        what = f"it is the same script as {other}: what the two do cannot be told apart"
+        return what, "make a script of its own on the site, where ignore_own is to tell them apart"
+    return None
 
 
 def _called(name: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -132,7 +132,7 @@ class ScriptLookup:
             logger.warning(text, error, wait, extra={"action": "scripts.not_read"})
 
 
-def _links(row: Any) -> list[Mapping[str, Any]]:
+def _links(row: Any) -> list[dict[str, Any]]:
     """Return the links of a row to those who caused it, if they are scripts."""
     if not isinstance(row, dict):
         return []

@@ -502,6 +502,7 @@ def test_whether_own_writes_come_back_is_told_of_each_script(
         (500, "sgevents", "cannot be read"),
         (None, "Nobody", "the site shows no script of this name"),
         (None, "twice", "the site has several of this name"),
+        (None, "SGEvents", "it is the same script as sgevents"),
     ],
 )
 def test_scripts_that_are_not_known_by_id_are_warned_about(
