@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sgevents_core.sandbox.eventlog import EventLog, EventRow
 from sgevents_core.sandbox.files import Files
-from sgevents_core.sandbox.records import Record, Records
+from sgevents_core.sandbox.records import Record, Records, Ref
 from sgevents_core.sandbox.schema import Schema
 from sgevents_core.sandbox.studio import entity_types
 from sgevents_core.sandbox.types_file import add_types, standard_types
@@ -36,6 +36,12 @@ class Database:
 
     Attributes:
         address: Where the site listens, for what it says of its files: "http://127.0.0.1:8020".
+        reader: Who calls just now, for fields that read differently for each person.
+        following: Person -> what they follow, in the order begun.
+        work_days: Day and project, person or None for all -> an exception to the working week.
+        accessed: Project and person -> when they last opened it.
+        hidden_fields: Type, field and project in which it does not show.
+        deleted_fields: Type and name of fields that were deleted: their names stay taken.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -47,6 +53,12 @@ class Database:
         self.log = EventLog()
         self.files = Files()
         self.address = ""
+        self.reader: Ref | None = None
+        self.following: dict[Ref, dict[Ref, None]] = {}
+        self.work_days: dict[tuple[str, Ref | None], dict[str, Any]] = {}
+        self.accessed: dict[tuple[Ref, Ref], str] = {}
+        self.hidden_fields: set[tuple[str, str, int]] = set()
+        self.deleted_fields: set[tuple[str, str]] = set()
 
     def rows(self, entity_type: str, *, retired: bool = False, script: str | None = None) -> Rows:
         """Return the rows of an entity type that show to a script."""

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from sgevents_core.sandbox.database import Database, Row
-from sgevents_core.sandbox.fields import STATUSES
 from sgevents_core.sandbox.paths import resolve
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.timestamps import calendar_span
@@ -35,8 +34,10 @@ _NONE: Final = Group((False, ""), "", None)
 def _plain(value: Any) -> Group:
     if value is None:
         return _NONE
+    if isinstance(value, bool):
+        return Group((True, value), "[X]" if value else "[ ]", value)
     key = value.casefold() if isinstance(value, str) else value
-    return Group((True, key), STATUSES.get(value, str(value)), value)
+    return Group((True, key), str(value), value)
 
 
 def _number(step: int) -> Callable[[Any], Group]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sgevents_core.sandbox import attention, field_changes, search, site_facts, threads, workdays
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.counts import Counts
 from sgevents_core.sandbox.database import EVENT_LOG, Database, Rows
@@ -22,6 +23,18 @@ from sgevents_core.sandbox.values import kept_values
 from sgevents_core.sandbox.writes import Transaction
 
 VERSION: Final = (8, 80, 0)
+
+Simple = Callable[[Database, Caller, dict[str, Any]], Any]
+"""A method that needs no transaction: its parameters -> its results."""
+
+_SIMPLE: Final[dict[str, Simple]] = {
+    **attention.METHODS,
+    **field_changes.METHODS,
+    **search.METHODS,
+    **site_facts.METHODS,
+    **threads.METHODS,
+    **workdays.METHODS,
+}
 
 
 class Methods:
@@ -56,6 +69,7 @@ class Methods:
         self._page_size = page_size
         self._version = version
         self._known: Mapping[str, Callable[..., Any]] = {
+            **{name: self._simple(method) for name, method in _SIMPLE.items()},
             "read": self._read,
             "summarize": self._summarize,
             "create": self._write,
@@ -102,7 +116,14 @@ class Methods:
         if known is None:
             raise RefusedCallError(f"API method '{method}' does not exist.")
         with self._database.lock:
+            self._database.reader = caller.user
             return {"results": known(method, caller, params or {}, replica)}
+
+    def _simple(self, method: Simple) -> Callable[..., Any]:
+        def call(_name: str, caller: Caller, params: Any, _replica: Any) -> Any:
+            return method(self._database, caller, params)
+
+        return call
 
     def read_all(self, caller: Caller, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the entities of a `read` on one page, however many, past the counts.
@@ -201,15 +222,19 @@ class Methods:
     def _session_token(self, _method: str, caller: Caller, *_ignored: Any) -> Any:
         return {"session_id": self._sessions(caller)}
 
-    def _schema_read(self, *_ignored: Any) -> Any:
-        return schema(self._database.schema)
+    def _schema_read(self, _method: str, _caller: Caller, params: Any, _replica: Any) -> Any:
+        return schema(self._database, _project_id(params))
 
     def _schema_entity_read(self, *_ignored: Any) -> Any:
         return entity_types(self._database.schema)
 
     def _schema_field_read(self, method: str, _caller: Caller, params: Any, _replica: Any) -> Any:
         return field_types(
-            self._database.schema, method, params.get("type"), params.get("field_name")
+            self._database,
+            method,
+            params.get("type"),
+            params.get("field_name"),
+            _project_id(params),
         )
 
 
@@ -223,6 +248,11 @@ def _values(method: str, params: dict[str, Any]) -> dict[str, Any]:
 def _modes(params: dict[str, Any]) -> dict[str, str]:
     mode = "multi_entity_update_mode"
     return {field["field_name"]: field[mode] for field in params["fields"] if mode in field}
+
+
+def _project_id(params: dict[str, Any]) -> int | None:
+    project = params.get("project")
+    return project.get("id") if isinstance(project, dict) else None
 
 
 def _id(method: str, params: dict[str, Any]) -> int:

@@ -69,6 +69,8 @@ def _of_record(database: Database, field: Field) -> Getter:
     name = field.name
     if field.data_type == "image":
         return lambda record: _picture(database, record.values.get(name))
+    if name == "last_accessed_by_current_user":
+        return lambda record: database.accessed.get((record.ref, database.reader or ("", 0)))
     if field.data_type == "password":
         return lambda _record: MASKED
     if field.data_type == "url":

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from sgevents_core.sandbox.conditions import Compiler, Condition, matching
+from sgevents_core.sandbox.conditions import ALL, Compiler, Condition, matching
 from sgevents_core.sandbox.database import EVENT_LOG, Database, Row, Rows
 from sgevents_core.sandbox.paths import Path, resolve
+from sgevents_core.sandbox.presets import latest, preset
 from sgevents_core.sandbox.ranges import count, places
 from sgevents_core.sandbox.records import Records
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
@@ -34,6 +35,8 @@ class Query:
         size: Rows a page.
         page: The page wanted; the first is 1.
         counts: What is told about paging: nothing, all, or only whether there is a next page.
+        latest: By what the latest of the rows that pass is told for each record linked to; None
+            for all of them.
     """
 
     entity_type: str
@@ -45,6 +48,7 @@ class Query:
     size: int = 500
     page: int = 1
     counts: bool | None = True
+    latest: str | None = None
 
 
 def query(params: dict[str, Any], largest: int) -> Query:
@@ -55,7 +59,7 @@ def query(params: dict[str, Any], largest: int) -> Query:
         largest: The most rows a page may have.
 
     Raises:
-        RefusedCallError: The paging is none, or presets are asked for.
+        RefusedCallError: The paging is none, or a filter preset.
     """
     paging = params.get("paging") or {}
     size, page = paging.get("entities_per_page", largest), paging.get("current_page", 1)
@@ -64,8 +68,6 @@ def query(params: dict[str, Any], largest: int) -> Query:
             raise RefusedCallError(
                 f"API read() invalid/missing integer 'paging' '{name}':\n{shown(paging)}"
             )
-    if params.get("additional_filter_presets"):
-        raise RefusedCallError("API read() the sandbox knows no 'additional_filter_presets'")
     if size > largest:
         raise RefusedCallError(
             f"API read() 'paging' 'entities_per_page' may be {largest} at most: {size}"
@@ -80,6 +82,7 @@ def query(params: dict[str, Any], largest: int) -> Query:
         size=size,
         page=page,
         counts=_wanted_counts(params),
+        latest=preset(params.get("additional_filter_presets")),
     )
 
 
@@ -105,6 +108,9 @@ def read(database: Database, asked: Query, rows: Rows, script: str | None) -> di
     condition = compiler.group(asked.entity_type, asked.filters)
     if not asked.archived:
         condition = without_archived(database, asked.entity_type, condition)
+    if asked.latest is not None:
+        chosen = latest(database, matching(rows, condition), asked.latest)
+        rows, condition = Rows([row.id for row in chosen], rows.get), ALL
     offset = (asked.page - 1) * asked.size
     found = _rows(database, asked, rows, condition, offset)
     project = projection(database, asked.entity_type, asked.fields)

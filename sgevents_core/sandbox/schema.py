@@ -31,6 +31,8 @@ class Field:
         default: What a record gets that is created without it.
         editable: Whether the API may set it.
         back: The field of the linked record that lists this one in turn.
+        description: What people read about it.
+        summary_default: How a column of it is summed up, unless somebody says otherwise.
         on_create: Whether a create may set it though an update may not.
         binds: Whether it takes no type but the valid ones. Most fields of a site take any.
     """
@@ -43,6 +45,8 @@ class Field:
     default: Any = None
     editable: bool = True
     back: str | None = None
+    description: str = ""
+    summary_default: str = "none"
     on_create: bool = False
     binds: bool = False
 

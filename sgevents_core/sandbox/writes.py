@@ -168,7 +168,7 @@ class Transaction:
 
     def _filled_in(self, kind: EntityType, kept: dict[str, Any]) -> dict[str, Any]:
         """Return what a site fills in without a row; what has a row is added to what is kept."""
-        if kind.name == "Version":
+        if kind.name in ("Version", "Note", "Reply"):
             kept.setdefault("user", self.caller.user)
         if kind.name == "TimeLog":
             kept.setdefault("date", self._now()[:10])

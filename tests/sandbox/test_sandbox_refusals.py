@@ -63,7 +63,7 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg.schema_field_read("Shot", "nope"), "Shot.nope doesn't exist"),
         (
             lambda sg: sg.find("Shot", [], additional_filter_presets=[{"preset_name": "LATEST"}]),
-            "knows no 'additional_filter_presets'",
+            "invalid filter preset",
         ),
         (lambda sg: sg._call_rpc("frobnicate", {}), "'frobnicate' does not exist"),
     ],

@@ -105,7 +105,7 @@ def test_groups_within_groups(tasks: Any) -> None:
     groups = tasks.summarize("Task", [], count, grouping=grouping)["groups"]
     assert [group["group_value"] for group in groups] == ["wtg", "ip", "fin"]
     assert [inner["group_name"] for inner in groups[1]["groups"]] == ["Comp", "Roto"]
-    assert groups[0]["group_name"] == "Waiting to Start"
+    assert groups[0]["group_name"] == "wtg"
 
 
 @pytest.mark.parametrize(
