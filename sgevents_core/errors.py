@@ -395,13 +395,14 @@ class SiteRefused(SiteError):
 
 
 class StockClientError(SgEventsError):
-    """The module shotgun_api3 cannot be used: {problem}.
-    It is imported from {file}, which {owner} brought. Remove what brings that copy, or take it off
-    the path, and install the client: pip install --force-reinstall "shotgun_api3>=3.9"
+    """The module shotgun_api3 cannot be used: {problem}. {whence}.
+    Uninstall what brings that copy, or take it off the path, and install the client again:
+    pip install --force-reinstall "shotgun_api3>=3.9"
     """
 
     exit_code = 2
     problem: str
+    whence: str
     file: str
     owner: str
 

@@ -21,7 +21,7 @@ from sgevents_core.cli.findings import (
 )
 from sgevents_core.cli.printing import read_configuration
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import ConfigError
+from sgevents_core.errors import ConfigError, StockClientError
 from sgevents_core.observe.redaction import secrets_of
 from sgevents_core.settings import Settings
 from sgevents_core.settings.access import exposures
@@ -86,6 +86,9 @@ def _surely(
     """Look without letting an error nobody thought of hide the other findings."""
     try:
         return look(settings)
+    except StockClientError as error:
+        message, _, fix = str(error).partition("\n")
+        return [Finding(area, "problem", message, " ".join(fix.split()))]
     except Exception as error:
         message = f"it could not be looked at: {type(error).__name__}: {error}"
         return [Finding(area, "problem", message, "this is a mistake in sgevents; report it")]

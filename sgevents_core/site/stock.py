@@ -7,11 +7,12 @@ Several distributions bring a module of this name, and so do folders on a studio
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.errors import StockClientError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthenticationFault", "Fault", "Shotgun", "ShotgunError"]
 
-DISTRIBUTION: Final = "shotgun_api3"
+MODULE: Final = "shotgun_api3"
 OLDEST: Final = (3, 9)
 CHANGED: Final = (
     *("_call_rpc", "_make_call", "_http_request", "_decode_response", "_json_loads"),
@@ -43,14 +44,26 @@ def stock_client() -> ModuleType:
         StockClientError: It is not there, cannot be imported, is too old, or is another one.
     """
     try:
-        module = importlib.import_module(DISTRIBUTION)
+        module = importlib.import_module(MODULE)
     except Exception as error:  # what an old or half a copy trips over at import
-        what = f"importing it raised {type(error).__name__}: {error}"
-        raise StockClientError(**_owner(), problem=what) from error
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _error(f"importing it raised {found}") from error
     problem = _problem(module)
     if problem:
-        raise StockClientError(**_owner(), problem=problem)
+        raise _error(problem)
     return module
+
+
+def _error(problem: str) -> StockClientError:
+    file = _file()
+    owner = _owner(file) if file else ""
+    if owner:
+        whence = f"It is imported from {file}, which belongs to {owner}"
+    elif file:
+        whence = f"It is imported from {file}, a copy that no installed distribution lists"
+    else:
+        whence = "No module of that name is on the path"
+    return StockClientError(problem=problem, whence=whence, file=file, owner=owner)
 
 
 def _problem(module: ModuleType) -> str:
@@ -68,38 +81,38 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d{1,6}", version)[:2])
 
 
-def _owner() -> dict[str, str]:
-    """Return the file that is imported, and which distribution brought it."""
-    file = _file()
-    if not file:
-        return {"file": "no file", "owner": "no distribution"}
-    return {"file": file, "owner": _distributions() or "no distribution"}
-
-
 def _file() -> str:
-    module = sys.modules.get(DISTRIBUTION)
-    named = getattr(module, "__file__", None)
+    """Return the file, or else the folder, that is imported; empty if there is none."""
+    named = getattr(sys.modules.get(MODULE), "__file__", None)
     if named:
         return str(named)
     try:
-        spec = PathFinder.find_spec(DISTRIBUTION)
+        spec = PathFinder.find_spec(MODULE)
     except Exception:  # a path hook's own trouble is none of ours
         return ""
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return str((spec.origin or (places and places[0]) or "") if spec else "")
+    if spec is None:
+        return ""
+    places = list(spec.submodule_search_locations or ())
+    return str(spec.origin or (places[0] if places else ""))
 
 
-def _distributions() -> str:
-    """Return the installed distributions that bring a module of this name, with versions."""
+def _owner(file: str) -> str:
+    """Return the installed distributions that list a file, or something in a folder."""
     metadata = importlib.import_module("importlib_metadata")
-    file = _file()
-    named = []
-    for one in metadata.distributions():
-        for path in one.files or ():
-            if path.parts[:1] == (DISTRIBUTION,) and str(one.locate_file(path)) == file:
-                named.append(f"{one.metadata['Name']} {one.version}")
-                break
-    return " and ".join(sorted(set(named)))
+    wanted = os.path.realpath(file)
+    found = {
+        f"{one.metadata['Name']} {one.version}"
+        for one in metadata.distributions()
+        if any(_is_in(one, path, wanted) for path in one.files or ())
+    }
+    return " and ".join(sorted(found))
+
+
+def _is_in(distribution: Any, path: Any, wanted: str) -> bool:
+    if path.parts[0] not in {MODULE, f"{MODULE}.py"}:
+        return False
+    real: str = os.path.realpath(distribution.locate_file(path))
+    return real == wanted or real.startswith(wanted + os.sep)
 
 
 if not TYPE_CHECKING:
