@@ -27,11 +27,14 @@ from sgevents_core.settings.model import (
     StateSettings,
 )
 from sgevents_core.settings.reader import Reader, S
+from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import dotted, nearest, quoted
 from sgevents_core.settings.toml_errors import explained
 
+LARGEST: Final = 4 * 1024 * 1024
+"""Most bytes of a configuration file."""
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "site": SiteSettings,
     "feed": FeedSettings,
@@ -86,12 +89,13 @@ def state_path(path: Path) -> Path | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        data = read_plain(path, LARGEST)
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
         problem = "there is no such file"
         fix = "write one with `sgevents init`, or name yours with --config"
-    except IsADirectoryError:
-        problem, fix = "this is a folder", "name the file in it with --config"
+    except NotPlainError as error:
+        problem, fix = f"this {error.problem}", "name the configuration file with --config"
     except OSError as error:
         problem = f"it cannot be read: {error.strerror}"
         fix = "let the user that runs sgevents read it"
@@ -104,6 +108,9 @@ def _read(path: Path) -> str:
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomli.loads(text)
+    except RecursionError:
+        problem = "this is nested too deep, or a key has too many parts"
+        raise _file_error(path, problem, "is it the right file?") from None
     except tomli.TOMLDecodeError as error:
         place = _PLACE.match(str(error))
         message, line, column = place.groups() if place else (str(error), None, None)
@@ -112,6 +119,9 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         raise _file_error(
             path, told.message, told.fix, at, int(column) if column else None
         ) from None
+    except ValueError:  # the one thing that tomli leaves to int()
+        problem = "a number in this has thousands of digits"
+        raise _file_error(path, problem, "is it the right file?") from None
 
 
 def _file_error(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.settings.access import exposures
+from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.spelling import nearest, quoted
 
 FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
@@ -128,7 +129,7 @@ def _from_credential(name: str) -> Found:
     if not folder:
         message = f"{source} is not there: ${CREDENTIALS} is not set"
         raise WrongValueError(message, f"start it with systemd, and {load} in the unit")
-    if not (Path(folder) / name).is_file():
+    if not (Path(folder) / name).exists():
         raise WrongValueError(f"{source} does not exist", f"add {load} to the systemd unit")
     text = _read(Path(folder) / name, source).rstrip("\r\n")
     if not text:
@@ -149,18 +150,16 @@ def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int,
 
 def _read(path: Path, source: str) -> str:
     try:
-        if not path.is_file():
-            state = "is no file" if path.exists() else "does not exist"
-            raise WrongValueError(
-                f"{source} {state}", "the path is relative to the configuration file"
-            )
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
+        data = read_plain(path, _LARGEST)
+    except FileNotFoundError:
+        fix = "the path is relative to the configuration file"
+        raise WrongValueError(f"{source} does not exist", fix) from None
+    except NotPlainError as error:
+        fix = "name a plain file that holds the value and nothing else"
+        raise WrongValueError(f"{source} {error.problem}", fix) from None
     except OSError as error:
         fix = "let the user that runs sgevents read it"
         raise WrongValueError(f"{source} cannot be read: {error.strerror}", fix) from None
-    if len(data) > _LARGEST:
-        raise WrongValueError(f"{source} is longer than 64 KiB", "is it the right file?")
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import ssl
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -267,6 +268,8 @@ def _tunnel(line: Line, place: Place, proxy: Proxy) -> None:
 def trusting(ca_certs: str | None) -> ssl.SSLContext:
     """Return what TLS needs to know: to trust the certificates in a file, and to check the host."""
     seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - a path as the client has it
+    if seen and not stat.S_ISREG(seen.st_mode):
+        raise OSError(f"{ca_certs} is no file of certificates")
     return _context(ca_certs, (seen.st_mtime_ns, seen.st_size) if seen else None)
 
 
