@@ -41,7 +41,8 @@ from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_statuses
 from sgevents_core.plugins.watching import LoadingStopped, Watch
-from sgevents_core.reload import CommandLine, Reloader, end_at_once, execute_anew
+from sgevents_core.reload import Reloader
+from sgevents_core.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import prune
@@ -85,6 +86,7 @@ class Daemon:
         strict: Whether every enabled plugin has to load.
         without: Enabled plugins to leave out of this run; their events wait for them.
         started: How the process was started; None if it cannot be reloaded.
+        refused: Why this process was not replaced by another after all; empty if it is the first.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Daemon:
         strict: bool = False,
         without: Container[str] = (),
         started: CommandLine | None = None,
+        refused: str = "",
     ) -> None:
+        self._refused = refused
         self._settings = settings
         self._drain = drain
         self._strict = strict
@@ -181,7 +185,7 @@ class Daemon:
             state,
             orders=self._orders,
             listener=listener,
-            reloader=Reloader(self._settings, loaded, self._started),
+            reloader=Reloader(self._settings, loaded, self._started, self._refused),
             drain=self._drain,
             presence=presence,
         )
@@ -343,7 +347,9 @@ class _Run:
         while (order := self._order_within(DRAIN_TICK if self._drain else TICK)) != "stop":
             if order == "reload":
                 self._reloader.ask()
-            if self._reloader.poll() or overdue.look(time.monotonic()):
+            if overdue.look(time.monotonic()):
+                self._reloader.leave_hung(time.monotonic())
+            if self._reloader.poll():
                 self.reloads = True
                 return
             errors = [works.feed.error, works.syncing.error, *(lane.error for lane in works.lanes)]
@@ -402,7 +408,12 @@ def _give_up(listener: Listener, started: CommandLine | None, stops: bool) -> No
     if started is not None:
         text = "A plugin does not return and cannot be ended: starting anew without it"
         logger.error(text, extra={"action": "daemon.starting_anew"})
-        execute_anew(started)
+        try:
+            execute_anew(started)
+        except OSError as error:
+            text = "It cannot be started anew, so it ends here: %s"
+            logger.error(text, error, extra={"action": "daemon.starting_anew"})
+            end_at_once(1)
 
 
 def _stop(works: _Works, watchdog: Watchdog) -> None:

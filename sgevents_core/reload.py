@@ -10,13 +10,10 @@ import json
 import logging
 import os
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, NoReturn
+from typing import IO, Any, Final
 
 from msgspec.structs import replace
 
@@ -25,6 +22,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.journal.running import Refusal, Running, note
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
+from sgevents_core.restarting import CommandLine, obstacle
 from sgevents_core.settings import Settings
 
 logger = logging.getLogger("sgevents.daemon")
@@ -34,21 +32,9 @@ REHEARSE: Final = "--rehearse"
 LONGEST: Final = 60.0
 """Seconds the rehearsal may take."""
 USABLE: Final = ("enabled", "disabled")
+AGAIN_AFTER: Final = 60.0
+"""Seconds after which a daemon whose threads hang tries again to start anew."""
 _LAST_WORDS: Final = 2000
-
-
-class CommandLine(NamedTuple):
-    """How this process was started, and can be started again.
-
-    Args:
-        words: The program and its arguments.
-        home: The folder it was started in; None if that is not there.
-        variables: The environment it was started in, whatever plugins have made of it since.
-    """
-
-    words: tuple[str, ...]
-    home: Path | None
-    variables: Mapping[str, str]
 
 
 class Reloader:
@@ -58,12 +44,21 @@ class Reloader:
         settings: The configuration that runs.
         loaded: The plugins that run.
         started: How the process was started; None where it cannot be started again.
+        refused: Why the last try to reload came to nothing after all; empty if it did not.
 
     `can_restart` tells whether it can.
     """
 
-    def __init__(self, settings: Settings, loaded: Loaded, started: CommandLine | None) -> None:
+    def __init__(
+        self, settings: Settings, loaded: Loaded, started: CommandLine | None, refused: str = ""
+    ) -> None:
         self._folder = settings.state.path
+        self._log = settings.log
+        self._longest = LONGEST + sum(
+            table.load_timeout for table in settings.plugins.values() if table.enabled
+        )
+        self._not_before = 0.0
+        self._noted: int | None = None
         self._unusable: set[tuple[str, str]] = {
             (one.name, one.status) for one in loaded.statuses if one.status not in USABLE
         }
@@ -79,7 +74,10 @@ class Reloader:
             plugins={plugin.name: plugin.version for plugin in loaded.plugins},
             reloads=started is not None,
         )
-        self._note()
+        if refused:
+            self._refuse(refused)
+        else:
+            self._note()
 
     def ask(self) -> None:
         """Take a request to reload; whatever is being tried is tried again with what is new."""
@@ -99,19 +97,45 @@ class Reloader:
                 return self._decided(reason)
         if self._asked and self._started is not None:
             self._asked = False
-            self._child = _Rehearsal(self._started)
+            return self._try(self._started)
         return False
+
+    def leave_hung(self, now: float) -> None:
+        """Take a request of the daemon itself, whose threads hang; after a refusal, not at once.
+
+        Args:
+            now: The monotonic clock, in seconds.
+        """
+        if self._child is None and not self._asked and now >= self._not_before:
+            self._asked, self._not_before = True, now + AGAIN_AFTER
 
     def close(self) -> None:
         """End what is being tried."""
         if self._child is not None:
             self._child.end()
+        if self._noted is not None:
+            os.close(self._noted)
+            self._noted = None
+
+    def _try(self, started: CommandLine) -> bool:
+        """Try what is new in a process of its own, if that can be started at all."""
+        try:
+            self._child = _Rehearsal(started, self._longest)
+        except OSError as error:
+            return self._decided(f"a process to try it in cannot be started: {error}")
+        return False
 
     def _decided(self, reason: str) -> bool:
+        if not reason and self._started is not None:
+            reason = obstacle(self._started, self._folder, self._log)
         if not reason:
             extra = {"action": "daemon.reloading"}
             logger.info("The new state loads: stopping to start with it", extra=extra)
             return True
+        self._refuse(reason)
+        return False
+
+    def _refuse(self, reason: str) -> None:
         logger.error(
             "Not reloaded, all goes on as it was: %s",
             reason,
@@ -121,11 +145,10 @@ class Reloader:
         refusal = Refusal(1 if before is None else before.number + 1, reason)
         self._running = replace(self._running, refusal=refusal)
         self._note()
-        return False
 
     def _note(self) -> None:
         try:
-            note(self._folder, self._running)
+            self._noted = note(self._folder, self._running, self._noted)
         except StateError as error:  # a full disk: only `plugins list` and `reload` know less
             logger.warning("%s", error, extra={"action": "daemon.not_noted"})
 
@@ -133,18 +156,22 @@ class Reloader:
 class _Rehearsal:
     """A process that loads what would run, and tells what came of it."""
 
-    def __init__(self, started: CommandLine) -> None:
-        self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `_close` closes both
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._until = time.monotonic() + LONGEST
+    def __init__(self, started: CommandLine, longest: float) -> None:
+        self._longest = longest
+        self._until = time.monotonic() + longest
         self._late = False
-        self._process = subprocess.Popen(
-            [*started.words, REHEARSE],
-            cwd=started.home,
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._errors,
-        )
+        with ExitStack() as opened:  # in memory: there may be no folder to write to
+            self._out = opened.enter_context(_memory())
+            self._errors = opened.enter_context(_memory())
+            self._process = subprocess.Popen(
+                [*started.words, REHEARSE],
+                cwd=started.folder(),
+                env=started.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=self._errors,
+            )
+            opened.pop_all()
 
     def is_over(self) -> bool:
         """Whether it has ended; one that takes too long is ended."""
@@ -171,7 +198,7 @@ class _Rehearsal:
         code = self._process.returncode
         self._close()
         if self._late:
-            return f"loading it took more than {LONGEST:.0f} s; a plugin hangs while it is imported"
+            return f"loading it took more than {self._longest:.0f} s"
         if code:
             return errors.removeprefix("sgevents: ") or f"loading it ended with exit code {code}"
         try:
@@ -195,37 +222,15 @@ def rehearsed(settings: Settings, loaded: Loaded) -> str:
     return json.dumps(told)
 
 
-def command_line() -> CommandLine:
-    """Return how this process was started; to be asked before a plugin can change the folder."""
-    home: Path | None = None
-    with suppress(OSError):  # it is gone
-        home = Path.cwd()
-    return CommandLine((sys.executable, *sys.orig_argv[1:]), home, dict(os.environ))
-
-
-def execute_anew(started: CommandLine) -> NoReturn:
-    """Replace this process by a new one that is started as this one was."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if started.home is not None:
-        with suppress(OSError):  # gone by now; most likely nothing is relative to it
-            os.chdir(started.home)
-    variables = dict(started.variables)
-    os.execve(started.words[0], started.words, variables)  # noqa: S606 - the same again
-
-
-def end_at_once() -> NoReturn:
-    """End this process well, and wait for no thread: not for one that hangs, nor for its own."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
 def _objection(told: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:
     if told["state"] != str(folder):
         return f"[state] path is now {told['state']}; for another state, stop and start the daemon"
     worse = [one for one in told["unusable"] if (one[0], one[1]) not in unusable]
     return " ".join(f"Plugin {text}" for _, _, text in worse)
+
+
+def _memory() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("sgevents-rehearsal", os.MFD_CLOEXEC), "w+b", buffering=0)
 
 
 def _text(file: IO[bytes]) -> str:

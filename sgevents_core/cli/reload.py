@@ -43,11 +43,11 @@ def reload(config: Path) -> None:
     before = _asked(folder)
     for waited in _waiting():
         now = running(folder)
+        if now is not None and now.refusal != before.refusal and now.refusal is not None:
+            raise NotReloadedError(reason=now.refusal.reason)
         if now is not None and now.run != before.run:
             _tell(before, now)
             return
-        if now is not None and now.refusal != before.refusal and now.refusal is not None:
-            raise NotReloadedError(reason=now.refusal.reason)
         if not _is_alive(before.pid):
             reason = "its process has ended; see its log"
             raise DaemonElsewhereError(path=folder, reason=reason)

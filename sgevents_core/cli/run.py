@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ import click
 
 from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
-from sgevents_core.errors import NoSuchPluginError
+from sgevents_core.errors import ConfigError, NoSuchPluginError
 from sgevents_core.settings.spelling import nearest
 
 if TYPE_CHECKING:
     from sgevents_core.daemon import Daemon
+    from sgevents_core.restarting import CommandLine
     from sgevents_core.settings import Settings
 
 
@@ -46,7 +48,7 @@ def run(
     stopped.
     """
     from sgevents_core.daemon import Daemon  # noqa: PLC0415 - heavy
-    from sgevents_core.reload import command_line, end_at_once, execute_anew  # noqa: PLC0415
+    from sgevents_core.restarting import command_line, end_at_once  # noqa: PLC0415
 
     started = command_line()
     settings = read_configuration(config)
@@ -56,10 +58,27 @@ def run(
         _rehearse(daemon, settings)
         return
     _run(daemon, settings, verbose=verbose, drain=drain)
-    if daemon.reloads:
-        execute_anew(started)
+    while daemon.reloads:
+        refused = _not_replaced(started, config)
+        daemon = Daemon(
+            settings, drain=drain, strict=strict, without=without, started=started, refused=refused
+        )
+        _run(daemon, settings, verbose=verbose, drain=drain)
     if daemon.hung:
         end_at_once()
+
+
+def _not_replaced(started: CommandLine, config: Path) -> str:
+    """Replace this process by a new one; return why it is still there."""
+    from sgevents_core.restarting import execute_anew  # noqa: PLC0415 - heavy
+    from sgevents_core.settings import load_settings  # noqa: PLC0415
+
+    try:
+        os.chdir(started.folder())
+        load_settings(config, secrets=False)  # it was tried; stopping may have taken its time
+        execute_anew(started)
+    except (ConfigError, OSError) as error:
+        return f"it could not be started anew: {error}"
 
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:

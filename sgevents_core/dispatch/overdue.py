@@ -76,19 +76,15 @@ class Overdue:
         names = hung(self._lanes)
         if len(names) < MOST_HUNG or now - self._started < NOT_BEFORE or self._is_held_up(now):
             return False
-        if self._restarts:
-            logger.error(
-                "%d threads hang, those of %s: stopping to start anew without them",
-                len(names),
-                ", ".join(names),
-                extra={"action": "daemon.worn", "plugins": names},
-            )
-        elif self._told < len(names):
+        if self._told < len(names):
             self._told = len(names)
             logger.error(
-                "%d threads hang, those of %s, and this run cannot start anew: their plugins wait",
+                "%d threads hang, those of %s%s",
                 len(names),
                 ", ".join(names),
+                ": to start anew without them is tried"
+                if self._restarts
+                else ", and this run cannot start anew: their plugins wait",
                 extra={"action": "daemon.worn", "plugins": names},
             )
         return self._restarts

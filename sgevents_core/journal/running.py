@@ -53,20 +53,56 @@ class Running(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-def note(folder: Path, running: Running) -> None:
+def note(folder: Path, running: Running, before: int | None = None) -> int:
     """Write down what runs on a state; called by the process that holds its lock.
+
+    Args:
+        folder: The state's folder.
+        running: What runs.
+        before: What the last call has returned, if this is not the first.
+
+    Returns:
+        A descriptor of the file, to write it over where the disk or the descriptors are used up.
 
     Raises:
         StateError: It cannot be written.
     """
-    new = folder / f"{FILE}.new"
+    text = msgspec.json.encode(running)
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file:
-            file.write(msgspec.json.encode(running))
-        new.replace(folder / FILE)
+        written = _replace(folder, text)
     except OSError as error:
+        if before is not None and _written_over(before, text):
+            return before
         reason = error.strerror or str(error)
         raise StateError(path=str(folder / FILE), reason=reason) from None
+    if before is not None:
+        os.close(before)
+    return written
+
+
+def _replace(folder: Path, text: bytes) -> int:
+    new = folder / f"{FILE}.new"
+    with suppress(FileNotFoundError):
+        new.unlink()
+    written = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
+    try:
+        while text:  # where the disk is full, the second write says so
+            text = text[os.write(written, text) :]
+        new.replace(folder / FILE)
+    except OSError:
+        os.close(written)
+        raise
+    return written
+
+
+def _written_over(file: int, text: bytes) -> bool:
+    """Write a file anew in its place; who reads it in that moment finds nothing."""
+    try:
+        os.pwrite(file, text, 0)
+        os.ftruncate(file, len(text))
+    except OSError:
+        return False
+    return True
 
 
 def running(folder: Path) -> Running | None:

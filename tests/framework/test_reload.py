@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from drained import configured
+from reloading import SLOW, reload
 from running_daemon import WRITER, RunningDaemon
 from waiting import wait_until
 
@@ -22,28 +22,6 @@ from sgevents_core.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
 from sgevents_core.journal.running import Running, note, running
 from sgevents_core.sandbox import Sandbox
-
-SLOW = """
-    import pathlib, time
-    from sgevents_core import hookimpl
-
-    FOLDER = pathlib.Path({folder!r})
-
-    @hookimpl
-    def on_event(event, ctx):
-        with (FOLDER / "slow.txt").open("a") as file:
-            file.write(f"{{event.id}}\\n")
-        until = time.monotonic() + 20
-        while not (FOLDER / "go").exists() and time.monotonic() < until:
-            time.sleep(0.01)
-"""
-
-
-def reload(daemon: RunningDaemon) -> subprocess.CompletedProcess[str]:
-    """Ask the daemon to reload, as a person does."""
-    command = [sys.executable, "-m", "sgevents_core", "reload", "-c", str(daemon.config)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 def upgrade(daemon: RunningDaemon, name: str, version: str, text: str) -> None:

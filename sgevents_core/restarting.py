@@ -1,0 +1,105 @@
+"""How this process was started, whether it could be again, and doing so.
+
+What a restart needs is tried before anything is ended: a process that cannot start anew goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn
+
+from sgevents_core.settings import LogSettings
+
+ROOM: Final = 256 * 1024
+"""Bytes that the disk must have left for a restart: the files that it writes first."""
+_ROOT: Final = Path("/")
+_exit: Final = os._exit
+
+
+class CommandLine(NamedTuple):
+    """How this process was started, and can be started again.
+
+    Args:
+        words: The program and its arguments.
+        home: The folder it was started in; None if that is not there.
+        variables: The environment it was started in, whatever plugins have made of it since.
+    """
+
+    words: tuple[str, ...]
+    home: Path | None
+    variables: Mapping[str, str]
+
+    def folder(self) -> Path:
+        """Return where it can be started again: the same folder, or if that is gone, the root."""
+        return self.home if self.home is not None and self.home.is_dir() else _ROOT
+
+
+def command_line() -> CommandLine:
+    """Return how this process was started; to be asked before a plugin can change the folder."""
+    home: Path | None = None
+    with suppress(OSError):  # it is gone
+        home = Path.cwd()
+    return CommandLine((sys.executable, *sys.orig_argv[1:]), home, dict(os.environ))
+
+
+def obstacle(started: CommandLine, state: Path, log: LogSettings) -> str:
+    """Return why a process started now could not run, for people; empty if nothing is known.
+
+    Args:
+        started: How it would be started.
+        state: The state's folder.
+        log: Where it would log to.
+    """
+    python = started.words[0]
+    if not os.access(python, os.X_OK):
+        return f"the Python that runs sgevents cannot be started: {python} is not there"
+    try:
+        _write_some(state)
+    except OSError as error:
+        return f"a start could not write to {state}: {error.strerror or error}"
+    if log.file is not None:
+        try:
+            os.close(os.open(log.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
+        except OSError as error:
+            return f"a start could not write its log {log.file}: {error.strerror or error}"
+    return ""
+
+
+def _write_some(folder: Path) -> None:
+    file = folder / "room"
+    with suppress(FileNotFoundError):
+        file.unlink()
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        written = os.write(descriptor, bytes(ROOM))
+        if written < ROOM:  # the next write says why
+            os.write(descriptor, bytes(ROOM - written))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        file.unlink()
+
+
+def execute_anew(started: CommandLine) -> NoReturn:
+    """Replace this process by a new one that is started as this one was.
+
+    Raises:
+        OSError: That cannot be done; nothing has changed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with suppress(OSError):
+        os.chdir(started.folder())
+    variables = dict(started.variables)
+    os.execve(started.words[0], started.words, variables)  # noqa: S606 - the same again
+
+
+def end_at_once(code: int = 0) -> NoReturn:
+    """End this process, and wait for no thread: not for one that hangs, nor for its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _exit(code)
