@@ -536,6 +536,22 @@ class TypesFileError(SgEventsError):
     reason: str
 
 
+class SchemaNotReadError(SgEventsError):
+    """The schema of {url} cannot be read: {reason}. See what sgevents check says of the site."""
+
+    exit_code = 2
+    url: str
+    reason: str
+
+
+class TypesNotWrittenError(SgEventsError):
+    """{path} cannot be written: {reason}. Name a new file, in a folder that is there."""
+
+    exit_code = 2
+    path: Path
+    reason: str
+
+
 class PortInUseError(SgEventsError):
     """The sandbox cannot listen on {host}:{port}: {reason}.
     Choose another port, or 0 for one that is free.

@@ -5,16 +5,20 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sgevents_core.cli.config_text import SANDBOX_PORT
-from sgevents_core.cli.printing import echo
+from sgevents_core.cli.printing import echo, read_configuration
+from sgevents_core.errors import SchemaNotReadError, SiteError, TypesNotWrittenError
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS, parse_fault
+from sgevents_core.sandbox.schema_of import tables_of, written_types
+from sgevents_core.sandbox.types_file import Tables
+from sgevents_core.site.client import EventLog
 
 _KINDS = "\n".join(
     f"  {kind}  {', '.join(f'{name}={value}' for name, value in options.items())}".rstrip()
@@ -64,6 +68,18 @@ _MANY = 200_000
     help="Entity types and fields of your own, from a TOML file. Repeatable.",
 )
 @click.option(
+    "--schema-of",
+    type=click.Path(path_type=Path),
+    metavar="CONFIG",
+    help="Take over the schema of the site that a sgevents.toml names.",
+)
+@click.option(
+    "--write-types",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --schema-of: write that schema to a file for --types, and end.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,
@@ -80,6 +96,8 @@ def sandbox(
     rate: float,
     events: int,
     types: Sequence[Path],
+    schema_of: Path | None,
+    write_types: Path | None,
     faults: Sequence[str],
     script_name: str,
     api_key: str,
@@ -91,7 +109,12 @@ def sandbox(
     project, and is no site: nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
     """
     options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
-    options["types"] = types
+    if write_types is not None:
+        if schema_of is None:
+            raise click.UsageError("--write-types wants --schema-of: whose schema is it?")
+        _write_types(write_types, _tables(schema_of))
+        return
+    options["types"] = [*([_tables(schema_of)] if schema_of else ()), *types]
     options["faults"] = [parse_fault(text) for text in faults]
     if events >= _MANY:
         echo(f"Filling the log with {events:,} rows ...", err=True)
@@ -99,6 +122,26 @@ def sandbox(
         site.set_rate(rate)
         echo(_greeting(site))
         told.wait()
+
+
+def _tables(config: Path) -> Tables:
+    """Return the types and fields of the site that a configuration names."""
+    settings = read_configuration(config)
+    try:
+        with closing(EventLog(settings.site)) as log:
+            return tables_of(log.schema())
+    except SiteError as error:
+        raise SchemaNotReadError(url=settings.site.url, reason=error.reason) from None
+
+
+def _write_types(path: Path, tables: Tables) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(written_types(tables))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TypesNotWrittenError(path=path, reason=reason) from None
+    echo(f"{path}: {len(tables)} entity types")
 
 
 @contextmanager

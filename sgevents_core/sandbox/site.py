@@ -26,7 +26,7 @@ from sgevents_core.sandbox.server import HOST, Answer, Request, Server
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.traffic import Flow, Traffic
 from sgevents_core.sandbox.transactions import Transactions
-from sgevents_core.sandbox.types_file import add_types, read_types
+from sgevents_core.sandbox.types_file import Tables, add_types, read_types
 from sgevents_core.sandbox.uploads import ADDRESSES, Uploads
 from sgevents_core.sandbox.writes import Transaction
 
@@ -48,7 +48,8 @@ class Sandbox(Direct):
         seed: Where all chance begins: the project, the traffic, the faults.
         project: Whether a small project is there from the start, and its events in the log.
         events: Rows to fill the log with beside those of the project; a million takes seconds.
-        types: Files with entity types and fields beside the standard ones.
+        types: Files with entity types and fields beside the standard ones, or what was read of
+            such a file or of a site.
         faults: Faults in force from the start: mappings with `kind` and the options of
             `Faults.add`.
         page_size: The most rows a page may have.
@@ -70,7 +71,7 @@ class Sandbox(Direct):
         seed: int = 1,
         project: bool = True,
         events: int = 0,
-        types: Iterable[str | Path] = (),
+        types: Iterable[str | Path | Tables] = (),
         faults: Iterable[Mapping[str, Any]] = (),
         page_size: int = 500,
         thumbnail_seconds: float = 2.0,
@@ -82,8 +83,9 @@ class Sandbox(Direct):
         self.counts = Counts()
         self.faults = Faults(seed)
         self.database = Database(clock)
-        for path in types:
-            add_types(self.database.schema, read_types(Path(path)), over=True)
+        for told in types:
+            tables = read_types(Path(told)) if isinstance(told, (str, Path)) else told
+            add_types(self.database.schema, tables, over=True)
         self._callers = Callers(self.database.records)
         self.add_script(script_name, api_key)
         self._timers = Timers()

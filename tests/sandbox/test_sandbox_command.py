@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 from xmlrpc.client import ProtocolError
 
 import pytest
 from click.testing import CliRunner, Result
-from shotgun_api3.shotgun import Shotgun
+from sandbox_command import client, running
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS
-
-COMMAND = [sys.executable, "-c", "from sgevents_core.cli import main; main()", "sandbox"]
-
-
-@contextmanager
-def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The command's process, and the values of the [site] table that it prints."""
-    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            lines: list[str] = []
-            for line in process.stdout:
-                lines.append(line)
-                if line.startswith("api_key"):
-                    break
-            values = dict(re.findall(r'^(\w+) = "(.*)"$', "".join(lines), re.MULTILINE))
-            assert "[site]\n" in lines
-            yield process, values
-        finally:
-            process.kill()
-
-
-def client(values: dict[str, str]) -> Any:
-    """The unmodified client with what the command prints."""
-    return Shotgun(values["url"], values["script_name"], values["api_key"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
