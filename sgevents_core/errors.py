@@ -439,6 +439,15 @@ class StateDamaged(StateError):
     """
 
 
+class UnreadableEntry(SgEventsError):
+    """Event {event_id} cannot be read from the journal: {reason}.
+    Nothing else is concerned. A running daemon asks the site for it anew.
+    """
+
+    event_id: int
+    reason: str
+
+
 class StateGone(StateError):
     """The state {path} is gone: {reason}.
     The daemon has stopped: what it called would be on record nowhere. Put the state back, or its

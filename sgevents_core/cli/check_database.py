@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from sgevents_core.cli.check_records import file_findings, record_findings
 from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import StateError, StateNotWritable
-from sgevents_core.journal import lock, register, schema
+from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
+from sgevents_core.journal import lock, schema
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -44,12 +45,13 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
     try:
         findings += _schema(db)
         findings += _integrity(db, "quick_check" if quick else "integrity_check")
-        findings += _content(folder)
+        findings += record_findings(folder, quick=quick)
+        findings += _content(folder, findings)
     except StateError as error:
         findings.append(Finding("state", "problem", str(error), _REPAIR))
     finally:
         db.close()
-    return findings + _registers(folder)
+    return findings + file_findings(folder)
 
 
 def _holder(folder: Path) -> Finding:
@@ -71,37 +73,37 @@ def _schema(db: Database) -> list[Finding]:
 
 
 def _integrity(db: Database, pragma: str) -> list[Finding]:
-    said = [str(row[0]) for row in db.all(f"PRAGMA {pragma}({_MOST_TOLD})")]
+    try:
+        said = [str(row[0]) for row in db.all(f"PRAGMA {pragma}({_MOST_TOLD})")]
+    except StateDamaged as error:  # it is so bad that SQLite cannot even check it
+        said = [error.reason]
     if said == ["ok"]:
         return [Finding("state", "ok", f"{DATABASE} is whole")]
-    message = f"{DATABASE} is damaged: {said[0]}"
+    parts = ", ".join(_unreadable(db))
+    message = f"{DATABASE} is damaged{f', in {parts}' if parts else ''}: {said[0]}"
     return [Finding("state", "problem", message, _REPAIR, detail="\n".join(said))]
 
 
-def _content(folder: Path) -> list[Finding]:
-    """Read what every start reads: what is whole for SQLite may still make no sense."""
-    state = SqliteState(folder, read_only=True)
-    try:
+def _unreadable(db: Database) -> Iterator[str]:
+    """Yield the tables and indexes that cannot be read from end to end."""
+    for kind, name, table in db.all("SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"):
+        how = "NOT INDEXED" if kind == "table" else f'INDEXED BY "{name}"'
+        try:
+            for _ in db.each(f'SELECT * FROM "{table}" {how}'):  # noqa: S608 - SQLite's own names
+                pass
+        except StateDamaged:
+            yield f"{kind} {name}"
+        except StateError:
+            continue  # an index of some rows alone cannot be read like this
+
+
+def _content(folder: Path, findings: Sequence[Finding]) -> list[Finding]:
+    """Say how much there is, unless something is wrong with it."""
+    if any(finding.status == "problem" for finding in findings):
+        return []
+    with closing(SqliteState(folder, read_only=True)) as state:
         feed = state.load_feed()
-        plugins = state.plugins()
-        for lane in {record.lane for record in plugins.values()}:
-            state.lane_place(lane)
-        state.dead_letters()
         events = state.end() - state.lowest() + 1
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
-        return [Finding("state", "problem", f"its records make no sense: {error}", _REPAIR)]
-    finally:
-        state.close()
-    era = f", era {feed.state.era}" if feed else ""
-    message = f"{events} event(s), {len(plugins)} plugin(s){era}"
+        era = f", era {feed.state.era}" if feed else ""
+        message = f"{events} event(s), {len(state.plugins())} plugin(s){era}"
     return [Finding("state", "ok", message)]
-
-
-def _registers(folder: Path) -> list[Finding]:
-    findings = []
-    for path in sorted(folder.glob("*.register")):
-        if not register.is_readable(path):
-            message = f"{path.name} cannot be read: it may be from before the last boot"
-            fix = "nothing: events of the last second before the end may be handled again"
-            findings.append(Finding("state", "warning", message, fix))
-    return findings

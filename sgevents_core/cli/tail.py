@@ -14,6 +14,7 @@ from sgevents_core.cli.asking import load
 from sgevents_core.cli.explain import plan_of
 from sgevents_core.cli.printing import echo_json, echo_line, read_to_look
 from sgevents_core.cli.root import config_option
+from sgevents_core.errors import UnreadableEntry
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.fates import Fate, Standing
@@ -100,14 +101,18 @@ def _when_settled(
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
     from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
-    from sgevents_core.dispatch.rows import event_of, read_scripts  # noqa: PLC0415
+    from sgevents_core.dispatch.rows import event_in, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
 
     standing = Standing(folder)
     scripts = read_scripts(folder)
     with closing(Database(folder, read_only=True)) as db:
         for entry in entries:
-            event = event_of(entry.body, scripts)
+            try:
+                event = event_in(entry, scripts)
+            except UnreadableEntry as error:
+                echo_line(str(error).splitlines()[0], err=True)
+                continue
             failures = failures_of(db, entry.event_id)
             yield _Shown(entry, event, dict(_fates(plan, standing, entry, event, failures)))
 

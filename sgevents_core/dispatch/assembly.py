@@ -22,7 +22,7 @@ from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.dispatch.own_thread import Hear, heard_by_nobody
 from sgevents_core.dispatch.rider import failure_rules, rider_of
 from sgevents_core.dispatch.store import Store
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.journal import register
 from sgevents_core.journal.base import NOT_STARTED, Place, PluginRecord, Step
 from sgevents_core.journal.deaths import read_deaths
@@ -70,13 +70,21 @@ def services_of(
             plugin,
             settings.site,
             settings.plugins[plugin.name],
-            store=Store(plugin.name, state.store(plugin.name)),
+            store=_store_of(plugin.name, state),
             site_key=site_key,
             redact=redact,
             health=health,
         )
         for plugin in loaded.plugins
     }
+
+
+def _store_of(plugin: str, state: SqliteState) -> Store:
+    """Return a plugin's store; one that is damaged keeps that plugin alone from starting."""
+    try:
+        return Store(plugin, state.store(plugin))
+    except StateDamaged as error:
+        return Store(plugin, {}, damage=f"its store is damaged: {error.reason}")
 
 
 def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str, LaneStart]:
@@ -168,6 +176,9 @@ def start_plugins(
     ready: list[LoadedPlugin] = []
     for plugin in loaded.plugins:
         own = services[plugin.name]
+        if own.store.damage:
+            _set_aside(plugin, state, own.store.damage)
+            continue
         context = CallContext(own, None, "startup")
         began = time.monotonic()
         error = _call_watched(context, plugin, own, "startup", watch)

@@ -11,7 +11,7 @@ from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.last_words import LastWords
 from sgevents_core.dispatch.policy import FailureRules, OnError
 from sgevents_core.dispatch.recovery import Doubt
-from sgevents_core.dispatch.rows import event_of
+from sgevents_core.dispatch.rows import event_in
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.sqlite import SqliteState
@@ -120,7 +120,7 @@ def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condem
     _pause_if_due(record, place, failure, rules)
     step.plugins = [record]
     number = state.record(record.lane, state.take_lane(record.lane), step)
-    return [Condemned(failure, number, event_of(entry.body, Scripts(state.scripts())), record)]
+    return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), record)]
 
 
 def _is_at(seq: int, key: str, record: PluginRecord, place: Place) -> bool:

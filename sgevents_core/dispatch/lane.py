@@ -16,8 +16,9 @@ from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.dispatch.rider import Rider
-from sgevents_core.dispatch.rows import event_of
-from sgevents_core.errors import SgEventsError, StateError
+from sgevents_core.dispatch.rows import event_in
+from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
+from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
@@ -218,14 +219,16 @@ class Lane:
         """Hand one event to every callback whose plugin goes with the lane; False if cut short."""
         steps = self._plan.for_type(entry.event_type)
         done, self._resume = self._resume or frozenset(), None
-        if steps and not self._hand_out(entry, steps, done):
+        if (steps or entry.whole is False) and not self._hand_out(entry, steps, done):
             return False
         self._seq = entry.seq
         return True
 
     def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[str]) -> bool:
         self._caller.resumed = done
-        event = event_of(entry.body, self.scripts)
+        event = self._event(entry, [rider for rider in self.riders if not rider.record.apart])
+        if event is None:
+            return True
         number = 0
         try:
             for number, (place, _) in enumerate(steps):
@@ -242,6 +245,17 @@ class Lane:
             raise
         self._resume = self._done_before(steps, number, done)
         return False
+
+    def _event(self, entry: Entry, riders: Sequence[Rider]) -> Event | None:
+        """Return the event of an entry; None for one that cannot be read, which is set aside.
+
+        It is kept that some plugins are owed the event, should the site give it once more.
+        """
+        try:
+            return event_in(entry, self.scripts)
+        except UnreadableEntry as error:
+            self.ledger.pass_over(entry, [rider.record.name for rider in riders], error.reason)
+            return None
 
     def _done_before(self, steps: Steps, number: int, done: frozenset[str]) -> frozenset[str]:
         return done.union(self._keys[place] for place, _ in steps[:number])
@@ -302,14 +316,16 @@ class Lane:
             entry = rider.ahead[0]
         steps = self._plan.for_type(entry.event_type)
         mine = [n for n, (place, _) in enumerate(steps) if self._rider_of[place] is rider]
-        if mine and not self._hand_over(rider, entry, mine):
+        if (mine or entry.whole is False) and not self._hand_over(rider, entry, mine):
             return False
         rider.record.cursor, rider.record.done = entry.seq, frozenset()
         return True
 
     def _hand_over(self, rider: Rider, entry: Entry, mine: Sequence[int]) -> bool:
         steps = self._plan.for_type(entry.event_type)
-        event = event_of(entry.body, self.scripts)
+        event = self._event(entry, [rider])
+        if event is None:
+            return True
         for number in mine:
             key = self._keys[steps[number][0]]
             if key in rider.record.done:

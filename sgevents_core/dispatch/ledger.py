@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from sgevents_core.errors import StateDamaged, StateError
@@ -52,6 +52,17 @@ class LaneLedger:
     def record_once(self, step: Step) -> None:
         """Write a step without a second try."""
         self._state.record(self._lane, self.fence, step)
+
+    def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
+        """Set an entry aside that cannot be read; some plugins are owed its event."""
+        if self._lasting(lambda: self._state.pass_over(entry, plugins, reason)):
+            logger.warning(
+                "Event %d cannot be read from the journal (%s). It is set aside and asked of the "
+                "site anew; all others go on.",
+                entry.event_id,
+                reason,
+                extra={"action": "feed.set_aside", "event": entry.event_id, "reason": reason},
+            )
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import Event
+from sgevents_core.journal.base import Entry
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.scripts import Scripts
 
@@ -27,6 +29,30 @@ def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
         return Event(_decode(body), scripts)
     except msgspec.DecodeError:
         return Event(json.loads(body), scripts)  # a lone surrogate, which a site may well send
+
+
+def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:
+    """Return the event of an entry of the journal.
+
+    Args:
+        entry: The entry.
+        scripts: What the scripts of its site are called.
+
+    Raises:
+        UnreadableEntry: It is not what was written.
+    """
+    if entry.whole is False:
+        raise UnreadableEntry(event_id=entry.event_id, reason="it is not what was written")
+    if entry.whole:
+        return event_of(entry.body, scripts)
+    try:
+        event = event_of(entry.body, scripts)
+        is_it = event.id == entry.event_id
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise UnreadableEntry(event_id=entry.event_id, reason=str(error)) from None
+    if not is_it:
+        raise UnreadableEntry(event_id=entry.event_id, reason="it holds another event")
+    return event
 
 
 def read_scripts(folder: Path) -> Scripts:

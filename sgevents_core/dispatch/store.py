@@ -23,12 +23,14 @@ class Store(MutableMapping[str, Any]):
     Args:
         plugin: Whose it is.
         values: The values as last committed.
+        damage: What keeps them from being read, for people; empty for nothing.
     """
 
-    __slots__ = ("_changes", "_committed", "_plugin")
+    __slots__ = ("_changes", "_committed", "_plugin", "damage")
 
-    def __init__(self, plugin: str, values: Mapping[str, Any]) -> None:
+    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str = "") -> None:
         self._plugin = plugin
+        self.damage = damage
         self._committed = {key: _encode(value) for key, value in values.items()}
         self._changes: dict[str, bytes | None] = {}
 

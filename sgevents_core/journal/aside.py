@@ -15,6 +15,8 @@ SET_ASIDE_SINCE: Final = 4
 """The version of the schema that first had the table `set_aside`."""
 LONGEST: Final = 200
 """Characters of a name or a reason that are kept."""
+JOURNAL: Final = "journal"
+"""Where it is that an entry cannot be read."""
 _COLUMNS: Final = "era, event, place, reason, at"
 
 

@@ -42,6 +42,7 @@ class Entry(NamedTuple):
         late: Whether a row with a higher id was appended before it.
         body: The whole row as JSON.
         era: The era of the feed it was taken in.
+        whole: Whether it is what was written; None if an older version wrote it, and nobody knows.
     """
 
     seq: int
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
     late: bool
     body: bytes
     era: int = 1
+    whole: bool | None = None
 
 
 class Missing(NamedTuple):

@@ -105,6 +105,21 @@ def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
     return sorted(found, key=lambda call: call.began)
 
 
+def is_readable(path: Path) -> bool:
+    """Return whether a file of call times is what was written, as far as that shows."""
+    try:
+        head, line_end, content = path.read_bytes().partition(b"\n")
+        names = msgspec.json.decode(head, type=list[str])
+    except (OSError, msgspec.MsgspecError):
+        return False
+    if not line_end or len(content) % _CALL.size:
+        return False
+    calls = _CALL.iter_unpack(content)
+    return all(
+        place < len(names) and seconds >= 0 and began > 0 for _, began, seconds, place in calls
+    )
+
+
 def paths_of(folder: Path, lane: str) -> tuple[Path, Path]:
     """Return the file of a lane's last calls, and the one of those before."""
     path = folder / f"lane-{quote(lane, safe='')}.calls"

@@ -61,6 +61,7 @@ class Database:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            self._db.text_factory = _text
             try:
                 if is_new:  # not by opening it: closing it again would end SQLite's own locks
                     self._path.chmod(self._path.stat().st_mode & PRIVATE)
@@ -70,6 +71,11 @@ class Database:
             except BaseException:
                 self._db.close()
                 raise
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._path
 
     def close(self) -> None:
         """Close the connection."""
@@ -160,3 +166,8 @@ class Database:
 def _filled_in(values: tuple[Any, ...]) -> Any:
     """Return the values of a query as SQLite takes them, by place or by name."""
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else values
+
+
+def _text(content: bytes) -> str:
+    """Return a text; a flipped byte in it must not keep all the rows around from being read."""
+    return content.decode("utf-8", "surrogateescape")

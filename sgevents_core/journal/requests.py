@@ -80,7 +80,8 @@ class Replayed(NamedTuple):
     body: bytes
 
 
-_Asked: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
+Asking: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
+"""Kind, plugin, detail and events of a request that is made; see `Requests.ask`."""
 
 
 class Requests:
@@ -119,24 +120,10 @@ class Requests:
         """
         return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
 
-    def ask_all(self, asked: Iterable[_Asked], asked_by: str) -> list[int]:
+    def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
         """Write requests down as one, `(kind, plugin, detail, events)` each; see `ask`."""
         with self._db.transaction() as db:
-            return [self._ask(db, asked_by, one) for one in asked]
-
-    def _ask(self, db: sqlite3.Connection, asked_by: str, one: _Asked) -> int:
-        kind, plugin, detail, events = one
-        number = db.execute(
-            "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
-        ).lastrowid
-        assert number is not None  # noqa: S101 - a row was inserted
-        db.executemany(
-            "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
-            ((number, place, *event) for place, event in enumerate(events)),
-        )
-        return number
+            return [write_asked(db, asked_by, one) for one in asked]
 
     def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
         """Return the requests that are not answered, in the order they were made.
@@ -206,6 +193,21 @@ class Requests:
         with self._db.transaction() as db:
             db.execute("DELETE FROM requests WHERE answered_at < ?", (before,))
             db.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
+
+
+def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
+    """Write a request down, in a transaction of the caller's, and return its number."""
+    kind, plugin, detail, events = one
+    number = db.execute(
+        "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)",
+        (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
+    ).lastrowid
+    assert number is not None  # noqa: S101 - a row was inserted
+    db.executemany(
+        "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
+        ((number, place, *event) for place, event in enumerate(events)),
+    )
+    return number
 
 
 def write_request(db: sqlite3.Connection, step: RequestStep) -> int:

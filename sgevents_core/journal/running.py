@@ -105,6 +105,17 @@ def _written_over(file: int, text: bytes) -> bool:
     return True
 
 
+def is_readable(folder: Path) -> bool:
+    """Return whether the file makes sense, if it is there."""
+    try:
+        msgspec.json.decode((folder / FILE).read_bytes(), type=Running)
+    except FileNotFoundError:
+        return True
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return True
+
+
 def running(folder: Path) -> Running | None:
     """Return what runs on a state; None if nothing does, or it has not come that far."""
     holder: Mapping[str, object] = lock.holder(folder) or {}

@@ -6,14 +6,15 @@ Each thread opens its own `SqliteState`; SQLite keeps the writers apart.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.journal.aside import SetAside, delete_aside, read_aside, write_aside
+from sgevents_core.journal.aside import JOURNAL, SetAside, delete_aside, read_aside, write_aside
 from sgevents_core.journal.base import (
     Entry,
     Failure,
@@ -25,10 +26,12 @@ from sgevents_core.journal.base import (
     Parked,
     Place,
     PluginRecord,
+    Row,
     Step,
 )
+from sgevents_core.journal.checksums import decoded, make_sure, sum_column, sum_of, sum_of_row
 from sgevents_core.journal.database import Database
-from sgevents_core.journal.requests import write_request
+from sgevents_core.journal.requests import Replayed, write_asked, write_request
 from sgevents_core.journal.steps import RequestStep
 from sgevents_core.journal.tracebacks import (
     forget_tracebacks,
@@ -43,8 +46,10 @@ _SCRIPTS_SINCE: Final = 5
 """The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3
 """The version of the schema that first had the table `parked`."""
+_ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
+_decode_any: Final = msgspec.json.Decoder().decode
 _decode_names: Final = msgspec.json.Decoder(frozenset[str]).decode
 
 
@@ -62,6 +67,7 @@ class SqliteState:
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._db = Database(folder, read_only=read_only)
+        self._sum = sum_column(self._db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -76,15 +82,16 @@ class SqliteState:
 
     def load_feed(self) -> FeedRecord | None:
         """Return the feed's state, None before the first start."""
-        found = self._db.one("SELECT state FROM feed")
+        found = self._db.one(f"SELECT state, {self._sum} FROM feed")  # noqa: S608 - our own
         if found is None:
             return None
+        make_sure(self._db, "the record of the feed", found[1], found[0])
         missing = self._db.all(
             "SELECT first, last, below_at, noticed, hot FROM missing ORDER BY first"
         )
         gone = self._db.all("SELECT first, last FROM gone ORDER BY first")
         return FeedRecord(
-            _decode_feed(found[0]),
+            decoded(self._db, "the record of the feed", _decode_feed, found[0]),
             [
                 Missing(first, last, below_at, noticed, bool(hot))
                 for first, last, below_at, noticed, hot in missing
@@ -106,9 +113,9 @@ class SqliteState:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
             db.executemany(
-                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (seq, era, row.id, row.event_type, row.at, late, row.body)
+                    (seq, era, row.id, row.event_type, row.at, late, row.body, _sum(era, row))
                     for seq, (row, late) in enumerate(rows, expected_seq + 1)
                 ),
             )
@@ -236,15 +243,43 @@ class SqliteState:
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         found = self._db.all(
-            "SELECT seq, event_id, event_type, created_at, late, body, era FROM journal"
-            " WHERE seq > ? ORDER BY seq LIMIT ?",
+            f"SELECT {_ENTRY}, {self._sum} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - our own
             after,
             limit,
         )
-        return [
-            Entry(seq, event_id, event_type, created, bool(late), body, era)
-            for seq, event_id, event_type, created, late, body, era in found
-        ]
+        return [_entry(row) for row in found]
+
+    def pass_over(self, entry: Entry, plugins: Collection[str], reason: str) -> bool:
+        """Set an entry aside that cannot be read, and keep which plugins are owed its event.
+
+        Returns:
+            Whether it was not set aside yet.
+        """
+        aside = SetAside(str(entry.event_id), reason, JOURNAL, time.time(), entry.era)
+        with self._db.transaction(durable=True) as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO passed_over VALUES (?, ?, ?, ?)",
+                ((entry.seq, name, entry.era, entry.event_id) for name in (*plugins, "")),
+            )
+            return write_aside(db, [aside]) > 0
+
+    def passed_over(self, era: int) -> list[int]:
+        """Return the ids of the events of an era whose entries were passed over."""
+        found = self._db.all("SELECT DISTINCT event FROM passed_over WHERE era = ?", era)
+        return [int(event) for (event,) in found]
+
+    def mend(self, era: int, rows: Iterable[Row]) -> None:
+        """Put rows read anew in the place of entries that were passed over.
+
+        Each plugin that was owed such an event is handed it by a replay.
+
+        Args:
+            era: The era of the feed.
+            rows: The rows.
+        """
+        with self._db.transaction(durable=True) as db:
+            for row in rows:
+                _mend(db, era, row)
 
     def created_after(self, seq: int) -> int | None:
         """Return `created_at` of the first entry above `seq`, None when there is none."""
@@ -282,21 +317,29 @@ class SqliteState:
 
     def lane_place(self, lane: str) -> Place | None:
         """Return how far a lane is as last recorded, None for a lane never seen."""
-        found = self._db.one("SELECT seq, done FROM lanes WHERE name = ?", lane)
+        found = self._db.one(f"SELECT seq, done, {self._sum} FROM lanes WHERE name = ?", lane)  # noqa: S608 - our own
         if found is None:
             return None
-        return Place(found[0], None if found[1] is None else _decode_names(found[1]))
+        make_sure(self._db, f"the place of lane {lane}", found[2], lane, *found[:2])
+        seq, done, _ = found
+        what = f"the place of lane {lane}"
+        return Place(seq, None if done is None else decoded(self._db, what, _decode_names, done))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins that were ever enabled, by name."""
         found = self._db.all(
-            "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures"
-            " FROM plugins ORDER BY name"
+            "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures,"  # noqa: S608 - our own
+            f" {self._sum} FROM plugins ORDER BY name"
         )
+        for *values, checksum in found:
+            make_sure(self._db, f"the record of plugin {values[0]}", checksum, *values)
         return {
-            name: PluginRecord(name, lane, cursor, bool(apart), _decode_names(done), *state)
-            for name, lane, cursor, apart, done, *state in found
+            name: PluginRecord(name, lane, cursor, bool(apart), self._names(name, done), *state)
+            for name, lane, cursor, apart, done, *state, _ in found
         }
+
+    def _names(self, plugin: str, text: str) -> frozenset[str]:
+        return decoded(self._db, f"the record of plugin {plugin}", _decode_names, text)
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
         """Return the lowest `seq` that all of some plugins have finished.
@@ -356,8 +399,17 @@ class SqliteState:
 
     def store(self, plugin: str) -> dict[str, Any]:
         """Return the plugin's store as last committed."""
-        found = self._db.all("SELECT key, value FROM stores WHERE plugin = ?", plugin)
-        return {key: msgspec.json.decode(value) for key, value in found}
+        found = self._db.all(
+            f"SELECT key, value, {self._sum} FROM stores WHERE plugin = ?",  # noqa: S608 - our own
+            plugin,
+        )
+        for key, value, checksum in found:
+            what = f"{key!r} in the store of plugin {plugin}"
+            make_sure(self._db, what, checksum, plugin, key, value)
+        return {
+            key: decoded(self._db, f"{key!r} in the store of plugin {plugin}", _decode_any, value)
+            for key, value, _ in found
+        }
 
     def dead_letters(self, plugin: str | None = None) -> list[Failure]:
         """Return the dead letters, oldest first."""
@@ -420,8 +472,42 @@ class SqliteState:
         return removed
 
 
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, event_id, event_type, created, late, body, era, checksum = row
+    whole = None
+    if checksum is not None:
+        try:
+            whole = checksum == sum_of_row(era, event_id, event_type, created, body)
+        except (TypeError, AttributeError):  # a flipped byte may make another type of a value
+            whole = False
+    return Entry(seq, event_id, event_type, created, bool(late), body, era, whole)
+
+
+def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
+    found = db.execute(
+        "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
+        (era, row.id),
+    ).fetchall()
+    for seq in {seq for seq, _ in found}:
+        db.execute(
+            "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
+            (row.event_type, row.at, row.body, _sum(era, row), seq),
+        )
+    for seq, plugin in found:
+        if plugin:
+            event = Replayed(era, seq, row.id, row.body)
+            write_asked(db, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
+    db.execute("DELETE FROM passed_over WHERE era = ? AND event = ?", (era, row.id))
+    delete_aside(db, era, [str(row.id)], JOURNAL)
+
+
+def _sum(era: int, row: Row) -> int:
+    return sum_of_row(era, row.id, row.event_type, row.at, row.body)
+
+
 def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
-    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?)", (_encode(change.state).decode(),))
+    text = _encode(change.state).decode()
+    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, sum_of(text)))
     db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
     db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
     db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.checksums import sum_of
 from sgevents_core.journal.deaths import forget_deaths, write_deaths
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.tracebacks import keep_traceback
@@ -41,23 +42,27 @@ def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
 
 def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
     done = None if place.done is None else _encode(sorted(place.done)).decode()
-    db.execute("UPDATE lanes SET seq = ?, done = ? WHERE name = ?", (place.seq, done, lane))
+    db.execute(
+        "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
+        (place.seq, done, sum_of(lane, place.seq, done), lane),
+    )
 
 
 def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
+    values = (
+        record.name,
+        record.lane,
+        record.cursor,
+        int(record.apart),
+        _encode(sorted(record.done)).decode(),
+        record.state,
+        record.reason,
+        float(record.retry_at),
+        record.failures,
+    )
     db.execute(
-        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            record.name,
-            record.lane,
-            record.cursor,
-            record.apart,
-            _encode(sorted(record.done)).decode(),
-            record.state,
-            record.reason,
-            record.retry_at,
-            record.failures,
-        ),
+        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, sum_of(*values)),
     )
 
 
@@ -86,10 +91,11 @@ def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -
     removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
     db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
     db.executemany(
-        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?, ?)",
         (
-            (plugin, key, _encode(value).decode())
+            (plugin, key, text, sum_of(plugin, key, text))
             for key, value in changes.items()
             if value is not REMOVED
+            for text in [_encode(value).decode()]
         ),
     )

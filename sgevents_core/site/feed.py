@@ -30,6 +30,7 @@ from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Newest, Recent,
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.site.mending import Mender
 from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
@@ -76,6 +77,7 @@ class Feed:
         self._rules = rules_of(settings)
         self._grown = grown
         self._told = told
+        self._mender = Mender(log, state)
         self._stop = threading.Event()
         self._news = threading.Event()
         self._asked: deque[Request] = deque()
@@ -138,6 +140,7 @@ class Feed:
             return
         if not self._recognised() or not self._tried():
             return
+        self._mend()
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
             self.idle.set()
@@ -154,6 +157,15 @@ class Feed:
             if is_new:
                 self._tell_beginning()
             self._tell(taken)
+
+    def _mend(self) -> None:
+        """Ask the site anew for what cannot be read from the journal any more."""
+        if self.state is None:
+            return
+        try:
+            self._mender.look(self.state.era, time.monotonic())
+        except StateError as error:
+            self._not_written(error)
 
     def _carry_out(self, request: Request) -> None:
         try:

@@ -102,7 +102,7 @@ def test_records_that_make_no_sense_are_told(folder: Path) -> None:
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         db.execute("UPDATE feed SET state = '{'")
         db.commit()
-    assert "make no sense" in next(one for one in database_findings(folder) if one.fix).message
+    assert "record of the feed" in next(one for one in database_findings(folder) if one.fix).message
 
 
 def test_newer_state_is_told(sgevents: Commands, folder: Path) -> None:

@@ -133,6 +133,36 @@ def test_damaged_database(
     reliability.row(GROUP, fault, f"{injected}; then its last copy is put back", 1, *measured)
 
 
+def test_flipped_byte_in_an_event(scene: Scene, reliability: Reliability) -> None:
+    """The event is set aside by name, read from the site anew and handled, as are all others."""
+    owed = handled(scene, 2)
+    owed += (mine := scene.events(3))
+    assert scene.start("--drain", "--safe-mode").wait() == 0
+    database = scene.daemon.folder / "state" / DATABASE
+    with closing(sqlite3.connect(database)) as db:
+        db.execute(
+            "UPDATE journal SET body = CAST(replace(CAST(body AS TEXT), '{', '\x01') AS BLOB)"
+            " WHERE event_id = ?",
+            (mine[1],),
+        )
+        db.commit()
+    with installed_here(scene.daemon) as sgevents:
+        said = sgevents("state", "check")
+    assert f"event {mine[1]} " in said.text
+    run = scene.start()
+    scene.wait_told("feed.mended")
+    owed += scene.events(1)
+    assert scene.times_told("feed.set_aside") == 1
+    measured = scene.finish(run, owed)
+    reliability.row(
+        GROUP,
+        "An event in the journal is damaged",
+        "a flipped byte in one that waits",
+        1,
+        *measured,
+    )
+
+
 def test_write_ahead_log_left_behind(scene: Scene, reliability: Reliability) -> None:
     """A copy of the folder made after a kill is as good as the folder."""
     run = scene.start()

@@ -1,0 +1,185 @@
+"""Looks at every record of a state: what is whole for SQLite may still not be what was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sgevents_core.cli.findings import Finding
+from sgevents_core.dispatch.rows import event_in
+from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
+from sgevents_core.journal import call_times, lock, register, running
+from sgevents_core.journal.database import DATABASE, Database
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.journal.wal import damage_in
+
+_PAGE: Final = 1_000
+_MOST_TOLD: Final = 10
+"""Findings of one kind that are told one by one."""
+_ODD: Final = (ValueError, TypeError, StateDamaged, msgspec.MsgspecError)
+_BACK: Final = (
+    "stop the daemon and go back to the last sgevents state backup; without one, the page on"
+    " backups says how to begin anew"
+)
+
+
+def record_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
+    """Look at each record of a state; changes nothing.
+
+    Args:
+        folder: The state's folder.
+        quick: Whether to leave out events that every plugin has behind it.
+
+    Raises:
+        StateError: The database cannot be read.
+    """
+    state = SqliteState(folder, read_only=True)
+    db = Database(folder, read_only=True)
+    try:
+        findings = [*_of_progress(state), *_of_stores(state, db)]
+        if not findings:
+            findings += _few(_of_events(state, quick=quick), "events")
+        findings += _few(_of_letters(db), "dead letters")
+    finally:
+        db.close()
+        state.close()
+    return findings
+
+
+def file_findings(folder: Path) -> list[Finding]:
+    """Look at the files beside the database; changes nothing."""
+    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(folder)]
+
+
+def _of_progress(state: SqliteState) -> Iterator[Finding]:
+    """Look at what every start reads: the feed, the plugins, the lanes."""
+    yield from _tried("the records of the feed", state.load_feed)
+    yield from _tried("the records of the plugins", state.plugins)
+    yield from _tried("the places of the lanes", lambda: _places(state))
+
+
+def _places(state: SqliteState) -> None:
+    end = state.end()
+    records = state.plugins()
+    for lane in sorted({record.lane for record in records.values()}):
+        place = state.lane_place(lane)
+        if place is not None and place.seq - (place.done is not None) > end:
+            raise ValueError(f"lane {lane} is ahead of the journal")
+    for record in records.values():
+        if record.apart and record.cursor > end:
+            raise ValueError(f"the cursor of plugin {record.name} is ahead of the journal")
+
+
+def _tried(what: str, read: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        read()
+    except _ODD as error:
+        yield _problem(_told(what, error), _BACK)
+
+
+def _of_stores(state: SqliteState, db: Database) -> Iterator[Finding]:
+    for (plugin,) in db.all("SELECT DISTINCT plugin FROM stores ORDER BY plugin"):
+        try:
+            state.store(plugin)
+        except _ODD as error:
+            fix = f"its plugin does not start, all others do; {_BACK}"
+            yield _problem(_told(f"the store of plugin {plugin}", error), fix)
+
+
+def _of_events(state: SqliteState, *, quick: bool) -> Iterator[Finding]:
+    behind = state.lowest_cursor(state.plugins())
+    seq = behind if quick else 0
+    while entries := state.read(seq, _PAGE):
+        for entry in entries:
+            try:
+                if not entry.whole:
+                    event_in(entry)
+            except UnreadableEntry as error:
+                yield _unreadable(error, waits=entry.seq > behind)
+        seq = entries[-1].seq
+
+
+def _unreadable(error: UnreadableEntry, *, waits: bool) -> Finding:
+    message = f"event {error.event_id} in the journal cannot be read: {error.reason}"
+    if waits:
+        fix = "the daemon sets it aside, reads it from the site anew and hands it out then"
+        return _problem(message, fix)
+    fix = "every plugin has it behind it: nothing, unless you mean to replay it"
+    return Finding("state", "warning", message, fix)
+
+
+def _of_letters(db: Database) -> Iterator[Finding]:
+    for number, event_id, body in db.each(
+        "SELECT id, event_id, body FROM failures WHERE dead = 1 ORDER BY id"
+    ):
+        try:
+            right = not body or json.loads(body).get("id") == event_id
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            right = False
+        if not right:
+            fix = f"dismiss it, and sgevents replay {event_id} reads it from the site"
+            yield _problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
+
+
+def _registers(folder: Path) -> Iterator[Finding]:
+    for path in sorted(folder.glob("*.register")):
+        if not register.is_readable(path):
+            message = f"{path.name} cannot be read: it may be from before the last boot"
+            fix = "nothing: events of the last second before the end may be handled again"
+            yield Finding("state", "warning", message, fix)
+
+
+def _running(folder: Path) -> Iterator[Finding]:
+    if not running.is_readable(folder):
+        message = f"{running.FILE} cannot be read"
+        fix = "nothing: the next start or reload writes it anew"
+        yield Finding("state", "warning", message, fix)
+
+
+def _call_times(folder: Path) -> Iterator[Finding]:
+    for path in sorted(folder.glob("lane-*.calls*")):
+        if not call_times.is_readable(path):
+            message = f"{path.name} cannot be read: explain does not know when calls were made"
+            yield Finding("state", "warning", message, "remove it: nothing is decided by it")
+
+
+def _log(folder: Path) -> Iterator[Finding]:
+    """Look at a write-ahead log that was left behind; what is open changes while it is read."""
+    if lock.holder(folder) is not None:
+        return
+    path = folder / f"{DATABASE}-wal"
+    try:
+        damage = damage_in(path)
+    except OSError:
+        return
+    if damage is not None:
+        message = (
+            f"{path.name} is damaged in its frame {damage.frame}: what was written in the"
+            f" {damage.behind} frame(s) behind it is lost"
+        )
+        fix = "calls since then are made again; if that must not be, go back to a backup"
+        yield _problem(message, fix)
+
+
+def _few(findings: Iterator[Finding], what: str) -> Iterator[Finding]:
+    """Yield the first findings of one kind, and how many more there are."""
+    more = 0
+    for number, finding in enumerate(findings):
+        if number < _MOST_TOLD:
+            yield finding
+        else:
+            more += 1
+    if more:
+        yield _problem(f"{more} more {what} cannot be read", "as for those above")
+
+
+def _told(what: str, error: Exception) -> str:
+    return error.reason if isinstance(error, StateError) else f"{what} make no sense: {error}"
+
+
+def _problem(message: str, fix: str) -> Finding:
+    return Finding("state", "problem", message, fix)

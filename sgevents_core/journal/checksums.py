@@ -1,0 +1,63 @@
+"""Checksums of records: SQLite finds a page that makes no sense, and no byte that has flipped.
+
+A record that an older version wrote has none, and is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from sgevents_core.errors import StateDamaged
+from sgevents_core.journal.database import Database
+
+_T = TypeVar("_T")
+CHECKSUMS_SINCE: Final = 7
+"""The version of the schema that first had checksums."""
+
+
+def sum_of(*values: Any) -> int:
+    """Return the checksum of a record's values, as they are written."""
+    return crc32(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def sum_of_row(era: int, event_id: int, event_type: str, created: int, body: bytes) -> int:
+    """Return the checksum of an event's row in the journal."""
+    head = b"%d %d %d %b " % (era, event_id, created, event_type.encode("utf-8", "surrogatepass"))
+    return crc32(body, crc32(head))
+
+
+def sum_column(db: Database) -> str:
+    """Return the column that holds a record's checksum; one that is only read may have none yet."""
+    return "sum" if db.number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
+
+
+def make_sure(db: Database, what: str, found: int | None, *values: Any) -> None:
+    """Make sure that a record is what was written.
+
+    Args:
+        db: Where it was read.
+        what: What it is, for people.
+        found: The checksum beside it; None for a record of an older version.
+        values: Its values.
+
+    Raises:
+        StateDamaged: It is not.
+    """
+    if found is not None and found != sum_of(*values):
+        raise StateDamaged(path=str(db.path), reason=f"{what} is not what was written")
+
+
+def decoded(db: Database, what: str, decode: Callable[[str], _T], text: str) -> _T:
+    """Return what a record's text says; see `make_sure`.
+
+    Raises:
+        StateDamaged: It makes no sense.
+    """
+    try:
+        return decode(text)
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise StateDamaged(path=str(db.path), reason=f"{what} makes no sense: {error}") from None

@@ -1,0 +1,74 @@
+"""Asks the site anew for events whose entries in the journal cannot be read any more."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from sgevents_core.errors import SiteError
+from sgevents_core.journal.base import Row
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.calls import Fetch, spans_of
+from sgevents_core.site.client import EventLog
+
+logger = logging.getLogger("sgevents.feed")
+
+EVERY: Final = 2.0
+"""Seconds between two looks whether there is such an event."""
+FIRST_WAIT: Final = 10.0
+LONGEST_WAIT: Final = 3600.0
+"""Seconds until one is asked for again that the site did not have, or could not give."""
+MOST: Final = 20
+"""Events that are asked for at once."""
+_HIGHEST: Final = 2**63
+
+
+class Mender:
+    """Puts rows read anew in the place of entries that lanes have passed over.
+
+    Args:
+        log: The site's event log.
+        state: The feed's connection to the journal.
+    """
+
+    def __init__(self, log: EventLog, state: SqliteState) -> None:
+        self._log = log
+        self._state = state
+        self._next = float("-inf")
+        self._wait = FIRST_WAIT
+        self._asked: frozenset[int] = frozenset()
+
+    def look(self, era: int, now: float) -> None:
+        """Ask for what was passed over, if it is time.
+
+        Args:
+            era: The era of the feed.
+            now: The monotonic clock, in seconds.
+
+        Raises:
+            StateError: It cannot be read or written now.
+        """
+        if now < self._next:
+            return
+        self._next = now + EVERY
+        ids = [one for one in self._state.passed_over(era) if 0 < one < _HIGHEST][:MOST]
+        if not ids:
+            return
+        self._wait = min(self._wait * 2, LONGEST_WAIT) if self._asked >= {*ids} else FIRST_WAIT
+        self._asked = frozenset(ids)
+        self._next = now + self._wait
+        rows = self._rows(ids)
+        self._state.mend(era, rows)
+        for row in rows:
+            extra = {"action": "feed.mended", "event_id": row.id}
+            text = "Event %d was read from the site anew, and is handed out now"
+            logger.warning(text, row.id, extra=extra)
+            self._next = now
+
+    def _rows(self, ids: list[int]) -> list[Row]:
+        try:
+            answer = self._log.ask(Fetch(spans_of(sorted(ids)), len(ids) + 1))
+        except SiteError as error:
+            logger.debug("Events are not read anew yet: %s", error)
+            return []
+        return [row for row in answer.rows if row.id in ids]
