@@ -16,8 +16,8 @@ logger = logging.getLogger("sgevents.daemon")
 
 MARGIN: Final = 120.0
 """Seconds a loop may need for a turn of its own; the database alone may be waited for 30 s."""
-SITE_ADDRESSES: Final = 4
-"""A site's host may have several addresses: each is tried for the whole timeout of a call."""
+MOST_CALLS: Final = 4
+"""What the feed asks the site at once may take several calls, each of them a whole timeout."""
 FED_PER_INTERVAL: Final = 4
 _PATIENCE: Final = 1.0
 _LONGEST_STATUS: Final = 500
@@ -171,12 +171,12 @@ class Watchdog:
 
 
 def longest_call(timeout: float) -> float:
-    """Return how long one call to the site may take, in seconds.
+    """Return how long what the feed asks the site may take, in seconds.
 
     Args:
-        timeout: What one wait on the network may take, in seconds: `timeout` of `[site]`.
+        timeout: What one call may take, in seconds: `timeout` of `[site]`.
     """
-    return SITE_ADDRESSES * timeout
+    return MOST_CALLS * timeout
 
 
 def _where(thread: int) -> str:

@@ -72,7 +72,7 @@ def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
         raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}") from None
     if not isinstance(answer, dict):
         raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}")
-    if not answer.get("exception"):
+    if answer.get("exception") is not True:  # or the API says no
         _check(answer, method, params)
     return answer
 
@@ -106,6 +106,8 @@ def _check_read(results: Any, params: Any) -> None:
     entities = results.get("entities") if isinstance(results, dict) else None
     if not isinstance(entities, list):
         raise NotAnAnswerError("the answer has no rows")
+    if not all(isinstance(one, dict) for one in entities):
+        raise NotAnAnswerError("some rows of the answer are none")
     asked = params if isinstance(params, dict) else {}
     for name, told in (
         ("return_paging_info", "entity_count"),

@@ -127,6 +127,8 @@ class GuardedShotgun(GuardedFiles):
         if 300 <= reply.status < 400:
             where = reply.headers.get("location", "")
             raise redirected(self.base_url, reply.status, where, reply.headers)
+        if reply.status >= 600:
+            raise self._no_answer(NotAnAnswerError(f"its HTTP status is {reply.status}"))
         return (reply.status, excerpt(reply.reason.encode())), reply.headers, reply.body
 
     def _decode_response(self, headers: dict[str, Any], body: Any) -> Any:

@@ -99,6 +99,7 @@ class Line:
         self._readers = 0
         self._closing = False
         self._ended = False
+        self._owner = os.getpid()
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
@@ -149,9 +150,15 @@ class Line:
     def end(self) -> None:
         """Close it now, whoever reads."""
         self._ended = True
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        if self.is_own:  # a fork of the process has a copy, and the connection goes on without it
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process has opened it, and not the one that this is a fork of."""
+        return self._owner == os.getpid()
 
     @property
     def is_unheard(self) -> bool:

@@ -119,7 +119,8 @@ class Wire:
         """Return whether a connection is open that can be used again; close one that cannot."""
         if self._line is None:
             return False
-        if time.monotonic() - self._used_at <= IDLE and self._line.is_quiet():
+        line, idle = self._line, time.monotonic() - self._used_at
+        if idle <= IDLE and line.is_own and line.is_quiet():
             return True
         self._drop()
         return False

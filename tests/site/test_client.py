@@ -11,6 +11,7 @@ from scripted_site import ScriptedSite
 from shotgun_api3.shotgun import Shotgun
 from site_records import AT, ROW, Connect
 
+from sgevents_core.dispatch.connection import CountingShotgun
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site.calls import Answer, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.client import FIELDS, EventLog, Reader
@@ -30,9 +31,13 @@ def as_on_the_wire(value: Any) -> Any:
 
 
 def test_reads_what_the_stock_client_reads(busy: Sandbox) -> None:
-    """Filters, orders, pages and linked fields: the same records, timestamps left as text."""
+    """Filters, orders, pages and linked fields: the same records, timestamps left as text.
+
+    What plugins get is the same to the last value.
+    """
     stock = Shotgun(busy.url, "sgevents", "demo-key")
     fast = Reader(busy.url, "sgevents", "demo-key")
+    guarded = CountingShotgun(busy.url, "sgevents", "demo-key")
     fields = [*FIELDS, "description", "entity.Shot.code", "user.HumanUser.login", "not_a_field"]
     down: list[Any] = [{"field_name": "id", "direction": "desc"}]
     up: list[Any] = [{"field_name": "id", "direction": "asc"}]
@@ -50,11 +55,13 @@ def test_reads_what_the_stock_client_reads(busy: Sandbox) -> None:
         expected = stock.find("EventLogEntry", filters, fields, order, limit=limit)
         found = fast.find("EventLogEntry", filters, fields, order, limit=limit)
         assert found == as_on_the_wire(expected)
+        assert guarded.find("EventLogEntry", filters, fields, order, limit=limit) == expected
     count = [{"field": "id", "type": "count"}]
     assert fast.summarize("EventLogEntry", [], count) == stock.summarize("EventLogEntry", [], count)
     assert fast.find_one("Shot", []) == as_on_the_wire(stock.find_one("Shot", []))
     stock.close()
     fast.close()
+    guarded.close()
 
 
 @pytest.mark.parametrize("name", ["text", "name\\ud83d", "\\ud83d\\ude00", "\\u0000", "ü"])

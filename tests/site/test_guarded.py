@@ -55,6 +55,7 @@ BODIES = [
     b"{}",
     b'{"status": "ok"}',
     b'{"errors": [{"title": "Bad gateway"}]}',
+    b'{"exception": "java.lang.NullPointerException", "message": "gateway", "status": 500}',
     b"\x1f\x8b\x08\x00garbage",
     b"\x00\xff\xfe",
     b"{" * 100_000,
@@ -87,7 +88,7 @@ def test_what_is_no_answer_raises(
 
 
 OTHER_SHAPES: dict[str, list[Any]] = {
-    "find": [None, [], {"entities": None}, {"entities": []}],
+    "find": [None, [], {"entities": None}, {"entities": []}, {"entities": ["<p>"]}],
     "summarize": [None, [], {}],
     "create": [None, True, [], {}, {"type": "Shot"}, {"id": "5"}, [None]],
     "update": [None, True, [], {}, {"type": "Shot"}, {"id": 6, "type": "Shot"}],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -196,6 +198,39 @@ def test_answers_that_cannot_be_unpacked(raw: RawSite, body: bytes, encoding: st
     assert passes(caught.value)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        HEAD + b"X: 1\r\n" * 200 + b"\r\n",
+        HEAD + b"X: " + b"1" * 70_000 + b"\r\n\r\n",
+        CHUNKED + b"not hex\r\n",
+        CHUNKED + b"-1\r\n",
+    ],
+    ids=lambda data: data[:24],
+)
+def test_what_is_no_http(raw: RawSite, connect: Connect, data: bytes) -> None:
+    """Whatever speaks there instead of a site, a write is not taken for done."""
+
+    def then_gone(talk: Any, asked: Any) -> None:
+        talk.say(data)
+        talk.hang_up()
+
+    raw.says = then_gone
+    with client(raw.url) as sg, pytest.raises(Exception) as caught:  # noqa: PT011
+        sg.update("Shot", 5, {"code": "x"})
+    assert passes(caught.value)
+    with pytest.raises(SiteError):
+        connect(raw.url).ask(Newest(1))
+
+
 # Kept, and given up
 
 
@@ -229,6 +264,7 @@ def test_a_connection_that_the_site_has_closed(raw: RawSite) -> None:
     with client(raw.url) as sg:
         for _ in range(3):
             assert sg.find_one("Shot", []) == SHOT
+            raw.wait_for(open_connections=0)
     raw.says = answers({"entities": [SHOT]}, connection="close")
     with client(raw.url) as sg:
         for _ in range(3):
@@ -314,6 +350,27 @@ def test_closing_ends_a_call_that_hangs(raw: RawSite) -> None:
         thread.join(20)
     assert not thread.is_alive()
     assert failed
+
+
+def test_a_fork_leaves_the_connection_alone(raw: RawSite) -> None:
+    """A fork of the process neither uses nor ends the connection that it has a copy of."""
+    with client(raw.url) as sg:
+        assert sg.find("Shot", []) == []
+        with warnings.catch_warnings():  # newer Pythons warn, as callbacks are not
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            ended = 1
+            try:
+                ended = 0 if sg.find("Shot", []) == [] else 2
+                sg.close()
+            finally:
+                os._exit(ended)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        before = raw.connections
+        assert sg.find("Shot", []) == []
+        assert raw.connections == before
+        assert [asked.connection for asked in raw.asked] == [1, 1, 2, 1]
 
 
 # Redirects
