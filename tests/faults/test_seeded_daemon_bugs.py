@@ -13,18 +13,18 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
-from sgevents_core.dispatch import recovery, requests
+from sgevents_core.dispatch import calls, recovery, requests
 from sgevents_core.dispatch.calls import Call, Caller
 from sgevents_core.dispatch.desk import Desk
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.dispatch.recovery import Doubt
 from sgevents_core.dispatch.rider import Rider
-from sgevents_core.dispatch.store import Store
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
 from sgevents_core.journal.register import Found, Progress, Register
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.health import SiteHealth, Standing
 
 Patch = pytest.MonkeyPatch
 
@@ -58,7 +58,16 @@ def attempts_forgotten_at_a_restart(patch: Patch) -> None:
 
 def store_kept_although_the_callback_raised(patch: Patch) -> None:
     """What a callback has put in its store before it failed stays there."""
-    patch.setattr(Store, "rollback", lambda _: None)
+    real = Caller._failed
+
+    def failed(self: Caller, call: Call, *rest: Any) -> bool:
+        store = None if call.context is None else call.context.end()
+        if store is not None and store.changes():
+            self._ledger.record(Step(store={call.rider.record.name: store.changes()}))
+            store.committed()
+        return real(self, call, *rest)
+
+    patch.setattr(Caller, "_failed", failed)
 
 
 def store_committed_with_the_next_call(patch: Patch) -> None:
@@ -258,6 +267,39 @@ def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
     patch.setattr(recovery, "detach", detach)
 
 
+def attempt_spent_in_an_outage(patch: Patch) -> None:
+    """A call that the site did not answer is judged at once, whether or not it answers others."""
+    patch.setattr(calls, "is_put_off", lambda *_, **__: False)
+
+
+def hold_without_end(patch: Patch) -> None:
+    """A plugin that waits for the site does not hear that it is back."""
+    patch.setattr(SiteHealth, "standing", lambda *_: Standing.DOWN)
+
+
+def own_fault_taken_for_an_outage(patch: Patch) -> None:
+    """A query that the site never answers is not charged though the site answers others."""
+    real = SiteHealth.standing
+
+    def standing(self: SiteHealth, failed: float) -> Standing:
+        found = real(self, failed)
+        return Standing.OVER if found is Standing.OWN else found
+
+    patch.setattr(SiteHealth, "standing", standing)
+
+
+def event_passed_over_in_an_outage(patch: Patch) -> None:
+    """A plugin that waits for the site goes on behind the event when it is back."""
+    real = Rider.site_is_back
+
+    def site_is_back(self: Rider, at: float) -> None:
+        assert self.waiting is not None
+        self.record.cursor, self.record.done = self.waiting.call.entry.seq, frozenset()
+        real(self, at)
+
+    patch.setattr(Rider, "site_is_back", site_is_back)
+
+
 def callbacks_in_reverse(patch: Patch) -> None:
     """The callbacks of an event are called in the wrong order."""
     real = Plan._compile
@@ -292,6 +334,10 @@ def callbacks_in_reverse(patch: Patch) -> None:
         (retry_counted_twice, 5),
         (lane_goes_on_at_the_next_event, 1),
         (disabled_plugin_goes_on_one_event_later, 0),
+        (attempt_spent_in_an_outage, 3),
+        (hold_without_end, 3),
+        (own_fault_taken_for_an_outage, 0),
+        (event_passed_over_in_an_outage, 3),
         (callbacks_in_reverse, 0),
     ],
 )

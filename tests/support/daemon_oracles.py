@@ -78,6 +78,8 @@ class Calls:
 
     def in_doubt(self, made: Made) -> bool:
         """Return whether the process may have died before a call was noted as finished."""
+        if made.in_charge:
+            return True
         how, at = self._daemon.ends[made.life]
         if how == "power":
             return at - made.at < FOLDED_WITHIN
@@ -148,6 +150,8 @@ def asked_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
         series.setdefault((made.request, made.callback, made.event_id), []).append(made)
     for again in series.values():
         for one in again[:-1]:
+            if one.end == "put off":
+                continue
             if calls.last_asked[one.life] is not one or calls.ended(one) == "stop":
                 yield f"{one} was made again for {daemon.asked[one.request]}"
 
@@ -155,8 +159,12 @@ def asked_twice(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
 def counted(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     """`ctx.attempt` counts the calls that had begun; a power cut may lose some of the count."""
     for made in calls.series.values():
-        sure = True
-        for number, one in enumerate(made, 1):
+        sure, number = True, 0
+        for place, one in enumerate(made):
+            before = made[place - 1]
+            number += place == 0 or before.end != "put off" or not before.noted
+            doubtful = before.in_charge or (before.end == "put off" and not before.noted)
+            sure = sure and not (place and doubtful)
             doubled = sum(made[0].number < at <= one.number for at in daemon.troubled_starts)
             right = range(number if sure else 1, number + doubled + 1)
             if one.attempt is not None and one.attempt not in right:

@@ -49,6 +49,7 @@ class DaemonSchedule:
         settle = 5.0 if seed % 6 == 5 else 0.0
         self._hiding = seed % 6 == 4
         self._troubled = rng.choice([0.0, 0.02, 0.06])
+        self._outages = seed % 3 == 0
         rules = Rules(
             rng.choice([2, 7, 50]), idle_interval=60, backlog_timeout=60, settle=settle, start=1
         )
@@ -100,8 +101,10 @@ class DaemonSchedule:
             table,
             rng.choice([None, None, *POLICIES]),
             counts=rng.random() < 0.4,
+            uses_site=self._outages and rng.random() < 0.6,
             troubled=self._troubled,
             deadly=self.deadly,
+            begin_outage=self._begin_outage,
             stop=daemon.stop_soon,
             pass_time=daemon.pass_time,
         )
@@ -115,6 +118,10 @@ class DaemonSchedule:
         rng, daemon = self.rng, self.daemon
         if rng.random() < 0.3:
             self._ask()
+        if daemon.site.down and rng.random() < 0.4:
+            daemon.end_outage()
+        elif self._outages and rng.random() < 0.15:
+            self._begin_outage()
         if rng.random() < 0.1:
             if rng.random() < 0.5:
                 plugin = rng.choice(list(daemon.house.plugins.values()))
@@ -161,10 +168,17 @@ class DaemonSchedule:
             events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in chosen]
             daemon.ask("replay", plugin, events)
 
+    def _begin_outage(self) -> None:
+        self.daemon.site.down = self._outages
+
     # The end
 
     def _come_to_rest(self) -> None:
         daemon = self.daemon
+        self._outages = False
+        while daemon.site.down:
+            daemon.run(1)
+            daemon.end_outage()
         for id_ in self._hidden:
             daemon.site.show(id_)
         daemon.site.commit_all()

@@ -35,6 +35,7 @@ from sgevents_core.journal.requests import Replayed, Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.health import SiteHealth
 
 MOST_TURNS = 20_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""
@@ -59,6 +60,9 @@ class SimulatedDaemon:
         self.deadly = deadly
         self.journal = StateJournal(self.machine, self.house.state)
         self.feed = DaemonFeed(self.site, rules, seed, journal=self.journal)
+        self.feed.machine = self.machine
+        self.log.feed_failed = lambda: self.feed.troubled
+        self.log.is_down = lambda: self.site.down
         self.lanes: list[Lane] = []
         self.ends: dict[int, tuple[str, float]] = {}
         """Life -> how it ended (`stop`, `kill` or `power`), and when."""
@@ -98,8 +102,17 @@ class SimulatedDaemon:
             patch.setattr(loudness, "level", logging.CRITICAL + 1)
             logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
             patch.setattr(requests, "carry_out", self.carry_out)
+            self.log.listen(patch)
             yield
         logging.Logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+    def _wake_lanes(self) -> None:
+        self._due = dict.fromkeys(self._due, self.machine.now)
+
+    def end_outage(self) -> None:
+        """Let the site answer again, once the feed knows that it did not."""
+        if self.feed.health.is_down and not self.feed.health.is_wanted:
+            self.site.down = False
 
     # Lives and deaths
 
@@ -134,7 +147,9 @@ class SimulatedDaemon:
         self.state = state = SqliteState(self.house.folder)
         recover(settings, loaded, state)
         condemned(settings, loaded, state)
-        self.services = services_of(settings, loaded, state)
+        self.feed.health = SiteHealth()
+        self.feed.health.on_change(self._wake_lanes)
+        self.services = services_of(settings, loaded, state, health=self.feed.health)
         self.plugins = start_plugins(loaded, self.services, state)
         self.lanes = lanes_of(
             settings,

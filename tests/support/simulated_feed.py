@@ -201,8 +201,9 @@ class SimulatedFeed:
         asked = self.site.now
         answer = self.site.answer(call)
         self.site.advance(asked + self._random.uniform(0.01, 0.2))
-        aside = isinstance(call, ASIDE) and self.failing_aside is not None
-        if self._random.random() < ((self.failing_aside or 0.0) if aside else self.failing):
+        fails = self._fails(call)
+        self.heard(asked, answered=not fails, aside=isinstance(call, ASIDE))
+        if fails:
             self.follower.failed(call, self.monotonic)
             self.site.advance(self.site.now + self._random.uniform(0.1, 3))
             return
@@ -211,6 +212,13 @@ class SimulatedFeed:
             return
         self.answers.append((call, answer))
         self._take(call, answer, asked)
+
+    def _fails(self, call: Call) -> bool:
+        aside = isinstance(call, ASIDE) and self.failing_aside is not None
+        return self._random.random() < ((self.failing_aside or 0.0) if aside else self.failing)
+
+    def heard(self, asked: float, *, answered: bool, aside: bool) -> None:
+        """Be told whether a call was answered, that began at `asked` in the site's time."""
 
     def _take(self, call: Call, answer: Answer, asked: float) -> None:
         """Give the follower an answer and commit what it makes of it, unless the process dies."""

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from lane_house import Plugin
 from mortal_process import Machine
 
 from sgevents_core import Retry
+from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch.errands import Errands
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import PluginSettings
+from sgevents_core.site.health import CALM
 
 TYPES = ("Studio_A", "Studio_B", "Studio_C")
 FINAL = ("returned", "dead-letter", "skip")
@@ -24,6 +28,7 @@ POISON_LASTS = 6
 """Deaths after which even the worst call has healed."""
 _RAISED: dict[str, Callable[[], BaseException]] = {
     "transient": lambda: ConnectionError("no answer"),
+    "query": lambda: ConnectionError("no answer of the site"),
     "retry": lambda: Retry(after=40),
     "bug": lambda: ValueError("a bug"),
     "exit": lambda: SystemExit(3),
@@ -40,7 +45,10 @@ def type_of(id_: int) -> str:
 class Made:
     """One call, from the moment it was noted as begun.
 
-    `end` is what it came to: `returned`, a verdict, or nothing where the process died in it.
+    `end` is what it came to: `returned`, a verdict, `put off` while it waits for the site, or
+    nothing where the process died in it. `touched` is whether the site did not answer it, `excused`
+    whether it may be made again without being charged, `in_charge` whether the process may have
+    died while it was.
     """
 
     lane: str
@@ -58,6 +66,11 @@ class Made:
     noted: bool = False
     request: int = 0
     wait: float = 0.0
+    touched: bool = False
+    in_outage: bool = False
+    excused: bool = False
+    in_charge: bool = False
+    would_be: str = ""
 
 
 @dataclass
@@ -77,7 +90,52 @@ class CallLog:
     paused: set[str] = field(default_factory=set)
     not_before: dict[str, float] = field(default_factory=dict)
     tries: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    is_down: Callable[[], bool] = lambda: False
+    """Whether the site is down."""
+    feed_failed: Callable[[], float] = lambda: float("-inf")
+    """When the feed was last not answered, in the site's time."""
     _open: dict[str, Made] = field(default_factory=dict)
+    _asked: Made | None = None
+    _last: dict[tuple[str, str, int], Made] = field(default_factory=dict)
+
+    def listen(self, patch: pytest.MonkeyPatch) -> None:
+        """Hear what becomes of calls that fail when the site does not answer."""
+        put_off, charged, set_aside = Caller._put_off, Caller._charged, Errands.put_off
+
+        def puts_off(caller: Caller, call: Call, *rest: Any) -> None:
+            self._put_off(self._open[call.rider.record.name])
+            put_off(caller, call, *rest)
+
+        def charges(caller: Caller, call: Call, *rest: Any) -> bool:
+            made = self._made(call)
+            late = made.end == "put off"
+            if late:
+                made.end, made.in_charge, made.noted = made.would_be, True, True
+            if made.in_outage and made.end != "skip":
+                self.wrong.append(f"charged in an outage: {made}")
+            stays = charged(caller, call, *rest)
+            made.in_charge = False
+            if late and made.end == "pause":
+                self.paused.add(made.plugin)
+            return stays
+
+        def sets_aside(errands: Errands, *rest: Any) -> None:
+            if self._asked is not None:
+                self._put_off(self._asked)
+            set_aside(errands, *rest)
+
+        patch.setattr(Caller, "_put_off", puts_off)
+        patch.setattr(Caller, "_charged", charges)
+        patch.setattr(Errands, "put_off", sets_aside)
+
+    def _made(self, call: Call) -> Made:
+        callback = call.steps[call.number][1]
+        return self._last[callback.plugin, callback.name, call.entry.seq]
+
+    def _put_off(self, made: Made) -> None:
+        if made.end in FINAL and made.end == "returned":
+            self.wrong.append(f"put off although it returned: {made}")
+        made.would_be, made.end = made.end, "put off"
 
     def begun(self, lane: str, word: int, seq: int, key: str) -> None:
         """Take note of a call that is about to be made."""
@@ -86,10 +144,19 @@ class CallLog:
         made = Made(lane, word, seq, plugin, callback, self.life, now, number)
         self.made.append(made)
         self._open[plugin] = made
+        self._look_at_last(self._last.get((plugin, callback, seq)))
+        self._last[plugin, callback, seq] = made
         if plugin in self.paused:
             self.wrong.append(f"called while paused: {made}")
         if now < self.not_before.get(plugin, 0.0) - 0.001:
             self.wrong.append(f"called before the wait was over: {made}")
+
+    def _look_at_last(self, last: Made | None) -> None:
+        """See that a call is made again without a charge only where there was trouble."""
+        if last is None or last.end != "put off" or last.life != self.life or last.excused:
+            return
+        if not last.in_outage and self.feed_failed() < last.at - CALM:
+            self.wrong.append(f"its own fault was taken for an outage: {last}")
 
     def returned(self, lane: str, word: int, seq: int, key: str) -> None:
         """Take note of a call that was noted as finished."""
@@ -117,6 +184,7 @@ class CallLog:
             number, now = len(self.made), self.machine.now
             made = Made("", 0, 0, plugin, callback, self.life, now, number, request=self.request)
             self.made.append(made)
+            self._asked = made
         else:
             made = self._open[plugin]
             if made.callback != callback:
@@ -127,6 +195,8 @@ class CallLog:
 
     def goes_on(self, plugin: str) -> None:
         """Take note that a person lets a plugin go on."""
+        for made in self._last.values():
+            made.excused |= made.plugin == plugin
         self.paused.discard(plugin)
         self.not_before.pop(plugin, None)
 
@@ -141,8 +211,10 @@ class Behaviour:
         table: Its plugin's settings.
         on_error: Its own policy; None for the plugin's.
         counts: Whether it counts in `ctx.store`.
+        uses_site: Whether it needs the site.
         troubled: Share of events it has trouble with.
         deadly: Whether the process may die of it.
+        begin_outage: Lets the site go down.
         stop: Lets all lanes stop.
         pass_time: Lets time pass.
     """
@@ -152,8 +224,10 @@ class Behaviour:
     table: PluginSettings
     on_error: str | None
     counts: bool
+    uses_site: bool
     troubled: float
     deadly: bool
+    begin_outage: Callable[[], None]
     stop: Callable[[], None]
     pass_time: Callable[[float], None]
 
@@ -166,7 +240,13 @@ class Behaviour:
         self.pass_time(rng.choice([0.0, 0.001, 0.001, 0.03]))
         made.at = machine.now
         tries = self.log.tries[plugin, callback, made.event_id]
-        trouble = self._trouble(rng, tries)
+        if self.uses_site and tries == 1 and rng.random() < 0.06:
+            self.begin_outage()
+        made.in_outage = self.uses_site and self.log.is_down()
+        trouble = "query" if made.in_outage else self._trouble(rng, tries)
+        if trouble == "query":
+            made.touched = True
+            ctx._services.contact.failed = machine.monotonic()
         if self.counts:
             name = f"{'asked' if made.request else 'live'} {callback}"
             ctx.store[name] = ctx.store.get(name, 0) + 1
@@ -184,7 +264,8 @@ class Behaviour:
             if rng.random() < 0.003 and tries == 1:
                 self.stop()
             return ""
-        kind = rng.choice([*_RAISED, "transient", "retry", "bug", "poison"])
+        kinds = [kind for kind in _RAISED if kind != "query" or self.uses_site]
+        kind = rng.choice([*kinds, "transient", "retry", "bug", "poison"])
         if kind == "poison":
             return kind if self.deadly and rng.random() < 0.1 and tries < POISON_LASTS else ""
         return kind if tries <= rng.choice([1, 1, 2, 3, 6]) else ""
@@ -192,7 +273,8 @@ class Behaviour:
     def verdict(self, trouble: str, attempt: int) -> tuple[str, float]:
         """Return what is to follow an error, and the least wait for a retry that is asked for."""
         on_error = self.on_error or self.table.on_error
-        passing = trouble == "retry" or (trouble == "transient" and on_error != "skip")
+        passes = trouble in ("transient", "query")
+        passing = trouble == "retry" or (passes and on_error != "skip")
         if passing and attempt < self.table.max_attempts:
             return "retry", 40.0 if trouble == "retry" else 0.0
         return on_error, 0.0

@@ -10,13 +10,17 @@ from simulated_site import SimulatedSite
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.journal.base import FeedChange, FeedRecord, LateRow, Row
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.site.calls import Call, Newest
+from sgevents_core.site.health import SiteHealth
 
 NOTE_EVERY = 10.0
 """Seconds between two notes of a feed that found nothing, as in the daemon."""
 
 
 class StudioSite(SimulatedSite):
-    """A site whose rows have types and bodies."""
+    """A site whose rows have types and bodies; nobody is answered while it is `down`."""
+
+    down = False
 
     def row(self, id_: int) -> Row:
         """Return a visible row as it is read."""
@@ -65,9 +69,41 @@ class StateJournal(SimulatedJournal):
 
 
 class DaemonFeed(SimulatedFeed):
-    """The feed of a daemon that may die at any time."""
+    """The feed of a daemon that may die at any time.
+
+    `health` is what it tells whether the site answers; `troubled` when it last did not, in the
+    site's time.
+    """
 
     dying = True
+    health = SiteHealth()
+    machine: Machine
+    troubled = float("-inf")
+
+    def turn(self, until: float) -> None:
+        """Do one call or one wait, or try the site where somebody has to know."""
+        if not self.health.is_wanted:
+            super().turn(until)
+            return
+        asked = self.site.now
+        self.site.advance(asked + self._random.uniform(0.01, 0.2))
+        fails = self._fails(Newest(1))
+        self.heard(asked, answered=not fails, aside=False)
+        if fails:
+            self.site.advance(self.site.now + self._random.uniform(0.1, 3))
+
+    def _fails(self, call: Call) -> bool:
+        fails = super()._fails(call)
+        return fails or (isinstance(self.site, StudioSite) and self.site.down)
+
+    def heard(self, asked: float, *, answered: bool, aside: bool) -> None:
+        """Tell whether the site answers, as the feed of the daemon does."""
+        began = asked - self.machine.booted
+        if answered:
+            self.health.answered(began)
+        elif not aside:
+            self.troubled = self.site.now
+            self.health.failed(began, self.machine.monotonic())
 
     @property
     def steady(self) -> bool:
