@@ -445,7 +445,7 @@ def _announce(announcer: Announcer, notice: Notice) -> None:
     if notice.action == "feed.timeout_elapsed":
         first, last = notice.detail["event_id"], notice.detail["last_event_id"]
         noticed = datetime.fromtimestamp(time.time() - notice.detail["age_s"], timezone.utc)
-        announcer.timed_out(first, last, noticed)
+        announcer.timed_out(first, last, noticed, notice.detail["ids"])
 
 
 def _tell_warnings(settings: Settings) -> None:

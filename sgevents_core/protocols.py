@@ -182,4 +182,6 @@ class BacklogTimeout:
     last_id: int
     """The same as `first_id` for a single id."""
     noticed_at: datetime
-    """When the gap was first seen, aware."""
+    """When the gap was first seen, aware; of several the oldest."""
+    ids: int = 1
+    """How many ids: fewer than from the first to the last where many gaps are told of as one."""

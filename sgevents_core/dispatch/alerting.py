@@ -101,9 +101,9 @@ class Announcer:
             extra={"action": "plugin.waits_for_site", "plugin": plugin},
         )
 
-    def timed_out(self, first_id: int, last_id: int, noticed_at: datetime) -> None:
+    def timed_out(self, first_id: int, last_id: int, noticed_at: datetime, ids: int = 1) -> None:
         """Tell of missing ids that are no longer waited for; the feed has logged it."""
-        details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at)
+        details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at, ids=ids)
         self._send("backlog_timed_out", details)
 
     def close(self, timeout: float) -> None:

@@ -6,7 +6,7 @@ them. Both fit a distributed log that has no transaction over several keys: a st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -23,12 +23,14 @@ class Row(NamedTuple):
         at: Its `created_at`, in seconds since 1970 on the site's clock.
         event_type: Its type, for reading the journal without decoding bodies.
         body: The whole row as JSON.
+        dated: Whether the row tells its time itself; if not, `at` is that of its neighbour.
     """
 
     id: int
     at: int
     event_type: str
     body: bytes
+    dated: bool = True
 
 
 class Entry(NamedTuple):
@@ -161,12 +163,13 @@ class FeedChange(NamedTuple):
 
 
 class FeedRecord(NamedTuple):
-    """The feed's state as loaded, with its missing, gone and parked ranges."""
+    """The feed's state as loaded: its missing, gone and parked ranges, the names set aside."""
 
     state: FeedState
     missing: Sequence[Missing]
     gone: Sequence[tuple[int, int]]
     parked: Sequence[Parked] = ()
+    set_aside: Collection[str] = ()
 
 
 REMOVED: Final = object()

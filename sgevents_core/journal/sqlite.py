@@ -98,6 +98,7 @@ class SqliteState:
             ],
             [(first, last) for first, last in gone],
             self._parked(),
+            {one.event for one in self.aside() if one.where == "site"},
         )
 
     def _parked(self) -> list[Parked]:

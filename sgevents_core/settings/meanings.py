@@ -23,7 +23,8 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "feed": {
         "poll_interval": 'How often the site is asked while events come, at least `"10ms"`.',
         "idle_interval": (
-            "How often the site is asked while none come; not shorter than `poll_interval`."
+            "How often the site is asked when none have come for three minutes, reached little "
+            "by little; not shorter than `poll_interval`."
         ),
         "backlog_timeout": (
             "How long a missing id is waited for, counted while the site answers. Audits go "

@@ -33,11 +33,38 @@ def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
         date: What the site itself says the time is, if it does: no row is younger than that.
         first: The first rows of all, which tell the time below them while none are remembered.
     """
-    times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:]]
+    times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:] if at]
     times = times or [row.at for row in first[:ASKED_FOR_THE_TIME]]
     if not times:
         return date or 0
     return middle(times) if date is None else min(middle(times), date)
+
+
+def dated(rows: Sequence[Row], clock: int) -> tuple[Row, ...]:
+    """Return rows of which each has a time: one without takes that of the row before it.
+
+    Args:
+        rows: The rows of an answer, in its order.
+        clock: The time for those that no row with a time is beside, in seconds since 1970.
+    """
+    if all(row.dated for row in rows):
+        return tuple(rows)
+    at = next((row.at for row in rows if row.dated), clock)
+    filled = []
+    for row in rows:
+        at = row.at if row.dated else at
+        filled.append(row if row.dated else row._replace(at=at))
+    return tuple(filled)
+
+
+def known_at(row: Row) -> int:
+    """Return the time by which a row is recognised, 0 if it tells none."""
+    return row.at if row.dated else 0
+
+
+def is_same(row: Row, at: int | None) -> bool:
+    """Return whether a row may be the one that had a time: where either has none, it may."""
+    return not at or not row.dated or row.at == at
 
 
 def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
@@ -54,7 +81,7 @@ def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: f
     """
     if not rows:
         return
-    state.recent = [*state.recent, *((row.id, row.at) for row in rows)][-RECENT_IDS:]
+    state.recent = [*state.recent, *((row.id, known_at(row)) for row in rows)][-RECENT_IDS:]
     at = clock(state, date)
     if not state.marks:
         state.marks = [(at, rows[0].id)]
@@ -68,7 +95,7 @@ def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: f
 def recall(state: FeedState, rows: Sequence[Row]) -> None:
     """Keep rows that came late among the last ids, if they belong there."""
     if rows and state.recent and rows[-1].id > state.recent[0][0]:
-        recent = sorted([*state.recent, *((row.id, row.at) for row in rows)])
+        recent = sorted([*state.recent, *((row.id, known_at(row)) for row in rows)])
         state.recent = recent[-RECENT_IDS:]
 
 

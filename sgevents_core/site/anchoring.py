@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sgevents_core.journal.base import FeedState, Row
+from sgevents_core.site import ages
+from sgevents_core.site.ages import RECENT_IDS
 from sgevents_core.site.calls import Call, Newest, Page, Recent, spans_of
 from sgevents_core.site.known import Known
 from sgevents_core.site.rules import Notice, Taken, vanished
+
+FEWEST_RECENT: Final = 10
+"""Known ids by which the log is recognised where the site answers for no more."""
 
 
 class Anchoring:
@@ -20,16 +26,21 @@ class Anchoring:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._lost = ""
+        self._most = RECENT_IDS
 
     def search(self, state: FeedState) -> Call | None:
         """Return what to ask to find the anchor again, None if it is not lost."""
         if not self._lost:
             return None
         if self._lost == "recent" and state.recent:
-            ids = [id_ for id_, _ in state.recent]
+            ids = [id_ for id_, _ in state.recent[-self._most :]]
             return Recent(spans_of(ids), len(ids) + 1)
         self._lost = "highest"
         return Newest(1)
+
+    def failed(self, call: Recent) -> None:
+        """Take that the site does not answer for so many ids, while it answers others."""
+        self._most = max(sum(span.size for span in call.spans) // 2, FEWEST_RECENT)
 
     def holds(self, state: FeedState, call: Page, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether a page starts at its anchor and no known row in it is another one now."""
@@ -38,12 +49,14 @@ class Anchoring:
         if not rows or rows[0].id != call.anchor:
             self._lost = "recent"
             return False
-        if rows[0].at != state.anchor_at:
+        if not ages.is_same(rows[0], state.anchor_at):
             _rewind(state, _other_time(call.anchor), taken)
             return False
         return self._same(state, rows[1:], taken)
 
-    def take_recent(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
+    def take_recent(
+        self, state: FeedState, call: Recent, rows: Sequence[Row], taken: Taken
+    ) -> None:
         """Anchor on the highest known row that is still visible; what is not is gone.
 
         A log that went backwards is not back because a few ids are given out again.
@@ -52,13 +65,14 @@ class Anchoring:
             self._lost = "highest"
             return
         self._lost = ""
-        if state.rewound and len(rows) < len(state.recent) / 2:
+        asked = sum(span.size for span in call.spans)
+        if state.rewound and len(rows) < asked / 2:
             return
         if self._same(state, rows, taken):
             visible = {row.id for row in rows}
             for id_ in visible:
                 self._known.back(id_)
-            self._gone(state, visible, taken)
+            self._gone(state, visible, taken, call.spans[0].first)
             anchor(state, rows[-1])
 
     def take_highest(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
@@ -79,21 +93,21 @@ class Anchoring:
     def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether known ids have the creation times they had: else it is another log."""
         known = dict(state.recent) if rows else {}
-        strange = [row.id for row in rows if known.get(row.id, row.at) != row.at]
+        strange = [row.id for row in rows if not ages.is_same(row, known.get(row.id))]
         if strange:
             _rewind(state, _other_time(strange[0]), taken)
             return False
         _resume(state, taken)
         return True
 
-    def _gone(self, state: FeedState, visible: set[int], taken: Taken) -> None:
-        ids = (id_ for id_, _ in state.recent if id_ not in visible)
+    def _gone(self, state: FeedState, visible: set[int], taken: Taken, lowest: int = 0) -> None:
+        ids = (id_ for id_, _ in state.recent if id_ >= lowest and id_ not in visible)
         taken.notices += vanished(self._known.vanish(ids))
 
 
 def anchor(state: FeedState, row: Row) -> None:
     """Let the next page start at a row."""
-    state.anchor_id, state.anchor_at = row.id, row.at
+    state.anchor_id, state.anchor_at = row.id, ages.known_at(row)
 
 
 def _other_time(id_: int) -> str:

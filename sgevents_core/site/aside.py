@@ -1,15 +1,81 @@
-"""What a person decides about events that are set aside."""
+"""Rows of the site that cannot be taken, each on record once, and what people decide of them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from typing import Final
 
 from sgevents_core.journal.aside import SetAside
+from sgevents_core.journal.base import FeedChange, LateRow
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.site.calls import Odd
+from sgevents_core.site.ranges import Span
+from sgevents_core.site.rules import Taken, set_aside
 
 logger = logging.getLogger("sgevents.feed")
+
+MOST_ON_RECORD: Final = 1000
+"""Names that are kept: a site that sends nothing but nonsense fills no disk."""
+
+
+class Aside:
+    """The names of the rows that are set aside; pure.
+
+    Args:
+        names: Those on record.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+        self._new: list[SetAside] = []
+        self._untold: list[SetAside] = []
+        self._right: list[str] = []
+
+    def meet(self, odd: Iterable[Odd], taken: Taken) -> None:
+        """Set rows aside that were not yet, and let people be told of them."""
+        taken.notices += set_aside([*self._untold, *self._added(odd)])
+        self._untold = []
+
+    def noted(self, odd: Iterable[Odd]) -> None:
+        """Set rows aside that were not yet; people are told with the next answer."""
+        self._untold += self._added(odd)
+
+    def _added(self, odd: Iterable[Odd]) -> list[SetAside]:
+        new = []
+        for name, reason in odd:
+            if name not in self._names and len(self._names) < MOST_ON_RECORD:
+                self._names.add(name)
+                new.append(SetAside(name, reason, "site", 0.0))
+        self._new += new
+        return new
+
+    def taken(self, rows: Iterable[LateRow]) -> None:
+        """Take from the record what came right."""
+        if self._names:
+            right = [name for row, _ in rows if (name := str(row.id)) in self._names]
+            self._names.difference_update(right)
+            self._right += right
+
+    def asked(self, spans: Iterable[Span]) -> None:
+        """Take from the record the ids on which the site failed, and fails no more."""
+        ids = {int(name): name for name in self._names if name.isdecimal()}
+        right = [
+            ids[id_] for s in (spans if ids else ()) for id_ in ids if s.first <= id_ <= s.last
+        ]
+        self._names.difference_update(right)
+        self._right += right
+
+    def change(self, change: FeedChange) -> FeedChange:
+        """Return a change with what is new here, which is told once only."""
+        era = change.state.era
+        change = change._replace(
+            set_aside=[one._replace(era=era) for one in self._new], no_more_aside=self._right
+        )
+        self._new, self._right = [], []
+        return change
 
 
 def forget_aside(state: SqliteState, request: Request) -> Answer:

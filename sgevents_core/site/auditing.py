@@ -7,17 +7,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sgevents_core.journal.base import FeedState, LateRow, Row
+from sgevents_core.journal.base import FeedState, LateRow
 from sgevents_core.site import ages
-from sgevents_core.site.audits import HOUR, Audit, Window, due, windows
-from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids
+from sgevents_core.site.audits import HOUR, SMALLEST_COUNT, Audit, Window, due, windows
+from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.rules import Notice, Rules, Taken, parked, vanished
+from sgevents_core.site.sizes import Size
 
 MOST_OLD: Final = 1000
 """Late rows older than an hour that one audit may append; a person decides about more."""
 OLD: Final = HOUR
+FAILED_COUNTS: Final = 4
+"""Counts of few ids that fail in a row before ids are compared instead."""
 
 
 class Auditor:
@@ -35,7 +38,15 @@ class Auditor:
         self._windows = windows(rules.backlog_timeout, rules.audit_horizon)
         self._audit: Audit | None = None
         self._counts_refused = False
+        self._counts_failed = 0
+        self._failed: Count | Ids | Fetch | None = None
+        self._ids = Size(rules.page_size)
         self._restarted = restarted
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an audit has begun and not ended, and nothing that it asked has failed."""
+        return self._audit is not None and self._failed is None
 
     def begin(self, state: FeedState) -> None:
         """Let the time of all audits run from now on: at a first start nothing is to be proved."""
@@ -44,13 +55,40 @@ class Auditor:
 
     def drop(self) -> None:
         """Leave off the audit under way."""
-        self._audit = None
+        self._audit = self._failed = None
 
     def refused(self) -> None:
         """Note that the site refuses to count for this script: ids are compared from now on."""
         self._counts_refused = True
         if self._audit is not None:
             self._audit.refused()
+
+    def failed(self, call: Count | Ids | Fetch) -> None:
+        """Take that a call failed; it waits until it is known whether the site answers at all."""
+        self._failed = call
+
+    def site_failed(self) -> None:
+        """Take that the site answers nothing: a call that failed says nothing of what it asks."""
+        self._failed = None
+
+    def site_answers(self) -> None:
+        """Take that the site answers, so that a call which failed has asked too much."""
+        call, self._failed = self._failed, None
+        if call is None or self._audit is None:
+            return
+        match call:
+            case Count():
+                self._audit.count_less(call)
+                self._counts_failed += call.span.size <= SMALLEST_COUNT
+                if self._counts_failed >= FAILED_COUNTS:
+                    self.refused()
+            case Ids() if call.limit > 1:
+                self._ids.failed(call.limit)
+                self._audit.page_less(call, self._ids.now)
+            case Ids():
+                self.drop()
+            case Fetch():
+                self._audit.fetch_less(call)
 
     def next(
         self, state: FeedState, observed: float, date: int | None
@@ -62,6 +100,10 @@ class Auditor:
             observed: Observed time as it will be if the site answers now, in seconds.
             date: What the site says the time is, in seconds since 1970, if it does.
         """
+        if self._audit is not None and self._audit.next() is None:
+            # What it had to fetch last was not to be had: it has ended, and proved nothing.
+            self._done(state, self._audit.window, observed)
+            self._audit = None
         while self._audit is None:
             window, wait = self._due(state, observed)
             if window is None:
@@ -69,7 +111,7 @@ class Auditor:
             first = self._first(state, window, ages.clock(state, date))
             span = Span(first, state.frontier)
             if span.first <= span.last:
-                self._audit = Audit(window, span, self._rules.page_size)
+                self._audit = Audit(window, span, self._ids.now)
                 self._audit.begin(window.by_ids or self._counts_refused)
             else:
                 self._done(state, window, observed)
@@ -103,19 +145,22 @@ class Auditor:
             return
         match call:
             case Count():
+                self._counts_failed = 0
                 audit.counted(call, answer.count, self._known.visible(call.span))
             case Ids():
-                self._compare(audit, call, answer.rows, taken)
+                self._ids.worked(call.limit)
+                self._compare(audit, call, answer, taken)
             case Fetch():
-                self._found(state, audit, call, answer.rows, taken)
+                self._found(state, audit, call, answer, taken)
         if audit.new and not isinstance(audit.next(), Count | Ids):
             self._all_compared(state, audit, answer.date, taken)
         if audit.next() is None:
             self._end(state, audit, answer.date, taken)
 
-    def _compare(self, audit: Audit, call: Ids, rows: tuple[Row, ...], taken: Taken) -> None:
-        last = rows[-1].id if len(rows) >= call.limit else call.span.last
-        ids = {row.id for row in rows}
+    def _compare(self, audit: Audit, call: Ids, answer: Answer, taken: Taken) -> None:
+        reach = reach_of(call, answer)
+        last = call.span.last if reach is None else reach
+        ids = {row.id for row in answer.rows}
         for id_ in ids:
             self._known.back(id_)
         expected = self._known.visible_ids(Span(call.span.first, last))
@@ -147,13 +192,13 @@ class Auditor:
         return old
 
     def _found(
-        self, state: FeedState, audit: Audit, call: Fetch, rows: tuple[Row, ...], taken: Taken
+        self, state: FeedState, audit: Audit, call: Fetch, answer: Answer, taken: Taken
     ) -> None:
-        audit.late += sum(row.id in self._known.cold for row in rows)
-        late = self._known.take(rows)
+        audit.late += sum(row.id in self._known.cold for row in answer.rows)
+        late = self._known.take(answer.rows)
         ages.recall(state, late)
         taken.rows += [LateRow(row, late=True) for row in late]
-        audit.fetched(call, rows[-1].id if len(rows) >= call.limit else None)
+        audit.fetched(call, reach_of(call, answer))
 
     def _end(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
         self._audit = None

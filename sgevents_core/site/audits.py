@@ -14,6 +14,8 @@ HOUR: Final = 3600
 DAY: Final = 86400
 MOST_FETCHED_SPANS: Final = 400
 """Ranges of new ids asked for in one call."""
+SMALLEST_COUNT: Final = 1000
+"""Ids that are counted in one call where the site does not count more."""
 
 
 class Window(NamedTuple):
@@ -89,11 +91,28 @@ class Audit:
         if visible < self.limit or call.span.size <= self.limit:
             self._compare.append(Ids(call.span, self.limit))
             return
-        middle = (call.span.first + call.span.last) // 2
-        self._compare += [
-            Count(Span(middle + 1, call.span.last)),
-            Count(Span(call.span.first, middle)),
-        ]
+        self._compare += [Count(half) for half in reversed(halves(call.span))]
+
+    def count_less(self, call: Count) -> None:
+        """Count the halves of a range that the site does not count, as far as they are not few."""
+        if call.span.size > SMALLEST_COUNT:
+            self._compare.pop()
+            self._compare += [Count(half) for half in reversed(halves(call.span))]
+
+    def page_less(self, call: Ids, limit: int) -> None:
+        """Compare fewer ids at once: the site does not answer so many."""
+        self.limit = limit
+        self._compare.pop()
+        self._compare.append(Ids(call.span, limit))
+
+    def fetch_less(self, call: Fetch) -> None:
+        """Fetch the halves of what the site does not give; a single id that it fails on stays."""
+        self._fetch.pop()
+        spans = call.spans if len(call.spans) > 1 else halves(call.spans[0])
+        middle = len(spans) // 2
+        if middle:
+            parts = (spans[middle:], spans[:middle])
+            self._fetch += [Fetch(part, call.limit) for part in parts]
 
     def compared(self, call: Ids, last: int, new: Iterable[int]) -> None:
         """Take a page of ids that reaches to id `last`: go on behind it, keep what is new."""
@@ -116,6 +135,13 @@ class Audit:
         if last is not None:
             rest = [Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last]
             self._fetch += _fetches(rest, self.limit)
+
+
+def halves(span: Span) -> tuple[Span, ...]:
+    """Return the two halves of a range, the lower first; a single id as it is."""
+    middle = (span.first + span.last) // 2
+    parts = (Span(span.first, middle), Span(middle + 1, span.last))
+    return tuple(part for part in parts if part.size)
 
 
 def _fetches(spans: Sequence[Span], limit: int) -> Iterator[Fetch]:

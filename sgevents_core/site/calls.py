@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from sgevents_core.journal.base import Row
 from sgevents_core.site.ranges import Span
@@ -22,6 +22,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """The lowest ids above an id: ids only, ascending, at most `limit`."""
+
+    above: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Newest:
     """The rows with the highest ids, descending, at most `limit`; only those below `below`."""
 
@@ -37,6 +45,7 @@ class Since:
     """
 
     at: int
+    limit: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +88,42 @@ class Fetch:
     limit: int
 
 
-Call: TypeAlias = Page | Newest | Since | Look | Recent | Count | Ids | Fetch
+Call: TypeAlias = Page | After | Newest | Since | Look | Recent | Count | Ids | Fetch
 ASIDE: Final = (Look, Count, Ids, Fetch)
 """Calls beside the pages: if they fail, pages go on."""
 
 
+class Odd(NamedTuple):
+    """A row that cannot be taken: what it is known by, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the site answered: rows (for `Count` a number), and its clock if it told it."""
+    """What the site answered.
+
+    Args:
+        rows: The rows that can be taken.
+        count: For `Count`, how many there are.
+        date: The site's clock, if it told it.
+        odd: The rows that cannot be taken.
+        reach: The id up to which the rows are all there is, None if nothing lies above.
+    """
 
     rows: tuple[Row, ...] = ()
     count: int = 0
     date: int | None = None
+    odd: tuple[Odd, ...] = ()
+    reach: int | None = None
+
+
+def reach_of(call: Page | Newest | Look | Recent | Ids | Fetch, answer: Answer) -> int | None:
+    """Return the id up to which an answer says all there is, None if it says all."""
+    if answer.reach is None and len(answer.rows) >= call.limit:
+        return answer.rows[-1].id
+    return answer.reach
 
 
 def spans_of(ids: list[int]) -> tuple[Span, ...]:

@@ -6,9 +6,7 @@ of `SiteError`, with nothing secret in its text.
 
 from __future__ import annotations
 
-import json
 import time
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -18,20 +16,19 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from xmlrpc.client import ProtocolError
 
-import msgspec
-
 from sgevents_core.errors import (
     SiteAnswerError,
     SiteError,
     SiteFault,
     SiteRefused,
 )
-from sgevents_core.journal.base import Row
-from sgevents_core.moments import seconds_of, seconds_to_wait
+from sgevents_core.moments import seconds_to_wait
 from sgevents_core.observe import systemd
 from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
+from sgevents_core.site.bodies import decoded
 from sgevents_core.site.calls import (
+    After,
     Answer,
     Call,
     Count,
@@ -45,6 +42,7 @@ from sgevents_core.site.calls import (
 )
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.rows import answer_of
 from sgevents_core.site.scripts import ScriptLookup
 from sgevents_core.site.stock import AuthenticationFault, Fault
 from sgevents_core.site.unanswered import unreachable
@@ -63,6 +61,8 @@ FIELDS: Final = (
 )
 SINGLE_IDS: Final = 500
 """Most ids named one by one in a query; ranges that would go beyond are asked for as ranges."""
+_FEWEST: Final = 10
+"""Rows asked for where one is wanted: the first may be odd."""
 LISTED_SPAN: Final = 4
 """Ranges up to this size are named id by id: `in` is the cheapest thing to ask a site."""
 
@@ -82,10 +82,7 @@ class Reader(GuardedShotgun):
     date: int | None = None
 
     def _json_loads(self, body: str | bytes) -> Any:
-        try:
-            return msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            return json.loads(body)  # lone surrogates and other things the stock client accepts
+        return decoded(body)
 
     def _transform_inbound(self, data: Any) -> Any:
         return data
@@ -158,15 +155,17 @@ class EventLog:
         """
         if isinstance(call, Count):
             return Answer(count=self._count(call.span), date=self._sg.date)
-        found = self._find(call)
+        filters, direction = _question(call)
+        fields = ["id"] if isinstance(call, Ids | After) else self._fields
+        order: list[Any] = [{"field_name": "id", "direction": direction}]
+        limit = max(call.limit, _FEWEST) if isinstance(call, Newest | Since) else call.limit
+        with self._errors():
+            found = list(self._sg.find(ENTITY, filters, fields, order, limit=limit))
         date = self._sg.date
-        if self._scripts is not None and not isinstance(call, Ids):
+        if self._scripts is not None and not isinstance(call, Ids | After):
             self._scripts.look(found, self.scripts)
         with self._errors():
-            rows = tuple(_row(record, ids_only=isinstance(call, Ids)) for record in found)
-            _check_order(rows, descending=isinstance(call, Newest))
-            _check_asked_for(call, rows)
-        return Answer(rows, date=date)
+            return answer_of(call, found, limit, date)
 
     def scripts(self, filters: list[Any], fields: Sequence[str] = (NAME,)) -> list[dict[str, Any]]:
         """Return the scripts (ApiUsers) that `filters` find, as the site gives them.
@@ -182,14 +181,6 @@ class EventLog:
     def close(self) -> None:
         """Close the connection."""
         self._sg.close()
-
-    def _find(self, call: Call) -> list[Any]:
-        filters, limit, direction = _question(call)
-        fields = ["id"] if isinstance(call, Ids) else self._fields
-        order: list[Any] = [{"field_name": "id", "direction": direction}]
-        with self._errors():
-            found = self._sg.find(ENTITY, filters, fields, order, limit=limit)
-            return list(found)
 
     def _count(self, span: Span) -> int:
         with self._errors():
@@ -223,21 +214,20 @@ class EventLog:
         return " ".join(text.split())[:300]
 
 
-def _question(call: Call) -> tuple[list[Any], int, str]:
-    """Return a call's filters, limit and direction."""
+def _question(call: Call) -> tuple[list[Any], str]:
+    """Return a call's filters and direction."""
     match call:
-        case Page():
-            return [["id", "greater_than", call.above]], call.limit, "asc"
+        case Page() | After():
+            return [["id", "greater_than", call.above]], "asc"
         case Newest():
-            below = [["id", "less_than", call.below]] if call.below is not None else []
-            return below, call.limit, "desc"
+            return ([["id", "less_than", call.below]] if call.below is not None else []), "desc"
         case Since():
             at = datetime.fromtimestamp(call.at - 1, timezone.utc)
-            return [["created_at", "greater_than", at]], 1, "asc"
+            return [["created_at", "greater_than", at]], "asc"
         case Ids():
-            return [["id", "between", call.span.first, call.span.last]], call.limit, "asc"
+            return [["id", "between", call.span.first, call.span.last]], "asc"
         case Look() | Recent() | Fetch():
-            return _any_of(call.spans), call.limit, "asc"
+            return _any_of(call.spans), "asc"
         case Count():
             raise AssertionError("counts are summarized, not read")
 
@@ -253,71 +243,6 @@ def _any_of(spans: Sequence[Span]) -> list[Any]:
             ranges.append(["id", "between", span.first, span.last])
     filters = [*([["id", "in", ids]] if ids else []), *ranges]
     return filters if len(filters) == 1 else [{"filter_operator": "any", "filters": filters}]
-
-
-def _row(record: Any, *, ids_only: bool) -> Row:
-    id_ = record["id"]
-    if type(id_) is not int:
-        raise TypeError(f"the id of a row is {id_!r}")
-    if ids_only:
-        return Row(id_, 0, "", b"")
-    event_type = _in_whole_characters(str(record["event_type"] or ""))
-    return Row(id_, _seconds(record["created_at"]), event_type, _body(record))
-
-
-def _body(record: Any) -> bytes:
-    """Return a row as JSON in UTF-8."""
-    try:
-        return msgspec.json.encode(record)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_in_whole_characters(record))
-
-
-def _in_whole_characters(value: Any) -> Any:
-    """Return a value of JSON with `?` for halves of characters, as typed by who knows what."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_in_whole_characters(key): _in_whole_characters(v) for key, v in value.items()}
-    return [_in_whole_characters(item) for item in value] if isinstance(value, list) else value
-
-
-def _check_order(rows: Sequence[Row], *, descending: bool) -> None:
-    ids = [row.id for row in rows]
-    if ids != sorted(set(ids), reverse=descending):
-        raise ValueError("the rows are not in the order asked for")
-
-
-def _check_asked_for(call: Call, rows: Sequence[Row]) -> None:
-    """See to it that rows answer the question: an answer to another one proves nothing."""
-    match call:
-        case Page():
-            strange = [row for row in rows if row.id <= call.above]
-        case Newest():
-            strange = [row for row in rows if call.below is not None and row.id >= call.below]
-        case Since():
-            # Asked for as later than the second before; a site may keep fractions of seconds.
-            strange = [row for row in rows if row.at < call.at - 1]
-        case Ids() | Count():
-            strange = [row for row in rows if not call.span.first <= row.id <= call.span.last]
-        case Look() | Recent() | Fetch():
-            firsts = [span.first for span in call.spans]
-            places = [bisect_right(firsts, row.id) - 1 for row in rows]
-            strange = [
-                row
-                for row, place in zip(rows, places, strict=True)
-                if place < 0 or row.id > call.spans[place].last
-            ]
-    if strange:
-        raise ValueError(f"event {strange[0].id} was not asked for")
-
-
-def _seconds(created_at: object) -> int:
-    """Return a timestamp of the site as seconds since 1970."""
-    seconds = seconds_of(created_at)
-    if seconds is None:
-        raise ValueError(f"the time of a row is {created_at!r}")
-    return seconds
 
 
 def _seconds_of_date(header: str | None) -> int | None:

@@ -25,12 +25,16 @@ from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
+from sgevents_core.site.ages import is_same
+from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.aside import forget_aside
-from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Newest, Recent, spans_of
+from sgevents_core.site.audits import SMALLEST_COUNT
+from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
+from sgevents_core.site.paging import SMALLEST_PAGE
 from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
@@ -42,7 +46,8 @@ NOTE_EVERY: Final = 5.0
 REFUSALS_AT_START: Final = 3
 """Refusals in a row before this process's first answer that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
-SMALLEST_PAGE: Final = 2
+QUICK_WAIT: Final = 1.0
+"""Seconds to a page that is asked for otherwise, after a small question was answered."""
 _T = TypeVar("_T")
 
 
@@ -87,6 +92,7 @@ class Feed:
         self._trouble_writing = Trouble(JOURNAL)
         self._noted_at = float("-inf")
         self._page_size_known = False
+        self._quick = False
         self._accepted = False
         self._refusals = 0
         self._load()
@@ -143,7 +149,8 @@ class Feed:
         self._mend()
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
-            self.idle.set()
+            if self._follower.is_idle:
+                self.idle.set()
             systemd.alive(call)
             self._news.wait(call)
             return
@@ -246,7 +253,7 @@ class Feed:
         state = self._follower.state
         if state is None or state.site in {"", self._log.host} or not state.recent:
             return True
-        known = dict(state.recent)
+        known = dict(state.recent[-FEWEST_RECENT:])
         try:
             recent = Recent(spans_of(sorted(known)), len(known) + 1)
             rows = self._heard(lambda: self._log.ask(recent)).rows
@@ -254,7 +261,7 @@ class Feed:
             self._stop.wait(self._wait_after(error))
             return False
         self._accepted = True
-        if not any(known[row.id] == row.at for row in rows):
+        if not any(is_same(row, known[row.id]) for row in rows):
             raise OtherSiteError(before=state.site, now=self._log.host)
         state.site = self._log.host
         return True
@@ -266,7 +273,7 @@ class Feed:
         try:
             answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
-            if isinstance(call, Count):
+            if isinstance(call, Count) and call.span.size <= SMALLEST_COUNT:
                 self._counts_refused(error)
             else:
                 self._failed(call, error)
@@ -279,6 +286,9 @@ class Feed:
         return answer
 
     def _answered(self, call: Call) -> None:
+        self._quick = isinstance(call, After)
+        if self._quick:
+            return
         if isinstance(call, ASIDE):
             self._trouble_aside.over()
             return
@@ -293,7 +303,8 @@ class Feed:
         self._follower.refused()
 
     def _failed(self, call: Call, error: SiteError) -> None:
-        self._follower.failed(call, time.monotonic())
+        quick, self._quick = self._quick, False
+        self._follower.failed(call, time.monotonic(), answers=isinstance(error, SiteFault))
         if isinstance(call, ASIDE):
             # The follower puts such calls off, and pages go on. If these fail as well, it is an
             # outage, and one is told of once.
@@ -301,6 +312,8 @@ class Feed:
             return
         self._failed_aside = None
         wait = self._wait_after(error)
+        if quick:  # the site answers, and a page is being found that it answers too
+            wait = min(wait, QUICK_WAIT)
         systemd.alive(wait)
         self._stop.wait(wait)
 
@@ -332,6 +345,8 @@ class Feed:
             return True
         change.state.answered, change.state.site = time.time(), self._log.host
         try:
+            noted = [one._replace(at=time.time()) for one in change.set_aside]
+            change = change._replace(set_aside=noted)
             self._end = self._state.append(self._end, taken.rows, change)
         except StateError as error:
             self._loaded = False

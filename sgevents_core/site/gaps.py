@@ -8,16 +8,19 @@ anew from what was committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 from sgevents_core.site import ages
 from sgevents_core.site.anchoring import Anchoring, anchor
+from sgevents_core.site.aside import Aside
 from sgevents_core.site.auditing import Auditor
 from sgevents_core.site.backlog import FIRST_LOOK, Backlog
 from sgevents_core.site.calls import (
     ASIDE,
+    After,
     Answer,
     Call,
     Count,
@@ -28,11 +31,14 @@ from sgevents_core.site.calls import (
     Page,
     Recent,
     Since,
+    reach_of,
 )
 from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.paging import Paging
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.rules import Notice, Rules, Taken
 from sgevents_core.site.settling import Settling
+from sgevents_core.site.sizes import Budget, Pause
 from sgevents_core.site.starting import Beginning, FirstStart
 
 __all__ = ["Follower", "Notice", "Rules", "Taken"]
@@ -42,11 +48,6 @@ PAGES_BEFORE_OTHERS: Final = 4
 LONGEST_OBSERVED: Final = 60.0
 """Most seconds that count as observed between two answers: a sleeping machine observed nothing."""
 SHORTEST_WAIT: Final = 0.001
-IDLE_FACTOR: Final = 1.5
-"""How much longer the time to the next page gets with each one that brought nothing."""
-LONGEST_PUT_OFF: Final = 60.0
-FAILED_COUNTS: Final = 4
-"""Counts that fail in a row before ids are compared instead."""
 
 
 class Follower:
@@ -66,14 +67,15 @@ class Follower:
         self._backlog = Backlog(rules, self.known)
         self._settling = Settling(rules.settle)
         self._auditor = Auditor(rules, self.known, restarted=record is not None)
+        self._aside = Aside(record.set_aside if record else ())
         self._date: int | None = None
         self._fresh: Sequence[Row] = ()
         self._answered_at: float | None = None
-        self._poll_at = 0.0
-        self._interval = rules.poll_interval
-        self._pages = 0
-        self._others_failed = 0
-        self._others_after = 0.0
+        self._paging = Paging(rules)
+        self._budget = Budget()
+        self._look_pause = Pause()
+        self._audit_pause = Pause()
+        self._audit_first = False
 
     # What to ask next
 
@@ -89,30 +91,53 @@ class Follower:
         search = self._anchoring.search(state)
         if search is not None:
             return search
+        due = now >= self._paging.at
+        if due and self._paging.in_a_row < PAGES_BEFORE_OTHERS:
+            return self._paging.call(state)
+        self._paging.in_a_row = 0
         other, wait = self._other_call(state, now)
-        if now >= self._poll_at and (other is None or self._pages < PAGES_BEFORE_OTHERS):
-            return self._page(state)
         if other is not None:
-            self._pages = 0
             return other
-        return float(max(min(self._poll_at - now, wait), SHORTEST_WAIT))
+        if due:
+            return self._paging.call(state)
+        return float(max(min(self._paging.at - now, wait), SHORTEST_WAIT))
 
-    def _page(self, state: FeedState) -> Page:
-        above = state.frontier if state.anchor_id is None else state.anchor_id - 1
-        return Page(above, self.rules.page_size, state.anchor_id)
+    @property
+    def is_idle(self) -> bool:
+        """Whether no audit is under way, which may have to wait for its turn."""
+        return not self._auditor.is_under_way
 
     def _other_call(self, state: FeedState, now: float) -> tuple[Call | None, float]:
         """Return a look or audit that is due, else the seconds until one is."""
-        if state.rewound or now < self._others_after:
-            return None, max(self._others_after - now, self.rules.idle_interval)
-        look = self._backlog.look(now, state.observed)
-        if look is not None:
-            return look, 0.0
+        if state.rewound:
+            return None, self.rules.idle_interval
+        pause = self._budget.wait(now)
+        if pause > 0:
+            return None, pause
+        kinds = (self._audit, self._look) if self._audit_first else (self._look, self._audit)
+        waits = []
+        for kind in kinds:
+            call, wait = kind(state, now)
+            if call is not None:
+                return call, 0.0
+            waits.append(wait)
+        return None, min(waits)
+
+    def _look(self, state: FeedState, now: float) -> tuple[Call | None, float]:
+        pause = self._look_pause.wait(now)
+        if pause > 0:
+            return None, max(pause, self._backlog.wait(now))
+        return self._backlog.look(now, state.observed), self._backlog.wait(now)
+
+    def _audit(self, state: FeedState, now: float) -> tuple[Call | None, float]:
+        pause = self._audit_pause.wait(now)
+        if pause > 0:
+            return None, pause
         observed = state.observed + self._since_answer(now)
         audit, wait = self._auditor.next(state, observed, self._date)
         if self._answered_at is None:  # no observed time passes before the next answer
             wait = max(wait, self.rules.poll_interval)
-        return audit, min(wait, self._backlog.wait(now))
+        return audit, wait
 
     # What the answers mean
 
@@ -125,7 +150,10 @@ class Follower:
             now: The host's monotonic clock when the answer was there, in seconds.
         """
         self._date = answer.date
+        clock = ages.clock(self.state, answer.date) if self.state else answer.date or 0
+        answer = replace(answer, rows=ages.dated(answer.rows, clock))
         taken = Taken()
+        self._aside.meet(answer.odd, taken)
         if self.state is None:
             beginning = self._start.answered(call, answer)
             if beginning is not None:
@@ -134,48 +162,82 @@ class Follower:
             return taken
         self._observe(self.state, now)
         self._take(self.state, call, answer, now, taken)
-        if isinstance(call, ASIDE):
-            self._others_failed = 0
+        self._aside.taken(taken.rows)
+        self._worked(call, taken, now)
         if self.state.rewound:
             self._auditor.drop()
-            self._poll_at = now + self.rules.idle_interval
+            self._paging.at = now + self.rules.idle_interval
         return taken
 
     def _take(self, state: FeedState, call: Call, answer: Answer, now: float, taken: Taken) -> None:
         match call:
             case Page():
-                self._take_page(state, call, answer.rows, now, taken)
+                self._take_page(state, call, answer, now, taken)
             case Look():
                 self._take_late(state, answer.rows, taken)
-                taken.notices += self._backlog.looked(call, answer.rows, now)
+                taken.notices += self._backlog.looked(call, answer, now)
+                self._aside.asked(call.spans)
             case Count() | Ids() | Fetch():
                 self._auditor.take(state, call, answer, taken)
             case Recent():
-                self._anchoring.take_recent(state, answer.rows, taken)
+                self._anchoring.take_recent(state, call, answer.rows, taken)
+                self._paging.at = max(self._paging.at, now + self.rules.poll_interval)
+            case After():
+                self._paging.probed(answer.rows, now)
             case Newest():
                 self._anchoring.take_highest(state, answer.rows, taken)
-                self._poll_at = now + self.rules.poll_interval
+                self._paging.at = now + self.rules.poll_interval
             case Since():
                 pass  # only a start asks for it
 
-    def failed(self, call: Call, now: float) -> None:
+    def _worked(self, call: Call, taken: Taken, now: float) -> None:
+        """Take that the site answered a call: what failed before was no outage."""
+        if isinstance(call, ASIDE):
+            self._budget.spend()
+            is_look = isinstance(call, Look)
+            (self._look_pause if is_look else self._audit_pause).over()
+            self._audit_first = is_look and not taken.rows
+            if taken.rows:
+                self._budget.give_back()
+        self._aside.meet(self._backlog.site_answers(now), taken)
+        self._auditor.site_answers()
+
+    def failed(self, call: Call, now: float, *, answers: bool = False) -> None:
         """Note that a call failed: nothing is concluded, and no time was observed.
 
-        Looks and audits that fail are put off, each time for longer, while pages go on: a site that
-        cannot answer them must not hold up what it can. Counts that keep failing give way to ids.
+        Looks and audits that fail are put off while pages go on: a site that cannot answer them
+        must not hold up what it can. Whatever fails while the site answers something else is asked
+        for in smaller pieces.
 
         Args:
             call: What was asked.
             now: The host's monotonic clock, in seconds.
+            answers: Whether the site has understood the call and said no.
         """
         self._answered_at = None
         self._backlog.failed()
         if isinstance(call, ASIDE):
-            self._others_failed += 1
-            wait = 2.0 ** min(self._others_failed, 10)
-            self._others_after = now + min(wait, LONGEST_PUT_OFF)
-        if isinstance(call, Count) and self._others_failed >= FAILED_COUNTS:
-            self.refused()
+            self._budget.spend()
+        match call:
+            case Look():
+                self._backlog.look_failed(call)
+                if len(call.spans) > 1:  # an id that fails alone has a pause of its own
+                    self._look_pause.longer(now)
+            case Count() | Ids() | Fetch():
+                self._auditor.failed(call)
+                self._audit_pause.longer(now)
+            case Page() | After():
+                self._paging.failed(call, now, answers=answers)
+            case Recent() if answers:
+                self._anchoring.failed(call)
+            case _ if answers:
+                self._start.failed(call)
+        if answers:
+            self._aside.noted(self._backlog.site_answers(now))
+            self._auditor.site_answers()
+        elif not isinstance(call, ASIDE):
+            self._backlog.site_failed()
+            self._auditor.site_failed()
 
     def refused(self) -> None:
         """Note that the site refuses to count for this script: audits compare ids from now on."""
@@ -183,7 +245,9 @@ class Follower:
 
     def change(self) -> FeedChange | None:
         """Return what is to be committed with the rows, None before the first answer."""
-        return None if self.state is None else self.known.change(self.state)
+        if self.state is None:
+            return None
+        return self._aside.change(self.known.change(self.state))
 
     def _begin(self, beginning: Beginning, now: float) -> FeedState:
         """Make the state of a first start; its gaps are as good as just noticed."""
@@ -216,8 +280,9 @@ class Follower:
     # Pages
 
     def _take_page(
-        self, state: FeedState, call: Page, rows: tuple[Row, ...], now: float, taken: Taken
+        self, state: FeedState, call: Page, answer: Answer, now: float, taken: Taken
     ) -> None:
+        rows = answer.rows
         if not self._anchoring.holds(state, call, rows, taken):
             return
         below = [row for row in rows if row.id <= state.frontier]
@@ -225,7 +290,7 @@ class Follower:
         self._take_late(state, below, taken)
         if below:
             anchor(state, below[-1])
-        full = len(rows) >= call.limit
+        full = reach_of(call, answer) is not None
         newest = fresh[-1].at if fresh else None
         held = self._settling.hold(state.frontier, fresh, now, self._date if full else newest)
         if held is not None:
@@ -233,9 +298,12 @@ class Follower:
         self._take_fresh(state, fresh, now, taken)
         clock = ages.clock(state, self._date)
         self._backlog.age(clock, state.observed, catching_up=full)
-        self._schedule(now, full and held is None, news=bool(fresh) or held is not None)
+        waits = held is not None
+        self._paging.answered(
+            call, now, full=full and not waits, fresh=bool(fresh), news=bool(fresh) or waits
+        )
         if held is not None:
-            self._poll_at = min(self._poll_at, held.until)
+            self._paging.at = min(self._paging.at, held.until)
 
     def _take_fresh(self, state: FeedState, rows: list[Row], now: float, taken: Taken) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""
@@ -252,14 +320,3 @@ class Follower:
             at = max(above.at, ages.clock(state, self._date, self._fresh))
             at = at if self._date is None else min(at, self._date)
             self._backlog.open(Span(below + 1, above.id - 1), Hole(at, state.observed), look_at)
-
-    def _schedule(self, now: float, full: bool, *, news: bool) -> None:
-        """Set when the next page is read: at once behind a full one, later the less there is."""
-        if full:
-            self._pages += 1
-            self._poll_at = now
-            return
-        self._pages = 0
-        longer = min(self._interval * IDLE_FACTOR, self.rules.idle_interval)
-        self._interval = self.rules.poll_interval if news else longer
-        self._poll_at = now + self._interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import LateRow
@@ -54,14 +54,45 @@ class Taken:
     notices: list[Notice] = field(default_factory=list)
 
 
-def timeout_elapsed(span: Span, age: float) -> Notice:
-    """Return what is told when a range is no longer waited for; its age in seconds."""
-    ids = f"id {span.first}" if span.size == 1 else f"ids {span.first} to {span.last}"
+MOST_NAMED: Final = 5
+"""Ranges of one look that are told one by one when they are given up; more are told as one."""
+
+
+def timeouts_elapsed(elapsed: Sequence[tuple[Span, float]]) -> list[Notice]:
+    """Return what is told when ranges are no longer waited for.
+
+    Args:
+        elapsed: Ascending ranges, each with its age in seconds.
+    """
+    if len(elapsed) > MOST_NAMED:
+        return [_many_elapsed(elapsed)]
+    return [_elapsed(f"id{_ids(span)}", [(span, age)]) for span, age in elapsed]
+
+
+def _many_elapsed(elapsed: Sequence[tuple[Span, float]]) -> Notice:
+    first, last = elapsed[0][0].first, elapsed[-1][0].last
+    named = ",".join(_ids(span).removeprefix("s") for span, _ in elapsed[:MOST_NAMED])
+    count = sum(span.size for span, _ in elapsed)
+    more = len(elapsed) - MOST_NAMED
+    what = f"{count} ids between {first} and {last}:{named} and {more} more range(s)"
+    return _elapsed(what, elapsed)
+
+
+def _elapsed(what: str, elapsed: Sequence[tuple[Span, float]]) -> Notice:
     return Notice(
         "feed.timeout_elapsed",
-        f"Timeout elapsed on backlog event {ids}",
-        {"event_id": span.first, "last_event_id": span.last, "age_s": round(age, 3)},
+        f"Timeout elapsed on backlog event {what}",
+        {
+            "event_id": elapsed[0][0].first,
+            "last_event_id": elapsed[-1][0].last,
+            "ids": sum(span.size for span, _ in elapsed),
+            "age_s": round(max(age for _, age in elapsed), 3),
+        },
     )
+
+
+def _ids(span: Span) -> str:
+    return f" {span.first}" if span.size == 1 else f"s {span.first} to {span.last}"
 
 
 def vanished(ids: Sequence[int]) -> list[Notice]:

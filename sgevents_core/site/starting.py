@@ -9,7 +9,7 @@ from typing import Final
 from sgevents_core.journal.base import Row
 from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
-from sgevents_core.site.calls import Answer, Call, Newest, Since
+from sgevents_core.site.calls import Answer, Call, Newest, Since, reach_of
 from sgevents_core.site.rules import Rules
 
 START_PAGES: Final = 20
@@ -39,7 +39,7 @@ class FirstStart:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._newest: list[Row] = []
-        self._pages = 0
+        self._page_size = rules.page_size
         self._at: int | None = None
         self._since_asked = False
         self._first: Row | None = None
@@ -53,12 +53,17 @@ class FirstStart:
             return Newest(1)  # no matter which it is: the site answers, as this script
         if start == "now":
             below = self._newest[-1].id if self._newest else None
-            return Newest(self._rules.page_size, below)
+            return Newest(self._page_size, below)
         if self._at is None:
             return Newest(1)
         if self._since_asked:
             return Newest(1, self._first.id if self._first else None)
         return Since(self._at)
+
+    def failed(self, call: Call) -> None:
+        """Take that the site does not answer a page as long as that, while it answers others."""
+        if isinstance(call, Newest):
+            self._page_size = max(call.limit // 2, 1)
 
     def answered(self, call: Call, answer: Answer) -> Beginning | None:
         """Take the site's answer; return where to begin, None while more has to be asked."""
@@ -66,7 +71,8 @@ class FirstStart:
         if isinstance(start, int):
             return Beginning(start)
         if start == "now":
-            return self._now(answer, full=len(answer.rows) >= self._rules.page_size)
+            full = isinstance(call, Newest) and reach_of(call, answer) is not None
+            return self._now(answer, full=full)
         if isinstance(call, Since):
             self._since_asked = True
             self._first = answer.rows[0] if answer.rows else None
@@ -92,15 +98,14 @@ class FirstStart:
 
     def _now(self, answer: Answer, *, full: bool) -> Beginning | None:
         """Begin behind the newest row; ids missing shortly below it may still be under way."""
-        rows = self._newest
+        rows, most = self._newest, START_PAGES * self._rules.page_size
         rows += answer.rows
-        self._pages += 1
         if not rows:
             return Beginning(1)
         clock = answer.date or middle([row.at for row in rows[:ASKED_FOR_THE_TIME]])
         oldest = clock - self._rules.backlog_timeout
         reached = middle([row.at for row in rows[-ASKED_FOR_THE_TIME:]])
-        if full and reached >= oldest and self._pages < START_PAGES:
+        if full and reached >= oldest and len(rows) < most:
             return None
         young = [place for place, row in enumerate(rows) if row.at >= oldest]
         count = min(young[-1] + 2 if young else 1, len(rows))

@@ -173,7 +173,11 @@ def test_gaps_while_catching_up(
         owed += scene.events(10)
         try:
             run = scene.start()
-            scene.wait_told("feed.timeout_elapsed", 50)
+            scene.wait_told("feed.timeout_elapsed")
+            (told,) = [
+                one for one in scene.daemon.told() if one["action"] == "feed.timeout_elapsed"
+            ]
+            assert told["ids"] == 100
             measured = scene.finish(run, owed)
         finally:
             scene.close()

@@ -143,48 +143,6 @@ def test_a_site_that_echoes_the_key(scripted: ScriptedSite, connect: Connect) ->
     assert "\n" not in caught.value.reason
 
 
-def without(key: str) -> dict[str, Any]:
-    """A record in which something is missing."""
-    return {name: value for name, value in ROW.items() if name != key}
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [{**ROW, "id": 8}, ROW],
-        [ROW, ROW],
-        [without("id")],
-        [without("event_type")],
-        [without("created_at")],
-        [{**ROW, "created_at": None}],
-        [{**ROW, "created_at": "soon"}],
-        [{**ROW, "created_at": 1_700_000_000}],
-        [{**ROW, "id": "7"}],
-        [{**ROW, "id": True}],
-        [{**ROW, "id": None}],
-        [None],
-        ["row"],
-        [[]],
-        [ROW, None],
-    ],
-)
-def test_rows_that_are_none(scripted: ScriptedSite, rows: list[Any], connect: Connect) -> None:
-    """Rows out of order, twice, or without id, type or time: nothing of the page is taken."""
-    log = connect(scripted.url)
-    scripted.rows(*rows)
-    with pytest.raises(SiteAnswerError):
-        log.ask(PAGE)
-
-
-def test_ascending_rows_are_not_descending_ones(scripted: ScriptedSite, connect: Connect) -> None:
-    """The newest rows must come in the order asked for."""
-    log = connect(scripted.url)
-    scripted.rows(ROW, {**ROW, "id": 8})
-    assert [row.id for row in log.ask(PAGE).rows] == [7, 8]
-    with pytest.raises(SiteAnswerError, match="order"):
-        log.ask(Newest(2))
-
-
 NO_ANSWERS = [
     b"",
     b"{}",

@@ -78,7 +78,7 @@ def test_a_failed_call_concludes_nothing(only: type) -> None:
         feed.failing = 1.0 if isinstance(call, only) else 0.0
         feed.turn(until)
     assert waited_for(feed) == [(2, 2)]
-    assert feed.notices == []
+    assert feed.told("feed.timeout_elapsed") == []
 
 
 def test_being_down_proves_nothing() -> None:

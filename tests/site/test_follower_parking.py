@@ -280,7 +280,7 @@ def test_the_newest_row_above_parked_ones_is_hidden(
     feed = granted(1500)
     feed.site.hide(1503)
     feed.site.transaction(2)
-    feed.run(MINUTE)
+    feed.run(3 * MINUTE)
     if becomes:
         becomes(feed)
     feed.site.hide(1505)

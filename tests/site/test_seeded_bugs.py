@@ -70,8 +70,8 @@ def full_look_taken_as_complete(patch: Patch) -> None:
     """A full page of a look counts for all ids that were asked for."""
     real = Backlog.looked
 
-    def looked(self: Backlog, call: Look, rows: tuple[Row, ...], now: float) -> Any:
-        return real(self, dataclasses.replace(call, limit=10**9), rows, now)
+    def looked(self: Backlog, call: Look, answer: Answer, now: float) -> Any:
+        return real(self, dataclasses.replace(call, limit=10**9), answer, now)
 
     patch.setattr(Backlog, "looked", looked)
 
@@ -81,7 +81,7 @@ def gap_behind_a_full_page_dropped(patch: Patch) -> None:
     real = Follower._open_gap
 
     def open_gap(self: Follower, state: FeedState, below: int, above: Row, at: float) -> None:
-        if not (self._pages and below == state.anchor_id == state.recent[-1][0]):
+        if not (self._paging.in_a_row and below == state.anchor_id == state.recent[-1][0]):
             real(self, state, below, above, at)
 
     patch.setattr(Follower, "_open_gap", open_gap)

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulated_site import EPOCH, SimulatedSite
 
+from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import (
     FeedChange,
     FeedRecord,
@@ -34,6 +35,7 @@ class SimulatedJournal:
     _parked: dict[int, Parked] = field(default_factory=dict)
     closed: list[tuple[int, int]] = field(default_factory=list)
     dropped: list[tuple[int, int]] = field(default_factory=list)
+    aside: dict[str, SetAside] = field(default_factory=dict)
 
     def append(self, rows: list[LateRow], change: FeedChange) -> None:
         """Commit one step."""
@@ -48,6 +50,9 @@ class SimulatedJournal:
         for first in change.cut_parked:
             self._parked.pop(first, None)
         self._parked |= {p.first: p for p in change.put_parked}
+        self.aside |= {one.event: one for one in change.set_aside}
+        for name in change.no_more_aside:
+            self.aside.pop(name, None)
         self.closed += change.closed
         self.dropped += change.dropped
 
@@ -57,7 +62,7 @@ class SimulatedJournal:
             return None
         missing = sorted(self._missing.values())
         gone, parked = sorted(self._gone.items()), sorted(self._parked.values())
-        return FeedRecord(_copied(self._state), missing, gone, parked)
+        return FeedRecord(_copied(self._state), missing, gone, parked, set(self.aside))
 
     @property
     def ids(self) -> list[int]:
@@ -152,6 +157,7 @@ class SimulatedFeed:
         self.journal = SimulatedJournal() if journal is None else journal
         self.notices: list[Notice] = []
         self.calls: list[Call] = []
+        self.asked_at: list[tuple[float, Call]] = []
         self.crashes = 0
         self.oracle = Oracle(site)
         self.failing = failing
@@ -199,6 +205,7 @@ class SimulatedFeed:
             return
         self.calls.append(call)
         asked = self.site.now
+        self.asked_at.append((asked, call))
         answer = self.site.answer(call)
         self.site.advance(asked + self._random.uniform(0.01, 0.2))
         fails = self._fails(call)
@@ -206,6 +213,11 @@ class SimulatedFeed:
         if fails:
             self.follower.failed(call, self.monotonic)
             self.site.advance(self.site.now + self._random.uniform(0.1, 3))
+            return
+        refused = self.site.fails(call)
+        if refused is not None:
+            self.follower.failed(call, self.monotonic, answers=refused.answers)
+            self.site.advance(self.site.now + self._random.uniform(0.1, 1))
             return
         if isinstance(call, Count) and not self.site.counts:
             self.follower.refused()

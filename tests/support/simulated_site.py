@@ -6,9 +6,11 @@ import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sgevents_core.journal.base import Row
 from sgevents_core.site.calls import (
+    After,
     Answer,
     Call,
     Count,
@@ -25,6 +27,12 @@ from sgevents_core.site.ranges import Span
 EPOCH = 1_750_000_000
 
 
+class Refused(NamedTuple):
+    """A question that the site fails on: whether it has understood it and said no."""
+
+    answers: bool
+
+
 @dataclass
 class SimulatedSite:
     """Hands out ids, shows rows when their transaction commits; time is `now`, in seconds.
@@ -35,6 +43,10 @@ class SimulatedSite:
         tells_date: Whether its answers tell its clock.
         counts: Whether it counts rows for this script.
         lag: Seconds by which what it answers is behind, as of a replica.
+        most_named: Ids or ranges that one question may name; it refuses more.
+        longest_page: Rows that it gives in one page; it fails where more are there.
+        most_counted: Ids of a range that it counts; it fails on more.
+        unreadable: Ids on which it fails, whenever their row would be in its answer.
     """
 
     now: float = 0.0
@@ -42,6 +54,10 @@ class SimulatedSite:
     tells_date: bool = False
     counts: bool = True
     lag: float = 0.0
+    most_named: int | None = None
+    longest_page: int | None = None
+    most_counted: int | None = None
+    unreadable: set[int] = field(default_factory=set)
     visible: dict[int, int] = field(default_factory=dict)
     hidden: dict[int, int] = field(default_factory=dict)
     shown_at: dict[int, float] = field(default_factory=dict)
@@ -108,6 +124,21 @@ class SimulatedSite:
         """Commit whatever is under way."""
         self.advance(max([self.now, *(due[0] for due in self._due)]))
 
+    def fails(self, call: Call) -> Refused | None:
+        """Return how it fails on a question: whether it has understood it. None if it does not."""
+        named = sum(min(span.size, 5) for span in getattr(call, "spans", ()))
+        if self.most_named is not None and named > self.most_named:
+            return Refused(answers=True)
+        if isinstance(call, Count):
+            too_many = self.most_counted is not None and call.span.size > self.most_counted
+            return Refused(answers=False) if too_many else None
+        found = self._found(call, self._seen())
+        if self.longest_page is not None and len(found) > self.longest_page:
+            return Refused(answers=False)
+        if not isinstance(call, Ids | After) and self.unreadable.intersection(found):
+            return Refused(answers=False)
+        return None
+
     def answer(self, call: Call) -> Answer:
         """Answer as the real site's API would."""
         date = self.clock if self.tells_date else None
@@ -127,7 +158,7 @@ class SimulatedSite:
 
     def _found(self, call: Call, ids: list[int]) -> list[int]:
         match call:
-            case Page():
+            case Page() | After():
                 start = bisect_right(ids, call.above)
                 return ids[start : start + call.limit]
             case Newest():

@@ -1,0 +1,79 @@
+"""JSON from a site, read whatever one value in it is: what nobody can hold becomes null or text, so
+that it spoils nothing beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+DEEPEST: Final = 100
+"""Levels of lists and objects that are kept; what lies deeper becomes null."""
+LONGEST_INTEGER: Final = 1000
+"""Digits of an integer that stays one; a longer one becomes text."""
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
+
+
+def decoded(body: bytes | str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        text = body if isinstance(body, bytes) else body.encode("utf-8", "replace")
+    return json.loads(_shallow(text).decode("utf-8", "replace"), parse_int=_integer, strict=False)
+
+
+def encoded(record: Any) -> bytes:
+    """Return a row as JSON in UTF-8 that can be read again anywhere."""
+    try:
+        body = msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        body = msgspec.json.encode(_in_whole_characters(record))
+    return _shallow(body) if body.count(b"[") + body.count(b"{") > DEEPEST else body
+
+
+def in_whole_characters(text: str) -> str:
+    """Return text with `?` for halves of characters, as typed by who knows what."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _shallow(body: bytes) -> bytes:
+    """Return a JSON text with null for what lies too deep."""
+    parts, kept_to = [], 0
+    for start, end in _too_deep(body):
+        parts += [body[kept_to:start], b"null"]
+        kept_to = end
+    return b"".join([*parts, body[kept_to:]])
+
+
+def _too_deep(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the parts of a JSON text begin and end that lie too deep."""
+    depth = start = 0
+    for token in _TOKEN.finditer(body):
+        if token[0] in b"[{":
+            depth += 1
+            start = token.start() if depth == DEEPEST + 1 else start
+        elif token[0] in b"]}":
+            if depth == DEEPEST + 1:
+                yield start, token.end()
+            depth -= 1
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+
+
+def _in_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return in_whole_characters(value)
+    if isinstance(value, dict):
+        return {in_whole_characters(key): _in_whole_characters(v) for key, v in value.items()}
+    return [_in_whole_characters(item) for item in value] if isinstance(value, list) else value

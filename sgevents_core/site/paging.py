@@ -1,0 +1,111 @@
+"""Pages: when the next one is read, how long it is, and what it leaves out to get on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sgevents_core.journal.base import FeedState, Row
+from sgevents_core.site.calls import After, Page
+from sgevents_core.site.rules import Rules
+from sgevents_core.site.sizes import Size
+
+QUIET: Final = 180.0
+"""Seconds without an event after which pages are read less often."""
+IDLE_FACTOR: Final = 1.1
+"""How much longer the time to the next page gets then, with each one that brings nothing."""
+SMALLEST_PAGE: Final = 2
+PROBED: Final = 2
+"""Ids asked for where a page fails or brings nothing."""
+FAILURES_OF_A_PAGE: Final = 2
+"""Failures of a page in a row, while the site answers, that are not by chance."""
+
+
+class Paging:
+    """Decides which page is read next.
+
+    A page that fails is asked for again, shorter, once a small question has shown that the site
+    answers. Where the shortest fails too, or a full page holds nothing that can be taken, the next
+    one begins behind the id that is in the way: that id is missing then, and waited for as others.
+
+    Args:
+        rules: Times and sizes to go by.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.at = 0.0
+        self.in_a_row = 0
+        self._rules = rules
+        self._interval = rules.poll_interval
+        self._news_at: float | None = None
+        self._size = Size(rules.page_size, SMALLEST_PAGE)
+        self._probing = False
+        self._stuck = False
+        self._failures = 0
+        self._failed_size = 0
+        self._beyond: int | None = None
+
+    def call(self, state: FeedState) -> Page | After:
+        """Return what to ask next."""
+        if self._probing:
+            return After(max(state.frontier, self._beyond or 0), PROBED)
+        if self._beyond is not None:
+            return Page(self._beyond, self._size.now, None)
+        above = state.frontier if state.anchor_id is None else state.anchor_id - 1
+        return Page(above, self._size.now, state.anchor_id)
+
+    def failed(self, call: Page | After, now: float, *, answers: bool) -> None:
+        """Take that a call failed.
+
+        Args:
+            call: What was asked.
+            now: The host's monotonic clock, in seconds.
+            answers: Whether the site has understood it all the same.
+        """
+        if isinstance(call, Page):
+            self._failures += 1
+            self._failed_size = call.limit
+            self._probing = True
+        elif answers:
+            self.probed((), now)
+
+    def probed(self, rows: Sequence[Row], now: float) -> None:
+        """Take the ids above the last one, or above what is left out already: the site answers."""
+        self._probing = False
+        if not self._stuck and self._failures < FAILURES_OF_A_PAGE:
+            return
+        if not self._stuck and self._failed_size > SMALLEST_PAGE:
+            self._size.failed(self._failed_size)
+            return
+        if not rows:
+            self._beyond, self._stuck = None, False
+            self.at = now + self._interval
+            return
+        below = rows[0].id - 1
+        seen = self._beyond is not None and self._beyond >= below
+        self._beyond = rows[0].id if seen else below
+
+    def answered(self, call: Page, now: float, *, full: bool, fresh: bool, news: bool) -> None:
+        """Take that a page was answered, and set when the next one is read.
+
+        Args:
+            call: What was asked.
+            now: The host's monotonic clock, in seconds.
+            full: Whether more rows may wait right behind it.
+            fresh: Whether any row above the last one could be taken.
+            news: Whether there is any, also one that has to wait.
+        """
+        self._size.worked(call.limit)
+        self._failures, self._beyond = 0, None
+        self._stuck = self._probing = full and not fresh
+        if full:
+            self.in_a_row += fresh
+            self.at = now
+            return
+        self.in_a_row = 0
+        if news or self._news_at is None:
+            self._news_at, self._interval = now, self._rules.poll_interval
+        elif now - self._news_at >= QUIET:
+            longer = self._interval * IDLE_FACTOR
+            self._interval = min(longer, self._rules.idle_interval)
+        self.at = now + self._interval

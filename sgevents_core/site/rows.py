@@ -1,0 +1,153 @@
+"""Rows of an answer: those that can be taken, checked against the question, and those that are odd.
+
+One row that makes no sense costs itself; an answer to another question is none.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
+
+from sgevents_core.journal.base import Row
+from sgevents_core.moments import seconds_of
+from sgevents_core.site.bodies import encoded, in_whole_characters
+from sgevents_core.site.calls import (
+    After,
+    Answer,
+    Fetch,
+    Ids,
+    Look,
+    Newest,
+    Odd,
+    Page,
+    Recent,
+    Since,
+)
+
+Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
+HIGHEST_ID: Final = 2**63 - 1
+"""The highest id that the journal can hold."""
+_LONGEST_NAME: Final = 50
+
+
+def answer_of(call: Asked, records: Sequence[Any], limit: int, date: int | None) -> Answer:
+    """Return what the site answered to a call.
+
+    Args:
+        call: What was asked.
+        records: What came for it.
+        limit: Most records that were asked for.
+        date: The site's clock, if it told it.
+
+    Raises:
+        ValueError: These rows answer another question, or none of them can be taken.
+    """
+    rows, odd = _apart(records, ids_only=isinstance(call, Ids | After))
+    full = len(records) >= limit
+    rows = _asked_for(call, _in_order(rows, full=full, descending=isinstance(call, Newest)))
+    if full and not rows:
+        raise ValueError(f"none of the {len(records)} rows can be taken: {odd[0].reason}")
+    rows = rows[: call.limit]
+    reach = rows[-1].id if full or len(rows) == call.limit else None
+    return Answer(tuple(rows), date=date, odd=tuple(odd), reach=reach)
+
+
+def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[Odd]]:
+    """Return the rows that can be taken, each id once, and why the others cannot."""
+    rows: dict[int, Row] = {}
+    odd = []
+    for record in records:
+        reason = _fault(record)
+        if reason:
+            odd.append(Odd(_name(record), reason))
+        else:
+            row = _row(record, ids_only=ids_only)
+            rows.setdefault(row.id, row)
+    return list(rows.values()), odd
+
+
+def _fault(record: Any) -> str:
+    """Return why a record cannot be taken, empty if it can."""
+    if not isinstance(record, dict):
+        return "the site sent it as something that is no record"
+    id_ = record.get("id")
+    if type(id_) is not int:
+        return "its id is not an integer"
+    if not 1 <= id_ <= HIGHEST_ID:
+        return "its id is out of range"
+    return ""
+
+
+def _name(record: Any) -> str:
+    """Return what an odd record is known by: the same each time that it comes."""
+    if not isinstance(record, dict):
+        return _shown(record)
+    told = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
+    described = ", ".join(_shown(one).strip('"') for one in told)
+    name = _shown(record.get("id"))
+    return f"{name} ({described})" if described else name
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."
+
+
+def _row(record: dict[str, Any], *, ids_only: bool) -> Row:
+    id_ = record["id"]
+    if ids_only:
+        return Row(id_, 0, "", b"")
+    at = seconds_of(record.get("created_at"))
+    event_type = in_whole_characters(str(record.get("event_type") or ""))
+    body = encoded(record)
+    return Row(id_, at or 0, event_type, body, dated=at is not None)
+
+
+def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
+    """Return the rows in the order asked for.
+
+    A site that keeps no order may have left any out of a full page: that is no answer then.
+    """
+    ids = [row.id for row in rows]
+    wrong = sum((one < other) is descending for one, other in pairwise(ids))
+    if full and wrong * 4 >= len(ids) and wrong:
+        raise ValueError("the rows are not in the order asked for")
+    return sorted(rows, key=lambda row: row.id, reverse=descending) if wrong else rows
+
+
+def _asked_for(call: Asked, rows: list[Row]) -> list[Row]:
+    """Return the rows that answer the question; one to another question proves nothing.
+
+    Raises:
+        ValueError: They do not answer it. A page may hold lower ids beside those asked for.
+    """
+    strange = _strange(call, rows)
+    if isinstance(call, Page) and len(strange) < len(rows):
+        return [row for row in rows if row.id > call.above]
+    if strange:
+        raise ValueError(f"event {strange[0].id} was not asked for")
+    return rows
+
+
+def _strange(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
+    match call:
+        case Page() | After():
+            return [row for row in rows if row.id <= call.above]
+        case Newest():
+            return [row for row in rows if call.below is not None and row.id >= call.below]
+        case Since():
+            # Asked for as later than the second before; a site may keep fractions of seconds.
+            return [row for row in rows if row.dated and row.at < call.at - 1]
+        case Ids():
+            return [row for row in rows if not call.span.first <= row.id <= call.span.last]
+        case Look() | Recent() | Fetch():
+            firsts = [span.first for span in call.spans]
+            places = [bisect_right(firsts, row.id) - 1 for row in rows]
+            return [
+                row
+                for row, place in zip(rows, places, strict=True)
+                if place < 0 or row.id > call.spans[place].last
+            ]
