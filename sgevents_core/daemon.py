@@ -39,7 +39,7 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
-from sgevents_core.plugins.reporting import tell_statuses
+from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
 from sgevents_core.plugins.watching import LoadingStopped, Watch
 from sgevents_core.reload import Reloader
 from sgevents_core.restarting import CommandLine, end_at_once, execute_anew
@@ -140,7 +140,9 @@ class Daemon:
             LoadingStopped: Who watches is told to stop.
         """
         strict, without = self._strict, self._without
-        return load(self._settings, discover(), strict=strict, without=without, watch=watch)
+        discovery = discover()
+        tell_remarks(discovery)
+        return load(self._settings, discovery, strict=strict, without=without, watch=watch)
 
     def run(self) -> Remains:
         """Run until stopped (or drained), and return what remains.

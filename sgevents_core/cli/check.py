@@ -147,6 +147,10 @@ class _Loading:
             Finding("plugins", "warning", problem, "install that distribution again")
             for problem in self._discovery.problems
         ]
+        found += [
+            Finding("plugins", "warning", remark.text, remark.fix)
+            for remark in self._discovery.remarks
+        ]
         for one in statuses:
             found += _of_plugin(one, settings)
         return found + _of_the_idle(statuses, settings) + _of_literal_secrets(settings)

@@ -57,6 +57,8 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
         _print_differences(statuses, state)
     for problem in discovery.problems:
         echo_line(f"unreadable: {problem}", err=True)
+    for remark in discovery.remarks:
+        echo_line(f"note: {remark.text}; {remark.fix}", err=True)
 
 
 def _statuses(

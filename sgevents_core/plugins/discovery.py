@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from importlib_metadata import distribution, entry_points
+from importlib_metadata import distributions
 from packaging.utils import canonicalize_name
+
+from sgevents_core.plugins.clashes import clashes_of, overlaps_of
+from sgevents_core.plugins.installed import Place, Remark, folder_of, left_over
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -37,6 +38,11 @@ class Found:
         """Distribution and version for people: `studio-status 1.2`."""
         return f"{self.distribution} {self.version or ''}".strip()
 
+    @property
+    def module(self) -> str:
+        """The module that it points at, or into."""
+        return self.value.partition("[")[0].partition(":")[0]
+
     def is_from(self, name: str) -> bool:
         """Whether the distribution called `name` provides it, however the name is spelled."""
         return canonicalize_name(self.distribution) == canonicalize_name(name)
@@ -52,6 +58,10 @@ class Discovery:
     """By name, the entry points that claim it, by distribution."""
     problems: tuple[str, ...] = ()
     """Distributions whose metadata cannot be read, each with what is wrong with it."""
+    clashes: dict[str, str] = field(default_factory=dict)
+    """By name, why a plugin cannot run whose module another distribution ships as well."""
+    remarks: tuple[Remark, ...] = ()
+    """What lies about and should not."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,12 +76,13 @@ class Discovery:
 
 def discover() -> Discovery:
     """Return the plugins installed where this Python looks for packages; imports none of them."""
-    try:
-        return sorted_out(entry_points(group=GROUP))
-    except Exception:  # one distribution with broken metadata hides all others
-        problems: list[str] = []
-        found = list(_read_one_by_one(problems))
-        return sorted_out(found, tuple(problems))
+    problems: list[str] = []
+    leftovers: list[Remark] = []
+    found = list(_entries(problems, leftovers))
+    discovery = sorted_out(found, tuple(problems))
+    every = [one for name in discovery.names for one in discovery.claimants(name)]
+    remarks = (*leftovers, *overlaps_of(every))
+    return replace(discovery, clashes=clashes_of(every), remarks=remarks)
 
 
 def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
@@ -123,19 +134,23 @@ def _requires(entry: EntryPoint) -> tuple[str, ...]:
         return ()
 
 
-def _read_one_by_one(problems: list[str]) -> Iterator[EntryPoint]:
-    for name, folder in _distributions_with_entry_points().items():
+def _entries(problems: list[str], leftovers: list[Remark]) -> Iterator[EntryPoint]:
+    """Yield the entry points of what is installed, the first on the path for each distribution.
+
+    One whose metadata are broken hides no other.
+    """
+    place, seen = Place(), set[str]()
+    for distribution in distributions():
+        folder = folder_of(distribution)
         try:
-            yield from distribution(name).entry_points.select(group=GROUP)
+            installed = place.instead_of(folder) if folder else None
+            if folder is not None and installed != folder:
+                if any(distribution.entry_points.select(group=GROUP)):
+                    leftovers.append(left_over(folder, installed))
+                continue
+            name = place.name_of(distribution)
+            if name not in seen:
+                seen.add(name)
+                yield from distribution.entry_points.select(group=GROUP)
         except Exception as error:
-            problems.append(f"{folder}: {type(error).__name__}: {error}")
-
-
-def _distributions_with_entry_points() -> dict[str, Path]:
-    """Return name -> metadata folder, the first on the path for each name."""
-    folders: dict[str, Path] = {}
-    for place in sys.path:
-        for listing in sorted(Path(place or ".").glob("*-info/entry_points.txt")):
-            name = listing.parent.stem.partition("-")[0]
-            folders.setdefault(name.lower(), listing.parent)
-    return folders
+            problems.append(f"{folder or distribution}: {type(error).__name__}: {error}")

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import logging
 
+from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import LEFT_OUT, Loaded
 
 logger = logging.getLogger("sgevents.daemon")
+
+
+def tell_remarks(discovery: Discovery) -> None:
+    """Log what lies about among the packages and should not."""
+    for remark in discovery.remarks:
+        extra = {"action": "plugins.remark"}
+        logger.warning("%s; %s", remark.text, remark.fix, extra=extra)
 
 
 def tell_statuses(loaded: Loaded) -> None:

@@ -24,6 +24,7 @@ Status: TypeAlias = Literal[
 """What loading makes of a plugin."""
 Standing: TypeAlias = Status | Literal["held", "paused", "not started"]
 """That, or how one that is enabled stands in the ledger."""
+_ONE_OF_THEM: Final = "Uninstall one of them, then install the other once more."
 CORE: Final = "sgevents-core"
 
 
@@ -79,6 +80,8 @@ def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> 
         settings: Its table in the configuration; None if it has none.
         discovery: What is installed.
     """
+    if name in discovery.clashes:
+        return Trouble(status="conflict", reason=discovery.clashes[name], fix=_ONE_OF_THEM)
     claims = discovery.claimants(name)
     wanted = settings.distribution if settings else None
     if not claims:
