@@ -39,6 +39,11 @@ class Errands:
     def __bool__(self) -> bool:
         return bool(self._queue)
 
+    @property
+    def wait(self) -> bool:
+        """Whether any waits for the site."""
+        return bool(self._aside)
+
     def post(self, errand: Errand) -> None:
         """Put one behind the others."""
         self._queue.append(errand)

@@ -109,14 +109,15 @@ class Lane:
         self._news.set()
 
     def caught_up(self, end: int) -> bool:
-        """Return whether the lane and its active plugins are at the journal's end."""
+        """Return whether the lane and its active plugins are at the journal's end.
+
+        Those that wait for the site are not: whether it or their call was at fault is still open.
+        """
         return (
             self._seq >= end
             and not self.errands
-            and not any(
-                rider.record.apart and rider.record.state == "active" and not rider.late
-                for rider in self.riders
-            )
+            and not self.errands.wait
+            and not any(rider.works or rider.waits_for_site for rider in self.riders)
         )
 
     def noted(self) -> Found:

@@ -84,6 +84,16 @@ class Rider:
         return self.services.late_start is not None
 
     @property
+    def works(self) -> bool:
+        """Whether it is behind its lane and catches up."""
+        return self.record.apart and self.record.state == "active" and not self.late
+
+    @property
+    def waits_for_site(self) -> bool:
+        """Whether it goes on, or is given up, as soon as it is known whether the site answers."""
+        return self.record.state == "held" and (self.waiting is not None or self.late)
+
+    @property
     def writes(self) -> int:
         """How often it has written to the site, where its callbacks run."""
         return self.services.writes if self.thread is None else self.thread.writes

@@ -90,6 +90,7 @@ class Feed:
         self._trouble_aside = Trouble(SITE)
         self._failed_aside: SiteError | None = None
         self._trouble_writing = Trouble(JOURNAL)
+        self._tries = False
         self._noted_at = float("-inf")
         self._page_size_known = False
         self._quick = False
@@ -210,17 +211,18 @@ class Feed:
 
     def _tried(self) -> bool:
         """Return whether the site answers, if somebody has to know; True if nobody has."""
-        if not self.health.is_wanted:
+        if not (self.health.is_wanted or self._tries):
             return True
         systemd.alive(self._log.longest_call)
         try:
             self._heard(lambda: self._log.ask(Newest(1)))
+            self._tries = False
         except SiteFault:  # it has answered
-            return True
+            self._tries = False
         except SiteError as error:
+            self._tries = True  # until it answers: the next page may be due much later
             self._stop.wait(self._wait_after(error))
-            return False
-        return True
+        return not self._tries
 
     def _heard(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
         """Ask the site, and let all know whether it answered.

@@ -444,3 +444,15 @@ def test_restart_while_a_startup_waits(house: House) -> None:
     with house.running():
         settle(house)
     assert house.calls == ["1 reads.run", "2 reads.run", "shutdown"]
+
+
+def test_drain_waits_until_it_is_known_whose_fault_it_was(house: House, site: Site) -> None:
+    """Ended before, each run would call it again and never charge it."""
+    house.plugin("bad", site.write, max_attempts=1)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.health.is_wanted)
+        assert not house.lanes[0].caught_up(1)
+        house.site_answers()
+        house.settle()
+        assert len(house.state.dead_letters()) == 1

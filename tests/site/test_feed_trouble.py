@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from contextlib import closing
 from typing import Any
 
@@ -16,6 +17,7 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site import trouble
 from sgevents_core.site.calls import Look, Page
+from sgevents_core.site.health import Standing
 from sgevents_core.site.ranges import Span
 
 EVERY_TROUBLE = (
@@ -49,6 +51,37 @@ def test_an_outage_is_told_once_and_once_when_it_is_over(
     running.until(lambda: logged(caplog, "site.answers"))
     assert len(logged(caplog, "site.answers")) == 1
     assert running.ids() == [1, 2, 3, 4]
+
+
+def test_site_is_asked_as_soon_as_somebody_has_to_know(site: Sandbox, start: Start) -> None:
+    """However long the feed would rest otherwise, a doubt is over at once."""
+    running = start(poll_interval=600.0, idle_interval=600.0)
+    events(site, 1)
+    running.until_complete(site)
+    health = running.feed.health
+    running.until(running.feed.idle.is_set)
+    for is_down in (False, True, False):
+        if is_down:
+            site.go_down()
+        asked = time.monotonic()
+        health.want()
+        running.until(lambda: not health.is_wanted)
+        assert health.is_down == is_down
+        if is_down:
+            assert health.standing(asked) is Standing.DOWN
+            site.come_back()
+            running.until(lambda: not health.is_down)
+            assert health.standing(asked) is Standing.OVER
+            running.until(running.feed.idle.is_set)
+    assert health.outages == 1
+
+
+@pytest.mark.parametrize(("after", "least"), [(None, 0.0), (7.0, 7.0), (3600.0, 300.0)])
+def test_answer_that_asks_for_patience_is_heeded(after: float | None, least: float) -> None:
+    """`Retry-After` keeps the feed from asking, for some minutes at most."""
+    error = SiteUnreachable(url="https://x", reason="429", after=after)
+    wait = trouble.Trouble(trouble.SITE).wait(error)
+    assert least <= wait <= max(least, trouble.FIRST_WAIT)
 
 
 def test_a_lasting_outage_is_told_once_more(
