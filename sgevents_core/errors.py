@@ -467,6 +467,17 @@ class OtherSiteError(SgEventsError):
     now: str
 
 
+class StartAheadError(SgEventsError):
+    """The start {start} is ahead of the site, whose newest event is {newest}.
+    Write an id up to {highest}, a time that is over, or now.
+    """
+
+    exit_code = 2
+    start: str
+    newest: str
+    highest: int
+
+
 class InternalError(SgEventsError):
     """A mistake in sgevents itself ended {where}: {reason}.
     Nothing is lost: start it again. Please report it, with the log.

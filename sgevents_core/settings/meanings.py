@@ -38,7 +38,10 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
             "Rows in one read, from 2 to 5000 (pages overlap by one row). Sites give at most "
             "500 as a rule."
         ),
-        "start": "Where the first start begins. Later starts go on where the last one ended.",
+        "start": (
+            "Where the first start begins; not ahead of the site's newest event. Later starts go "
+            "on where the last one ended."
+        ),
         "audit_horizon": (
             "How long audits look for rows that are missing; at least `backlog_timeout`."
         ),

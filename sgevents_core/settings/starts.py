@@ -18,7 +18,9 @@ def start_of(text: str) -> Start:
     """
     if text == "now":
         return "now"
-    return int(text) if text.isdecimal() else moment_of(text)
+    if text.isascii() and text.isdecimal() and int(text[:20]) > 0:
+        return int(text[:20])  # no site has an id as long as that
+    return moment_of(text)
 
 
 def moment_of(text: str) -> datetime | Ago:

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import replace
 
-from sgevents_core.errors import SiteError
+from sgevents_core.errors import SiteError, StartAheadError
 from sgevents_core.journal.base import FeedChange
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
@@ -38,6 +38,8 @@ def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request
     if answer is None:
         try:
             change = first_change(log, rules, start_of(str(request.detail["from"])))
+        except StartAheadError as error:
+            answer = Answer("refused", f"{error} Nothing was changed.")
         except SiteError as error:
             answer = Answer("failed", f"{error} Nothing was changed; ask again.")
         else:
@@ -51,6 +53,7 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
 
     Raises:
         SiteError: The site could not be asked.
+        StartAheadError: The site has not come as far.
     """
     page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's own may be shorter
     follower = Follower(replace(rules, start=start, page_size=page_size))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Final
 
+from sgevents_core.errors import StartAheadError
 from sgevents_core.journal.base import Row
+from sgevents_core.moments import local
 from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
 from sgevents_core.site.calls import Answer, Call, Newest, Since, reach_of
 from sgevents_core.site.rules import Rules
 
+AHEAD: Final = 60
+"""Seconds that a start may be ahead of the site's clock: clocks differ."""
 START_PAGES: Final = 20
 """Most pages read below a start "now" in search of ids that are still under way."""
 
@@ -44,7 +48,7 @@ class FirstStart:
         self._since_asked = False
         self._first: Row | None = None
         if isinstance(rules.start, datetime):
-            self._at = int(rules.start.timestamp())
+            self._at = max(int(rules.start.timestamp()), 1)
 
     def next(self) -> Call:
         """Return what to ask the site."""
@@ -66,10 +70,14 @@ class FirstStart:
             self._page_size = max(call.limit // 2, 1)
 
     def answered(self, call: Call, answer: Answer) -> Beginning | None:
-        """Take the site's answer; return where to begin, None while more has to be asked."""
+        """Take the site's answer; return where to begin, None while more has to be asked.
+
+        Raises:
+            StartAheadError: The site has not come as far as the start.
+        """
         start = self._rules.start
         if isinstance(start, int):
-            return Beginning(start)
+            return _from_id(start, answer)
         if start == "now":
             full = isinstance(call, Newest) and reach_of(call, answer) is not None
             return self._now(answer, full=full)
@@ -80,6 +88,8 @@ class FirstStart:
         if self._at is None:
             self._at = _time_ago(start, answer) if isinstance(start, Ago) else 0
             return None
+        if answer.date is not None and self._at > answer.date + AHEAD:
+            raise _ahead(str(start), answer)
         return self._behind(self._at, answer.rows[0] if answer.rows else None)
 
     def _behind(self, at: int, last: Row | None) -> Beginning | None:
@@ -115,4 +125,19 @@ class FirstStart:
 def _time_ago(start: Ago, answer: Answer) -> int:
     """Return when a start a duration ago begins, by the site's clock or its newest row."""
     newest = answer.rows[0].at if answer.rows else 0
-    return (answer.date or newest) - int(start.seconds)
+    return max((answer.date or newest) - int(start.seconds), 1)
+
+
+def _from_id(start: int, answer: Answer) -> Beginning:
+    newest = answer.rows[0].id if answer.rows else 0
+    if start > newest + 1:
+        raise _ahead(str(start), answer)
+    return Beginning(max(start, 1))
+
+
+def _ahead(start: str, answer: Answer) -> StartAheadError:
+    newest = answer.rows[0].id if answer.rows else 0
+    at = answer.rows[0].at if answer.rows and answer.rows[0].dated else 0
+    of = f" of {local(datetime.fromtimestamp(at, timezone.utc)):%Y-%m-%d %H:%M:%S}" if at else ""
+    named = f"{newest}{of}" if newest else "none at all"
+    return StartAheadError(start=start, newest=named, highest=newest + 1)

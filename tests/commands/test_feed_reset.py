@@ -127,12 +127,12 @@ def test_reset_is_made_once(daemon: RunningDaemon, sgevents: Commands) -> None:
     assert sgevents("run", "--drain").code == 0
     with closing(Requests(daemon.folder / "state")) as requests:
         for _ in range(2):
-            requests.ask("reset", "", {"from": "9", "era": 1, "force": True}, "anna@host")
-    assert sgevents("feed", "reset", "--from", "9").code == 0
+            requests.ask("reset", "", {"from": "2", "era": 1, "force": True}, "anna@host")
+    assert sgevents("feed", "reset", "--from", "2").code == 0
     with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
         record = state.load_feed()
     assert record is not None
-    assert (record.state.era, record.state.frontier) == (2, 8)
+    assert (record.state.era, record.state.frontier) == (2, 1)
 
 
 def test_missing_ids_of_the_old_log_are_given_up(daemon: RunningDaemon, sgevents: Commands) -> None:
@@ -147,3 +147,34 @@ def test_missing_ids_of_the_old_log_are_given_up(daemon: RunningDaemon, sgevents
         assert record is not None
         assert record.missing == []
         assert state._db.all("SELECT * FROM closed") == [(1, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    "start", ["10201", "4", "20260131", "9" * 30, str(2**63), "2099-01-01", "9999-12-31T23:59:59Z"]
+)
+def test_a_place_ahead_of_the_site_is_refused(
+    daemon: RunningDaemon, sgevents: Commands, start: str
+) -> None:
+    """A slip of the finger costs no event: it is said what the site's newest is."""
+    daemon.site.event("Studio_A")
+    daemon.site.event("Studio_B")
+    assert sgevents("run", "--drain").code == 0
+    said = sgevents("feed", "reset", "--from", start, "--force")
+    assert said.code == 1
+    assert "is ahead of the site, whose newest event is 2" in said.stderr
+    assert "Write an id up to 3" in said.stderr
+    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+        record = state.load_feed()
+    assert record is not None
+    assert record.state.era == 1
+    assert sgevents("feed", "reset", "--from", "3", "--force").code == 0
+
+
+@pytest.mark.parametrize("start", ["0", "-5", "+7", "1_0", "\uff12", "1.5", "1e3", "", " 2"])
+def test_what_is_no_place_is_refused(daemon: RunningDaemon, sgevents: Commands, start: str) -> None:
+    """Only whole ids from 1 on, dates, durations and now are places."""
+    daemon.site.event("Studio_A")
+    assert sgevents("run", "--drain").code == 0
+    said = sgevents("feed", "reset", f"--from={start}", "--force")
+    assert said.code == 2
+    assert "names no moment" in said.stderr

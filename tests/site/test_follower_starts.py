@@ -8,6 +8,7 @@ import pytest
 from simulated_feed import SimulatedFeed
 from simulated_site import EPOCH, SimulatedSite
 
+from sgevents_core.errors import StartAheadError
 from sgevents_core.settings import Ago, Start
 from sgevents_core.site.calls import Newest
 from sgevents_core.site.gaps import Follower, Rules
@@ -109,18 +110,6 @@ def test_an_id_below_old_gaps() -> None:
     assert len(feed.journal.ids) == 20
     assert not feed.follower.known.hot
     assert len(feed.notices) == 5
-
-
-def test_an_id_beyond_the_newest() -> None:
-    """An id that the site has not handed out yet is waited for without a gap or an alarm."""
-    site = aged(10)
-    feed = start(site, 15)
-    feed.run(600)
-    assert feed.journal.ids == []
-    site.transaction(8)
-    feed.run(10)
-    assert feed.journal.ids == [15, 16, 17, 18]
-    assert feed.notices == []
 
 
 @pytest.mark.parametrize(
@@ -262,3 +251,45 @@ def test_a_wrong_time_on_the_newest_row_does_not_widen_or_narrow_the_start() -> 
         site.rows(8)
         feed.run(30)
         assert feed.journal.ids == [8]
+
+
+@pytest.mark.parametrize("tells_date", [False, True])
+@pytest.mark.parametrize("where", [12, 10_201, 2**63, 10**30])
+def test_an_id_ahead_of_the_site_is_refused(where: int, tells_date: bool) -> None:
+    """A start that the site has not come to is a slip: it says what the site's newest is."""
+    site = aged(10)
+    site.tells_date = tells_date
+    with pytest.raises(StartAheadError, match=f"{where} is ahead of the site.* event is 10 of 20"):
+        start(site, where).run(5)
+    feed = start(site, 11)
+    site.transaction(1)
+    feed.run(5)
+    assert feed.journal.ids == [11]
+
+
+def test_a_time_ahead_of_the_site_is_refused() -> None:
+    """The site's clock decides; clocks that differ by seconds are no slip."""
+    site = aged(10)
+    site.tells_date = True
+    now = datetime.fromtimestamp(site.clock, timezone.utc)
+    with pytest.raises(StartAheadError, match="event is 10 of 20"):
+        start(site, now + timedelta(days=1)).run(5)
+    feed = start(site, now + timedelta(seconds=30))
+    feed.run(5)
+    site.transaction(1)
+    feed.run(5)
+    assert feed.journal.ids == [11]
+
+
+def test_a_site_that_shows_no_event_has_no_id_to_begin_at() -> None:
+    """It may be new, or hide all from the script."""
+    with pytest.raises(StartAheadError, match="newest event is none at all"):
+        start(SimulatedSite(), 500).run(5)
+
+
+@pytest.mark.parametrize("where", [datetime(1, 1, 1, tzinfo=timezone.utc), Ago(10.0**11), Ago(0.0)])
+def test_very_early_times_begin_at_the_first_row(where: Start) -> None:
+    """Before there were sites there were no events; no time is too early."""
+    feed = start(aged(3), where)
+    feed.run(5)
+    assert feed.journal.ids == ([1, 2, 3] if where != Ago(0.0) else [3])
