@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgevents_core.moments import logged_stamp, moment_of
+from sgevents_core.sandbox.connections import BEHIND, Connection, connecting
 from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record, Ref
@@ -63,7 +64,9 @@ class Changes:
         meta.update({"in_create": True} if in_create else {})
         row = self._change_event(record, field.name, meta)
         for ref, added in [*((ref, False) for ref in gone), *((ref, True) for ref in new)]:
-            self._other_end(ref, _Origin(record, field, row), added=added)
+            origin = _Origin(record, field, row)
+            self._other_end(ref, origin, added=added)
+            self._connect(ref, origin, added=added)
 
     def record_event(self, record: Record, action: str, kind: str, **more: Any) -> EventRow:
         """Write the row that tells of a record made, retired or revived."""
@@ -145,6 +148,32 @@ class Changes:
             self._leave(other, origin, old, value)
         self._store(other, back.name, value)
         self._back_row(other, back, origin, old, value)
+
+    def _connect(self, ref: Ref, origin: _Origin, *, added: bool) -> None:
+        """Make or retire the row that stands behind a link."""
+        one = BEHIND.get((origin.record.type, origin.field.name))
+        if one is None:
+            return
+        here = origin.record.ref
+        row = connecting(self._records, one, here, ref)
+        if added and row is None:
+            self._connection(one, {one.here: here, one.there: ref})
+        elif row is not None and not added:
+            row.retired = True
+            self._undo.append(lambda: setattr(row, "retired", False))
+            if one.logged:
+                self.record_event(row, "Retirement", "entity_retirement")
+
+    def _connection(self, one: Connection, ends: dict[str, Ref]) -> None:
+        fields = self._schema.get("create", one.entity_type).fields
+        defaults = {name: field.default for name, field in fields.items()}
+        row = self._records.add(one.entity_type, {**defaults, **ends})
+        self._records.connect(row, *ends.values())
+        self._undo.append(lambda: self._records.drop(row))
+        if one.logged:
+            self.record_event(row, "New", "new_entity")
+            for name in ("task", "dependent_task"):
+                self.set(row, fields[name], row.values[name], in_create=True)
 
     def _leave(self, other: Record, origin: _Origin, old: Ref | None, new: Ref | None) -> None:
         """Take a record that has one link out of the list of the one it linked to before."""

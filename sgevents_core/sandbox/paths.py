@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
+from sgevents_core.sandbox.computed import COMPUTED
 from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
@@ -71,6 +72,9 @@ def _of_record(database: Database, field: Field) -> Getter:
         return lambda record: _picture(database, record.values.get(name))
     if name == "last_accessed_by_current_user":
         return lambda record: database.accessed.get((record.ref, database.reader or ("", 0)))
+    if name in COMPUTED:
+        compute = COMPUTED[name]
+        return lambda record: compute(database, record)
     if field.data_type == "password":
         return lambda _record: MASKED
     if field.data_type == "url":

@@ -54,6 +54,7 @@ class Records:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._tables: dict[str, _Table] = {}
+        self._connected: dict[Ref, list[Record]] = {}
 
     def _table(self, entity_type: str) -> _Table:
         return self._tables.setdefault(entity_type, _Table())
@@ -82,6 +83,15 @@ class Records:
             values = {name: _in_name(value) for name, value in record.values.items()}
             name = kind.shown_as.format_map({**values, "id": record.id})
         record.link["name"] = name
+
+    def connect(self, row: Record, *ends: Ref) -> None:
+        """Note a row that connects two records."""
+        for end in dict.fromkeys(ends):
+            self._connected.setdefault(end, []).append(row)
+
+    def connected(self, ref: Ref) -> list[Record]:
+        """Return the rows that connect a record to others, retired ones included."""
+        return self._connected.get(ref, [])
 
     def find(self, ref: Ref) -> Record | None:
         """Return a record, retired or not, or None."""

@@ -10,11 +10,14 @@ from typing import Any, Final
 from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.changes import Changes
+from sgevents_core.sandbox.connections import SIDES
+from sgevents_core.sandbox.consequences import Consequences
 from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
-from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.schema import EntityType, Field
+from sgevents_core.sandbox.templates import apply_template
 from sgevents_core.sandbox.values import kept_values
 from sgevents_core.scripts import API_USER, LOGS
 
@@ -43,6 +46,7 @@ class Transaction:
         self._undo: list[Callable[[], object]] = []
         self._era = database.log.era
         self._changes = Changes(database, self._told, self._undo)
+        self._consequences = Consequences(database, self._changes, self._undo, self.delete)
 
     @property
     def ids(self) -> list[int]:
@@ -111,6 +115,10 @@ class Transaction:
             kept = self._kept("create", entity_type, values)
             if entity_type == EVENT_LOG:
                 return self.event(kept.pop("event_type", None), **kept)
+            if entity_type in SIDES:
+                row = self._consequences.connection(entity_type, kept)
+                self._stamp(row, "created", "updated")
+                return row
             kind = self.database.schema.get("create", entity_type)
             defaults = {name: field.default for name, field in kind.fields.items()}
             # Name and project first: they stand on all the rows that follow.
@@ -126,6 +134,7 @@ class Transaction:
             for name, value in {**told, **kept}.items():
                 self._changes.set(record, kind.fields[name], value, in_create=True)
             record.values.update(authored)
+            self._apply_template(record, None)
             return record
 
     def update(
@@ -152,12 +161,27 @@ class Transaction:
             kept = self._kept("update", entity_type, values)
             if kept.get("image", 0) is None:
                 kept["filmstrip_image"] = None  # which goes with it
+            template = record.values.get("task_template")
             for name, value in kept.items():
                 mode = (modes or {}).get(name, "set")
                 merged = _merged(record, fields[name], value, mode)
                 self._changes.set(record, fields[name], merged)
+            self._apply_template(record, template)
             self._stamp(record, "updated")
             return record
+
+    def _apply_template(self, record: Record, before: Ref | None) -> None:
+        """Make the tasks of a template that has just been set."""
+        template = record.values.get("task_template")
+        if template is None or template == before or record.type == "Task":
+            return
+
+        def create(entity_type: str, values: Mapping[str, Any]) -> Record:
+            made = self.create(entity_type, values)
+            assert isinstance(made, Record)  # noqa: S101 - no row of the event log is made here
+            return made
+
+        apply_template(self.database.records, record, template, create)
 
     def _name(self, record: Record, kind: EntityType, kept: dict[str, Any]) -> None:
         """Make up the name of a record that is made without one."""
@@ -239,6 +263,9 @@ class Transaction:
     def _retire(self, record: Record, *, retired: bool) -> bool:
         if record.retired is retired:
             return False
+        if record.type in SIDES:
+            self._consequences.relink(record, linked=not retired)
+            return True
         record.retired = retired
         self._undo.append(lambda: setattr(record, "retired", not retired))
         now, kind = self._now(), "retirement" if retired else "revival"
@@ -252,6 +279,9 @@ class Transaction:
         self._changes.record_event(record, kind.title(), f"entity_{kind}", **meta)
         if retired:
             self._changes.retired_at(record, now)
+            self._consequences.of_retirement(record)
+        else:
+            self._consequences.of_revival(record)
         return True
 
     def _existing(self, method: str, entity_type: str, entity_id: int) -> Record:
