@@ -36,6 +36,7 @@ from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.logs import look
 from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
@@ -360,6 +361,7 @@ class _Run:
             if self._drain and works.feed.idle.is_set() and self._all_handled(works.lanes):
                 return
             self._watchdog.beat(time.monotonic())
+            look()
             works.inbox.poll()
             if self._shares:
                 self._share_tracebacks()

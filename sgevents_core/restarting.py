@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
+from sgevents_core.observe.logs import flush
 from sgevents_core.settings import LogSettings
 
 ROOM: Final = 256 * 1024
 """Bytes that the disk must have left for a restart: the files that it writes first."""
+_FLUSHES_WITHIN: Final = 1.0
+"""Seconds that a terminal has to take what was printed."""
 _ROOT: Final = Path("/")
 _exit: Final = os._exit
 
@@ -90,8 +94,7 @@ def execute_anew(started: CommandLine) -> NoReturn:
     Raises:
         OSError: That cannot be done; nothing has changed.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_all()
     with suppress(OSError):
         os.chdir(started.folder())
     variables = dict(started.variables)
@@ -100,6 +103,20 @@ def execute_anew(started: CommandLine) -> NoReturn:
 
 def end_at_once(code: int = 0) -> NoReturn:
     """End this process, and wait for no thread: not for one that hangs, nor for its own."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_all()
     _exit(code)
+
+
+def flush_all() -> None:
+    """Write what waits for log, output and errors; a terminal that takes nothing is given up."""
+    flush()
+    thread = threading.Thread(target=_flush_streams, name="output", daemon=True)
+    with suppress(RuntimeError):  # there are too many threads
+        thread.start()
+        thread.join(_FLUSHES_WITHIN)
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a plugin may have put anything there
+            stream.flush()

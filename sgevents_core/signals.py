@@ -21,6 +21,7 @@ from sgevents_core.errors import SignalInDoubt
 from sgevents_core.observe import senders
 from sgevents_core.observe.calling import who_runs
 from sgevents_core.observe.inside import watching_signals
+from sgevents_core.observe.logs import flush
 from sgevents_core.observe.mask import HEEDED, hold_signals, release_signals
 
 logger = logging.getLogger("sgevents.daemon")
@@ -190,6 +191,7 @@ def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
 
 def _end_at_once(number: int) -> None:
     """End the process by a signal, in whatever thread; Python's way is for the main one only."""
+    flush(_CLOSES_WITHIN)
     if os.getpid() != 1:  # to the first process of a container, a signal by default does nothing
         system = ctypes.CDLL(None).signal
         system.argtypes = (ctypes.c_int, ctypes.c_void_p)

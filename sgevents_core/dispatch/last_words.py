@@ -26,12 +26,15 @@ import msgspec
 from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
 from sgevents_core.errors import StateError
 from sgevents_core.journal.database import PRIVATE
+from sgevents_core.observe.logs import flush
 
 FILE: Final = "last-words"
 _OURS: Final = "@{"
 """How a line begins that is not faulthandler's."""
 _CURRENT: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
 _FRAMES: Final = 20
+_FLUSHES_WITHIN: Final = 0.5
+"""Seconds that the log has to be written before the process ends."""
 _ALL: Final = ""
 """As the lane of last words: nobody knows whose they are, any call in hand may be meant."""
 _NONE: Final = "\0main"
@@ -208,6 +211,7 @@ class Listener:
             if os.getpid() != self._pid or not aims_at_us(*args, **kwargs):
                 return function(*args, **kwargs)
             self._write(_about_to_end(f"{module.__name__}.{name}", args))
+            flush(_FLUSHES_WITHIN)
             try:
                 return function(*args, **kwargs)
             finally:  # it was no end, whether it returned or raised

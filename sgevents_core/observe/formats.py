@@ -15,6 +15,8 @@ from sgevents_core.printable import escaped_json, lines, one_line
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET: Final = "\x1b[0m"
+MOST_TEXT: Final = 65_536
+"""Characters of a message or another field; the middle is left out of longer ones."""
 _INDENT: Final = "    "
 """What continuation lines begin with: none can pass for a record of its own, nor for journald's
 `<0>`, which would give it a priority."""
@@ -49,7 +51,7 @@ class JsonFormatter(logging.Formatter):
     def _shown(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
-        return self._redact(value if isinstance(value, str) else _text(value))
+        return _short(self._redact(value if isinstance(value, str) else _text(value)))
 
 
 class HumanFormatter(logging.Formatter):
@@ -75,8 +77,17 @@ class HumanFormatter(logging.Formatter):
         if record.exc_info:
             trace = self.formatException(record.exc_info)
         text = _message(record)
-        text = self._redact(f"{text}\n{trace.rstrip()}" if trace else text)
+        text = _short(self._redact(f"{text}\n{trace.rstrip()}" if trace else text))
         return f"{clock} {level} {_source(record)}{lines(text, indent=_INDENT)}"
+
+
+def _short(text: str) -> str:
+    """Return begin and end of a text that is longer than a line of a log may be."""
+    if len(text) <= MOST_TEXT:
+        return text
+    left_out = len(text) - MOST_TEXT
+    half = MOST_TEXT // 2
+    return f"{text[:half]} … {left_out} characters left out … {text[-half:]}"
 
 
 def _source(record: logging.LogRecord) -> str:

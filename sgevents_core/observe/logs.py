@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from logging.handlers import RotatingFileHandler
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from sgevents_core.errors import LogFileError
 from sgevents_core.observe.current import current
 from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger
+from sgevents_core.observe.writers import FileSink, Sink, StreamSink, Writer
 from sgevents_core.settings import LogSettings
 
-ROOT: Final = "sgevents"
 MOST_BYTES: Final = 10_000_000
 """Size at which a log file is rotated."""
-COMPLAIN_EVERY: Final = 60.0
-"""Seconds between two complaints that the log itself cannot be written."""
+ENDS_WITHIN: Final = 2.0
+"""Seconds for which a terminal or a disk that takes nothing is waited for at the end."""
+_LIBRARIES: Final = "WARNING"
+"""What of libraries people should know; of ours, what they ask for."""
+
+
+class Outlet(NamedTuple):
+    """One place where records go, in one form.
+
+    Args:
+        sink: The place.
+        formatter: Makes the text, in the thread of whoever logs.
+        writer: Writes it, in a thread of its own.
+    """
+
+    sink: Sink
+    formatter: logging.Formatter
+    writer: Writer
 
 
 class Outlets(logging.Handler):
     """Says of each record which call it comes from, and sends it where it belongs.
+
+    Records are made into texts without a lock and in the thread of whoever logs, since that calls
+    code of plugins; what waits for a terminal or a disk is a thread of the log's own.
 
     Args:
         common: Where all records go that are not only a plugin's own words in a file of its own.
@@ -36,31 +54,56 @@ class Outlets(logging.Handler):
 
     def __init__(
         self,
-        common: Sequence[logging.Handler],
-        own: dict[str, logging.Handler],
-        files: Sequence[logging.Handler] = (),
+        common: Sequence[Outlet],
+        own: dict[str, Outlet],
+        files: Sequence[Outlet] = (),
     ) -> None:
         super().__init__()
         self._common = common
         self._own = own
-        self._without = [handler for handler in common if handler not in files]
+        self._without = [outlet for outlet in common if outlet not in files]
         self._names = sorted(own, key=len, reverse=True)
+
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """Make no lock: none is needed, and a plugin's code must not run under one."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hand the record to its outlets."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand the record to its outlets."""
         plugin = self._place(record)
         own = self._own.get(plugin)
         words = own is not None and record.name.startswith(PLUGIN_LOGGER)
-        for handler in self._without if words else self._common:
-            handler.handle(record)
-        if own is not None:
-            own.handle(record)
+        texts: dict[int, str] = {}
+        for outlet in (*(self._without if words else self._common), *([own] if own else [])):
+            form = id(outlet.formatter)
+            if form not in texts:
+                texts[form] = f"{outlet.formatter.format(record)}\n"
+            outlet.writer.put(outlet.sink, texts[form])
 
     def close(self) -> None:
-        """Close all outlets."""
-        for handler in (*self._common, *self._own.values()):
-            handler.close()
+        """Stay open: `logging.shutdown` and its kind are a plugin's doing, until `end`."""
+
+    def flush_within(self, seconds: float) -> bool:
+        """Write what waits; False if that takes longer than so many seconds for one outlet."""
+        written = [writer.flush(seconds) for writer in reversed(self._writers())]  # files first
+        return all(written)
+
+    def end(self) -> None:
+        """Write what waits, and close all outlets; what is not taken in time is given up."""
+        ended = {writer for writer in self._writers() if writer.close(ENDS_WITHIN)}
+        for outlet in (*self._common, *self._own.values()):
+            if outlet.writer in ended:
+                outlet.sink.close()
         super().close()
+
+    def _writers(self) -> list[Writer]:
+        outlets = (*self._common, *self._own.values())
+        return list(dict.fromkeys(outlet.writer for outlet in outlets))
 
     def _place(self, record: logging.LogRecord) -> str:
         """Give the record its action, plugin, callback and event; return the plugin."""
@@ -109,38 +152,72 @@ def configured(
     level = "DEBUG" if verbose else settings.level.upper()
     own = {logging.getLogger(f"{PLUGIN_LOGGER}{name}"): settings.levels.get(name) for name in names}
     root.addHandler(outlets)
-    root.setLevel("WARNING")  # of libraries, what people should know of; of ours, what they ask for
+    root.setLevel(_LIBRARIES)
     ours.setLevel(level)
     for logger, wanted in own.items():
         logger.setLevel(wanted.upper() if wanted else level)
     logging.getLogger("shotgun_api3").addFilter(_above_debug)
     logging.captureWarnings(capture=True)
     try:
-        yield
+        with Keeper(outlets, {root: _LIBRARIES, ours: level}).keeping():
+            yield
     finally:
         logging.captureWarnings(capture=False)
         for logger in (ours, *own):
             logger.setLevel(logging.NOTSET)
         root.setLevel(before)
         root.removeHandler(outlets)
-        outlets.close()
+        outlets.end()
+
+
+def flush(within: float = ENDS_WITHIN) -> bool:
+    """Write what waits to be written; False if that takes longer than so many seconds."""
+    keeper = SteadyLogger.keeper
+    if keeper is None or not isinstance(keeper.outlets, Outlets):
+        return True
+    return keeper.outlets.flush_within(within)
+
+
+def look(plugin: str = "") -> None:
+    """Put back what a plugin has changed of the log's configuration, and name it."""
+    keeper = SteadyLogger.keeper
+    if keeper is not None:
+        keeper.look(plugin)
 
 
 def _outlets(settings: LogSettings, plugins: Sequence[str], redact: Redactor) -> Outlets:
-    stream = _Stream(sys.stderr)
-    stream.setFormatter(_formatter(settings, redact, terminal=sys.stderr.isatty()))
+    terminal = StreamSink(sys.stderr)
+    form = _formatter(settings, redact, terminal=sys.stderr.isatty())
     if settings.file is None:
-        return Outlets([stream], {})
-    formatter = _formatter(settings, redact, terminal=False)
-    own: dict[str, logging.Handler] = {}
+        return Outlets([Outlet(terminal, form, Writer("log", _dropped(form)))], {})
+    other = _formatter(settings, redact, terminal=False)
+    files: list[FileSink] = []
     with ExitStack() as opened:
-        file = _file(settings.file, settings.keep, formatter)
-        opened.callback(file.close)
-        for plugin in plugins if settings.per_plugin else ():
-            own[plugin] = _file(path_of(settings.file, plugin), settings.keep, formatter)
-            opened.callback(own[plugin].close)
+        for path in _paths(settings.file, plugins if settings.per_plugin else ()):
+            files.append(_file(path, settings.keep))
+            opened.callback(files[-1].close)
         opened.pop_all()
-    return Outlets([stream, file], own, [file])
+    stream = Outlet(terminal, form, Writer("log", _dropped(form)))
+    writer = Writer("log files", _dropped(other))
+    writer.complain = lambda text: stream.writer.put(terminal, text)
+    file, *own = [Outlet(sink, other, writer) for sink in files]
+    return Outlets([stream, file], dict(zip(plugins, own, strict=False)), [file])
+
+
+def _paths(file: Path, plugins: Sequence[str]) -> list[Path]:
+    return [file, *(path_of(file, plugin) for plugin in plugins)]
+
+
+def _dropped(formatter: logging.Formatter) -> Callable[[Sink, int], str]:
+    """Return what makes the record that tells that records were dropped."""
+
+    def says(sink: Sink, number: int) -> str:
+        text = f"{number} record(s) are missing here: they came faster than they were taken"
+        record = logging.LogRecord("sgevents.daemon", logging.WARNING, "", 0, text, (), None)
+        vars(record).update({"action": "log.dropped", "records": number})
+        return f"{formatter.format(record)}\n"
+
+    return says
 
 
 def path_of(file: Path, plugin: str) -> Path:
@@ -153,47 +230,12 @@ def _formatter(settings: LogSettings, redact: Redactor, *, terminal: bool) -> lo
     return JsonFormatter(redact) if as_json else HumanFormatter(redact, colour=terminal)
 
 
-def _file(path: Path, keep: int, formatter: logging.Formatter) -> logging.Handler:
+def _file(path: Path, keep: int) -> FileSink:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _File(path, keep)
+        return FileSink(path, keep, MOST_BYTES)
     except OSError as error:
         raise LogFileError(path=path, reason=error.strerror or str(error)) from None
-    handler.setFormatter(formatter)
-    return handler
-
-
-class _Complaining(logging.Handler):
-    """Says now and then that records cannot be written, instead of a traceback for each."""
-
-    _complained = float("-inf")
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        error, now = sys.exc_info()[1], time.monotonic()
-        if now - self._complained > COMPLAIN_EVERY:
-            self._complained = now
-            with suppress(Exception):  # there may be no stderr either
-                sys.stderr.write(f"sgevents: a log cannot be written: {error}\n")
-
-    def close(self) -> None:
-        with suppress(OSError):  # what could not be written was complained of
-            super().close()
-
-
-class _Stream(_Complaining, logging.StreamHandler):  # type: ignore[type-arg]  # a class in 3.10 has no []
-    pass
-
-
-class _File(_Complaining, RotatingFileHandler):
-    def __init__(self, path: Path, keep: int) -> None:
-        super().__init__(
-            path, maxBytes=MOST_BYTES, backupCount=keep, encoding="utf-8", errors="backslashreplace"
-        )
-
-    def doRollover(self) -> None:  # noqa: N802 - logging's name
-        if not self.backupCount and self.stream:  # else the one file would grow for ever
-            self.stream.truncate(0)
-        super().doRollover()
 
 
 def _above_debug(record: logging.LogRecord) -> bool:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeVar
 
+from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.logs import look
 from sgevents_core.plugins.process_state import ProcessState
 
 _T = TypeVar("_T")
@@ -103,4 +105,9 @@ def looked_after(doing: str, call: Callable[[], _T]) -> _T:
     if now is None:
         return call()
     watch, turn = now
-    return watch.around(turn, doing, call)
+    enter(Current(turn.plugin, doing))
+    try:
+        return watch.around(turn, doing, call)
+    finally:
+        look(turn.plugin)
+        leave()

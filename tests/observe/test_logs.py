@@ -40,8 +40,13 @@ class Log:
         )
         self._stack.enter_context(configured)
 
+    def flush(self) -> None:
+        """Wait until all that was logged by now is written."""
+        assert logs.flush(20)
+
     def stderr(self) -> str:
         """What was written to stderr since the last look."""
+        self.flush()
         return self._capsys.readouterr().err
 
     def records(self) -> list[dict[str, Any]]:
@@ -162,6 +167,7 @@ def test_file_gets_it_as_well(log: Log, tmp_path: Path) -> None:
     log.configure("notify", file=file, format="human")
     daemon.info("Stopped")
     plugin("notify").info("said")
+    log.flush()
     for text in (file.read_text(), log.stderr()):
         assert [line[29:] for line in text.splitlines()] == ["Stopped", "[notify] said"]
 
@@ -178,6 +184,7 @@ def test_plugins_have_files_of_their_own(log: Log, tmp_path: Path) -> None:
     plugin("notify.more").info("more")
     plugin("odd/name").info("odd")
     plugin("unknown").info("who")
+    log.flush()
     files = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert {name: [line[29:] for line in text.splitlines()] for name, text in files.items()} == {
         "sgevents.log": ["Stopped", "It failed", "[unknown] who"],
@@ -198,6 +205,7 @@ def test_files_are_rotated(
     for number in range(100):
         daemon.info("record %d", number)
         plugin("notify").info("said %d", number)
+    log.flush()
     found = sorted(path.name for path in tmp_path.iterdir())
     assert len(found) == 2 * files
     assert all(path.stat().st_size <= 2000 for path in tmp_path.iterdir())

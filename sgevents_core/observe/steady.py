@@ -1,0 +1,222 @@
+"""Keeps the daemon's log as it is configured, whatever plugins do to `logging`.
+
+The daemon's loggers, and those of plugins, hand their records straight to the outlets: no level,
+filter, handler or lock of anybody else is asked on the way.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import logging.config
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+from sgevents_core.observe.calling import who_runs
+from sgevents_core.observe.current import current
+from sgevents_core.observe.formats import PLUGIN_LOGGER
+
+logger = logging.getLogger("sgevents.daemon")
+
+ROOT: Final = "sgevents"
+_CONFIGURING: Final[tuple[tuple[ModuleType, str], ...]] = (
+    (logging, "basicConfig"),
+    (logging, "disable"),
+    (logging, "shutdown"),
+    (logging.config, "dictConfig"),
+    (logging.config, "fileConfig"),
+)
+"""What changes logging for a whole program."""
+_OTHERS: Final = ("py.warnings", "shotgun_api3")
+"""Loggers that speak of what people should know, as ours do."""
+
+
+class SteadyLogger(logging.Logger):
+    """A logger that is asked nothing by anybody: its level counts, and the keeper's outlets."""
+
+    keeper: Keeper | None = None
+
+    def setLevel(self, level: int | str) -> None:  # noqa: N802 - logging's name
+        """Set its level; that of the daemon's own is put back at once."""
+        super().setLevel(level)
+        if self.keeper is not None:
+            self.keeper.look()
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
+        """Return whether its own level lets a record through; `logging.disable` has no say."""
+        try:  # emptied where levels change; asked at every call of a callback
+            return self._cache[level]  # type: ignore[attr-defined,no-any-return]  # the base's
+        except KeyError:
+            enabled = level >= self.getEffectiveLevel()
+            vars(self)["_cache"][level] = enabled
+            return enabled
+
+    def makeRecord(  # noqa: N802, PLR0917 - logging's own
+        self,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        """Return a record of the standard kind, whatever `setLogRecordFactory` was given."""
+        record = logging.LogRecord(name, level, fn, lno, msg, args, exc_info, func, sinfo)
+        fields = vars(record)
+        for key in extra or ():
+            if key in fields or key in {"message", "asctime"}:
+                raise KeyError(f"Attempt to overwrite {key!r} in LogRecord")
+        fields.update(extra or {})
+        return record
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Hand a record to the outlets, and a plugin's also to handlers of its own."""
+        keeper = self.keeper
+        if keeper is None:
+            super().handle(record)
+            return
+        keeper.look()
+        if not self.name.startswith(PLUGIN_LOGGER):
+            keeper.outlets.handle(record)
+        elif self.filter(record):
+            keeper.outlets.handle(record)
+            self._handle_own(record)
+
+    def _handle_own(self, record: logging.LogRecord) -> None:
+        """Hand a record to the handlers that were added to a plugin's logger."""
+        one: logging.Logger | None = self
+        while one is not None and one.name.startswith(PLUGIN_LOGGER):
+            for handler in one.handlers:
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+            one = one.parent if one.propagate else None
+
+
+class Keeper:
+    """Puts back what was changed of the log's configuration, and names the plugin.
+
+    Args:
+        outlets: The handler that all records go to.
+        levels: Logger -> its level; the root's too.
+    """
+
+    def __init__(self, outlets: logging.Handler, levels: Mapping[logging.Logger, str]) -> None:
+        self.outlets = outlets
+        self._root = logging.getLogger()
+        self._levels = {one: logging.getLevelName(level) for one, level in levels.items()}
+        self._others = [logging.getLogger(name) for name in _OTHERS]
+        self._told: set[str] = set()
+        self._were: dict[logging.Logger, type[logging.Logger]] = {}
+        self._lock = threading.RLock()
+        self._quiet = threading.local()
+
+    def look(self, plugin: str = "") -> None:
+        """Put back what was changed, and tell of it once for each plugin.
+
+        Args:
+            plugin: Whose doing it is; left out, that of the call in hand.
+        """
+        if self._is_right() or getattr(self._quiet, "now", False):
+            return
+        self._quiet.now = True  # what is told of it comes here as well
+        try:
+            changed = self._put_back()
+            if changed:
+                self._tell(changed, plugin)
+        finally:
+            self._quiet.now = False
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the log while the block lasts."""
+        SteadyLogger.keeper = self
+        with ExitStack() as undo:
+            undo.callback(self._let_go)
+            self._take_over()
+            for module, name in _CONFIGURING:
+                real = getattr(module, name)
+                setattr(module, name, self._watched(real))
+                undo.callback(setattr, module, name, real)
+            yield
+
+    def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(real)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return real(*args, **kwargs)
+            finally:
+                self.look()
+
+        return called
+
+    def _is_right(self) -> bool:
+        root = self._root
+        return (
+            self.outlets in root.handlers
+            and not root.manager.disable
+            and not any(one.disabled for one in self._others)
+            and not any(one.disabled or one.level != level for one, level in self._levels.items())
+        )
+
+    def _put_back(self) -> list[str]:
+        changed = []
+        if self.outlets not in self._root.handlers:
+            self._root.handlers.insert(0, self.outlets)
+            changed.append("its handlers were removed")
+        if self._root.manager.disable:
+            self._root.manager.disable = 0
+            changed.append("it was disabled")
+        wrong = [(one, level) for one, level in self._levels.items() if one.level != level]
+        for one, level in wrong:
+            one.level = level
+        silent = [one for one in (*self._levels, *self._others) if one.disabled]
+        for one in silent:
+            one.disabled = False
+        if wrong or silent:
+            changed.append("its loggers were changed")
+        self._take_over()
+        return changed
+
+    def _take_over(self) -> None:
+        """Make loggers of the daemon and of plugins steady, those made since included.
+
+        Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
+        """
+        for one in self._loggers():
+            if not isinstance(one, SteadyLogger) and f"{one.name}.".startswith(f"{ROOT}."):
+                self._were[one] = type(one)
+                one.__class__ = SteadyLogger
+            vars(one)["_cache"].clear()
+
+    def _let_go(self) -> None:
+        SteadyLogger.keeper = None
+        for one, kind in self._were.items():
+            one.__class__ = kind
+        for one in self._loggers():
+            vars(one)["_cache"].clear()
+
+    def _loggers(self) -> list[logging.Logger]:
+        known = [*self._root.manager.loggerDict.values()]
+        return [self._root, *(one for one in known if isinstance(one, logging.Logger))]
+
+    def _tell(self, changed: list[str], plugin: str) -> None:
+        call = current()
+        who = plugin or (call.plugin if call is not None else who_runs())
+        with self._lock:
+            if who in self._told:
+                return
+            self._told.add(who)
+        logger.warning(
+            "%s has configured logging for the whole process (%s); the daemon's log goes on as "
+            "[log] says. What a plugin has to say belongs into ctx.logger",
+            f"Plugin {who}" if who else "A plugin",
+            ", ".join(changed),
+            extra={"action": "log.put_back", "plugin": who},
+        )
