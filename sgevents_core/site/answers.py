@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 Loads = Callable[[bytes], Any]
+Clean = Callable[[str], str]
 
+MOST_VALUES: Final = 2_000_000
+"""Most values in an answer: each takes far more memory than room in the text."""
 UNWRAPPED: Final = frozenset({"info", "user_subscriptions_create"})
 """Methods whose answers may stand alone, without `results` around them."""
 PLAIN_TEXT: Final = frozenset({"export_page"})
@@ -45,11 +48,13 @@ class NotAnAnswerError(Exception):
 class TooLargeError(NotAnAnswerError):
     """An answer takes more room than any is given."""
 
-    def __str__(self) -> str:
-        return "it is too large"
+
+def too_large(bound: int) -> TooLargeError:
+    """Return the error for an answer of more than so many bytes."""
+    return TooLargeError(f"it is larger than {bound / 1024**2:g} MiB")
 
 
-def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
+def answer_in(body: bytes | str, method: str, params: Any, loads: Loads, clean: Clean = str) -> Any:
     """Return what the site answered, checked as far as the method has a known answer.
 
     Args:
@@ -57,30 +62,40 @@ def answer_in(body: bytes | str, method: str, params: Any, loads: Loads) -> Any:
         method: The method of the API that was called.
         params: What it was called with.
         loads: Decodes JSON.
+        clean: Takes out of a text what must not be shown.
 
     Raises:
-        NotAnAnswerError: It is no answer to that.
+        NotAnAnswerError: It is no answer to that; a TooLargeError if it has too many values.
     """
     data = body.encode() if isinstance(body, str) else body
     if not data.strip():
         raise NotAnAnswerError("it is empty")
+    if len(data) > MOST_VALUES and data.count(b",") > MOST_VALUES:
+        raise TooLargeError(f"it has more than {MOST_VALUES:,} values")
     try:
         answer = loads(data)
     except (ValueError, RecursionError):
         if method in PLAIN_TEXT and not _HTML.match(data):
             return data.decode(errors="replace")
-        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}") from None
+        raise NotAnAnswerError(
+            f"not JSON as the API has it, but {excerpt(data, clean)!r}"
+        ) from None
     if not isinstance(answer, dict):
-        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data)!r}")
+        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data, clean)!r}")
     if answer.get("exception") is not True:  # or the API says no
         _check(answer, method, params)
     return answer
 
 
-def excerpt(data: bytes) -> str:
-    """Return the beginning of what came, as one short line for people, without tags of HTML."""
-    text = _TAG.sub(" ", data[:_READ_OF_IT].decode(errors="replace"))
-    line = " ".join(text.split())
+def excerpt(data: bytes, clean: Clean = str) -> str:
+    """Return the beginning of what came, as one short line for people, without tags of HTML.
+
+    Args:
+        data: What came.
+        clean: Takes out of a text what must not be shown, before anything is cut off.
+    """
+    text = clean(data[: 2 * _READ_OF_IT].decode(errors="replace"))[:_READ_OF_IT]
+    line = " ".join(_TAG.sub(" ", text).split())
     shown = "".join(one if one.isprintable() else "?" for one in line)
     return f"{shown[:_SHOWN_OF_IT]}..." if len(shown) > _SHOWN_OF_IT else shown
 
@@ -106,8 +121,6 @@ def _check_read(results: Any, params: Any) -> None:
     entities = results.get("entities") if isinstance(results, dict) else None
     if not isinstance(entities, list):
         raise NotAnAnswerError("the answer has no rows")
-    if not all(isinstance(one, dict) for one in entities):
-        raise NotAnAnswerError("some rows of the answer are none")
     asked = params if isinstance(params, dict) else {}
     for name, told in (
         ("return_paging_info", "entity_count"),

@@ -25,6 +25,8 @@ from sgevents_core.site.stock import Shotgun, ShotgunError
 from sgevents_core.site.unanswered import NoAnswer, redirected
 
 MOST_REDIRECTS: Final = 5
+SHORTEST: Final = 4
+"""Shorter secrets are words of every sentence, and left in it."""
 LARGEST_FORM_ANSWER: Final = 1 << 20
 _NUMBER: Final = r"1:\d+"
 _FORMS: Final[Mapping[str, str]] = {
@@ -53,8 +55,7 @@ class GuardedFiles(Shotgun):
 
     def get_auth_cookie_handler(self) -> HTTPCookieProcessor:
         """Return a handler that shows the session to the site, and to nobody else."""
-        site = f"{self.config.scheme}://{self.config.server}"
-        return _SiteCookie(self.get_session_token(), origin_of(site))
+        return _SiteCookie(self.get_session_token(), origin_of(self.address))
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
         try:
@@ -65,7 +66,9 @@ class GuardedFiles(Shotgun):
                     value.close()
         name = url.rsplit("/", 1)[-1]
         if not re.match(_FORMS.get(name, "1"), answer) and not _NO.match(answer):
-            raise self._not_sent(f"to a form it is {excerpt(answer.encode())!r}")
+            raise self._not_sent(
+                f"to a form it is {excerpt(answer.encode(), self.without_secrets)!r}"
+            )
         return answer
 
     def _upload_data_to_storage(
@@ -96,7 +99,7 @@ class GuardedFiles(Shotgun):
         try:
             return str(send(*args) or "")
         except UnicodeDecodeError as error:
-            raise self._not_sent(f"it is {excerpt(error.object)!r}") from None
+            raise self._not_sent(f"it is {excerpt(error.object, self.without_secrets)!r}") from None
         except NoAnswer:
             raise
         except ShotgunError:
@@ -107,9 +110,20 @@ class GuardedFiles(Shotgun):
             raise
 
     def _not_sent(self, reason: str) -> NoAnswer:
-        for secret in (self.config.api_key, self.config.session_token):
-            reason = reason.replace(secret, "***") if secret else reason
-        return NoAnswer(url=self.base_url, reason=reason)
+        return NoAnswer(url=self.address, reason=reason)
+
+    @property
+    def address(self) -> str:
+        """The site, for people: without a user or a password."""
+        return f"{self.config.scheme}://{self.config.server}"
+
+    def without_secrets(self, text: str) -> str:
+        """Return the text without what this client shows to the site and to its proxy."""
+        known = self.config
+        for secret in (known.api_key, known.session_token, known.user_password, known.proxy_pass):
+            if secret and len(secret) >= SHORTEST:
+                text = text.replace(secret, "***")
+        return text
 
 
 class Opener(urllib.request.OpenerDirector):
@@ -173,9 +187,10 @@ class Opener(urllib.request.OpenerDirector):
         path = urlsplit(answer.geturl()).path.lower()
         is_page = kind.startswith("text/html") and not path.endswith((".html", ".htm"))
         if is_page and not answer.headers.get("content-disposition"):
-            reason = f"not a file, but the page {excerpt(received.read(2_000))!r}"
+            page = received.read(4_000)
+            reason = f"not a file, but the page {excerpt(page, self._client.without_secrets)!r}"
             answer.close()
-            self._client._failed = NoAnswer(url=self._client.base_url, reason=reason)
+            self._client._failed = NoAnswer(url=self._client.address, reason=reason)
             raise URLError(reason)
 
 
@@ -240,7 +255,7 @@ class _NotFollowing(HTTPRedirectHandler):
     def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
         fp.close()
         location = headers.get("location") or ""
-        raise redirected(self._client.base_url, code, location, dict(headers))
+        raise redirected(self._client.address, code, location, dict(headers))
 
     http_error_300 = http_error_301 = http_error_303 = http_error_302
     http_error_304 = http_error_305 = http_error_307 = http_error_308 = http_error_302
@@ -258,7 +273,7 @@ class _Following(HTTPRedirectHandler):
         fp, code, _, headers, newurl = answer
         if not is_safe(newurl):
             fp.close()
-            error = redirected(self._client.base_url, code, newurl, dict(headers))
+            error = redirected(self._client.address, code, newurl, dict(headers))
             raise URLError(error)  # so that the client closes what it has open
         request = super().redirect_request(req, *answer)
         if request is not None and origin_of(newurl) != origin_of(req.full_url):

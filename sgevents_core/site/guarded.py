@@ -8,10 +8,11 @@ silence. Here it raises, with an error that is also one of shotgun_api3's.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler
 from xmlrpc.client import ProtocolError
@@ -20,12 +21,9 @@ from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site.answers import NotAnAnswerError, TooLargeError, answer_in, excerpt
 from sgevents_core.site.deadline import Deadline
 from sgevents_core.site.files import GuardedFiles
-from sgevents_core.site.line import LARGEST, Place, Proxy
+from sgevents_core.site.line import Place, Proxy
 from sgevents_core.site.unanswered import AnswerTooLarge, NoAnswer, redirected
 from sgevents_core.site.wire import Wire
-
-SHORTEST: Final = 4
-"""Shorter keys are words of every sentence, and left in it."""
 
 
 class Question(NamedTuple):
@@ -42,7 +40,6 @@ class GuardedShotgun(GuardedFiles):
     A call takes at most `config.timeout_secs` in all. Takes the arguments of the stock client.
     """
 
-    _question: Question | None = None
     _wire: Wire | None = None
 
     def __init__(
@@ -54,6 +51,7 @@ class GuardedShotgun(GuardedFiles):
         ca_certs: str | None = None,
         **options: Any,
     ) -> None:
+        self._asked = threading.local()
         stock: Any = super()
         self._ca_certs = stock._get_certs_file(ca_certs)
         stock.__init__(base_url, script_name, api_key, ca_certs=ca_certs, **options)
@@ -122,40 +120,41 @@ class GuardedShotgun(GuardedFiles):
         except (RemoteDisconnected, IncompleteRead):
             raise
         except HTTPException as error:
-            what = excerpt(f"{type(error).__name__}: {error}".encode())
+            what = excerpt(f"{type(error).__name__}: {error}".encode(), self.without_secrets)
             raise self._no_answer(NotAnAnswerError(f"it is no HTTP, {what!r}")) from None
         if 300 <= reply.status < 400:
             where = reply.headers.get("location", "")
-            raise redirected(self.base_url, reply.status, where, reply.headers)
+            raise redirected(self.address, reply.status, where, reply.headers)
         if reply.status >= 600:
             raise self._no_answer(NotAnAnswerError(f"its HTTP status is {reply.status}"))
-        return (reply.status, excerpt(reply.reason.encode())), reply.headers, reply.body
+        reason = excerpt(reply.reason.encode(), self.without_secrets)
+        return (reply.status, reason), reply.headers, reply.body
 
     def _decode_response(self, headers: dict[str, Any], body: Any) -> Any:
         asked = self._question
         method, params = (asked.method, asked.params) if asked else ("", None)
         try:
-            return answer_in(body, method, params, self._json_loads)
+            return answer_in(body, method, params, self._json_loads, self.without_secrets)
         except NotAnAnswerError as error:
             raise self._no_answer(error) from None
 
     def _no_answer(self, error: NotAnAnswerError) -> SiteAnswerError:
         method = f" (method {self._question.method})" if self._question else ""
-        if isinstance(error, TooLargeError):
-            reason = f"it is larger than {LARGEST // 1024**2} MiB{method}"
-            return AnswerTooLarge(url=self.base_url, reason=reason)
-        return NoAnswer(url=self.base_url, reason=self.without_secrets(f"{error}{method}"))
+        kind = AnswerTooLarge if isinstance(error, TooLargeError) else NoAnswer
+        return kind(url=self.address, reason=f"{error}{method}")
 
     def _shorten(self, error: ProtocolError) -> None:
         """Leave of a page of HTML, which the stock client adds to a refusal, what can be read."""
-        error.errmsg = self.without_secrets(excerpt(error.errmsg.encode(errors="replace")))
+        error.errmsg = excerpt(error.errmsg.encode(errors="replace"), self.without_secrets)
 
     def _json_loads(self, body: str | bytes) -> Any:
         return json.loads(body)
 
-    def without_secrets(self, text: str) -> str:
-        """Return the text without what this client shows to the site and to its proxy."""
-        for secret in (self.config.api_key, self.config.session_token, self.config.proxy_pass):
-            if secret and len(secret) >= SHORTEST:
-                text = text.replace(secret, "***")
-        return text
+    @property
+    def _question(self) -> Question | None:
+        """What this thread asks: clients are for one thread, and shared nevertheless."""
+        return getattr(self._asked, "question", None)
+
+    @_question.setter
+    def _question(self, question: Question | None) -> None:
+        self._asked.question = question

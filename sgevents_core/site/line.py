@@ -18,7 +18,7 @@ from functools import lru_cache
 from http.client import HTTPResponse
 from typing import Any, Final, NamedTuple, cast
 
-from sgevents_core.site.answers import TooLargeError
+from sgevents_core.site.answers import too_large
 from sgevents_core.site.deadline import Deadline
 
 LARGEST: Final = 128 * 1024 * 1024
@@ -127,7 +127,7 @@ class Line:
         self.received += count
         self._deadline.moved(count)
         if self._largest is not None and self.received > self._largest:
-            raise TooLargeError
+            raise too_large(self._largest)
         return count
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:

@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from ssl import SSLEOFError
 from typing import Final, NamedTuple, cast
 
-from sgevents_core.site.answers import NotAnAnswerError, TooLargeError
+from sgevents_core.site.answers import NotAnAnswerError, too_large
 from sgevents_core.site.deadline import Deadline
 from sgevents_core.site.line import LARGEST, Line, Place, dial
 
@@ -186,7 +186,7 @@ def _body(answer: HTTPResponse) -> bytes:
     """Return the body as it came; http.client would make room first for whatever is announced."""
     if answer.length is not None:
         if answer.length > LARGEST:
-            raise TooLargeError
+            raise too_large(LARGEST)
         return answer.read()
     pieces = []
     while piece := answer.read(_PIECE):
@@ -219,7 +219,7 @@ def _unzipped(data: bytes, kind: int) -> bytes:
         unpacked.append(member.decompress(data, LARGEST - size + 1))
         size += len(unpacked[-1])
         if size > LARGEST:
-            raise TooLargeError
+            raise too_large(LARGEST)
         if not member.eof:
             raise zlib.error("it ends too early")
         data = member.unused_data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xmlrpc.client import ProtocolError
 
@@ -12,7 +13,8 @@ from shotgun_api3.shotgun import ShotgunError
 
 from sgevents_core.dispatch.connection import CountingShotgun
 from sgevents_core.dispatch.policy import FailureRules, judge, raised_of
-from sgevents_core.errors import SgEventsError, SiteAnswerError
+from sgevents_core.errors import SgEventsError, SiteAnswerError, SiteAnswerTooLarge
+from sgevents_core.site import answers
 
 SHOT: dict[str, Any] = {"type": "Shot", "id": 5}
 CALLS: dict[str, Callable[[Any], object]] = {
@@ -88,7 +90,7 @@ def test_what_is_no_answer_raises(
 
 
 OTHER_SHAPES: dict[str, list[Any]] = {
-    "find": [None, [], {"entities": None}, {"entities": []}, {"entities": ["<p>"]}],
+    "find": [None, [], {"entities": None}, {"entities": []}],
     "summarize": [None, [], {}],
     "create": [None, True, [], {}, {"type": "Shot"}, {"id": "5"}, [None]],
     "update": [None, True, [], {}, {"type": "Shot"}, {"id": 6, "type": "Shot"}],
@@ -153,6 +155,44 @@ def test_what_came_instead_is_shown_in_one_line(
     assert "demo-key" not in text
     assert text.isprintable()
     assert len(text) < 500
+
+
+@pytest.mark.parametrize("at", [*range(180, 205), 1995, 3995])
+def test_no_part_of_a_key_is_shown_where_a_page_is_cut_off(
+    scripted: ScriptedSite, sg: CountingShotgun, at: int
+) -> None:
+    """The key is taken out before anything is shortened, wherever it stands."""
+    scripted.body = b"<p>" + b"x" * (at - 3) + b"demo-key and more of it" * 30
+    with pytest.raises(SiteAnswerError) as caught:
+        sg.update("Shot", 5, {"code": "x"})
+    assert "demo" not in str(caught.value)
+    tags = b"<i></i>" * 400
+    scripted.body = tags[: at % 2000] + b"demo-key" + tags
+    with pytest.raises(SiteAnswerError) as caught:
+        sg.update("Shot", 5, {"code": "x"})
+    assert "dem" not in str(caught.value)
+
+
+def test_an_answer_of_too_many_values(
+    scripted: ScriptedSite, sg: CountingShotgun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is short as text and takes far more memory is not decoded."""
+    monkeypatch.setattr(answers, "MOST_VALUES", 1000)
+    scripted.body = b'{"results": {"entities": [' + b"[]," * 1001 + b"[]]}}"
+    with pytest.raises(SiteAnswerTooLarge, match="more than 1,000 values"):
+        sg.find("Shot", [])
+
+
+def test_threads_that_share_a_client(scripted: ScriptedSite, sg: CountingShotgun) -> None:
+    """Each gets its answer judged as what it asked for, though clients are not made for that."""
+    scripted.answers({"id": 5, "type": "Shot", "code": "x"})
+
+    def work(_: int) -> object:
+        assert isinstance(sg.info(), dict)
+        return sg.update("Shot", 5, {"code": "x"})
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(work, range(200)))) == 200
 
 
 def test_a_refusal_with_a_page_is_short(scripted: ScriptedSite, sg: CountingShotgun) -> None:
