@@ -102,9 +102,11 @@ def _site(settings: Settings) -> list[Finding]:
 
 def _state(settings: Settings) -> list[Finding]:
     from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - seldom used
+    from sgevents_core.cli.check_feed import feed_findings  # noqa: PLC0415
     from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
 
-    return state_findings(settings.state.path) + aside_findings(settings.state.path)
+    found = state_findings(settings.state.path) + aside_findings(settings.state.path)
+    return found + feed_findings(settings)
 
 
 def _log(settings: Settings) -> list[Finding]:

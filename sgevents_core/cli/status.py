@@ -97,7 +97,10 @@ def _feed_lines(feed: FeedOverview | None, events: int) -> list[Text]:
             )
         )
     if feed.rewound:
-        lines.append(cell(f"The event log went backwards: {feed.rewound}", "bold red"))
+        from sgevents_core.site.anchoring import WAYS_OUT  # noqa: PLC0415 - seldom
+
+        text = f"The event log went backwards, and nothing is appended: {feed.rewound}"
+        lines += [cell(text, "bold red"), cell(f"  fix: {WAYS_OUT}")]
     return lines
 
 

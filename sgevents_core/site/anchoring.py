@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,12 @@ from sgevents_core.site.calls import Call, Newest, Page, Recent, spans_of
 from sgevents_core.site.known import Known
 from sgevents_core.site.rules import Notice, Taken, vanished
 
+WAYS_OUT: Final = (
+    "the site was restored or set up anew, a sandbox started again, or this state belongs to"
+    " another site. Go on with the new log by sgevents feed reset --from now (or from an id or a"
+    " time), or give this site a state of its own with another path in [state]"
+)
+"""What may have happened to a log that went backwards, and which commands lead out."""
 FEWEST_RECENT: Final = 10
 """Known ids by which the log is recognised where the site answers for no more."""
 
@@ -118,9 +125,9 @@ def _rewind(state: FeedState, why: str, taken: Taken) -> None:
     if not state.rewound:
         text = (
             f"The site's event log went backwards: {why}. Nothing is appended until the log"
-            " is back."
+            f" is back. If it stays so: {WAYS_OUT}."
         )
-        taken.notices.append(Notice("feed.rewound", text))
+        taken.notices.append(Notice("feed.rewound", text, level=logging.ERROR))
     state.rewound = why
 
 

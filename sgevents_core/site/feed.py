@@ -26,7 +26,7 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.ages import is_same
-from sgevents_core.site.anchoring import FEWEST_RECENT
+from sgevents_core.site.anchoring import FEWEST_RECENT, WAYS_OUT
 from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
@@ -46,6 +46,8 @@ NOTE_EVERY: Final = 5.0
 REFUSALS_AT_START: Final = 3
 """Refusals in a row before this process's first answer that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
+REMIND_EVERY: Final = 600.0
+"""Seconds between two reminders that a log went backwards."""
 QUICK_WAIT: Final = 1.0
 """Seconds to a page that is asked for otherwise, after a small question was answered."""
 _T = TypeVar("_T")
@@ -92,6 +94,7 @@ class Feed:
         self._trouble_writing = Trouble(JOURNAL)
         self._tries = False
         self._noted_at = float("-inf")
+        self._remind_at = 0.0
         self._page_size_known = False
         self._quick = False
         self._accepted = False
@@ -148,6 +151,7 @@ class Feed:
         if not self._recognised() or not self._tried():
             return
         self._mend()
+        self._remind()
         call = self._follower.next(time.monotonic())
         if isinstance(call, float):
             if self._follower.is_idle:
@@ -165,6 +169,16 @@ class Feed:
             if is_new:
                 self._tell_beginning()
             self._tell(taken)
+
+    def _remind(self) -> None:
+        """Say again from time to time that a person has to decide where a log goes on."""
+        now, state = time.monotonic(), self.state
+        if state is None or not state.rewound:
+            self._remind_at = now + REMIND_EVERY
+        elif now >= self._remind_at:
+            self._remind_at = now + REMIND_EVERY
+            text = "Nothing is appended still, as the event log went backwards: %s. %s"
+            logger.error(text, state.rewound, WAYS_OUT, extra={"action": "feed.rewound"})
 
     def _mend(self) -> None:
         """Ask the site anew for what cannot be read from the journal any more."""

@@ -178,3 +178,34 @@ def test_what_is_no_place_is_refused(daemon: RunningDaemon, sgevents: Commands, 
     said = sgevents("feed", "reset", f"--from={start}", "--force")
     assert said.code == 2
     assert "names no moment" in said.stderr
+
+
+def test_a_site_that_began_anew_is_told_with_the_way_out(
+    daemon: RunningDaemon, sgevents: Commands
+) -> None:
+    """`check` finds it before anything runs; log and `status` say which commands lead out."""
+    for _ in range(5):
+        daemon.site.event("Studio_Old")
+    assert sgevents("run", "--drain").code == 0
+    assert "it goes on behind event 5" in sgevents("check").text
+    daemon.site.rewind(0)
+    said = sgevents("check")
+    assert said.code == 1
+    assert "the site's event log is not the one that was followed" in said.text
+    assert "sgevents feed reset --from now" in said.text
+    with daemon.running() as process:
+        wait_until(lambda: rewound(sgevents))
+        (told,) = [one for one in daemon.told() if one["action"] == "feed.rewound"]
+        assert told["level"] == "error"
+        assert "sgevents feed reset --from now" in told["message"]
+        assert daemon.stop(process) == 0
+    daemon.site.event("Studio_New")
+    status = sgevents("status").text
+    assert "went backwards, and nothing is appended" in status
+    assert "sgevents feed reset --from now" in status
+    assert "another path in [state]" in status
+    assert sgevents("check").code == 1
+    assert sgevents("feed", "reset", "--from", "1").code == 0
+    assert sgevents("run", "--drain").code == 0
+    assert daemon.events_of("alpha") == [1, 2, 3, 4, 5, 1]
+    assert sgevents("check").code == 0

@@ -1,0 +1,70 @@
+"""Looks whether the state goes on with the site's event log: is it the log that was followed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Final
+
+from msgspec.structs import replace
+
+from sgevents_core.cli.findings import Finding
+from sgevents_core.errors import SiteError, StateError
+from sgevents_core.journal.base import FeedState
+from sgevents_core.journal.database import is_made
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.settings import Settings
+from sgevents_core.site.ages import is_same
+from sgevents_core.site.anchoring import FEWEST_RECENT, WAYS_OUT
+from sgevents_core.site.calls import Newest, Recent, spans_of
+from sgevents_core.site.client import EventLog
+
+_PATIENCE: Final = 15.0
+_OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"
+
+
+def feed_findings(settings: Settings) -> list[Finding]:
+    """Compare the last events taken with those that the site shows; changes nothing."""
+    state = _feed_state(settings)
+    if state is None or not state.recent:
+        return []
+    site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
+    with closing(EventLog(site)) as log:
+        if state.site not in {"", log.host}:
+            message = f"it belongs to the site {state.site}, and [site] names {log.host}"
+            return [Finding("state", "warning", message, _OTHER_SITE)]
+        try:
+            why = state.rewound or _difference(log, state)
+        except SiteError:
+            return []  # whoever looks at the site tells it
+    if why:
+        message = f"the site's event log is not the one that was followed: {why}"
+        return [Finding("state", "problem", message, WAYS_OUT)]
+    return [Finding("state", "ok", f"it goes on behind event {state.frontier}")]
+
+
+def _feed_state(settings: Settings) -> FeedState | None:
+    try:
+        if not is_made(settings.state.path):
+            return None
+        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+            record = state.load_feed() if state.made else None
+    except StateError:
+        return None  # whoever looks at the database tells it
+    return record.state if record else None
+
+
+def _difference(log: EventLog, state: FeedState) -> str:
+    """Return how the site's log differs from the one that was followed, empty if it does not."""
+    known = dict(sorted(state.recent)[-FEWEST_RECENT:])
+    rows = log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
+    strange = [row.id for row in rows if not is_same(row, known[row.id])]
+    if strange:
+        return f"event {strange[0]} has another creation time"
+    if rows:
+        return ""
+    newest = log.ask(Newest(1)).rows
+    highest = newest[0].id if newest else 0
+    if highest >= state.frontier:
+        return ""
+    what = f"its highest event is {highest}" if newest else "it is empty"
+    return f"{what}, the last one taken was {state.frontier}"
