@@ -6,9 +6,13 @@ the call is put off either way, and charged later if it was its own fault.
 
 from __future__ import annotations
 
+import traceback
+from itertools import islice
 from typing import Final
 
 from sgevents_core.dispatch.contact import SiteContact
+from sgevents_core.dispatch.passing import behind
+from sgevents_core.dispatch.passing_names import MOST_LINKS
 from sgevents_core.dispatch.policy import Raised
 from sgevents_core.errors import CallbackTimeout
 
@@ -17,6 +21,8 @@ FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
 """The same where a site that comes and goes has answered others and not the plugin."""
 _SLACK: Final = 0.001
+CLIENT: Final = "shotgun_api3."
+MOST_FRAMES: Final = 200
 
 
 def is_put_off(
@@ -28,8 +34,9 @@ def is_put_off(
 ) -> bool:
     """Return whether a failed call waits for the site, instead of being judged now.
 
-    One that the site did not answer does, whatever the plugin made of that. In an outage that is
-    known, others that pass by themselves do as well: plugins have connections of their own.
+    One that the site did not answer does, whatever the plugin made of that, and one that failed in
+    a client of shotgun_api3 that the plugin has made itself. In an outage that is known, all others
+    that pass by themselves do as well.
 
     Args:
         contact: What is known of the plugin's calls to the site.
@@ -41,7 +48,19 @@ def is_put_off(
     if health is None:
         return False
     hangs = type(error) is CallbackTimeout and contact.waits
-    return contact.failed >= began - _SLACK or hangs or (raised.passes and health.is_down)
+    if contact.failed >= began - _SLACK or hangs:
+        return True
+    return raised.passes and (health.is_down or _comes_from_client(error))
+
+
+def _comes_from_client(error: BaseException) -> bool:
+    """Return whether an error was raised in shotgun_api3, or from one that was."""
+    for one in islice(behind(error), MOST_LINKS):
+        trace = BaseException.__dict__["__traceback__"].__get__(one)
+        frames = islice(traceback.walk_tb(trace), MOST_FRAMES)
+        if any(str(frame.f_globals.get("__name__")).startswith(CLIENT) for frame, _ in frames):
+            return True
+    return False
 
 
 def wait_after(times: int, jitter: float) -> float:

@@ -17,6 +17,7 @@ from sgevents_core.dispatch.passing_names import (
     BUSY,
     GRPC,
     LASTING,
+    MOST_LINKS,
     MYSQL,
     NETWORK,
     PASSING,
@@ -26,8 +27,6 @@ from sgevents_core.dispatch.passing_names import (
 )
 from sgevents_core.moments import bounded_wait, seconds_to_wait
 
-MOST_LINKS: Final = 32
-"""Errors looked at behind one: causes, reasons, members of a group."""
 MOST_HEADERS: Final = 200
 
 _UNTRUSTED: Final = frozenset({"CertificateError", "SSLCertVerificationError"})
@@ -54,8 +53,8 @@ def passing(error: BaseException, now: float) -> Passing | None:
         error: What was raised.
         now: Seconds since 1970, for answers that name a date.
     """
-    behind = list(islice(_behind(error), MOST_LINKS))
-    if any(_UNTRUSTED & {name for _, name in kinds_of(one)} for one in behind):
+    linked = list(islice(behind(error), MOST_LINKS))
+    if any(_UNTRUSTED & {name for _, name in kinds_of(one)} for one in linked):
         return None
     return _judged(error, now, {})
 
@@ -264,7 +263,7 @@ def _parts(error: BaseException) -> list[BaseException]:
     return [one for one in found if _is_error(one)]
 
 
-def _behind(error: BaseException) -> Iterator[BaseException]:
+def behind(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and those it stands for or was raised from, each once."""
     seen, waiting = {id(error)}, [error]
     while waiting:

@@ -10,6 +10,8 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+MOST_LINKS: Final = 32
+"""Errors looked at behind one: causes, reasons, members of a group."""
 NETWORK: Final = frozenset(
     {
         *(errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN),

@@ -258,6 +258,8 @@ def has_answered(error: BaseException) -> bool | None:
     Args:
         error: What a client of shotgun_api3's kind raised.
     """
+    if isinstance(error, AuthenticationFault):
+        return False  # where the feed is let in, it is the script's own trouble
     if isinstance(error, Fault):
         return True
     no_answer = isinstance(error, (*_NO_ANSWER, SiteError))

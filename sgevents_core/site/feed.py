@@ -248,7 +248,7 @@ class Feed:
         began = time.monotonic()
         try:
             answer = ask()
-        except (SiteFault, SiteRefused):
+        except SiteFault:
             self.health.answered(began)
             raise
         except SiteError:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from lane_house import House, only, raising, without
+from shotgun_api3.shotgun import Shotgun
 from unkind_server import unkind_server
 from waiting import wait_until
 
 from sgevents_core.dispatch import outage
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
 
 
@@ -456,3 +458,52 @@ def test_drain_waits_until_it_is_known_whose_fault_it_was(house: House, site: Si
         house.site_answers()
         house.settle()
         assert len(house.state.dead_letters()) == 1
+
+
+def test_client_of_its_own(house: House) -> None:
+    """A plugin may have made its own client of the site: its first failure is spared too."""
+    works: list[bool] = []
+    client = Shotgun("http://127.0.0.1:1", "x", "demo-key", connect=False)
+
+    def asks(event: Event, ctx: Any) -> None:
+        if works:
+            return
+        try:
+            client.find_one("Shot", [])
+        except Exception as error:
+            raise RuntimeError("no shot") from error
+
+    house.plugin("own", asks, max_attempts=1)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.health.is_wanted)
+        house.site_is_down()
+        works.append(True)
+        house.site_answers()
+        settle(house)
+    assert house.calls == ["1 own.asks"] * 2
+    assert house.state.dead_letters() == []
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_key_that_is_refused(house: House, alone: bool) -> None:
+    """A key that is refused to all is an outage; to one plugin alone, that plugin's trouble."""
+    with Sandbox(project=False) as sandbox:
+        house.site = SiteSettings(url=sandbox.url, script_name="x", api_key=Secret("wrong-key"))
+
+        def asks(event: Event, ctx: Any) -> None:
+            ctx.sg.find_one("HumanUser", [])
+
+        house.plugin("asks", asks)
+        with house.running():
+            house.events(1)
+            wait_until(lambda: house.health.is_wanted)
+            if alone:
+                house.site_answers()
+                wait_until(house.state.dead_letters)
+            else:
+                house.site_is_down()
+                sandbox.add_script("x", "wrong-key")
+                house.site_answers()
+                settle(house)
+    assert len(house.state.dead_letters()) == alone
