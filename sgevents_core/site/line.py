@@ -12,10 +12,13 @@ import select
 import socket
 import ssl
 import stat
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from http.client import HTTPResponse
+from ipaddress import ip_address
+from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, cast
 
 from sgevents_core.site.answers import too_large
@@ -231,7 +234,7 @@ def dial(place: Place, deadline: Deadline) -> Line:
 
 def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
     """Connect to one of the addresses; those not yet tried share the time that is left."""
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = _addresses(host, port, deadline)
     failed: OSError = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         left = deadline.left()
@@ -247,6 +250,37 @@ def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
             return sock
     deadline.left()
     raise failed
+
+
+def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
+    """Look up a name: in a thread of its own, since the system waits as long as it likes."""
+    left = deadline.left()
+    if left is None or host == "localhost" or _is_number(host):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # of the resolver, or a name that cannot be one
+            found.put(error)
+
+    threading.Thread(target=look_up, name=f"sgevents-lookup-{host[:40]}", daemon=True).start()
+    try:
+        addresses = found.get(timeout=left)
+    except Empty:
+        deadline.left()
+        raise TimeoutError("the name of the host could not be looked up in time") from None
+    if isinstance(addresses, Exception):
+        raise addresses
+    return addresses
+
+
+def _is_number(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _keep_alive(sock: socket.socket) -> None:

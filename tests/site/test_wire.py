@@ -110,6 +110,23 @@ def test_a_byte_at_a_time_is_too_slow(raw: RawSite, connect: Connect, before: by
         with_end.set()
 
 
+def test_a_name_that_is_looked_up_for_ever(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system's resolver takes counts too; a name that is none is an error at once."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60))
+    try:
+        with pytest.raises(SiteUnreachable, match=r"no whole answer|looked up"):
+            connect("http://slow.example", timeout=0.2).ask(Newest(1))
+    finally:
+        over.set()
+    monkeypatch.undo()
+    for name in ("no-such-host.invalid", "a" * 70 + ".example", "a..b"):
+        with pytest.raises(SiteError):
+            connect(f"http://{name}").ask(Newest(1))
+
+
 # Too large
 
 
