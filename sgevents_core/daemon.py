@@ -34,6 +34,7 @@ from sgevents_core.dispatch.syncing import Syncing
 from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.openness import state_exposures
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.logs import look
@@ -456,6 +457,10 @@ def _tell_warnings(settings: Settings) -> None:
     for problem in settings.warnings:
         extra = {"action": "config.warning", "key": problem.key}
         logger.warning("%s", problem, extra=extra)
+    for exposure in state_exposures(settings.state.path):
+        text = "%s: %s"
+        told_of = {"action": "state.exposed"}
+        logger.warning(text, exposure.message, exposure.fix, extra=told_of)
     kind = file_system(settings.state.path)
     if kind in NETWORK:
         text = "The state %s is on a network file system (%s): it belongs on a local disk"

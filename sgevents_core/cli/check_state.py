@@ -10,6 +10,7 @@ from typing import Final
 
 from sgevents_core.cli.findings import Finding
 from sgevents_core.journal.disk import NETWORK, file_system
+from sgevents_core.journal.openness import state_exposures
 
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
@@ -28,6 +29,7 @@ def state_findings(path: Path) -> list[Finding]:
         return [_problem(f"{there} cannot be written: {trouble}", _who(there))]
     message = f"{path} can be written" if path == there else f"{path} will be made"
     findings = [Finding("state", "ok", message)]
+    findings += [Finding("state", "warning", one.message, one.fix) for one in state_exposures(path)]
     findings += _of_file_system(there)
     findings += space_findings(there, shutil.disk_usage(there).free)
     return findings

@@ -80,6 +80,12 @@ def _asked(folder: Path) -> Running:
     if before is None or not before.reloads:
         reason = "it is only starting, or not one of `sgevents run`; stop it and start it"
         raise DaemonElsewhereError(path=folder, reason=reason)
+    if not lock.is_held_by(folder, before.pid):
+        reason = (
+            f"it cannot be proved that process {before.pid} is the daemon;"
+            " reload it by its service, or send it SIGHUP yourself"
+        )
+        raise DaemonElsewhereError(path=folder, reason=reason)
     try:
         os.kill(before.pid, signal.SIGHUP)
     except PermissionError:

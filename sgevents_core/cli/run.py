@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,12 +83,15 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
-    from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.own_files import make_folder  # noqa: PLC0415 - heavy
+    from sgevents_core.observe.logs import configured  # noqa: PLC0415
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.signals import stopped_by_signals  # noqa: PLC0415
 
     redact = Redactor.of(settings)
+    with contextlib.suppress(OSError):  # whoever needs it says so; a log in it must not open it
+        make_folder(settings.state.path)
     try:
         with (
             configured(settings.log, redact, plugins=settings.plugins, verbose=verbose),

@@ -25,7 +25,7 @@ import msgspec
 
 from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
 from sgevents_core.errors import StateError
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.observe.logs import flush
 
 FILE: Final = "last-words"
@@ -258,7 +258,7 @@ def _thread_lane(thread: int) -> str:
 def words_in(folder: Path) -> str:
     """Return the text that the last process left; empty if there is none."""
     try:
-        return (folder / FILE).read_text("utf-8", "replace")
+        return read_own(folder / FILE).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -19,7 +19,7 @@ from sgevents_core.dispatch.last_words import FILE as WORDS
 from sgevents_core.dispatch.last_words import LastWords, Step, blamed_step, read, words_in
 from sgevents_core.dispatch.memory import oom_kills
 from sgevents_core.errors import StateError
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.plugins.watching import Known
 
@@ -114,7 +114,7 @@ def known_in(folder: Path) -> dict[str, Known]:
 def load_deaths(folder: Path) -> dict[str, LoadDeath]:
     """Return plugin -> its deaths; none if the file cannot be read."""
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, LoadDeath])
+        return msgspec.json.decode(read_own(folder / FILE), type=dict[str, LoadDeath])
     return {}
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import open_own, read_own
 
 MOST: Final = 100_000
 """Calls in one file; there are two, so that at least so many of the last ones are kept."""
@@ -86,7 +86,7 @@ class CallTimes:
 
     def _fits(self) -> bool:
         """Return whether the file can be added to: of these names, whole, and not full."""
-        with self._path.open("rb") as file:
+        with os.fdopen(open_own(self._path, os.O_RDONLY), "rb") as file:
             size = file.seek(0, os.SEEK_END) - len(self._head)
             file.seek(0)
             mine = file.read(len(self._head)) == self._head
@@ -108,7 +108,7 @@ def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
 def is_readable(path: Path) -> bool:
     """Return whether a file of call times is what was written, as far as that shows."""
     try:
-        head, line_end, content = path.read_bytes().partition(b"\n")
+        head, line_end, content = read_own(path).partition(b"\n")
         names = msgspec.json.decode(head, type=list[str])
     except (OSError, msgspec.MsgspecError):
         return False
@@ -128,7 +128,7 @@ def paths_of(folder: Path, lane: str) -> tuple[Path, Path]:
 
 def _read(path: Path, seq: int) -> Iterator[TimedCall]:
     try:
-        head, _, content = path.read_bytes().partition(b"\n")
+        head, _, content = read_own(path).partition(b"\n")
         names = msgspec.json.decode(head, type=list[str])
     except (OSError, msgspec.MsgspecError):
         return
@@ -139,4 +139,4 @@ def _read(path: Path, seq: int) -> Iterator[TimedCall]:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE)
+    return open_own(path, flags)

@@ -12,10 +12,9 @@ from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.journal import schema
 from sgevents_core.journal.backup import on_disk, write_backup
 from sgevents_core.journal.disk import not_writable
+from sgevents_core.journal.own_files import PRIVATE
 
 DATABASE: Final = "sgevents.db"
-PRIVATE: Final = 0o640
-"""Mode of the state's files: what events say of a production is not everybody's."""
 _BUSY_MS: Final = 30_000
 _DAMAGE: Final = ("malformed", "not a database", "no such table", "no such column")
 """What SQLite says of a file that is no state any more; its codes come with Python 3.11."""

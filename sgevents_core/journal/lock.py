@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -13,10 +14,11 @@ from typing import IO, Final
 import msgspec
 
 from sgevents_core.errors import StateError, StateInUse
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import make_folder, open_own
 
 LOCK: Final = "lock"
-FOLDER_MODE: Final = 0o750
+LOCKS: Final = Path("/proc/locks")
+"""Where the system says which process holds which lock."""
 _TAKEN_WITHIN: Final = 0.25
 """Seconds in which a lock that is only looked at, or whose holder just ends, becomes free."""
 _COMMANDS_TAKE: Final = 60.0
@@ -38,10 +40,11 @@ class StateLock:
 
     def __init__(self, folder: Path, command: str = "") -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, PRIVATE)
+            make_folder(folder)
+            descriptor = open_own(folder / LOCK, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise StateError(path=str(folder), reason=f"{error.strerror or error}") from None
+            about = f"{LOCK}: " if error.errno in {errno.ELOOP, errno.EINVAL} else ""
+            raise StateError(path=str(folder), reason=f"{about}{error.strerror or error}") from None
         self._file: IO[bytes] = os.fdopen(descriptor, "r+b", buffering=0)
         if not _taken(self._file, for_daemon=not command):
             holder = _holder(self._file)
@@ -75,7 +78,7 @@ def holder(folder: Path) -> dict[str, int | str] | None:
     Also `command`, if it is no daemon.
     """
     try:
-        with (folder / LOCK).open("rb") as file:
+        with os.fdopen(open_own(folder / LOCK, os.O_RDONLY), "rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -83,6 +86,21 @@ def holder(folder: Path) -> dict[str, int | str] | None:
     except OSError:
         return None
     return None
+
+
+def is_held_by(folder: Path, pid: int) -> bool:
+    """Return whether the system itself says that a process holds a state's lock.
+
+    What stands in the lock's file is not believed where it matters, as before a signal is sent:
+    whoever may write to the folder could name any process there.
+    """
+    try:
+        inode = (folder / LOCK).lstat().st_ino
+        lines = LOCKS.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return False
+    held = [words for words in map(str.split, lines) if words[1:4:2] == ["FLOCK", "WRITE"]]
+    return any(words[4] == str(pid) and words[5].rpartition(":")[2] == str(inode) for words in held)
 
 
 def _taken(file: IO[bytes], *, for_daemon: bool) -> bool:

@@ -8,7 +8,6 @@ a kill leaves the old word or the new one, never half of each.
 from __future__ import annotations
 
 import mmap
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from urllib.parse import quote
 import msgspec
 
 from sgevents_core.errors import StateError
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import open_own, read_own
 
 _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
@@ -146,7 +145,7 @@ def is_readable(path: Path) -> bool:
 def _trusted(path: Path) -> tuple[memoryview, list[str]] | None:
     """Return a register's words and names, None if it is damaged or from another boot."""
     try:
-        content = path.read_bytes()
+        content = read_own(path)
         size = int.from_bytes(content[_WORDS:_HEADER], sys.byteorder)
         header = msgspec.json.decode(content[_HEADER : _HEADER + size])
         trusted = content.startswith(_MAGIC) and header["boot"] == boot_id() != ""
@@ -176,7 +175,7 @@ def _progress(word: int, names: list[str]) -> Progress | None:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE)
+    return open_own(path, flags)
 
 
 def boot_id() -> str:

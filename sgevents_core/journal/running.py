@@ -16,7 +16,7 @@ import msgspec
 
 from sgevents_core.errors import StateError
 from sgevents_core.journal import lock
-from sgevents_core.journal.database import PRIVATE
+from sgevents_core.journal.own_files import PRIVATE, read_own
 
 FILE: Final = "running.json"
 
@@ -108,7 +108,7 @@ def _written_over(file: int, text: bytes) -> bool:
 def is_readable(folder: Path) -> bool:
     """Return whether the file makes sense, if it is there."""
     try:
-        msgspec.json.decode((folder / FILE).read_bytes(), type=Running)
+        msgspec.json.decode(read_own(folder / FILE), type=Running)
     except FileNotFoundError:
         return True
     except (OSError, msgspec.MsgspecError):
@@ -120,7 +120,7 @@ def running(folder: Path) -> Running | None:
     """Return what runs on a state; None if nothing does, or it has not come that far."""
     holder: Mapping[str, object] = lock.holder(folder) or {}
     with suppress(OSError, msgspec.MsgspecError):
-        found = msgspec.json.decode((folder / FILE).read_bytes(), type=Running)
+        found = msgspec.json.decode(read_own(folder / FILE), type=Running)
         if found.pid == holder.get("pid"):
             return found
     return None

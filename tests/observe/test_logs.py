@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -335,3 +337,15 @@ def test_json_keeps_values_in_one_plain_line(log: Log) -> None:
     record = json.loads(line)
     assert record["message"] == record["shot"] == HOSTILE
     assert record["odd"] == "\U000e0041"
+
+
+def test_log_files_are_not_for_everybody(log: Log, tmp_path: Path) -> None:
+    """Whatever mask the process was started with."""
+    before = os.umask(0o000)
+    try:
+        log.configure("notify", file=tmp_path / "sgevents.log", per_plugin=True)
+        plugin("notify").info("said")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"sgevents.log": 0o640, "sgevents.notify.log": 0o640}

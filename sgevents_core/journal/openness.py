@@ -1,0 +1,37 @@
+"""Who else may read or change a state: the modes, the owners and the links in its folder."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sgevents_core.printable import one_line
+from sgevents_core.settings.access import Exposure, exposures
+
+
+def state_exposures(folder: Path) -> list[Exposure]:
+    """Return what lets others change a state, or read it; nothing of one that is not there."""
+    return [*exposures(folder, "the state's folder", secret=False), *_of_files(folder)]
+
+
+def _of_files(folder: Path) -> Iterator[Exposure]:
+    try:
+        paths = sorted(folder.iterdir())
+        is_closed = not folder.stat().st_mode & (stat.S_IXOTH | stat.S_IROTH)
+    except OSError:
+        return
+    for path in paths:
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            continue
+        named = one_line(shlex.quote(str(path)))
+        what = f"{one_line(path.name)} in the state's folder"
+        if stat.S_ISLNK(mode):
+            yield Exposure(f"{what} is a symbolic link, and not followed", f"rm {named}")
+        elif mode & stat.S_IWOTH:
+            yield Exposure(f"every user can change {what}", f"chmod o-w {named}")
+        elif mode & stat.S_IROTH and not is_closed:
+            yield Exposure(f"every user can read {what}", f"chmod o-r {named}")

@@ -1,0 +1,50 @@
+"""Opens the small files of a state's folder: plain files of its own, never what a link points at.
+
+Whoever may write into the folder could put a link, or a pipe, in the place of one: what is done
+with the daemon's rights would be done to another file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = 0o640
+"""Mode of the state's files: what events say of a production is not everybody's."""
+FOLDER_MODE: Final = 0o750
+
+
+def open_own(path: Path | str, flags: int) -> int:
+    """Open a file, made with the mode `PRIVATE` where `flags` say so; return its descriptor.
+
+    Raises:
+        OSError: It cannot be opened, or is a symbolic link or no plain file.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file: remove it", str(path))
+    return descriptor
+
+
+def read_own(path: Path) -> bytes:
+    """Return what is in a file; see `open_own`."""
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a state's folder, if it is not there: others may not look into it.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
