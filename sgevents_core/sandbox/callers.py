@@ -128,7 +128,7 @@ class Callers:
         user = self.person(login)
         if user is None:
             raise RefusedCallError(
-                f"Can't find user with login '{login}' to sudo as.", AUTHENTICATION
+                f"Cannot 'sudo' - unknown or retired user: '{login}'", AUTHENTICATION
             )
         return user
 

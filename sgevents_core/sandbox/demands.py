@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sgevents_core.sandbox.records import Record, Records
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.schema import EntityType
 
@@ -29,6 +30,38 @@ def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> N
             f"({kind.name})",
             CRUD,
         )
+
+
+def check_unique(
+    method: str, records: Records, kind: EntityType, kept: Mapping[str, Any], own: Record | None
+) -> None:
+    """Refuse a value that another live record has, in a field where that is not allowed.
+
+    Args:
+        method: "create" or "update".
+        records: Where others are looked up.
+        kind: The type written.
+        kept: Field name -> value as the site keeps it.
+        own: The record that is written, if it is there already.
+
+    Raises:
+        RefusedCallError: Another one has the value.
+    """
+    for name, value in kept.items():
+        field = kind.fields[name]
+        if field.unique and value is not None and _is_taken(records, kind, name, value, own):
+            raise RefusedCallError(
+                f"API {method}() CRUD ERROR #5: {method.title()} failed for [{kind.name}]: The "
+                f"value for the {field.label} field is required to be unique.",
+                CRUD,
+            )
+
+
+def _is_taken(
+    records: Records, kind: EntityType, name: str, value: Any, own: Record | None
+) -> bool:
+    others = (other for other in records.of_type(kind.name) if other is not own)
+    return any(other.values.get(name) == value for other in others)
 
 
 def _check_project(kind: EntityType, values: Mapping[str, Any]) -> None:

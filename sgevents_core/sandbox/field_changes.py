@@ -18,6 +18,12 @@ CREATED: Final = (
 )
 """Data types of which a field can be made."""
 
+PROPERTIES: Final = (
+    *("name", "visible", "description", "summary_default", "default_value", "valid_values"),
+    *("valid_types", "custom_metadata"),
+)
+"""What can be told of a field."""
+
 _OWN: Final = "sg_"
 """What the names of a studio's own fields begin with."""
 
@@ -26,7 +32,14 @@ def _properties(method: str, call: Call) -> Call:
     listed = call.get("properties")
     if not isinstance(listed, list):
         raise RefusedCallError(f"API {method}() invalid/missing array 'properties'")
-    return {one["property_name"]: one.get("value") for one in listed}
+    told = {one["property_name"]: one.get("value") for one in listed}
+    for name in told:
+        if name not in PROPERTIES:
+            raise RefusedCallError(
+                f"API {method}() invalid property '{name}'\nValid property names: "
+                f"{shown(list(PROPERTIES))}"
+            )
+    return told
 
 
 def _create(database: Database, _caller: Caller, call: Call) -> str:

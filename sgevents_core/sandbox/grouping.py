@@ -28,6 +28,9 @@ _STEPS: Final = {
     "hundredsofthousands": 100_000,
     "millions": 1_000_000,
 }
+UNGROUPED: Final = ("image", "password", "serializable", "summary", "url")
+"""Data types whose values make no groups."""
+
 _NONE: Final = Group((False, ""), "", None)
 
 
@@ -132,6 +135,10 @@ def group_of(database: Database, entity_type: str, asked: Any) -> Callable[[Row]
     if not isinstance(asked, dict) or not isinstance(asked.get("field"), str):
         raise RefusedCallError(f"API summarize() invalid/missing 'grouping': {shown(asked)}")
     path = resolve(database, "summarize", entity_type, asked["field"])
+    if path.field.data_type in UNGROUPED:
+        raise RefusedCallError(
+            f"API summarize() Grouping is not allowed for field {entity_type}.{asked['field']}."
+        )
     kind = asked.get("type", "exact")
     if path.field.links:
         one = _link_type if kind == "entitytype" else _link(database)

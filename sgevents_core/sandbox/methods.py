@@ -172,7 +172,7 @@ class Methods:
         with self._transactions.written(caller, struck) as work:
             for index, request in enumerate(params):
                 try:
-                    results.append(self._one(work, request.get("request_type"), request))
+                    results.append(self._one(work, _request_type(request), request))
                 except RefusedCallError as refused:
                     raise RefusedCallError(
                         f"API batch() request with index {index} failed.  All requests rolled "
@@ -203,11 +203,7 @@ class Methods:
             return self._answer(entity_type, updated, list(values))
         if method == "delete":
             return work.delete(entity_type, entity_id)
-        if method == "revive":
-            return work.revive(entity_type, entity_id)
-        raise RefusedCallError(
-            f"API batch() invalid/missing string 'request_type': {shown(method)}"
-        )
+        return work.revive(entity_type, entity_id)
 
     def _demand(self, method: str, kind: EntityType, values: dict[str, Any]) -> None:
         try:
@@ -248,6 +244,16 @@ def _values(method: str, params: dict[str, Any]) -> dict[str, Any]:
 def _modes(params: dict[str, Any]) -> dict[str, str]:
     mode = "multi_entity_update_mode"
     return {field["field_name"]: field[mode] for field in params["fields"] if mode in field}
+
+
+def _request_type(request: Any) -> str:
+    method = request.get("request_type") if isinstance(request, dict) else None
+    if method not in ("create", "update", "delete"):
+        raise RefusedCallError(
+            f"API batch() invalid/missing string 'request_type': {shown(method)}\n"
+            'Valid request types: ["create", "update", "delete"]'
+        )
+    return str(method)
 
 
 def _project_id(params: dict[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from sgevents_core.sandbox.computed import COMPUTED
 from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.refusal import RefusedCallError
 from sgevents_core.sandbox.schema import MASKED, Field
 from sgevents_core.sandbox.urls import as_read
 
@@ -37,23 +38,43 @@ class Path:
     several: bool = False
 
 
-def resolve(database: Database, method: str, entity_type: str, path: str) -> Path:
+def resolve(
+    database: Database, method: str, entity_type: str, path: str, *, shown: bool = False
+) -> Path:
     """Return the path of a name such as "code" or "entity.Shot.sg_sequence.Sequence.code".
+
+    Args:
+        database: Whose schema knows the names.
+        method: The API method, for messages.
+        entity_type: The type that the path begins at.
+        path: The name.
+        shown: Whether it is a field to return: then its types must be valid ones of its links.
 
     Raises:
         RefusedCallError: It names a type or field that does not exist, or goes through no link.
     """
+    database.schema.get(method, entity_type)
+    found = _resolved(database, entity_type, path, shown=shown)
+    if found is None:
+        raise RefusedCallError(f"API {method}() {entity_type}.{path} doesn't exist.")
+    return found
+
+
+def _resolved(database: Database, entity_type: str, path: str, *, shown: bool) -> Path | None:
     name, _, rest = path.partition(".")
-    field = database.schema.field(method, entity_type, name)
-    here = Path(entity_type, field, _getter(database, entity_type, field))
+    kind = database.schema.find(entity_type)
+    field = kind.fields.get(name) if kind else None
+    if field is None:
+        return None
     if not rest:
-        return here
+        return Path(entity_type, field, _getter(database, entity_type, field))
     through, _, rest = rest.partition(".")
-    if not field.links or not rest:
-        database.schema.field(method, entity_type, path)
-    beyond = resolve(database, method, through, rest)
+    valid = not shown or not field.valid_types or through in field.valid_types
+    beyond = _resolved(database, through, rest, shown=shown) if field.links and valid else None
+    if beyond is None or not rest:
+        return None
     step = _through_many if field.many else _through_one
-    get = step(database, here.get, through, beyond)
+    get = step(database, _getter(database, entity_type, field), through, beyond)
     return Path(beyond.entity_type, beyond.field, get, field.many or beyond.several)
 
 

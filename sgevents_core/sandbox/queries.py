@@ -241,9 +241,14 @@ def projection(
     return project
 
 
+def _by_name(link: dict[str, Any]) -> tuple[str, int]:
+    """Links of a field come by name, whatever order they were written in; replies by age."""
+    return str(link["name"] or "").casefold(), link["id"]
+
+
 def _shown_getter(database: Database, entity_type: str, name: str) -> Getter | None:
     try:
-        path = resolve(database, "read", entity_type, name)
+        path = resolve(database, "read", entity_type, name, shown=True)
     except RefusedCallError:
         return None
     if path.several:
@@ -251,6 +256,8 @@ def _shown_getter(database: Database, entity_type: str, name: str) -> Getter | N
     get, link = path.get, database.records.link
     if not path.field.links:
         return get
-    if path.field.many:
+    if path.field.name == "replies":
         return lambda row: [link(ref) for ref in get(row) or ()]
+    if path.field.many:
+        return lambda row: sorted(filter(None, map(link, get(row) or ())), key=_by_name)
     return lambda row: link(get(row))

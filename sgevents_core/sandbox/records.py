@@ -77,6 +77,8 @@ class Records:
         kind = self._schema.get("read", record.type)
         name = record.values.get(kind.naming)
         version = record.values.get(VERSION) if record.type == API_USER else None
+        if record.type == "Task" and name is None:
+            name = "-"
         if version:
             name = f"{name} {version}"
         elif kind.shown_as:

@@ -33,6 +33,7 @@ class Field:
         back: The field of the linked record that lists this one in turn.
         description: What people read about it.
         summary_default: How a column of it is summed up, unless somebody says otherwise.
+        unique: Whether no two live records have the same value.
         on_create: Whether a create may set it though an update may not.
         binds: Whether it takes no type but the valid ones. Most fields of a site take any.
     """
@@ -47,6 +48,7 @@ class Field:
     back: str | None = None
     description: str = ""
     summary_default: str = "none"
+    unique: bool = False
     on_create: bool = False
     binds: bool = False
 

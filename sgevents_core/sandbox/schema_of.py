@@ -45,6 +45,7 @@ def _field(name: str, told: Mapping[str, Any]) -> FieldTable:
         values=_texts(_value(properties, "valid_values")),
         default=default if isinstance(default, (str, int, float)) else None,
         editable=_value(told, "editable") is not False,
+        unique=_value(told, "unique") is True,
     )
 
 

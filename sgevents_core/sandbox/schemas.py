@@ -60,7 +60,7 @@ def _field(
         "name": _open(field.label),
         "properties": _properties(field),
         "ui_value_displayable": _fixed(value=True),
-        "unique": _fixed(value=False),
+        "unique": _fixed(value=field.unique),
         "visible": {"editable": is_own(field), "value": not hidden},
     }
 

@@ -20,6 +20,9 @@ from sgevents_core.sandbox.neighbours import refusal
 HOST: Final = "127.0.0.1"
 JSON: Final = "application/json; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
+_KEPT_APART: Final = "Content-Security-Policy: sandbox\r\nX-Content-Type-Options: nosniff\r\n"
+"""A file that somebody sent and a browser shows must not act in the sandbox's name."""
+
 _GLANCE: Final = 0.1  # seconds between looks whether a client still waits
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
@@ -87,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             f"Date: {formatdate(usegmt=True)}\r\n"
             f"Content-Type: {answer.kind}\r\n"
             f"Content-Length: {len(answer.body)}\r\n"
+            f"{_KEPT_APART}"
             f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
         )
         # Head and body in one piece: the client would wait for the second of two.

@@ -32,6 +32,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     default: Any = None
     editable: bool = True
     on_create: bool = False
+    unique: bool = False
     back: str | None = None
     binds: bool = False
 
@@ -154,6 +155,7 @@ def _fields(table: TypeTable) -> Iterable[Field]:
             editable=told.editable,
             back=told.back,
             on_create=told.on_create,
+            unique=told.unique,
             binds=told.binds,
         )
 

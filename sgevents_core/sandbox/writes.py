@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
@@ -13,12 +12,16 @@ from sgevents_core.sandbox.changes import Changes
 from sgevents_core.sandbox.connections import SIDES
 from sgevents_core.sandbox.consequences import Consequences
 from sgevents_core.sandbox.database import EVENT_LOG, Database
+from sgevents_core.sandbox.demands import check_unique
 from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.filling import filled_in
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.schedule import rescheduled
 from sgevents_core.sandbox.schema import EntityType, Field
 from sgevents_core.sandbox.templates import apply_template
 from sgevents_core.sandbox.values import kept_values
+from sgevents_core.sandbox.workdays import works_on
 from sgevents_core.scripts import API_USER, LOGS
 
 MODES: Final = ("set", "add", "remove")
@@ -121,11 +124,14 @@ class Transaction:
                 return row
             kind = self.database.schema.get("create", entity_type)
             defaults = {name: field.default for name, field in kind.fields.items()}
+            check_unique("create", self.database.records, kind, kept, None)
+            kept.update(self._schedule({}, kind, kept))
+            filled = filled_in(kind, kept, self.caller.user, self._now())
             # Name and project first: they stand on all the rows that follow.
             first = {name: kept[name] for name in (kind.naming, "project") if name in kept}
             record = self.database.records.add(entity_type, {**defaults, **first})
             self._name(record, kind, kept)
-            record.values.update(self._filled_in(kind, kept))
+            record.values.update(filled)
             self._undo.append(lambda: self.database.records.drop(record))
             self._stamp(record, "created", "updated")
             self._changes.record_event(record, "New", "new_entity")
@@ -157,10 +163,12 @@ class Transaction:
         """
         with self.database.lock:
             record = self._live(entity_type, entity_id)
-            fields = self.database.schema.get("update", entity_type).fields
-            kept = self._kept("update", entity_type, values)
+            kind = self.database.schema.get("update", entity_type)
+            fields, kept = kind.fields, self._kept("update", entity_type, values)
+            check_unique("update", self.database.records, kind, kept, record)
             if kept.get("image", 0) is None:
                 kept["filmstrip_image"] = None  # which goes with it
+            kept.update(self._schedule(record.values, kind, kept))
             template = record.values.get("task_template")
             for name, value in kept.items():
                 mode = (modes or {}).get(name, "set")
@@ -169,6 +177,21 @@ class Transaction:
             self._apply_template(record, template)
             self._stamp(record, "updated")
             return record
+
+    def _schedule(
+        self, before: Mapping[str, Any], kind: EntityType, kept: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the dates of a task come to when some of them are written."""
+        if kind.name != "Task":
+            return {}
+        project = kept.get("project", before.get("project"))
+        scopes = (project, None) if project else (None,)
+        database = self.database
+
+        def works(day: date) -> bool:
+            return bool(works_on(database, day, scopes)["working"])
+
+        return rescheduled(before, kept, works)
 
     def _apply_template(self, record: Record, before: Ref | None) -> None:
         """Make the tasks of a template that has just been set."""
@@ -189,14 +212,6 @@ class Transaction:
         if name is not None:
             kept[kind.naming] = record.values[kind.naming] = name
             self.database.records.rename(record)
-
-    def _filled_in(self, kind: EntityType, kept: dict[str, Any]) -> dict[str, Any]:
-        """Return what a site fills in without a row; what has a row is added to what is kept."""
-        if kind.name in ("Version", "Note", "Reply"):
-            kept.setdefault("user", self.caller.user)
-        if kind.name == "TimeLog":
-            kept.setdefault("date", self._now()[:10])
-        return {"uuid": str(uuid.uuid4())} if "uuid" in kind.fields else {}
 
     def _kept(self, method: str, entity_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a write as the site keeps them; a file gets its Attachment."""

@@ -230,9 +230,11 @@ def test_update_of_a_retired_record_is_refused(sg: Any) -> None:
 
 
 def test_unknown_fields_to_return_are_left_out(sg: Any) -> None:
-    """Fields to return that do not exist are left out, as on a site, and paths through many."""
+    """Fields that do not exist are left out, and paths through many or a wrong type."""
     shot = sg.find_one("Shot", [], ["nope", "assets.Asset.code", "sg_sequence.Asset.code"])
-    assert shot == {"type": "Shot", "id": 1, "sg_sequence.Asset.code": None}
+    assert shot == {"type": "Shot", "id": 1}
+    task = sg.find_one("Task", [["entity", "type_is", "Shot"]], ["entity.Asset.code"])
+    assert task["entity.Asset.code"] is None
 
 
 def test_paths_lead_through_links(sg: Any) -> None:

@@ -63,12 +63,12 @@ def test_a_thumbnail_is_shown_at_a_whole_address(
     """An uploaded thumbnail reads as an address that can be fetched, from other records too."""
     sg.upload_thumbnail("Version", version["id"], str(picture))
     note = prompt.create("Note", {"subject": "n", "project": version["project"]})
-    task = prompt.create("Task", {"project": version["project"], "entity": version})
+    file = prompt.create("PublishedFile", {"project": version["project"], "version": version})
     url = sg.find_one("Version", [], ["image"])["image"]
     assert url.startswith(f"{prompt.url}/thumbnail/")
     assert fetched(url) == ("image/jpeg", picture.read_bytes())
-    through = sg.find_one("Task", [["id", "is", task["id"]]], ["entity.Version.image"])
-    assert through["entity.Version.image"] == url
+    through = sg.find_one("PublishedFile", [["id", "is", file["id"]]], ["version.Version.image"])
+    assert through["version.Version.image"] == url
     assert sg.find_one("Note", [["id", "is", note["id"]]], ["image"])["image"] is None
 
 

@@ -270,6 +270,12 @@ def test_fields_that_cannot_be_made(
         sg.schema_field_create("Shot", data_type, "Some Field", properties)
 
 
+def test_unknown_properties_are_refused(sg: Any) -> None:
+    """A property that nobody knows is refused with those there are."""
+    with pytest.raises(Fault, match="invalid property 'status_list_summary_exclude'"):
+        sg.schema_field_update("Shot", "sg_status_list", {"status_list_summary_exclude": ["omt"]})
+
+
 def test_fields_of_all_data_types_work(sg: Any, shot: dict[str, Any]) -> None:
     """A link, a list and a tick box that were made through the API take their values."""
     link = sg.schema_field_create("Shot", "entity", "Lead", {"valid_types": ["HumanUser"]})

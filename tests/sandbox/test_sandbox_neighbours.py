@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -69,6 +70,13 @@ def test_a_page_of_another_site_is_refused(lone: Sandbox, origin: str, path: str
 def test_its_own_origin_is_answered(lone: Sandbox) -> None:
     """An Origin that is the sandbox itself is answered."""
     assert status(lone, "POST", "/api3/json", {"Host": here(lone), "Origin": lone.url}) == 200
+
+
+def test_a_file_that_is_shown_acts_in_nobodys_name(lone: Sandbox) -> None:
+    """A browser that shows a file of the sandbox treats it as a page of nowhere."""
+    with urllib.request.urlopen(f"{lone.url}/thumbnail/image/1", timeout=10) as answer:
+        assert answer.headers["Content-Security-Policy"] == "sandbox"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_picture_in_a_foreign_page_steers_nothing(lone: Sandbox) -> None:

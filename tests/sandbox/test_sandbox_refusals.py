@@ -26,6 +26,31 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg.find("Shoot", []), "entity 'type'"),
         (lambda sg: sg.find("Shot", [["nope", "is", 1]]), "Shot.nope doesn't exist"),
         (lambda sg: sg.find("Task", [["entity.Shot.nope", "is", 1]]), "Shot.nope doesn't exist"),
+        (
+            lambda sg: sg.find("Task", [["entity.Bogus.code", "is", 1]]),
+            r"Task\.entity\.Bogus\.code doesn't exist",
+        ),
+        (
+            lambda sg: sg.summarize("Shot", [], [], grouping=[{"field": "image", "type": "exact"}]),
+            r"Grouping is not allowed for field Shot\.image",
+        ),
+        (
+            lambda sg: sg.batch(
+                [
+                    {
+                        "request_type": "update",
+                        "entity_type": "Shot",
+                        "entity_id": 1,
+                        "data": {"nope": 1},
+                    }
+                ]
+            ),
+            "request with index 0 failed",
+        ),
+        (
+            lambda sg: sg._call_rpc("batch", [{"request_type": "revive", "type": "Shot", "id": 1}]),
+            "'request_type': .revive.",
+        ),
         (lambda sg: sg.find("Shot", [["code.Shot.id", "is", 1]]), "doesn't exist"),
         (lambda sg: sg.find("Shot", [["code", "close_to", "x"]]), "'close_to' 'relation'"),
         (

@@ -198,6 +198,61 @@ def test_what_a_site_fills_in(site: Sandbox, sg: Any) -> None:
     assert sg.find_one("LocalStorage", [["uuid", "is", storage["uuid"]]])["id"] == storage["id"]
 
 
+@pytest.mark.parametrize(
+    ("values", "name", "parts"),
+    [
+        ({"firstname": "Gus", "lastname": "Lind"}, "Gus Lind", ("Gus", "Lind")),
+        ({"name": "Gus Lind Ek"}, "Gus Lind Ek", ("Gus", "Lind Ek")),
+        ({"name": "Gus"}, "Gus", ("Gus", None)),
+        ({"login": "gus"}, None, (None, None)),
+    ],
+)
+def test_names_of_people(
+    site: Sandbox, values: dict[str, str], name: str | None, parts: tuple[str | None, str | None]
+) -> None:
+    """A person's name is made of its parts, or the parts of the name."""
+    made = site.create("HumanUser", values)
+    fields = ["name", "firstname", "lastname"]
+    read = site.find("HumanUser", [["id", "is", made["id"]]], fields)[0]
+    assert (read["name"], (read["firstname"], read["lastname"])) == (name, parts)
+
+
+@pytest.mark.parametrize(
+    ("entity_type", "field"),
+    [("HumanUser", "login"), ("Project", "name"), ("LocalStorage", "code")],
+)
+def test_some_values_are_unique(site: Sandbox, entity_type: str, field: str) -> None:
+    """Two live records cannot have the same login, project name or storage; a retired one can."""
+    one = site.create(entity_type, {field: "twin"})
+    other = site.create(entity_type, {field: "other"})
+    site.update(entity_type, one["id"], {field: "twin"})
+    with pytest.raises(RefusedCallError, match="is required to be unique"):
+        site.create(entity_type, {field: "twin"})
+    with pytest.raises(RefusedCallError, match="is required to be unique"):
+        site.update(entity_type, other["id"], {field: "twin"})
+    site.delete(entity_type, one["id"])
+    site.update(entity_type, other["id"], {field: "twin"})
+
+
+def test_links_are_read_by_name(site: Sandbox) -> None:
+    """Several links come by name, whatever order they were written in; replies as they came."""
+    versions = [site.create("Version", {"code": code}) for code in ("c", "a", "B")]
+    playlist = site.create("Playlist", {"versions": versions})
+    assert [link["name"] for link in playlist["versions"]] == ["a", "B", "c"]
+    note = site.create("Note", {"content": "x"})
+    for content in ("z", "y"):
+        site.create("Reply", {"content": content, "entity": note})
+    replies = site.find("Note", [["id", "is", note["id"]]], ["replies"])[0]["replies"]
+    assert [link["name"] for link in replies] == ["z", "y"]
+
+
+def test_a_task_without_content_is_a_dash(site: Sandbox) -> None:
+    """It is named "-" where it is linked."""
+    task = site.create("Task", {"content": None})
+    version = site.create("Version", {"sg_task": task})
+    assert version["sg_task"]["name"] == "-"
+
+
 def test_passwords_are_never_shown(site: Sandbox, connect: Connect) -> None:
     """A password that is written lets its person in; it reads as asterisks, in the log as well."""
     values = {"name": "Gus", "login": "gus", "password_proxy": "a demo password"}

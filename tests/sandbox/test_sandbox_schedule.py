@@ -1,0 +1,78 @@
+"""The dates of a task: start, due date and duration go together, in days that are worked."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.schedule import A_DAY, rescheduled
+
+WEEK = {"start_date": "2026-01-05", "due_date": "2026-01-09", "duration": 2400}
+"""Monday to Friday."""
+
+
+def weekdays(day: date) -> bool:
+    """Whether it is one from Monday to Friday."""
+    return day.weekday() < 5
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "expected"),
+    [
+        ({}, {"start_date": "2026-01-05", "due_date": "2026-01-09"}, {"duration": 2400}),
+        ({}, {"start_date": "2026-01-09", "due_date": "2026-01-12"}, {"duration": 960}),
+        (WEEK, {"duration": 480}, {"due_date": "2026-01-05"}),
+        (WEEK, {"duration": 500}, {"due_date": "2026-01-06"}),
+        (WEEK, {"start_date": "2026-02-02"}, {"due_date": "2026-02-06"}),
+        (WEEK, {"due_date": "2026-01-16"}, {"duration": 4800}),
+        (WEEK, {"start_date": None}, {}),
+        (WEEK, {"due_date": None}, {}),
+        (WEEK, {"content": "x"}, {}),
+        ({}, {"due_date": "2026-01-09"}, {}),
+        ({}, {"duration": 480}, {}),
+        ({}, {"start_date": "2026-01-05", "due_date": "2026-01-01"}, {}),
+        ({}, {"start_date": "0001-01-01", "due_date": "9999-12-31"}, {}),
+        ({}, {"start_date": "9999-12-01", "duration": 2**31 - 1}, {}),
+    ],
+)
+def test_one_of_the_three_follows(
+    before: dict[str, Any], written: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Two dates give the duration; a start and a duration the due date; nothing else moves."""
+    assert rescheduled(before, written, weekdays) == expected
+
+
+@given(
+    st.dates(date(1990, 1, 1), date(2060, 1, 1)).filter(weekdays),
+    st.integers(1, 400),
+)
+def test_a_duration_is_what_its_dates_give(start: date, days: int) -> None:
+    """The due date of a duration gives that duration again."""
+    task = {"start_date": str(start), "duration": days * A_DAY}
+    due = rescheduled({}, task, weekdays)
+    assert rescheduled({}, {**task, **due}, weekdays) == {"duration": days * A_DAY}
+
+
+def test_holidays_are_left_out(site: Sandbox) -> None:
+    """Exceptions of the studio and of the task's project count, and the log tells what moved."""
+    project = {"type": "Project", "id": 1}
+    values = {"date": "2026-01-06", "working": False, "project": project}
+    site.call("work_schedule_update", values)
+    site.call("work_schedule_update", {"date": "2026-01-07", "working": False})
+    task = site.create("Task", {"start_date": "2026-01-05", "duration": 960, "project": project})
+    fields = ["start_date", "due_date", "duration"]
+    assert list(site.find("Task", [["id", "is", task["id"]]], fields)[0].values())[2:] == [
+        "2026-01-05",
+        "2026-01-08",
+        960,
+    ]
+    told = [["entity", "is", task], ["attribute_name", "is", "due_date"]]
+    assert len(site.find("EventLogEntry", told)) == 1
+    elsewhere = site.create("Task", {"start_date": "2026-01-05", "duration": 960})
+    found = site.find("Task", [["id", "is", elsewhere["id"]]], ["due_date"])
+    assert found[0]["due_date"] == "2026-01-06"
