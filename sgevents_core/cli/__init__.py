@@ -16,6 +16,7 @@ def main() -> None:
         from sgevents_core.observe.mask import hold_signals  # noqa: PLC0415 - only a daemon waits
 
         hold_signals()
-    from sgevents_core.cli.root import sgevents  # noqa: PLC0415 - click is loaded when needed
+    from sgevents_core.cli.ends import run_and_end  # noqa: PLC0415 - loaded when needed
+    from sgevents_core.cli.root import sgevents  # noqa: PLC0415 - as above, with click
 
-    sgevents.main(prog_name="sgevents")
+    run_and_end(lambda: sgevents.main(prog_name="sgevents"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
+    from sgevents_core.cli import ends  # noqa: PLC0415
     from sgevents_core.journal.own_files import make_folder  # noqa: PLC0415 - heavy
     from sgevents_core.observe.logs import configured  # noqa: PLC0415
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
@@ -92,11 +94,10 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
     redact = Redactor.of(settings)
     with contextlib.suppress(OSError):  # whoever needs it says so; a log in it must not open it
         make_folder(settings.state.path)
+    log = partial(configured, settings.log, redact, plugins=settings.plugins, verbose=verbose)
+    ends.log = log
     try:
-        with (
-            configured(settings.log, redact, plugins=settings.plugins, verbose=verbose),
-            stopped_by_signals(daemon),
-        ):
+        with log(), stopped_by_signals(daemon):
             remains = daemon.run()
     finally:
         if not daemon.reloads:

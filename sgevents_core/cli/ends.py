@@ -1,0 +1,31 @@
+"""How `sgevents run` ends its process; no other command has code of plugins in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+log: Callable[[], AbstractContextManager[None]] | None = None
+"""Opens the log of the daemon that has run; None before one has."""
+
+
+def run_and_end(command: Callable[[], object]) -> None:
+    """Run the command, and let the process end soon after it, with its exit code."""
+    try:
+        command()
+    except SystemExit as end:
+        _bounded(end.code)
+        raise
+    except BaseException:
+        _bounded(1)
+        raise
+    _bounded(0)
+
+
+def _bounded(code: object) -> None:
+    if log is None:  # nothing of a plugin has run
+        return
+    from sgevents_core.ending import ENDS_WITHIN, end_within  # noqa: PLC0415 - loaded by a run only
+
+    number = code if isinstance(code, int) else int(code is not None)
+    end_within(ENDS_WITHIN, number, log)

@@ -1,0 +1,54 @@
+"""The end of a daemon's process, bounded in time whatever plugins have left behind.
+
+Python waits for threads that are no daemons, and for what was registered with `atexit`, for ever.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Final
+
+from sgevents_core.restarting import end_at_once
+
+logger = logging.getLogger("sgevents.daemon")
+
+ENDS_WITHIN: Final = 5.0
+"""Seconds that plugins' threads and `atexit` functions may take when all else has ended."""
+_sleep: Final = time.sleep
+
+
+def end_within(seconds: float, code: int, log: Callable[[], AbstractContextManager[None]]) -> None:
+    """Let the process end within so many seconds from now on, in whatever its threads are.
+
+    Args:
+        seconds: How long plugins' threads and `atexit` functions may take.
+        code: The exit code.
+        log: Opens the log once more, to tell what was not waited for.
+    """
+    args = (seconds, code, log)
+    threading.Thread(target=_end_late, args=args, name="end", daemon=True).start()
+    # The last of it is without threads of Python: there, objects of plugins are taken apart.
+    faulthandler.dump_traceback_later(3 * seconds, exit=True)
+
+
+def _end_late(seconds: float, code: int, log: Callable[[], AbstractContextManager[None]]) -> None:
+    _sleep(seconds)
+    with suppress(Exception), log():
+        names = left_behind()
+        logger.warning(
+            "Ended without waiting any longer for what plugins have left behind: %s",
+            f"threads {', '.join(names)}" if names else "functions registered with atexit",
+            extra={"action": "daemon.left_behind", "threads": names},
+        )
+    end_at_once(code)
+
+
+def left_behind() -> list[str]:
+    """Return the names of the threads that Python waits for at the end."""
+    main = threading.main_thread()
+    return [one.name for one in threading.enumerate() if not one.daemon and one is not main]

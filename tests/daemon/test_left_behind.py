@@ -1,0 +1,76 @@
+"""What plugins leave behind: the process ends all the same, soon, and with its exit code."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.errors import StateGone
+from sgevents_core.sandbox import Sandbox
+
+LEAVES = """
+    import atexit, concurrent.futures, threading, time
+    from sgevents_core import hookimpl
+
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+
+    def wait():
+        time.sleep(999)
+
+    @hookimpl
+    def on_event(event, ctx):
+        {act}
+"""
+HANGS = (
+    "threading.Thread(target=wait, name='waits').start(), pool.submit(wait), atexit.register(wait)"
+)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
+    """A daemon that has one plugin, and shows when it is called."""
+    with Sandbox(project=False) as site:
+        daemon = RunningDaemon(tmp_path, site)
+        daemon.install_writer("writes")
+        yield daemon
+
+
+def run_with(daemon: RunningDaemon, act: str) -> int:
+    """Run it until an event is handled, and stop it; return its exit code."""
+    daemon.install("leaves", LEAVES.format(act=act))
+    event = daemon.site.event("Studio_Tick")
+    with daemon.running() as process:
+        wait_until(lambda: daemon.events_of("writes") == [event])
+        return daemon.stop(process, signal.SIGTERM)
+
+
+def test_end_does_not_wait_for_ever(daemon: RunningDaemon) -> None:
+    """A thread that is no daemon, a pool at work and an `atexit` function hang: they are named."""
+    assert run_with(daemon, HANGS) == 0
+    assert [r["action"] for r in daemon.told()][-2:] == ["daemon.stopped", "daemon.left_behind"]
+    assert "waits, ThreadPoolExecutor-0_0" in daemon.told()[-1]["message"]
+
+
+def test_pool_that_has_nothing_to_do_costs_nothing(daemon: RunningDaemon) -> None:
+    """Python ends its threads; nobody is named."""
+    assert run_with(daemon, "pool.submit(int).result()") == 0
+    assert daemon.told()[-1]["action"] == "daemon.stopped"
+
+
+def test_exit_code_of_an_error_is_kept(daemon: RunningDaemon) -> None:
+    """Also where the end is not waited for."""
+    daemon.install("leaves", LEAVES.format(act=HANGS))
+    event = daemon.site.event("Studio_Tick")
+    with daemon.running() as process:
+        wait_until(lambda: daemon.events_of("writes") == [event])
+        (daemon.folder / "state" / "lock").rename(daemon.folder / "lock")
+        for file in (daemon.folder / "state").iterdir():
+            file.unlink()
+        (daemon.folder / "state").rmdir()
+        assert process.wait(timeout=60) == StateGone.exit_code
+    assert daemon.tells("daemon.left_behind")
