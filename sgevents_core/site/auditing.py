@@ -19,6 +19,8 @@ from sgevents_core.site.sizes import Size
 MOST_OLD: Final = 1000
 """Late rows older than an hour that one audit may append; a person decides about more."""
 OLD: Final = HOUR
+MOST_COUNTED: Final = 2**40
+"""Ids of a range that are counted in one call, as long as the site does that."""
 FAILED_COUNTS: Final = 4
 """Counts of few ids that fail in a row before ids are compared instead."""
 
@@ -41,6 +43,7 @@ class Auditor:
         self._counts_failed = 0
         self._failed: Count | Ids | Fetch | None = None
         self._ids = Size(rules.page_size)
+        self._counted = Size(MOST_COUNTED, SMALLEST_COUNT)
         self._restarted = restarted
 
     @property
@@ -78,6 +81,7 @@ class Auditor:
             return
         match call:
             case Count():
+                self._counted.failed(call.span.size)
                 self._audit.count_less(call)
                 self._counts_failed += call.span.size <= SMALLEST_COUNT
                 if self._counts_failed >= FAILED_COUNTS:
@@ -112,7 +116,8 @@ class Auditor:
             span = Span(first, state.frontier)
             if span.first <= span.last:
                 self._audit = Audit(window, span, self._ids.now)
-                self._audit.begin(window.by_ids or self._counts_refused)
+                by_ids = window.by_ids or self._counts_refused
+                self._audit.begin(by_ids, self._counted.now)
             else:
                 self._done(state, window, observed)
         return self._audit.next(), 0.0
@@ -146,6 +151,7 @@ class Auditor:
         match call:
             case Count():
                 self._counts_failed = 0
+                self._counted.worked(call.span.size)
                 audit.counted(call, answer.count, self._known.visible(call.span))
             case Ids():
                 self._ids.worked(call.limit)

@@ -69,9 +69,19 @@ class Audit:
     _compare: list[Count | Ids] = field(default_factory=list)
     _fetch: list[Fetch] = field(default_factory=list)
 
-    def begin(self, by_ids: bool) -> None:
-        """Start with a count, or by comparing ids where counts are refused or not wanted."""
-        self._compare = [Ids(self.span, self.limit) if by_ids else Count(self.span)]
+    def begin(self, by_ids: bool, counted: int) -> None:
+        """Start by comparing ids where counts are refused or not wanted, else by counting.
+
+        Args:
+            by_ids: Whether ids are compared.
+            counted: How many ids are counted in one call.
+        """
+        if by_ids:
+            self._compare = [Ids(self.span, self.limit)]
+            return
+        firsts = range(self.span.first, self.span.last + 1, counted)
+        spans = [Span(first, min(first + counted - 1, self.span.last)) for first in firsts]
+        self._compare = [Count(span) for span in reversed(spans)]
 
     def next(self) -> Call | None:
         """Return what to ask next, None when the audit is over."""

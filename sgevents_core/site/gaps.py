@@ -163,7 +163,8 @@ class Follower:
         self._observe(self.state, now)
         self._take(self.state, call, answer, now, taken)
         self._aside.taken(taken.rows)
-        self._worked(call, taken, now)
+        full = isinstance(call, Look | Fetch) and reach_of(call, answer) is not None
+        self._worked(call, taken, now, full=full)
         if self.state.rewound:
             self._auditor.drop()
             self._paging.at = now + self.rules.idle_interval
@@ -190,14 +191,14 @@ class Follower:
             case Since():
                 pass  # only a start asks for it
 
-    def _worked(self, call: Call, taken: Taken, now: float) -> None:
-        """Take that the site answered a call: what failed before was no outage."""
+    def _worked(self, call: Call, taken: Taken, now: float, *, full: bool) -> None:
+        """Take that the site answered a call, with a full page: what failed was no outage."""
         if isinstance(call, ASIDE):
             self._budget.spend()
             is_look = isinstance(call, Look)
             (self._look_pause if is_look else self._audit_pause).over()
             self._audit_first = is_look and not taken.rows
-            if taken.rows:
+            if taken.rows and full:
                 self._budget.give_back()
         self._aside.meet(self._backlog.site_answers(now), taken)
         self._auditor.site_answers()
@@ -218,6 +219,7 @@ class Follower:
         self._backlog.failed()
         if isinstance(call, ASIDE):
             self._budget.spend()
+            self._paging.soon(now)  # does the site answer at all?
         match call:
             case Look():
                 self._backlog.look_failed(call)

@@ -69,6 +69,10 @@ class Paging:
         elif answers:
             self.probed((), now)
 
+    def soon(self, now: float) -> None:
+        """Read the next page soon, however quiet it is."""
+        self.at = min(self.at, now + self._rules.poll_interval)
+
     def probed(self, rows: Sequence[Row], now: float) -> None:
         """Take the ids above the last one, or above what is left out already: the site answers."""
         self._probing = False

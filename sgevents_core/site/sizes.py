@@ -82,7 +82,7 @@ class Budget:
         self._left = max(self._left - 1.0, 0.0)
 
     def give_back(self) -> None:
-        """Note that one has brought rows: reading them is no looking for what is missing."""
+        """Note that one has brought a full page: reading rows is no looking for what is missing."""
         self._left = min(self._left + 1.0, MOST_AT_ONCE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from random_schedules import Schedule, check
+from random_schedules import Schedule, check, check_pace
 
 
 @pytest.mark.parametrize("seed", range(32))
@@ -28,3 +28,11 @@ def test_settling_loses_and_repeats_nothing(seed: int) -> None:
 def test_a_log_that_goes_back_and_forth_adds_nothing(seed: int) -> None:
     """A restored backup and what grows on it is left alone; what was real all along is taken."""
     check(Schedule(seed).run_back_and_forth())
+
+
+@pytest.mark.parametrize("seed", range(400, 424))
+def test_a_site_that_refuses_much_is_followed_all_the_same(seed: int) -> None:
+    """Large questions refused, rows not to be had, rows without a time: all others come."""
+    feed = Schedule(seed).run_limited()
+    check(feed)
+    check_pace(feed)

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from random_schedules import Schedule, check
+from random_schedules import Schedule, check, check_pace
 from simulated_feed import SimulatedJournal
 
 from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
+from sgevents_core.site import ages
 from sgevents_core.site.anchoring import Anchoring
 from sgevents_core.site.auditing import Auditor
+from sgevents_core.site.audits import Audit
 from sgevents_core.site.backlog import Backlog
-from sgevents_core.site.calls import Answer, Call, Look
+from sgevents_core.site.calls import Answer, Call, Look, Odd
 from sgevents_core.site.gaps import Follower
 from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.paging import Paging
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.sizes import Budget
 
 Patch = pytest.MonkeyPatch
 
@@ -132,6 +136,56 @@ def late_rows_taken_for_others(patch: Patch) -> None:
     patch.setattr(Known, "take", lambda self, rows: real(self, rows)[:1])
 
 
+def failed_looks_asked_whole_again(patch: Patch) -> None:
+    """A look that the site refuses is asked again as it was."""
+
+    def site_answers(self: Backlog, now: float) -> list[Odd]:
+        self.site_failed()
+        return []
+
+    patch.setattr(Backlog, "site_answers", site_answers)
+
+
+def part_of_a_failed_look_lost(patch: Patch) -> None:
+    """Only one half of a look that failed is looked for again."""
+    real = Backlog.site_answers
+
+    def site_answers(self: Backlog, now: float) -> list[Odd]:
+        self._failed = self._failed[: (len(self._failed) + 1) // 2]
+        return real(self, now)
+
+    patch.setattr(Backlog, "site_answers", site_answers)
+
+
+def pages_stop_at_a_row_that_fails(patch: Patch) -> None:
+    """A page is asked for again and again, whatever is in its way."""
+    patch.setattr(Paging, "probed", lambda self, *_: setattr(self, "_probing", False))
+
+
+def budget_ignored(patch: Patch) -> None:
+    """Looks are asked as soon as they are due, however many that are."""
+    patch.setattr(Budget, "wait", lambda *_: 0.0)
+
+
+def guessed_times_taken_for_true(patch: Patch) -> None:
+    """The log is recognised by the time that a row without one was given."""
+    patch.setattr(ages, "known_at", lambda row: row.at)
+    patch.setattr(ages, "is_same", lambda row, at: at is None or row.at == at)
+
+
+def audits_stop_at_a_count_that_fails(patch: Patch) -> None:
+    """A count that the site does not make is asked for again and again."""
+    patch.setattr(Audit, "count_less", lambda *_: None)
+    patch.setattr(Auditor, "refused", lambda *_: None)
+
+
+def limited(seed: int) -> None:
+    """A schedule of a site that refuses large questions, fails on rows and tells no times."""
+    feed = Schedule(seed).run_limited()
+    check(feed)
+    check_pace(feed)
+
+
 def back_and_forth(seed: int) -> None:
     """A schedule in which a backup is restored."""
     check(Schedule(seed).run_back_and_forth())
@@ -162,6 +216,12 @@ def plain(seed: int) -> None:
         (anchor_check_skipped, back_and_forth, range(303, 320)),
         (gaps_forgotten_at_a_restart, plain, range(2, 20)),
         (late_rows_taken_for_others, plain, range(20)),
+        (failed_looks_asked_whole_again, limited, range(400, 424)),
+        (part_of_a_failed_look_lost, limited, range(400, 424)),
+        (pages_stop_at_a_row_that_fails, limited, range(400, 424)),
+        (budget_ignored, limited, range(400, 424)),
+        (guessed_times_taken_for_true, limited, range(400, 424)),
+        (audits_stop_at_a_count_that_fails, limited, range(400, 424)),
     ],
 )
 def test_the_schedules_catch_it(

@@ -177,7 +177,7 @@ class SimulatedFeed:
     @property
     def steady(self) -> bool:
         """Whether nothing keeps looks from being made in time."""
-        return not (self.failing or self.crashing or self.site.hidden)
+        return not (self.failing or self.crashing or self.site.hidden or self.site.is_limited)
 
     def restart(self, down: float = 0.0) -> None:
         """Let the process die and another start `down` seconds later."""

@@ -46,6 +46,7 @@ class SimulatedSite:
         most_named: Ids or ranges that one question may name; it refuses more.
         longest_page: Rows that it gives in one page; it fails where more are there.
         most_counted: Ids of a range that it counts; it fails on more.
+        undated: Ids whose rows tell no time.
         unreadable: Ids on which it fails, whenever their row would be in its answer.
     """
 
@@ -58,6 +59,7 @@ class SimulatedSite:
     longest_page: int | None = None
     most_counted: int | None = None
     unreadable: set[int] = field(default_factory=set)
+    undated: set[int] = field(default_factory=set)
     visible: dict[int, int] = field(default_factory=dict)
     hidden: dict[int, int] = field(default_factory=dict)
     shown_at: dict[int, float] = field(default_factory=dict)
@@ -124,6 +126,12 @@ class SimulatedSite:
         """Commit whatever is under way."""
         self.advance(max([self.now, *(due[0] for due in self._due)]))
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has failed, or will, on questions that another site answers."""
+        limits = (self.most_named, self.longest_page, self.most_counted)
+        return any(limit is not None for limit in limits) or bool(self.unreadable)
+
     def fails(self, call: Call) -> Refused | None:
         """Return how it fails on a question: whether it has understood it. None if it does not."""
         named = sum(min(span.size, 5) for span in getattr(call, "spans", ()))
@@ -149,6 +157,8 @@ class SimulatedSite:
 
     def row(self, id_: int) -> Row:
         """Return a visible row as it is read."""
+        if id_ in self.undated:
+            return Row(id_, 0, "Type", b"{}", dated=False)
         return Row(id_, self.visible[id_], "Type", b"{}")
 
     def _seen(self) -> list[int]:
