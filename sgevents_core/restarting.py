@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from sgevents_core.observe.logs import flush
+from sgevents_core.observe.printed import put_back
 from sgevents_core.settings import LogSettings
 
 ROOM: Final = 256 * 1024
@@ -95,6 +96,7 @@ def execute_anew(started: CommandLine) -> NoReturn:
         OSError: That cannot be done; nothing has changed.
     """
     flush_all()
+    put_back()
     with suppress(OSError):
         os.chdir(started.folder())
     variables = dict(started.variables)

@@ -88,16 +88,17 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
     from sgevents_core.journal.own_files import make_folder  # noqa: PLC0415 - heavy
     from sgevents_core.observe.logs import configured  # noqa: PLC0415
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
+    from sgevents_core.observe.printed import Printed  # noqa: PLC0415
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.signals import stopped_by_signals  # noqa: PLC0415
 
-    redact = Redactor.of(settings)
+    redact, printed = Redactor.of(settings), Printed(settings.log)
     with contextlib.suppress(OSError):  # whoever needs it says so; a log in it must not open it
         make_folder(settings.state.path)
     log = partial(configured, settings.log, redact, plugins=settings.plugins, verbose=verbose)
     ends.log = log
     try:
-        with log(), stopped_by_signals(daemon):
+        with printed.aside(), log(), printed.heard(), stopped_by_signals(daemon):
             remains = daemon.run()
     finally:
         if not daemon.reloads:
