@@ -439,6 +439,15 @@ class StateDamaged(StateError):
     """
 
 
+class BackupError(SgEventsError):
+    """The copy {path} cannot be written: {reason}.
+    The state itself is as it was. Make room there, or name another file.
+    """
+
+    path: str
+    reason: str
+
+
 class UnreadableEntry(SgEventsError):
     """Event {event_id} cannot be read from the journal: {reason}.
     Nothing else is concerned. A running daemon asks the site for it anew.

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.findings import Finding
-from sgevents_core.journal.disk import NETWORK, file_system
+from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.disk import NETWORK, file_system, not_writable
+from sgevents_core.journal.lock import LOCK
 from sgevents_core.journal.openness import state_exposures
 
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
@@ -29,10 +31,17 @@ def state_findings(path: Path) -> list[Finding]:
         return [_problem(f"{there} cannot be written: {trouble}", _who(there))]
     message = f"{path} can be written" if path == there else f"{path} will be made"
     findings = [Finding("state", "ok", message)]
+    findings += [_problem(why, _who(path)) for why in _not_writable(path)]
     findings += [Finding("state", "warning", one.message, one.fix) for one in state_exposures(path)]
     findings += _of_file_system(there)
     findings += space_findings(there, shutil.disk_usage(there).free)
     return findings
+
+
+def _not_writable(folder: Path) -> list[str]:
+    """Return which of the files that a start opens may not be written, and why."""
+    files = [LOCK, *(f"{DATABASE}{end}" for end in ("", "-wal", "-shm"))]
+    return [why for name in files if (why := not_writable(folder / name))]
 
 
 def space_findings(path: Path, free: int) -> list[Finding]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+
+from sgevents_core.errors import BackupError
 
 
 def write_backup(db: sqlite3.Connection, target: Path) -> int:
@@ -19,23 +21,39 @@ def write_backup(db: sqlite3.Connection, target: Path) -> int:
         target: The file to write.
 
     Raises:
-        sqlite3.Error: The copy cannot be made.
-        OSError: The file cannot be written.
+        BackupError: The file cannot be written, or is one of the state's own.
+        sqlite3.Error: The database cannot be read.
     """
+    source = _path_of(db)
+    if target.parent.resolve() == source.parent.resolve() and _is_own(target.name, source.name):
+        raise BackupError(path=str(target), reason="it is the state itself")
     fresh = target.with_name(f"{target.name}.new")
-    fresh.unlink(missing_ok=True)
-    mode = _path_of(db).stat().st_mode & 0o777
-    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
     try:
-        with closing(sqlite3.connect(fresh)) as copy:
-            db.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
-        on_disk(fresh)
-        size = fresh.stat().st_size
-        fresh.replace(target)
-        on_disk(target.parent)
+        return _written(db, target, fresh, source.stat().st_mode & 0o777)
+    except sqlite3.OperationalError as error:  # damage of the source is another error
+        raise BackupError(path=str(target), reason=str(error)) from None
+    except OSError as error:
+        raise BackupError(path=str(target), reason=error.strerror or str(error)) from None
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _is_own(name: str, database: str) -> bool:
+    """Return whether a file of this name belongs to the database, or would be taken for it."""
+    return name in {database, f"{database}-wal", f"{database}-shm", f"{database}-journal", "lock"}
+
+
+def _written(db: sqlite3.Connection, target: Path, fresh: Path, mode: int) -> int:
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
+    with closing(sqlite3.connect(fresh)) as copy:
+        db.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+    on_disk(fresh)
+    size = fresh.stat().st_size
+    fresh.replace(target)
+    on_disk(target.parent)
     return size
 
 
