@@ -19,6 +19,7 @@ from sgevents_core.dispatch.assembly import (
     stop_plugins,
 )
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.journal.base import Place
 from sgevents_core.journal.lock import StateLock
@@ -26,7 +27,7 @@ from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.loading import Loaded, load
+from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
@@ -68,7 +69,7 @@ def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: S
     table = settings.plugins.get(plugin)
     calls = any(request.kind in _CALLS for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
-    loaded = load(msgspec.structs.replace(settings, plugins=wanted), discover())
+    loaded = loaded_after_trying(msgspec.structs.replace(settings, plugins=wanted), discover())
     with _lane(settings, loaded, plugin, state) as lane:
         for request in waiting:
             while not requests.carry_out(request.number, lane, settings.state.path):

@@ -12,6 +12,7 @@ import msgspec
 from sgevents_core.dispatch.assembly import services_of
 from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
+from sgevents_core.dispatch.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.rows import event_of, read_scripts
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
@@ -22,7 +23,7 @@ from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.loading import LoadedPlugin, load
+from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
@@ -138,7 +139,7 @@ def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryS
     if table is None or not table.enabled:
         raise PluginNotLoaded(plugin=name, reason="it is not enabled.")
     only = msgspec.structs.replace(settings, plugins={name: table})
-    loaded = load(only, discover())
+    loaded = loaded_after_trying(only, discover())
     if not loaded.plugins:
         raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
     with closing(SqliteState(settings.state.path, read_only=True)) as state:

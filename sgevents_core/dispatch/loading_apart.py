@@ -31,6 +31,8 @@ from sgevents_core.dispatch.load_deaths import known_in
 from sgevents_core.dispatch.loading_watch import PATIENCE, NotingWatch
 from sgevents_core.dispatch.memory import oom_kills
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
+from sgevents_core.plugins.discovery import Discovery
+from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.watching import Known, Watch
 from sgevents_core.settings import Settings, format_duration
 
@@ -38,6 +40,8 @@ _T = TypeVar("_T")
 
 _LENGTH: Final = 8
 _EVERY: Final = 0.05
+_LONGEST: Final = 300.0
+"""Seconds for which no code of a plugin may run; the site may be asked for its schema meanwhile."""
 _DIES_WITH_PARENT: Final = 1
 _TIMED_OUT: Final = "Timeout ("
 _FIX: Final = "Mend the plugin, or disable it: enabled = false."
@@ -58,9 +62,14 @@ def looked_at_apart(settings: Settings, look: Callable[[Watch], _T]) -> _T:
     return _tried(settings, look)[0]
 
 
-def known_apart(settings: Settings, look: Callable[[Watch], object]) -> Mapping[str, Known]:
-    """Return plugin -> why it is better not loaded here, as `look` has shown; as above."""
-    return _tried(settings, look)[1]
+def loaded_after_trying(settings: Settings, discovery: Discovery) -> Loaded:
+    """Load plugins in this process, without those that another one has just shown to end it.
+
+    Raises:
+        LoadEndedError: The process of the plugins ends, and it cannot be said by whose doing.
+    """
+    known = _tried(settings, lambda watch: load(settings, discovery, watch=watch).statuses)[1]
+    return load(settings, discovery, watch=Watch(known))
 
 
 def _tried(settings: Settings, look: Callable[[Watch], _T]) -> tuple[_T, Mapping[str, Known]]:
@@ -174,10 +183,9 @@ class _Apart:
             self._step = (size, time.monotonic())
             return
         step = step_left_open(self._said())
-        if step is not None:
-            patience = self._limit(step.plugin) + PATIENCE
-            if time.monotonic() - self._step[1] > patience:
-                os.kill(child, signal.SIGKILL)
+        patience = _LONGEST if step is None else self._limit(step.plugin) + PATIENCE
+        if time.monotonic() - self._step[1] > patience:
+            os.kill(child, signal.SIGKILL)
 
     def _said(self) -> str:
         """Return the last words of the child so far."""

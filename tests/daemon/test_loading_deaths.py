@@ -274,3 +274,20 @@ def test_thread_of_a_plugin_that_ends_the_process_later_costs_the_plugin(
     (said,) = told_of(daemon, "a_sneaky")
     assert "a thread that it started while importing a_sneaky; it called os._exit" in said
     assert told_of(daemon, "b_slow") == []
+
+
+def test_commands_that_call_a_plugin_without_a_daemon_survive_its_loading(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """They say that it is not loaded and why, and the others are called as before."""
+    event = site.event("Studio_A")
+    daemon.install("a_bad", HEAD + "@hookimpl\ndef on_event(event): 1/0")
+    assert daemon.drain() == 0
+    (daemon.packages.folder / "a_bad.py").write_text("import os\nos._exit(3)\n")
+    with installed_here(daemon) as command:
+        said = command("replay", "--plugin", "a_bad", "--dry-run", event)
+        assert said.code != 0
+        assert "it ends the process in this: importing a_bad" in said.text
+        said = command("dead-letters", "retry", "--plugin", "a_bad")
+        assert said.code == 1
+        assert "a_bad is not loaded" in said.text
