@@ -210,9 +210,9 @@ def test_a_row_with_a_wrong_time_is_audited_like_any_other() -> None:
     "rules",
     [
         {},
-        {"start": 100},
-        {"start": 100, "backlog_timeout": 0.5},
-        {"start": 100, "idle_interval": 300},
+        {"start": 8},
+        {"start": 8, "backlog_timeout": 0.5},
+        {"start": 8, "idle_interval": 300},
         {"backlog_timeout": 0.01, "audit_horizon": 0.01, "idle_interval": 300},
         {"poll_interval": 0.01, "idle_interval": 4.0, "settle": 2.0},
         {"idle_interval": 3600, "backlog_timeout": 7200},
