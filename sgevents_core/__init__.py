@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sgevents_core.errors import Retry, SgEventsError
     from sgevents_core.events import Event
     from sgevents_core.hookspecs import (
+        Attention,
         BacklogTimeout,
         CallbackFailure,
         Context,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __version__: Final = "0.1.0"
 __all__ = [
+    "Attention",
     "BacklogTimeout",
     "CallbackFailure",
     "Context",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Attention": "hookspecs",
     "BacklogTimeout": "hookspecs",
     "CallbackFailure": "hookspecs",
     "Context": "hookspecs",

@@ -31,6 +31,7 @@ from sgevents_core.dispatch.load_deaths import forget_started, known_from, take_
 from sgevents_core.dispatch.loading_watch import LoadingWatch
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
 from sgevents_core.dispatch.syncing import Syncing
+from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
 from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
@@ -348,6 +349,11 @@ class _Run:
         """Wait for a signal, an error, or in a drain for the end of the work."""
         restarts = self._reloader.can_restart and not self._drain
         overdue = Overdue(works.lanes, self._state, started=time.monotonic(), restarts=restarts)
+        watched = Watched(works.feed, works.lanes, overdue, self._state.feed_trouble)
+        with closing(VitalSigns(self._settings.state.path, watched, works.announcer)) as signs:
+            self._watch_with(works, overdue, signs)
+
+    def _watch_with(self, works: _Works, overdue: Overdue, signs: VitalSigns) -> None:
         while (order := self._order_within(DRAIN_TICK if self._drain else TICK)) != "stop":
             if order == "reload":
                 self._reloader.ask()
@@ -363,6 +369,7 @@ class _Run:
                 return
             self._watchdog.beat(time.monotonic())
             look()
+            signs.look(time.monotonic())
             works.inbox.poll()
             if self._shares:
                 self._share_tracebacks()

@@ -15,6 +15,7 @@ import pluggy
 
 from sgevents_core.events import type_parts
 from sgevents_core.protocols import (
+    Attention,
     BacklogTimeout,
     CallbackFailure,
     Context,
@@ -34,6 +35,7 @@ __all__ = [
     "EVERY_HOOK",
     "OTHER_HOOK",
     "RECORD_HOOKS",
+    "Attention",
     "BacklogTimeout",
     "CallbackFailure",
     "Context",
@@ -310,6 +312,16 @@ def backlog_timed_out(details: BacklogTimeout, ctx: Context) -> None:
 
     Thread, order, result and errors as for `callback_failed`. Should a row turn up after all, it is
     handled; there is no need to look for it.
+    """
+
+
+@hookspec
+def attention_needed(details: Attention, ctx: Context) -> None:
+    """Fires when something needs a person, and once more when it is over.
+
+    Thread, order, result and errors as for `callback_failed`. It is told once for each kind and
+    plugin: a log that went backwards, parked or set aside events, a refused key, a site or a state
+    that has failed for a minute, a call that holds up its lane or hangs.
     """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from logging import Logger
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -172,6 +172,34 @@ class PluginPause:
     reason: str
     event_id: int | None
     """The event at which it will go on; None if it was paused between events."""
+
+
+AttentionKind: TypeAlias = Literal[
+    "state_not_written",
+    "key_refused",
+    "site_down",
+    "rewound",
+    "lane_held_up",
+    "call_hangs",
+    "parked",
+    "set_aside",
+]
+"""What can need a person, besides failed callbacks and paused plugins, which have their hooks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """Something needs a person, or does not any more."""
+
+    kind: AttentionKind
+    summary: str
+    """What is the matter, in a sentence."""
+    fix: str
+    """What to do about it."""
+    plugin: str
+    """The plugin it is about; empty if it is about none."""
+    over: bool
+    """Whether it is over: it was told before with `over=False`."""
 
 
 @dataclass(frozen=True, kw_only=True)

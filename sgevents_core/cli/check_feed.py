@@ -11,10 +11,11 @@ from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import SiteError, StateError
 from sgevents_core.journal.base import FeedState
 from sgevents_core.journal.database import is_made
+from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Settings
 from sgevents_core.site.ages import is_same
-from sgevents_core.site.anchoring import FEWEST_RECENT, WAYS_OUT
+from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.calls import Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
 

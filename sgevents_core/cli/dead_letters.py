@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import click
 
 from sgevents_core.cli.asking import MOST_PRINTED, NOT_DONE, Wanted, ask, load, request_options
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
@@ -111,7 +111,8 @@ def list_letters(
         if groups:
             _show_groups(letters.groups(chosen), most, as_json=as_json)
         elif as_json:
-            _write_json(_as_json(letter) for letter in letters.listed(chosen, after, most))
+            found = (_as_json(letter) for letter in letters.listed(chosen, after, most))
+            _write_json("dead_letters", found)
         else:
             _show_page(letters, chosen, after, most)
 
@@ -124,7 +125,7 @@ def show(number: int, as_json: bool, config: Path) -> None:
     """Show a dead letter: the error, where it was raised, the event."""
     (letter,) = _named(load(config), [number])
     if as_json:
-        echo_json(_as_json(letter, whole=True))
+        echo_json({"version": 1, **_as_json(letter, whole=True)})
         return
     failure = letter.failure
     became = "" if letter.dead else f", {failure.outcome}"
@@ -258,20 +259,23 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
         "event_id": failure.event_id,
         "attempts": failure.attempt,
         "error": failure.error,
-        "at": failure.at,
+        "at": iso(failure.at),
         "state": "dead" if letter.dead else failure.outcome,
     }
-    return {**told, "traceback": failure.traceback, "event": _event(letter)} if whole else told
+    if not whole:
+        return told
+    return {**told, "traceback": failure.traceback or None, "event": _event(letter)}
 
 
-def _write_json(values: Iterable[Any]) -> None:
-    """Write a JSON list, one value a line, as they come."""
-    between = "["
+def _write_json(name: str, values: Iterable[Any]) -> None:
+    """Write a JSON object with a list of values, one a line, as they come."""
+    echo(f'{{"version": 1, "{name}": [', nl=False)
+    between = "\n"
     for value in values:
-        echo(between)
+        echo(between, nl=False)
         echo_json(value, indent=None, nl=False)
-        between = ","
-    echo("[]" if between == "[" else "\n]")
+        between = ",\n"
+    echo("]}" if between == "\n" else "\n]}")
 
 
 def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
@@ -293,13 +297,17 @@ def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
 def _show_groups(groups: Sequence[LetterGroup], most: int, *, as_json: bool) -> None:
     shown = groups if most < 0 else groups[:most]
     if as_json:
-        _write_json(group._asdict() for group in shown)
+        _write_json("groups", map(_group_json, shown))
     elif not shown:
         echo("There are no dead letters.")
     else:
         _print_groups(shown)
         if len(shown) < len(groups):
             echo(f"{len(groups) - len(shown)} more group(s): --all shows them")
+
+
+def _group_json(group: LetterGroup) -> dict[str, Any]:
+    return {**group._asdict(), "since": iso(group.since), "until": iso(group.until)}
 
 
 def _print_groups(groups: Sequence[LetterGroup]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from sgevents_core.cli.asking import load
-from sgevents_core.cli.printing import echo, echo_json, echo_line, read_to_look
+from sgevents_core.cli.printing import echo, echo_json, echo_line, iso, read_to_look, without_empty
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SecretMissingError, SiteError
 
@@ -52,7 +52,8 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     told = _head(settings, event, found, trouble)
     lines = _lines(settings, found) if found else []
     if as_json:
-        echo_json({**told, "callbacks": [_as_json(one) for one in lines]})
+        callbacks = [_as_json(one) for one in lines]
+        echo_json({"version": 1, **without_empty(told), "callbacks": without_empty(callbacks)})
         return
     _print_head(told)
     for number, one in enumerate([one for one in lines if not one.why_not], 1):
@@ -176,4 +177,13 @@ def _as_json(line: _Line) -> dict[str, Any]:
         "why_not": line.why_not,
         "fate": None,
     }
-    return {**told, "fate": asdict(line.fate)} if line.fate else told
+    return {**told, "fate": _fate_json(line.fate)} if line.fate else told
+
+
+def _fate_json(fate: Fate) -> dict[str, Any]:
+    return {
+        "what": fate.what,
+        "text": fate.text,
+        "failures": [{**asdict(one), "at": iso(one.at)} for one in fate.failures],
+        "calls": [{"began": iso(one.began), "seconds": one.seconds} for one in fate.calls],
+    }

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sgevents_core.cli._status_json import aside_json
 from sgevents_core.cli.asking import Wanted, ask, load, request_options
-from sgevents_core.cli.printing import echo, echo_json
+from sgevents_core.cli.printing import echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def parked(
     found = record.parked if record else ()
     if decision is None:
         if as_json:
-            echo_json(_as_json(found))
+            echo_json({"version": 1, "parked": _as_json(found)})
         else:
             echo(_shown(found))
     elif record is None or not found:
@@ -129,7 +130,7 @@ def aside(
     found = _aside(settings.state.path)
     if decision is None:
         if as_json:
-            echo_json([one._asdict() for one in found])
+            echo_json({"version": 1, "set_aside": [aside_json(one) for one in found]})
         else:
             echo(_shown_aside(found))
     elif not found:
@@ -172,7 +173,7 @@ def _as_json(found: Sequence[Parked]) -> list[dict[str, Any]]:
         {
             "number": number,
             "rows": _rows(ranges),
-            "since": ranges[0].at,
+            "since": iso(ranges[0].at),
             "ranges": [[one.first, one.last] for one in ranges],
         }
         for number, ranges in _parkings(found).items()

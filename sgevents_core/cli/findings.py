@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TextIO, TypeAlias
 
+from sgevents_core.cli.printing import without_empty
 from sgevents_core.cli.tables import wrapped
 from sgevents_core.errors import Problem
 from sgevents_core.observe.redaction import Redactor
@@ -60,9 +61,10 @@ def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Fin
 def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
     """Write one JSON object: `status`, `config` and `findings`."""
     report = {
+        "version": 1,
         "status": worst(findings),
         "config": str(config),
-        "findings": [finding._asdict() for finding in findings],
+        "findings": [without_empty(finding._asdict()) for finding in findings],
     }
     out.write(json.dumps(report, indent=2, default=str) + "\n")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
 from sgevents_core.cli.plugins_retry import retry
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look, without_empty
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
@@ -51,7 +51,7 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
     statuses, state = _statuses(config, discovery, may_be_missing=is_default)
     if as_json:
-        echo_json([asdict(status) for status in statuses])
+        echo_json({"version": 1, "plugins": [_as_json(status) for status in statuses]})
     else:
         _print_table(statuses)
         _print_differences(statuses, state)
@@ -59,6 +59,12 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
         echo_line(f"unreadable: {problem}", err=True)
     for remark in discovery.remarks:
         echo_line(f"note: {remark.text}; {remark.fix}", err=True)
+
+
+def _as_json(status: PluginStatus) -> dict[str, Any]:
+    problems = [one._asdict() for one in status.problems]
+    found: dict[str, Any] = without_empty({**asdict(status), "problems": problems})
+    return found
 
 
 def _statuses(

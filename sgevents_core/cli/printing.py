@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -107,6 +109,26 @@ def _hanging(text: str) -> str:
 def echo_json(value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
     """Print a value as JSON, plain ASCII in which every other character is escaped once."""
     click.echo(redacted(json.dumps(value, indent=indent, default=str)), nl=nl)
+
+
+def without_empty(value: Any) -> Any:
+    """Return a value for JSON with null for every empty text, however deep."""
+    if isinstance(value, Mapping):
+        return {name: without_empty(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_empty(inner) for inner in value]
+    return None if value == "" else value
+
+
+def iso(at: float | None) -> str | None:
+    """Return a time as every JSON output has it: ISO 8601 in UTC; None for none.
+
+    Args:
+        at: Seconds since 1970; 0 and None are no time.
+    """
+    if not at:
+        return None
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli.asking import load
-from sgevents_core.cli.printing import cell, echo, echo_json
+from sgevents_core.cli.printing import cell, echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 
@@ -46,16 +46,12 @@ def _as_json(one: Asked) -> dict[str, Any]:
         "kind": one.kind,
         "plugin": one.plugin or None,
         "asked_by": one.asked_by,
-        "asked_at": _iso(one.asked_at),
+        "asked_at": iso(one.asked_at),
         "reason": one.reason or None,
         "outcome": one.outcome,
         "answer": one.answer or None,
-        "answered_at": None if one.answered_at is None else _iso(one.answered_at),
+        "answered_at": iso(one.answered_at),
     }
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
 
 
 def _table(found: list[Asked]) -> Any:

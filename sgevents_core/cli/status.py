@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import sys
+import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
 
-from sgevents_core.cli.printing import cell, echo, echo_json, read_configuration
+from sgevents_core.cli._status_json import as_json_of
+from sgevents_core.cli.printing import (
+    cell,
+    echo,
+    echo_json,
+    echo_line,
+    read_without_secrets,
+)
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
+from sgevents_core.journal.pulse import STALE
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
 
 
@@ -26,89 +33,142 @@ _COLOURS: Final = {
     "held": "yellow",
     "catching up": "yellow",
 }
-_MOST_NAMED: Final = 5
-"""Events set aside that are named."""
+
+
+Check: TypeAlias = Literal["live", "ready"]
+READY_WITHIN: Final = 60.0
+"""Seconds since the site's last answer in which a daemon counts as following it."""
 
 
 @click.command()
 @config_option
+@click.option(
+    "--check",
+    "checked",
+    type=click.Choice(["live", "ready"]),
+    help="Exit with 1 unless the daemon runs and moves (live), or also follows the site (ready).",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
-def status(config: Path, as_json: bool) -> None:
+def status(config: Path, checked: Check | None, as_json: bool) -> None:
     """Show how far everything has come, and what is wrong.
 
-    Covers the feed and every plugin. Reads the state only: it works whether or not the daemon runs.
+    Covers the daemon, the feed and every plugin: what runs, what is behind, and what needs a person
+    with the command that leads out. Reads the state only: it works whether or not the daemon runs.
     """
     from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
 
-    settings = read_configuration(config, secrets=False)
+    settings = read_without_secrets(config)
     enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
     found = overview(settings.state.path, enabled)
+    failing = _failing(checked, found, time.time()) if checked else ""
     if as_json:
-        head = {"site": settings.site.url, "state": str(settings.state.path)}
-        echo_json({**head, **_as_json(found)})
+        head = {"version": 1, "site": settings.site.url, "state": str(settings.state.path)}
+        echo_json({**head, **as_json_of(found, time.time())})
+    elif checked:
+        echo_line(failing or f"{checked}: the daemon is fine")
     elif found is None:
         echo(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
     else:
-        _show(settings.site.url, found)
+        _show(settings.site.url, found, time.time())
+    sys.exit(1 if failing else 0)
 
 
-def _as_json(found: Overview | None) -> dict[str, Any]:
-    if found is None:
-        return {"running": False, "events": 0, "feed": None, "plugins": [], "set_aside": []}
-    aside = [one._asdict() for one in found.set_aside]
-    return {"running": found.pid is not None, **asdict(found), "set_aside": aside}
+def _failing(checked: Check, found: Overview | None, now: float) -> str:
+    """Return why a daemon is not what is asked for; empty if it is.
+
+    Args:
+        checked: `live`: it runs and moves. `ready`: it also follows the site and can write.
+        found: Its state; None if nothing has run on it.
+        now: The time, in seconds since 1970.
+    """
+    not_live = _not_live(found, now)
+    if not_live or checked == "live" or found is None:
+        return not_live
+    return _not_ready(found, now)
 
 
-def _show(site: str, found: Overview) -> None:
+def _not_live(found: Overview | None, now: float) -> str:
+    if found is None or found.pid is None:
+        return "not live: no daemon runs"
+    if found.pulse is None:
+        return "not live: the daemon has not started its work"
+    still = now - found.pulse.at
+    return f"not live: the daemon has not moved for {_ago(still)}" if still > STALE else ""
+
+
+def _not_ready(found: Overview, now: float) -> str:
+    if found.feed is None:
+        return "not ready: the site has not answered yet"
+    if found.feed.rewound:
+        return f"not ready: the event log went backwards: {found.feed.rewound}"
+    troubles = (found.pulse.site, found.pulse.journal) if found.pulse else ()
+    for trouble in troubles:
+        if trouble is not None and now - trouble.since > READY_WITHIN:
+            return f"not ready for {_ago(now - trouble.since)}: {trouble.error}"
+    return ""
+
+
+def _show(site: str, found: Overview, now: float) -> None:
     from rich.console import Console  # noqa: PLC0415 - late, as every command pays for it
 
     console = Console(soft_wrap=True, highlight=False)
-    running = f"running, process {found.pid} on {found.host}" if found.pid else "not running"
-    console.print(cell(f"{site}: the daemon is ") + cell(running, "bold"))
-    for line in _feed_lines(found.feed, found.events):
-        console.print(line)
-    if found.set_aside:
-        console.print(_set_aside(found), style="bold red", markup=False)
+    console.print(cell(f"{site}: the daemon is ") + cell(_running(found, now), "bold"))
+    for line in (*_feed_lines(found.feed, found.events), *_call_lines(found, now)):
+        echo_line(line)
     if found.plugins:
+        echo()
         print_table(_table(found.plugins))
-    for plugin in found.plugins:
-        if plugin.reason or plugin.last_error:
-            console.print(cell(f"{plugin.name}: {plugin.reason or plugin.last_error}"))
+        for plugin in found.plugins:
+            if plugin.reason or plugin.last_error:
+                echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
+    needs = found.needs(now)
+    echo()
+    console.print(cell("What needs a person:" if needs else "Nothing needs a person.", "bold"))
+    for need in needs:
+        echo_line(f"- {need.text}")
+        echo_line(f"  to do: {need.fix}")
 
 
-def _feed_lines(feed: FeedOverview | None, events: int) -> list[Text]:
-    if feed is None:
-        return [cell("The site has not answered yet.")]
+def _running(found: Overview, now: float) -> str:
+    if not found.pid:
+        return "not running"
+    text = f"running, process {found.pid} on {found.host}"
+    if found.pulse is None:
+        return f"{text}; it has not started its work"
+    text = f"{text}, for {_ago(now - found.started)}, sgevents {found.version}"
+    still = now - found.pulse.at
+    return f"{text}; it has not moved for {_ago(still)}" if still > STALE else text
+
+
+def _call_lines(found: Overview, now: float) -> list[str]:
+    """Return a line for each call that runs, and for what the daemon cannot do."""
+    pulse = found.pulse
+    if pulse is None:
+        return []
     lines = [
-        cell(
-            f"newest event {feed.newest_id}, {events} in the journal, "
-            f"the site answered {_ago(feed.answered_s_ago)} ago"
-        ),
-        cell(f"complete up to event {feed.complete_to}{_proved(feed)}"),
+        f"the site has not answered for {_ago(now - trouble.since)}: {trouble.error}"
+        for trouble in [pulse.site]
+        if trouble
     ]
-    if feed.waiting:
-        lines.append(cell(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)"))
-    if feed.parked:
-        lines.append(
-            cell(
-                f"{feed.parked} row(s) that came late are parked, events"
-                f" {feed.parked_first} to {feed.parked_last}: see sgevents feed parked",
-                "bold red",
-            )
-        )
-    if feed.rewound:
-        from sgevents_core.site.anchoring import WAYS_OUT  # noqa: PLC0415 - seldom
-
-        text = f"The event log went backwards, and nothing is appended: {feed.rewound}"
-        lines += [cell(text, "bold red"), cell(f"  fix: {WAYS_OUT}")]
+    lines += [
+        f"lane {call.lane}: {call.callback} of plugin {call.plugin} has been at event "
+        f"{call.event_id} for {_ago(now - call.since)}"
+        for call in pulse.calls
+    ]
     return lines
 
 
-def _set_aside(found: Overview) -> str:
-    named = ", ".join(f"event {one.event}" for one in found.set_aside[:_MOST_NAMED])
-    more = len(found.set_aside) - _MOST_NAMED
-    named += f" and {more} more" if more > 0 else ""
-    return f"{len(found.set_aside)} event(s) are set aside: {named}; see sgevents feed aside"
+def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
+    if feed is None:
+        return ["The site has not answered yet."]
+    lines = [
+        f"newest event {feed.newest_id}, {events} in the journal, "
+        f"the site answered {_ago(feed.answered_s_ago)} ago",
+        f"complete up to event {feed.complete_to}{_proved(feed)}",
+    ]
+    if feed.waiting:
+        lines.append(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)")
+    return lines
 
 
 def _proved(feed: FeedOverview) -> str:

@@ -12,7 +12,7 @@ import click
 
 from sgevents_core.cli.asking import load
 from sgevents_core.cli.explain import plan_of
-from sgevents_core.cli.printing import echo_json, echo_line, read_to_look
+from sgevents_core.cli.printing import echo_json, echo_line, iso, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry
 
@@ -148,10 +148,11 @@ def _marked(plugin: str, fate: Fate) -> str:
 
 def _as_json(shown: _Shown) -> dict[str, Any]:
     return {
+        "version": 1,
         "seq": shown.entry.seq,
         "event_id": shown.entry.event_id,
         "event_type": shown.entry.event_type,
-        "created_at": shown.entry.created,
+        "created_at": iso(shown.entry.created),
         "late": shown.entry.late,
         "plugins": {plugin: fate.what for plugin, fate in shown.fates.items()},
     }

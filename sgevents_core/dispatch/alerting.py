@@ -13,8 +13,15 @@ from typing import Any, Final
 from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.events import Event
-from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause
+from sgevents_core.hookspecs import (
+    Attention,
+    BacklogTimeout,
+    CallbackFailure,
+    DeadLetter,
+    PluginPause,
+)
 from sgevents_core.journal.base import Failure, PluginRecord
+from sgevents_core.journal.needs import Need
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 
@@ -105,6 +112,20 @@ class Announcer:
         """Tell of missing ids that are no longer waited for; the feed has logged it."""
         details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at, ids=ids)
         self._send("backlog_timed_out", details)
+
+    def attention(self, need: Need, *, over: bool) -> None:
+        """Tell that something needs a person, or does not any more."""
+        logger.log(
+            logging.INFO if over else logging.ERROR,
+            "%s: %s" if over else "%s. To do: %s",
+            "This is over" if over else need.text,
+            need.text if over else need.fix,
+            extra={"action": "attention.over" if over else "attention.needed", "kind": need.kind},
+        )
+        details = Attention(
+            kind=need.kind, summary=need.text, fix=need.fix, plugin=need.plugin, over=over
+        )
+        self._send("attention_needed", details)
 
     def close(self, timeout: float) -> None:
         """Let the hooks finish what waits, for at most so many seconds."""

@@ -124,13 +124,15 @@ class Lane:
         """Return how far its register says it is, and the plugin catching up; from any thread."""
         return self._register.progress()
 
-    def in_hand(self) -> list[tuple[int, Callback]]:
-        """Return the calls without a limit that have begun, with their events; from any thread."""
+    def running_calls(self) -> list[tuple[int, Callback, bool]]:
+        """Return the calls that have begun: the event's `seq`, the callback, whether it is limited.
+
+        May be asked from any thread.
+        """
         found = [(seq, self._plan.callbacks[place], place) for seq, place in self._register.open()]
         return [
-            (seq, callback)
+            (seq, callback, self._rider_of[place].limit(callback) is not None)
             for seq, callback, place in found
-            if self._rider_of[place].limit(callback) is None
         ]
 
     def forget(self, plugin: str, seq: int) -> None:

@@ -5,12 +5,15 @@ that were given up and hang.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Journal
+from sgevents_core.journal.pulse import RunningCall
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 
@@ -18,6 +21,8 @@ logger = logging.getLogger("sgevents.dispatch")
 
 SLOW: Final = 60.0
 """Seconds after which a call that holds up its lane is told of; then after twice as long."""
+SHOWN: Final = 1.0
+"""Seconds after which a call is shown to people as running."""
 MOST_HUNG: Final = 4
 """Threads that may hang before the process is replaced by one that has none."""
 NOT_BEFORE: Final = 5.0
@@ -25,7 +30,9 @@ NOT_BEFORE: Final = 5.0
 
 
 class _Seen(NamedTuple):
-    """A call in hand: when it was first seen, and for how long it is to last to be told of."""
+    """A running call: when it was first seen, and after how long it is logged; never if it has a
+    limit of its own.
+    """
 
     since: float
     tell_after: float
@@ -59,18 +66,33 @@ class Overdue:
         """
         before, self._seen = self._seen, {}
         for lane in self._lanes:
-            for seq, callback in lane.in_hand():
+            for seq, callback, is_limited in lane.running_calls():
                 key = (lane.name, seq, callback.plugin, callback.name)
-                seen = before.get(key, _Seen(now, SLOW))
+                seen = before.get(key, _Seen(now, math.inf if is_limited else SLOW))
                 if now - seen.since >= seen.tell_after:
                     self._tell_slow(lane.name, seq, callback, now - seen.since)
                     seen = _Seen(seen.since, 2 * seen.tell_after)
                 self._seen[key] = seen
         return self._is_worn(now)
 
+    def lasting(self, now: float) -> list[RunningCall]:
+        """Return the calls that have lasted for a second, the oldest first.
+
+        Args:
+            now: The monotonic clock, in seconds.
+        """
+        found = []
+        for (lane, seq, plugin, callback), seen in self._seen.items():
+            if now - seen.since >= SHOWN:
+                since = time.time() - (now - seen.since)
+                event_id = self._event_at(seq)
+                found.append(RunningCall(lane, plugin, callback, event_id, since))
+        return sorted(found, key=lambda call: call.since)
+
     def _is_held_up(self, now: float) -> bool:
         """Whether a call lasts long already: to stop would be to wait for it, in all lanes."""
-        return any(now - seen.since >= SLOW for seen in self._seen.values())
+        calls = self._seen.values()
+        return any(now - seen.since >= SLOW for seen in calls if seen.tell_after != math.inf)
 
     def _is_worn(self, now: float) -> bool:
         names = hung(self._lanes)

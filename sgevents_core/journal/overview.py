@@ -10,6 +10,8 @@ from sgevents_core.journal import lock
 from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import FeedRecord, PluginRecord
 from sgevents_core.journal.database import is_made
+from sgevents_core.journal.needs import FeedTrouble, Need, PluginNeed, needs_of, plugin_needs
+from sgevents_core.journal.pulse import Pulse, pulse_of
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -89,6 +91,8 @@ class Overview:
         pid: Process of the daemon that runs on it, None if none does.
         host: That process's machine.
         events: How many events the journal holds.
+        version: Its version of sgevents-core; empty if it does not say.
+        started: When it began its work, in seconds since 1970; 0 if it does not say.
         feed: How far the feed is, None before the site's first answer.
         plugins: The plugins that were ever enabled, by lane and name.
         set_aside: Events that cannot be taken or read, while all else goes on.
@@ -100,6 +104,33 @@ class Overview:
     feed: FeedOverview | None
     plugins: tuple[PluginOverview, ...]
     set_aside: tuple[SetAside, ...] = ()
+    version: str = ""
+    started: float = 0.0
+    pulse: Pulse | None = None
+    """What the daemon is doing; None if none runs, or it does not say."""
+
+    @property
+    def feed_trouble(self) -> FeedTrouble:
+        """What is on record of the feed's trouble."""
+        feed = self.feed
+        aside = [one.event for one in self.set_aside]
+        if feed is None:
+            return FeedTrouble(set_aside=aside)
+        parked = (feed.parked, feed.parked_first, feed.parked_last)
+        return FeedTrouble(feed.rewound, *parked, aside)
+
+    def needs(self, now: float) -> list[Need | PluginNeed]:
+        """Return what needs a person, the most urgent first.
+
+        Args:
+            now: The time, in seconds since 1970.
+        """
+        found: list[Need | PluginNeed] = [*needs_of(self.pulse, self.feed_trouble, now)]
+        for one in self.plugins:
+            found += plugin_needs(
+                one.name, state=one.state, reason=one.reason, dead_letters=one.dead_letters
+            )
+        return found
 
 
 def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
@@ -123,8 +154,13 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
         if not state.made:
             return None
         feed = state.load_feed()
+        process = pid if isinstance(pid, int) and "command" not in holder else None
+        now = pulse_of(folder, process)
         return Overview(
-            pid=pid if isinstance(pid, int) and "command" not in holder else None,
+            pid=process,
+            version=now.version if now else "",
+            started=now.started if now else 0.0,
+            pulse=now,
             host=str(holder.get("host", "")),
             events=state.end() - state.lowest() + 1,
             feed=_feed(feed) if feed else None,

@@ -31,6 +31,7 @@ from sgevents_core.journal.base import (
 )
 from sgevents_core.journal.checksums import decoded, make_sure, sum_column, sum_of, sum_of_row
 from sgevents_core.journal.database import Database
+from sgevents_core.journal.needs import FeedTrouble
 from sgevents_core.journal.requests import Replayed, write_asked, write_request
 from sgevents_core.journal.steps import RequestStep
 from sgevents_core.journal.tracebacks import (
@@ -315,6 +316,16 @@ class SqliteState:
                 (lane,),
             )
             return self._db.number("SELECT fence FROM lanes WHERE name = ?", lane)
+
+    def feed_trouble(self) -> FeedTrouble:
+        """Return what is on record of the feed's trouble, without reading what is missing."""
+        found = self._db.one("SELECT state FROM feed")
+        rewound = "" if found is None else str(msgspec.json.decode(found[0]).get("rewound", ""))
+        count, first, last = self._db.all(
+            "SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM parked"
+        )[0]
+        aside = [one.event for one in self.aside()]
+        return FeedTrouble(rewound, count, first or 0, last or 0, aside)
 
     def lane_place(self, lane: str) -> Place | None:
         """Return how far a lane is as last recorded, None for a lane never seen."""

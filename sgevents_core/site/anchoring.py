@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from sgevents_core.journal.base import FeedState, Row
+from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.site import ages
 from sgevents_core.site.ages import RECENT_IDS
 from sgevents_core.site.calls import Call, Newest, Page, Recent, spans_of
 from sgevents_core.site.known import Known
 from sgevents_core.site.rules import Notice, Taken, vanished
 
-WAYS_OUT: Final = (
-    "the site was restored or set up anew, a sandbox started again, or this state belongs to"
-    " another site. Go on with the new log by sgevents feed reset --from now (or from an id or a"
-    " time), or give this site a state of its own with another path in [state]"
-)
-"""What may have happened to a log that went backwards, and which commands lead out."""
 FEWEST_RECENT: Final = 10
 """Known ids by which the log is recognised where the site answers for no more."""
 

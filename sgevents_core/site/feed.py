@@ -21,12 +21,14 @@ from sgevents_core.errors import (
     StateError,
 )
 from sgevents_core.journal.base import FeedState
+from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import systemd
+from sgevents_core.observe.lasting import Lasting
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.ages import is_same
-from sgevents_core.site.anchoring import FEWEST_RECENT, WAYS_OUT
+from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
@@ -105,6 +107,16 @@ class Feed:
         """Let the feed end; a call to the site in hand is not waited for."""
         self._stop.set()
         self._news.set()
+
+    @property
+    def site_trouble(self) -> Lasting | None:
+        """Why the site does not answer; None while it does. May be asked from any thread."""
+        return self._trouble.last
+
+    @property
+    def journal_trouble(self) -> Lasting | None:
+        """Why the journal cannot be written; None while it can. May be asked from any thread."""
+        return self._trouble_writing.last
 
     def _wake(self) -> None:
         self._news.set()

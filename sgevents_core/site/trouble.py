@@ -7,7 +7,8 @@ import random
 import time
 from typing import Final, NamedTuple
 
-from sgevents_core.errors import SgEventsError, SiteUnreachable
+from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable
+from sgevents_core.observe.lasting import Lasting
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -76,6 +77,8 @@ class Trouble:
 
     def __init__(self, sayings: Sayings) -> None:
         self.times = 0
+        self.last: Lasting | None = None
+        """The last failure, and when the first in a row was; None once it went well."""
         self._sayings = sayings
         self._since = 0.0
         self._said_lasting = False
@@ -83,6 +86,8 @@ class Trouble:
     def wait(self, error: SgEventsError) -> float:
         """Take a failure, tell of it the first time and when it lasts; return seconds to wait."""
         now = time.monotonic()
+        began = time.time() if self.last is None else self.last.since
+        self.last = Lasting(str(error), began, isinstance(error, SiteRefused))
         if not self.times:
             self._since = now
             _say(self._sayings.first, error)
@@ -99,7 +104,7 @@ class Trouble:
         """Take that it went well: what had been told of is told to be over."""
         if self.times:
             _say(self._sayings.over, self.times, time.monotonic() - self._since)
-        self.times, self._said_lasting = 0, False
+        self.times, self.last, self._said_lasting = 0, None, False
 
 
 def _say(saying: Saying, *values: object) -> None:

@@ -110,7 +110,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 def listed(workshop: Workshop, folder: Path) -> tuple[str, str]:
     """Return status and version of the plugin, as `sgevents plugins list` tells them."""
-    statuses = json.loads(workshop.sgevents("plugins", "list", "--json", cwd=folder))
+    statuses = json.loads(workshop.sgevents("plugins", "list", "--json", cwd=folder))["plugins"]
     (found,) = (status for status in statuses if status["name"] == NAME)
     return found["status"], found["version"]
 

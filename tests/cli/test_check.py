@@ -57,7 +57,7 @@ class Result(NamedTuple):
     def of(self, area: str, status: str) -> list[str]:
         """Return the messages of an area with a status, the fix behind each."""
         return [
-            f"{finding['subject']} {finding['message']} [{finding['fix']}]"
+            f"{finding['subject'] or ''} {finding['message']} [{finding['fix'] or ''}]"
             for finding in self.findings
             if (finding["area"], finding["status"]) == (area, status)
         ]

@@ -90,7 +90,7 @@ def test_retry_loads_only_the_plugin_it_is_about(house: House) -> None:
     said = house.sgevents("dead-letters", "retry", 1)
     assert (said.code, "was handled" in said.text) == (0, True), said
     assert house.called() == ["fickle.startup", "fickle.every", "fickle.shutdown"]
-    left = house.sgevents("dead-letters", "list", "--json").json
+    left = house.sgevents("dead-letters", "list", "--json").json["dead_letters"]
     assert [one["plugin"] for one in left] == ["other"]
 
 

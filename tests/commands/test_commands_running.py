@@ -66,8 +66,10 @@ class House:
 
     def letters(self) -> list[dict[str, object]]:
         """The dead letters, as the command lists them."""
-        found: list[dict[str, object]] = self.sgevents("dead-letters", "list", "--json").json
-        return found
+        found: dict[str, list[dict[str, object]]] = self.sgevents(
+            "dead-letters", "list", "--json"
+        ).json
+        return found["dead_letters"]
 
 
 @pytest.fixture(scope="module")

@@ -65,10 +65,11 @@ def test_list_shows_a_page_and_counts_the_rest(sgevents: Commands) -> None:
 def test_all_are_shown_when_asked_for(sgevents: Commands) -> None:
     """As lines for people, and as one JSON list."""
     assert len(sgevents("dead-letters", "list", "--all").text.splitlines()) == COUNT + 1
-    found = sgevents("dead-letters", "list", "--json").json
+    found = sgevents("dead-letters", "list", "--json").json["dead_letters"]
     assert [one["number"] for one in found] == list(range(1, COUNT + 1))
-    assert len(sgevents("dead-letters", "list", "--json", "--limit", 2).json) == 2
-    assert sgevents("dead-letters", "list", "--json", "--plugin", "nobody").json == []
+    assert len(sgevents("dead-letters", "list", "--json", "--limit", 2).json["dead_letters"]) == 2
+    nobodys = sgevents("dead-letters", "list", "--json", "--plugin", "nobody").json
+    assert nobodys == {"version": 1, "dead_letters": []}
 
 
 def test_groups_sum_them_up(sgevents: Commands) -> None:
@@ -78,7 +79,7 @@ def test_groups_sum_them_up(sgevents: Commands) -> None:
         ["2000", "1", "notify", "notify:on_new"],
         ["500", "5", "other", "other:on_new"],
     ]
-    (group,) = sgevents("dead-letters", "list", "--groups", "--json", "--limit", 1).json
+    (group,) = sgevents("dead-letters", "list", "--groups", "--json", "--limit", 1).json["groups"]
     assert (group["letters"], group["error"]) == (2000, "ValueError: no shot #")
 
 
@@ -88,7 +89,7 @@ def test_a_group_is_dismissed_as_one(sgevents: Commands) -> None:
     said = sgevents("dead-letters", "dismiss", *words)
     assert said.code == 0
     assert said.text.splitlines() == ["notify: 1000 dead letters dismissed"] * 2
-    left = sgevents("dead-letters", "list", "--json").json
+    left = sgevents("dead-letters", "list", "--json").json["dead_letters"]
     assert {one["plugin"] for one in left} == {"other"}
     assert len(left) == 500
     assert sgevents("dead-letters", "dismiss", "--callback", "notify:on_new").code == 1

@@ -109,7 +109,7 @@ def test_filter_in_code_is_part_of_the_call(house: House) -> None:
 
     def where(event: Event) -> bool:
         seen.append(register.read(register.path_of(house.folder, "default")).lane)
-        seen_in_hand.extend(house.lanes[0].in_hand())
+        seen_in_hand.extend(house.lanes[0].running_calls())
         return event.id == 2
 
     seen_in_hand: list[Any] = []
@@ -118,7 +118,7 @@ def test_filter_in_code_is_part_of_the_call(house: House) -> None:
     house.events(1, 2)
     house.run()
     assert [(one.seq, one.returned) for one in seen if one] == [(1, False), (2, False)]
-    assert [(seq, callback.name) for seq, callback in seen_in_hand] == [
+    assert [(seq, callback.name) for seq, callback, _ in seen_in_hand] == [
         (1, "alpha:one"), (2, "alpha:one")
     ]  # fmt: skip
     assert house.calls == ["2 alpha.one"]

@@ -99,7 +99,9 @@ def test_worn_process_goes_on_while_a_lane_waits_for_a_slow_call(house: House) -
         assert overdue.look(NOT_BEFORE + 1)
         assert not overdue.look(NOT_BEFORE + 1 + SLOW)
         doors[0].opened.set()
-        wait_until(lambda: not house.lanes[-1].in_hand() and not house.lanes[0].in_hand())
+        wait_until(
+            lambda: not house.lanes[-1].running_calls() and not house.lanes[0].running_calls()
+        )
         assert overdue.look(NOT_BEFORE + 2 + SLOW)
 
 

@@ -58,7 +58,7 @@ def listed(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         assert ended.value.code == 0
         told = capsys.readouterr()
         if "--json" in options:
-            return {one["name"]: one for one in json.loads(told.out)}
+            return {one["name"]: one for one in json.loads(told.out)["plugins"]}
         return told.out
 
     return run

@@ -48,7 +48,7 @@ def test_first_plugin_of_a_text_loads(text: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
     )
-    listed = {status["name"]: status for status in json.loads(run.stdout)}
+    listed = {status["name"]: status for status in json.loads(run.stdout)["plugins"]}
     assert (listed[plugin]["status"], listed[plugin]["callbacks"]) == ("enabled", 1), run.stderr
 
 

@@ -14,7 +14,7 @@ from sgevents_core.plugins.signatures import hook_adapter, wanted_arguments
 
 def test_authors_import_everything_from_one_place() -> None:
     """Under the names of the documentation."""
-    details = {"BacklogTimeout", "CallbackFailure", "DeadLetter", "PluginPause"}
+    details = {"Attention", "BacklogTimeout", "CallbackFailure", "DeadLetter", "PluginPause"}
     names = {"Context", "Event", "Registrar", "Retry", "hookimpl", "match"} | details
     assert names <= set(sgevents_core.__all__)
     assert all((Context, Event, Registrar, Retry, hookimpl, match))

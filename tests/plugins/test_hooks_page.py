@@ -14,6 +14,7 @@ from sgevents_core import Context, Event, Registrar, hookspecs, match
 from sgevents_core.hookspecs import (
     APPLICATION_HOOKS,
     EVENT_HOOKS,
+    Attention,
     BacklogTimeout,
     CallbackFailure,
     DeadLetter,
@@ -32,6 +33,7 @@ DETAILS = {
     "dead_lettered": DeadLetter,
     "plugin_paused": PluginPause,
     "backlog_timed_out": BacklogTimeout,
+    "attention_needed": Attention,
 }
 
 

@@ -99,7 +99,7 @@ def test_an_installed_plugin_is_loaded_and_a_trap_is_not(environment: Path) -> N
         text=True,
     )
     assert listed.returncode == 0, listed.stderr
-    by_name = {plugin["name"]: plugin for plugin in json.loads(listed.stdout)}
+    by_name = {plugin["name"]: plugin for plugin in json.loads(listed.stdout)["plugins"]}
     status, trap = by_name["status"], by_name["trap"]
     assert (status["status"], status["distribution"], status["version"]) == (
         "enabled",

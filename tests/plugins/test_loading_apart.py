@@ -93,7 +93,7 @@ def test_commands_name_each_plugin_and_go_on(
     if command == "plan":
         assert [call["plugin"] for call in told["calls"]] == ["fine"]
     if command == "list":
-        assert standing(told) == {"fine": "enabled", **dict.fromkeys(DEEDS, "broken")}
+        assert standing(told["plugins"]) == {"fine": "enabled", **dict.fromkeys(DEEDS, "broken")}
 
 
 def test_schema_and_help_and_commands_of_plugins_survive(packages: Packages, config: Path) -> None:
@@ -141,7 +141,7 @@ def test_fork_while_it_is_imported_answers_once(packages: Packages, tmp_path: Pa
     tables = "[plugins.returns]\nenabled = true\n[plugins.raises]\nenabled = true\n"
     file.write_text(SITE + tables, "utf-8")
     file.chmod(0o600)
-    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)
+    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
     assert standing(told) == {"returns": "enabled", "raises": "enabled"}
 
 
@@ -160,7 +160,7 @@ def test_thread_that_ends_the_process_later_is_known_by_who_started_it(
     tables = "[plugins.sneaky]\nenabled = true\n[plugins.waits]\nenabled = true\n"
     file.write_text(SITE + tables, "utf-8")
     file.chmod(0o600)
-    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)
+    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
     assert standing(told) == {"sneaky": "broken", "waits": "enabled"}
     (reason,) = [one["reason"] for one in told if one["name"] == "sneaky"]
     assert "a thread that it started while importing sneaky; it called os._exit" in reason

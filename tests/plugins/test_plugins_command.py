@@ -101,7 +101,7 @@ def test_the_table_tells_order_status_and_what_helps(config: Path, run: Run) -> 
 
 def test_json_has_the_same_for_programs(config: Path, run: Run) -> None:
     """A list in the same order, one object for each plugin."""
-    listed = json.loads(run("--json", "--config", str(config)).output)
+    listed = json.loads(run("--json", "--config", str(config)).output)["plugins"]
     by_name = {plugin["name"]: plugin for plugin in listed}
     assert [plugin["order"] for plugin in listed if plugin["status"] == "enabled"] == [1, 2]
     assert by_name["z_fine"]["lane"] == "slow"
@@ -119,7 +119,7 @@ def test_json_has_the_same_for_programs(config: Path, run: Run) -> None:
         "order": None,
         "callbacks": None,
         "warnings": [],
-        "traceback": "",
+        "traceback": None,
         "problems": [],
         "running": None,
     }
@@ -133,7 +133,8 @@ def test_without_a_configuration_it_lists_what_is_installed(
     empty.mkdir()
     monkeypatch.chdir(empty)
     result = run("--json")
-    assert {plugin["name"] for plugin in json.loads(result.output)} >= {"bad", "trap", "a_fine"}
+    names = {plugin["name"] for plugin in json.loads(result.output)["plugins"]}
+    assert names >= {"bad", "trap", "a_fine"}
     assert "There is no sgevents.toml here" in result.errors
     assert {"trap", "bad", "a_fine"}.isdisjoint(sys.modules)
 
@@ -153,5 +154,5 @@ def test_distributions_that_cannot_be_read_are_told(
     info = packages.install("bad-metadata", {}, {})
     (info / "entry_points.txt").write_text("[sgevents.plugins]\nbroken\n")
     result = run("--json", "--config", str(config))
-    assert json.loads(result.output)
+    assert json.loads(result.output)["plugins"]
     assert f"unreadable: {info}" in result.errors

@@ -21,11 +21,12 @@ class Said(NamedTuple):
     code: int
     text: str
     stderr: str
+    stdout: str = ""
 
     @property
     def json(self) -> Any:
         """What it printed, as JSON."""
-        return json.loads(self.text)
+        return json.loads(self.stdout)
 
 
 @contextmanager
@@ -61,4 +62,4 @@ class Commands:
         result = CliRunner().invoke(sgevents, line, env=environment)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Said(result.exit_code, result.output, result.stderr)
+        return Said(result.exit_code, result.output, result.stderr, result.stdout)

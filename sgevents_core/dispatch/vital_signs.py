@@ -1,0 +1,117 @@
+"""Says once a second what the daemon is doing, and tells plugins what needs a person."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from sgevents_core import __version__
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.overdue import Overdue, hung
+from sgevents_core.errors import StateError
+from sgevents_core.journal import pulse
+from sgevents_core.journal.needs import FeedTrouble, Need, needs_of
+from sgevents_core.journal.pulse import Pulse
+from sgevents_core.observe.lasting import Lasting
+from sgevents_core.protocols import AttentionKind
+
+NEEDS_EVERY: Final = 5.0
+"""Seconds between two looks at what needs a person."""
+
+
+class Troubled(Protocol):
+    """What the feed knows of its own trouble."""
+
+    @property
+    def site_trouble(self) -> Lasting | None:
+        """Why the site does not answer; None while it does."""
+
+    @property
+    def journal_trouble(self) -> Lasting | None:
+        """Why the journal cannot be written; None while it can."""
+
+
+class Watched(NamedTuple):
+    """What there is to look at.
+
+    Args:
+        feed: The feed.
+        lanes: The lanes.
+        overdue: Who sees the calls that last.
+        feed_trouble: Reads what is on record of the feed's trouble; raises StateError if it cannot.
+    """
+
+    feed: Troubled
+    lanes: Sequence[Lane]
+    overdue: Overdue
+    feed_trouble: Callable[[], FeedTrouble]
+
+
+class VitalSigns:
+    """Looks at a running daemon; for the main thread.
+
+    Args:
+        folder: The state's folder, where the pulse is written.
+        watched: What there is to look at.
+        announcer: Who tells people and plugins.
+    """
+
+    def __init__(self, folder: Path, watched: Watched, announcer: Announcer) -> None:
+        self._folder = folder
+        self._watched = watched
+        self._announcer = announcer
+        self._started = time.time()
+        self._beaten = float("-inf")
+        self._looked = float("-inf")
+        self._needs: dict[tuple[AttentionKind, str], Need] = {}
+
+    def look(self, now: float) -> None:
+        """Write the pulse and tell what needs a person, each as often as it is due.
+
+        Args:
+            now: The monotonic clock, in seconds.
+        """
+        if now - self._beaten < pulse.EVERY:
+            return
+        self._beaten = now
+        seen = self._pulse(now)
+        pulse.note(self._folder, seen)
+        if now - self._looked >= NEEDS_EVERY:
+            self._looked = now
+            self._tell(seen)
+
+    def close(self) -> None:
+        """Remove the pulse: nothing beats any more."""
+        pulse.forget(self._folder)
+
+    def _pulse(self, now: float) -> Pulse:
+        watched = self._watched
+        return Pulse(
+            pid=os.getpid(),
+            version=__version__,
+            started=self._started,
+            at=time.time(),
+            site=watched.feed.site_trouble,
+            journal=watched.feed.journal_trouble,
+            calls=tuple(watched.overdue.lasting(now)),
+            hung=tuple(hung(watched.lanes)),
+        )
+
+    def _tell(self, seen: Pulse) -> None:
+        """Tell what needs a person since the last look, and what does not any more."""
+        try:
+            feed = self._watched.feed_trouble()
+        except StateError:
+            return  # who writes to the state says so
+        found = {(need.kind, need.plugin): need for need in needs_of(seen, feed, seen.at)}
+        for key, need in found.items():
+            if key not in self._needs:
+                self._announcer.attention(need, over=False)
+        for key, need in self._needs.items():
+            if key not in found:
+                self._announcer.attention(need, over=True)
+        self._needs = found

@@ -1,0 +1,160 @@
+"""What needs a person, and which command leads out: for `status`, and for plugins that alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from sgevents_core.journal.pulse import Pulse
+from sgevents_core.protocols import AttentionKind
+
+LASTING: Final = 60.0
+"""Seconds of trouble before it needs a person: shorter ones pass by themselves."""
+
+
+WAYS_OUT: Final = (
+    "the site was restored or set up anew, a sandbox started again, or this state belongs to"
+    " another site. Go on with the new log by sgevents feed reset --from now (or from an id or a"
+    " time), or give this site a state of its own with another path in [state]"
+)
+"""What may have happened to a log that went backwards, and which commands lead out."""
+NAMED: Final = 5
+"""Events that are set aside which are named."""
+
+
+class FeedTrouble(NamedTuple):
+    """What the journal has on record of the feed's trouble.
+
+    Args:
+        rewound: Why the feed stands still; empty if it does not.
+        parked: How many rows that came late by the thousand wait for a decision.
+        parked_first: The lowest id of these; 0 without any.
+        parked_last: The highest id.
+        set_aside: Names of the events that cannot be taken or read.
+    """
+
+    rewound: str = ""
+    parked: int = 0
+    parked_first: int = 0
+    parked_last: int = 0
+    set_aside: Sequence[str] = ()
+
+
+class Need(NamedTuple):
+    """One thing that needs a person.
+
+    Args:
+        kind: What kind of thing.
+        text: What is the matter, in a sentence.
+        fix: What to do.
+        plugin: The plugin it is about; empty if it is about none.
+    """
+
+    kind: AttentionKind
+    text: str
+    fix: str
+    plugin: str = ""
+
+
+def needs_of(pulse: Pulse | None, feed: FeedTrouble, now: float) -> Iterator[Need]:
+    """Yield what needs a person, the most urgent first.
+
+    Args:
+        pulse: What the daemon is doing; None if none runs.
+        feed: What is on record of the feed.
+        now: The time, in seconds since 1970.
+    """
+    if pulse is not None:
+        yield from _of_the_state(pulse, now)
+        yield from _of_the_site(pulse, now)
+    if feed.rewound:
+        text = f"The event log went backwards, and nothing is appended: {feed.rewound}"
+        yield Need("rewound", text, WAYS_OUT)
+    if pulse is not None:
+        yield from _of_calls(pulse, now)
+    if feed.parked:
+        which = f"events {feed.parked_first} to {feed.parked_last}"
+        text = f"{feed.parked} row(s) that came late are parked, {which}"
+        yield Need("parked", text, "look at them, then decide: sgevents feed parked")
+    if feed.set_aside:
+        count = len(feed.set_aside)
+        named = ", ".join(f"event {name}" for name in feed.set_aside[:NAMED])
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        text = f"{count} event(s) are set aside: {named}{more}"
+        yield Need("set_aside", text, "see why: sgevents feed aside")
+
+
+def _of_the_state(pulse: Pulse, now: float) -> Iterator[Need]:
+    trouble = pulse.journal
+    if trouble is not None and now - trouble.since >= LASTING:
+        text = f"Nothing can be written to the state: {trouble.error}"
+        yield Need(
+            "state_not_written", text, "make space on its disk, or let the daemon write there"
+        )
+
+
+def _of_the_site(pulse: Pulse, now: float) -> Iterator[Need]:
+    trouble = pulse.site
+    if trouble is None:
+        return
+    if trouble.refused:
+        fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
+        yield Need("key_refused", trouble.error, fix)
+    elif now - trouble.since >= LASTING:
+        fix = "see whether the site and the network are up: sgevents check"
+        yield Need("site_down", trouble.error, fix)
+
+
+def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
+    for call in pulse.calls:
+        if now - call.since >= LASTING:
+            text = (
+                f"{call.callback} of plugin {call.plugin} has been at event {call.event_id} for "
+                f"{now - call.since:.0f} s, and lane {call.lane} waits for it"
+            )
+            fix = f"give it a timeout: [plugins.{call.plugin}] timeout; or pause it: sgevents pause"
+            yield Need("lane_held_up", text, fix, call.plugin)
+    for plugin in pulse.hung:
+        text = f"A call of plugin {plugin} was given up and has not returned; the plugin waits"
+        fix = f"mend the plugin; sgevents resume {plugin} once it has returned"
+        yield Need("call_hangs", text, fix, plugin)
+
+
+PluginNeedKind: TypeAlias = Literal["paused", "not_started", "not_loaded", "dead_letters"]
+"""What can be the matter with a plugin until a person acts."""
+
+
+class PluginNeed(NamedTuple):
+    """One plugin that needs a person; the fields are those of `Need`."""
+
+    kind: PluginNeedKind
+    text: str
+    fix: str
+    plugin: str
+
+
+def plugin_needs(
+    plugin: str, *, state: str, reason: str, dead_letters: int
+) -> Iterator[PluginNeed]:
+    """Yield what of a plugin needs a person.
+
+    Args:
+        plugin: Its name.
+        state: How it stands, as an overview has it.
+        reason: Why.
+        dead_letters: How many it has.
+    """
+    because = f": {reason}" if reason else ""
+    if state == "paused":
+        text = f"Plugin {plugin} is paused{because}"
+        yield PluginNeed("paused", text, f"mend it, then: sgevents resume {plugin}", plugin)
+    elif state == "not started":
+        text = f"Plugin {plugin} is not started{because}"
+        yield PluginNeed("not_started", text, "mend its startup, then: sgevents reload", plugin)
+    elif state == "not loaded":
+        text = f"Plugin {plugin} is enabled, and the daemon has not loaded it"
+        yield PluginNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
+    if dead_letters:
+        text = f"Plugin {plugin} has {dead_letters} dead letters"
+        fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin}"
+        yield PluginNeed("dead_letters", text, fix, plugin)

@@ -1,0 +1,98 @@
+"""What a running daemon is doing now, in a small file that it replaces every second.
+
+It is for people and monitoring: nothing the daemon does is decided by it, so what cannot be written
+is left out, and a file that stays old says that the daemon has stopped moving.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sgevents_core.journal.own_files import PRIVATE, read_own
+from sgevents_core.observe.lasting import Lasting
+
+FILE: Final = "now.json"
+EVERY: Final = 1.0
+"""Seconds between two writes."""
+STALE: Final = 30.0
+"""Seconds after which a pulse says that the daemon has stopped moving.
+
+Its main thread may have to wait that long for the database.
+"""
+
+
+class RunningCall(msgspec.Struct, frozen=True):
+    """A call that has not returned.
+
+    Args:
+        lane: The lane that waits for it.
+        plugin: The plugin that is called.
+        callback: Its callback.
+        event_id: For which event; 0 if that is not known.
+        since: When it was first seen, in seconds since 1970.
+    """
+
+    lane: str
+    plugin: str
+    callback: str
+    event_id: int
+    since: float
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """What a daemon is doing.
+
+    Args:
+        pid: Its process.
+        version: The version of sgevents-core.
+        started: When it began its work, in seconds since 1970.
+        at: When this was written, in seconds since 1970.
+        site: Why the site does not answer; None while it does.
+        journal: Why nothing can be written to the journal; None while it can.
+        calls: The calls that have lasted for a second or longer.
+        hung: Plugins with a call that its `timeout` gave up and that has not returned.
+    """
+
+    pid: int
+    version: str
+    started: float
+    at: float
+    site: Lasting | None = None
+    journal: Lasting | None = None
+    calls: tuple[RunningCall, ...] = ()
+    hung: tuple[str, ...] = ()
+
+
+def note(folder: Path, pulse: Pulse) -> None:
+    """Replace the file, as the process that holds the state's lock."""
+    new = folder / f"{FILE}.new"
+    with suppress(OSError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, PRIVATE), "wb") as file:
+            file.write(msgspec.json.encode(pulse))
+        new.replace(folder / FILE)
+
+
+def forget(folder: Path) -> None:
+    """Remove the file, at the end of a run."""
+    with suppress(OSError):
+        (folder / FILE).unlink(missing_ok=True)
+
+
+def pulse_of(folder: Path, pid: int | None) -> Pulse | None:
+    """Return what the daemon with this process is doing; None if it does not say.
+
+    Args:
+        folder: The state's folder.
+        pid: The process that holds the state's lock; None if none does.
+    """
+    with suppress(OSError, msgspec.MsgspecError):
+        found = msgspec.json.decode(read_own(folder / FILE), type=Pulse)
+        if found.pid == pid:
+            return found
+    return None
