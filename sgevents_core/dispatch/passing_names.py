@@ -46,8 +46,9 @@ PASSING: Final = _names(
     " http.CannotSendHeader http.ResponseNotReady http.NotConnected asyncio.IncompleteReadError"
     " ftplib.error_temp imaplib.abort smtplib.SMTPServerDisconnected smtplib.SMTPConnectError"
     # of HTTP clients
-    " ConnectError ConnectTimeout ConnectTimeoutError ReadError ReadTimeout ReadTimeoutError"
-    " WriteError WriteTimeout PoolTimeout Timeout TimeoutException NetworkError CloseError"
+    " ConnectError ConnectTimeout ConnectTimeoutError ReadTimeout ReadTimeoutError"
+    " WriteTimeout PoolTimeout Timeout TimeoutException NetworkError httpx.ReadError"
+    " httpx.WriteError httpx.CloseError httpcore.ReadError httpcore.WriteError"
     " httpx.ProxyError httpx.RemoteProtocolError httpcore.ProxyError httpcore.RemoteProtocolError"
     " h11.RemoteProtocolError requests.ChunkedEncodingError requests.RetryError"
     " urllib3.IncompleteRead urllib3.NewConnectionError urllib3.ProtocolError urllib3.ProxyError"
@@ -55,8 +56,8 @@ PASSING: Final = _names(
     " ServerNotFoundError httplib2.ProxyError shotgun_api3.ProxyError"
     # of services
     " aiosmtplib.SMTPServerDisconnected BusyLoadingError ClusterDownError MasterDownError"
-    " ReadOnlyError TryAgainError ConnectionFailure AutoReconnect NotPrimaryError NotMasterError"
-    " NetworkTimeout ServerSelectionTimeoutError ExecutionTimeout WTimeoutError"
+    " redis.ReadOnlyError TryAgainError ConnectionFailure AutoReconnect NotPrimaryError"
+    " NotMasterError NetworkTimeout ServerSelectionTimeoutError ExecutionTimeout WTimeoutError"
     " EndpointConnectionError ConnectionClosedError botocore.HTTPClientError"
     " ConnectionClosed NoBrokersAvailable KafkaConnectionError KafkaTimeoutError"
     " AMQPConnectionError StreamLostError WebSocketConnectionClosedException"

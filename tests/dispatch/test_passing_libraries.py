@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import shutil
 import smtplib
 import socket
 import sqlite3
 import ssl
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -301,3 +303,20 @@ def test_what_python_itself_raises() -> None:
     failed = _raised(lambda: subprocess.run([sys.executable, "-c", "1 / 0"], check=True,
                                             stderr=subprocess.DEVNULL))  # fmt: skip
     assert passing(failed, 0.0) is None
+
+
+def test_names_that_several_libraries_use(tmp_path: Path) -> None:
+    """A broken archive or a refused document is none of the network, though its error has the
+    name of one."""
+    archive = tmp_path / "plates.tar.gz"
+    archive.write_bytes(b"no archive")
+    lasts = [
+        _raised(tarfile.open, archive),
+        _raised(shutil.unpack_archive, archive, tmp_path, "gztar"),
+        pymongo.errors.DuplicateKeyError("E11000 duplicate key error", 11000),
+        pymongo.errors.WriteError("Document failed validation", 121),
+    ]
+    assert [passing(error, 0.0) for error in lasts] == [None] * 4
+    passes = [httpx.ReadError("no"), httpx.WriteError("no"), httpx.CloseError("no"),
+              redis.exceptions.ReadOnlyError("a replica")]  # fmt: skip
+    assert [passing(error, 0.0) for error in passes] == [Passing()] * 4
