@@ -42,7 +42,7 @@ def encoded(record: Any) -> bytes:
 
 def in_whole_characters(text: str) -> str:
     """Return text with `?` for halves of characters, as typed by who knows what."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _shallow(body: bytes) -> bytes:

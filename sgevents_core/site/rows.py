@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +31,7 @@ from sgevents_core.site.calls import (
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
 HIGHEST_ID: Final = 2**63 - 1
 """The highest id that the journal can hold."""
+_LONGEST_TIME: Final = 64
 _LONGEST_NAME: Final = 50
 
 
@@ -60,25 +62,21 @@ def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[O
     rows: dict[int, Row] = {}
     odd = []
     for record in records:
-        reason = _fault(record)
-        if reason:
-            odd.append(Odd(_name(record), reason))
-        else:
-            row = _row(record, ids_only=ids_only)
-            rows.setdefault(row.id, row)
+        id_ = record.get("id") if type(record) is dict else None
+        if type(id_) is not int or not 1 <= id_ <= HIGHEST_ID:
+            odd.append(Odd(_name(record), _fault(record)))
+        elif id_ not in rows:
+            rows[id_] = Row(id_, 0, "", b"") if ids_only else _row(id_, record)
     return list(rows.values()), odd
 
 
 def _fault(record: Any) -> str:
-    """Return why a record cannot be taken, empty if it can."""
+    """Return why a record cannot be taken."""
     if not isinstance(record, dict):
         return "the site sent it as something that is no record"
-    id_ = record.get("id")
-    if type(id_) is not int:
+    if type(record.get("id")) is not int:
         return "its id is not an integer"
-    if not 1 <= id_ <= HIGHEST_ID:
-        return "its id is out of range"
-    return ""
+    return "its id is out of range"
 
 
 def _name(record: Any) -> str:
@@ -96,14 +94,19 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."
 
 
-def _row(record: dict[str, Any], *, ids_only: bool) -> Row:
-    id_ = record["id"]
-    if ids_only:
-        return Row(id_, 0, "", b"")
-    at = seconds_of(record.get("created_at"))
+def _at(created_at: object) -> int | None:
+    if type(created_at) is str and len(created_at) <= _LONGEST_TIME:
+        return _seconds(created_at)  # rows of one page share their times
+    return None
+
+
+_seconds: Final = lru_cache(maxsize=4096)(seconds_of)
+
+
+def _row(id_: int, record: dict[str, Any]) -> Row:
+    at = _at(record.get("created_at"))
     event_type = in_whole_characters(str(record.get("event_type") or ""))
-    body = encoded(record)
-    return Row(id_, at or 0, event_type, body, dated=at is not None)
+    return Row(id_, at or 0, event_type, encoded(record), at is not None)
 
 
 def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:

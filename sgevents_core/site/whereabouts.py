@@ -30,7 +30,7 @@ def whereabouts(folder: Path, event_id: int) -> str:
 def _met(folder: Path, record: FeedRecord, event_id: int) -> str:
     for missing in record.missing:
         if missing.first <= event_id <= missing.last:
-            return _missing(missing.hot)
+            return _missing(missing.hot, fails=str(event_id) in record.set_aside)
     aside = _set_aside(folder, record, event_id)
     if aside:
         return aside
@@ -51,7 +51,9 @@ def _set_aside(folder: Path, record: FeedRecord, event_id: int) -> str:
     return ""
 
 
-def _missing(hot: bool) -> str:
+def _missing(hot: bool, *, fails: bool) -> str:
+    if fails:
+        return "set aside: the site fails when it is asked for its row; it is asked again"
     if hot:
         return "missing: no row of this id was visible so far, and it is waited for"
     return "missing: no row of this id came in time; audits still look for it"

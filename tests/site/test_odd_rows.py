@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from site_records import AT, ROW, Connect
 
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.errors import SiteAnswerError
+from sgevents_core.site import backlog, gaps, sizes, trouble
+from sgevents_core.site import feed as feed_module
 from sgevents_core.site.calls import Fetch, Ids, Look, Newest, Page, Since
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.whereabouts import whereabouts
 
 PAGE = Page(1, 500, None)
 
@@ -250,15 +253,56 @@ def test_the_log_goes_on(odd: OddSite, tmp_path: Path, page_size: int) -> None:
     assert len(told) == len(SET_ASIDE)
 
 
-def test_what_came_right_leaves_the_record(odd: OddSite, tmp_path: Path) -> None:
-    """A row is asked for again while it is missing; once it is taken, nothing is aside."""
-    odd.rows[6] = with_field("id", "true")
-    odd.rows[7] = text_of(7)
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing wait long."""
+    monkeypatch.setattr(trouble, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(trouble, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(feed_module, "QUICK_WAIT", 0.01)
+    monkeypatch.setattr(sizes, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(sizes, "A_MINUTE", 6000.0)
+    monkeypatch.setattr(backlog, "LONGEST_PUT_OFF", 0.02)
+    monkeypatch.setattr(backlog, "FIRST_LOOK", 0.02)
+    monkeypatch.setattr(gaps, "FIRST_LOOK", 0.02)
+
+
+def test_a_row_that_the_site_cannot_give(odd: OddSite, tmp_path: Path, soon: None) -> None:
+    """It is on record under its id while the rest goes on; once it is taken, nothing is aside."""
+    for id_ in range(6, 40):
+        plain(odd, id_)
+    odd.fails = lambda found, params: 6 in found and params["return_fields"] != ["id"]
     running = follow(odd, tmp_path)
     try:
-        running.until(lambda: 7 in running.ids())
+        running.until(lambda: len(running.ids()) == 38)
         running.until(running.reader.aside)
-        odd.rows[6] = text_of(6)
+        assert [(one.event, one.where) for one in running.reader.aside()] == [("6", "site")]
+        assert "set aside" in whereabouts(tmp_path, 6)
+        odd.fails = lambda *_: False
         running.until(lambda: 6 in running.ids())
+        running.until(lambda: not running.reader.aside())
     finally:
         running.close()
+
+
+def test_a_site_that_refuses_long_lists(odd: OddSite, tmp_path: Path, soon: None) -> None:
+    """A late row among hundreds of gaps is found, where no more than fifty ids may be named."""
+    for id_ in range(7, 600, 2):
+        plain(odd, id_)
+    odd.fails = lambda _, params: len(ids_in(params)) > 50
+    running = follow(odd, tmp_path)
+    try:
+        running.until(lambda: 599 in running.ids())
+        plain(odd, 300)
+        running.until(lambda: 300 in running.ids())
+    finally:
+        running.close()
+    assert max(len(ids_in(params)) for params in odd.asked) > 50
+
+
+def ids_in(params: Mapping[str, Any]) -> list[int]:
+    """The ids that a question names one by one."""
+    return [
+        id_
+        for one in params["filters"]["conditions"]
+        for id_ in (one["values"] if one.get("relation") == "in" else [])
+    ]
