@@ -77,8 +77,8 @@ class Compiler:
         Raises:
             RefusedCallError: It names something that does not exist or does not fit.
         """
-        operator = filters.get("logical_operator", "and")
-        conditions = filters.get("conditions")
+        known = filters if isinstance(filters, dict) else {}
+        operator, conditions = known.get("logical_operator", "and"), known.get("conditions")
         if operator not in ("and", "or") or not isinstance(conditions, list):
             raise RefusedCallError(f"API {self.method}() invalid/missing filters: {shown(filters)}")
         parts = [self.one(entity_type, condition) for condition in conditions]
@@ -90,7 +90,8 @@ class Compiler:
         """Return the condition of one part of a group: a group again, or a relation."""
         if isinstance(condition, dict) and "logical_operator" in condition:
             return self.group(entity_type, condition)
-        if not isinstance(condition, dict) or not {"path", "relation"} <= condition.keys():
+        named = isinstance(condition, dict) and (condition.get("path"), condition.get("relation"))
+        if not named or not all(isinstance(name, str) for name in named):
             raise RefusedCallError(
                 f"API {self.method}() invalid/missing condition: {shown(condition)}"
             )

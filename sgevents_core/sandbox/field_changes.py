@@ -9,7 +9,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.attention import Call
 from sgevents_core.sandbox.callers import Caller
 from sgevents_core.sandbox.database import Database
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
 from sgevents_core.sandbox.schema import LINKS, MANY, EntityType, Field
 
 CREATED: Final = (
@@ -29,10 +29,8 @@ _OWN: Final = "sg_"
 
 
 def _properties(method: str, call: Call) -> Call:
-    listed = call.get("properties")
-    if not isinstance(listed, list):
-        raise RefusedCallError(f"API {method}() invalid/missing array 'properties'")
-    told = {one["property_name"]: one.get("value") for one in listed}
+    properties = listed(method, call, "properties", dict)
+    told = {str(one.get("property_name")): one.get("value") for one in properties}
     for name in told:
         if name not in PROPERTIES:
             raise RefusedCallError(

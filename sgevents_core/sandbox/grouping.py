@@ -31,6 +31,7 @@ _STEPS: Final = {
 UNGROUPED: Final = ("image", "password", "serializable", "summary", "url")
 """Data types whose values make no groups."""
 
+_NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
 _NONE: Final = Group((False, ""), "", None)
 
 
@@ -102,6 +103,13 @@ def _clustered(database: Database) -> Callable[[Any], Group]:
     return group
 
 
+def _fits(data_type: str, kind: Any) -> bool:
+    """Tell whether values of a data type can be grouped so."""
+    if kind in ("exact", "firstletter"):
+        return True
+    return data_type in (_NUMBERS if kind in _STEPS else ("date", "date_time"))
+
+
 def _by_type(database: Database, kind: str) -> Callable[[Any], Group] | None:
     if kind in _STEPS:
         return _number(_STEPS[kind])
@@ -143,7 +151,7 @@ def group_of(database: Database, entity_type: str, asked: Any) -> Callable[[Row]
     if path.field.links:
         one = _link_type if kind == "entitytype" else _link(database)
     else:
-        plain = _by_type(database, kind)
+        plain = _by_type(database, kind) if _fits(path.field.data_type, kind) else None
         if plain is None:
             raise RefusedCallError(f"API summarize() invalid grouping 'type': {shown(kind)}")
         one = plain

@@ -14,7 +14,7 @@ from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.queries import projection, query, read
 from sgevents_core.sandbox.records import Record
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
 from sgevents_core.sandbox.schema import EntityType
 from sgevents_core.sandbox.schemas import entity_types, field_types, schema
 from sgevents_core.sandbox.summaries import summarize
@@ -115,6 +115,8 @@ class Methods:
         known = self._known.get(method)
         if known is None:
             raise RefusedCallError(f"API method '{method}' does not exist.")
+        if method != "batch" and not isinstance(params, dict | None):
+            raise RefusedCallError(f"API {method}() expects a hash of parameters: {shown(params)}")
         with self._database.lock:
             self._database.reader = caller.user
             return {"results": known(method, caller, params or {}, replica)}
@@ -195,7 +197,9 @@ class Methods:
         if method == "create":
             values = _values(method, params)
             created = work.create(entity_type, values)
-            return self._answer(entity_type, created, [*values, *params.get("return_fields", [])])
+            return self._answer(
+                entity_type, created, [*values, *listed("create", params, "return_fields", str)]
+            )
         entity_id = _id(str(method), params)
         if method == "update":
             values = _values(method, params)
@@ -236,9 +240,13 @@ class Methods:
 
 def _values(method: str, params: dict[str, Any]) -> dict[str, Any]:
     fields = params.get("fields")
-    if not isinstance(fields, list) or not all("field_name" in field for field in fields):
+    if not isinstance(fields, list) or not all(map(_is_named, fields)):
         raise RefusedCallError(f"API {method}() invalid/missing array 'fields': {shown(fields)}")
     return {field["field_name"]: field.get("value") for field in fields}
+
+
+def _is_named(field: Any) -> bool:
+    return isinstance(field, dict) and isinstance(field.get("field_name"), str)
 
 
 def _modes(params: dict[str, Any]) -> dict[str, str]:

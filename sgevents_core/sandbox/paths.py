@@ -54,7 +54,8 @@ def resolve(
         RefusedCallError: It names a type or field that does not exist, or goes through no link.
     """
     database.schema.get(method, entity_type)
-    found = _resolved(database, entity_type, path, shown=shown)
+    known = isinstance(path, str)
+    found = _resolved(database, entity_type, path, shown=shown) if known else None
     if found is None:
         raise RefusedCallError(f"API {method}() {entity_type}.{path} doesn't exist.")
     return found

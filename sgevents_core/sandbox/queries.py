@@ -13,7 +13,7 @@ from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.presets import latest, preset
 from sgevents_core.sandbox.ranges import count, places
 from sgevents_core.sandbox.records import Records
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
 
 Getter = Callable[[Row], Any]
 
@@ -62,6 +62,8 @@ def query(params: dict[str, Any], largest: int) -> Query:
         RefusedCallError: The paging is none, or a filter preset.
     """
     paging = params.get("paging") or {}
+    if not isinstance(paging, dict):
+        raise RefusedCallError(f"API read() invalid/missing hash 'paging': {shown(paging)}")
     size, page = paging.get("entities_per_page", largest), paging.get("current_page", 1)
     for name, value in (("entities_per_page", size), ("current_page", page)):
         if not isinstance(value, int) or value < 1:
@@ -75,8 +77,8 @@ def query(params: dict[str, Any], largest: int) -> Query:
     return Query(
         entity_type=params.get("type", ""),
         filters=params.get("filters") or {"logical_operator": "and", "conditions": []},
-        fields=tuple(params.get("return_fields") or ("id",)),
-        sorts=tuple(params.get("sorts") or ()),
+        fields=listed("read", params, "return_fields", str) or ("id",),
+        sorts=listed("read", params, "sorts", dict),
         retired=params.get("return_only") == "retired",
         archived=params.get("include_archived_projects") is not False,
         size=size,

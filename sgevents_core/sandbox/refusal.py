@@ -44,3 +44,15 @@ def class_of(value: object) -> str:
         return "TrueClass" if value else "FalseClass"
     names = {int: "Integer", float: "Float", str: "String", dict: "Hash", list: "Array"}
     return names.get(type(value), "NilClass")
+
+
+def listed(method: str, params: dict[str, Any], name: str, kind: type[Any]) -> tuple[Any, ...]:
+    """Return the elements of an array of a call, which may be left out.
+
+    Raises:
+        RefusedCallError: It is none, or an element is not of `kind`.
+    """
+    values = params.get(name) or ()
+    if not isinstance(values, list | tuple) or not all(isinstance(one, kind) for one in values):
+        raise RefusedCallError(f"API {method}() invalid/missing array '{name}': {shown(values)}")
+    return tuple(values)

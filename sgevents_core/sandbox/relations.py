@@ -192,7 +192,13 @@ class Relation:
         return self._each_link(named)
 
     def _period(self, relation: str, values: list[Any]) -> Test:
-        first, after = self._span(relation, values)
+        try:
+            first, after = self._span(relation, values)
+        except (OverflowError, ValueError):  # a time that no calendar has
+            raise RefusedCallError(
+                f"API {self.method}() '{relation}' 'relation' leads out of the calendar: "
+                f"{shown(values)}"
+            ) from None
         return lambda value: value is not None and first <= value < after
 
     def _span(self, relation: str, values: list[Any]) -> tuple[str, str]:

@@ -142,7 +142,8 @@ class Schema:
         Raises:
             RefusedCallError: The entity type or the field does not exist.
         """
-        found = self.get(method, entity_type).fields.get(name)
+        fields = self.get(method, entity_type).fields
+        found = fields.get(name) if isinstance(name, str) else None
         if found is None:
             raise RefusedCallError(f"API {method}() {entity_type}.{name} doesn't exist.")
         return found

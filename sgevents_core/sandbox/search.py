@@ -22,7 +22,9 @@ def _text_search(database: Database, caller: Caller, call: Call) -> Call:
     wanted = call.get("entity_types")
     if not terms or not isinstance(wanted, dict):
         raise RefusedCallError(f"API {_METHOD}() invalid/missing 'text' or 'entity_types'")
-    projects = set(call.get("project_ids") or ())
+    projects = call.get("project_ids") or []
+    if not isinstance(projects, list):
+        raise RefusedCallError(f"API {_METHOD}() invalid array 'project_ids': {shown(projects)}")
     found = [
         record
         for entity_type, filters in wanted.items()

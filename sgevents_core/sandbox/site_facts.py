@@ -33,8 +33,10 @@ PREFERENCES: Final[dict[str, Any]] = {
 
 
 def _preferences(_database: Database, _caller: Caller, call: Call) -> Call:
-    wanted = call.get("prefs") or PREFERENCES
-    return {name: PREFERENCES[name] for name in wanted if name in PREFERENCES}
+    wanted = call.get("prefs") or list(PREFERENCES)
+    if not isinstance(wanted, list):
+        raise RefusedCallError("API preferences_read() invalid array 'prefs'")
+    return {name: value for name, value in PREFERENCES.items() if name in wanted}
 
 
 def _export(_database: Database, _caller: Caller, call: Call) -> Any:

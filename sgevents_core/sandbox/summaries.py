@@ -10,7 +10,7 @@ from sgevents_core.sandbox.database import Database, Row, Rows
 from sgevents_core.sandbox.grouping import group_of
 from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.queries import how_many, without_archived
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
 
 Summary = Callable[[list[Any], dict[str, Any]], Any]
 
@@ -126,9 +126,9 @@ def summarize(
     """
     entity_type = params["type"]
     condition = _condition(database, params, script)
-    summaries = params.get("summaries") or []
+    summaries = listed("summarize", params, "summaries", dict)
     wanted = [_Wanted(database, entity_type, asked) for asked in summaries]
-    grouping = params.get("grouping") or []
+    grouping = listed("summarize", params, "grouping", dict)
     if not grouping and all(one.counts_rows for one in wanted):
         number = how_many(rows, condition)
         return {"summaries": {one.name: number for one in wanted}, "groups": []}

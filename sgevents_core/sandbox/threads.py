@@ -13,7 +13,7 @@ from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.paths import resolve
 from sgevents_core.sandbox.queries import projection
 from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
+from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, listed, shown
 
 _USUAL: Final = {
     "Note": ("content", "created_at", "created_by"),
@@ -32,10 +32,18 @@ def _thread(database: Database, _caller: Caller, call: Call) -> list[Call]:
     note = database.records.live(("Note", number)) if isinstance(number, int) else None
     if note is None:
         raise RefusedCallError(f"Note: {number} not found", CRUD)
-    more = call.get("entity_fields") or {}
+    more = _more("note_thread_contents", call)
     parts = [note, *_attached(database, note), *_replies(database, note)]
     parts.sort(key=lambda part: str(part.values.get("created_at")))
     return [_part(database, part, more.get(part.type, ())) for part in parts]
+
+
+def _more(method: str, call: Call) -> Call:
+    """Return the fields wanted beside the usual ones, by entity type."""
+    told = call.get("entity_fields") or {}
+    if not isinstance(told, dict):
+        raise RefusedCallError(f"API {method}() invalid hash 'entity_fields': {shown(told)}")
+    return {name: listed(method, told, name, str) for name in told}
 
 
 def _attached(database: Database, note: Record) -> list[Record]:
@@ -63,7 +71,9 @@ def _part(database: Database, part: Record, more: Any) -> Call:
 
 
 def _stream(database: Database, caller: Caller, call: Call) -> Call:
-    target = existing(database, "activity_stream", {"type": call["type"], "id": call["id"]})
+    target = existing(
+        database, "activity_stream", {name: call.get(name) for name in ("type", "id")}
+    )
     limit = _USUAL_LIMIT if call.get("limit") is None else call["limit"]
     if not isinstance(limit, int) or not 0 < limit <= _LARGEST:
         raise RefusedCallError(
@@ -71,9 +81,11 @@ def _stream(database: Database, caller: Caller, call: Call) -> Call:
         )
     ids = database.log.view(caller.script)
     above, below = call.get("min_id") or 0, call.get("max_id") or 2**62
+    if not isinstance(above, int) or not isinstance(below, int):
+        raise RefusedCallError("API activity_stream() invalid integer 'min_id' or 'max_id'")
     window = [some for some in ids if above < some < below]
     found = list(islice(_updates(database, target, window), limit))
-    more = call.get("entity_fields") or {}
+    more = _more("activity_stream", call)
     ran_out = len(found) < limit and not above
     lowest = found[-1].id if found and len(found) == limit else above + 1
     return {

@@ -104,6 +104,13 @@ def test_spans_of_time_that_are_none_are_refused(days: Sandbox, values: list[Any
         days.find("Task", [["due_date", "in_last", values]])
 
 
+@pytest.mark.parametrize("values", [[2**70, "DAY"], [9_000, "YEAR"], [10**9, "HOUR"]])
+def test_spans_out_of_the_calendar_are_refused(days: Sandbox, values: list[Any]) -> None:
+    """A span that begins before the first year, or ends after the last, is refused as such."""
+    with pytest.raises(RefusedCallError, match="leads out of the calendar"):
+        days.find("Task", [["due_date", "in_next", values]])
+
+
 def test_month_ends_are_kept() -> None:
     """A month after 31 January is the last day of February."""
     with Sandbox(
