@@ -7,7 +7,9 @@ the same characters its own way.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from typing import Final
 
 _CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -48,6 +50,11 @@ def lines(text: str, *, indent: str = "") -> str:
     """
     shown = _IN_LINES.sub(_shown, text.replace("\r\n", "\n"))
     return shown.replace("\n", f"\n{indent}") if indent else shown
+
+
+def wants_colours(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a terminal should get colours: unless `NO_COLOR` is set, or it has none."""
+    return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def escaped_json(text: str) -> str:

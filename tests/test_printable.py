@@ -10,7 +10,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.printable import escaped_json, escaped_toml, lines, one_line
+from sgevents_core.printable import escaped_json, escaped_toml, lines, one_line, wants_colours
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
 KEPT = {"\u200c", "\u200d"}
@@ -92,3 +92,12 @@ def test_anything_can_be_shown() -> None:
     """A number, a path, an error: as `str` has it."""
     assert one_line(4711) == "4711"
     assert one_line(ValueError("a\nb")) == r"a\nb"
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_can_be_refused(environment: dict[str, str], wanted: bool) -> None:
+    """By `NO_COLOR`, if it is not empty, and by a terminal that has none."""
+    assert wants_colours(environment) is wanted

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -19,11 +19,20 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SecretMissingError, SiteError
 
 if TYPE_CHECKING:
-    from sgevents_core.dispatch.fates import Fate
+    from sgevents_core.dispatch.fates import Fate, What
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.journal.requests import Replayed
     from sgevents_core.settings import Settings
+
+
+COLOURS: Final[dict[What, str]] = {
+    "dead letter": "red",
+    "failed": "yellow",
+    "skipped": "yellow",
+    "not yet": "cyan",
+}
+"""What came of a call -> how it is shown on a terminal."""
 
 
 class _Line(NamedTuple):
@@ -58,7 +67,8 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     _print_head(told)
     for number, one in enumerate([one for one in lines if not one.why_not], 1):
         text = one.fate.text if one.fate else "wants it, and was not called"
-        echo_line(f"{number:3}. {one.plugin} {one.callback}: {text}")
+        colour = COLOURS.get(one.fate.what, "") if one.fate else ""
+        echo_line(f"{number:3}. {one.plugin} {one.callback}: {text}", colour=colour)
         for line in _calls(one.fate) if one.fate else ():
             echo_line(f"     {line}")
     for one in lines:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sgevents_core.cli.tables import wrapped
-from sgevents_core.printable import lines, one_line
+from sgevents_core.printable import lines, one_line, wants_colours
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -88,7 +88,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     click.echo(lines(redacted(text)), err=err, nl=nl)
 
 
-def echo_line(text: str, *, err: bool = False) -> None:
+def echo_line(text: str, *, err: bool = False, colour: str = "") -> None:
     """Print one line, whatever its parts hold: none of them can begin another.
 
     On a screen that is too narrow it is broken at spaces, and continued below its beginning.
@@ -96,9 +96,13 @@ def echo_line(text: str, *, err: bool = False) -> None:
     Args:
         text: What to print.
         err: Whether to print to standard error.
+        colour: Of the line on a terminal, unless `NO_COLOR` is set; empty for none.
     """
     shown = one_line(redacted(text))
-    click.echo(wrapped(shown, _hanging(shown)), err=err)
+    line = wrapped(shown, _hanging(shown))
+    if colour and wants_colours():
+        line = click.style(line, fg=colour)
+    click.echo(line, err=err)
 
 
 def _hanging(text: str) -> str:

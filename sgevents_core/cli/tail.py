@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from sgevents_core.cli.asking import load
-from sgevents_core.cli.explain import plan_of
+from sgevents_core.cli.explain import COLOURS, plan_of
 from sgevents_core.cli.printing import echo_json, echo_line, iso, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry
@@ -61,7 +61,7 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
             if as_json:
                 echo_json(_as_json(shown), indent=None)
             else:
-                echo_line(_line(shown))
+                echo_line(_line(shown), colour=_colour(shown))
 
 
 def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
@@ -130,6 +130,12 @@ def _fates(
                 if kept is None or kept.what in _MARKS:
                     worst[callback.plugin] = fate
     yield from ((plugin, fate) for plugin, fate in worst.items() if fate.what != "not for it")
+
+
+def _colour(shown: _Shown) -> str:
+    """Return the colour of the worst that came of the event."""
+    found = {COLOURS.get(fate.what, "") for fate in shown.fates.values()}
+    return next((colour for colour in ("red", "yellow") if colour in found), "")
 
 
 def _line(shown: _Shown) -> str:

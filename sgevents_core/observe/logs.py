@@ -16,6 +16,7 @@ from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFor
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger
 from sgevents_core.observe.writers import FileSink, Sink, StreamSink, Writer
+from sgevents_core.printable import wants_colours
 from sgevents_core.settings import LogSettings
 
 MOST_BYTES: Final = 10_000_000
@@ -227,7 +228,11 @@ def path_of(file: Path, plugin: str) -> Path:
 
 def _formatter(settings: LogSettings, redact: Redactor, *, terminal: bool) -> logging.Formatter:
     as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
-    return JsonFormatter(redact) if as_json else HumanFormatter(redact, colour=terminal)
+    return (
+        JsonFormatter(redact)
+        if as_json
+        else HumanFormatter(redact, colour=terminal and wants_colours())
+    )
 
 
 def _file(path: Path, keep: int) -> FileSink:
