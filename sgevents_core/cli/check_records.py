@@ -13,6 +13,7 @@ from sgevents_core.cli.findings import Finding
 from sgevents_core.dispatch.rows import event_in
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.journal import call_times, lock, register, running
+from sgevents_core.journal.checksums import letter_sum_column, sum_of
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.wal import damage_in
@@ -113,14 +114,16 @@ def _unreadable(error: UnreadableEntry, *, waits: bool) -> Finding:
 
 
 def _of_letters(db: Database) -> Iterator[Finding]:
-    for number, event_id, body in db.each(
-        "SELECT id, event_id, body FROM failures WHERE dead = 1 ORDER BY id"
+    columns = f"id, plugin, callback, seq, event_id, body, {letter_sum_column(db)}"
+    for number, *about, checksum in db.each(
+        f"SELECT {columns} FROM failures WHERE dead = 1 ORDER BY id"  # noqa: S608 - our own columns
     ):
+        event_id, body = about[3:]
         try:
             right = not body or json.loads(body).get("id") == event_id
         except (ValueError, TypeError, AttributeError, RecursionError):
             right = False
-        if not right:
+        if not right or (checksum is not None and checksum != sum_of(*about[:4], body or b"")):
             fix = f"dismiss it, and sgevents replay {event_id} reads it from the site"
             yield _problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
 

@@ -90,6 +90,9 @@ def _callback(rider: Rider, name: str) -> Callback | None:
 
 
 def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool:
+    if not letter.whole:
+        text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
+        return desk.refuse(text)
     place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     attempt = letter.failure.attempt + 1 + desk.request.begun
     failure, store = desk.lane.errands.own_fault(desk.request.number), None

@@ -18,6 +18,9 @@ _T = TypeVar("_T")
 CHECKSUMS_SINCE: Final = 7
 """The version of the schema that first had checksums."""
 
+_LETTERS_SINCE: Final = 8
+"""The version that first had them for failures."""
+
 
 def sum_of(*values: Any) -> int:
     """Return the checksum of a record's values, as they are written."""
@@ -33,6 +36,16 @@ def sum_of_row(era: int, event_id: int, event_type: str, created: int, body: byt
 def sum_column(db: Database) -> str:
     """Return the column that holds a record's checksum; one that is only read may have none yet."""
     return "sum" if db.number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
+
+
+def letter_sum_column(db: Database) -> str:
+    """Return the column that holds the checksum of a failure; see `sum_column`."""
+    return "sum" if db.number("PRAGMA user_version") >= _LETTERS_SINCE else "NULL"
+
+
+def sum_of_letter(plugin: str, callback: str, seq: int, event_id: int, body: bytes | None) -> int:
+    """Return the checksum of what a failure, or a dead letter, is about."""
+    return sum_of(plugin, callback, seq, event_id, body or b"")
 
 
 def make_sure(db: Database, what: str, found: int | None, *values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +143,8 @@ class Database:
                     self._db.execute("PRAGMA synchronous = NORMAL")
 
     def _told_of(self, reason: str) -> StateError:
+        if "unable to open" in reason and (why := _no_descriptor()):
+            return StateError(path=str(self._path), reason=why)
         if "unable to open" in reason or "readonly" in reason:  # codes come with Python 3.11
             why = not_writable(self._path.parent) or not_writable(self._path)
             if why:
@@ -170,3 +173,12 @@ def _filled_in(values: tuple[Any, ...]) -> Any:
 def _text(content: bytes) -> str:
     """Return a text; a flipped byte in it must not keep all the rows around from being read."""
     return content.decode("utf-8", "surrogateescape")
+
+
+def _no_descriptor() -> str:
+    """Return why no file at all can be opened now, empty if one can."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sgevents_core.journal.base import Failure
+from sgevents_core.journal.checksums import letter_sum_column, sum_of_letter
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.steps import LetterChange
 from sgevents_core.journal.tracebacks import keep_traceback, traceback_column
@@ -27,6 +28,7 @@ class Letter(NamedTuple):
         dead: Whether it still is one.
         era: The era of its event.
         body: The event's row as JSON; empty where it was not kept.
+        whole: Whether it is what was written, as far as is known.
     """
 
     number: int
@@ -34,6 +36,7 @@ class Letter(NamedTuple):
     dead: bool
     era: int
     body: bytes
+    whole: bool = True
 
 
 class Chosen(NamedTuple):
@@ -109,6 +112,7 @@ class Letters:
     def __init__(self, folder: Path) -> None:
         self._db = Database(folder, read_only=True, needs=_SCHEMA)
         self._traceback = traceback_column(self._db)
+        self._sum = letter_sum_column(self._db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -187,12 +191,11 @@ class Letters:
     def _select(self, condition: str, values: Mapping[str, Any]) -> list[Letter]:
         found = self._db.all(
             "SELECT id, dead, era, body, plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
-            f" {self._traceback}, at, outcome FROM failures WHERE {condition} ORDER BY id",
+            f" {self._traceback}, at, outcome, {self._sum} FROM failures WHERE {condition}"
+            " ORDER BY id",
             values,
         )
-        return [
-            Letter(row[0], Failure(*row[4:]), bool(row[1]), row[2], row[3] or b"") for row in found
-        ]
+        return [_letter(*row) for row in found]
 
 
 def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
@@ -202,10 +205,11 @@ def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
     if change.number is None:
         cursor = db.execute(
             "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
-            " traceback_id, at, outcome, dead, body, era)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " traceback_id, at, outcome, dead, body, era, sum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
-             f.at, f.outcome, change.dead, change.body, change.era),
+             f.at, f.outcome, change.dead, change.body, change.era,
+             sum_of_letter(f.plugin, f.callback, f.seq, f.event_id, change.body)),
         )  # fmt: skip
         return cursor.lastrowid or 0
     db.execute(
@@ -222,6 +226,15 @@ def write_dismissed(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
         "UPDATE failures SET outcome = 'dismissed', dead = 0 WHERE id = ? AND dead = 1",
         ((number,) for number in numbers),
     )
+
+
+def _letter(number: int, dead: int, era: int, body: bytes | None, *rest: Any) -> Letter:
+    *columns, checksum = rest
+    failure = Failure(*columns)
+    f = failure
+    about = (f.plugin, f.callback, f.seq, f.event_id, body)
+    whole = checksum is None or checksum == sum_of_letter(*about)
+    return Letter(number, failure, bool(dead), era, body or b"", whole)
 
 
 def _as_glob(text: str) -> str:

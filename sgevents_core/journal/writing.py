@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
-from sgevents_core.journal.checksums import sum_of
+from sgevents_core.journal.checksums import sum_of, sum_of_letter
 from sgevents_core.journal.deaths import forget_deaths, write_deaths
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.tracebacks import keep_traceback
@@ -69,13 +69,15 @@ def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
 def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
     f = failure
     traceback_id, traceback = keep_traceback(db, f.traceback)
+    entry = db.execute("SELECT body, era FROM journal WHERE seq = ?", (f.seq,)).fetchone()
+    body, era = entry or (None, 1)
     cursor = db.execute(
         "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
-        " traceback_id, at, outcome, dead, body, era) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " (SELECT body FROM journal WHERE seq = ?),"
-        " coalesce((SELECT era FROM journal WHERE seq = ?), 1))",
+        " traceback_id, at, outcome, dead, body, era, sum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
-         f.at, f.outcome, dead, f.seq, f.seq),
+         f.at, f.outcome, dead, body, era,
+         sum_of_letter(f.plugin, f.callback, f.seq, f.event_id, body)),
     )  # fmt: skip
     _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
     return cursor.lastrowid or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,7 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.requests import Requests
 
 
@@ -197,3 +199,18 @@ def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, do
     assert only(failed.calls, "alpha") == ["1 alpha.door#3"]
     assert "the process died 2 times" in letter(failed, 2).failure.error
     assert letter(failed, 2).dead
+
+
+def test_letter_whose_event_is_damaged_is_not_called(failed: House, door: Door) -> None:
+    """The callback would be handed what nobody has set; the answer says what to do instead."""
+    with closing(sqlite3.connect(failed.folder / DATABASE, isolation_level=None)) as db:
+        db.execute(
+            "UPDATE failures SET body = CAST(replace(CAST(body AS TEXT), 'Task', 'Tusk') AS BLOB)"
+            " WHERE id = 1"
+        )
+    door.open = True
+    with asking(failed) as desk:
+        answer = desk.ask("retry", "alpha", letter=1)
+    assert answer.outcome == "refused"
+    assert "cannot be read" in answer.text
+    assert failed.calls == []

@@ -133,6 +133,10 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
         "'n' in the store of plugin notify",
     ),
     "letter": (change("UPDATE failures SET body = x'7b01'"), "dead letter 1: its event 3"),
+    "value in a letter": (
+        change("UPDATE failures SET body = CAST(replace(CAST(body AS TEXT), 'xx', 'xy') AS BLOB)"),
+        "dead letter 1: its event 3",
+    ),
     "register": (flip("lane-main.register", 3), "lane-main.register"),
     "call times": (flip("lane-main.calls", 0), "lane-main.calls"),
     "what runs": (flip(FILE, 1), FILE),

@@ -15,6 +15,7 @@ from journal_rows import event_row, grow
 
 from sgevents_core.errors import StateError
 from sgevents_core.journal import schema
+from sgevents_core.journal.base import Place, Step
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.overview import overview
 from sgevents_core.journal.sqlite import SqliteState
@@ -156,3 +157,41 @@ def test_state_of_an_older_version_can_be_looked_at(tmp_path: Path) -> None:
     assert found is not None
     assert found.feed is not None
     assert (found.feed.newest_id, found.feed.parked) == (7, 0)
+
+
+@pytest.mark.parametrize("before", range(1, NEWEST))
+def test_state_of_every_earlier_version_goes_on(tmp_path: Path, before: int) -> None:
+    """Its events, places, stores and failures are read and written, with a copy kept beside."""
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        scripts = "".join(script for _, script in schema.migrations()[:before])
+        db.executescript(scripts + f"PRAGMA user_version = {before};")
+        db.executescript(
+            """
+            INSERT INTO journal (seq, era, event_id, event_type, created_at, late, body)
+                VALUES (1, 1, 5, 'Studio_A', 9, 0, x'7b226964223a357d');
+            INSERT INTO feed (one, state) VALUES (1, '{"frontier": 5}');
+            INSERT INTO lanes (name, fence, seq) VALUES ('main', 3, 1);
+            INSERT INTO plugins (name, lane, cursor, apart, done, state, reason, retry_at, failures)
+                VALUES ('p', 'main', 1, 1, '[]', 'held', 'why', 2.0, 1);
+            INSERT INTO stores (plugin, key, value) VALUES ('p', 'n', '[7]');
+            INSERT INTO attempts VALUES ('p', 'p:on', 1, 2, 'E');
+            INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback, at,
+                outcome, dead, body)
+                VALUES ('p', 'p:on', 1, 5, 1, 'E', 'Traceback', 1.0, 'dead-letter', 1, x'7b7d');
+            """
+        )
+    with closing(SqliteState(tmp_path, read_only=True)) as old:
+        seen = (old.read(0, 9), old.plugins(), old.store("p"), old.dead_letters())
+    with closing(SqliteState(tmp_path)) as state:
+        assert (state.read(0, 9), state.plugins(), state.store("p"), state.dead_letters()) == seen
+        feed = state.load_feed()
+        assert feed is not None
+        assert feed.state.frontier == 5
+        assert state.tried() == {("p\0p:on", 1): 2}
+        step = Step(Place(1), [state.plugins()["p"]], store={"p": {"n": [8]}})
+        state.record("main", state.take_lane("main"), step)
+        grow(state, [event_row(6)])
+        assert [entry.event_id for entry in state.read(0, 9)] == [5, 6]
+        assert state.store("p") == {"n": [8]}
+    assert version(tmp_path) == NEWEST
+    assert (tmp_path / f"sgevents.schema-{before}.db").exists()
