@@ -39,6 +39,7 @@ from sgevents_core.journal.openness import state_exposures
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.logs import look
+from sgevents_core.observe.shared import kept_whole
 from sgevents_core.observe.systemd import Systemd, Watchdog
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
@@ -162,6 +163,7 @@ class Daemon:
             closing(Presence(folder)) as presence,
             closing(SqliteState(folder)) as state,
             closing(Listener(folder)) as listener,
+            kept_whole(folder),
         ):
             _tell_warnings(self._settings)
             known = known_from(take_stock(folder))

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sgevents_core.observe import forks
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.current import Current, note
+
+_forked, _trace, _set_trace = forks.generation, sys.gettrace, sys.settrace
 
 
 def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseException | None:
@@ -21,18 +23,20 @@ def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseExcep
         function: What is called.
         args: With what.
     """
-    generation = forks.generation[0]
-    enter(call)
+    generation, trace = _forked[0], _trace()
+    note(call)
     try:
         function(*args)
     except BaseException as error:  # a plugin may raise anything
-        if forks.generation[0] != generation:
+        if _forked[0] != generation:
             forks.end_child(error)
         return error
     finally:
-        if forks.generation[0] != generation:
+        if _forked[0] != generation:
             forks.end_child()
-        leave()
+        if _trace() is not trace:  # it would be run on the daemon's own code
+            _set_trace(trace)
+        note(None)
     return None
 
 
