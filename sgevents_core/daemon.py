@@ -169,16 +169,16 @@ class Daemon:
             known = known_from(take_stock(folder))
             fold(folder, state)  # what the last process left of calls, before it is forgotten
             listener.begin()
-            give_up = partial(_give_up, listener, self._started)
+            give_up, systemd = partial(_give_up, listener, self._started), Systemd()
             try:
-                with LoadingWatch(listener, known, give_up=give_up) as self._watch:
+                with LoadingWatch(listener, known, give_up=give_up, systemd=systemd) as self._watch:
                     run = self._ready(state, listener, presence)
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
                 return _remains(state, ())
             finally:
                 self._watch = None
-            remains = run.run(LoadingWatch(listener, give_up=give_up, stops=False))
+            remains = run.run(LoadingWatch(listener, give_up=give_up, stops=False, systemd=systemd))
             self._reloads, self.hung = run.reloads, run.hung
             return remains
 

@@ -285,6 +285,7 @@ class PluginRaisedError(UnusablePluginError):
     doing: str
     error: str
     where: str
+    trace: str = ""
 
 
 class LoadTimeoutError(UnusablePluginError):

@@ -238,7 +238,14 @@ class _Apart:
 
 
 def _print_elsewhere() -> None:
-    """Let all that is printed go to standard error, also by code that is not Python's."""
+    """Let all that is printed go to standard error, also by code that is not Python's.
+
+    Nothing is read: nobody can be asked.
+    """
+    with suppress(OSError):
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
     sys.stdout.flush()
     sys.stdout = sys.stderr
     with suppress(OSError):

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from sgevents_core.dispatch.last_words import Listener, Step
 from sgevents_core.errors import LoadTimeoutError
+from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.watching import Known, LoadingStopped, Turn, Watch
 from sgevents_core.settings import format_duration
 
@@ -30,6 +31,8 @@ PATIENCE: Final = 5.0
 """Seconds in which code may come back that is called back; no more than it was given at first."""
 _EVERY: Final = 0.1
 _FRAMES: Final = 20
+_REST: Final = 30.0
+"""Seconds for what comes behind a step."""
 _INTERRUPT: Final = signal.SIGURG
 """Does nothing to a process that does not wait for it."""
 _ORDERS_TO_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -94,6 +97,7 @@ class LoadingWatch(NotingWatch):
         give_up: Ends or replaces the process, whose main thread does not come back; is told
             whether that was to stop. None if that cannot be done.
         stops: Whether a step is left when the daemon is to stop.
+        systemd: Is told how long a step may take.
     """
 
     def __init__(
@@ -103,8 +107,11 @@ class LoadingWatch(NotingWatch):
         *,
         give_up: Callable[[bool], None] | None = None,
         stops: bool = True,
+        systemd: Systemd | None = None,
     ) -> None:
         super().__init__(listener, known)
+        self._systemd = systemd or Systemd({})
+        self._told = 0.0
         self._give_up = give_up
         self._stops = stops
         self._stopped = False
@@ -192,6 +199,7 @@ class LoadingWatch(NotingWatch):
         while not self._over:
             self._take_signals()
             running = self._running
+            self._tell_systemd(running)
             if running is None or not self._is_due(running):
                 continue
             now = time.monotonic()
@@ -199,6 +207,13 @@ class LoadingWatch(NotingWatch):
             if now - self._called_back > running.patience:
                 self._gives_up()
             _send(self._main, _INTERRUPT)
+
+    def _tell_systemd(self, running: _Running | None) -> None:
+        """Ask the service manager now and then for more patience than the step has."""
+        now = time.monotonic()
+        if running is not None and now - self._told > 1.0:
+            self._told = now
+            self._systemd.takes(max(running.until - now, 0.0) + running.patience + _REST)
 
     def _take_signals(self) -> None:
         """Wait a moment; a signal to stop is seen here even where its handler cannot run."""

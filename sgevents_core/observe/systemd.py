@@ -40,6 +40,10 @@ class Systemd:
         """Say that the start is over and work has begun."""
         self._send("READY=1")
 
+    def takes(self, seconds: float) -> None:
+        """Say that the start or the stop takes so long from now on, and that all is well."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}\nWATCHDOG=1")
+
     def stopping(self) -> None:
         """Say that the process is about to end in order."""
         self._send("STOPPING=1")

@@ -37,9 +37,17 @@ def guarded(doing: str, call: Callable[[], _T]) -> _T:
     except (UnusablePluginError, LoadingStopped):
         raise
     except BaseException as error:
-        raise PluginRaisedError(
-            doing=doing, error=one_line(error), where=_place_of_raise(error)
-        ) from error
+        raise _raised(doing, error) from error
+
+
+def _raised(doing: str, error: BaseException) -> PluginRaisedError:
+    """Return what is told of an error; its words are code of the plugin too."""
+
+    def told() -> tuple[str, str, str]:
+        return one_line(error), _place_of_raise(error), short_traceback(error)
+
+    line, where, trace = looked_after(f"telling what {doing} raised", lambda: _bordered(told))
+    return PluginRaisedError(doing=doing, error=line, where=where, trace=trace)
 
 
 def _bordered(call: Callable[[], _T]) -> _T:
@@ -63,10 +71,8 @@ def one_line(error: BaseException) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
-def short_traceback(error: BaseException | None) -> str:
+def short_traceback(error: BaseException) -> str:
     """Return the traceback of `error` as Python prints it, with the last frames of the plugin."""
-    if error is None:
-        return ""
     told = traceback.TracebackException.from_exception(error)
     told.stack = traceback.StackSummary.from_list(_frames(error)[-_FRAMES:])
     return "".join(told.format())

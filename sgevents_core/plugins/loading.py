@@ -24,7 +24,7 @@ from sgevents_core.errors import (
     UnusablePluginError,
 )
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.plugins.guarding import guarded, short_traceback
+from sgevents_core.plugins.guarding import guarded
 from sgevents_core.plugins.implementing import (
     Registry,
     event_callbacks,
@@ -213,7 +213,7 @@ def _status_of_broken(
 ) -> PluginStatus:
     broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
     problems = fault.problems if isinstance(fault, PluginSettingsError) else ()
-    trace = fault.trace if isinstance(fault, LoadTimeoutError) else short_traceback(fault.__cause__)
+    trace = fault.trace if isinstance(fault, LoadTimeoutError | PluginRaisedError) else ""
     return replace(_status(name, settings, broken, found), traceback=trace, problems=problems)
 
 

@@ -65,6 +65,7 @@ class ProcessState:
         self._collects = gc.isenabled()
         self._errors = _error_filters()
         self._path = list(sys.path)
+        self._finders = list(sys.meta_path)
         self._variables = dict(os.environ)
         self._modules = dict(sys.modules)
         self._names: dict[str, dict[str, Any]] = {
@@ -110,6 +111,11 @@ class ProcessState:
             added = [entry for entry in sys.path if entry not in self._path]
             sys.path[:] = [*added, *self._path]
             yield "folders taken from sys.path"
+        lost = [finder for finder in self._finders if finder not in sys.meta_path]
+        if lost:
+            others = [finder for finder in sys.meta_path if finder not in self._finders]
+            sys.meta_path[:] = [*others, *self._finders]
+            yield "finders taken from sys.meta_path"
         gone = {name: text for name, text in self._variables.items() if name not in os.environ}
         if gone:
             os.environ.update(gone)

@@ -147,7 +147,9 @@ def test_death_in_shutdown_costs_the_shutdown(daemon: RunningDaemon, site: Sandb
     )
 
 
+WORDS = "class Odd(Exception):\n    def __str__(self): {deed}\nraise Odd"
 HANGS = {
+    "in_its_words": WORDS.format(deed="time.sleep(3600)"),
     "sleeps": "time.sleep(3600)",
     "spins": "while True: pass",
     "waits": "import threading; threading.Event().wait()",
@@ -165,7 +167,9 @@ def test_plugin_that_never_returns_is_broken_and_the_others_run(
     assert daemon.drain() == 0
     assert daemon.events_of("witness") == ids
     (said,) = told_of(daemon, "a_hangs")
-    assert "importing a_hangs did not return within 500ms" in said
+    assert "importing a_hangs" in said
+    expected = "did not return within 500ms" if deed != "in_its_words" else "str() failed"
+    assert expected in said
 
 
 def test_hanging_startup_and_shutdown_are_left(daemon: RunningDaemon, site: Sandbox) -> None:
@@ -291,3 +295,28 @@ def test_commands_that_call_a_plugin_without_a_daemon_survive_its_loading(
         said = command("dead-letters", "retry", "--plugin", "a_bad")
         assert said.code == 1
         assert "a_bad is not loaded" in said.text
+
+
+def test_error_whose_words_end_the_process_is_the_plugin_s(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """What it raised is asked for in a step as well."""
+    daemon.install("a_bad", HEAD + WORDS.format(deed="os._exit(3)"))
+    ids = [site.event("Studio_A")]
+    assert [daemon.drain() for _ in range(2)] == [3, 0]
+    assert daemon.events_of("witness") == ids
+    (said,) = told_of(daemon, "a_bad")
+    assert "telling what importing a_bad raised; it called os._exit" in said
+
+
+def test_fork_while_it_is_loaded_makes_no_second_daemon(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """In an import, a registration or a startup; every event is handled once."""
+    daemon.install("a_forks", HEAD + "os.fork()")
+    daemon.install("b_forks", HEAD + "@hookimpl\ndef register_callbacks(registrar): os.fork()")
+    daemon.install("c_forks", HEAD + "@hookimpl\ndef startup(ctx):\n    os.fork() or sys.exit(1)")
+    ids = [site.event("Studio_A"), site.event("Studio_B")]
+    assert daemon.drain() == 0
+    assert daemon.events_of("witness") == ids
+    assert sum(record["action"] == "daemon.started" for record in daemon.told()) == 1

@@ -98,6 +98,11 @@ CHANGES: dict[str, tuple[str, str, Callable[[], Any]]] = {
     ),
     "path": ("import sys; del sys.path[-1:]", "sys.path", lambda: list(sys.path)),
     "no_path": ("import sys; sys.path.clear()", "sys.path", lambda: list(sys.path)),
+    "finders": (
+        "import sys; sys.meta_path.clear()",
+        "sys.meta_path",
+        lambda: list(sys.meta_path),
+    ),
     "variables": (
         "import os; os.environ.clear()",
         "os.environ",
