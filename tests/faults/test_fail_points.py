@@ -23,7 +23,7 @@ KINDS = {
     "a call that a person asked for": "after callback: request",
     "a hook": "before callback: hook",
     "a file": "before file: replace lane-default.register.new",
-    "a backup": "after backup.write_backup: backup",
+    "a backup": "after backup._written: backup",
     "a connection": "after daemon.run: close",
 }
 """One point of each kind."""
