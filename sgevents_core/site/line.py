@@ -76,12 +76,12 @@ class Place(NamedTuple):
         return self.port or (443 if self.scheme == "https" else 80)
 
 
-class ProxyRefusedError(OSError):
-    """The proxy gave no tunnel; `status_code` is that of its answer."""
+class ProxyRefusedError(ConnectionError):
+    """The proxy gave no tunnel; `told` is the status of its answer, which is none of the site's."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"the proxy refused the connection: {status} {reason}")
-        self.status_code = status
+        self.told = status
         self.reason = reason
 
 

@@ -58,7 +58,7 @@ def unreachable(
     if isinstance(error, ssl.SSLError):
         found = objection_to(error, time.time())
     elif isinstance(error, ProxyRefusedError):
-        kind, found = SiteProxyRefused, objection_of_proxy(error.status_code, error.reason)
+        kind, found = SiteProxyRefused, objection_of_proxy(error.told, error.reason)
     if found is None:
         return SiteUnreachable(url=url, reason=reason, after=after)
     return kind(url=url, reason=found.reason, advice=found.advice, after=after)

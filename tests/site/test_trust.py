@@ -19,11 +19,13 @@ from raw_site import RawSite, answers, raw_site, says
 
 from sgevents_core.cli.check_site import site_findings
 from sgevents_core.dispatch.connection import CountingShotgun
+from sgevents_core.dispatch.passing import passing
 from sgevents_core.errors import SiteError, SiteNotTrusted, SiteProxyRefused
 from sgevents_core.settings import Secret, Settings, SiteSettings
 from sgevents_core.site.calls import Newest
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.distrust import objection_to
+from sgevents_core.site.line import ProxyRefusedError
 
 DAY = timedelta(days=1)
 ROW = {"type": "Shot", "id": 5}
@@ -274,6 +276,7 @@ def test_a_proxy_that_refuses_says_what_helps(status: str, advice: str) -> None:
         error = ask(proxy, "", "https://site.example", http_proxy=f"127.0.0.1:{proxy.port}")
     assert isinstance(error, SiteProxyRefused)
     assert advice in error.advice
+    assert passing(ProxyRefusedError(int(status[:3]), "No"), 0.0) is not None
     assert str(error).isprintable()
 
 
