@@ -142,7 +142,8 @@ class Standing:
         stands = record.cursor + 1 == seq
         how = "not started" if record.not_started else record.state
         if stands and history:
-            times = f"{len(history)} attempt(s): {history[-1].error}"
+            last = record.reason if record.state == "held" else history[-1].error
+            times = f"{len(history)} attempt(s): {last}"
             text = (
                 f"{how} at it after {times}" if how != "active" else f"called again after {times}"
             )

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from unkind_server import unkind_server
 from waiting import wait_until
 
 from sgevents_core.dispatch import outage
+from sgevents_core.dispatch.fates import Standing, failures_of
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.journal.database import Database
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
 
@@ -82,12 +85,15 @@ def test_outage_costs_no_attempt(
         house.site_is_down()
         wait_until(lambda: "3 reads.run" in house.calls)
         wait_until(lambda: told(caplog, "plugin.waits_for_site") == 1)
+        for event in (4, 5, 6):
+            house.events(event)
+            wait_until(lambda: f"{event} reads.run" in house.calls)  # noqa: B023
         assert only(house.calls, "writes") == ["1 writes.first", "1 writes.write"]
         site.works = True
         house.site_answers()
         settle(house)
     steps = ["first", "write", "last"]
-    again = [f"{event} writes.{step}" for event in (1, 2, 3) for step in steps]
+    again = [f"{event} writes.{step}" for event in range(1, 7) for step in steps]
     assert only(house.calls, "writes") == ["1 writes.first", "1 writes.write", *again[1:]]
     assert house.state.dead_letters() == []
     assert house.state.tried() == {}
@@ -315,7 +321,6 @@ def test_person_decides_in_an_outage(house: House, site: Site) -> None:
     with house.running():
         house.events(1)
         wait_until(lambda: is_held(house, "writes"))
-        house.site_is_down()
         rider = house.lanes[0].riders[0]
 
         def pause(lane: Any) -> bool:
@@ -323,6 +328,7 @@ def test_person_decides_in_an_outage(house: House, site: Site) -> None:
             return True
 
         house.lanes[0].post(pause)
+        wait_until(lambda: rider.record.state == "paused")
         house.site_answers()
         wait_until(lambda: rider.waiting is None)
     assert house.calls == ["1 writes.write"]
@@ -507,3 +513,25 @@ def test_key_that_is_refused(house: House, alone: bool) -> None:
                 house.site_answers()
                 settle(house)
     assert len(house.state.dead_letters()) == alone
+
+
+def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) -> None:
+    """Whoever looks is told that it is the site, also where an attempt failed otherwise before."""
+    again = [Retry("not yet", after=0)]
+
+    def writes(event: Event, ctx: Any) -> None:
+        if again:
+            raise again.pop()
+        site.write(event, ctx)
+
+    house.plugin("writes", writes)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: house.health.is_wanted)
+        house.site_is_down()
+        with closing(Database(house.folder, read_only=True)) as db:
+            failures = failures_of(db, 1)
+        fate = Standing(house.folder).fate("writes", "writes:writes", 1, failures)
+    reason = "waits for the site: ConnectionRefusedError"
+    assert house.records()["writes"].reason.startswith(reason)
+    assert fate.text.startswith(f"held at it after 1 attempt(s): {reason}")
