@@ -16,15 +16,19 @@ Ref = tuple[str, int]
 
 
 class Record:
-    """One record: its values by field name, links as `Ref` or tuples of `Ref`."""
+    """One record: its values by field name, links as `Ref` or tuples of `Ref`.
 
-    __slots__ = ("id", "link", "retired", "type", "values")
+    Its `serial` tells which of two records was made first, whatever their types.
+    """
+
+    __slots__ = ("id", "link", "retired", "serial", "type", "values")
 
     def __init__(self, entity_type: str, record_id: int, values: dict[str, Any]) -> None:
         self.type = entity_type
         self.id = record_id
         self.values = values
         self.retired = False
+        self.serial = 0
         self.link: dict[str, Any] = {"id": record_id, "name": None, "type": entity_type}
 
     @property
@@ -54,6 +58,7 @@ class Records:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._tables: dict[str, _Table] = {}
+        self._made = 0
         self._connected: dict[Ref, list[Record]] = {}
 
     def _table(self, entity_type: str) -> _Table:
@@ -64,6 +69,8 @@ class Records:
         table = self._table(entity_type)
         table.last_id += 1
         record = Record(entity_type, table.last_id, values)
+        self._made += 1
+        record.serial = self._made
         table.by_id[record.id] = record
         self.rename(record)
         return record

@@ -34,7 +34,7 @@ def _thread(database: Database, _caller: Caller, call: Call) -> list[Call]:
         raise RefusedCallError(f"Note: {number} not found", CRUD)
     more = _more("note_thread_contents", call)
     parts = [note, *_attached(database, note), *_replies(database, note)]
-    parts.sort(key=lambda part: str(part.values.get("created_at")))
+    parts.sort(key=lambda part: (str(part.values.get("created_at")), part.serial))
     return [_part(database, part, more.get(part.type, ())) for part in parts]
 
 

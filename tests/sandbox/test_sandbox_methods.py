@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -47,14 +47,9 @@ def test_following(sg: Any, shot: dict[str, Any], ada: dict[str, Any]) -> None:
 
 
 def test_a_thread_is_told_in_the_order_of_time(connect: Connect) -> None:
-    """A note, its files and its replies come as one list; a reply names its author's picture."""
-    now = [datetime(2026, 3, 1, tzinfo=timezone.utc)]
-
-    def clock() -> datetime:
-        now[0] += timedelta(seconds=1)
-        return now[0]
-
-    with Sandbox(clock=clock) as site:
+    """A note, its files and its replies come as one list, also those of one second."""
+    now = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    with Sandbox(clock=lambda: now) as site:
         sg = connect(site)
         note = sg.create("Note", {"content": "Look", "subject": "S", "project": PROJECT})
         reply = site.create("Reply", {"content": "Yes", "entity": note}, user="ada")
