@@ -29,8 +29,8 @@ from sgevents_core.site.calls import (
 )
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
-HIGHEST_ID: Final = 2**63 - 1
-"""The highest id that the journal can hold."""
+HIGHEST_ID: Final = 2**53 - 1
+"""The highest id that every reader of JSON takes for what it is; no site comes near it."""
 _LONGEST_TIME: Final = 64
 _LONGEST_NAME: Final = 50
 

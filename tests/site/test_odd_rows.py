@@ -79,6 +79,8 @@ TAKEN = {
 SET_ASIDE = {
     "2**63": (with_field("id", str(2**63)), "9223372036854775808"),
     "a long id": (with_field("id", "9" * 4_400), '"999'),
+    "2**63 - 1": (with_field("id", str(2**63 - 1)), "9223372036854775807"),
+    "2**53": (with_field("id", str(2**53)), "9007199254740992"),
     "negative": (with_field("id", "-12"), "-12"),
     "zero": (with_field("id", "0"), "0"),
     "a truth": (with_field("id", "true"), "true"),
