@@ -14,7 +14,7 @@ import functools
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, Final
@@ -65,6 +65,7 @@ class _Watch:
             (os, "killpg", self._kill_group),
             (signal, "raise_signal", self._raise),
             (signal, "pthread_kill", self._kill_thread),
+            (signal, "pthread_sigmask", self._set_mask),
             (_thread, "interrupt_main", self._interrupt_main),
             (_posixsubprocess, "fork_exec", self._start),
             (subprocess, "_fork_exec", self._start),
@@ -120,6 +121,18 @@ class _Watch:
             self._refuse("signal.pthread_kill", number)
         else:
             real(thread, number)
+
+    def _set_mask(
+        self, real: Callable[..., Any], how: int, signals: Iterable[int], /
+    ) -> set[signal.Signals]:
+        """Set which signals are held, but for those held from all; `multiprocessing` does so."""
+        held = set(signals)
+        if how == signal.SIG_UNBLOCK:
+            held -= {*mask.HEEDED}
+        elif how == signal.SIG_SETMASK:
+            held |= {*mask.HEEDED}
+        before: set[signal.Signals] = real(how, held)
+        return before
 
     def _interrupt_main(self, real: Callable[..., Any], number: int = signal.SIGINT) -> None:
         self._refuse("_thread.interrupt_main", number)

@@ -1,7 +1,7 @@
 """Keeps the daemon's log as it is configured, whatever plugins do to `logging`.
 
-The daemon's loggers, and those of plugins, hand their records straight to the outlets: no level,
-filter, handler or lock of anybody else is asked on the way.
+The daemon's loggers, its client's, and those of plugins, hand their records straight to the
+outlets: no level, filter, handler or lock of anybody else is asked on the way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _CONFIGURING: Final[tuple[tuple[ModuleType, str], ...]] = (
     (logging.config, "fileConfig"),
 )
 """What changes logging for a whole program."""
-_OTHERS: Final = ("py.warnings", "shotgun_api3")
+_CLIENT: Final = "shotgun_api3"
+"""Whose words the daemon's own threads say too; those at DEBUG hold the script's key."""
+_STEADY: Final = (f"{ROOT}.", f"{_CLIENT}.")
+_OTHERS: Final = ("py.warnings", _CLIENT)
 """Loggers that speak of what people should know, as ours do."""
 
 
@@ -84,7 +87,8 @@ class SteadyLogger(logging.Logger):
             return
         keeper.look()
         if not self.name.startswith(PLUGIN_LOGGER):
-            keeper.outlets.handle(record)
+            if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT):
+                keeper.outlets.handle(record)
         elif self.filter(record):
             keeper.outlets.handle(record)
             self._handle_own(record)
@@ -190,7 +194,7 @@ class Keeper:
         Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
         """
         for one in self._loggers():
-            if not isinstance(one, SteadyLogger) and f"{one.name}.".startswith(f"{ROOT}."):
+            if not isinstance(one, SteadyLogger) and f"{one.name}.".startswith(_STEADY):
                 self._were[one] = type(one)
                 one.__class__ = SteadyLogger
             vars(one)["_cache"].clear()

@@ -59,6 +59,13 @@ ALARMS = {
     "alarm": "signal.setitimer(signal.ITIMER_REAL, 0.001) and None",
     "user": "signal.raise_signal(signal.SIGUSR1)",
 }
+MASK = "signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())"
+MASKING = {
+    "tracker": f"[multiprocessing.get_context('spawn').Lock(), {MASK}][1]",
+    "unblocks": f"[signal.pthread_sigmask(signal.SIG_UNBLOCK, [15]), {MASK}][1]",
+    "sets": f"[signal.pthread_sigmask(signal.SIG_SETMASK, []), {MASK}][1]",
+}
+"""Plugin -> how it would let a signal come to its own thread, where nobody hears who sent it."""
 USUAL = {
     "ends": "subprocess.call(['/bin/sh', '-c', 'kill -TERM $$; exit 5'])",
     "popen": "[(p := subprocess.Popen(['sleep', '60'])), p.terminate(), p.wait()][2]",
@@ -100,9 +107,9 @@ def test_signal_from_inside_is_no_persons(daemon: RunningDaemon) -> None:
     """
     for name, (act, _) in SELF.items():
         install(daemon, name, act)
-    for name, act in {**CHILDREN, **ALARMS, **USUAL}.items():
+    for name, act in {**CHILDREN, **ALARMS, **MASKING, **USUAL}.items():
         install(daemon, name, act)
-    plugins = [*SELF, *CHILDREN, *ALARMS, *USUAL]
+    plugins = [*SELF, *CHILDREN, *ALARMS, *MASKING, *USUAL]
     with daemon.running() as process:
         for _ in range(2):
             event = daemon.site.event("Studio_Tick")
@@ -111,6 +118,7 @@ def test_signal_from_inside_is_no_persons(daemon: RunningDaemon) -> None:
         assert {name: told[name] for name in SELF} == dict.fromkeys(SELF, "None")
         assert {name: told[name] for name in CHILDREN} == dict.fromkeys(CHILDREN, "5")
         assert {name: told[name] for name in USUAL} == dict.fromkeys(USUAL, "-15")
+        assert {name: told[name] for name in MASKING} == dict.fromkeys(MASKING, "True")
         ignored = [r for r in daemon.told() if r["action"] == "signal.ignored"]
         for name, (_, what) in SELF.items():
             if what.startswith("SIG"):  # the system hands it over at some time, two as one

@@ -304,6 +304,8 @@ def test_plugin_that_configures_logging(place: Place, act: Callable[[], object])
         leave()
     daemon.info("daemon")
     notify.info("plugin")
+    logging.getLogger("shotgun_api3").warning("client")
+    logging.getLogger("shotgun_api3").debug("with the key")
     late = logging.getLogger("sgevents.late")
     logs.look()
     late.info("late")
@@ -315,7 +317,8 @@ def test_plugin_that_configures_logging(place: Place, act: Callable[[], object])
     told = [record for record in records if record["action"] == "log.put_back"]
     assert [record["plugin"] for record in told] == (["notify"] if act in TOLD else [])
     said = [record["message"] for record in records if record not in told]
-    assert said[:4] == ["during", "daemon", "plugin", "late"]
+    assert said[:5] == ["during", "daemon", "plugin", "client", "late"]
+    assert "with the key" not in said
     assert "UserWarning: library" in str(said) or act in UNFELT[-4:]
     place.end()
     assert place.terminal.read(65536).count(b"\n") == len(records)
