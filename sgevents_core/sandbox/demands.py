@@ -19,10 +19,13 @@ def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> N
         values: Field name -> value as on the wire.
 
     Raises:
-        RefusedCallError: There is no project where one is needed, or the name is empty.
+        RefusedCallError: There is no project where one is needed, the name is empty, or it is a
+            note of a client.
     """
     if method == "create":
         _check_project(kind, values)
+        if kind.name == "Note" and values.get("client_note") in (True, "true"):
+            raise RefusedCallError("API create() Client Notes can not be created through the API")
     if kind.needs_project and kind.naming == "code" and values.get("code", "x") in ("", None):
         what = f"{method.title()} failed for [{kind.name}]"
         raise RefusedCallError(

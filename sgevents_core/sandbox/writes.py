@@ -264,7 +264,14 @@ class Transaction:
             RefusedCallError: It does not exist.
         """
         with self.database.lock:
-            return self._retire(self._existing("delete", entity_type, entity_id), retired=True)
+            record = self._existing("delete", entity_type, entity_id)
+            if entity_type == "Reply" and record.values.get("entity") is None:
+                raise RefusedCallError(
+                    f"API delete() CRUD ERROR #6: Delete failed for [Reply with id={entity_id}]: "
+                    "undefined method 'reflect_on_association' for class NilClass",
+                    CRUD,
+                )
+            return self._retire(record, retired=True)
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
         """Bring a retired record back; returns whether it was retired.

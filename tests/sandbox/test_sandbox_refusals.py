@@ -51,6 +51,16 @@ def strict() -> Iterator[Any]:
             lambda sg: sg._call_rpc("batch", [{"request_type": "revive", "type": "Shot", "id": 1}]),
             "'request_type': .revive.",
         ),
+        (
+            lambda sg: sg.create(
+                "Note", {"project": {"type": "Project", "id": 1}, "client_note": True}
+            ),
+            "Client Notes can not be created through the API",
+        ),
+        (lambda sg: sg.update("Note", 1, {"client_note": False}), "is editable on create only"),
+        (lambda sg: sg.update("Project", 1, {"start_date": "2026-01-01"}), "is read only"),
+        (lambda sg: sg.update("Task", 1, {"time_percent_of_est": 50}), "is read only"),
+        (lambda sg: sg.delete("Reply", sg.create("Reply", {})["id"]), "Delete failed for .Reply"),
         (lambda sg: sg.find("Shot", [["code.Shot.id", "is", 1]]), "doesn't exist"),
         (lambda sg: sg.find("Shot", [["code", "close_to", "x"]]), "'close_to' 'relation'"),
         (
@@ -99,3 +109,17 @@ def test_what_does_not_exist_or_fit_is_a_fault(
     """Unknown types, fields, relations, values and methods are a Fault that says what is wrong."""
     with pytest.raises(Fault, match=message):
         call(strict)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"project": {"type": "Project", "id": 1}, "sg_cut_in": "x"}, {"nope": 1}]
+)
+def test_a_refused_create_uses_up_no_ids(empty: Sandbox, values: dict[str, Any]) -> None:
+    """What does not fit is found before the log hands out an id."""
+    project = empty.create("Project", {"name": "p"})
+    before = empty.log.next_id
+    client = Shotgun(empty.url, empty.script_name, empty.api_key)
+    with pytest.raises(Fault):
+        client.create("Shot", {**values, **({"project": project} if "project" in values else {})})
+    client.close()
+    assert empty.log.next_id == before
