@@ -151,10 +151,13 @@ def _aside(folder: Path) -> list[SetAside]:
 def _shown_aside(found: Sequence[SetAside]) -> str:
     if not found:
         return "Nothing is set aside."
+    from sgevents_core.printable import one_line  # noqa: PLC0415 - seldom shown
+
     lines = []
     for one in found:
         at = datetime.fromtimestamp(one.at).astimezone()
-        lines.append(f"event {one.event}: {one.reason} ({one.where}, {at:%Y-%m-%d %H:%M:%S})")
+        text = f"event {one.event}: {one.reason} ({one.where}, {at:%Y-%m-%d %H:%M:%S})"
+        lines.append(one_line(text))
     return "\n".join([*lines, "sgevents feed aside forget   removes them from this list"])
 
 
