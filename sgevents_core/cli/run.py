@@ -92,7 +92,8 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.signals import stopped_by_signals  # noqa: PLC0415
 
-    redact, printed = Redactor.of(settings), Printed(settings.log)
+    redact = Redactor.of(settings)
+    printed = Printed(settings.log, redact)
     with contextlib.suppress(OSError):  # whoever needs it says so; a log in it must not open it
         make_folder(settings.state.path)
     log = partial(configured, settings.log, redact, plugins=settings.plugins, verbose=verbose)

@@ -13,6 +13,7 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.printable import escaped_json, lines, one_line
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
+PRINTED_LOGGER: Final = "sgevents.printed"
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET: Final = "\x1b[0m"
 MOST_TEXT: Final = 65_536
@@ -78,7 +79,8 @@ class HumanFormatter(logging.Formatter):
             trace = self.formatException(record.exc_info)
         text = _message(record)
         text = _short(self._redact(f"{text}\n{trace.rstrip()}" if trace else text))
-        return f"{clock} {level} {_source(record)}{lines(text, indent=_INDENT)}"
+        source = self._redact(_source(record))
+        return f"{clock} {level} {source}{lines(text, indent=_INDENT)}"
 
 
 def _short(text: str) -> str:
@@ -94,6 +96,8 @@ def _source(record: logging.LogRecord) -> str:
     """Return whose words these are, where they are not the daemon's own."""
     if record.name.startswith(PLUGIN_LOGGER):
         return f"[{one_line(record.name.removeprefix(PLUGIN_LOGGER))}] "
+    if record.name == PRINTED_LOGGER:
+        return "[printed] "
     return "" if record.name.startswith("sgevents") else f"[{one_line(record.name)}] "
 
 

@@ -1,7 +1,9 @@
-"""What plugins print while the log is JSON: it becomes records, so that every line is one.
+"""What plugins print becomes records, wherever the log is JSON or goes to no terminal.
 
-That goes for `print`, for what is written to the descriptors 1 and 2 by whatever language, and for
-programs that inherit them. A log for people is left as it is: they see what is printed beside it.
+So every line of it is one, no secret is in it, and nothing that is printed passes for a record or,
+as `<0>`, for a priority of journald's. That goes for `print`, for what is written to the
+descriptors 1 and 2 by whatever language, and for programs that inherit them. On a terminal people
+see it as it is, beside the log, and may debug there.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TextIO
 
+from sgevents_core.observe.formats import PRINTED_LOGGER
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
-logger = logging.getLogger("sgevents.printed")
+logger = logging.getLogger(PRINTED_LOGGER)
 
 _STDOUT: Final = 1
 _STDERR: Final = 2
@@ -26,21 +30,23 @@ _ROOM: Final = 1 << 20
 """Bytes that may wait to be read: code in C may print them while it lets no thread run."""
 _LONGEST: Final = 16_384
 """Bytes after which a line becomes a record though it has no end."""
+_LONGEST_SECRET: Final = 4_096
+"""Bytes at the end of such a piece that wait for the next: a secret may begin in them."""
 _kept: Final[list[tuple[int, int]]] = []
 """While it is redirected: descriptor -> what it was before."""
 
 
 class Printed:
-    """Turns what is printed into records, where the log on standard error is JSON.
+    """Turns what is printed into records, unless it is for a person at a terminal.
 
     Args:
         settings: `[log]` of the config.
+        redact: Takes secrets out of a line that is too long for one record.
     """
 
-    def __init__(self, settings: LogSettings) -> None:
-        self._is_needed = _is_standard() and (
-            settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
-        )
+    def __init__(self, settings: LogSettings, redact: Redactor) -> None:
+        self._redact = redact
+        self._is_needed = _is_standard() and (settings.format == "json" or not sys.stderr.isatty())
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -74,7 +80,9 @@ class Printed:
             os.dup2(writes, number)
         os.close(writes)
         sys.stdout, sys.stderr = _stream(_STDOUT), _stream(_STDERR)
-        thread = threading.Thread(target=_read, args=(reads,), name="printed", daemon=True)
+        thread = threading.Thread(
+            target=_read, args=(reads, self._redact), name="printed", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -114,17 +122,27 @@ def _stream(number: int) -> TextIO:
     )
 
 
-def _read(reads: int) -> None:
+def _read(reads: int, redact: Redactor) -> None:
     """Make a record of each line, until nobody can print any more."""
     rest = b""
     with os.fdopen(reads, "rb", buffering=0) as pipe:
         while more := pipe.read(1 << 16):
             *lines, rest = (rest + more).split(b"\n")
             if len(rest) > _LONGEST:
-                lines, rest = [*lines, rest], b""
+                begin, rest = _cut(rest, redact)
+                lines.append(begin)
             for line in lines:
                 _tell(line)
     _tell(rest)
+
+
+def _cut(line: bytes, redact: Redactor) -> tuple[bytes, bytes]:
+    """Return the begin of a line that does not end, and a rest in which a secret may be half there.
+
+    Secrets that are there as a whole are taken out first, so that none is cut in two.
+    """
+    text = redact(line.decode("utf-8", "replace")).encode()
+    return text[:-_LONGEST_SECRET], text[-_LONGEST_SECRET:]
 
 
 def _tell(line: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote
@@ -19,7 +20,7 @@ _SHORTEST_ENCODED: Final = 8
 
 
 class Redactor:
-    """Replaces secrets in texts, also as Python, JSON, HTML, addresses and Base64 write them.
+    """Replaces secrets in texts, also as Python, JSON, HTML, addresses, hex and Base64 have them.
 
     Redact before shortening a text: half a secret is not recognised.
 
@@ -60,15 +61,24 @@ class Redactor:
 
 
 def _forms_of(secret: str) -> Iterator[str]:
-    """Yield a secret as it is written in texts, code, JSON, HTML, addresses and headers."""
+    """Yield a secret as it is written in texts, addresses, dumps of bytes and headers."""
     if len(secret) < SHORTEST:
         return
-    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret))
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     raw = secret.encode("utf-8", "surrogateescape" if _is_escaped(secret) else "replace")
+    yield from _as_text(secret, raw)
     for address in (quote(raw, ""), quote(raw, "/"), quote_plus(raw)):
-        yield from (address, _lower_escapes(address))
-    yield from _in_base64(raw)
+        yield from (address, _lower_escapes(address), quote(address, ""))
+    yield from (raw.hex(), raw.hex().upper())
+    for written in {raw, json.dumps(secret)[1:-1].encode()}:
+        yield from _in_base64(written)
+
+
+def _as_text(secret: str, raw: bytes) -> Iterator[str]:
+    """Yield a secret as code, JSON, JSON within JSON, markup and a shell's line have it."""
+    yield from (secret, repr(secret)[1:-1], ascii(secret)[1:-1], repr(raw)[2:-1])
+    yield from (html.escape(secret), html.escape(secret, quote=False), shlex.quote(secret))
+    for once in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield from (once, json.dumps(once)[1:-1])
 
 
 def _is_escaped(text: str) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +89,54 @@ def test_every_line_of_a_json_log_is_a_record(tmp_path: Path, site: Sandbox) -> 
     assert not any(r["level"] == "forged" for r in records)
 
 
-def test_log_for_people_is_left_alone(tmp_path: Path, site: Sandbox) -> None:
-    """They see what is printed beside it."""
+FORGER = """
+    import os
+    from sgevents_core import hookimpl
+
+    print("as it is \\x1b[2J")
+    os.write(2, b"<0>the key is printed-demo-key\\n")
+
+    @hookimpl
+    def startup(ctx):
+        begin = b"x" * (65_536 - 8)  # what is read at once ends within the key
+        os.write(1, begin + b"printed-demo-key" + b"y" * 16_400 + b"\\nthe end\\n")
+"""
+
+
+def test_log_for_people_in_a_file_has_records_too(tmp_path: Path, site: Sandbox) -> None:
+    """No line forges another, or a priority of journald's; a secret is known in a long one too."""
     daemon = RunningDaemon(tmp_path, site)
     daemon.log = '[log]\nformat = "human"\n'
-    daemon.install("loud", "print('as it is')")
-    assert daemon.drain() == 0
-    assert "as it is" in daemon.output.read_text("utf-8").splitlines()
+    daemon.install(
+        "forger", FORGER, keys='[plugins.forger.settings]\nkey = {env = "PRINTED_KEY"}\n'
+    )
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("PRINTED_KEY", "printed-demo-key")
+        assert daemon.drain() == 0
+    text = daemon.output.read_text("utf-8")
+    printed = [line.partition("[printed] ")[2] for line in text.splitlines() if "[printed]" in line]
+    assert printed[:2] == ["as it is \\x1b[2J", "<0>the key is ***"]
+    assert "".join(printed[2:-1]) == "x" * 65_528 + "***" + "y" * 16_400
+    assert printed[-1] == "the end"
+    assert "<0>" not in {line[:3] for line in text.splitlines()}
+
+
+TO_A_PERSON = """
+import sys
+from sgevents_core.observe.printed import Printed
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.settings import LogSettings
+
+printed = Printed(LogSettings(format="human"), Redactor())
+with printed.aside(), printed.heard():
+    print("as it is", file=sys.stderr)
+"""
+
+
+def test_person_at_a_terminal_sees_it_as_it_is() -> None:
+    """And can stop there with a debugger."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb") as terminal:
+        subprocess.run([sys.executable, "-c", TO_A_PERSON], stderr=theirs, check=True)
+        os.close(theirs)
+        assert terminal.readline() == b"as it is\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,13 +22,17 @@ SECRETS = st.text(st.characters(codec="utf-8"), min_size=SHORTEST, max_size=12)
 
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))
 def test_secret_is_in_no_text(secret: str, before: str, after: str) -> None:
-    """As it is, as Python, JSON and HTML quote it, and as an address has it."""
+    """As it is, as Python, JSON, HTML and a shell quote it, and as addresses and dumps have it."""
     redact = Redactor([secret])
     forms = [secret, repr(secret), json.dumps(secret), json.dumps(secret, ensure_ascii=False)]
     forms += [html.escape(secret), quote(secret, ""), quote(secret), quote_plus(secret)]
     forms += [quote(secret, "").lower()] if secret.islower() else []
+    forms += [repr(secret.encode()), ascii(secret), html.escape(secret, quote=False)]
+    forms += [json.dumps(json.dumps({"key": secret})), quote(quote(secret, ""), "")]
+    forms += [shlex.quote(secret), secret.encode().hex(), secret.encode().hex().upper()]
     for written in forms:
         told = redact(f"{before}{written}{after}")
+        assert "***" in told
         assert secret not in told.replace("***", "\0")
         told.encode()
 
@@ -46,6 +51,15 @@ def test_base64_of_a_secret_is_in_no_text(secret: str, user: str, behind: str, e
     left = told.removeprefix("Basic ")
     around = len(encode(f"{user}:{behind}".encode()))
     assert len(left) <= around + 4 + len("***")
+
+
+@pytest.mark.parametrize("secret", ["plain-demo-key-1", "S3c/r+t \"é&<k>'y?"])
+def test_base64_of_json_shows_no_secret(secret: str) -> None:
+    """A whole request that somebody encodes: the secret in it is written as JSON has it."""
+    encoded = base64.b64encode(json.dumps({"script_key": secret}).encode()).decode()
+    told = Redactor([secret])(encoded)
+    assert "***" in told
+    assert len(told) < len(encoded) - len(secret)
 
 
 @pytest.mark.parametrize("password", ["p@ss/wo:rd", "50%25off", "ké y+&=", "a#b?c[d]e"])
