@@ -210,14 +210,14 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
 
     ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
-    for logger in ours:
-        logger.disabled = settings.log.file is None
+    for logger in ours if settings.log.file is None else ():
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with configured(settings.log, Redactor.of(settings), plugins=settings.plugins):
             yield
     finally:
         for logger in ours:
-            logger.disabled = False
+            logger.setLevel(logging.NOTSET)
 
 
 def _summarise(requests: Requests, asked: Mapping[int, Wanted]) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.errors import SgEventsError, StateDamaged, StateError, StateGone
+from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.register import NOTHING, Found
 from sgevents_core.journal.sqlite import SqliteState
@@ -85,8 +85,13 @@ class Syncing:
                 text = "%s Until it can be written, a power cut would repeat calls."
                 logger.error(text, error, extra={"action": "state.not_synced"})
             self._failed = True
-        except SgEventsError as error:  # another writer took a lane over: that lane says so
+        except StaleWriter as error:  # another writer took a lane over: that lane says so
             logger.debug("Not synced: %s", error)
+        except Exception:  # a mistake of ours must not end the thread in silence
+            if not self._failed:
+                text = "Progress cannot be synced"
+                logger.exception(text, extra={"action": "state.not_synced"})
+            self._failed = True
         else:
             if self._failed:
                 logger.info("Progress is synced again", extra={"action": "state.synced"})
