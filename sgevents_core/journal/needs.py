@@ -120,17 +120,25 @@ def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
         yield Need("call_hangs", text, fix, plugin)
 
 
-PluginNeedKind: TypeAlias = Literal["paused", "not_started", "not_loaded", "dead_letters"]
-"""What can be the matter with a plugin until a person acts."""
+PluginNeedKind: TypeAlias = Literal[
+    "not_reloaded", "paused", "not_started", "not_loaded", "dead_letters"
+]
+"""What can be the matter with what is loaded until a person acts."""
 
 
 class PluginNeed(NamedTuple):
-    """One plugin that needs a person; the fields are those of `Need`."""
+    """What is loaded, or a plugin of it, needs a person; the fields are those of `Need`."""
 
     kind: PluginNeedKind
     text: str
     fix: str
     plugin: str
+
+
+def not_reloaded(reason: str) -> PluginNeed:
+    """Return that the last reload was refused, and why."""
+    text = f"The last reload was refused, and all goes on as it was before: {reason}"
+    return PluginNeed("not_reloaded", text, "put that right, then: sgevents reload", "")
 
 
 def plugin_needs(

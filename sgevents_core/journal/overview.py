@@ -10,7 +10,14 @@ from sgevents_core.journal import lock
 from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import FeedRecord, PluginRecord
 from sgevents_core.journal.database import is_made
-from sgevents_core.journal.needs import FeedTrouble, Need, PluginNeed, needs_of, plugin_needs
+from sgevents_core.journal.needs import (
+    FeedTrouble,
+    Need,
+    PluginNeed,
+    needs_of,
+    not_reloaded,
+    plugin_needs,
+)
 from sgevents_core.journal.pulse import Pulse, pulse_of
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
@@ -106,6 +113,8 @@ class Overview:
     set_aside: tuple[SetAside, ...] = ()
     version: str = ""
     started: float = 0.0
+    refused: str = ""
+    """Why the last reload of the daemon that runs came to nothing; empty if it did not."""
     pulse: Pulse | None = None
     """What the daemon is doing; None if none runs, or it does not say."""
 
@@ -126,6 +135,7 @@ class Overview:
             now: The time, in seconds since 1970.
         """
         found: list[Need | PluginNeed] = [*needs_of(self.pulse, self.feed_trouble, now)]
+        found += [not_reloaded(self.refused)] if self.refused else []
         for one in self.plugins:
             found += plugin_needs(
                 one.name, state=one.state, reason=one.reason, dead_letters=one.dead_letters
@@ -160,6 +170,7 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
             pid=process,
             version=now.version if now else "",
             started=now.started if now else 0.0,
+            refused=daemon.refusal.reason if daemon and daemon.refusal else "",
             pulse=now,
             host=str(holder.get("host", "")),
             events=state.end() - state.lowest() + 1,

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from commanding import installed_here
 from installed_packages import settings_for
 from reloading import SLOW, reload
 from running_daemon import RunningDaemon
@@ -72,6 +73,10 @@ def test_python_that_is_away_refuses_a_reload(
         assert command.returncode == 1
         assert "a process to try it in cannot be started" in said
         daemon.wait_for([site.event("Studio_A")], "one")
+        with installed_here(daemon) as status:
+            shown = status("status").text
+        assert "The last reload was refused" in shown
+        assert "a process to try it in cannot be started" in shown
         python.symlink_to(target)
         assert reload(daemon).stdout.startswith("Reloaded.")
         assert daemon.stop(process) == 0
