@@ -10,6 +10,9 @@ from sgevents_core.sandbox.schema import EntityType, Field
 from sgevents_core.scripts import LOGS
 
 CUSTOM_TYPES: Final = tuple(f"CustomEntity{number:02d}" for number in range(1, 31))
+SITE_TYPES: Final = tuple(f"CustomNonProjectEntity{number:02d}" for number in range(1, 16))
+"""Types of a studio's own that belong to no project."""
+
 REVIEWED: Final = ("Shot", "Asset", "Sequence", *CUSTOM_TYPES)
 """Entity types whose records have versions."""
 
@@ -303,7 +306,12 @@ def _custom(name: str) -> EntityType:
     return EntityType(name, f"Custom Entity {number}", "code", kind.fields, needs_project=True)
 
 
+def _of_the_site(name: str) -> EntityType:
+    label = f"Custom Non Project Entity {name[-2:]}"
+    return entity_type(name, label, "code", text("code", "description"), status("wtg"))
+
+
 def entity_types() -> list[EntityType]:
     """Return all entity types of a fresh sandbox site, each with its own dict of fields."""
-    custom = [_custom(name) for name in CUSTOM_TYPES]
+    custom = [*map(_custom, CUSTOM_TYPES), *map(_of_the_site, SITE_TYPES)]
     return [*_people(), *_production(), *_media(), *_talk(), *custom, _event_log_entry()]

@@ -25,6 +25,7 @@ STANDARD = (
     *("LocalStorage", "Delivery", "Cut", "CutItem", "TimeLog", "Ticket", "Phase", "Booking"),
     *("Episode", "Scene", "Level", "Element", "Software", "PipelineConfiguration", "Milestone"),
     *("FilesystemLocation", "PlaylistVersionConnection", "AssetShotConnection", "Revision"),
+    *("CustomEntity30", "CustomNonProjectEntity15"),
     *("Camera", "Slate", "ShootDay", "Launch", "Icon", "PermissionRuleSet", "ActionMenuItem"),
 )
 
