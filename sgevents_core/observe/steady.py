@@ -89,7 +89,10 @@ class SteadyLogger(logging.Logger):
         if not self.name.startswith(PLUGIN_LOGGER):
             if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT):
                 keeper.outlets.handle(record)
-        elif self.filter(record):
+            return
+        taken: object = self.filter(record)  # from Python 3.12 on, it may be another record
+        if taken:
+            record = taken if isinstance(taken, logging.LogRecord) else record
             keeper.outlets.handle(record)
             self._handle_own(record)
 
