@@ -74,3 +74,25 @@ def test_exit_code_of_an_error_is_kept(daemon: RunningDaemon) -> None:
         (daemon.folder / "state").rmdir()
         assert process.wait(timeout=60) == StateGone.exit_code
     assert daemon.tells("daemon.left_behind")
+
+
+def test_shutdown_that_does_not_return(daemon: RunningDaemon) -> None:
+    """It is left when its time is over; those of the others are called, and the exit code is 0."""
+    hangs = """
+    import time
+    from sgevents_core import hookimpl
+
+    @hookimpl
+    def shutdown(ctx):
+        time.sleep(999)
+"""
+    daemon.install("hangs", hangs, keys='load_timeout = "300ms"')
+    daemon.install("later", hangs.replace("time.sleep(999)", "ctx.logger.info('is shut down')"))
+    event = daemon.site.event("Studio_Tick")
+    with daemon.running() as process:
+        wait_until(lambda: daemon.events_of("writes") == [event])
+        assert daemon.stop(process, signal.SIGTERM) == 0
+    messages = [record["message"] for record in daemon.told()]
+    assert "is shut down" in messages
+    assert daemon.told()[-1]["action"] == "daemon.stopped"
+    assert any(r["action"] == "hook.failed" and r["plugin"] == "hangs" for r in daemon.told())
