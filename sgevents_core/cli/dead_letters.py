@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import click
 
 from sgevents_core.cli.asking import MOST_PRINTED, NOT_DONE, Wanted, ask, load, request_options
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso, redacted
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
+from sgevents_core.printable import lines
 
 if TYPE_CHECKING:
     from sgevents_core.journal.letters import Chosen, Letter, LetterGroup, Letters
@@ -132,7 +133,8 @@ def show(number: int, as_json: bool, config: Path) -> None:
     echo_line(f"dead letter {letter.number}{became}: {failure.error}")
     echo_line(f"plugin {failure.plugin}, callback {failure.callback}")
     echo(f"event {failure.event_id}, attempt {failure.attempt}, {_when(failure.at)}")
-    echo(f"\n{failure.traceback.rstrip() or '(no traceback)'}\n")
+    trace = failure.traceback.rstrip() or "(no traceback)"
+    echo(f"\n    {lines(redacted(trace), indent='    ')}\n")
     echo_json(_event(letter))
 
 

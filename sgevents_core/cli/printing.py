@@ -72,9 +72,13 @@ def read_to_look(config: Path) -> Settings:
 
 def redacted(text: str) -> str:
     """Return `text` without the secrets of the configuration that this command has read."""
-    context = click.get_current_context(silent=True)
-    redact: Redactor | None = context.meta.get(_REDACTOR) if context is not None else None
+    redact = _redactor()
     return text if redact is None else redact(text)
+
+
+def _redactor() -> Redactor | None:
+    context = click.get_current_context(silent=True)
+    return context.meta.get(_REDACTOR) if context is not None else None
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
@@ -112,7 +116,9 @@ def _hanging(text: str) -> str:
 
 def echo_json(value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
     """Print a value as JSON, plain ASCII in which every other character is escaped once."""
-    click.echo(redacted(json.dumps(value, indent=indent, default=str)), nl=nl)
+    redact = _redactor()
+    shown = value if redact is None else redact.in_value(value)
+    click.echo(json.dumps(shown, indent=indent, default=str), nl=nl)
 
 
 def without_empty(value: Any) -> Any:

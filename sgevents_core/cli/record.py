@@ -101,7 +101,7 @@ def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> st
     rows: list[Any] = [unsigned(json.loads(body)) for body in bodies]
     if anonymise:
         rows = [*map(Anonymiser(rows), rows)]
-    return Redactor.of(settings)(written(rows))
+    return written(map(Redactor.of(settings).in_value, rows))
 
 
 def _write(out: Path, text: str) -> None:

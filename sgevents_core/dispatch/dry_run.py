@@ -53,6 +53,7 @@ class ReadOnlySite(GuardedShotgun):
     """The client of plugins, except that it tells what it would change instead of doing so."""
 
     tell: Tell = staticmethod(print)
+    redact: Callable[[str], str] = staticmethod(str)
     _made = 0
 
     def _call_rpc(
@@ -68,7 +69,8 @@ class ReadOnlySite(GuardedShotgun):
             return [self._blocked(one["request_type"], one) for one in params]
         what = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
         fields = {one["field_name"]: one["value"] for one in (params or {}).get("fields", ())}
-        given = _short(fields or {k: v for k, v in (params or {}).items() if k not in _NAMED})
+        other = {k: v for k, v in (params or {}).items() if k not in _NAMED}
+        given = _short(fields or other, self.redact)
         self.tell(" ".join(["    would", method, *what.split(), given]).rstrip())
         if method not in {"create", "update"}:
             return True
@@ -77,7 +79,7 @@ class ReadOnlySite(GuardedShotgun):
         return {"id": params.get("id", self._made), "type": params["type"], **fields}
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
-        self.tell(f"    would send {_short(params)} to {url}")
+        self.tell(f"    would send {_short(params, self.redact)} to {url}")
         return "1\n0"
 
     def _upload_to_storage(self, *args: Any, **kwargs: Any) -> int:
@@ -103,7 +105,8 @@ class DryServices(Services):
 
     def site_class(self) -> type[GuardedShotgun]:
         """Return a client that changes nothing."""
-        return type("ReadOnlySite", (ReadOnlySite,), {"tell": staticmethod(self.tell)})
+        does = {"tell": staticmethod(self.tell), "redact": staticmethod(self.redact)}
+        return type("ReadOnlySite", (ReadOnlySite,), does)
 
 
 def dry_run(settings: Settings, plugin: str, events: Iterable[Replayed], tell: Tell) -> Ran:
@@ -169,7 +172,7 @@ def _call_all(
             continue
         if error is None:
             if store is not None:
-                _tell_store(store.changes(), tell)
+                _tell_store(store.changes(), tell, services.redact)
                 store.committed()
         else:
             trace = describe(error, services.redact)[1]
@@ -193,14 +196,15 @@ def _call_if_wanted(
     return True, invoke(current, callback.function, event, context)
 
 
-def _tell_store(changes: Mapping[str, Any], tell: Tell) -> None:
+def _tell_store(changes: Mapping[str, Any], tell: Tell, redact: Callable[[str], str]) -> None:
     for key, value in changes.items():
         if value is REMOVED:
             tell(f"    would remove {key!r} from its store")
         else:
-            tell(f"    would keep {key!r} in its store: {_short(msgspec.json.decode(value))}")
+            kept = _short(msgspec.json.decode(value), redact)
+            tell(f"    would keep {key!r} in its store: {kept}")
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, default=str) if value else ""
+def _short(value: Any, redact: Callable[[str], str]) -> str:
+    text = redact(json.dumps(value, default=str)) if value else ""
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote
 
@@ -47,6 +47,20 @@ class Redactor:
             if written in text:
                 text = text.replace(written, SHOWN)
         return text.encode("utf-8", "replace").decode("utf-8")
+
+    def in_value(self, value: Any) -> Any:
+        """Return a value for JSON without the secrets in its texts; what is no text stays.
+
+        In the JSON itself a secret of digits would be taken for part of a number.
+        """
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self(str(name)): self.in_value(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.in_value(inner) for inner in value]
+        is_plain = value is None or isinstance(value, bool | int | float)
+        return value if is_plain else self(str(value))
 
     def _forms(self) -> list[str]:
         """Return every form of every secret, the longest first; worked out anew when they grow."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sgevents_core.errors import RecordedEventError
 from sgevents_core.events import Event
+from sgevents_core.printable import escaped_json
 
 
 def load_events(path: Path | str) -> list[Event]:
@@ -19,13 +20,13 @@ def load_events(path: Path | str) -> list[Event]:
         OSError: The file cannot be read.
     """
     file = Path(path)
-    lines = file.read_text("utf-8").splitlines()
+    lines = file.read_text("utf-8").split("\n")  # JSON may hold what else ends a line
     return [Event(_row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def written(rows: Iterable[Any]) -> str:
-    """Return rows as the text of such a file."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    """Return rows as the text of such a file, fit to be looked at on a terminal."""
+    return "".join(escaped_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
 def _row(file: Path, number: int, line: str) -> dict[str, Any]:

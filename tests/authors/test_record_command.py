@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,15 @@ def test_secrets_of_the_configuration_are_left_out(
     assert record("--last", 1).exit_code == 0
     assert "demo-key" not in (tmp_path / "out.jsonl").read_text()
     assert load_events(tmp_path / "out.jsonl")[0].meta == {"text": "the key is ***"}
+
+
+def test_secret_of_digits_is_no_part_of_a_number(record: Record, tmp_path: Path) -> None:
+    """The file stays JSON, whatever a secret is."""
+    (tmp_path / "state").mkdir()
+    with closing(SqliteState(tmp_path / "state")) as state:
+        grow(state, [event_row(12345678, at=100)])
+    assert record("--last", 1, key="12345678").exit_code == 0
+    assert recorded(tmp_path) == [12345678]
 
 
 def test_people_can_be_left_out(record: Record, tmp_path: Path, site: Sandbox) -> None:

@@ -23,11 +23,20 @@ def test_what_is_written_is_loaded(tmp_path: Path, sgevents_event: EventBuilder)
     rows = [
         sgevents_event.new("Shot", id=9).row,
         sgevents_event.other("Studio_Ü", text_meta=True, meta={"ä": "\u2028"}).row,
+        sgevents_event.other("Studio_Text", meta={"pasted": "a\u2028b\x85c\u202ed\x9b2J"}).row,
         sgevents_event.failed_login().row,
     ]
     file = tmp_path / "day.jsonl"
     file.write_text(written(rows), "utf-8")
+    assert all(one.isprintable() for one in file.read_text("utf-8").replace("\n", ""))
     assert [event.row for event in load_events(file)] == rows
+
+
+def test_file_of_another_hand_is_loaded(tmp_path: Path) -> None:
+    """What ends a line for Python and none for JSON may stand in a text."""
+    file = tmp_path / "day.jsonl"
+    file.write_text('{"id": 1, "meta": {"a": "\u2028\x85"}}\r\n{"id": 2}\n', "utf-8")
+    assert [event.id for event in load_events(file)] == [1, 2]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"event_type": "x"}', '{"id": "1"}'])

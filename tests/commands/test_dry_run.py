@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sgevents_core.dispatch.dry_run import ReadOnlySite
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.sandbox import Sandbox
 
 
@@ -64,6 +65,14 @@ def test_writing_is_told_and_answered_as_if_it_were_done(sg: Recorded) -> None:
         ["would", "delete", "Shot"],
         ["would", "revive", "Shot"],
     ]
+
+
+def test_secret_that_is_half_left_out_is_not_shown(sg: Recorded) -> None:
+    """It is taken out before what is written becomes too long to be shown."""
+    sg.redact = Redactor(["shown-demo-key"])
+    for before in range(270, 310):
+        sg.update("Note", 1, {"subject": "x" * before + "shown-demo-key" + "y" * 99})
+    assert not any("shown" in line for line in sg.said)
 
 
 def test_batch_is_told_one_by_one(sg: Recorded) -> None:

@@ -1,0 +1,29 @@
+"""What commands print: secrets left out of it, and JSON that stays JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from sgevents_core.cli.printing import echo_json, read_without_secrets
+
+
+def test_secret_of_digits_or_of_a_word_of_json_breaks_none(tmp_path: Path) -> None:
+    """It is left out of texts, wherever they stand, and is no part of a number."""
+    config = tmp_path / "sgevents.toml"
+    site = '[site]\nurl = "http://127.0.0.1"\nscript_name = "s"\napi_key = "12345678"\n'
+    config.write_text(f'{site}[plugins.x.settings]\nword = {{ env = "WORD" }}\n')
+
+    @click.command()
+    def tell() -> None:
+        read_without_secrets(config)
+        found = {"id": 123456789, "text": ["a 12345678", "null"], "12345678": True, "none": None}
+        echo_json(found)
+
+    shown = CliRunner().invoke(tell, env={"WORD": "null"})
+    assert json.loads(shown.output) == {
+        "id": 123456789, "text": ["a ***", "***"], "***": True, "none": None
+    }  # fmt: skip
