@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
 from types import ModuleType
@@ -106,8 +107,7 @@ class ProcessState:
             if getattr(sys, name, None) is not stream:
                 setattr(sys, name, stream)
                 yield f"sys.{name}"
-        removed = [entry for entry in self._path if entry not in sys.path]
-        if removed:
+        if Counter(self._path) - Counter(sys.path):
             added = [entry for entry in sys.path if entry not in self._path]
             sys.path[:] = [*added, *self._path]
             yield "folders taken from sys.path"
