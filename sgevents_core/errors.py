@@ -7,9 +7,12 @@ the fix. Errors a plugin author raises on purpose (`Retry`) live here too.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
+
+_LINE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 
 
 class SgEventsError(Exception):
@@ -22,7 +25,8 @@ class SgEventsError(Exception):
         """Keep `culprit` as attributes and fill them into the docstring, which is the message."""
         for name, value in culprit.items():
             setattr(self, name, value)
-        message = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
+        written = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
+        message = _LINE_BREAK.sub(" ", written)  # of the source; what is filled in keeps its own
         Exception.__init__(self, message.format(**culprit))  # whatever else a kind inherits from
 
 
@@ -358,12 +362,12 @@ class SiteProxyRefused(SiteUnreachable):
 
 
 class SiteAnswerError(SiteError):
-    """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
+    """The site {url} sent what is no answer of the API: {reason}. Is this address a site's?"""
 
 
 class SiteAnswerTooLarge(SiteAnswerError):
-    """The site {url} gave an answer that is none: {reason}. Ask for less at once: fewer fields, or
-    a limit.
+    """The site {url} sent what is no answer of the API: {reason}. Ask for less at once:
+    fewer fields, or a limit.
     """
 
     transient = False

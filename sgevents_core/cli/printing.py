@@ -109,6 +109,16 @@ def echo_line(text: str, *, err: bool = False, colour: str = "") -> None:
     click.echo(line, err=err)
 
 
+def echo_error(text: str) -> None:
+    """Print lines about what went wrong, to standard error, each broken to fit the screen.
+
+    Args:
+        text: What to print.
+    """
+    for line in lines(redacted(text)).split("\n"):
+        click.echo(wrapped(line, _hanging(line)), err=True)
+
+
 def _hanging(text: str) -> str:
     """Return the indent of lines after the first: four more than that of the first."""
     return " " * (len(text) - len(text.lstrip(" ")) + 4)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from sgevents_core import __version__
-from sgevents_core.cli.printing import echo
+from sgevents_core.cli.printing import echo, echo_error
 from sgevents_core.errors import SgEventsError
 
 
@@ -126,7 +126,7 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SgEventsError as error:
-            echo(f"sgevents: {error}", err=True)
+            echo_error(f"sgevents: {error}")
             sys.exit(error.exit_code)
 
 

@@ -23,12 +23,12 @@ from sgevents_core.site.stock import ShotgunError
 
 
 class NoAnswer(SiteAnswerError, ShotgunError):
-    """The site {url} gave an answer that is none: {reason}. Is this address a site's?"""
+    """The site {url} sent what is no answer of the API: {reason}. Is this address a site's?"""
 
 
 class AnswerTooLarge(SiteAnswerTooLarge, ShotgunError):
-    """The site {url} gave an answer that is none: {reason}. Ask for less at once: fewer fields, or
-    a limit.
+    """The site {url} sent what is no answer of the API: {reason}. Ask for less at once:
+    fewer fields, or a limit.
     """
 
 

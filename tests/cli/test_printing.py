@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import click
+import pytest
 from click.testing import CliRunner
 
 from sgevents_core.cli.printing import echo_json, read_without_secrets
+from sgevents_core.errors import SettingsModelError, SgEventsError
+from sgevents_core.site.unanswered import AnswerTooLarge, Redirected
 
 
 def test_secret_of_digits_or_of_a_word_of_json_breaks_none(tmp_path: Path) -> None:
@@ -27,3 +30,13 @@ def test_secret_of_digits_or_of_a_word_of_json_breaks_none(tmp_path: Path) -> No
     assert json.loads(shown.output) == {
         "id": 123456789, "text": ["a ***", "***"], "***": True, "none": None
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Redirected, AnswerTooLarge])
+def test_message_breaks_where_the_screen_does_and_not_where_the_source_did(
+    kind: type[SgEventsError],
+) -> None:
+    """One sentence is one line in logs; paragraphs and what is filled in keep their breaks."""
+    told = str(kind(url="https://x", reason="a\nb", where="w", errcode=301, errmsg="", headers={}))
+    assert "\n" not in told.replace("a\nb", "")
+    assert "\n\n" in str(SettingsModelError(where="x", what="y"))
