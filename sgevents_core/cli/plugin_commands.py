@@ -52,7 +52,7 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
     from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
 
     config = config_named(arguments)
-    if config == Path(DEFAULT) and not config.exists():
+    if config == Path(DEFAULT) and not os.path.lexists(config):
         return PluginCommands()
     try:
         settings = read_configuration(config, secrets=False)

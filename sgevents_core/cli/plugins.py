@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -75,7 +76,7 @@ def _statuses(
     from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
 
-    if may_be_missing and not config.exists():
+    if may_be_missing and not os.path.lexists(config):
         echo(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
     settings = read_to_look(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import os
 import re
 import shutil
 import sys
@@ -162,7 +163,7 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
         PluginFolderExistsError: The folder is there already.
         PluginFolderError: It cannot be written.
     """
-    if folder.exists() or folder.is_symlink():
+    if os.path.lexists(folder):
         raise PluginFolderExistsError(path=folder)
     draft: Path | None = None
     try:

@@ -57,7 +57,7 @@ def record(
     """
     if sum((bool(events), last is not None, since is not None)) != 1:
         raise click.UsageError("Say which events: their ids, or --last N, or --since WHEN.")
-    if out.exists() and not force:
+    if os.path.lexists(out) and not force:
         raise RecordingExistsError(path=out)
 
     settings = read_configuration(config, secrets=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def backup(file: Path, force: bool, config: Path) -> None:
     from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
 
     settings = load(config)
-    if file.exists() and not force:
+    if os.path.lexists(file) and not force:
         raise FileInTheWay(path=file)
     db = Database(settings.state.path, read_only=True)
     try:

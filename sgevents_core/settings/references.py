@@ -129,9 +129,8 @@ def _from_credential(name: str) -> Found:
     if not folder:
         message = f"{source} is not there: ${CREDENTIALS} is not set"
         raise WrongValueError(message, f"start it with systemd, and {load} in the unit")
-    if not (Path(folder) / name).exists():
-        raise WrongValueError(f"{source} does not exist", f"add {load} to the systemd unit")
-    text = _read(Path(folder) / name, source).rstrip("\r\n")
+    missing = f"add {load} to the systemd unit"
+    text = _read(Path(folder) / name, source, missing).rstrip("\r\n")
     if not text:
         raise WrongValueError(f"{source} is empty", "write the value into its file")
     return Found(text, source)
@@ -140,7 +139,7 @@ def _from_credential(name: str) -> Found:
 def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int, ...]) -> Found:
     path = folder / os.path.expanduser(name)  # noqa: PTH111 - Path's raises without a home
     source = f"{_SOURCES['file']} {path}"
-    text = _read(path, source).rstrip("\r\n")
+    text = _read(path, source, "the path is relative to the configuration file").rstrip("\r\n")
     if not text:
         raise WrongValueError(f"{source} is empty", "write the value into it, and nothing else")
     for one in exposures(path, source, secret=True):
@@ -148,12 +147,18 @@ def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int,
     return Found(text, source)
 
 
-def _read(path: Path, source: str) -> str:
+def _read(path: Path, source: str, missing: str) -> str:
+    """Return the text in a file.
+
+    Args:
+        path: The file.
+        source: What it is, for people.
+        missing: What to do if it does not exist.
+    """
     try:
         data = read_plain(path, _LARGEST)
     except FileNotFoundError:
-        fix = "the path is relative to the configuration file"
-        raise WrongValueError(f"{source} does not exist", fix) from None
+        raise WrongValueError(f"{source} does not exist", missing) from None
     except NotPlainError as error:
         fix = "name a plain file that holds the value and nothing else"
         raise WrongValueError(f"{source} {error.problem}", fix) from None

@@ -182,10 +182,14 @@ def read_path(raw: object, around: Around) -> Path:
 def read_file(raw: object, around: Around) -> str:
     """Return the absolute path, as a string, of a file that exists."""
     path = read_path(raw, around)
-    if not path.is_file():
-        raise WrongValueError(
-            f"{path} is no file", "the path is relative to the configuration file"
-        )
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        fix = "let the user that runs sgevents read it"
+        raise WrongValueError(f"{path} cannot be read: {error.strerror}", fix) from None
+    if not is_file:
+        fix = "the path is relative to the configuration file"
+        raise WrongValueError(f"{path} is not a file", fix)
     return str(path)
 
 

@@ -117,16 +117,13 @@ def test_told_to_stop_before_it_has_read_its_configuration(
     daemon.install_writer("alpha")
     event = site.event("Studio_A")
     daemon.write_config()
-    text = daemon.config.read_bytes()
-    daemon.config.unlink()
-    os.mkfifo(daemon.config)
+    gate = gate_before_the_configuration(daemon)
     with daemon.started() as process:
-        pipe = opened_as_read(daemon.config)
+        pipe = opened_as_read(gate)
         process.send_signal(number)
-        os.write(pipe, text)
         os.close(pipe)
         assert process.wait(timeout=30) == 0
-    daemon.config.unlink()
+    gate.unlink()
     assert daemon.tells("daemon.stopped")
     assert "Traceback" not in daemon.output.read_text()
     assert daemon.drain() == 0
@@ -151,16 +148,37 @@ def test_first_process_of_a_container(tmp_path: Path, site: Sandbox) -> None:
 
         wait_until(ended)
         assert process.returncode == 128 + signal.SIGTERM
-    text = daemon.config.read_bytes()
-    daemon.config.unlink()
-    os.mkfifo(daemon.config)
+    gate = gate_before_the_configuration(daemon)
     with daemon.started() as process:
-        pipe = opened_as_read(daemon.config)
+        pipe = opened_as_read(gate)
         os.kill(child_of(process.pid), signal.SIGTERM)
         go.touch()
-        os.write(pipe, text)
         os.close(pipe)
         assert process.wait(timeout=30) == 0
+
+
+WAITS = """
+import os, sys
+
+class Gate:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sgevents_core.settings" and os.path.exists({gate!r}):
+            open({gate!r}).read()
+
+sys.meta_path.insert(0, Gate())
+"""
+
+
+def gate_before_the_configuration(daemon: RunningDaemon) -> Path:
+    """Let the next process stand still before it can read its configuration.
+
+    Returns the pipe at which it waits, until that was opened for writing and closed.
+    """
+    gate = daemon.folder / "gate"
+    os.mkfifo(gate)
+    text = WAITS.format(gate=str(gate))
+    (daemon.packages.folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+    return gate
 
 
 def child_of(process: int) -> int:

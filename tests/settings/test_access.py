@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,50 @@ def test_place_of_a_secret_has_a_name_that_can_exist(
     with pytest.raises(Exception, match=r"is not the name of an? (environment|credential)") as told:
         load_settings(config, secrets=secrets)
     assert "\nExecStartPre" not in str(told.value)
+
+
+READ_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from sgevents_core.settings import ConfigError, load_settings
+try:  # so that all modules are there before others may not be read
+    load_settings(Path(sys.argv[1]))
+except ConfigError:
+    pass
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    load_settings(Path(sys.argv[1]))
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ['api_key = { credential = "key" }', 'api_key = { file = "closed/key" }',
+     'api_key = "demo-key"\nca_certs = "closed/key"'],
+)  # fmt: skip
+def test_file_in_a_folder_that_may_not_be_looked_into(keys: str) -> None:
+    """It is said to be that, by whatever kind of key it is named."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        closed = folder / "closed"
+        closed.mkdir()
+        (closed / "key").write_text("demo-key", encoding="utf-8")
+        config = folder / "sgevents.toml"
+        site = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\n'
+        config.write_text(site + keys, encoding="utf-8")
+        closed.chmod(0o000)
+        run = subprocess.run(
+            [sys.executable, "-c", READ_AS_NOBODY, str(config)],
+            env={**os.environ, "CREDENTIALS_DIRECTORY": str(closed)},
+            capture_output=True,
+            text=True,
+        )
+        closed.chmod(0o700)
+    assert "cannot be read: Permission denied" in run.stdout, run.stderr
+    assert "Traceback" not in run.stderr
