@@ -105,64 +105,56 @@ class Retry(Exception):
 
 
 class UnusablePluginError(SgEventsError):
-    """A plugin cannot be used.
-
-    The first paragraph of such an error is the reason, the second the fix.
-    """
+    """A plugin cannot be used: the docstring of such a class is the reason, `fix` what helps."""
 
     exit_code = 2
+    reason: str
+    """What is wrong, without the fix."""
+    fix: str = ""
+    """What the author or the person who runs the plugin can do; of a class, with `{culprit}`."""
 
-    @property
-    def reason(self) -> str:
-        """What is wrong, without the fix."""
-        return str(self).partition("\n\n")[0]
-
-    @property
-    def fix(self) -> str:
-        """What the author or the person who runs the plugin can do."""
-        return str(self).partition("\n\n")[2]
+    def __init__(self, **culprit: Any) -> None:
+        """Fill `culprit` into the reason and into the fix, which follow each other in the text."""
+        super().__init__(**culprit)
+        self.reason = str(self)
+        self.fix = self.fix.format(**culprit)
+        self.args = (f"{self.reason}\n\n{self.fix}",)
 
 
 class MatchError(UnusablePluginError):
-    """{where}: @match: {problem}.
+    """{where}: @match: {problem}."""
 
-    {advice}
-    """
-
+    fix = "{advice}"
     where: str
     problem: str
     advice: str
 
 
 class RegistrationError(UnusablePluginError):
-    """{where}: {problem}.
+    """{where}: {problem}."""
 
-    {advice}
-    """
-
+    fix = "{advice}"
     where: str
     problem: str
     advice: str
 
 
 class UnknownHookError(UnusablePluginError):
-    """{where}: {hook} is marked @hookimpl, and there is no hook of that name{suggestion}.
+    """{where}: {hook} is marked @hookimpl, and there is no hook of that name{suggestion}."""
 
-    Rename the function, or name its hook: @hookimpl(specname="..."). Without @hookimpl it is a
-    plain function.
-    """
-
+    fix = (
+        'Rename the function, or name its hook: @hookimpl(specname="..."). Without @hookimpl it '
+        "is a plain function."
+    )
     where: str
     hook: str
     suggestion: str
 
 
 class UnknownArgumentError(UnusablePluginError):
-    """{where}: {function} wants the argument {argument}, which {hook} does not have{suggestion}.
+    """{where}: {function} wants the argument {argument}, which {hook} does not have{suggestion}."""
 
-    Name what it wants of: {known}.
-    """
-
+    fix = "Name what it wants of: {known}."
     where: str
     function: str
     hook: str
@@ -172,11 +164,9 @@ class UnknownArgumentError(UnusablePluginError):
 
 
 class ParameterKindError(UnusablePluginError):
-    """{where}: {function} takes {parameter}, which is {kind}: arguments come by position.
+    """{where}: {function} takes {parameter}, which is {kind}: arguments come by position."""
 
-    Name what it wants of: {known}.
-    """
-
+    fix = "Name what it wants of: {known}."
     where: str
     function: str
     parameter: str
@@ -185,11 +175,9 @@ class ParameterKindError(UnusablePluginError):
 
 
 class NotPlainFunctionError(UnusablePluginError):
-    """{where}: {function} is {kind}: calling it would run nothing.
+    """{where}: {function} is {kind}: calling it would run nothing."""
 
-    {advice}
-    """
-
+    fix = "{advice}"
     where: str
     function: str
     kind: str
@@ -197,54 +185,49 @@ class NotPlainFunctionError(UnusablePluginError):
 
 
 class NotAFunctionError(UnusablePluginError):
-    """{where}: {hook} is {kind}; a hook is implemented by a function or a method.
+    """{where}: {hook} is {kind}; a hook is implemented by a function or a method."""
 
-    Write a `def` that calls it, or give it to registrar.register(...) in register_callbacks.
-    """
-
+    fix = (
+        "Write a `def` that calls it, or give it to registrar.register(...) in register_callbacks."
+    )
     where: str
     hook: str
     kind: str
 
 
 class HookOptionError(UnusablePluginError):
-    """{where}: {function} uses {option}, which has no meaning here: nothing wraps a callback.
+    """{where}: {function} uses {option}, which has no meaning here: nothing wraps a callback."""
 
-    Remove it. The order is: group in the configuration, plugin name, place in the module.
-    """
-
+    fix = "Remove it. The order is: group in the configuration, plugin name, place in the module."
     where: str
     function: str
     option: str
 
 
 class HookTwiceError(UnusablePluginError):
-    """{where}: {hook} is implemented twice in one plugin, and it is called once.
+    """{where}: {hook} is implemented twice in one plugin, and it is called once."""
 
-    Keep one function and call the other from it.
-    """
-
+    fix = "Keep one function and call the other from it."
     where: str
     hook: str
 
 
 class ClassEntryPointError(UnusablePluginError):
-    """the entry point {value} is the class {name}; a plugin is a module or an instance.
+    """the entry point {value} is the class {name}; a plugin is a module or an instance."""
 
-    Make an instance in the module, `plugin = {name}()`, and point the entry point at that.
-    """
-
+    fix = "Make an instance in the module, `plugin = {name}()`, and point the entry point at that."
     value: str
     name: str
 
 
 class EntryPointError(UnusablePluginError):
-    """the entry point {name} of {provider} names {value}, and {problem}.
+    """the entry point {name} of {provider} names {value}, and {problem}."""
 
-    Correct it in that package's pyproject.toml, below [project.entry-points."sgevents.plugins"], or
-    let the package ship the module, and install it again.
-    """
-
+    fix = (
+        "Correct it in that package's pyproject.toml, below "
+        '[project.entry-points."sgevents.plugins"], or let the package ship the module, and '
+        "install it again."
+    )
     name: str
     provider: str
     value: str
@@ -252,21 +235,17 @@ class EntryPointError(UnusablePluginError):
 
 
 class SettingsModelError(UnusablePluginError):
-    """{where}: settings_model returns {what}, which is no model of settings.
+    """{where}: settings_model returns {what}, which is no model of settings."""
 
-    Return the class itself: a dataclass, a msgspec Struct or a pydantic model.
-    """
-
+    fix = "Return the class itself: a dataclass, a msgspec Struct or a pydantic model."
     where: str
     what: str
 
 
 class PluginSettingsError(UnusablePluginError):
-    """its settings have {count}: {listing}.
+    """its settings have {count}: {listing}."""
 
-    Correct {table}; `sgevents check` shows each problem with its line and its fix.
-    """
-
+    fix = "Correct {table}; `sgevents check` shows each problem with its line and its fix."
     count: str
     listing: str
     table: str
@@ -275,17 +254,20 @@ class PluginSettingsError(UnusablePluginError):
     def __init__(self, problems: Iterable[Problem], table: str) -> None:
         """List `problems` of `table`, the plugin's own, in one line."""
         found = tuple(problems)
-        listing = "; ".join(f"{one.place}: {one.key}: {one.message}" for one in found)
+        listing = "; ".join(
+            f"{one.place}: {one.key}: {' '.join(one.message.split()).rstrip('.')}" for one in found
+        )
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         super().__init__(problems=found, table=table, count=count, listing=listing)
 
 
 class PluginRaisedError(UnusablePluginError):
-    """{doing} raised {error}{where}.
+    """{doing} raised {error}{where}."""
 
-    Mend the plugin, `sgevents plugins list` shows where it raised; or disable it: enabled = false.
-    """
-
+    fix = (
+        "Mend the plugin, `sgevents plugins list` shows where it raised; or disable it: "
+        "enabled = false."
+    )
     doing: str
     error: str
     where: str
@@ -293,12 +275,12 @@ class PluginRaisedError(UnusablePluginError):
 
 
 class LoadTimeoutError(UnusablePluginError):
-    """{doing} did not return within {within}.
+    """{doing} did not return within {within}."""
 
-    Let it return sooner, `sgevents plugins list` shows where it stood; or give it more time:
-    load_timeout in its table; or disable it: enabled = false.
-    """
-
+    fix = (
+        "Let it return sooner, `sgevents plugins list` shows where it stood; or give it more time: "
+        "load_timeout in its table; or disable it: enabled = false."
+    )
     doing: str
     within: str
     trace: str = ""

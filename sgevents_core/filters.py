@@ -11,17 +11,15 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
+from sgevents_core.choices import OnError
 from sgevents_core.errors import DurationError
 from sgevents_core.events import meta_of
 from sgevents_core.origin import is_by, is_by_script
 
 if TYPE_CHECKING:
     from sgevents_core.events import Event
-
-ON_ERROR: Final = ("dead-letter", "pause", "skip")
-"""What `on_error` can be."""
 
 Texts: TypeAlias = str | Collection[str] | None
 """One text or several of them, of which any will do; None for any. `*` is any characters."""
@@ -231,12 +229,13 @@ def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
         raise WrongValueError(f"there is no argument {name}{meant}", f"Use {', '.join(known)}.")
 
 
-def checked_on_error(value: str | None) -> str | None:
+def checked_on_error(value: OnError | None) -> OnError | None:
     """Return `value` if it is a policy or None; raises WrongValueError."""
-    if value is None or value in ON_ERROR:
+    policies = get_args(OnError)
+    if value is None or value in policies:
         return value
     raise WrongValueError(
-        f"on_error={value!r} is no policy", f"Give one of: {', '.join(ON_ERROR)}."
+        f"on_error={value!r} is not a policy", f"Give one of: {', '.join(policies)}."
     )
 
 

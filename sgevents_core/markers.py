@@ -9,6 +9,7 @@ from typing import Final, NoReturn, TypeVar
 
 import pluggy
 
+from sgevents_core.choices import OnError
 from sgevents_core.errors import MatchError
 from sgevents_core.filters import (
     Match,
@@ -42,7 +43,7 @@ class Matched:
     """What `match` leaves on a function."""
 
     match: Match
-    on_error: str | None = None
+    on_error: OnError | None = None
     timeout: float | None = None
     """In seconds."""
 
@@ -59,7 +60,7 @@ def match(
     old_value: Values = ...,
     new_value: Values = ...,
     where: Where | None = None,
-    on_error: str | None = None,
+    on_error: OnError | None = None,
     timeout: str | float | None = None,
     **unknown: NoReturn,
 ) -> Callable[[_F], _F]:

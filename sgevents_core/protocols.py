@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sgevents_core.choices import OnError
     from sgevents_core.events import Event
     from sgevents_core.filters import Project, Texts, User, Values, Where
 
@@ -99,7 +100,7 @@ class Registrar(Protocol):
         new_value: Values = ...,
         where: Where | None = None,
         args: object = ...,
-        on_error: str | None = None,
+        on_error: OnError | None = None,
         timeout: str | float | None = None,
         name: str | None = None,
         **unknown: NoReturn,

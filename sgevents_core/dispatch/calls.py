@@ -358,7 +358,7 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
     """Return the failure policy of a callback of a plugin that has `rules`."""
     if callback.on_error is None:
         return rules
-    return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)  # type: ignore[arg-type]  # validated when the plugin was loaded
+    return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)
 
 
 def weighed(error: BaseException) -> Raised:

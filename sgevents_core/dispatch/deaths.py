@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.last_words import LastWords
-from sgevents_core.dispatch.policy import FailureRules, OnError
+from sgevents_core.dispatch.policy import FailureRules
 from sgevents_core.dispatch.recovery import Doubt
 from sgevents_core.dispatch.rows import event_in
 from sgevents_core.events import Event

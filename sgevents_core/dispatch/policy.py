@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch.passing import passing
 from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
 
-Outcome: TypeAlias = Literal["retry", "dead-letter", "pause", "skip"]
-OnError: TypeAlias = Literal["dead-letter", "pause", "skip"]
+Outcome: TypeAlias = Literal["retry"] | OnError
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0

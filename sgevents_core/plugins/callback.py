@@ -10,6 +10,7 @@ from pathlib import PurePath
 from types import CodeType
 from typing import TYPE_CHECKING, Final
 
+from sgevents_core.choices import OnError
 from sgevents_core.hookspecs import EVERY_HOOK, hook_of
 from sgevents_core.markers import Match
 
@@ -31,7 +32,7 @@ class Callback:
     """The hook it implements; None for what `register_callbacks` registered."""
     match: Match
     function: Callable[[Event, Context], object]
-    on_error: str | None = None
+    on_error: OnError | None = None
     """Instead of the plugin's; None for the plugin's."""
     timeout: float | None = None
     """How long it may take, in seconds; None for what its plugin or lane says."""

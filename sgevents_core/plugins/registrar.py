@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
+from sgevents_core.choices import OnError
 from sgevents_core.errors import RegistrationError
 from sgevents_core.filters import (
     Match,
@@ -78,7 +79,7 @@ class CallbackRegistrar:
         new_value: Values = ...,
         where: Where | None = None,
         args: object = ...,
-        on_error: str | None = None,
+        on_error: OnError | None = None,
         timeout: str | float | None = None,
         name: str | None = None,
         **unknown: NoReturn,

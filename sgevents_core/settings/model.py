@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
+from sgevents_core.choices import Executor, Level, LogFormat, OnError, OrderBy
 from sgevents_core.errors import Problem
 from sgevents_core.settings.secret import Secret, SecretTexts
 
@@ -32,8 +33,6 @@ _FILE: Final = Meta(extra={"kind": "file"})
 _VERSION: Final = Meta(extra={"kind": "version"})
 _OWN: Final = Meta(extra={"kind": "own"})
 _LEVELS: Final = Meta(extra={"kind": "levels"})
-
-Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class Ago(Struct, frozen=True):
@@ -97,8 +96,8 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     """`[lanes.NAME]`: how a lane works through its groups."""
 
     workers: Annotated[int, Meta(ge=1)] = 1
-    order_by: Literal["entity", "project", "none"] = "none"
-    executor: Literal["thread", "process"] = "thread"
+    order_by: OrderBy = "none"
+    executor: Executor = "thread"
     timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
     max_rss: Annotated[int, Meta(ge=1)] | None = None
 
@@ -111,7 +110,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     start: Annotated[Start | None, _START] = None
     script_name: Annotated[str | None, _TEXT] = None
     api_key: Annotated[Secret | None, _SECRET] = None
-    on_error: Literal["dead-letter", "pause", "skip"] = "dead-letter"
+    on_error: OnError = "dead-letter"
     max_attempts: Annotated[int, Meta(ge=1)] = 10
     pause_after: Annotated[int, Meta(ge=1)] = 20
     timeout: Annotated[float | None, _DURATION, Meta(ge=0.01)] = None
@@ -128,7 +127,7 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     """`[log]`: what is written where, and in which form."""
 
     level: Level = "info"
-    format: Literal["auto", "human", "json"] = "auto"
+    format: LogFormat = "auto"
     file: Annotated[Path | None, _PATH] = None
     per_plugin: bool = False
     keep: Annotated[int, Meta(ge=0)] = 10

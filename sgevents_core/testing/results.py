@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from logging import LogRecord
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from sgevents_core.choices import OnError
 from sgevents_core.testing.recorder import Write
 
 if TYPE_CHECKING:
     from sgevents_core.events import Event
 
-Outcome: TypeAlias = Literal["returned", "retry", "dead-letter", "skip", "pause"]
+Outcome: TypeAlias = Literal["returned", "retry"] | OnError
 """What came of a call: it returned, or what the failure policy made of its failure."""
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."

@@ -15,6 +15,7 @@ from shotgun_api3.shotgun import Shotgun
 from unkind_server import unkind_server
 from waiting import wait_until
 
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch import outage
 from sgevents_core.dispatch.fates import Standing, failures_of
 from sgevents_core.errors import Retry
@@ -118,7 +119,7 @@ def test_call_that_fails_alone_is_charged(house: House, site: Site) -> None:
 
 
 @pytest.mark.parametrize("on_error", ["dead-letter", "pause", "skip"])
-def test_policy_counts_as_soon_as_it_is_known(house: House, site: Site, on_error: str) -> None:
+def test_policy_counts_as_soon_as_it_is_known(house: House, site: Site, on_error: OnError) -> None:
     """`on_error` says what follows, then as ever; what may be skipped is not waited for."""
     house.plugin("bad", site.write, "second", on_error=on_error, max_attempts=1)
     with house.running():

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch.policy import (
     LONGEST_HOLD,
     LONGEST_WAIT,
     FailureRules,
-    OnError,
     Raised,
     Verdict,
     judge,

@@ -375,6 +375,18 @@ def test_wrong_settings_break_that_plugin_alone_with_line_and_fix(
     assert unknown == Problem(config, 11, f"{where}.chanel", "there is no such key", fix)
 
 
+def test_a_message_in_paragraphs_is_all_reason_and_no_fix(packages: Packages, config: Path) -> None:
+    """What a model raises is shown whole; the fix is that of the error, whatever a text holds."""
+    packages.install_module(
+        "chat", PLUGIN.replace('f"{self.channel} is a token"', '"no such channel.\\n\\nAsk Ada."')
+    )
+    more = 'token = { env = "CHAT_TOKEN" }\nchannel = { env = "CHAT_TOKEN" }'
+    status = loaded(config, more).statuses[0]
+    assert status.reason.endswith("no such channel. Ask Ada.")
+    assert status.fix.startswith("Correct [plugins.chat.settings]; ")
+    assert [one.message for one in status.problems] == ["no such channel.\n\nAsk Ada."]
+
+
 def test_a_secret_is_in_no_message_of_a_model(packages: Packages, config: Path) -> None:
     """Also where the plugin itself quotes it."""
     packages.install_module("chat", PLUGIN)

@@ -220,7 +220,7 @@ def test_match_works_on_methods_of_all_kinds() -> None:
         ({"old_value": []}, "old_value is empty"),
         ({"new_value": set()}, "new_value is empty"),
         ({"where": "event.id"}, "where='event.id' cannot be called"),
-        ({"on_error": "ignore"}, "on_error='ignore' is no policy"),
+        ({"on_error": "ignore"}, "on_error='ignore' is not a policy"),
         ({"timeout": "5 minutes"}, "timeout"),
         ({"timeout": 0}, "timeout=0 is no time"),
         ({"timeout": -1.5}, "timeout=-1.5 is no time"),

@@ -16,6 +16,7 @@ from random_schedules import transaction
 from simulated_daemon import SimulatedDaemon
 from simulated_plugins import Behaviour, simulated_plugin
 
+from sgevents_core.choices import OnError
 from sgevents_core.filters import Match
 from sgevents_core.journal.base import Entry
 from sgevents_core.journal.requests import Replayed
@@ -29,7 +30,7 @@ MATCHES = (
     Match(event_type=("Studio_A", "Studio_B")),
     Match(where=lambda event: (event.id or 0) % 3 == 0),
 )
-POLICIES = ("dead-letter", "dead-letter", "pause", "skip")
+POLICIES: tuple[OnError, ...] = ("dead-letter", "dead-letter", "pause", "skip")
 REST = 1000.0
 """Seconds after which audits have found whatever they can."""
 MOST_RESTS = 200
@@ -82,7 +83,7 @@ class DaemonSchedule:
             name = f"p{number}"
             table = PluginSettings(
                 enabled=True,
-                on_error=rng.choice(POLICIES),  # type: ignore[arg-type]
+                on_error=rng.choice(POLICIES),
                 max_attempts=rng.choice([2, 3, 5]),
                 pause_after=rng.choice([3, 1000, 1000]),
             )

@@ -13,6 +13,7 @@ from typing import Any
 from journal_rows import event_row, grow
 from waiting import wait_until
 
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.assembly import (
     lanes_of,
@@ -114,7 +115,7 @@ class House:
         name: str,
         *callbacks: str | Function,
         match: Match | None = None,
-        on_error: str | None = None,
+        on_error: OnError | None = None,
         lane: str = "default",
         hooks: Mapping[str, Callable[..., Any]] | None = None,
         **table: Any,
@@ -137,7 +138,7 @@ class House:
         return plugin
 
     def _callback(
-        self, plugin: str, function: str | Function, match: Match, on_error: str | None
+        self, plugin: str, function: str | Function, match: Match, on_error: OnError | None
     ) -> Callback:
         name = function if isinstance(function, str) else function.__name__
 

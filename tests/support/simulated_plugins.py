@@ -13,6 +13,7 @@ from lane_house import Plugin
 from mortal_process import Machine
 
 from sgevents_core import Retry
+from sgevents_core.choices import OnError
 from sgevents_core.dispatch.calls import Call, Caller
 from sgevents_core.dispatch.errands import Errands
 from sgevents_core.events import Event
@@ -222,7 +223,7 @@ class Behaviour:
     log: CallLog
     seed: int
     table: PluginSettings
-    on_error: str | None
+    on_error: OnError | None
     counts: bool
     uses_site: bool
     troubled: float

@@ -1,0 +1,16 @@
+"""What keys and arguments of a few fixed values can be; each list is declared here alone."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+OnError: TypeAlias = Literal["dead-letter", "pause", "skip"]
+"""What happens when a callback fails for good."""
+OrderBy: TypeAlias = Literal["entity", "project", "none"]
+"""What several workers of a lane keep in order."""
+Executor: TypeAlias = Literal["thread", "process"]
+"""What a worker is."""
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+"""The least severe records that are logged."""
+LogFormat: TypeAlias = Literal["auto", "human", "json"]
+"""The form of log records; `auto` is `human` on a terminal and `json` elsewhere."""
