@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sgevents_core.cli.printing import echo, read_configuration
+from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
 
@@ -62,7 +62,7 @@ def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
         return {}, {}
     plugins, parts, missing = looked_at_apart(settings, partial(_described, settings))
     for name, reason in missing.items():
-        echo(f"The settings of {name} are not in the schema: {reason}", err=True)
+        echo_line(f"The settings of {name} are not in the schema: {reason}", err=True)
     return plugins, parts
 
 

@@ -77,7 +77,7 @@ def _statuses(
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
 
     if may_be_missing and not os.path.lexists(config):
-        echo(f"There is no {config} here, so no plugin is enabled.", err=True)
+        echo_line(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
     settings = read_to_look(config)
     folder = settings.state.path
@@ -87,7 +87,7 @@ def _statuses(
     try:
         return with_standing(statuses, folder), folder
     except StateError as error:
-        echo(f"Which plugins are held or paused is not known: {error}", err=True)
+        echo_line(f"Which plugins are held or paused is not known: {error}", err=True)
         return statuses, None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.printing import echo
+from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 
 
@@ -27,4 +27,4 @@ def retry(name: str, config: Path) -> None:
     settings = load_settings(config, secrets=False)
     if not forget(settings.state.path, name):
         raise NothingToRetryError(plugin=name)
-    echo(f"{name} is tried again at the next start, or with: sgevents reload")
+    echo_line(f"{name} is tried again at the next start, or with: sgevents reload")

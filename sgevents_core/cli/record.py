@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sgevents_core.cli.printing import echo, read_configuration
+from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
 
@@ -63,7 +63,7 @@ def record(
     settings = read_configuration(config, secrets=False)
     bodies = _bodies(settings, events, last, since, from_site=from_site)
     _write(out, _text(settings, bodies, anonymise=anonymise))
-    echo(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
+    echo_line(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
 
 
 def _bodies(

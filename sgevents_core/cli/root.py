@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from sgevents_core import __version__
-from sgevents_core.cli.printing import echo, echo_error
+from sgevents_core.cli.printing import echo_error, echo_line
 from sgevents_core.errors import SgEventsError
 
 
@@ -103,7 +103,7 @@ class _LazyGroup(click.Group):
         if command is not None:
             return name, command, args[1:]
         for reason in known.missing:
-            echo(reason, err=True)
+            echo_line(reason, err=True)
         meant = nearest(name, [*COMMANDS, *known.rows])
         hint = f" Did you mean {meant}?" if meant else ""
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)

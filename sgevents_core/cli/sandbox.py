@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sgevents_core.cli.config_text import SANDBOX_PORT
-from sgevents_core.cli.printing import echo, read_configuration
+from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.errors import SchemaNotReadError, SiteError, TypesNotWrittenError
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.faults import KINDS, parse_fault
@@ -141,7 +141,7 @@ def _write_types(path: Path, tables: Tables) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise TypesNotWrittenError(path=path, reason=reason) from None
-    echo(f"{path}: {len(tables)} entity types")
+    echo_line(f"{path}: {len(tables)} entity types")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sgevents_core.cli.asking import load
-from sgevents_core.cli.printing import echo
+from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay
 
@@ -66,4 +66,4 @@ def backup(file: Path, force: bool, config: Path) -> None:
         size = db.back_up(file.absolute())
     finally:
         db.close()
-    echo(f"{file}: {size / 1_000_000:,.1f} MB written")
+    echo_line(f"{file}: {size / 1_000_000:,.1f} MB written")

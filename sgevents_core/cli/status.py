@@ -67,7 +67,7 @@ def status(config: Path, checked: Check | None, as_json: bool) -> None:
     elif checked:
         echo_line(failing or f"{checked}: the daemon is fine")
     elif found is None:
-        echo(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
+        echo_line(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
     else:
         _show(settings.site.url, found, time.time())
     sys.exit(1 if failing else 0)
@@ -109,10 +109,7 @@ def _not_ready(found: Overview, now: float) -> str:
 
 
 def _show(site: str, found: Overview, now: float) -> None:
-    from rich.console import Console  # noqa: PLC0415 - late, as every command pays for it
-
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(cell(f"{site}: the daemon is ") + cell(_running(found, now), "bold"))
+    echo_line(f"{site}: the daemon is {_running(found, now)}")
     for line in (*_feed_lines(found.feed, found.events), *_call_lines(found, now)):
         echo_line(line)
     if found.plugins:
@@ -123,7 +120,7 @@ def _show(site: str, found: Overview, now: float) -> None:
                 echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
     needs = found.needs(now)
     echo()
-    console.print(cell("What needs a person:" if needs else "Nothing needs a person.", "bold"))
+    echo_line("What needs a person:" if needs else "Nothing needs a person.")
     for need in needs:
         echo_line(f"- {need.text}")
         echo_line(f"  to do: {need.fix}")

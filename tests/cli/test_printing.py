@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sgevents_core.cli.printing import echo_json, read_without_secrets
+from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import SettingsModelError, SgEventsError
 from sgevents_core.site.unanswered import AnswerTooLarge, Redirected
 
@@ -40,3 +41,14 @@ def test_message_breaks_where_the_screen_does_and_not_where_the_source_did(
     told = str(kind(url="https://x", reason="a\nb", where="w", errcode=301, errmsg="", headers={}))
     assert "\n" not in told.replace("a\nb", "")
     assert "\n\n" in str(SettingsModelError(where="x", what="y"))
+
+
+def test_path_with_a_line_break_begins_no_line(tmp_path: Path) -> None:
+    """Neither that of a state nor that of a configuration."""
+    folder = tmp_path / "a\n<0>forged"
+    folder.mkdir()
+    config = folder / "sgevents.toml"
+    config.write_text('[site]\nurl = "http://127.0.0.1"\nscript_name = "s"\napi_key = "demo-key"\n')
+    for words in (["status"], ["plugins", "list"], ["plugins", "retry", "x"]):
+        told = CliRunner().invoke(sgevents, [*words, "-c", str(config)]).output
+        assert not any(line.startswith("<0>") for line in told.splitlines()), words
