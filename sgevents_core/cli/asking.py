@@ -184,7 +184,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
             held += [settings.site.api_key, table.api_key, table.settings]
         elif one.kind in _ASKING_THE_SITE:
             held.append(settings.site.api_key)
-    return next((one.source for one in secrets_in(held) if not one.is_there), "")
+    return next((str(one.source) for one in secrets_in(held) if not one.is_there), "")
 
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:

@@ -18,12 +18,11 @@ from sgevents_core.cli._systemd_unit import Service, unit_text
 from sgevents_core.cli.printing import echo, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnitExistsError, UnitNotWrittenError
-from sgevents_core.settings import Settings, secrets_in
+from sgevents_core.settings import SecretSource, Settings, secrets_in
+from sgevents_core.settings.secret import SourceForm
 
 UNIT: Final = "sgevents.service"
 UNITS: Final = Path("/etc/systemd/system")
-_VARIABLE: Final = "the environment variable "
-_CREDENTIAL: Final = "the credential "
 
 
 @click.group()
@@ -69,8 +68,8 @@ def _service(name: str, user: str, settings: Settings) -> Service:
         config=settings.path,
         state=Path(os.path.abspath(settings.state.path)),  # noqa: PTH100 - resolve() follows links
         log=settings.log.file and settings.log.file.absolute().parent,
-        variables=_named(sources, _VARIABLE),
-        credentials=_named(sources, _CREDENTIAL),
+        variables=_named(sources, "env"),
+        credentials=_named(sources, "credential"),
     )
 
 
@@ -98,16 +97,16 @@ def _program() -> list[str]:
     return [sys.executable, "-m", "sgevents_core"]
 
 
-def _sources(settings: Settings) -> Iterator[str]:
-    """Return where the keys of the site and of plugins in use are, in words."""
+def _sources(settings: Settings) -> Iterator[SecretSource]:
+    """Return where the keys of the site and of plugins in use are."""
     plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     held: list[Any] = [settings.site.api_key]
     held += [value for plugin in plugins for value in (plugin.api_key, plugin.settings)]
     return (secret.source for secret in secrets_in(held))
 
 
-def _named(sources: Iterable[str], kind: str) -> list[str]:
-    return sorted(source.removeprefix(kind) for source in sources if source.startswith(kind))
+def _named(sources: Iterable[SecretSource], form: SourceForm) -> list[str]:
+    return sorted(source.name for source in sources if source.form == form)
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -17,7 +17,7 @@ from sgevents_core.settings.model import (
     Start,
     StateSettings,
 )
-from sgevents_core.settings.secret import Secret, SecretTexts, secrets_in
+from sgevents_core.settings.secret import Secret, SecretSource, SecretTexts, secrets_in
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -31,6 +31,7 @@ __all__ = [
     "PluginSettings",
     "Problem",
     "Secret",
+    "SecretSource",
     "SecretTexts",
     "Settings",
     "SiteSettings",

@@ -18,7 +18,7 @@ import msgspec
 from sgevents_core.errors import DurationError, SecretMissingError
 from sgevents_core.settings.durations import parse_duration
 from sgevents_core.settings.locate import Where
-from sgevents_core.settings.secret import Secret
+from sgevents_core.settings.secret import IN_CONFIG, Secret
 from sgevents_core.settings.spelling import nearest
 from sgevents_core.settings.wording import (
     better,
@@ -31,7 +31,6 @@ from sgevents_core.settings.wording import (
     listed,
 )
 
-HERE: Final = "the configuration file"
 _LISTS: Final[dict[object, type]] = {list: list, set: set, frozenset: frozenset}
 _ANYTHING: Final = (Any, object)
 
@@ -138,7 +137,7 @@ class Fitter:
         if isinstance(raw, Secret):
             return raw
         if isinstance(raw, str):
-            return Secret(raw, HERE)
+            return Secret(raw, IN_CONFIG)
         self._note(where, f"expected a string, got {kind_of(raw)}", 'write "..." or a reference')
         return None
 
@@ -202,7 +201,7 @@ class Fitter:
     def _converted(self, kind: type, value: Any) -> Any:
         """Make what msgspec has no type for, inside of unions and other parts it reads as one."""
         if kind is Secret and isinstance(value, str):
-            return Secret(value, HERE)
+            return Secret(value, IN_CONFIG)
         if kind is Path and isinstance(value, str):
             return self._path(value)
         raise ValueError(f"no {kind.__name__} can be made of {kind_of(value)}")

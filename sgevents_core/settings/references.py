@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from sgevents_core.settings.access import exposures
 from sgevents_core.settings.regular import NotPlainError, read_plain
+from sgevents_core.settings.secret import Secret, SecretSource, SourceForm
 from sgevents_core.settings.spelling import nearest, quoted
 
 FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """The variable in which systemd tells a service where its credentials are."""
+_KEYS: Final[tuple[SourceForm, ...]] = ("env", "file", "credential")
 _LARGEST: Final = 64 * 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.@-]+")
@@ -51,76 +53,65 @@ class Around:
     """The same for what is allowed but hardly meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a reference stands for; the text is None if it is not there, and need not be."""
-
-    text: str | None
-    source: str
-
-
 def is_reference(raw: object) -> bool:
     """Tell whether `raw` is one of the forms, and not some other table."""
     return (
         isinstance(raw, Mapping)
         and len(raw) == 1
-        and set(raw) <= set(_SOURCES)
+        and set(raw) <= set(_KEYS)
         and isinstance(next(iter(raw.values())), str)
     )
 
 
-def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Found:
-    """Return the text that the reference `raw` stands for, and words for where it is.
+def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Secret:
+    """Return the text that the reference `raw` stands for; one without it if it need not be there.
 
     Raises:
         WrongValueError: `raw` is no reference, or what it names is missing, empty or unreadable.
     """
     if not is_reference(raw):
         raise WrongValueError("this table does not say where the value is", _form_fix(raw))
-    form, name = next(iter(raw.items()))
+    form = next(key for key in _KEYS if key in raw)
+    name = raw[form]
+    if form == "file":
+        name = str(around.folder / os.path.expanduser(name))  # noqa: PTH111 - Path's raises without a home
+    source = SecretSource(form, name)
     try:
         if form == "env":
-            return _from_environment(name)
+            return Secret(_from_environment(source), source)
         if form == "credential":
-            return _from_credential(name)
-        return _from_file(around.folder, name, around, inside)
+            return Secret(_from_credential(source), source)
+        return Secret(_from_file(source, around, inside), source)
     except WrongNameError:
         raise
     except WrongValueError:
         if around.secrets:
             raise
-        return Found(None, f"{_SOURCES[form]} {name}")
-
-
-_SOURCES: Final = {
-    "env": "the environment variable",
-    "file": "the file",
-    "credential": "the credential",
-}
+        return Secret(None, source)
 
 
 def _form_fix(raw: Mapping[str, Any]) -> str:
     for key in raw:
-        meant = nearest(key, _SOURCES)
+        meant = nearest(key, _KEYS)
         if meant and meant != key:
             return f"did you mean {meant}? Write {FORMS}"
     return f"write one of {FORMS}"
 
 
-def _from_environment(name: str) -> Found:
+def _from_environment(source: SecretSource) -> str:
+    name = source.name
     if not _VARIABLE.fullmatch(name):
         message = f"{quoted(name)} is not the name of an environment variable"
         raise WrongNameError(message, "a name has letters, digits and _, and no digit first")
-    source = f"{_SOURCES['env']} {name}"
     text = os.environ.get(name, "").rstrip("\r\n")
     if not text:
         state = "empty" if name in os.environ else "not set"
         raise WrongValueError(f"{source} is {state}", f"set {name} where sgevents is started")
-    return Found(text, source)
+    return text
 
 
-def _from_credential(name: str) -> Found:
-    source = f"{_SOURCES['credential']} {name}"
+def _from_credential(source: SecretSource) -> str:
+    name = source.name
     folder = os.environ.get(CREDENTIALS, "")
     load = f"LoadCredential={name}:/path/of/the/file"
     if name in {".", ".."} or not _CREDENTIAL.fullmatch(name):
@@ -133,26 +124,25 @@ def _from_credential(name: str) -> Found:
     text = _read(Path(folder) / name, source, missing).rstrip("\r\n")
     if not text:
         raise WrongValueError(f"{source} is empty", "write the value into its file")
-    return Found(text, source)
+    return text
 
 
-def _from_file(folder: Path, name: str, around: Around, inside: tuple[str | int, ...]) -> Found:
-    path = folder / os.path.expanduser(name)  # noqa: PTH111 - Path's raises without a home
-    source = f"{_SOURCES['file']} {path}"
+def _from_file(source: SecretSource, around: Around, inside: tuple[str | int, ...]) -> str:
+    path = Path(source.name)
     text = _read(path, source, "the path is relative to the configuration file").rstrip("\r\n")
     if not text:
         raise WrongValueError(f"{source} is empty", "write the value into it, and nothing else")
-    for one in exposures(path, source, secret=True):
+    for one in exposures(path, str(source), secret=True):
         around.warning(one.message, one.fix, *inside)
-    return Found(text, source)
+    return text
 
 
-def _read(path: Path, source: str, missing: str) -> str:
+def _read(path: Path, source: SecretSource, missing: str) -> str:
     """Return the text in a file.
 
     Args:
         path: The file.
-        source: What it is, for people.
+        source: What it is.
         missing: What to do if it does not exist.
     """
     try:

@@ -5,9 +5,34 @@ from __future__ import annotations
 import hmac
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
 from sgevents_core.errors import SecretMissingError
+
+SourceForm: TypeAlias = Literal["env", "file", "credential", "config", "unnamed"]
+_FORMS: Final[Mapping[SourceForm, str]] = {
+    "env": "the environment variable",
+    "file": "the file",
+    "credential": "the credential",
+    "config": "the configuration file",
+    "unnamed": "the secret",
+}
+
+
+class SecretSource(NamedTuple):
+    """Where the text of a secret comes from; as text it is words for people."""
+
+    form: SourceForm
+    name: str = ""
+    """The variable, the path or the credential."""
+
+    def __str__(self) -> str:
+        return f"{_FORMS[self.form]} {self.name}".rstrip()
+
+
+_UNNAMED: Final = SecretSource("unnamed")
+IN_CONFIG: Final = SecretSource("config")
+"""The source of a secret that the configuration file itself holds."""
 
 
 class SecretTexts:
@@ -41,8 +66,8 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
 
     __slots__ = ("_text", "source")
 
-    def __init__(self, text: str | None, source: str = "the secret") -> None:
-        """Keep `text`; None if it could not be found where `source`, words for people, says."""
+    def __init__(self, text: str | None, source: SecretSource = _UNNAMED) -> None:
+        """Keep `text`; None if it could not be found where `source` says."""
         self._text = text
         self.source = source
 
@@ -58,7 +83,7 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
             SecretMissingError: The secret was not found when the configuration was read.
         """
         if self._text is None:
-            raise SecretMissingError(source=self.source)
+            raise SecretMissingError(source=str(self.source))
         return self._text
 
     def __repr__(self) -> str:
@@ -95,7 +120,7 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
         if isinstance(value, Secret):
             return value
         if isinstance(value, str):
-            return cls(value, "the configuration file")
+            return cls(value, IN_CONFIG)
         raise ValueError("a secret is a string")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

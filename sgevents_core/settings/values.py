@@ -18,7 +18,7 @@ from sgevents_core.errors import DurationError
 from sgevents_core.settings.durations import parse_duration
 from sgevents_core.settings.model import Ago, Start
 from sgevents_core.settings.references import FORMS, Around, WrongValueError, follow, is_reference
-from sgevents_core.settings.secret import Secret
+from sgevents_core.settings.secret import IN_CONFIG, Secret
 from sgevents_core.settings.spelling import nearest, quoted
 from sgevents_core.settings.wording import found, kind_of
 
@@ -78,18 +78,21 @@ def _start_of_text(raw: str) -> Start:
 
 def read_text(raw: object, around: Around) -> str:
     """Return a text that is given itself or by a reference; empty if it need not be there."""
-    text = _text_and_source(raw, around)[0]
-    if text is None:
-        return ""
+    text = _text_of(raw, around)
     if text != text.strip():
         raise WrongValueError("there are spaces at an end", "leave them out")
     return text
 
 
-def _text_and_source(raw: object, around: Around) -> tuple[str | None, str]:
+def _text_of(raw: object, around: Around) -> str:
+    """Return a text, empty if it need not be where the reference to it says."""
+    text = _text_or_reference(raw, around)
+    return text.reveal() if text.is_there else ""
+
+
+def _text_or_reference(raw: object, around: Around) -> Secret:
     if isinstance(raw, Mapping):
-        there = follow(raw, around)
-        return there.text, there.source
+        return follow(raw, around)
     if not isinstance(raw, str):
         raise WrongValueError(
             f"expected a string, got {kind_of(raw)}", f"write a string, or {FORMS}"
@@ -100,21 +103,21 @@ def _text_and_source(raw: object, around: Around) -> tuple[str | None, str]:
     if variable:
         fix = f'write {around.key} = {{ env = "{variable[1]}" }}'
         raise WrongValueError("environment variables are not filled in here", fix)
-    return raw, "the configuration file"
+    return Secret(raw, IN_CONFIG)
 
 
 def read_secret(raw: object, around: Around) -> Secret:
     """Return a secret that is given itself or by a reference."""
-    text, source = _text_and_source(raw, around)
-    if text is not None and text != text.strip():
-        raise WrongValueError(f"there are spaces at an end, in {source}", "leave them out")
-    return Secret(text, source)
+    secret = _text_or_reference(raw, around)
+    if secret.is_there and secret.reveal() != secret.reveal().strip():
+        raise WrongValueError(f"there are spaces at an end, in {secret.source}", "leave them out")
+    return secret
 
 
 def read_url(raw: object, around: Around) -> str:
     """Return the site's address without the slash at its end."""
-    whole, _ = _text_and_source(raw, around)
-    text = (whole or "").strip()
+    whole = _text_of(raw, around)
+    text = whole.strip()
     if not text:
         return text
     if text != whole:
@@ -220,11 +223,10 @@ def read_own(raw: object, around: Around) -> dict[str, Any]:
 def _resolved(raw: Any, around: Around, *inside: str | int) -> Any:
     if is_reference(raw):
         try:
-            there = follow(raw, around, *inside)
+            return follow(raw, around, *inside)
         except WrongValueError as error:
             around.problem(error.message, error.fix, *inside)
             return None
-        return Secret(there.text, there.source)
     if isinstance(raw, Mapping):
         return {key: _resolved(value, around, *inside, key) for key, value in raw.items()}
     if isinstance(raw, list):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.settings import ConfigError, Problem, load_settings
+from sgevents_core.settings import ConfigError, Problem, SecretSource, load_settings
 
 SITE = """\
 [site]
@@ -89,7 +89,7 @@ def test_keys_may_be_systemd_credentials(
     text += '[plugins.a]\nenabled = true\nsettings = { token = { credential = "api-key" } }\n'
     settings = load_settings(write(text))
     assert settings.site.api_key.reveal() == "demo-key-of-the-service"
-    assert settings.site.api_key.source == "the credential api-key"
+    assert settings.site.api_key.source == SecretSource("credential", "api-key")
     assert settings.plugins["a"].settings["token"] == settings.site.api_key
 
 

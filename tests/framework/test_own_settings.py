@@ -22,7 +22,7 @@ from sgevents_core.errors import Problem
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.own_settings import modelled
-from sgevents_core.settings import Settings, load_settings
+from sgevents_core.settings import SecretSource, Settings, load_settings
 from sgevents_core.settings.fitting import Wrong
 
 CONFIG = """
@@ -102,7 +102,7 @@ class ChatModel(BaseModel):
         return port
 
 
-TOKEN = Secret("demo-token", "the environment variable CHAT")
+TOKEN = Secret("demo-token", SecretSource("env", "CHAT"))
 
 
 def fit(model: Any, **table: Any) -> Any:
@@ -211,12 +211,17 @@ def test_a_reference_reaches_other_types_as_its_text() -> None:
         ({"since": "2026"}, ("since",), "expected a date and time, got the string", "2026-01-31T"),
         ({"tags": "a"}, ("tags",), "expected a list, got the string", 'tags = ["a"]'),
         (
-            {"retries": Secret("many", "the file n")},
+            {"retries": Secret("many", SecretSource("file", "n"))},
             ("retries",),
             "expected a whole number, at least 1 and at most 9, and the file n holds something",
             "correct the text there",
         ),
-        ({"channel": Secret(None, "the file n")}, ("channel",), "the file n is not there", "put"),
+        (
+            {"channel": Secret(None, SecretSource("file", "n"))},
+            ("channel",),
+            "the file n is not there",
+            "put",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place_and_the_fix(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sgevents_core.errors import SecretMissingError
-from sgevents_core.settings import Secret, SiteSettings
+from sgevents_core.settings import Secret, SecretSource, SiteSettings
 
 TEXT = "not-to-be-seen"
 
@@ -79,7 +79,7 @@ def test_a_secret_cannot_be_hashed() -> None:
 
 def test_a_secret_that_was_not_found_says_where_it_should_be() -> None:
     """Revealing it is a mistake of the user's, told with its place."""
-    missing = Secret(None, "the environment variable CHAT_TOKEN")
+    missing = Secret(None, SecretSource("env", "CHAT_TOKEN"))
     assert not missing.is_there
     assert missing != Secret(None)
     with pytest.raises(SecretMissingError, match="CHAT_TOKEN") as caught:

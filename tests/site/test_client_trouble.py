@@ -106,7 +106,7 @@ def test_a_proxy_that_refuses(scripted: ScriptedSite) -> None:
     where = SiteSettings(
         url="http://no-such-host.invalid",
         script_name="sgevents",
-        api_key=Secret("demo-key", "a test"),
+        api_key=Secret("demo-key"),
         http_proxy=proxy,
     )
     with closing(EventLog(where)) as log, pytest.raises(SiteUnreachable, match="501"):

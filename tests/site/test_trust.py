@@ -77,7 +77,7 @@ def _settings(url: str, ca_certs: str | None = None, **options: Any) -> SiteSett
     return SiteSettings(
         url=url,
         script_name="sgevents",
-        api_key=Secret("demo-key", "a test"),
+        api_key=Secret("demo-key"),
         ca_certs=ca_certs,
         timeout=20.0,
         **options,

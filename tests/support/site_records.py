@@ -21,6 +21,4 @@ Connect = Callable[..., EventLog]
 
 def settings(url: str, key: str = "demo-key", timeout: float = 10.0) -> SiteSettings:
     """The settings of a site."""
-    return SiteSettings(
-        url=url, script_name="sgevents", api_key=Secret(key, "a test"), timeout=timeout
-    )
+    return SiteSettings(url=url, script_name="sgevents", api_key=Secret(key), timeout=timeout)
