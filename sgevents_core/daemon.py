@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
@@ -38,9 +38,10 @@ from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.openness import state_exposures
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.liveness import Liveness
 from sgevents_core.observe.logs import look
 from sgevents_core.observe.shared import kept_whole
-from sgevents_core.observe.systemd import Systemd, Watchdog
+from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
@@ -241,7 +242,7 @@ class _Run:
         self.hung = False
         self._drain = drain
         self._systemd = Systemd()
-        self._watchdog = Watchdog((), self._systemd)
+        self._liveness = Liveness(())
         self._pruned_at = time.monotonic()
         self._health = SiteHealth()
         self._shares = True
@@ -284,8 +285,8 @@ class _Run:
         self._health.on_change(partial(_wake, lanes))
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
-        self._watchdog = Watchdog(["feed", *map(_loop_of, lanes)], self._systemd)
-        watched = partial(self._watchdog.run, "feed", feed.run)
+        self._liveness = Liveness(["feed", *map(_loop_of, lanes)])
+        watched = partial(self._liveness.run, "feed", feed.run)
         syncing = Syncing(lanes, self._open_state(), self._presence)
         return _Works(
             plugins=plugins,
@@ -320,7 +321,7 @@ class _Run:
             self._systemd.stopping()
         self._reloader.close()
         works.inbox.close()
-        _stop(works, self._watchdog)
+        _stop(works, self._feed_watchdog)
         works.announcer.close(ALERTS_END_WITHIN)
         self.hung = bool(hung(works.lanes))
         working = not_hung(works.plugins, works.lanes)
@@ -329,8 +330,11 @@ class _Run:
 
     def _thread_of(self, lane: Lane) -> threading.Thread:
         body = partial(self._listener.run_lane, lane.name, lane.run)
-        watched = partial(self._watchdog.run, _loop_of(lane), body)
+        watched = partial(self._liveness.run, _loop_of(lane), body)
         return threading.Thread(target=watched, name=f"lane-{lane.name}")
+
+    def _feed_watchdog(self) -> None:
+        feed_watchdog(self._systemd, self._liveness, time.monotonic())
 
     def _open_state(self) -> SqliteState:
         return SqliteState(self._settings.state.path)
@@ -369,7 +373,7 @@ class _Run:
                 return
             if self._drain and works.feed.idle.is_set() and self._all_handled(works.lanes):
                 return
-            self._watchdog.beat(time.monotonic())
+            self._feed_watchdog()
             look()
             signs.look(time.monotonic())
             works.inbox.poll()
@@ -430,7 +434,19 @@ def _give_up(listener: Listener, started: CommandLine | None, stops: bool) -> No
             end_at_once(1)
 
 
-def _stop(works: _Works, watchdog: Watchdog) -> None:
+def feed_watchdog(systemd: Systemd, liveness: Liveness, now: float) -> None:
+    """Feed systemd's watchdog unless a loop hangs; called at every tick of the main thread.
+
+    Args:
+        systemd: The service manager.
+        liveness: What is known of the daemon's loops.
+        now: The monotonic clock, in seconds.
+    """
+    if not liveness.hanging(now):
+        systemd.feed_watchdog(now)
+
+
+def _stop(works: _Works, feed_watchdog: Callable[[], None]) -> None:
     works.feed.stop()
     for lane in works.lanes:
         lane.stop()
@@ -439,14 +455,14 @@ def _stop(works: _Works, watchdog: Watchdog) -> None:
     for thread in works.lane_threads:
         while thread.is_alive():
             thread.join(TICK)
-            watchdog.beat(time.monotonic())  # a callback may take its time
+            feed_watchdog()  # a callback may take its time
     works.feed_thread.join(FEED_ENDS_WITHIN)
     works.syncing.stop()
     works.syncing_thread.join()
 
 
 def _loop_of(lane: Lane) -> str:
-    """Return the name by which the watchdog knows a lane's thread."""
+    """Return the name of the loop that a lane's thread runs."""
     return f"lane {lane.name}"
 
 

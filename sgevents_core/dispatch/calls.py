@@ -20,7 +20,7 @@ from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import APART, LANE, Register
-from sgevents_core.observe import systemd, timing
+from sgevents_core.observe import liveness, timing
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
@@ -113,9 +113,9 @@ class Caller:
             context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
             call.context = context
             current = Current(callback.plugin, callback.name, entry.event_id)
-            systemd.busy()
+            liveness.busy()
             error = invoke(current, callback.function, call.event, context)
-            systemd.alive()
+            liveness.alive()
         stays = self._settled(call, attempt, error, began)
         if stays:
             self._register.returned(call.word, entry.seq, place)

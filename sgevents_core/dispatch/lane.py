@@ -23,7 +23,7 @@ from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.observe import systemd
+from sgevents_core.observe import liveness
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 
@@ -151,7 +151,7 @@ class Lane:
                 self._news.clear()
                 wait = self.turn()
                 if wait:
-                    systemd.alive(wait)
+                    liveness.alive(wait)
                     self._news.wait(wait)
         except BaseException as error:  # the daemon ends on it, and says so
             self.error = error
@@ -160,7 +160,7 @@ class Lane:
 
     def turn(self) -> float:
         """Do what there is to do now; return how long to wait for more, in seconds."""
-        systemd.alive()
+        liveness.alive()
         worked = self._run_errands()
         worked = self._live() or worked
         worked = self._catch_up_all() or worked

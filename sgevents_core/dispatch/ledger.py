@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.journal.base import Entry, PluginRecord, Step
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.observe.systemd import alive
+from sgevents_core.observe.liveness import alive
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -22,7 +22,7 @@ from sgevents_core.dispatch.invoke import MOST_FRAMES, describe
 from sgevents_core.dispatch.last_words import LATE
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
-from sgevents_core.observe import systemd
+from sgevents_core.observe import liveness
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
@@ -123,16 +123,16 @@ class OwnThread:
         thread = self._thread or self._start()
         began = time.monotonic()
         if within is None:
-            systemd.busy()
+            liveness.busy()
         else:
             within = min(within, threading.TIMEOUT_MAX)
-            systemd.alive(within)
+            liveness.alive(within)
         self._turns.put(turn)
         try:
             outcome = self._outcomes.get(timeout=within)
         except Empty:
             outcome = self._given_up(Hung(turn, within or 0.0, began), thread)
-        systemd.alive()
+        liveness.alive()
         return outcome
 
     def close(self) -> None:
@@ -199,9 +199,9 @@ class OwnThread:
 
 def made_here(turn: Turn) -> Outcome:
     """Make a call in the lane's thread, for as long as it takes."""
-    systemd.busy()
+    liveness.busy()
     outcome = made(turn, lambda: True)
-    systemd.alive()
+    liveness.alive()
     return outcome
 
 

@@ -23,7 +23,7 @@ from sgevents_core.errors import (
     SiteRefused,
 )
 from sgevents_core.moments import seconds_to_wait
-from sgevents_core.observe import systemd
+from sgevents_core.observe import liveness
 from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
 from sgevents_core.site.bodies import decoded
@@ -59,6 +59,8 @@ FIELDS: Final = (
     "session_uuid",
     "created_at",
 )
+MOST_CALLS: Final = 4
+"""What the feed asks the site at once may take several calls, each of them a whole timeout."""
 SINGLE_IDS: Final = 500
 """Most ids named one by one in a query; ranges that would go beyond are asked for as ranges."""
 _FEWEST: Final = 10
@@ -124,7 +126,8 @@ class EventLog:
         )
         self._sg.config.timeout_secs = site.timeout
         self._sg.config.max_rpc_attempts = 1
-        self.longest_call = systemd.longest_call(site.timeout)
+        self.longest_call = MOST_CALLS * site.timeout
+        """Seconds that what the feed asks the site at once may take."""
 
     def page_size(self) -> int:
         """Return the most rows the site gives in one page; asks the site once.
@@ -173,7 +176,7 @@ class EventLog:
         Raises:
             SiteError: The site could not be asked, or does not let them be read.
         """
-        systemd.alive(self.longest_call)
+        liveness.alive(self.longest_call)
         with self._errors():
             found = self._sg.find(API_USER, filters, list(fields))
             return [dict(one) for one in found]

@@ -24,7 +24,7 @@ from sgevents_core.journal.base import FeedState
 from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.observe import systemd
+from sgevents_core.observe import liveness
 from sgevents_core.observe.lasting import Lasting
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.ages import is_same
@@ -154,7 +154,7 @@ class Feed:
     def _turn(self) -> None:
         """One call to the site, or one wait."""
         self._news.clear()
-        systemd.alive(self._log.longest_call)
+        liveness.alive(self._log.longest_call)
         if self._stop.is_set() or not (self._ready() and self._paged()):
             return
         if self._asked:
@@ -168,7 +168,7 @@ class Feed:
         if isinstance(call, float):
             if self._follower.is_idle:
                 self.idle.set()
-            systemd.alive(call)
+            liveness.alive(call)
             self._news.wait(call)
             return
         self.idle.clear()
@@ -239,7 +239,7 @@ class Feed:
         """Return whether the site answers, if somebody has to know; True if nobody has."""
         if not (self.health.is_wanted or self._tries):
             return True
-        systemd.alive(self._log.longest_call)
+        liveness.alive(self._log.longest_call)
         try:
             self._heard(lambda: self._log.ask(Newest(1)))
             self._tries = False
@@ -297,7 +297,7 @@ class Feed:
     # The site
 
     def _ask(self, call: Call) -> Answer | None:
-        systemd.alive(self._log.longest_call)
+        liveness.alive(self._log.longest_call)
         try:
             answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
@@ -342,7 +342,7 @@ class Feed:
         wait = self._wait_after(error)
         if quick:  # the site answers, and a page is being found that it answers too
             wait = min(wait, QUICK_WAIT)
-        systemd.alive(wait)
+        liveness.alive(wait)
         self._stop.wait(wait)
 
     def _wait_after(self, error: SiteError) -> float:

@@ -18,7 +18,7 @@ from sgevents_core.dispatch.own_thread import OwnThread, Turn
 from sgevents_core.dispatch.rows import event_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.observe.systemd import MARGIN, Systemd, Watchdog
+from sgevents_core.observe.liveness import MARGIN, Liveness
 from sgevents_core.settings import LaneSettings
 
 
@@ -255,8 +255,8 @@ def test_watchdog_allows_the_wait(house: House) -> None:
     with_limit, without_limit = Door(1), Door(2)
     made = house.plugin("slow", with_limit, without_limit)
     made.callbacks[0] = _with_timeout(made.callbacks[0], 600.0)
-    watchdog = Watchdog(["lane"], Systemd({}))
-    loop = watchdog._loops["lane"]
+    liveness = Liveness(["lane"])
+    loop = liveness._loops["lane"]
     with house.running():
         lane, services = house.lanes[0], house.lanes[0].riders[0].services
         house.stop()
@@ -271,14 +271,14 @@ def test_watchdog_allows_the_wait(house: House) -> None:
             context = CallContext(services, event, callback.name)
             turn = Turn(callback, event, context, services, event.id)
             call = partial(thread.call, turn, limit)
-            caller = threading.Thread(target=watchdog.run, args=("lane", call))
+            caller = threading.Thread(target=liveness.run, args=("lane", call))
             caller.start()
             wait_until(partial(bool, door.threads))
             assert loop.pulse[1] == allowed
             door.opened.set()
             caller.join()
         thread.close()
-    assert watchdog.beat(0.0) == frozenset()
+    assert liveness.hanging(0.0) == frozenset()
 
 
 def test_own_writes_are_counted_where_the_plugin_runs(house: House) -> None:

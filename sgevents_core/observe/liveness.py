@@ -1,0 +1,118 @@
+"""Which of the loops that do the daemon's work are alive, and which hang."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from threading import get_ident
+from typing import Final
+
+logger = logging.getLogger("sgevents.daemon")
+
+MARGIN: Final = 120.0
+"""Seconds a loop may need for a turn of its own; the database alone may be waited for 30 s."""
+
+
+class _Loop:
+    """A loop that does the work: its last sign of life, and the thread it runs in."""
+
+    __slots__ = ("pulse", "thread")
+
+    def __init__(self) -> None:
+        self.pulse: tuple[int, float | None] = (0, MARGIN)
+        """Number of the sign, and the seconds allowed until the next; None for any."""
+        self.thread = 0
+
+
+_loop_of_thread: Final[ContextVar[_Loop | None]] = ContextVar("sgevents_loop", default=None)
+
+
+def alive(wait: float = 0.0) -> None:
+    """Give a sign of life of the loop that this thread runs; do nothing in any other thread.
+
+    Args:
+        wait: How long it may be about to wait, in seconds.
+    """
+    loop = _loop_of_thread.get()
+    if loop is not None:
+        loop.pulse = (loop.pulse[0] + 1, wait + MARGIN)
+
+
+def busy() -> None:
+    """Note that the loop of this thread calls a plugin's code, which may take as long as it takes.
+
+    Without a timeout a callback has no limit: the loop counts as alive until it says `alive` again.
+    """
+    loop = _loop_of_thread.get()
+    if loop is not None:
+        loop.pulse = (loop.pulse[0] + 1, None)
+
+
+class Liveness:
+    """Knows of each loop whether it gets on with its work.
+
+    A loop says `alive` at every turn, and how long it is about to wait; `busy` before it calls a
+    plugin. One that says neither for longer than it announced and `MARGIN` hangs.
+
+    Args:
+        loops: Names of the loops, such as `feed` and `lane default`.
+    """
+
+    def __init__(self, loops: Iterable[str]) -> None:
+        self._loops = {name: _Loop() for name in loops}
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._hanging: frozenset[str] = frozenset()
+
+    def run(self, loop: str, body: Callable[[], None]) -> None:
+        """Run the body of a loop's thread, and hear its signs of life while that lasts.
+
+        Once the body has ended, nothing is expected of the loop any more: whoever started it sees
+        that.
+        """
+        self._loops[loop].thread = get_ident()
+        before = _loop_of_thread.set(self._loops[loop])
+        try:
+            body()
+        finally:
+            busy()
+            _loop_of_thread.reset(before)
+
+    def hanging(self, now: float) -> frozenset[str]:
+        """Return the names of the loops that hang; log each once, and once when it moves again.
+
+        Ask often: the time that a loop has been silent counts from when it was first seen to be.
+
+        Args:
+            now: The monotonic clock, in seconds.
+        """
+        hanging = frozenset(loop for loop in self._loops if self._hangs(loop, now))
+        self._log_changes(hanging, now)
+        self._hanging = hanging
+        return hanging
+
+    def _hangs(self, loop: str, now: float) -> bool:
+        turn, allowed = self._loops[loop].pulse
+        seen, since = self._seen.get(loop, (None, now))
+        if turn != seen or allowed is None:
+            self._seen[loop] = (turn, now)
+            return False
+        return now - since > allowed
+
+    def _log_changes(self, hanging: frozenset[str], now: float) -> None:
+        for loop in sorted(hanging - self._hanging):
+            silent = now - self._seen[loop][1]
+            stack = _stack_of(self._loops[loop].thread)
+            extra = {"action": "daemon.hung", "loop": loop, "traceback": stack}
+            logger.error("The %s has not moved for %.0f s: it hangs", loop, silent, extra=extra)
+        for loop in sorted(self._hanging - hanging):
+            extra = {"action": "daemon.moves", "loop": loop}
+            logger.warning("The %s moves again", loop, extra=extra)
+
+
+def _stack_of(thread: int) -> str:
+    """Return where a thread is, empty if it has ended."""
+    frame = sys._current_frames().get(thread)  # there is no other way to see another thread
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""
