@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from author_workshop import Workshop
 from package_index import PackageIndex
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -126,7 +126,7 @@ def running(workshop: Workshop, folder: Path) -> Iterator[subprocess.Popen[bytes
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(PATIENCE)
 
 
 def test_from_an_index_into_the_running_daemon_and_back(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from waiting import PATIENCE
 
 from sgevents_core.cli.config_text import Installed, Site, config_text, toml_string
 from sgevents_core.cli.root import sgevents
@@ -21,7 +22,6 @@ from sgevents_core.settings import FeedSettings, load_settings, read_settings
 
 KEY = "demo-key-of-a-site"
 FOR_SITE = ["--url", "https://studio.example.com", "--script-name", "events"]
-PROMPT_SECONDS = 20
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def at_terminal(config: Path, answers: dict[str, str]) -> str:
     os.close(program_side)
     waiting = dict(answers)
     shown = ""
-    deadline = time.monotonic() + PROMPT_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         chunk = read_terminal(terminal)
         if chunk is None:
@@ -257,7 +257,7 @@ def at_terminal(config: Path, answers: dict[str, str]) -> str:
         for question in [one for one in waiting if one in shown]:
             os.write(terminal, f"{waiting.pop(question)}\n".encode())
     os.close(terminal)
-    assert process.wait(PROMPT_SECONDS) == 0, shown
+    assert process.wait(PATIENCE) == 0, shown
     assert not waiting, shown
     return shown
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commanding import Commands, installed_here
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.journal import lock
 from sgevents_core.journal.lock import StateLock
@@ -214,7 +214,7 @@ def test_command_takes_over_when_the_daemon_ends(house: House) -> None:
         wait_until(lambda: len(requests.waiting()) == 1)
     assert said == []
     held.close()
-    waiter.join(20)
+    waiter.join(PATIENCE)
     assert "paused" in said[0]
 
 
@@ -228,7 +228,7 @@ def test_daemon_waits_for_a_command(house: House) -> None:
     thread.join(0.5)
     assert thread.is_alive()
     held.close()
-    thread.join(20)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 

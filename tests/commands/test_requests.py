@@ -9,7 +9,7 @@ from typing import Any
 
 from lane_house import House, only, raising, without
 from request_desk import asking
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
@@ -44,12 +44,12 @@ def test_pause_takes_effect_between_two_events(house: House) -> None:
 
     def slow(event: Event, ctx: Any) -> None:
         began.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
 
     house.plugin("alpha", slow, "two")
     with asking(house) as desk:
         house.events(1)
-        assert began.wait(10)
+        assert began.wait(PATIENCE)
         number = desk.note("pause", "alpha")
         desk.poll()
         go.set()

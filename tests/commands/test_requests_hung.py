@@ -6,7 +6,7 @@ import pytest
 from hanging import SOON, Door
 from lane_house import House, only
 from request_desk import asking, kept_event, letters
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.events import Event
 
@@ -51,7 +51,7 @@ def test_paused_and_resumed_it_still_waits(house: House) -> None:
         assert house.records()["hangs"].state == "held"
         assert desk.ask("pause", "hangs").outcome == "done"
         door.opened.set()
-        assert door.passed.wait(10)
+        assert door.passed.wait(PATIENCE)
         assert desk.ask("resume", "hangs").outcome == "done"
         house.settle()
     assert house.calls == ["1 hangs.door", "2 hangs.door"]

@@ -17,7 +17,7 @@ import pytest
 from journal_rows import event_row, grow
 from lane_house import House
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.cli.tail import _events
 from sgevents_core.dispatch.plan import Plan
@@ -52,7 +52,7 @@ def test_follows_until_ctrl_c(tmp_path: Path, state: SqliteState) -> None:
         grow(state, [event_row(2, "Studio_Late")], late=[2])
         wait_until(lambda: len(lines) == 2, what="what came is shown")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         reader.join()
     assert "3 Studio_Before  -> nobody" in lines[0]
     assert "2 Studio_Late late  -> nobody" in lines[1]

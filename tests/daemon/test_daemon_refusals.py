@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -31,7 +31,7 @@ def refusal(daemon: RunningDaemon) -> tuple[int, str]:
     """Run it; return exit code and what it said last."""
     before = daemon.output.stat().st_size if daemon.output.exists() else 0
     with daemon.running() as process:
-        code = process.wait(timeout=60)
+        code = process.wait(PATIENCE)
     said = daemon.output.read_text()[before:]
     assert "Traceback" not in said
     return code, said[said.find("sgevents: ") :]

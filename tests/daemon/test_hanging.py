@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch.last_words import LATE, left_behind
 from sgevents_core.sandbox import Sandbox
@@ -46,7 +45,7 @@ POOL = """
 
     @hookimpl
     def on_event(event, ctx):
-        ThreadPoolExecutor().submit(time.sleep, 99).result()
+        ThreadPoolExecutor().submit(time.sleep, 9999).result()
 """
 TIMEOUT = 'timeout = "100ms"'
 WRITERS = [f"writer{number}" for number in range(7)]
@@ -99,9 +98,7 @@ def test_ten_plugins_of_which_seven_are_sound(
         wait_until(lambda: ids_of(daemon, "awhile") == ids)
         wait_until(lambda: all(ids_of(daemon, name) == ids for name in WRITERS))
         assert daemon.tells("callback.returned_late")
-        began = time.monotonic()
         assert daemon.stop(process) == 0
-        assert time.monotonic() - began < 10
     unended = [r["plugin"] for r in daemon.told() if r["action"] == "plugin.not_shut_down"]
     assert unended == ["forever"]
     assert daemon.drain() == 0  # the thread that hung is gone with its process
@@ -139,9 +136,7 @@ def test_drain_does_not_wait_for_a_thread_that_hangs(daemon: RunningDaemon, site
     ids = [site.event("Studio_Tick") for _ in range(3)]
     daemon.install("pool", POOL, keys=TIMEOUT)
     daemon.install_writer("good")
-    began = time.monotonic()
     assert daemon.drain() == 0
-    assert time.monotonic() - began < 30
     assert ids_of(daemon, "good") == ids
     assert "plugin pool is held: " in daemon.output.read_text()
 
@@ -175,11 +170,11 @@ def test_late_call_that_ends_the_process_is_not_its_lanes(
     @hookimpl
     def on_event(event, ctx):
         pathlib.Path({str(go)!r}).touch()
-        time.sleep(0 if ctx.attempt > 1 else 20)
+        time.sleep(0 if ctx.attempt > 1 else 9999)
 """
     daemon.install("waits", waits)
     with daemon.running() as process:
-        assert process.wait(30) == 7
+        assert process.wait(PATIENCE) == 7
     words = left_behind(daemon.folder / "state")
     assert words is not None
     assert (words.lane, "_exit" in words.how) == (LATE, True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import StateGone
 from sgevents_core.sandbox import Sandbox
@@ -72,7 +72,7 @@ def test_exit_code_of_an_error_is_kept(daemon: RunningDaemon) -> None:
         for file in (daemon.folder / "state").iterdir():
             file.unlink()
         (daemon.folder / "state").rmdir()
-        assert process.wait(timeout=60) == StateGone.exit_code
+        assert process.wait(PATIENCE) == StateGone.exit_code
     assert daemon.tells("daemon.left_behind")
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -46,7 +46,7 @@ def test_terminal_that_nobody_reads(tmp_path: Path) -> None:
             try:
                 wait_until(lambda: daemon.events_of("writes") == ids)
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(timeout=30) == 0
+                assert process.wait(PATIENCE) == 0
             finally:
                 process.kill()
     told = [json.loads(line) for line in file.read_text().splitlines()]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -74,7 +74,7 @@ def test_callback_in_hand_is_finished_and_noted(
         wait_until(lambda: daemon.tells("daemon.stopping"))
         assert process.poll() is None
         go.touch()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(PATIENCE) == 0
     assert [(n.event_id, n.callback) for n in daemon.noted()] == [
         (ids[0], "begun"), (ids[0], "returned")
     ]  # fmt: skip
@@ -122,7 +122,7 @@ def test_told_to_stop_before_it_has_read_its_configuration(
         pipe = opened_as_read(gate)
         process.send_signal(number)
         os.close(pipe)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(PATIENCE) == 0
     gate.unlink()
     assert daemon.tells("daemon.stopped")
     assert "Traceback" not in daemon.output.read_text()
@@ -154,7 +154,7 @@ def test_first_process_of_a_container(tmp_path: Path, site: Sandbox) -> None:
         os.kill(child_of(process.pid), signal.SIGTERM)
         go.touch()
         os.close(pipe)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 WAITS = """
@@ -206,6 +206,6 @@ def test_told_to_stop_while_it_loads_plugins(tmp_path: Path, site: Sandbox) -> N
     with daemon.running() as process:
         wait_until(seen.exists)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(PATIENCE) == 0
     assert daemon.tells("daemon.stopped")
     assert not daemon.tells("plugin.broken")

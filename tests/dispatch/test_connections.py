@@ -11,6 +11,7 @@ import pytest
 from lane_house import Plugin
 from raw_site import RawSite, raw_site
 from site_records import settings
+from waiting import PATIENCE
 
 from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.observe.redaction import Redactor
@@ -66,7 +67,7 @@ def test_connections_of_a_pool_end_with_it(raw: RawSite, services: Services) -> 
     together = threading.Barrier(4)
 
     def work(_: int) -> object:
-        together.wait(20)
+        together.wait(PATIENCE)
         return CallContext(services, None, "x").sg.find("Shot", [])
 
     with ThreadPoolExecutor(4) as pool:
@@ -83,12 +84,12 @@ def test_connections_end_with_the_plugin(raw: RawSite, services: Services) -> No
     def work() -> None:
         CallContext(services, None, "x").sg.find("Shot", [])
         done.set()
-        over.wait(20)
+        over.wait(PATIENCE)
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert done.wait(20)
+        assert done.wait(PATIENCE)
         assert CallContext(services, None, "x").sg.find("Shot", []) == []
         services.close()
         raw.wait_for(open_connections=0)

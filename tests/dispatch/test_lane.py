@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from lane_house import House, raising, without
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
@@ -91,7 +91,7 @@ def test_stopped_again_and_again_nothing_is_repeated(house: House) -> None:
 def test_lanes_do_not_wait_for_each_other(house: House) -> None:
     """A callback that takes its time holds up its own lane only."""
     free = threading.Event()
-    house.plugin("slow", lambda event, ctx: free.wait(20), lane="slow")
+    house.plugin("slow", lambda event, ctx: free.wait(PATIENCE), lane="slow")
     house.plugin("fast", "run")
     try:
         with house.running():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lane_house import House
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import StateError
 from sgevents_core.events import Event
@@ -141,7 +141,7 @@ def test_place_is_noted_where_only_one_step_could_not_be(house: House, disk: Dis
     errors: list[BaseException] = []
     with house.running(errors):
         house.events(1)
-        assert free.wait(20)
+        assert free.wait(PATIENCE)
     assert [type(error) for error in errors] == [StateError]
     assert house.state.lane_place("default") == Place(1, frozenset({"alpha\0alpha:first"}))
     disk.empty()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lane_house import House, raising
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch import alerting
 from sgevents_core.dispatch.alerting import Announcer
@@ -126,7 +125,7 @@ def test_hook_that_hangs_or_raises_holds_up_no_event(house: House) -> None:
 
     def hangs(details: Any, ctx: Any) -> None:
         seen.append(details.event.id)
-        hang.wait(20)
+        hang.wait()
         raise KeyboardInterrupt
 
     house.plugin("listens", "run", hooks={"callback_failed": hangs})
@@ -152,16 +151,14 @@ def test_end_is_not_held_up_by_a_hook_that_hangs(
 
     def waits(details: Any, ctx: Any) -> None:
         hangs.set()
-        hang.wait(20)
+        hang.wait()
 
     announcer = Announcer([(Listens(), {"backlog_timed_out": waits})])  # type: ignore[list-item]
     announcer.timed_out(0, 0, datetime.now(timezone.utc))
-    assert hangs.wait(20)
+    assert hangs.wait(PATIENCE)
     for number in range(1, 10):
         announcer.timed_out(number, number, datetime.now(timezone.utc))
-    began = time.monotonic()
     announcer.close(0.05)
-    assert time.monotonic() - began < 5
     hang.set()
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lane_house import House
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -84,7 +85,7 @@ def run_until_it_ends(folder: Path, kills: list[str], *plugins: str) -> list[str
     """Run the lane, again after each kill, until all is done; return the calls."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     command = [sys.executable, "-c", SCRIPT, str(folder), ",".join(kills), *plugins]
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, timeout=60, check=True)
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, timeout=PATIENCE, check=True)
     return (folder / "calls").read_text().splitlines()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from lane_house import House, opened_house
 from power_cut import Disk
+from waiting import PATIENCE
 
 from sgevents_core.events import Event
 
@@ -42,7 +43,7 @@ class Slow:
         """Be called."""
         if event.id == self._event_id:
             self.entered.set()
-            assert self.goes_on.wait(60)
+            assert self.goes_on.wait(PATIENCE)
 
     __name__ = "slow"
 
@@ -57,7 +58,7 @@ def cut_during(house: House, disk: Disk, slow: Slow) -> Iterator[House]:
     """Cut the power half a second after a slow call has begun; give what the next boot finds."""
     after = house.folder.with_name("after")
     with house.running():
-        assert slow.entered.wait(60)
+        assert slow.entered.wait(PATIENCE)
         house.sync()
         disk.cut(house.folder, after)
         slow.goes_on.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lane_house import House, only, raising
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import CallIsOverError, Retry
 from sgevents_core.events import Event
@@ -88,13 +88,13 @@ def test_changes_commit_with_the_place_of_the_lane(house: House) -> None:
 
     def wait(event: Event, ctx: Any) -> None:
         seen.set()
-        gate.wait(20)
+        gate.wait(PATIENCE)
 
     house.plugin("alpha", count, wait)
     try:
         with house.running():
             house.events(1)
-            assert seen.wait(20)
+            assert seen.wait(PATIENCE)
             place = house.state.lane_place("default")
             assert house.state.store("alpha") == {"n": 1}
             assert place == Place(1, frozenset({"alpha\0alpha:count"}))

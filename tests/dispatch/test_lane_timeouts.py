@@ -11,7 +11,7 @@ import pytest
 from hanging import SOON, Door
 from journal_rows import event_row
 from lane_house import House, only, raising, without
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.own_thread import OwnThread, Turn
@@ -64,7 +64,7 @@ def test_dead_letter_tells_where_it_hung(house: House) -> None:
         wait_until(lambda: house.records()["hangs"].state == "active")
     (letter,) = house.state.dead_letters()
     assert letter.traceback.startswith("Where it stood (most recent call last):\n")
-    assert "self.opened.wait(30)" in letter.traceback
+    assert "self.opened.wait(PATIENCE)" in letter.traceback
     assert "own_thread.py" not in letter.traceback
     assert "door(event, ctx)" in letter.traceback
     assert api_key not in letter.traceback
@@ -175,7 +175,7 @@ def test_filter_that_hangs_is_given_up_too(house: House) -> None:
 
     def where(event: Event) -> bool:
         if event.id == 2:
-            opened.wait(30)
+            opened.wait(PATIENCE)
         return event.id != 1
 
     house.plugin("picky", "run", timeout=SOON, match=Match(where=where))
@@ -184,7 +184,7 @@ def test_filter_that_hangs_is_given_up_too(house: House) -> None:
         house.events(1, 2, 3)
         house.settle()
         assert only(house.calls, "good") == ["1 good.run", "2 good.run", "3 good.run"]
-        assert "opened.wait(30)" in house.state.dead_letters()[0].traceback
+        assert "opened.wait(PATIENCE)" in house.state.dead_letters()[0].traceback
         opened.set()
         wait_until(lambda: house.records()["picky"].state == "active")
         house.settle()
@@ -229,7 +229,7 @@ def test_plugin_that_catches_up_can_hang(house: House) -> None:
 
     def hangs(event: Event, ctx: Any) -> None:
         if event.id == 1:
-            first.wait(30)
+            first.wait(PATIENCE)
         else:
             door(event, ctx)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hanging import SOON, Door
 from lane_house import House
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch.overdue import MOST_HUNG, NOT_BEFORE, SLOW, Overdue
 from sgevents_core.events import Event
@@ -30,12 +30,12 @@ def test_slow_call_is_told_of_while_it_lasts(
 
     def slow(event: Event, ctx: Any) -> None:
         began.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
 
     house.plugin("slow", slow)
     with house.running():
         house.events(7)
-        assert began.wait(10)
+        assert began.wait(PATIENCE)
         overdue = Overdue(house.lanes, house.state, started=0.0, restarts=True)
         times = [0.0, SLOW - 1, SLOW, SLOW + 1, 2 * SLOW - 1, 2 * SLOW, 4 * SLOW - 1, 4 * SLOW]
         counts = []

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from author_workshop import make_readable
 from doc_pages import DOCS, ROOT, blocks
+from waiting import PATIENCE
 
 PAGE = DOCS / "tutorial" / "first-plugin.md"
 FILES = {
@@ -25,7 +26,6 @@ FILES = {
     "import shotgun_api3": "make_version.py",
 }
 """How a sample begins -> the file that the page says it is."""
-PATIENCE = 30.0
 
 
 def free_port() -> int:

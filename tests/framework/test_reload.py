@@ -16,7 +16,7 @@ import pytest
 from drained import configured
 from reloading import SLOW, reload
 from running_daemon import WRITER, RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
@@ -216,7 +216,7 @@ def test_who_stops_it_means_it(daemon: RunningDaemon, site: Sandbox) -> None:
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: not is_pending(process.pid, signal.SIGTERM), what="it was told")
         (daemon.folder / "go").touch()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(PATIENCE) == 0
     assert daemon.output.read_text().count("daemon.started") == 1
 
 

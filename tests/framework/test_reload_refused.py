@@ -17,7 +17,7 @@ from commanding import installed_here
 from installed_packages import settings_for
 from reloading import SLOW, reload
 from running_daemon import RunningDaemon
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.running import running
@@ -69,7 +69,7 @@ def test_python_that_is_away_refuses_a_reload(
         target = python.resolve()
         python.unlink()
         command = asked(daemon, target)
-        said = command.communicate(timeout=60)[1]
+        said = command.communicate(timeout=PATIENCE)[1]
         assert command.returncode == 1
         assert "a process to try it in cannot be started" in said
         daemon.wait_for([site.event("Studio_A")], "one")
@@ -104,7 +104,7 @@ def test_what_is_taken_away_while_the_daemon_stops_does_not_end_it(
         TAKEN[what](daemon, python)
         (daemon.folder / "go").touch()
         if what == "python":  # whoever asks needs the configuration too
-            assert "it could not be started anew" in command.communicate(timeout=60)[1]
+            assert "it could not be started anew" in command.communicate(timeout=PATIENCE)[1]
             assert command.returncode == 1
         ids.append(site.event("Studio_B"))
         daemon.wait_for(ids, "zulu")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.observe import logs, writers
 from sgevents_core.observe.current import Current, enter, leave
@@ -93,13 +93,13 @@ def test_argument_that_takes_for_ever_to_be_printed(place: Place) -> None:
 
     def waits() -> bool:
         begun.set()
-        return gate.wait(60)
+        return gate.wait(PATIENCE)
 
     slow = Says(waits)
     thread = threading.Thread(target=notify.info, args=("slow %s", slow))
     thread.start()
     try:
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
         notify.info("other")
         daemon.info("daemon")
         root.warning("library")
@@ -157,7 +157,7 @@ def test_terminal_that_nobody_reads(place: Place, monkeypatch: pytest.MonkeyPatc
     daemon.info("more")
     place.end()
     place.stderr.close()
-    reader.join(20)
+    reader.join(PATIENCE)
     told = [json.loads(line) for line in b"".join(read).splitlines()]
     missing = [record["records"] for record in told if record["action"] == "log.dropped"]
     kept = [record for record in told if record["message"].startswith("record ")]
@@ -187,7 +187,7 @@ def test_long_record_is_cut_in_the_middle(place: Place) -> None:
     (record,) = place.records()
     place.end()
     place.stderr.close()
-    reader.join(20)
+    reader.join(PATIENCE)
     assert record["message"].startswith("begin x")
     assert record["message"].endswith("x end")
     assert len(str(record)) < 200_000
@@ -344,14 +344,14 @@ def test_plugin_that_hangs_while_it_configures_logging(place: Place) -> None:
 
     def handler() -> logging.Handler:
         begun.set()
-        gate.wait(60)
+        gate.wait(PATIENCE)
         return logging.NullHandler()
 
     config = {"version": 1, "handlers": {"x": {"()": handler}}}
     thread = threading.Thread(target=logging.config.dictConfig, args=(config,))
     thread.start()
     try:
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
         for level in range(31, 40):
             daemon.log(level, "level %d", level)
         logs.look()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from installed_packages import Packages
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 
@@ -88,4 +89,4 @@ def test_service_is_ready_watched_and_stops_in_order(
             (tmp_path / "packages" / "go-on").touch()
             daemon.send_signal(signal.SIGTERM)
             heard(manager, "STOPPING=1")
-            assert daemon.wait(20) == 0
+            assert daemon.wait(PATIENCE) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from installed_packages import Packages
+from waiting import PATIENCE
 
 SITE = '[site]\nurl = "http://127.0.0.1:1"\nscript_name = "s"\napi_key = "demo-key"\n'
 HEAD = "import ctypes, os, signal, sys, threading, time\nfrom sgevents_core import hookimpl\n"
@@ -70,7 +71,7 @@ def run(packages: Packages, config: Path, *words: str) -> subprocess.CompletedPr
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
     )
 
 

@@ -8,6 +8,7 @@ from xmlrpc.client import ProtocolError
 import pytest
 from click.testing import CliRunner, Result
 from sandbox_command import client, running
+from waiting import PATIENCE
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
@@ -26,7 +27,7 @@ def test_serves_until_told_to_end(number: signal.Signals) -> None:
             sg.summarize("Shot", [], [{"field": "id", "type": "count"}])
         sg.close()
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def run(*options: str) -> Result:

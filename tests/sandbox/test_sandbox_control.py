@@ -8,6 +8,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.control import ORDERS
@@ -17,7 +18,7 @@ def order(site: Sandbox, name: str, /, **values: Any) -> dict[str, Any]:
     """Send an order and return the answer."""
     body = json.dumps(values).encode() if values else b""
     request = urllib.request.Request(f"{site.url}/sandbox/{name}", body, method="POST")
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
         answer: dict[str, Any] = json.loads(response.read())
         return answer
 
@@ -117,7 +118,7 @@ def test_orders_that_are_none(empty: Sandbox) -> None:
     assert refused(empty, "faults/add", kind="nope")[0] == 400
     assert refused(empty, "event", event_type="x", nope=1)[0] == 400
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{empty.url}/elsewhere", timeout=5)
+        urllib.request.urlopen(f"{empty.url}/elsewhere", timeout=PATIENCE)
     with caught.value as error:
         assert error.code == 404
 
@@ -126,5 +127,5 @@ def test_calls_that_are_none(empty: Sandbox) -> None:
     """What is no call of the API gets a Fault, not a broken connection."""
     for body in (b"", b"[]", b"{}", b"\x00", b'{"method_name": "read", "params": 5}'):
         request = urllib.request.Request(f"{empty.url}/api3/json", body, method="POST")
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             assert json.loads(response.read())["exception"] is True

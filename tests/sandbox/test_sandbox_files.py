@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from shotgun_api3.shotgun import Fault, ShotgunError, ShotgunFileDownloadError
 from shotgun_api3.shotgun import ShotgunThumbnailNotReady as NotReady
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.files import PENDING
@@ -53,7 +54,7 @@ def picture(tmp_path: Path) -> Path:
 
 def fetched(url: str) -> tuple[str, bytes]:
     """Content type and content of what is at an address."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         return answer.headers["content-type"], answer.read()
 
 

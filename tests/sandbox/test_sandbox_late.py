@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.eventlog import EventLog, EventRow
@@ -54,7 +55,7 @@ def test_late_rows_show_after_a_while(site: Sandbox, sg: Any) -> None:
 
     site.log.commit = noticed  # type: ignore[method-assign]  # to wait for it without sleeping
     late = site.late(1, seconds=0.01)
-    assert committed.wait(10)
+    assert committed.wait(PATIENCE)
     assert site.log.highest_id == late.ids[0]
 
 

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 
@@ -74,7 +75,7 @@ def test_its_own_origin_is_answered(lone: Sandbox) -> None:
 
 def test_a_file_that_is_shown_acts_in_nobodys_name(lone: Sandbox) -> None:
     """A browser that shows a file of the sandbox treats it as a page of nowhere."""
-    with urllib.request.urlopen(f"{lone.url}/thumbnail/image/1", timeout=10) as answer:
+    with urllib.request.urlopen(f"{lone.url}/thumbnail/image/1", timeout=PATIENCE) as answer:
         assert answer.headers["Content-Security-Policy"] == "sandbox"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 

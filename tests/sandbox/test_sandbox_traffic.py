@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.traffic import STEPS
@@ -131,7 +132,7 @@ def test_traffic_at_a_rate(site: Sandbox) -> None:
 
     site.log.commit = watched  # type: ignore[method-assign]  # to wait for it without sleeping
     with site.traffic(2_000) as flow:
-        assert enough.wait(20)
+        assert enough.wait(PATIENCE)
     assert flow.events >= 50
     after = site.log.next_id
     assert flow.stop() == flow.events

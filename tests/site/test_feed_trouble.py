@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from running_feed import LONG, Start, events, logged
+from running_feed import Start, events, logged
+from waiting import PATIENCE
 
 from sgevents_core.errors import SiteRefused, SiteUnreachable, StaleWriter
 from sgevents_core.journal.base import FeedChange
@@ -140,7 +141,7 @@ def test_every_kind_of_trouble_while_events_come(
 def test_wrong_credentials_end_the_start(site: Sandbox, start: Start, start_at: Any) -> None:
     """A key that is refused three times at the first start ends the feed with the reason."""
     running = start(key="wrong-key", start=start_at)
-    running.thread.join(LONG)
+    running.thread.join(PATIENCE)
     assert isinstance(running.feed.error, SiteRefused)
     assert "wrong-key" not in str(running.feed.error)
     assert running.reader.load_feed() is None
@@ -185,7 +186,7 @@ def test_wrong_credentials_end_a_later_start_too(site: Sandbox, start: Start, mo
             db.commit()
     more = events(site, 2)
     again = start(key="wrong-key")
-    again.thread.join(LONG)
+    again.thread.join(PATIENCE)
     assert isinstance(again.feed.error, SiteRefused)
     third = start()
     third.until_complete(site)
@@ -338,7 +339,7 @@ def test_another_writer_ends_the_feed(site: Sandbox, start: Start) -> None:
         other.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", values)
         other.commit()
     events(site, 1)
-    running.thread.join(LONG)
+    running.thread.join(PATIENCE)
     assert isinstance(running.feed.error, StaleWriter)
     assert running.ids() == [1, 99]
 
@@ -355,7 +356,7 @@ def test_a_mistake_of_the_feed_itself_ends_it_with_a_reason(
     running.until(running.reader.load_feed)
     monkeypatch.setattr(SqliteState, "append", fail)
     events(site, 1)
-    running.thread.join(LONG)
+    running.thread.join(PATIENCE)
     assert "RuntimeError: unthought of" in str(running.feed.error)
     (record,) = logged(caplog, "feed.failed")
     assert record.exc_info

@@ -16,6 +16,7 @@ import pytest
 import trustme
 from forward_proxy import forward_proxy
 from raw_site import RawSite, answers, raw_site, says
+from waiting import PATIENCE
 
 from sgevents_core.cli.check_site import site_findings
 from sgevents_core.dispatch.connection import CountingShotgun
@@ -157,7 +158,7 @@ def raises_for(greeting: bytes, ca_certs: str) -> SiteError:
         where = _settings(f"https://127.0.0.1:{server.getsockname()[1]}", ca_certs)
         with closing(EventLog(where)) as log, pytest.raises(SiteError) as caught:
             log.ask(Newest(1))
-        thread.join(20)
+        thread.join(PATIENCE)
     return caught.value
 
 

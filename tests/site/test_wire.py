@@ -16,6 +16,7 @@ import pytest
 from raw_site import RawSite, Says, answers, raw_site, says, sends
 from shotgun_api3.shotgun import ShotgunError
 from site_records import Connect
+from waiting import PATIENCE
 
 from sgevents_core.dispatch.connection import CountingShotgun
 from sgevents_core.dispatch.passing import passing
@@ -115,7 +116,7 @@ def test_a_name_that_is_looked_up_for_ever(
 ) -> None:
     """What the system's resolver takes counts too; a name that is none is an error at once."""
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(PATIENCE))
     try:
         with pytest.raises(SiteUnreachable, match=r"no whole answer|looked up"):
             connect("http://slow.example", timeout=0.2).ask(Newest(1))
@@ -362,9 +363,9 @@ def test_closing_ends_a_call_that_hangs(raw: RawSite) -> None:
     with client(raw.url, timeout=60) as sg:
         thread = threading.Thread(target=call, args=(sg,))
         thread.start()
-        assert began.wait(20)
+        assert began.wait(PATIENCE)
         sg.close()
-        thread.join(20)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
     assert failed
 

@@ -114,7 +114,7 @@ class Scene:
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait until something holds."""
-        wait_until(condition, 30.0, what=what)
+        wait_until(condition, what=what)
 
     def times_told(self, action: str) -> int:
         """How many records of the log have an action."""

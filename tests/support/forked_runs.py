@@ -88,7 +88,7 @@ class Run:
 
     def wait(self) -> int:
         """Wait for its end; return its exit code, or the negative number of a signal."""
-        wait_until(self._ended, 60.0, what="it ends")
+        wait_until(self._ended, what="it ends")
         assert self._code is not None
         return self._code
 

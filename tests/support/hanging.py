@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from lane_house import Function
+from waiting import PATIENCE
 
 from sgevents_core.events import Event
 
@@ -35,7 +36,7 @@ class Door:
         if event.id not in self.on:
             return
         ctx.store["before"] = event.id
-        self.opened.wait(30)
+        self.opened.wait(PATIENCE)
         try:
             if self.then is not None:
                 self.then(event, ctx)

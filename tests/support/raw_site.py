@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from waiting import PATIENCE
+
 PAGING = {"has_next_page": False, "entity_count": 0}
 INFO = {"version": [8, 50, 0], "api_max_entities_per_page": 500}
 
@@ -96,7 +98,7 @@ class RawSite:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
     def _accept(self) -> None:
         with suppress(OSError):

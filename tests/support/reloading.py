@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from running_daemon import RunningDaemon
+from waiting import PATIENCE
 
 SLOW = """
     import pathlib, time
@@ -28,4 +29,6 @@ def reload(daemon: RunningDaemon) -> subprocess.CompletedProcess[str]:
     """Ask the daemon to reload, as a person does."""
     command = [sys.executable, "-m", "sgevents_core", "reload", "-c", str(daemon.config)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env=environment
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from installed_packages import Packages
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -145,12 +145,12 @@ class RunningDaemon:
     def drain(self) -> int:
         """Run until everything is handled; return the exit code."""
         with self.running("--drain") as process:
-            return process.wait(timeout=60)
+            return process.wait(PATIENCE)
 
     def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
         """Stop a daemon with a signal; return its exit code."""
         process.send_signal(number)
-        return process.wait(timeout=30)
+        return process.wait(PATIENCE)
 
     def noted(self) -> list[Noted]:
         """Return the calls noted so far, in order."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from site_records import settings
+from waiting import PATIENCE
 
 from sgevents_core.journal.base import Entry
 from sgevents_core.journal.sqlite import SqliteState
@@ -19,8 +20,6 @@ from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.gaps import Notice
-
-LONG = 20.0
 
 
 class Running:
@@ -49,7 +48,7 @@ class Running:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait until something holds."""
-        end = time.monotonic() + LONG
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end
             self._changed.wait(0.005)
@@ -70,7 +69,7 @@ class Running:
     def close(self) -> None:
         """End it."""
         self.feed.stop()
-        self.thread.join(LONG)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         self.reader.close()
 

@@ -1,0 +1,257 @@
+"""The types of what plugin authors import, as mypy sees them, strict, from another package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+from mypy import api
+
+IMPORTS = """\
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from logging import Logger
+from typing import Any, assert_type
+
+from sgevents_core import (
+    Attention, BacklogTimeout, CallbackFailure, Context, DeadLetter, Event, PluginPause, Registrar,
+    Retry, Secret, SgEventsError, hookimpl, match,
+)
+from sgevents_core.testing import EventBuilder, Harness, MakeHarness, Recorder, load_events
+
+
+@dataclass
+class ChatSettings:
+    channel: str
+    token: Secret
+
+
+def plain(event: Event) -> None: ...
+def whole(event: Event, ctx: Context) -> None: ...
+"""
+GIVEN = (
+    "event: Event, ctx: Context, registrar: Registrar, failure: CallbackFailure,"
+    " letter: DeadLetter, pause: PluginPause, ids: BacklogTimeout, attention: Attention,"
+    " builder: EventBuilder, make: MakeHarness, harness: Harness"
+)
+"""What is at hand in every sample: the objects that plugins and their tests are given."""
+
+TYPES = {
+    'event["meta"]': "Any",
+    'event.get("project")': "Any | None",
+    "event.id": "int",
+    "event.event_type": "str",
+    "event.entity_type": "str | None",
+    "event.entity_id": "int | None",
+    "event.meta": "dict[str, Any]",
+    "event.created_at": "datetime | None",
+    "event.added": "list[Any]",
+    "event.in_create": "bool",
+    "[key for key in event]": "list[str]",
+    "ctx.settings": "Any",
+    "ctx.sg": "Any",
+    "ctx.store": "MutableMapping[str, Any]",
+    "ctx.logger": "Logger",
+    "ctx.attempt": "int",
+    "ctx.key": "str",
+    "ctx.plugin": "str",
+    "ctx.dry_run": "bool",
+    "registrar.settings": "Any",
+    "registrar.plugin": "str",
+    "registrar.register(plain)": "str",
+    "failure.event": "Event",
+    "failure.next_attempt_at": "datetime | None",
+    "letter.number": "int",
+    "pause.event_id": "int | None",
+    "ids.noticed_at": "datetime",
+    "attention.over": "bool",
+    'Secret("x").reveal()': "str",
+}
+"""Expression -> its type."""
+
+ACCEPTED = {
+    "settings that are given a type": """
+        settings: ChatSettings = ctx.settings
+        token: str = settings.token.reveal()
+    """,
+    "every condition of match": """
+        @hookimpl(specname="on_change")
+        @match(
+            event_type=["Shotgun_Task_*"], entity_type={"Task"}, attribute=("sg_status_list",),
+            project=65, user="ada", script="rollup", in_create=False, old_value=None,
+            new_value=["fin", "apr"], where=lambda event: event.is_transient,
+            on_error="skip", timeout="30s",
+        )
+        def approved(event: Event, ctx: Context) -> None: ...
+    """,
+    "match by an entity of the API": """
+        @match(project={"type": "Project", "id": 65}, user=[7, "ada"], timeout=2.5)
+        def of_project(event: Event) -> None: ...
+    """,
+    "match on top": """
+        @match(entity_type="Shot")
+        @hookimpl
+        def on_new(event: Event, ctx: Context) -> str: return event.event_type
+        name: str = on_new(event, ctx)
+    """,
+    "functions that are marked, called as before": """
+        hookimpl(whole)(event=event, ctx=ctx)
+        hookimpl(specname="on_new")(whole)(event=event, ctx=ctx)
+        match(entity_type="Task")(whole)(event=event, ctx=ctx)
+    """,
+    "hooks of every kind": """
+        @hookimpl
+        def startup(ctx: Context) -> None: ...
+        @hookimpl
+        def settings_model() -> type[ChatSettings]: return ChatSettings
+        @hookimpl
+        def register_callbacks(registrar: Registrar) -> None: ...
+        @hookimpl
+        def callback_failed(details: CallbackFailure, ctx: Context) -> None: ...
+    """,
+    "hooks of an instance": """
+        class Plugin:
+            @hookimpl
+            @match(entity_type="Shot")
+            def on_new(self, event: Event, ctx: Context) -> None: ...
+        Plugin().on_new(event, ctx)
+    """,
+    "callbacks of every kind": """
+        class Callable_:
+            def __call__(self, event: Event, ctx: Context, args: object) -> None: ...
+        registrar.register(plain, entity_type="Shot", args={"a": 1}, name="shots", timeout="5s")
+        registrar.register(whole, where=lambda event: event.id > 7, on_error="pause")
+        registrar.register(Callable_(), old_value=..., args=None)
+    """,
+    "an event where a mapping is wanted": """
+        row: Mapping[str, Any] = event
+    """,
+    "a store that is assigned to": """
+        ctx.store["seen"] = [*ctx.store.get("seen", []), event.id]
+    """,
+    "what a callback raises": """
+        try:
+            raise Retry("busy", after="5s")
+        except (Retry, SgEventsError):
+            raise Retry(after=2.5)
+    """,
+}
+"""What authors write that mypy has nothing against."""
+
+REFUSED = {
+    "a name that there is not": ("import sgevents_core; sgevents_core.Evnt", "attr-defined"),
+    "an import that there is not": ("from sgevents_core import Contxt", "attr-defined"),
+    "a testing name that there is not": (
+        "from sgevents_core.testing import Harnes",
+        "attr-defined",
+    ),
+    "an attribute of no event": ("event.entty_type", "attr-defined"),
+    "a key that is no text": ("event[7]", "index"),
+    "an event that is changed": ('event["meta"] = {}', "index"),
+    "an attribute of an event that is set": ("event.id = 7", "misc"),
+    "no None where one may be": ("event.entity_type.lower()", "union-attr"),
+    "an attribute of no context": ("ctx.setings", "attr-defined"),
+    "a context that is changed": ("ctx.store = {}", "misc"),
+    "settings that are replaced": ("ctx.settings = {}", "misc"),
+    "a store by number": ('ctx.store[7] = "x"', "index"),
+    "details that are changed": ('failure.error = "x"', "misc"),
+    "details without a field": ('PluginPause(plugin="a", reason="b")', "call-arg"),
+    "a kind of attention that is none": (
+        'Attention(kind="bored", summary="", fix="", plugin="", over=False)',
+        "arg-type",
+    ),
+    "a condition that there is not": ('match(entity_typ="Shot")', "arg-type"),
+    "a condition by position": ('match("Shot")', "call-arg"),
+    "a type of record by number": ("match(entity_type=7)", "arg-type"),
+    "a project that is a float": ("match(project=6.5)", "arg-type"),
+    "a flag that is a text": ('match(in_create="yes")', "arg-type"),
+    "a condition that is no function": ("match(where=True)", "arg-type"),
+    "a condition in code of something else": (
+        "match(where=lambda event: event.nothing)",
+        "attr-defined",
+    ),
+    "a timeout that is a list": ("match(timeout=[3])", "arg-type"),
+    "match on what is no function": ('match(entity_type="Shot")(7)', "type-var"),
+    "a function with match called wrongly": ('match(entity_type="Shot")(whole)(event)', "call-arg"),
+    "a function with hookimpl called wrongly": ("hookimpl(whole)(event)", "call-arg"),
+    "hookimpl of an option that there is not": ("hookimpl(spec='on_new')", "call-overload"),
+    "a callback that cannot be called": ("registrar.register(7)", "arg-type"),
+    "a callback with a condition that there is not": (
+        'registrar.register(plain, entity="Shot")',
+        "arg-type",
+    ),
+    "a callback with a name that is no text": ("registrar.register(plain, name=7)", "arg-type"),
+    "a wait that is a list": ("Retry(after=[5])", "arg-type"),
+    "a wait by position": ('Retry("busy", 5)', "call-arg"),
+    "a secret taken for its text": ('text: str = Secret("x")', "assignment"),
+}
+"""What is wrong -> how it is written, and the kind of error that mypy reports."""
+
+
+class Checked:
+    """One run of mypy over all samples, each in a function of its own.
+
+    Args:
+        folder: Where the module is written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lines: list[str] = IMPORTS.splitlines()
+        self._places: dict[str, tuple[int, int]] = {}
+        for name, text in self._samples():
+            self._add(name, text)
+        file = folder / "samples.py"
+        file.write_text("\n".join(self._lines) + "\n")
+        options = ["--strict", "--python-version=3.11", "--config-file=", "--no-error-summary"]
+        told, broken, _ = api.run([*options, f"--cache-dir={folder / 'cache'}", str(file)])
+        assert not broken
+        self._told = [
+            (int(found[1]), found[2])
+            for line in told.splitlines()
+            if (found := re.match(r".*samples\.py:(\d+): (.*)", line))
+        ]
+
+    def of(self, name: str) -> list[str]:
+        """What mypy says about a sample."""
+        first, last = self._places[name]
+        return [words for line, words in self._told if first <= line <= last]
+
+    @staticmethod
+    def _samples() -> list[tuple[str, str]]:
+        typed = {text: f"assert_type({text}, {kind})" for text, kind in TYPES.items()}
+        refused = {name: text for name, (text, _) in REFUSED.items()}
+        return [*typed.items(), *ACCEPTED.items(), *refused.items()]
+
+    def _add(self, name: str, text: str) -> None:
+        first = len(self._lines) + 1
+        self._lines.append(f"def sample_{first}({GIVEN}) -> None:")
+        self._lines += indent(dedent(text).strip(), "    ").splitlines()
+        self._places[name] = (first, len(self._lines))
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """All samples, checked once."""
+    return Checked(tmp_path_factory.mktemp("types"))
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_what_authors_are_given_has_a_type(checked: Checked, expression: str) -> None:
+    """An editor knows what it is; `Any` only where the site or the plugin decides."""
+    assert checked.of(expression) == []
+
+
+@pytest.mark.parametrize("sample", ACCEPTED)
+def test_right_uses_are_accepted(checked: Checked, sample: str) -> None:
+    """Strict mypy has nothing to say about what the documentation lets authors write."""
+    assert checked.of(sample) == []
+
+
+@pytest.mark.parametrize("sample", REFUSED)
+def test_wrong_uses_are_errors(checked: Checked, sample: str) -> None:
+    """A mistake is seen where it is typed, before anything runs."""
+    (told,) = [words for words in checked.of(sample) if words.startswith("error: ")]
+    assert told.endswith(f"  [{REFUSED[sample][1]}]")
