@@ -104,14 +104,14 @@ class Retry(Exception):
         self.after = after
 
 
-class UnusablePluginError(SgEventsError):
-    """A plugin cannot be used: the docstring of such a class is the reason, `fix` what helps."""
+class ExplainedError(SgEventsError):
+    """Something is wrong: the docstring of such a class is the reason, `fix` what helps."""
 
     exit_code = 2
     reason: str
     """What is wrong, without the fix."""
     fix: str = ""
-    """What the author or the person who runs the plugin can do; of a class, with `{culprit}`."""
+    """What people can do about it; of a class, with `{culprit}`."""
 
     def __init__(self, **culprit: Any) -> None:
         """Fill `culprit` into the reason and into the fix, which follow each other in the text."""
@@ -119,6 +119,10 @@ class UnusablePluginError(SgEventsError):
         self.reason = str(self)
         self.fix = self.fix.format(**culprit)
         self.args = (f"{self.reason}\n\n{self.fix}",)
+
+
+class UnusablePluginError(ExplainedError):
+    """A plugin cannot be used; its author or the person who runs it can mend that."""
 
 
 class MatchError(UnusablePluginError):
@@ -381,13 +385,13 @@ class SiteRefused(SiteError):
     script_name: str
 
 
-class StockClientError(SgEventsError):
-    """The module shotgun_api3 cannot be used: {problem}. {whence}.
-    Uninstall what brings that copy, or take it off the path, and install the client again:
-    pip install --force-reinstall "shotgun_api3>=3.9"
-    """
+class StockClientError(ExplainedError):
+    """The module shotgun_api3 cannot be used: {problem}. {whence}."""
 
-    exit_code = 2
+    fix = (
+        "Uninstall what brings that copy, or take it off the path, and install the client again: "
+        'pip install --force-reinstall "shotgun_api3>=3.9"'
+    )
     problem: str
     whence: str
     file: str

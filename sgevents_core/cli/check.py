@@ -87,8 +87,7 @@ def _surely(
     try:
         return look(settings)
     except StockClientError as error:
-        message, _, fix = str(error).partition("\n")
-        return [Finding(area, "problem", message, " ".join(fix.split()))]
+        return [Finding(area, "problem", error.reason, error.fix)]
     except Exception as error:
         message = f"it could not be looked at: {type(error).__name__}: {error}"
         return [Finding(area, "problem", message, "this is a mistake in sgevents; report it")]
