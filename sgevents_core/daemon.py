@@ -509,8 +509,9 @@ def _remains(state: SqliteState, loaded: Container[str]) -> Remains:
     feed = state.load_feed()
     hot = [m for m in feed.missing if m.hot] if feed else []
     apart = tuple(
-        (record.name, "not started" if record.not_started else record.state, record.reason)
+        (record.name, record.state, record.reason)
         for record in state.plugins().values()
-        if record.state != "active" or (record.not_started and record.name in loaded)
+        if record.state in {"held", "paused"}
+        or (record.state == "not started" and record.name in loaded)
     )
     return Remains(sum(m.last - m.first + 1 for m in hot), apart)

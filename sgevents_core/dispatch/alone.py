@@ -89,7 +89,7 @@ def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -
     try:
         yield lane
     finally:
-        lane.run()  # stopped as it is, it only puts its things away
+        lane.close()
         announcer.close(ALERTS_END_WITHIN)
         stop_plugins(not_hung(ready, lanes), services, state)
 

@@ -24,7 +24,7 @@ from sgevents_core.dispatch.rider import failure_rules, rider_of
 from sgevents_core.dispatch.store import Store
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.journal import register
-from sgevents_core.journal.base import NOT_STARTED, Place, PluginRecord, Step
+from sgevents_core.journal.base import Place, PluginRecord, Step
 from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor
@@ -99,7 +99,7 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
     riding = {plugin.name: plugin.lane for plugin in loaded.plugins}
     for record in records.values():
         if riding.get(record.name) != record.lane and record.lane in starts:
-            recovery.detach(record, starts[record.lane].place)
+            record.leave_lane(starts[record.lane].place)
         record.lane = riding.get(record.name, record.lane)
     for status in loaded.statuses:
         table = settings.plugins.get(status.name)
@@ -251,10 +251,10 @@ def stop_plugins(
 
 
 def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
-    """Take the reason for not having started from a plugin that has started now."""
+    """Let a plugin be called that had not started and has started now."""
     record = state.plugins()[plugin.name]
-    if record.reason.startswith(NOT_STARTED):
-        record.reason = ""
+    if record.state == "not started":
+        record.resume()
         fence = state.take_lane(plugin.lane)
         state.record(plugin.lane, fence, Step(plugins=[record]))
 
@@ -264,7 +264,7 @@ def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteSta
     record = state.plugins()[plugin.name]
     if record.state != "paused":
         late_start.hold(record)
-    recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
+    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
 
@@ -272,10 +272,8 @@ def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteSta
 def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
     record = state.plugins()[plugin.name]
-    if record.state != "paused":  # a hold would promise that it is called again
-        record.state, record.retry_at = "active", 0.0
-        record.reason = f"{NOT_STARTED}: {error}"
-    recovery.detach(record, state.lane_place(plugin.lane) or Place(state.end()))
+    record.fail_to_start(error)
+    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
     logger.error(
@@ -386,9 +384,8 @@ def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, 
 
 def _join(record: PluginRecord, place: Place) -> None:
     """Let a plugin that is exactly where its lane is go with it."""
-    at_place = place.done is None and record.cursor == place.seq and not record.done
-    if record.apart and record.state == "active" and at_place:
-        record.apart = False
+    if record.state in {"active", "not started"} and record.is_level_with(place):
+        record.rejoin_lane()
 
 
 def _new_record(name: str, lane: str, table: PluginSettings, state: SqliteState) -> PluginRecord:
@@ -412,11 +409,10 @@ def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState)
     if not record.apart or record.cursor >= lowest - 1:
         return
     if table.start is None:
-        record.state = "paused"
-        record.reason = (
+        record.pause(
             "the events behind its cursor are no longer kept; say where it goes on with"
             f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
         )
         return
-    record.cursor, record.done = max(_start(table.start, state), lowest - 1), frozenset()
-    record.state, record.reason, record.retry_at, record.failures = "active", "", 0.0, 0
+    record.finish(max(_start(table.start, state), lowest - 1))
+    record.resume_afresh()

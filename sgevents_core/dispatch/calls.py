@@ -206,7 +206,7 @@ class Caller:
             done = frozenset(self._keys[place] for place, _ in call.steps[: call.number + 1])
             step.place = Place(call.entry.seq, done | self.resumed)
         elif call.rider.record.apart:
-            call.rider.record.done |= {self._keys[call.steps[call.number][0]]}
+            call.rider.record.finish_callback(self._keys[call.steps[call.number][0]])
         return step
 
     def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
@@ -257,7 +257,7 @@ class Caller:
             rider.site_is_back(max(now + wait, asked))
         elif standing is Standing.OWN:
             rider.waiting, rider.put_off = None, 0
-            rider.go_on()
+            rider.record.resume()
             self._charged(waiting.call, waiting.attempt, waiting.raised, waiting.failure)
 
     def _tell_once(self, rider: Rider, waiting: Waiting, outage: int) -> None:
@@ -302,14 +302,16 @@ class Caller:
             return False
         if verdict.outcome == "pause":
             self._part(call)
-            rider.pause(f'on_error = "pause": {failure.error}')
+            rider.record.pause(f'on_error = "pause": {failure.error}')
             return False
         if verdict.outcome == "skip":
             return True
         rider.give_up()
         if rider.record.failures >= rider.rules.pause_after:
             self._part(call, finished=True)
-            rider.pause(f"{rider.record.failures} failures in a row, the last: {failure.error}")
+            rider.record.pause(
+                f"{rider.record.failures} failures in a row, the last: {failure.error}"
+            )
             return False
         return True
 
@@ -330,7 +332,7 @@ class Caller:
         if not breaker.trips(call.event, call.entry.created, rider.writes):
             return False
         self._part(call, finished=True)
-        rider.pause(breaker.reason)
+        rider.record.pause(breaker.reason)
         self._ledger.record(self._passed(call))
         self._announcer.paused(rider.record, call.event)
         return True

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sgevents_core.choices import OnError
-from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.last_words import LastWords
 from sgevents_core.dispatch.policy import FailureRules
 from sgevents_core.dispatch.recovery import Doubt
@@ -106,16 +105,17 @@ def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condem
     at_it = _is_at(died.seq, key, record, place)
     if not at_it:
         return []
-    record.failures += rules.on_error == "dead-letter"
+    if rules.on_error == "dead-letter":
+        record.count_failure()
     entry = state.read(died.seq - 1, 1)[0]
     failure = _failure(died, entry, rules.on_error, state)
     step = Step(failure=failure, dead=rules.on_error == "dead-letter", durable=True)
     if rules.on_error == "pause":
-        recovery.detach(record, place)
+        record.leave_lane(place)
     else:
         step.settled = (died.plugin, died.callback, died.seq)
         if record.apart:
-            record.done |= {key}
+            record.finish_callback(key)
         else:
             place = step.place = Place(place.seq, (place.done or frozenset()) | {key})
     _pause_if_due(record, place, failure, rules)
@@ -140,8 +140,8 @@ def _pause_if_due(
         reason = f"{record.failures} failures in a row, the last: {failure.error}"
     else:
         return
-    recovery.detach(record, place)
-    record.state, record.reason, record.retry_at = "paused", reason, 0.0
+    record.leave_lane(place)
+    record.pause(reason)
 
 
 def _failure(died: Died, entry: Entry, on_error: OnError, state: SqliteState) -> Failure:

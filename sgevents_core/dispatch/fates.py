@@ -140,7 +140,7 @@ class Standing:
             behind = seq - (place.seq if place else 0)
             return Fate("not yet", f"not yet: its lane is {behind} event(s) before it", history)
         stands = record.cursor + 1 == seq
-        how = "not started" if record.not_started else record.state
+        how = record.state
         if stands and history:
             last = record.reason if record.state == "held" else history[-1].error
             times = f"{len(history)} attempt(s): {last}"

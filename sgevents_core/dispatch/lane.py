@@ -156,7 +156,7 @@ class Lane:
         except BaseException as error:  # the daemon ends on it, and says so
             self.error = error
         finally:
-            self._end()
+            self.close()
 
     def turn(self) -> float:
         """Do what there is to do now; return how long to wait for more, in seconds."""
@@ -167,8 +167,13 @@ class Lane:
         self._fold()
         return 0.0 if worked else self._sleep()
 
-    def _end(self) -> None:
-        """Note where the lane is, once more after a failed write: a register lasts one boot."""
+    def close(self) -> None:
+        """Note where the lane stands, and put its things away; `run` does so by itself.
+
+        An error is kept in `error`. After a failed write the place is noted once more: a register
+        lasts one boot.
+        """
+        self.stop()
         known = self.error is None or isinstance(self.error, StateError)
         try:
             if known and self.place != self._folded:
@@ -295,13 +300,14 @@ class Lane:
         record = rider.record
         if record.cursor > self._seq:
             return False
-        rider.go_on()
+        record.resume()
         until = time.monotonic() + SLICE
         while record.cursor < self._seq and time.monotonic() < until:
             if self._stop.is_set() or not self._catch_up_one(rider):
                 break
         rejoins = record.state == "active" and record.cursor == self._seq
-        record.apart = not rejoins
+        if rejoins:
+            record.rejoin_lane()
         step = Step(place=Place(self._seq) if rejoins else None, plugins=[record])
         self.ledger.record(step)
         self._register.clear(APART)
@@ -321,7 +327,7 @@ class Lane:
         mine = [n for n, (place, _) in enumerate(steps) if self._rider_of[place] is rider]
         if (mine or entry.whole is False) and not self._hand_over(rider, entry, mine):
             return False
-        rider.record.cursor, rider.record.done = entry.seq, frozenset()
+        rider.record.finish(entry.seq)
         return True
 
     def _hand_over(self, rider: Rider, entry: Entry, mine: Sequence[int]) -> bool:
@@ -337,7 +343,7 @@ class Lane:
                 return False
             if not self._caller.call(Call(APART, entry, event, steps, number, rider)):
                 return False
-            rider.record.done |= {key}
+            rider.record.finish_callback(key)
         return True
 
     # The ledger

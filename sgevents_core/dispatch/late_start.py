@@ -12,7 +12,7 @@ from sgevents_core.dispatch.context import CallContext, Services
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.outage import wait_after
 from sgevents_core.dispatch.store import CallStore
-from sgevents_core.journal.base import NOT_STARTED, PluginRecord, Step
+from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing
 
@@ -50,8 +50,7 @@ class LateStart:
 
     def hold(self, record: PluginRecord) -> None:
         """Let the plugin's record say that it waits."""
-        record.state, record.retry_at = "held", time.time()
-        record.reason = f"its startup waits for the site: {self._error}"
+        record.hold(time.time(), f"its startup waits for the site: {self._error}")
 
     def at_once(self) -> None:
         """Try at the next turn, whatever is known of the site: a person asks for it."""
@@ -113,13 +112,13 @@ def late_start_of(
 def settle(tried: Tried, record: PluginRecord) -> Step:
     """Let a plugin's record say what its late `startup` came to; return the step that keeps it."""
     step = Step(plugins=[record])
-    record.state, record.reason, record.retry_at = "active", "", 0.0
     extra = {"plugin": record.name}
     if tried.error:
-        record.reason = f"{NOT_STARTED}: {tried.error}"
+        record.fail_to_start(tried.error)
         text = "Plugin %s is broken: its startup failed. It is handed no events and loses none."
         logger.error(text, record.name, extra={"action": "plugin.broken", **extra})
         return step
+    record.resume()
     if tried.store is not None and tried.store.changes():
         step.store = {record.name: tried.store.changes()}
     text = "Plugin %s has started, now that the site answers"

@@ -13,7 +13,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.dispatch import recovery
 from sgevents_core.dispatch.calls import is_unwanted, weighed
 from sgevents_core.dispatch.context import CallContext
 from sgevents_core.dispatch.desk import Desk
@@ -137,7 +136,7 @@ def _held(desk: Desk, rider: Rider) -> Step:
     hung = rider.hung
     if hung is None or rider.record.state != "active":
         return Step()
-    recovery.detach(rider.record, desk.lane.place)
+    rider.record.leave_lane(desk.lane.place)
     rider.wait_for(hung)
     return Step(plugins=[rider.record])
 

@@ -32,10 +32,8 @@ def catches_up(record: PluginRecord, progress: Progress | None) -> None:
     """
     if progress is None or not _is_of(record, progress) or progress.seq <= record.cursor:
         return
-    own = {name for name in progress.done if name.startswith(f"{record.name}\0")}
-    if progress.seq == record.cursor + 1:
-        own |= record.done
-    record.cursor, record.done = progress.seq - 1, frozenset(own)
+    own = frozenset(name for name in progress.done if name.startswith(f"{record.name}\0"))
+    record.stop_at(progress.seq, own)
 
 
 def advanced(found: Found, place: Place, records: Iterable[PluginRecord]) -> Step:
@@ -56,18 +54,6 @@ def advanced(found: Found, place: Place, records: Iterable[PluginRecord]) -> Ste
         if before != (record.cursor, record.done):
             step.plugins.append(record)
     return step
-
-
-def detach(record: PluginRecord, place: Place) -> None:
-    """Let a plugin that went with its lane go its own way, from where the lane is."""
-    if record.apart:
-        return
-    record.apart = True
-    if place.done is None:
-        record.cursor, record.done = place.seq, frozenset()
-        return
-    own = frozenset(name for name in place.done if name.startswith(f"{record.name}\0"))
-    record.cursor, record.done = place.seq - 1, own
 
 
 def doubts(

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sgevents_core.dispatch import recalls, recovery
+from sgevents_core.dispatch import recalls
 from sgevents_core.dispatch.desk import Desk, tell
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
@@ -73,8 +73,8 @@ def _pause(desk: Desk) -> bool:
     if record.state == "paused":
         return desk.close(Step(), Answer("done", f"it is paused already: {record.reason}"))
     reason = str(desk.request.detail.get("reason") or f"{desk.request.asked_by} paused it")
-    recovery.detach(record, desk.lane.place)
-    record.state, record.reason, record.retry_at = "paused", reason, 0.0
+    record.leave_lane(desk.lane.place)
+    record.pause(reason)
     entry = _next_entry(desk)
     where = f"at event {entry.event_id}" if entry else "behind the last event"
     text = f"paused {where}; it loses nothing and goes on there when resumed"
@@ -83,7 +83,7 @@ def _pause(desk: Desk) -> bool:
 
 def _resume(desk: Desk) -> bool:
     record = desk.record
-    if record.state == "active":
+    if record.state not in {"held", "paused"}:
         return desk.close(Step(), Answer("done", "it is neither paused nor held"))
     hung = desk.rider.hung if desk.rider else None
     if hung is not None and record.state == "held":
@@ -102,7 +102,7 @@ def _skip_what_is_gone(desk: Desk) -> str:
     if entry is None or entry.seq == record.cursor + 1:
         return ""
     count = entry.seq - record.cursor - 1
-    record.cursor, record.done = entry.seq - 1, frozenset()
+    record.finish(entry.seq - 1)
     return (
         f"; {count} event(s) before event {entry.event_id} are no longer in the journal:"
         f" sgevents replay reads them from the site"
@@ -112,7 +112,7 @@ def _skip_what_is_gone(desk: Desk) -> str:
 def _go_on(desk: Desk) -> Step:
     """Let a plugin go on, with its lane where it is not behind it; return the step that says so."""
     record, place = desk.record, desk.lane.place
-    record.state, record.reason, record.retry_at, record.failures = "active", "", 0.0, 0
+    record.resume_afresh()
     step = Step(plugins=[record])
     if desk.rider is None:
         return step
@@ -125,8 +125,9 @@ def _go_on(desk: Desk) -> Step:
     hung = desk.rider.hung
     if hung is not None:
         desk.rider.wait_for(hung)
-    elif place.done is None and record.cursor == place.seq and not record.done:
-        record.apart, step.place = False, place
+    elif record.is_level_with(place):
+        record.rejoin_lane()
+        step.place = place
         desk.rider.ahead.clear()
     return step
 
@@ -135,12 +136,12 @@ def _skip(desk: Desk) -> bool:
     record, wanted = desk.record, int(desk.request.detail["event_id"])
     done = record.done
     entry = _next_entry(desk)
-    if record.state == "active":
+    if record.state not in {"held", "paused"}:
         return desk.refuse("it is neither held nor paused, so it stands at no event")
     if entry is None or entry.event_id != wanted:
         stands = f"at event {entry.event_id}" if entry else "behind the last event"
         return desk.refuse(f"it stands {stands}, not at event {wanted}")
-    record.cursor, record.done = entry.seq, frozenset()
+    record.finish(entry.seq)
     desk.lane.forget(record.name, entry.seq)
     step = _go_on(desk)
     note = _skipped(desk, entry, done)

@@ -107,12 +107,14 @@ class Rider:
         if seq == self._seq:
             return
         if self.record.failures and self._seq and self._given_up != self._seq:
-            self.record.failures, self.recovered = 0, True
+            self.record.end_failures()
+            self.recovered = True
         self._seq = seq
 
     def give_up(self) -> None:
         """Note a dead letter of the event it was handed; several count as one."""
-        self.record.failures += self._given_up != self._seq
+        if self._given_up != self._seq:
+            self.record.count_failure()
         self._given_up = self._seq
 
     def due(self, now: float) -> bool:
@@ -126,10 +128,7 @@ class Rider:
 
     def part(self, seq: int, done: frozenset[str]) -> None:
         """Let it go its own way: at the event `seq`, with those of its callbacks done."""
-        record = self.record
-        if record.apart and record.cursor == seq - 1:
-            done |= record.done
-        record.apart, record.cursor, record.done = True, seq - 1, done
+        self.record.stop_at(seq, done)
 
     def hold(self, reason: str, seconds: float, *, now: float, wall: float) -> None:
         """Call it again after so many seconds.
@@ -140,8 +139,8 @@ class Rider:
             now: The monotonic clock, in seconds.
             wall: The host's clock, in seconds since 1970.
         """
-        self.record.state, self.record.reason = "held", reason
-        self.record.retry_at, self.hold_until = wall + seconds, now + seconds
+        self.record.hold(wall + seconds, reason)
+        self.hold_until = now + seconds
 
     def wait_for_site(self, waiting: Waiting, *, wall: float) -> None:
         """Call it again when the site answers, or charge the call if it was its own fault.
@@ -150,8 +149,7 @@ class Rider:
             waiting: The call.
             wall: The host's clock, in seconds since 1970.
         """
-        self.record.state, self.record.retry_at = "held", wall
-        self.record.reason = f"waits for the site: {waiting.failure.error}"
+        self.record.hold(wall, f"waits for the site: {waiting.failure.error}")
         self.waiting, self.put_off = waiting, self.put_off + 1
 
     def site_is_back(self, at: float) -> None:
@@ -160,16 +158,8 @@ class Rider:
 
     def wait_for(self, hung: Hung) -> None:
         """Call it again as soon as the call that it hangs in has returned, or is gone."""
-        self.record.state, self.record.reason = "held", hung.reason
-        self.record.retry_at = self.hold_until = 0.0
-
-    def pause(self, reason: str) -> None:
-        """Call it no more until a person resumes it."""
-        self.record.state, self.record.reason, self.record.retry_at = "paused", reason, 0.0
-
-    def go_on(self) -> None:
-        """End a hold."""
-        self.record.state, self.record.reason, self.record.retry_at = "active", "", 0.0
+        self.record.hold(0.0, hung.reason)
+        self.hold_until = 0.0
 
     def next_entry(self) -> Entry | None:
         """Return the next of the entries read ahead, None if they have to be read."""
@@ -195,8 +185,8 @@ def rider_of(
     rider.timeout = table.timeout or (lane.timeout if lane else None)
     if any(rider.limit(callback) is not None for callback in plugin.callbacks):
         rider.thread = OwnThread(plugin.name, plugin.lane, hear)
-    if record.state == "held" and not record.retry_at:
-        rider.go_on()  # the thread that it waited for is gone with its process
+    if record.hangs:
+        record.resume()  # the thread that it waited for is gone with its process
     elif record.state == "held":
         left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
         rider.hold_until = time.monotonic() + left

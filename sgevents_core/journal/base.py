@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from sgevents_core.journal.aside import SetAside
@@ -221,8 +221,8 @@ class Place(NamedTuple):
     done: frozenset[str] | None = None
 
 
-NOT_STARTED: Final = "its startup failed"
-"""How the reason of a plugin begins that was handed nothing since the last start."""
+PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
+"""Whether a plugin is called, waits to be called again, waits for a person, or for its start."""
 
 
 @dataclass(slots=True)
@@ -235,10 +235,12 @@ class PluginRecord:
         cursor: `seq` of the last event finished for it; meaningful while `apart`.
         apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
         done: Names of its callbacks finished for the event after `cursor`.
-        state: `active`, `held` or `paused`.
+        state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
         failures: Failures in a row.
+
+    It changes itself: its fields are only read elsewhere.
     """
 
     name: str
@@ -246,15 +248,86 @@ class PluginRecord:
     cursor: int = 0
     apart: bool = False
     done: frozenset[str] = frozenset()
-    state: str = "active"
+    state: PluginState = "active"
     reason: str = ""
     retry_at: float = 0.0
     failures: int = 0
 
     @property
-    def not_started(self) -> bool:
-        """Whether its `startup` failed, and nothing else keeps it from going on."""
-        return self.state == "active" and self.reason.startswith(NOT_STARTED)
+    def hangs(self) -> bool:
+        """Whether it waits for a call that was given up: a hold without an end."""
+        return self.state == "held" and not self.retry_at
+
+    def pause(self, reason: str) -> None:
+        """Call it no more until a person resumes it."""
+        self.state, self.reason, self.retry_at = "paused", reason, 0.0
+
+    def hold(self, until: float, reason: str) -> None:
+        """Wait before it is called again.
+
+        Args:
+            until: The end of the hold, in seconds since 1970; 0 for when a call that hangs returns.
+            reason: Why, for people.
+        """
+        self.state, self.reason, self.retry_at = "held", reason, until
+
+    def resume(self) -> None:
+        """Call it again: a hold, a pause or the wait for its start is over."""
+        self.state, self.reason, self.retry_at = "active", "", 0.0
+
+    def resume_afresh(self) -> None:
+        """Resume it, and count its failures in a row from nothing."""
+        self.resume()
+        self.end_failures()
+
+    def count_failure(self) -> None:
+        """Count an event it failed on for good, in a row."""
+        self.failures += 1
+
+    def end_failures(self) -> None:
+        """Begin a new row of failures: an event went well."""
+        self.failures = 0
+
+    def fail_to_start(self, error: str) -> None:
+        """Wait for the next start, since its `startup` failed; a pause stays what it is.
+
+        A hold does not: it would promise that the plugin is called again.
+        """
+        if self.state != "paused":
+            self.state, self.retry_at = "not started", 0.0
+            self.reason = f"its startup failed: {error}"
+
+    def leave_lane(self, place: Place) -> None:
+        """Go its own way from where its lane is; nothing changes if it does already."""
+        if self.apart:
+            return
+        if place.done is None:
+            self.stop_at(place.seq + 1, frozenset())
+        else:
+            own = frozenset(name for name in place.done if name.startswith(f"{self.name}\0"))
+            self.stop_at(place.seq, own)
+
+    def stop_at(self, seq: int, done: frozenset[str]) -> None:
+        """Go its own way, at the event `seq`, with those of its callbacks done."""
+        if self.apart and self.cursor == seq - 1:
+            done |= self.done
+        self.apart, self.cursor, self.done = True, seq - 1, done
+
+    def finish(self, seq: int) -> None:
+        """Go on behind the event `seq`."""
+        self.cursor, self.done = seq, frozenset()
+
+    def finish_callback(self, key: str) -> None:
+        """Note a callback as finished for the event it is at."""
+        self.done |= {key}
+
+    def is_level_with(self, place: Place) -> bool:
+        """Return whether it is exactly where its lane is, between two events."""
+        return place.done is None and self.cursor == place.seq and not self.done
+
+    def rejoin_lane(self) -> None:
+        """Go with its lane again; it must be level with it."""
+        self.apart = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,7 @@ def _plugin(
         dead_letters=dead[0],
         failures=record.failures,
         last_error=dead[1],
-        hangs=record.state == "held" and not record.retry_at,
+        hangs=record.hangs,
     )
 
 
@@ -249,10 +249,10 @@ def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str]
     """Return how a plugin stands; `loaded` are those of the daemon, None where none runs."""
     if record.name not in enabled:
         return "disabled"
-    if record.state != "active":
+    if record.state in {"held", "paused"}:
         return record.state
     if loaded is not None and record.name not in loaded:
         return "not loaded"
-    if record.not_started:
-        return "not started"
+    if record.state == "not started":
+        return record.state
     return "catching up" if record.apart else record.state

@@ -26,6 +26,7 @@ from sgevents_core.journal.base import (
     Parked,
     Place,
     PluginRecord,
+    PluginState,
     Row,
     Step,
 )
@@ -346,8 +347,17 @@ class SqliteState:
         for *values, checksum in found:
             make_sure(self._db, f"the record of plugin {values[0]}", checksum, *values)
         return {
-            name: PluginRecord(name, lane, cursor, bool(apart), self._names(name, done), *state)
-            for name, lane, cursor, apart, done, *state, _ in found
+            name: PluginRecord(
+                name,
+                lane,
+                cursor,
+                bool(apart),
+                self._names(name, done),
+                _state(state, reason),
+                reason,
+                *rest,
+            )
+            for name, lane, cursor, apart, done, state, reason, *rest, _ in found
         }
 
     def _names(self, plugin: str, text: str) -> frozenset[str]:
@@ -493,6 +503,11 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         except (TypeError, AttributeError):  # a flipped byte may make another type of a value
             whole = False
     return Entry(seq, event_id, event_type, created, bool(late), body, era, whole)
+
+
+def _state(state: PluginState, reason: str) -> PluginState:
+    """Return a plugin's state; one that had not started is active for a reason in older states."""
+    return "not started" if state == "active" and reason else state
 
 
 def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:

@@ -76,7 +76,7 @@ class Result:
     stores: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Plugin -> its store, as committed."""
     states: Mapping[str, str] = field(default_factory=dict)
-    """Plugin -> `active`, `held` or `paused`."""
+    """Plugin -> `active`, `held`, `paused` or `not started`."""
 
     @property
     def called(self) -> list[str]:

@@ -133,5 +133,5 @@ def collected(records: list[logging.LogRecord]) -> Iterator[None]:
 
 
 def states_of(records: Mapping[str, PluginRecord]) -> dict[str, str]:
-    """Return each plugin's state: `active`, `held` or `paused`."""
+    """Return each plugin's state: `active`, `held`, `paused` or `not started`."""
     return {name: record.state for name, record in records.items()}

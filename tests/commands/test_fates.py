@@ -13,7 +13,7 @@ from waiting import wait_until
 from sgevents_core.dispatch.fates import Fate, Standing, failures_of
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.base import Place, PluginState, Step
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.register import LANE, Register, path_of
 
@@ -150,14 +150,15 @@ def test_skipped_by_policy_and_by_a_person(house: House) -> None:
 
 
 @pytest.mark.parametrize("state", ["active", "paused"])
-def test_plugin_that_catches_up(house: House, state: str) -> None:
+def test_plugin_that_catches_up(house: House, state: PluginState) -> None:
     """Apart from its lane it has a place of its own."""
     house.plugin("alpha", "one")
     house.run()
     house.events(1, 2, 3)
     house.run()
     record = house.records()["alpha"]
-    record.apart, record.cursor, record.state = True, 1, state
+    record.finish(1)
+    record.apart, record.state = True, state
     house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
     assert fate(house, "alpha", "one", 1).what == "handled"
     assert fate(house, "alpha", "one", 2).what == "not yet"
@@ -186,7 +187,7 @@ def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:
         house.events(1)
         wait_until(lambda: house.records()["alpha"].state == "held")
     record = house.records()["alpha"]
-    record.state = "active"
+    record.resume()
     house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
     told = "called again after 1 attempt(s): Retry: not there yet"
     assert fate(house, "alpha", "fails", 1).text == told

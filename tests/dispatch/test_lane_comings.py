@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from lane_house import House, only
+from request_desk import asking
 from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.overview import overview
 from sgevents_core.journal.register import path_of
@@ -213,6 +215,34 @@ def test_held_plugin_whose_startup_fails_is_told_as_not_started(house: House) ->
     house.plugins["alpha"].hooks = {}
     house.run()
     assert attempts == [1, 2]
+    assert shown(house, "alpha") == ("active", "")
+
+
+def test_pause_keeps_its_reason_whatever_that_says(house: House) -> None:
+    """A person may write what a failed startup is told by; it stays a pause, for that reason."""
+    why = "its startup failed on prod, ask Ada"
+    house.plugin("alpha", "run")
+    with asking(house) as desk:
+        house.events(1)
+        house.settle()
+        assert desk.ask("pause", "alpha", reason=why).outcome == "done"
+    for startup in ({}, {"startup": lambda ctx: 1 / 0}, {}):
+        house.plugins["alpha"].hooks = startup
+        house.run()
+        assert shown(house, "alpha") == ("paused", why)
+
+
+def test_not_started_is_read_from_a_state_of_an_earlier_version(house: House) -> None:
+    """It was written as an active plugin with a reason, which no other active one had."""
+    house.plugin("alpha", "run")
+    told = "its startup failed: OSError: no farm"
+    fence = house.state.take_lane("default")
+    house.state.record("default", fence, Step(plugins=[PluginRecord("alpha", "default")]))
+    with closing(sqlite3.connect(house.folder / DATABASE)) as db, db:
+        db.execute("UPDATE plugins SET reason = ?, sum = NULL", (told,))
+    assert house.records()["alpha"].state == "not started"
+    assert shown(house, "alpha") == ("not started", told)
+    house.run()
     assert shown(house, "alpha") == ("active", "")
 
 

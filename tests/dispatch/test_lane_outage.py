@@ -325,7 +325,7 @@ def test_person_decides_in_an_outage(house: House, site: Site) -> None:
         rider = house.lanes[0].riders[0]
 
         def pause(lane: Any) -> bool:
-            rider.pause("a person did")
+            rider.record.pause("a person did")
             return True
 
         house.lanes[0].post(pause)
@@ -422,7 +422,7 @@ def test_startup_that_fails_by_its_own_fault(house: House, own: str) -> None:
         if own != "the query's":
             house.site_is_down()
         house.site_answers()
-        wait_until(lambda: house.records()["reads"].not_started)
+        wait_until(lambda: house.records()["reads"].state == "not started")
         house.settle()
     assert house.calls == ["startup", "1 good.run"]
     assert "a bug" in house.records()["reads"].reason or own == "the query's"

@@ -143,7 +143,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
 def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[str] | None) -> None:
     """A plugin that rides no longer goes on where its lane was, with its own callbacks done."""
     record = PluginRecord("p", "main")
-    recovery.detach(record, Place(seq, done))
+    record.leave_lane(Place(seq, done))
     assert record.apart
     if done is None:
         assert (record.cursor, record.done) == (seq, frozenset())
@@ -151,7 +151,7 @@ def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[str] | None)
         own = frozenset(key for key in done if key.startswith("p\0"))
         assert (record.cursor, record.done) == (seq - 1, own)
     before = dataclasses.replace(record)
-    recovery.detach(record, Place(seq + 5))
+    record.leave_lane(Place(seq + 5))
     assert record == before
 
 

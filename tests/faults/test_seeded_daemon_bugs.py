@@ -258,13 +258,13 @@ def lane_goes_on_at_the_next_event(patch: Patch) -> None:
 
 def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
     """A plugin that leaves its lane passes over the next event."""
-    real = recovery.detach
+    real = PluginRecord.leave_lane
 
-    def detach(record: PluginRecord, place: Place) -> None:
-        real(record, place)
-        record.cursor += 1
+    def leave_lane(self: PluginRecord, place: Place) -> None:
+        real(self, place)
+        self.cursor += 1
 
-    patch.setattr(recovery, "detach", detach)
+    patch.setattr(PluginRecord, "leave_lane", leave_lane)
 
 
 def attempt_spent_in_an_outage(patch: Patch) -> None:

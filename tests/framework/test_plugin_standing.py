@@ -15,7 +15,7 @@ from installed_packages import Packages
 
 from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.base import NOT_STARTED, PluginRecord, Step
+from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.overview import overview
 from sgevents_core.journal.running import Running, note
@@ -92,8 +92,10 @@ def test_held_and_paused_plugins_say_why_and_what_to_do(state: Path, listed: Run
 
 def test_plugin_whose_startup_failed_is_told_as_not_started(state: Path, listed: Run) -> None:
     """With the reason and what helps; its place in the order stays, as it was loaded."""
-    told = f"{NOT_STARTED}: OSError: no farm"
-    record(state, PluginRecord("one", "default", apart=True, reason=told))
+    told = "its startup failed: OSError: no farm"
+    not_started = PluginRecord("one", "default", apart=True)
+    not_started.fail_to_start("OSError: no farm")
+    record(state, not_started)
     found = listed("--json")["one"]
     assert (found["status"], found["reason"], found["order"]) == ("not started", told, 1)
     assert f"one is not started: {told}\n    fix: Put right what it was" in listed()

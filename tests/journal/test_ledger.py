@@ -176,11 +176,11 @@ STEPS = st.builds(
             st.integers(0, 99),
             st.booleans(),
             st.frozensets(st.text("xy\0"), max_size=2),
-            st.sampled_from(["active", "held", "paused"]),
+            st.sampled_from(["active", "held", "paused", "not started"]),
             st.text("ab☃"),
             st.floats(0, 1e10),
             st.integers(0, 20),
-        ),
+        ).filter(lambda record: record.state != "active" or not record.reason),
         max_size=2,
     ),
     failure=st.none()

@@ -196,8 +196,7 @@ class SimulatedDaemon:
 
     def _stop(self) -> None:
         for lane in self.lanes:
-            lane.stop()
-            lane.run()
+            lane.close()
             if lane.error is not None:
                 raise lane.error
         stop_plugins(self.plugins, self.services, self.state)
