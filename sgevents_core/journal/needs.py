@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sgevents_core.journal.pulse import Pulse
+from sgevents_core.journal.pulse import STALE, Pulse
 from sgevents_core.protocols import AttentionKind
 
 LASTING: Final = 60.0
@@ -120,30 +120,50 @@ def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
         yield Need("call_hangs", text, fix, plugin)
 
 
-PluginNeedKind: TypeAlias = Literal[
-    "not_reloaded", "paused", "not_started", "not_loaded", "dead_letters"
+ShownNeedKind: TypeAlias = Literal[
+    "not_running",
+    "not_moving",
+    "not_reloaded",
+    "paused",
+    "not_started",
+    "not_loaded",
+    "dead_letters",
 ]
-"""What can be the matter with what is loaded until a person acts."""
+"""What only `status` shows: the daemon cannot say it itself, or plugins are told in another way."""
 
 
-class PluginNeed(NamedTuple):
-    """What is loaded, or a plugin of it, needs a person; the fields are those of `Need`."""
+class ShownNeed(NamedTuple):
+    """One thing that only `status` shows; the fields are those of `Need`."""
 
-    kind: PluginNeedKind
+    kind: ShownNeedKind
     text: str
     fix: str
-    plugin: str
+    plugin: str = ""
 
 
-def not_reloaded(reason: str) -> PluginNeed:
+def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
+    """Yield what of the daemon itself needs a person.
+
+    Args:
+        pid: Its process; None if none runs.
+        pulse: What it is doing; None if it does not say.
+        now: The time, in seconds since 1970.
+    """
+    if pid is None:
+        fix = "start it: sgevents run, or its service. No event is lost meanwhile"
+        yield ShownNeed("not_running", "No daemon runs on this state", fix)
+    elif pulse is not None and now - pulse.at > STALE:
+        text = f"The daemon has not moved for {now - pulse.at:.0f} s"
+        yield ShownNeed("not_moving", text, f"see its log, then restart it (process {pid})")
+
+
+def not_reloaded(reason: str) -> ShownNeed:
     """Return that the last reload was refused, and why."""
     text = f"The last reload was refused, and all goes on as it was before: {reason}"
-    return PluginNeed("not_reloaded", text, "put that right, then: sgevents reload", "")
+    return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
 
 
-def plugin_needs(
-    plugin: str, *, state: str, reason: str, dead_letters: int
-) -> Iterator[PluginNeed]:
+def plugin_needs(plugin: str, *, state: str, reason: str, dead_letters: int) -> Iterator[ShownNeed]:
     """Yield what of a plugin needs a person.
 
     Args:
@@ -155,14 +175,14 @@ def plugin_needs(
     because = f": {reason}" if reason else ""
     if state == "paused":
         text = f"Plugin {plugin} is paused{because}"
-        yield PluginNeed("paused", text, f"mend it, then: sgevents resume {plugin}", plugin)
+        yield ShownNeed("paused", text, f"mend it, then: sgevents resume {plugin}", plugin)
     elif state == "not started":
         text = f"Plugin {plugin} is not started{because}"
-        yield PluginNeed("not_started", text, "mend its startup, then: sgevents reload", plugin)
+        yield ShownNeed("not_started", text, "mend its startup, then: sgevents reload", plugin)
     elif state == "not loaded":
         text = f"Plugin {plugin} is enabled, and the daemon has not loaded it"
-        yield PluginNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
+        yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
     if dead_letters:
         text = f"Plugin {plugin} has {dead_letters} dead letters"
         fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin}"
-        yield PluginNeed("dead_letters", text, fix, plugin)
+        yield ShownNeed("dead_letters", text, fix, plugin)

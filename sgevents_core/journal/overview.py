@@ -13,7 +13,8 @@ from sgevents_core.journal.database import is_made
 from sgevents_core.journal.needs import (
     FeedTrouble,
     Need,
-    PluginNeed,
+    ShownNeed,
+    daemon_needs,
     needs_of,
     not_reloaded,
     plugin_needs,
@@ -128,13 +129,14 @@ class Overview:
         parked = (feed.parked, feed.parked_first, feed.parked_last)
         return FeedTrouble(feed.rewound, *parked, aside)
 
-    def needs(self, now: float) -> list[Need | PluginNeed]:
+    def needs(self, now: float) -> list[Need | ShownNeed]:
         """Return what needs a person, the most urgent first.
 
         Args:
             now: The time, in seconds since 1970.
         """
-        found: list[Need | PluginNeed] = [*needs_of(self.pulse, self.feed_trouble, now)]
+        found: list[Need | ShownNeed] = [*daemon_needs(self.pid, self.pulse, now)]
+        found += needs_of(self.pulse, self.feed_trouble, now)
         found += [not_reloaded(self.refused)] if self.refused else []
         for one in self.plugins:
             found += plugin_needs(

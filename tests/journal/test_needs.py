@@ -7,6 +7,7 @@ import pytest
 from sgevents_core.journal.needs import (
     LASTING,
     FeedTrouble,
+    daemon_needs,
     needs_of,
     plugin_needs,
 )
@@ -88,3 +89,11 @@ def test_plugin_that_works_has_dead_letters_at_most() -> None:
         assert not [*plugin_needs("chat", state=state, reason="", dead_letters=0)]
         (need,) = plugin_needs("chat", state=state, reason="", dead_letters=3)
         assert need.kind == "dead_letters"
+
+
+def test_daemon_that_does_not_run_or_move() -> None:
+    """The first thing to see to."""
+    assert [one.kind for one in daemon_needs(None, None, NOW)] == ["not_running"]
+    assert not [*daemon_needs(1, pulse(), NOW)]
+    (need,) = daemon_needs(1, pulse(), NOW + 31)
+    assert (need.kind, need.text) == ("not_moving", "The daemon has not moved for 31 s")
