@@ -74,7 +74,7 @@ def raised(error: BaseException, *, cause: BaseException | None = None,
 
 REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
-    "An HTTP status, of whatever client": (
+    "An HTTP status, from any client": (
         [
             *(ProtocolError("site", status, "no", {}) for status in (408, 425, 429, 500, 502, 503)),
             HTTPError("http://x", 503, "no", {}, None),  # type: ignore[arg-type]  # no headers
@@ -95,7 +95,7 @@ TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
             raised(made(status_code=404), while_handling=ConnectionResetError()),
         ],
     ),
-    "A number or a text that is no status of HTTP": (
+    "A number or text that is not an HTTP status": (
         [],
         [
             made(base=ValueError, code=500),
@@ -106,7 +106,7 @@ TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
             made(status_code=1200),
         ],
     ),
-    "The network, as Python tells it": (
+    "The network, as Python reports it": (
         [
             *(OSError(number, "no") for number in (errno.ECONNRESET, errno.ENETUNREACH)),
             *(OSError(number, "no") for number in (errno.EHOSTUNREACH, errno.ETIMEDOUT)),
@@ -168,7 +168,7 @@ TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
         ],
         [raised(made(), cause=ValueError("no")), raised(made(), cause=FileNotFoundError(2, "no"))],
     ),
-    "A mistake made while one that passes was handled": (
+    "A mistake made while handling one that passes": (
         [],
         [
             raised(kind("no"), while_handling=REFUSED)
@@ -185,7 +185,7 @@ TABLE: dict[str, tuple[list[BaseException], list[BaseException]]] = {
             ExceptionGroup("all are", [KeyError("x")]),
         ],
     ),
-    "A call that its own `timeout` gave up": ([], [CallbackTimeout(within="5s", stack="")]),
+    "A call given up by its own `timeout`": ([], [CallbackTimeout(within="5s", stack="")]),
     "Any other": (
         [],
         [ValueError("no"), KeyError("x"), KeyboardInterrupt(), AssertionError(), made(),
