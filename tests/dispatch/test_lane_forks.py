@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import sys
@@ -16,6 +17,8 @@ from lane_house import House
 from sgevents_core.dispatch.invoke import describe
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
+from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.current import Current
 from sgevents_core.observe.redaction import Redactor
 
 Act = Callable[[], object]
@@ -39,13 +42,14 @@ ACTS = [
 class Children:
     """Forks wherever it is called, and notes how the children end."""
 
-    def __init__(self, act: Act) -> None:
+    def __init__(self, act: Act, fork: Callable[[], int] = os.fork) -> None:
         self.codes: list[int] = []
         self._act = act
+        self._fork = fork
 
     def __call__(self, *_: Any) -> bool:
         """Fork; the child does what it is to do, its parent waits for its end."""
-        child = os.fork()
+        child = self._fork()
         if child == 0:
             self._act()
             return True
@@ -68,6 +72,15 @@ def test_child_that_comes_back_from_a_callback(
     for name in ("forks.__call__", "other.run"):
         assert [call for call in house.calls if name in call] == [f"{n} {name}" for n in (1, 2, 3)]
     assert house.state.dead_letters() == []
+
+
+@pytest.mark.parametrize(("act", "code"), ACTS)
+def test_child_that_a_library_written_in_c_has_forked(act: Act, code: int) -> None:
+    """Python is not told of such a process, and it ends where it comes back all the same."""
+    children = Children(act, ctypes.PyDLL(None).fork)
+    # No lane here: in such a child, a thread that wants to run as well would be waited for.
+    assert [invoke(Current("forks", "run"), children) for _ in range(3)] == [None] * 3
+    assert children.codes == [code] * 3
 
 
 def test_child_that_comes_back_from_a_filter(house: House) -> None:
