@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 import click
 
 from sgevents_core import __version__
-from sgevents_core.cli.printing import echo_error, echo_line
+from sgevents_core.cli.printing import echo_error, echo_line, redacted
 from sgevents_core.errors import SgEventsError
+from sgevents_core.printable import one_line
 
 
 class Listed(NamedTuple):
@@ -114,13 +115,13 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
         known = plugin_commands((), COMMANDS)
-        rows = [(name, row.help) for name, row in known.rows.items()]
+        rows = [(one_line(name), one_line(row.help)) for name, row in known.rows.items()]
         if rows:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(sorted(rows))
         for reason in known.missing:
             formatter.write_paragraph()
-            formatter.write_text(reason)
+            formatter.write_text(one_line(redacted(reason)))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -11,11 +11,10 @@ import os
 import pickle
 import select
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
@@ -30,7 +29,9 @@ from sgevents_core.dispatch.last_words import (
 from sgevents_core.dispatch.load_deaths import known_in
 from sgevents_core.dispatch.loading_watch import PATIENCE, NotingWatch
 from sgevents_core.dispatch.memory import oom_kills
+from sgevents_core.dispatch.printed_apart import PrintedApart
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
+from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.watching import Known, Watch
@@ -74,13 +75,14 @@ def loaded_after_trying(settings: Settings, discovery: Discovery) -> Loaded:
 
 def _tried(settings: Settings, look: Callable[[Watch], _T]) -> tuple[_T, Mapping[str, Known]]:
     known = known_in(settings.state.path)
-    while True:
-        found = _Apart(settings, known).found(look)
-        if not isinstance(found, _Culprit):
-            return found, known
-        if found.plugin in known:
-            raise LoadEndedError(how=found.known.reason)
-        known[found.plugin] = found.known
+    with closing(PrintedApart(Redactor.of(settings))) as printed:
+        while True:
+            found = _Apart(settings, known, printed).found(look)
+            if not isinstance(found, _Culprit):
+                return found, known
+            if found.plugin in known:
+                raise LoadEndedError(how=found.known.reason)
+            known[found.plugin] = found.known
 
 
 class _Culprit(NamedTuple):
@@ -123,12 +125,16 @@ class _Apart:
     Args:
         settings: The configuration.
         known: Plugin -> why it is left out.
+        printed: Takes what is printed there.
     """
 
-    def __init__(self, settings: Settings, known: Mapping[str, Known]) -> None:
+    def __init__(
+        self, settings: Settings, known: Mapping[str, Known], printed: PrintedApart
+    ) -> None:
         self._settings = settings
         self._known = known
         self._words = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
+        self._printed = printed
         self._answer = b""
         self._step: tuple[int, float] = (-1, 0.0)
 
@@ -147,19 +153,29 @@ class _Apart:
         finally:
             os.close(reads)
             os.close(self._words)
-        if self._is_whole():
-            answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
-            for text in answer.learned:
-                self._settings.learned.add(text)
-            return cast("_T", _value_of(answer))
-        return self._culprit(text, status)
+            self._printed.hear()
+        answer = self._answered()
+        if answer is None:
+            return self._culprit(text, status)
+        return cast("_T", _value_of(answer))
+
+    def _answered(self) -> _Answer | None:
+        """Return what the child has answered, once its secrets are known; None if it has not."""
+        if not self._is_whole():
+            return None
+        answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
+        for text in answer.learned:
+            self._settings.learned.add(text)
+        return answer
 
     def _wait(self, child: int, reads: int) -> int:
         """Wait for the answer, or for the end of the child; return how it ended."""
         try:
             while not self._is_whole():
-                ready, _, _ = select.select([reads], [], [], _EVERY)
-                if ready:
+                wanted = [reads, self._printed.fileno()]
+                ready, _, _ = select.select(wanted, [], [], _EVERY)
+                self._printed.hear()
+                if reads in ready:
                     more = os.read(reads, 1 << 20)
                     self._answer += more
                     if not more:
@@ -221,7 +237,8 @@ class _Apart:
         try:
             with suppress(Exception):
                 ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
-            _print_elsewhere()
+            with suppress(OSError):
+                self._printed.take_over()
             listener = Listener(Path(os.devnull))
             listener.begin(os.fdopen(os.dup(self._words), "ab", buffering=0))
             answer = self._packed(lambda: look(_ApartWatch(listener, self._known)))
@@ -235,21 +252,6 @@ class _Apart:
             return pickle.dumps(answer)
         except Exception as error:  # something of a plugin's own
             return pickle.dumps(_Answer(error=f"{type(error).__name__}: {error}"))
-
-
-def _print_elsewhere() -> None:
-    """Let all that is printed go to standard error, also by code that is not Python's.
-
-    Nothing is read: nobody can be asked.
-    """
-    with suppress(OSError):
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-    sys.stdout.flush()
-    sys.stdout = sys.stderr
-    with suppress(OSError):
-        os.dup2(2, 1)
 
 
 def _answer_of(look: Callable[[], object]) -> _Answer:

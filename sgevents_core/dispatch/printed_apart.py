@@ -1,0 +1,85 @@
+"""What is printed in processes that load plugins for those who look: shown as text, and no more.
+
+It is held until the last of them has ended, since only then all secrets in it are known.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import Final
+
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.printable import one_line
+
+_MOST_KEPT: Final = 1 << 20
+"""Bytes; what is printed after them is left out."""
+_MOST_LINES: Final = 100
+_MOST_OF_A_LINE: Final = 1_000
+_AT_ONCE: Final = 1 << 16
+_READS: Final = 16
+"""How often it is read at once: somebody may print without end."""
+
+
+class PrintedApart:
+    """The standard streams of such processes, one after the other.
+
+    Args:
+        redact: Knows, at the end, what must not be shown.
+    """
+
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
+        self._reads, self._writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(self._writes, True)
+        self._kept = b""
+        self._left_out = 0
+
+    def fileno(self) -> int:
+        """Return what can be waited for until something is printed."""
+        return self._reads
+
+    def take_over(self) -> None:
+        """Let all that this process prints from here on come here, in whatever language.
+
+        Nothing is read there: nobody can be asked.
+        """
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in (1, 2):
+            os.dup2(self._writes, number)
+        file = io.FileIO(2, "w", closefd=False)
+        sys.stdout = sys.stderr = io.TextIOWrapper(
+            file, encoding="utf-8", errors="backslashreplace", write_through=True
+        )
+
+    def hear(self) -> None:
+        """Take in what has been printed."""
+        with suppress(BlockingIOError):
+            for _ in range(_READS):
+                more = os.read(self._reads, _AT_ONCE)
+                room = max(0, _MOST_KEPT - len(self._kept))
+                self._kept += more[:room]
+                self._left_out += len(more[room:])
+
+    def close(self) -> None:
+        """Hear nothing more, and show on standard error what was printed.
+
+        Each line becomes one that can forge no other, and stands there once, though plugins are
+        loaded anew when one of them has ended the process.
+        """
+        os.close(self._reads)
+        os.close(self._writes)
+        found = self._redact(self._kept.decode("utf-8", "replace")).split("\n")
+        lines = [line for line in dict.fromkeys(found) if line.strip()]
+        for line in lines[:_MOST_LINES]:
+            short = line if len(line) <= _MOST_OF_A_LINE else f"{line[:_MOST_OF_A_LINE]} …"
+            sys.stderr.write(f"[printed] {one_line(short)}\n")
+        more = len(lines) - _MOST_LINES
+        if more > 0 or self._left_out:
+            sys.stderr.write("[printed] … and more\n")
