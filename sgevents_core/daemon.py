@@ -53,8 +53,8 @@ from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
-from sgevents_core.site.gaps import Notice
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.site.notices import BacklogTimedOut, Notice
 from sgevents_core.site.scripts import ScriptLookup
 
 logger = logging.getLogger("sgevents.daemon")
@@ -472,10 +472,9 @@ def _wake(lanes: list[Lane]) -> None:
 
 
 def _announce(announcer: Announcer, notice: Notice) -> None:
-    if notice.action == "feed.timeout_elapsed":
-        first, last = notice.detail["event_id"], notice.detail["last_event_id"]
-        noticed = datetime.fromtimestamp(time.time() - notice.detail["age_s"], timezone.utc)
-        announcer.timed_out(first, last, noticed, notice.detail["ids"])
+    if isinstance(notice, BacklogTimedOut):
+        noticed = datetime.fromtimestamp(time.time() - notice.age, timezone.utc)
+        announcer.timed_out(notice.first, notice.last, noticed, notice.ids)
 
 
 def _tell_warnings(settings: Settings) -> None:

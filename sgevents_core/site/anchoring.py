@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from sgevents_core.journal.base import FeedState, Row
-from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.site import ages
 from sgevents_core.site.ages import RECENT_IDS
 from sgevents_core.site.calls import Call, Newest, Page, Recent, spans_of
 from sgevents_core.site.known import Known
-from sgevents_core.site.rules import Notice, Taken, vanished
+from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
+from sgevents_core.site.rules import Taken
 
 FEWEST_RECENT: Final = 10
 """Known ids by which the log is recognised where the site answers for no more."""
@@ -104,7 +103,7 @@ class Anchoring:
 
     def _gone(self, state: FeedState, visible: set[int], taken: Taken, lowest: int = 0) -> None:
         ids = (id_ for id_, _ in state.recent if id_ >= lowest and id_ not in visible)
-        taken.notices += vanished(self._known.vanish(ids))
+        taken.notices += rows_vanished(self._known.vanish(ids))
 
 
 def anchor(state: FeedState, row: Row) -> None:
@@ -118,16 +117,11 @@ def _other_time(id_: int) -> str:
 
 def _rewind(state: FeedState, why: str, taken: Taken) -> None:
     if not state.rewound:
-        text = (
-            f"The site's event log went backwards: {why}. Nothing is appended until the log"
-            f" is back. If it stays so: {WAYS_OUT}."
-        )
-        taken.notices.append(Notice("feed.rewound", text, level=logging.ERROR))
+        taken.notices.append(LogRewound(why))
     state.rewound = why
 
 
 def _resume(state: FeedState, taken: Taken) -> None:
     if state.rewound:
         state.rewound = ""
-        text = "The site's event log is back where it was; the feed goes on."
-        taken.notices.append(Notice("feed.resumed", text))
+        taken.notices.append(LogResumed())

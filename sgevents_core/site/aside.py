@@ -12,8 +12,9 @@ from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
 from sgevents_core.site.calls import Odd
+from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Taken, set_aside
+from sgevents_core.site.rules import Taken
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -35,8 +36,9 @@ class Aside:
         self._right: list[str] = []
 
     def meet(self, odd: Iterable[Odd], taken: Taken) -> None:
-        """Set rows aside that were not yet, and let people be told of them."""
-        taken.notices += set_aside([*self._untold, *self._added(odd)])
+        """Set rows aside that were not yet, and have people told of them."""
+        new = [*self._untold, *self._added(odd)]
+        taken.notices += [EventSetAside(event.event, event.reason) for event in new]
         self._untold = []
 
     def noted(self, odd: Iterable[Odd]) -> None:

@@ -12,8 +12,9 @@ from sgevents_core.site import ages
 from sgevents_core.site.audits import HOUR, SMALLEST_COUNT, Audit, Window, due, windows
 from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.known import Hole, Known, Parking
+from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Notice, Rules, Taken, parked, vanished
+from sgevents_core.site.rules import Rules, Taken
 from sgevents_core.site.sizes import Size
 
 MOST_OLD: Final = 1000
@@ -170,7 +171,8 @@ class Auditor:
         for id_ in ids:
             self._known.back(id_)
         expected = self._known.visible_ids(Span(call.span.first, last))
-        taken.notices += vanished(self._known.vanish(id_ for id_ in expected if id_ not in ids))
+        gone = self._known.vanish(id_ for id_ in expected if id_ not in ids)
+        taken.notices += rows_vanished(gone)
         audit.compared(call, last, sorted(id_ for id_ in ids if self._known.missing(id_)))
 
     def _all_compared(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
@@ -180,7 +182,7 @@ class Auditor:
         if sum(part.size for part in old) > MOST_OLD:
             state.parkings += 1
             self._known.park(old, Parking(state.parkings, clock))
-            taken.notices.append(parked(old))
+            taken.notices.append(RowsParked(tuple(old)))
         audit.fetch(self._known.missing_within(audit.new))
 
     def _cold(self, spans: list[Span]) -> Iterator[tuple[Span, Hole]]:
@@ -214,8 +216,7 @@ class Auditor:
         clock = ages.clock(state, date)
         state.proved_id, state.proved_at = proved, clock if date is None else date
         if audit.late:
-            text = f"An audit found {audit.late} row(s) that came after their deadline."
-            taken.notices.append(Notice("feed.audit_late", text, {"rows": audit.late}))
+            taken.notices.append(LateRowsFound(audit.late))
         if audit.window.by_ids or self._counts_refused:
             self._close_old(state, audit.window, clock)
 

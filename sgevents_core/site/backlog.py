@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from sgevents_core.site.audits import halves
 from sgevents_core.site.calls import Answer, Look, Odd, reach_of
 from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.notices import Notice, backlog_timed_out
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Notice, Rules, timeouts_elapsed
+from sgevents_core.site.rules import Rules
 from sgevents_core.site.sizes import Size
 
 FIRST_LOOK: Final = 1.0
@@ -180,7 +181,7 @@ class Backlog:
                 age = call.observed - hole.noticed
                 if self._passed(part, age, now):
                     elapsed.append((part, age))
-        return timeouts_elapsed(elapsed)
+        return backlog_timed_out(elapsed)
 
     def _learn(self, spans: int) -> None:
         """Take that the site answers for so many ranges; parts of a look that failed tell most."""

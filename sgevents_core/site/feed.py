@@ -21,19 +21,19 @@ from sgevents_core.errors import (
     StateError,
 )
 from sgevents_core.journal.base import FeedState
-from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
 from sgevents_core.observe.lasting import Lasting
 from sgevents_core.settings import FeedSettings
+from sgevents_core.site import notices
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.gaps import Follower, Notice, Rules, Taken
+from sgevents_core.site.gaps import Follower, Rules, Taken
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
 from sgevents_core.site.paging import SMALLEST_PAGE
@@ -73,7 +73,7 @@ class Feed:
         state: SqliteState,
         settings: FeedSettings,
         grown: Callable[[], None],
-        told: Callable[[Notice], None],
+        told: Callable[[notices.Notice], None],
         *,
         health: SiteHealth | None = None,
     ) -> None:
@@ -189,8 +189,7 @@ class Feed:
             self._remind_at = now + REMIND_EVERY
         elif now >= self._remind_at:
             self._remind_at = now + REMIND_EVERY
-            text = "Nothing is appended still, as the event log went backwards: %s. %s"
-            logger.error(text, state.rewound, WAYS_OUT, extra={"action": "feed.rewound"})
+            notices.log(notices.LogRewound(state.rewound, again=True))
 
     def _mend(self) -> None:
         """Ask the site anew for what cannot be read from the journal any more."""
@@ -400,7 +399,7 @@ class Feed:
 
     def _tell(self, taken: Taken) -> None:
         for notice in taken.notices:
-            logger.log(notice.level, notice.text, extra={"action": notice.action, **notice.detail})
+            notices.log(notice)
             self._told(notice)
 
 

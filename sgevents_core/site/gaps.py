@@ -36,12 +36,12 @@ from sgevents_core.site.calls import (
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.paging import Paging
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Notice, Rules, Taken
+from sgevents_core.site.rules import Rules, Taken
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
 from sgevents_core.site.starting import Beginning, FirstStart
 
-__all__ = ["Follower", "Notice", "Rules", "Taken"]
+__all__ = ["Follower", "Rules", "Taken"]
 
 PAGES_BEFORE_OTHERS: Final = 4
 """Full pages read in a row before a due look or audit gets its turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,25 @@ import sgevents_core
 from sgevents_core.dispatch import alerting
 from sgevents_core.journal.steps import Answer
 from sgevents_core.plugins.status import Status
+from sgevents_core.site import notices
+from sgevents_core.site.ranges import Span
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log-actions.md").read_text("utf-8")
 SOURCE = Path(sgevents_core.__file__).parent
 SILENT: Final = {"sandbox", "testing"}
 """Parts that log nothing; `action` means something else there."""
-MADE_BY: Final = {"Notice": (0, 2), "Saying": (1, None)}
-"""Class whose instances carry an action -> which argument it is, and which holds the fields."""
+MADE_BY: Final = {"Saying": 1}
+"""Class whose instances carry an action -> which argument it is."""
+NOTICES: Final = (
+    notices.BacklogTimedOut((Span(7, 9),), 300.0),
+    notices.LateRowsFound(2),
+    notices.RowsVanished((7,)),
+    notices.RowsParked((Span(7, 2007),)),
+    notices.EventSetAside("7", "its created_at is no time"),
+    notices.LogRewound("the site's log is empty"),
+    notices.LogResumed(),
+)
+"""One of each kind."""
 CALCULATED: Final = {
     "f'plugin.{status.status.replace(' ', '_')}'": {
         f"plugin.{status.replace(' ', '_')}" for status in get_args(Status)
@@ -29,8 +42,8 @@ CALCULATED: Final = {
     "f'request.{answer.outcome}'": {
         f"request.{outcome}" for outcome in get_args(get_type_hints(Answer)["outcome"])
     },
-    "notice.action": set(),  # of what MADE_BY makes
-    "saying.action": set(),
+    "notice.action": {notice.action for notice in NOTICES},
+    "saying.action": set(),  # of what MADE_BY makes
 }
 """How the source calculates an action -> what can come of it."""
 
@@ -68,11 +81,7 @@ def of_call(node: ast.Call) -> Iterator[tuple[str, set[str]]]:
     """The actions that a call brings with it."""
     name = ast.unparse(node.func)
     if name in MADE_BY:
-        action, details = MADE_BY[name]
-        found = node.args[details] if details and len(node.args) > details else None
-        assert found is None or is_dict(found), f"write the fields of {ast.unparse(node)} there"
-        fields = {str(k.value) for k in found.keys if is_constant(k)} if found else set()
-        yield from ((one, fields) for one in actions_of(node.args[action]))
+        yield from ((one, set()) for one in actions_of(node.args[MADE_BY[name]]))
     elif name.endswith(".setdefault") and ast.unparse(node.args[0]) == "'action'":
         yield from ((one, set()) for one in actions_of(node.args[1]))
 
@@ -127,6 +136,16 @@ def test_every_field_of_an_action_is_on_the_page() -> None:
         assert len(row) == 4, row
         assert fields <= set(re.findall(r"`(\w+)`", row[2])), (action, where)
         assert row[3].endswith(".")
+
+
+def test_every_kind_of_notice_is_on_the_page_with_its_level_and_fields() -> None:
+    """As it is logged: a kind that is added has to be shown here, too."""
+    kinds = notices.Notice.__subclasses__()
+    assert {notice.action for notice in NOTICES} == {kind.action for kind in kinds}
+    for notice in NOTICES:
+        row = ROWS[f"`{notice.action}`"]
+        assert row[1] == logging.getLevelName(notice.level).lower()
+        assert notice.fields.keys() <= set(re.findall(r"`(\w+)`", row[2])), notice
 
 
 LEVELS: Final = {

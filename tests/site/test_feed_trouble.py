@@ -19,6 +19,7 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.site import trouble
 from sgevents_core.site.calls import Look, Page
 from sgevents_core.site.health import Standing
+from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
 from sgevents_core.site.ranges import Span
 
 EVERY_TROUBLE = (
@@ -212,13 +213,13 @@ def test_counts_refused_are_told_once_and_ids_compared(
     late = site.late(1)
     events(site, 1)
     running = start(backlog_timeout=0.02)
-    running.until(lambda: any(n.action == "feed.timeout_elapsed" for n in running.notices))
+    running.until(lambda: any(isinstance(n, BacklogTimedOut) for n in running.notices))
     late.commit()
     running.until_complete(site)
     (refused,) = logged(caplog, "feed.counts_refused")
     assert "no permission to summarize" in refused.getMessage()
     assert running.ids() == [1, 3, 2]
-    running.until(lambda: any(n.action == "feed.audit_late" for n in running.notices))
+    running.until(lambda: any(isinstance(n, LateRowsFound) for n in running.notices))
     assert logged(caplog, "site.failed") == []
 
 
@@ -323,7 +324,7 @@ def test_what_is_not_written_is_not_told(
     record = running.reader.load_feed()
     assert record is not None
     assert [missing.hot for missing in record.missing] == [False]
-    assert [notice.action for notice in running.notices] == ["feed.timeout_elapsed"]
+    assert [type(notice) for notice in running.notices] == [BacklogTimedOut]
 
 
 def test_another_writer_ends_the_feed(site: Sandbox, start: Start) -> None:

@@ -7,6 +7,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.site.calls import Count, Fetch, Ids, Look
+from sgevents_core.site.notices import LateRowsFound, RowsVanished
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -33,8 +34,8 @@ def test_a_row_that_comes_hours_late(hours: float) -> None:
     feed.site.rows(4)
     feed.run(2.1 * HOUR)
     assert feed.journal.late_ids == [4]
-    assert [notice.detail for notice in feed.told("feed.audit_late")] == [{"rows": 1}]
-    assert "1 row(s) that came after their deadline" in feed.told("feed.audit_late")[0].text
+    assert [notice.fields for notice in feed.told(LateRowsFound)] == [{"rows": 1}]
+    assert "1 row(s) that came after their deadline" in feed.told(LateRowsFound)[0].text
 
 
 def test_counting_costs_little() -> None:
@@ -83,7 +84,7 @@ def test_many_rows_at_once() -> None:
     site.transaction(1)
     feed.run(HOUR + 20 * MINUTE)
     assert feed.journal.late_ids == hidden
-    assert [notice.detail for notice in feed.told("feed.audit_late")] == [{"rows": 3000}]
+    assert [notice.fields for notice in feed.told(LateRowsFound)] == [{"rows": 3000}]
 
 
 def test_a_row_found_in_time_by_an_audit_is_not_told_as_late() -> None:
@@ -98,7 +99,7 @@ def test_a_row_found_in_time_by_an_audit_is_not_told_as_late() -> None:
     feed.run(HOUR)
     assert sorted(feed.journal.ids) == list(range(1, 121))
     assert any(isinstance(call, Fetch) for call in feed.calls)
-    assert feed.told("feed.audit_late") == []
+    assert feed.told(LateRowsFound) == []
 
 
 @pytest.mark.parametrize("date", [False, True])
@@ -133,8 +134,8 @@ def test_ids_are_given_up_after_the_horizon() -> None:
     feed.site.rows(4)
     feed.run(25 * HOUR)
     assert 4 not in feed.journal.ids
-    assert feed.told("feed.vanished") == []
-    assert feed.told("feed.audit_late") == []
+    assert feed.told(RowsVanished) == []
+    assert feed.told(LateRowsFound) == []
 
 
 def test_nothing_is_given_up_before_the_horizon() -> None:
@@ -167,7 +168,7 @@ def test_closing_leaves_no_id_between_floor_and_frontier_unexplained() -> None:
         site.transaction(1)
         feed.run(5)
     feed.run(3 * HOUR)
-    assert feed.told("feed.vanished") == []
+    assert feed.told(RowsVanished) == []
     assert sorted(feed.journal.ids) == sorted(site.visible)
 
 

@@ -8,6 +8,7 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.site.calls import Count, Fetch, Look, Page
 from sgevents_core.site.gaps import Rules
+from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound, RowsVanished
 from sgevents_core.site.ranges import Span
 
 MINUTE = 60.0
@@ -42,7 +43,7 @@ def test_a_site_that_fails_proves_nothing() -> None:
     feed.site.rows(2)
     feed.run(30)
     assert feed.journal.ids == [1, 3, 2]
-    assert feed.told("feed.audit_late") == []
+    assert feed.told(LateRowsFound) == []
 
 
 def test_one_answer_after_an_outage_is_no_proof() -> None:
@@ -78,7 +79,7 @@ def test_a_failed_call_concludes_nothing(only: type) -> None:
         feed.failing = 1.0 if isinstance(call, only) else 0.0
         feed.turn(until)
     assert waited_for(feed) == [(2, 2)]
-    assert feed.told("feed.timeout_elapsed") == []
+    assert feed.told(BacklogTimedOut) == []
 
 
 def test_being_down_proves_nothing() -> None:
@@ -100,8 +101,8 @@ def test_given_up_only_after_a_look_that_is_later_than_the_deadline() -> None:
         feed.run(5 * MINUTE)
         feed.calm()
         feed.run(5 * MINUTE)
-        (notice,) = feed.told("feed.timeout_elapsed")
-        assert notice.detail["age_s"] >= 30
+        (notice,) = feed.told(BacklogTimedOut)
+        assert notice.age >= 30
         looks = [call for call, _ in feed.answers if isinstance(call, Look)]
         assert looks[-1].observed >= 30
         assert all(call.observed < 40 for call in looks)
@@ -203,7 +204,7 @@ def test_a_row_with_a_wrong_time_is_audited_like_any_other() -> None:
         feed.run(20)
         feed.site.hide(10)
         feed.run(90)
-        assert [n.detail for n in feed.told("feed.vanished")] == [{"event_ids": [10]}]
+        assert [n.fields for n in feed.told(RowsVanished)] == [{"event_ids": [10]}]
 
 
 @pytest.mark.parametrize(

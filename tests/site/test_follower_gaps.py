@@ -11,6 +11,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.calls import Fetch, Look, Page
+from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
 
 MINUTE = 60.0
 
@@ -93,10 +94,10 @@ def test_a_failed_transaction_is_one_range() -> None:
     assert [span.size for span, _ in feed.follower.known.hot] == [100_000]
     feed.run(400)
     assert not feed.follower.known.hot
-    assert [n.text for n in feed.told("feed.timeout_elapsed")] == [
+    assert [n.text for n in feed.told(BacklogTimedOut)] == [
         "Timeout elapsed on backlog event ids 2 to 100001"
     ]
-    detail = feed.told("feed.timeout_elapsed")[0].detail
+    detail = feed.told(BacklogTimedOut)[0].fields
     assert (detail["event_id"], detail["last_event_id"]) == (2, 100_001)
     assert 300 <= detail["age_s"] < 320
 
@@ -164,11 +165,11 @@ def test_a_row_that_comes_late_by_twenty_minutes() -> None:
     site.transaction(1, delay=1200)
     site.transaction(1)
     feed.run(20 * MINUTE - 1)
-    assert len(feed.told("feed.timeout_elapsed")) == 1
+    assert len(feed.told(BacklogTimedOut)) == 1
     feed.run(2 * MINUTE)
     assert feed.journal.ids == [1, 3, 2]
     assert feed.journal.late_ids == [2]
-    assert [n.detail for n in feed.told("feed.audit_late")] == [{"rows": 1}]
+    assert [n.fields for n in feed.told(LateRowsFound)] == [{"rows": 1}]
 
 
 def test_looks_get_rarer() -> None:
@@ -177,7 +178,7 @@ def test_looks_get_rarer() -> None:
     feed = follow(site)
     site.rows(1, 3)
     times = []
-    while not feed.told("feed.timeout_elapsed"):
+    while not feed.told(BacklogTimedOut):
         before = len(feed.calls)
         feed.turn(float("inf"))
         if feed.calls[before:] and isinstance(feed.calls[-1], Look):

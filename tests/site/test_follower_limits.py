@@ -11,6 +11,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.calls import ASIDE, Call, Count, Ids, Look, Newest, Page, Recent
+from sgevents_core.site.notices import BacklogTimedOut, EventSetAside, LogRewound
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -82,8 +83,8 @@ def test_an_id_that_the_site_fails_on_holds_up_no_other(gaps: int) -> None:
         site.rows(100)
         assert until_there(feed, 100, 5 * MINUTE) < 30
     feed.run(8 * MINUTE)
-    (told,) = feed.told("feed.set_aside")
-    assert told.detail["event"] == "2"
+    (told,) = feed.told(EventSetAside)
+    assert told.event == "2"
     assert [span for span, _ in feed.follower.known.hot] == [(2, 2)]
     assert busiest_minute(feed) <= 60
     site.unreadable.clear()
@@ -102,7 +103,7 @@ def test_an_outage_makes_no_question_smaller() -> None:
     feed.run(20)
     sizes = [len(call.spans) for call in feed.calls[before:] if isinstance(call, Look)]
     assert max(sizes) == 300
-    assert feed.told("feed.set_aside") == []
+    assert feed.told(EventSetAside) == []
 
 
 @pytest.mark.parametrize("longest", [100, 7, 1])
@@ -129,9 +130,7 @@ def test_a_row_that_the_site_cannot_give_stops_no_page(bad: set[int], page_size:
     feed.run(10 * MINUTE)
     assert sorted(feed.journal.ids) == [id_ for id_ in range(1, 61) if id_ not in bad]
     if len(bad) < 10:
-        assert {notice.detail["event"] for notice in feed.told("feed.set_aside")} == set(
-            map(str, bad)
-        )
+        assert {notice.event for notice in feed.told(EventSetAside)} == set(map(str, bad))
     site.unreadable.clear()
     feed.run(HOUR)
     assert sorted(feed.journal.ids) == list(range(1, 61))
@@ -195,7 +194,7 @@ def test_the_log_is_recognised_by_fewer_ids_where_more_are_refused() -> None:
     site.hide(599)
     site.transaction(1)
     assert until_there(feed, 601, 5 * MINUTE) < MINUTE
-    assert feed.told("feed.rewound") == []
+    assert feed.told(LogRewound) == []
     asked = [len(call.spans) for call in feed.calls if isinstance(call, Recent)]
     assert asked
     assert min(asked) <= 20
@@ -246,8 +245,8 @@ def test_fifty_thousand_missing_ids() -> None:
     feed.run(12 * MINUTE)
     assert busiest_minute(feed, since=began) <= 60
     assert len(feed.follower.known.hot) == 0
-    told = feed.told("feed.timeout_elapsed")
-    assert sum(notice.detail["ids"] for notice in told) == 49_999
+    told = feed.told(BacklogTimedOut)
+    assert sum(notice.ids for notice in told) == 49_999
     assert len(told) < 200
     given_up = Counter(first for first, _, _ in feed.oracle.given_up)
     assert set(given_up.values()) == {1}
@@ -258,7 +257,7 @@ def test_gaps_given_up_together_are_told_together(gaps: int, warnings: int) -> N
     """A few are told one by one; of many one warning says how many, and which are the first."""
     feed = with_gaps(SimulatedSite(), gaps, backlog_timeout=30)
     feed.run(5 * MINUTE)
-    told = [notice.text for notice in feed.told("feed.timeout_elapsed")]
+    told = [notice.text for notice in feed.told(BacklogTimedOut)]
     assert len(told) <= warnings
     if gaps < 6:
         assert told == [f"Timeout elapsed on backlog event id {2 * n}" for n in range(1, gaps + 1)]

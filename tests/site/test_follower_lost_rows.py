@@ -9,6 +9,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.site.calls import Newest, Page, Recent
+from sgevents_core.site.notices import LogResumed, LogRewound, RowsVanished
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -41,7 +42,7 @@ def test_hidden_rows_stop_nothing(hidden: list[int]) -> None:
     feed.run(10)
     assert feed.journal.ids == [1, 2, 3, 4, 5, 6, 7]
     assert feed.journal.late_ids == []
-    assert not feed.told("feed.rewound")
+    assert not feed.told(LogRewound)
 
 
 @pytest.mark.parametrize("hidden", [[5], [4, 5], [3]])
@@ -54,7 +55,7 @@ def test_hidden_rows_without_anything_new(hidden: list[int]) -> None:
     feed.run(10 * MINUTE)
     assert len(feed.calls) - before < 3 * MINUTE + 7 * MINUTE / 5 + 30
     assert [id_ for first, last in gone(feed) for id_ in range(first, last + 1)] == hidden
-    assert [notice.action for notice in feed.notices] == ["feed.vanished"]
+    assert [type(notice) for notice in feed.notices] == [RowsVanished]
     feed.site.transaction(1)
     feed.run(10)
     assert feed.journal.ids == [1, 2, 3, 4, 5, 6]
@@ -84,14 +85,14 @@ def test_all_rows_hidden_from_an_idle_log_looks_like_a_rewind() -> None:
     for id_ in (1, 2, 3):
         feed.site.hide(id_)
     feed.run(10 * MINUTE)
-    assert [n.action for n in feed.notices] == ["feed.rewound"]
+    assert [type(n) for n in feed.notices] == [LogRewound]
     assert "the site's log is empty" in feed.notices[0].text
     for id_ in (1, 2, 3):
         feed.site.show(id_)
     feed.site.transaction(1)
     feed.run(10)
     assert feed.journal.ids == [1, 2, 3, 4]
-    assert [n.action for n in feed.notices] == ["feed.rewound", "feed.resumed"]
+    assert [type(n) for n in feed.notices] == [LogRewound, LogResumed]
 
 
 def test_one_row_vanishes_while_one_comes_late() -> None:
@@ -117,7 +118,7 @@ def test_a_restored_backup_is_noticed() -> None:
     feed.run(HOUR)
     feed.restart(down=30)
     feed.run(HOUR)
-    assert [n.action for n in feed.notices] == ["feed.rewound"]
+    assert [type(n) for n in feed.notices] == [LogRewound]
     assert feed.notices[0].text.startswith(
         "The site's event log went backwards: the site's highest event is 50, the last one taken"
         " was 300. Nothing is appended until the log is back."
@@ -139,8 +140,8 @@ def test_a_restored_backup_that_grows(back_to: int, grown: int) -> None:
     feed.site.transaction(grown)
     feed.run(10 * MINUTE)
     assert feed.journal.ids == list(range(1, 301))
-    assert len(feed.told("feed.rewound")) == 1
-    assert feed.told("feed.resumed") == []
+    assert len(feed.told(LogRewound)) == 1
+    assert feed.told(LogResumed) == []
 
 
 def test_ids_given_out_again_within_a_second() -> None:
@@ -151,10 +152,10 @@ def test_ids_given_out_again_within_a_second() -> None:
     feed.run(10)
     site.rewind(0)
     feed.run(MINUTE)
-    assert len(feed.told("feed.rewound")) == 1
+    assert len(feed.told(LogRewound)) == 1
     site.transaction(2, clock=EPOCH)
     feed.run(10 * MINUTE)
-    assert feed.told("feed.resumed") == []
+    assert feed.told(LogResumed) == []
     assert feed.journal.ids == [1, 2, 3, 4, 5, 6]
 
 
@@ -167,7 +168,7 @@ def test_a_restored_backup_that_grows_beyond_what_is_known() -> None:
     feed.site.transaction(10)
     feed.run(10 * MINUTE)
     assert feed.journal.ids == list(range(1, 301))
-    assert [notice.action for notice in feed.notices] == ["feed.rewound"]
+    assert [type(notice) for notice in feed.notices] == [LogRewound]
 
 
 def test_a_late_row_that_is_another_one_now() -> None:
@@ -184,7 +185,7 @@ def test_a_late_row_that_is_another_one_now() -> None:
     feed.site.transaction(5)
     feed.run(MINUTE)
     assert feed.journal.ids == [1, 2, 3, 4, 5, 9, 7]
-    assert "event 7 has another creation time" in feed.told("feed.rewound")[0].text
+    assert "event 7 has another creation time" in feed.told(LogRewound)[0].text
 
 
 def test_a_restored_backup_found_after_a_downtime() -> None:
@@ -195,7 +196,7 @@ def test_a_restored_backup_found_after_a_downtime() -> None:
     feed.restart(down=HOUR)
     feed.run(10 * MINUTE)
     assert feed.journal.ids == list(range(1, 301))
-    assert len(feed.told("feed.rewound")) == 1
+    assert len(feed.told(LogRewound)) == 1
 
 
 @pytest.mark.parametrize("back_to", [5, 250, 299])
@@ -208,14 +209,14 @@ def test_the_log_comes_back(back_to: int) -> None:
     feed.site.now += 60
     feed.site.transaction(3)
     feed.run(10 * MINUTE)
-    assert len(feed.told("feed.rewound")) == 1
+    assert len(feed.told(LogRewound)) == 1
     real.now = feed.site.now
     feed.site = real
     real.transaction(2)
     feed.run(10 * MINUTE)
     assert feed.journal.ids == list(range(1, 303))
     assert feed.journal.late_ids == []
-    assert len(feed.told("feed.resumed")) == 1
+    assert len(feed.told(LogResumed)) == 1
     assert gone(feed) == []
 
 
@@ -232,7 +233,7 @@ def test_a_replica_that_lags(lag: float) -> None:
     assert feed.journal.ids == list(range(1, 511))
     assert feed.journal.late_ids == []
     assert gone(feed) == []
-    assert len(feed.told("feed.rewound")) == len(feed.told("feed.resumed")) <= 1
+    assert len(feed.told(LogRewound)) == len(feed.told(LogResumed)) <= 1
 
 
 def test_answers_now_from_a_replica_now_from_the_site() -> None:

@@ -11,6 +11,7 @@ from simulated_site import SimulatedSite
 from sgevents_core.site.calls import Count, Fetch, Ids, Look
 from sgevents_core.site.gaps import Follower
 from sgevents_core.site.known import Hole
+from sgevents_core.site.notices import BacklogTimedOut, LogRewound, RowsParked, RowsVanished
 from sgevents_core.site.ranges import Span
 
 MINUTE = 60.0
@@ -62,7 +63,7 @@ def test_a_thousand_old_rows_are_appended() -> None:
     """Up to a thousand rows older than an hour in one audit are like any late rows."""
     feed = granted(1000)
     assert feed.journal.late_ids == list(range(2, 1002))
-    assert feed.told("feed.parked") == []
+    assert feed.told(RowsParked) == []
 
 
 def test_more_than_a_thousand_are_parked() -> None:
@@ -70,8 +71,8 @@ def test_more_than_a_thousand_are_parked() -> None:
     feed = granted(1001)
     assert feed.journal.ids == [1, 1003, 1004]
     assert parked(feed) == [(2, 1002)]
-    (notice,) = feed.told("feed.parked")
-    assert notice.detail == {"rows": 1001, "event_id": 2, "last_event_id": 1002}
+    (notice,) = feed.told(RowsParked)
+    assert notice.fields == {"rows": 1001, "event_id": 2, "last_event_id": 1002}
     assert "sgevents feed parked handle" in notice.text
     assert not any(isinstance(call, Fetch) for call in feed.calls)
 
@@ -122,8 +123,8 @@ def test_parked_rows_cost_nothing_and_are_told_of_once() -> None:
     assert not any(isinstance(call, Look | Fetch | Ids) for call in asked)
     assert sum(isinstance(call, Count) for call in asked) <= 15 * 60 + 15 * 5 + 9
     feed.run(50 * HOUR)
-    assert len(feed.told("feed.parked")) == 1
-    assert [n.action for n in feed.notices if n.action != "feed.timeout_elapsed"] == ["feed.parked"]
+    assert len(feed.told(RowsParked)) == 1
+    assert [type(n) for n in feed.notices if not isinstance(n, BacklogTimedOut)] == [RowsParked]
     assert parked(feed) == [(2, 3001)]
 
 
@@ -133,7 +134,7 @@ def test_parked_rows_stay_so_across_a_restart() -> None:
     feed.restart(down=HOUR)
     feed.run(3 * HOUR)
     assert parked(feed) == [(2, 1201)]
-    assert len(feed.told("feed.parked")) == 1
+    assert len(feed.told(RowsParked)) == 1
     assert feed.journal.ids == [1, 1202, 1203]
 
 
@@ -173,7 +174,7 @@ def test_handled_rows_come_at_once_in_id_order(rows: int) -> None:
     assert len(feed.calls) - before <= 1.4 * rows / feed.rules.page_size + 15
     feed.run(3 * HOUR)
     assert sorted(feed.journal.ids) == sorted(feed.site.visible)
-    assert len(feed.told("feed.parked")) == 1
+    assert len(feed.told(RowsParked)) == 1
 
 
 def test_handled_rows_of_many_ranges_come_in_id_order() -> None:
@@ -210,7 +211,7 @@ def test_hidden_while_parked() -> None:
     for id_ in range(2, 1502):
         feed.site.hide(id_)
     feed.run(3 * HOUR)
-    assert len(feed.told("feed.vanished")) >= 1
+    assert len(feed.told(RowsVanished)) >= 1
     told = len(feed.notices)
     feed.run(20 * HOUR)
     assert len(feed.notices) == told
@@ -254,7 +255,7 @@ def test_dropped_rows_are_never_appended(restarted: bool) -> None:
         feed.site.show(id_)
     feed.run(6 * HOUR)
     assert feed.journal.ids == [1, 1502, 1503]
-    assert len(feed.told("feed.parked")) == 1
+    assert len(feed.told(RowsParked)) == 1
 
 
 def test_more_rows_granted_later_are_another_parking() -> None:
@@ -288,7 +289,7 @@ def test_the_newest_row_above_parked_ones_is_hidden(
     feed.run(3 * HOUR)
     late = list(range(2, 1502)) if becomes is handle else []
     assert sorted(feed.journal.ids) == sorted([1, *late, *range(1502, 1507)])
-    assert feed.told("feed.rewound") == []
+    assert feed.told(LogRewound) == []
 
 
 def test_parked_rows_outlive_the_horizon() -> None:
@@ -316,4 +317,4 @@ def test_rows_still_waited_for_are_never_parked() -> None:
     feed.restart(down=3 * HOUR)
     feed.run(10 * MINUTE)
     assert sorted(feed.journal.ids) == [1, *late, 2002]
-    assert feed.told("feed.parked") == []
+    assert feed.told(RowsParked) == []

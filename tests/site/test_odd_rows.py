@@ -18,6 +18,7 @@ from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site import backlog, gaps, sizes, trouble
 from sgevents_core.site import feed as feed_module
 from sgevents_core.site.calls import Fetch, Ids, Look, Newest, Page, Since
+from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.whereabouts import whereabouts
 
@@ -251,7 +252,7 @@ def test_the_log_goes_on(odd: OddSite, tmp_path: Path, page_size: int) -> None:
         running.until(lambda: len(running.reader.aside()) == len(SET_ASIDE))
     finally:
         running.close()
-    told = [notice for notice in running.notices if notice.action == "feed.set_aside"]
+    told = [notice for notice in running.notices if isinstance(notice, EventSetAside)]
     assert len(told) == len(SET_ASIDE)
 
 

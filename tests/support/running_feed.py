@@ -19,7 +19,7 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
-from sgevents_core.site.gaps import Notice
+from sgevents_core.site.notices import Notice
 
 
 class Running:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simulated_site import EPOCH, SimulatedSite
 
@@ -21,7 +21,10 @@ from sgevents_core.journal.base import (
 )
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Fetch, Look
-from sgevents_core.site.gaps import Follower, Notice, Rules
+from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.notices import Notice
+
+_Kind = TypeVar("_Kind", bound=Notice)
 
 
 @dataclass
@@ -254,9 +257,9 @@ class SimulatedFeed:
         while self.site.now < until:
             self.turn(until)
 
-    def told(self, action: str) -> list[Notice]:
-        """Return what people were told under an action."""
-        return [notice for notice in self.notices if notice.action == action]
+    def told(self, kind: type[_Kind]) -> list[_Kind]:
+        """Return the notices of one kind."""
+        return [notice for notice in self.notices if isinstance(notice, kind)]
 
 
 def follow(site: SimulatedSite, **rules: Any) -> SimulatedFeed:

@@ -1,0 +1,254 @@
+"""What the feed reports to people of the site's event log: each kind of notice is a class.
+
+What a notice says, how serious it is and which action the log has it under is decided here alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from sgevents_core.journal.needs import WAYS_OUT
+from sgevents_core.site.ranges import Span
+
+logger = logging.getLogger("sgevents.feed")
+
+MOST_NAMED: Final = 5
+"""Ranges of one look that are reported one by one when they are given up; more in one notice."""
+
+
+class Notice:
+    """Something of the event log that people are to know."""
+
+    __slots__ = ()
+    action: ClassVar[str]
+    level: ClassVar[int] = logging.WARNING
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        raise NotImplementedError
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the log's record has beside action and sentence."""
+        return {}
+
+
+def log(notice: Notice) -> None:
+    """Log a notice under its action."""
+    logger.log(notice.level, notice.text, extra={"action": notice.action, **notice.fields})
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogTimedOut(Notice):
+    """Missing ids are no longer waited for.
+
+    Args:
+        ranges: Ascending ranges of them.
+        age: For how long the oldest was waited for, in seconds.
+    """
+
+    action = "feed.timeout_elapsed"
+    ranges: tuple[Span, ...]
+    age: float
+
+    @property
+    def first(self) -> int:
+        """The lowest of the ids."""
+        return self.ranges[0].first
+
+    @property
+    def last(self) -> int:
+        """The highest of the ids."""
+        return self.ranges[-1].last
+
+    @property
+    def ids(self) -> int:
+        """How many there are."""
+        return sum(span.size for span in self.ranges)
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        if len(self.ranges) == 1:
+            return f"Timeout elapsed on backlog event id{_ids(self.ranges[0])}"
+        named = ",".join(_ids(span).removeprefix("s") for span in self.ranges[:MOST_NAMED])
+        more = len(self.ranges) - MOST_NAMED
+        which = f"{self.ids} ids between {self.first} and {self.last}"
+        return f"Timeout elapsed on backlog event {which}:{named} and {more} more range(s)"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The lowest id, the highest, how many there are, and the age in seconds."""
+        return {
+            "event_id": self.first,
+            "last_event_id": self.last,
+            "ids": self.ids,
+            "age_s": round(self.age, 3),
+        }
+
+
+def backlog_timed_out(elapsed: Sequence[tuple[Span, float]]) -> list[Notice]:
+    """Return a notice for each range that is no longer waited for; a single one of many ranges.
+
+    Args:
+        elapsed: Ascending ranges, each with its age in seconds.
+    """
+    if len(elapsed) <= MOST_NAMED:
+        return [BacklogTimedOut((span,), age) for span, age in elapsed]
+    return [BacklogTimedOut(tuple(s for s, _ in elapsed), max(age for _, age in elapsed))]
+
+
+@dataclass(frozen=True, slots=True)
+class LateRowsFound(Notice):
+    """An audit found rows whose ids were no longer waited for.
+
+    Args:
+        rows: How many.
+    """
+
+    action = "feed.audit_late"
+    rows: int
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        return f"An audit found {self.rows} row(s) that came after their deadline."
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """How many rows."""
+        return {"rows": self.rows}
+
+
+@dataclass(frozen=True, slots=True)
+class RowsVanished(Notice):
+    """Rows of known ids are not visible any more.
+
+    Args:
+        ids: Their ids, ascending; at least one.
+    """
+
+    action = "feed.vanished"
+    ids: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        first, count = self.ids[0], len(self.ids)
+        return f"{count} known row(s) are not visible any more, the first is event {first}."
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The first ten ids."""
+        return {"event_ids": list(self.ids[:10])}
+
+
+def rows_vanished(ids: Sequence[int]) -> list[Notice]:
+    """Return the notice that rows vanished, none where there are no `ids`."""
+    return [RowsVanished(tuple(ids))] if ids else []
+
+
+@dataclass(frozen=True, slots=True)
+class RowsParked(Notice):
+    """Many old rows showed for the first time, and wait for a person to decide.
+
+    Args:
+        ranges: Ascending ranges of their ids.
+    """
+
+    action = "feed.parked"
+    level = logging.ERROR
+    ranges: tuple[Span, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        rows, (first, _), (_, last) = self._rows, self.ranges[0], self.ranges[-1]
+        return (
+            f"{rows} rows that are older than an hour show for the first time, events {first} to"
+            f" {last}: has the script been granted more rights? They are parked, and plugins get"
+            " none of them, until somebody runs sgevents feed parked handle, or drop."
+        )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """How many rows, the lowest id and the highest."""
+        return {
+            "rows": self._rows,
+            "event_id": self.ranges[0].first,
+            "last_event_id": self.ranges[-1].last,
+        }
+
+    @property
+    def _rows(self) -> int:
+        return sum(span.size for span in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSetAside(Notice):
+    """A row cannot be taken.
+
+    Args:
+        event: Its id, or what it is known by if its id is none.
+        reason: Why, for people.
+    """
+
+    action = "feed.set_aside"
+    event: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        return f"Event {self.event} is set aside: {self.reason}. All other events go on."
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The event, and why."""
+        return {"event": self.event, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class LogRewound(Notice):
+    """The event log went backwards, and nothing is appended until it is back.
+
+    Args:
+        why: What shows it.
+        again: Whether it has been reported before.
+    """
+
+    action = "feed.rewound"
+    level = logging.ERROR
+    why: str
+    again: bool = False
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        if self.again:
+            still = "Nothing is appended still, as the event log went backwards"
+            return f"{still}: {self.why}. {WAYS_OUT}"
+        return (
+            f"The site's event log went backwards: {self.why}. Nothing is appended until the log"
+            f" is back. If it stays so: {WAYS_OUT}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogResumed(Notice):
+    """The event log is back where it was."""
+
+    action = "feed.resumed"
+
+    @property
+    def text(self) -> str:
+        """The sentence for people."""
+        return "The site's event log is back where it was; the feed goes on."
+
+
+def _ids(span: Span) -> str:
+    return f" {span.first}" if span.size == 1 else f"s {span.first} to {span.last}"
