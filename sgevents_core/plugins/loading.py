@@ -42,8 +42,8 @@ from sgevents_core.plugins.process_state import told
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
 from sgevents_core.plugins.watching import Known, Turn, Watch, watching
+from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
-from sgevents_core.settings.schema import Schema
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback

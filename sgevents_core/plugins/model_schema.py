@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.plugins.own_settings import is_pydantic
-from sgevents_core.settings import Secret
-from sgevents_core.settings.schema import REFERENCE, Schema
+from sgevents_core.settings.kinds import KINDS_OF_TYPES, REFERENCE, Schema
 
-_TEXTS: Final = (Secret, Path, timedelta)
 _SCALARS: Final = frozenset({"string", "integer", "number", "boolean"})
 
 
@@ -45,9 +41,9 @@ def _closed(part: Schema) -> Schema:
 
 
 def _hook(kind: type) -> Schema:
-    if kind in _TEXTS:
-        return {"type": "string"}
-    raise NotImplementedError
+    if kind not in KINDS_OF_TYPES:
+        raise NotImplementedError
+    return dict(KINDS_OF_TYPES[kind].schema)
 
 
 def _widened(schema: Any) -> Any:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sgevents_core.errors import PluginSettingsError, Problem, SettingsModelError
+from sgevents_core.errors import PluginSettingsError, SettingsModelError
 from sgevents_core.plugins.callback import place_of
 from sgevents_core.plugins.guarding import guarded
 from sgevents_core.plugins.literal_secrets import texts_by_model, texts_in_value
 from sgevents_core.settings import Settings
-from sgevents_core.settings.fitting import Fitter, Wrong, is_table_model, revealed
+from sgevents_core.settings.diagnostics import Diagnostic, Diagnostics, located
+from sgevents_core.settings.fitting import Fitter, is_table_model, revealed, unknown_key_fix
 from sgevents_core.settings.locate import Locator, Where
-from sgevents_core.settings.spelling import dotted, nearest
+from sgevents_core.settings.spelling import dotted
 
 _TOLD_BY_MODEL: Final = "correct the value; what it may be is said by the plugin"
 
@@ -44,7 +45,7 @@ def is_pydantic(model: object) -> bool:
     return callable(getattr(model, "model_validate", None))
 
 
-def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, list[Wrong]]:
+def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, list[Diagnostic]]:
     """Return `table` as an instance of `model`, and all that is wrong with it.
 
     Args:
@@ -56,8 +57,8 @@ def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, l
         return MappingProxyType(dict(table)), []
     if is_pydantic(model):
         return _validated(model, table)
-    fitter = Fitter(folder)
-    return fitter.table(model, table), fitter.wrong
+    diagnostics = Diagnostics()
+    return Fitter(folder, diagnostics).table(model, table), diagnostics.problems
 
 
 def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
@@ -75,7 +76,7 @@ def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
     config, name = settings.path, dotted(_where(plugin))
     table = settings.plugins[plugin].settings
 
-    def fitted() -> tuple[Any, list[Wrong]]:
+    def fitted() -> tuple[Any, list[Diagnostic]]:
         for text in texts_by_model(model, table):
             settings.learned.add(text)
         value, wrong = modelled(model, table, config.parent)
@@ -85,7 +86,8 @@ def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
 
     value, wrong = guarded(f"reading [{name}]", fitted)
     if wrong:
-        raise PluginSettingsError(_problems(plugin, wrong, config), f"[{name}]")
+        problems = located(wrong, config, _lines_of(config), _where(plugin))
+        raise PluginSettingsError(problems, f"[{name}]")
     return value
 
 
@@ -93,21 +95,15 @@ def _where(plugin: str) -> Where:
     return ("plugins", plugin, "settings")
 
 
-def _problems(plugin: str, wrong: Iterable[Wrong], config: Path) -> list[Problem]:
-    """Return what is wrong with its place in the file, as far as that can still be read."""
+def _lines_of(config: Path) -> Locator:
+    """Return the lines of the file, as far as it can still be read."""
     try:
-        lines = Locator(config.read_text("utf-8-sig"))
+        return Locator(config.read_text("utf-8-sig"))
     except (OSError, ValueError):
-        lines = Locator("")
-    problems = []
-    for one in wrong:
-        where = (*_where(plugin), *one.where)
-        line = lines.line(where)
-        problems.append(Problem(config, line, dotted(where), one.message, one.fix))
-    return sorted(problems, key=lambda problem: problem.line or 0)
+        return Locator("")
 
 
-def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Wrong]]:
+def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnostic]]:
     wrong = _unknown(model, table)
     try:
         value = model.model_validate(revealed(table))
@@ -119,7 +115,7 @@ def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Wrong]]:
     return value, wrong
 
 
-def _told(one: Mapping[str, Any], model: Any) -> Wrong:
+def _told(one: Mapping[str, Any], model: Any) -> Diagnostic:
     """Return one error of pydantic as ours; its `input` is left out, as it may be a secret."""
     where = tuple(one.get("loc", ()))
     message = str(one.get("msg", "it is wrong"))
@@ -127,18 +123,21 @@ def _told(one: Mapping[str, Any], model: Any) -> Wrong:
     if one.get("type") == "missing" and where:
         message, fix = "it is missing", f"add {where[-1]} = ..."
     elif one.get("type") == "extra_forbidden" and where:
-        message, fix = "there is no such key", _meant(str(where[-1]), _names(model))
-    return Wrong(where, message[:1].lower() + message[1:], fix)
+        message, fix = (
+            "there is no such key",
+            unknown_key_fix(str(where[-1]), _names(model)),
+        )
+    return Diagnostic(where, message[:1].lower() + message[1:], fix)
 
 
-def _unknown(model: Any, table: Mapping[str, Any]) -> list[Wrong]:
+def _unknown(model: Any, table: Mapping[str, Any]) -> list[Diagnostic]:
     """Return the keys that the model would leave out without a word, unless it says it wants to."""
     names = _names(model)
     extra = getattr(model, "model_config", {}).get("extra")
     if extra is not None or not names:
         return []
     return [
-        Wrong((key,), "there is no such key", _meant(key, names))
+        Diagnostic((key,), "there is no such key", unknown_key_fix(key, names))
         for key in table
         if key not in names
     ]
@@ -153,8 +152,3 @@ def _names(model: Any) -> list[str]:
             return []
         names += [name, *(alias for alias in aliases if alias)]
     return names
-
-
-def _meant(key: str, names: list[str]) -> str:
-    close = nearest(key, names)
-    return f"did you mean {close}?" if close else f"the plugin knows {', '.join(names)}"

@@ -6,7 +6,6 @@ from sgevents_core.settings.loading import load_settings, read_settings
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
-    Ago,
     FeedSettings,
     GroupSettings,
     LaneSettings,
@@ -14,10 +13,10 @@ from sgevents_core.settings.model import (
     PluginSettings,
     Settings,
     SiteSettings,
-    Start,
     StateSettings,
 )
 from sgevents_core.settings.secret import Secret, SecretSource, SecretTexts, secrets_in
+from sgevents_core.settings.starts import Ago, Start
 
 __all__ = [
     "DEFAULT_GROUP",

@@ -1,46 +1,32 @@
 """Fits a table of the configuration to a dataclass or a msgspec Struct, collecting every problem.
 
-No message shows a text that came from a reference: it may be a secret.
+The tables of sgevents and those of plugins are fitted alike. No message shows a text that came from
+a reference: it may be a secret.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeAlias, get_args, get_origin
 from typing import get_type_hints as hints_of
 
 import msgspec
 
-from sgevents_core.errors import DurationError, SecretMissingError
-from sgevents_core.settings.durations import parse_duration
+from sgevents_core.errors import SecretMissingError
+from sgevents_core.settings.diagnostics import Diagnostics, InvalidValueError, Reading, setting
+from sgevents_core.settings.kinds import KINDS_OF_TYPES
 from sgevents_core.settings.locate import Where
-from sgevents_core.settings.secret import IN_CONFIG, Secret
-from sgevents_core.settings.spelling import nearest
-from sgevents_core.settings.wording import (
-    better,
-    choices,
-    core_of,
-    example,
-    expected,
-    found,
-    kind_of,
-    listed,
-)
+from sgevents_core.settings.secret import Secret
+from sgevents_core.settings.shapes import Shape, better, choices, example, expected, shape_of
+from sgevents_core.settings.spelling import found, kind_of, listed, nearest, written
 
-_LISTS: Final[dict[object, type]] = {list: list, set: set, frozenset: frozenset}
+UnknownFix: TypeAlias = Callable[[str, object, list[str], Where], str]
+"""Makes the fix for an unknown key of the key, its value, the known keys and the table."""
+
+_LISTS: Final[dict[object, type]] = {list: list, tuple: tuple, set: set, frozenset: frozenset}
 _ANYTHING: Final = (Any, object)
-
-
-class Wrong(NamedTuple):
-    """One thing to put right in a table: where in it, what is wrong, what helps."""
-
-    where: Where
-    message: str
-    fix: str
 
 
 class Key(NamedTuple):
@@ -49,162 +35,191 @@ class Key(NamedTuple):
     name: str
     """As it is written in the table."""
     attribute: str
-    kind: Any
-    """Its type, with annotations."""
+    type: Any
+    """With annotations."""
     required: bool
+    default: Any
+    """None where there is none, or where it is made anew each time."""
 
 
-def is_table_model(kind: object) -> bool:
-    """Whether `kind` is a class that `Fitter` can make of a table."""
-    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-    return is_struct or (isinstance(kind, type) and dataclasses.is_dataclass(kind))
+def is_table_model(model: object) -> bool:
+    """Return whether `model` is a class that `Fitter` can make of a table."""
+    is_struct = isinstance(model, type) and issubclass(model, msgspec.Struct)
+    return is_struct or (isinstance(model, type) and dataclasses.is_dataclass(model))
 
 
 def keys_of(model: Any) -> list[Key]:
     """Return the keys that `model`, a dataclass or Struct with type hints, knows."""
     if issubclass(model, msgspec.Struct):
         return [
-            Key(one.encode_name, one.name, one.type, one.required)
+            Key(one.encode_name, one.name, one.type, one.required, _shown(one.default))
             for one in msgspec.structs.fields(model)
         ]
     hints = hints_of(model, include_extras=True)
     return [
-        Key(one.name, one.name, hints[one.name], _is_required(one))
+        Key(one.name, one.name, hints[one.name], _is_required(one), _shown(one.default))
         for one in dataclasses.fields(model)
         if one.init
     ]
 
 
+def unknown_key_fix(name: str, known: Iterable[str]) -> str:
+    """Return what helps against a key that a plugin's model does not know."""
+    meant = nearest(name, known)
+    return f"did you mean {meant}?" if meant else f"the plugin knows {listed(known)}"
+
+
 class Fitter:
-    """Makes values of the types that a model wants; what is wrong is collected in `wrong`.
+    """Makes values of the types that a model wants.
 
     Args:
         folder: Where relative paths start.
+        diagnostics: Takes what is wrong.
+        needs_texts: Whether it is a problem if a text is not where a reference says.
+        unknown_fix: What helps against an unknown key; None for what it is with plugins.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.wrong: list[Wrong] = []
+    def __init__(
+        self,
+        folder: Path,
+        diagnostics: Diagnostics,
+        *,
+        needs_texts: bool = True,
+        unknown_fix: UnknownFix | None = None,
+    ) -> None:
         self._folder = folder
+        self._diagnostics = diagnostics
+        self._needs_texts = needs_texts
+        self._unknown_fix = unknown_fix
 
     def table(self, model: Any, raw: Mapping[str, Any], where: Where = ()) -> Any:
         """Return the table `raw` as an instance of `model`; None if something is wrong with it."""
-        before = len(self.wrong)
-        values: dict[str, Any] = {}
-        known = keys_of(model)
-        for key in known:
-            if key.name in raw:
-                values[key.attribute] = self._value(key.kind, raw[key.name], (*where, key.name))
-            elif key.required:
-                fix = f"add {key.name} = {example(key.kind)}"
-                self._note((*where, key.name), "it is missing", fix)
-        self._unknown(raw, [key.name for key in known], where)
-        if len(self.wrong) > before:
+        before = len(self._diagnostics.problems)
+        values = self.values(model, raw, where)
+        if len(self._diagnostics.problems) > before:
             return None
         try:
             return model(**values)
         except (ValueError, TypeError) as error:  # what a model's __post_init__ has against it
             message = str(error) or type(error).__name__
-            self._note(where, message, "correct the values in this table")
+            self._diagnostics.problem(where, message, "correct the values in this table")
             return None
 
-    def _unknown(self, raw: Mapping[str, Any], known: list[str], where: Where) -> None:
-        for name in raw:
-            if name not in known:
-                meant = nearest(name, known)
-                fix = f"did you mean {meant}?" if meant else f"the plugin knows {listed(known)}"
-                self._note((*where, name), "there is no such key", fix)
+    def values(self, model: Any, raw: Mapping[str, Any], where: Where) -> dict[str, Any]:
+        """Return the valid values in the table `raw` by the attributes of `model`."""
+        values: dict[str, Any] = {}
+        known = keys_of(model)
+        for key in known:
+            place = (*where, key.name)
+            if key.name in raw:
+                before = len(self._diagnostics.problems)
+                value = self._value(shape_of(key.type), raw[key.name], place, key.default)
+                if len(self._diagnostics.problems) == before:
+                    values[key.attribute] = value
+            elif key.required:
+                fix = f"add {key.name} = {example(shape_of(key.type))}"
+                self._diagnostics.problem(place, "it is missing", fix)
+        self.check_names(raw, [key.name for key in known], where)
+        return values
 
-    def _note(self, where: Where, message: str, fix: str) -> None:
-        self.wrong.append(Wrong(where, message, fix))
+    def check_names(self, raw: Mapping[str, Any], known: Iterable[str], where: Where) -> None:
+        """Record every key of the table `raw` that is not `known`."""
+        names = list(known)
+        for name, value in raw.items():
+            if name not in names:
+                message = f"there is no such {'table' if _is_table(value) else 'key'}"
+                fix = (
+                    self._unknown_fix(name, value, names, where)
+                    if self._unknown_fix
+                    else unknown_key_fix(name, names)
+                )
+                self._diagnostics.problem((*where, name), message, fix)
 
-    def _value(self, kind: Any, raw: Any, where: Where) -> Any:
-        """Return `raw` as `kind`, or note what is wrong."""
-        core, limits = core_of(kind)
-        if core in _ANYTHING:
+    def _value(self, shape: Shape, raw: Any, where: Where, default: object = None) -> Any:
+        """Return `raw` as `shape` wants it, or record what is wrong."""
+        core = shape.core
+        if core in _ANYTHING or (raw is None and shape.is_optional):
             return raw
-        if core is Secret:
-            return self._secret(raw, where)
+        if isinstance(raw, Secret) and core is not Secret:
+            return self._referred(shape, raw, where)
         if is_table_model(core) and isinstance(raw, Mapping):
             return self.table(core, raw, where)
-        if not limits and self._is_list(core, raw):
+        if isinstance(raw, list) and _has_equal_members(shape):
             return self._list(core, raw, where)
-        if not limits and self._is_dict(core, raw):
-            inner = get_args(core)[1]
-            return {name: self._value(inner, one, (*where, name)) for name, one in raw.items()}
-        return self._plain(kind, core, raw, where)
+        if isinstance(raw, Mapping) and _has_named_members(shape):
+            inner = shape_of(get_args(core)[1])
+            return {name: self._value(inner, raw[name], (*where, name)) for name in raw}
+        return self._single(shape, raw, where, default)
 
-    def _secret(self, raw: Any, where: Where) -> Any:
-        if isinstance(raw, Secret):
-            return raw
-        if isinstance(raw, str):
-            return Secret(raw, IN_CONFIG)
-        self._note(where, f"expected a string, got {kind_of(raw)}", 'write "..." or a reference')
-        return None
-
-    def _is_list(self, core: Any, raw: Any) -> bool:
-        inner = get_args(core)
-        is_tuple = get_origin(core) is tuple and len(inner) == 2 and inner[1] is ...
-        return isinstance(raw, list) and bool(inner) and (is_tuple or get_origin(core) in _LISTS)
-
-    def _is_dict(self, core: Any, raw: Any) -> bool:
-        return isinstance(raw, dict) and get_origin(core) is dict and get_args(core)[0] is str
+    def _single(self, shape: Shape, raw: Any, where: Where, default: object) -> Any:
+        try:
+            return self._read(shape, raw, where, default)
+        except InvalidValueError as error:
+            self._diagnostics.problem(where, error.message, error.fix)
+            return None
 
     def _list(self, core: Any, raw: list[Any], where: Where) -> Any:
-        inner = get_args(core)[0]
-        before = len(self.wrong)
+        inner = shape_of(get_args(core)[0])
+        before = len(self._diagnostics.problems)
         values = [self._value(inner, one, (*where, at)) for at, one in enumerate(raw)]
-        if len(self.wrong) > before:
+        if len(self._diagnostics.problems) > before:
             return None
-        return _LISTS.get(get_origin(core), tuple)(values)
+        return _LISTS[get_origin(core)](values)
 
-    def _plain(self, kind: Any, core: Any, raw: Any, where: Where) -> Any:
-        """Return a value that has no parts with a place of their own."""
-        referred = raw if isinstance(raw, Secret) else None
+    def _referred(self, shape: Shape, raw: Secret, where: Where) -> Any:
+        """Return the text of a reference as `shape` wants it, a number in it being a number."""
         try:
-            text = revealed(raw)
-            if core is timedelta and isinstance(text, str):
-                return timedelta(seconds=parse_duration(text))
-            if core is Path and isinstance(text, str):
-                return self._path(text)
-            return msgspec.convert(text, kind, strict=referred is None, dec_hook=self._converted)
+            return self._read(shape, raw.reveal(), where, strict=False)
         except SecretMissingError:
-            source = referred.source if referred else "a text that it refers to"
-            self._note(where, f"{source} is not there", "put it there, or write the value itself")
-        except DurationError as error:
-            message = error.reason if referred is None else f"the text of {referred.source} is none"
-            self._note(where, f"expected a duration: {message}", f'write {where[-1]} = "1h30m"')
-        except msgspec.ValidationError as error:
-            self._unfit(kind, core, raw, where, str(error))
+            fix = "put it there, or write the value itself"
+            self._diagnostics.problem(where, f"{raw.source} is not there", fix)
+        except InvalidValueError:
+            message = f"{expected(shape)}, and {raw.source} holds something else"
+            self._diagnostics.problem(where, message, "correct the text there")
         return None
 
-    def _unfit(self, kind: Any, core: Any, raw: Any, where: Where, message: str) -> None:
-        key = str(where[-1])
-        if isinstance(raw, Secret):
-            message = f"{expected(kind)}, and {raw.source} holds something else"
-            self._note(where, message, "correct the text there")
-            return
-        names = choices(core)
-        if names:
-            meant = nearest(raw, names) if isinstance(raw, str) else None
-            fix = f'did you mean "{meant}"?' if meant else f"one of {listed(names)}"
-            self._note(where, f"expected one of {listed(names)}, got {found(raw)}", fix)
-            return
-        inside = message.partition(" - at `$")[2].rstrip("`")
-        place = f" (at {inside.lstrip('.')})" if inside else ""
-        told = f"{expected(kind)}, got {found(raw)}{place}"
-        self._note(where, told, f"write {key} = {better(kind, raw)}")
+    def _read(
+        self,
+        shape: Shape,
+        raw: Any,
+        where: Where,
+        default: object = None,
+        *,
+        strict: bool = True,
+    ) -> Any:
+        """Return a value that has no parts with a place of their own."""
+        reading = Reading(where, self._folder, self._diagnostics, self._needs_texts)
+        if shape.kind is not None:
+            return shape.kind.read(raw, reading)
 
-    def _path(self, text: str) -> Path:
-        expanded = os.path.expanduser(text)  # noqa: PTH111 - Path's raises without a home
-        return Path(os.path.normpath(self._folder / expanded))
+        def converted(inner: type, value: Any) -> Any:
+            """Make what msgspec has no type for, within what it reads as a whole."""
+            kind = KINDS_OF_TYPES.get(inner)
+            if kind is None:
+                raise ValueError(f"no {inner.__name__} can be made of {kind_of(value)}")
+            return kind.read(value, reading)
 
-    def _converted(self, kind: type, value: Any) -> Any:
-        """Make what msgspec has no type for, inside of unions and other parts it reads as one."""
-        if kind is Secret and isinstance(value, str):
-            return Secret(value, IN_CONFIG)
-        if kind is Path and isinstance(value, str):
-            return self._path(value)
-        raise ValueError(f"no {kind.__name__} can be made of {kind_of(value)}")
+        try:
+            text = revealed(raw)
+            return msgspec.convert(text, shape.annotated, strict=strict, dec_hook=converted)
+        except SecretMissingError:
+            message = "a text that it refers to is not there"
+            fix = "put it there, or write the value itself"
+        except msgspec.ValidationError:
+            message, fix = _unfit(shape, raw, where, default)
+        raise InvalidValueError(message, fix)
+
+
+def _unfit(shape: Shape, raw: Any, where: Where, default: object) -> tuple[str, str]:
+    """Return what is wrong with a value that does not have the type of its key, and the fix."""
+    allowed = choices(shape.core)
+    if not allowed:
+        fix = f"write {setting(where, better(shape, raw, default))}"
+        return f"{expected(shape)}, got {found(raw)}", fix
+    names = listed(written(choice) for choice in allowed)
+    meant = nearest(raw, map(str, allowed)) if isinstance(raw, str) else None
+    fix = f"did you mean {written(meant)}?" if meant else f"one of {names}"
+    return f"expected one of {names}, got {found(raw)}", fix
 
 
 def revealed(raw: Any) -> Any:
@@ -220,6 +235,35 @@ def revealed(raw: Any) -> Any:
     if isinstance(raw, list):
         return [revealed(one) for one in raw]
     return raw
+
+
+def _is_table(value: object) -> bool:
+    """Return whether `value` is written as `[table]` or `[[table]]`."""
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    )
+
+
+def _has_equal_members(shape: Shape) -> bool:
+    """Return whether a type is a list, a set or a tuple of any length, of one type.
+
+    One with limits is left to msgspec as a whole.
+    """
+    origin, inner = get_origin(shape.core), get_args(shape.core)
+    if origin is tuple and (len(inner) != 2 or inner[1] is not ...):
+        return False
+    return origin in _LISTS and bool(inner) and not shape.limits
+
+
+def _has_named_members(shape: Shape) -> bool:
+    """Return whether a type is a mapping from text that is not read as a whole."""
+    if shape.kind is not None or shape.limits or get_origin(shape.core) is not dict:
+        return False
+    return get_args(shape.core)[0] is str
+
+
+def _shown(default: Any) -> Any:
+    return None if default is msgspec.NODEFAULT or default is dataclasses.MISSING else default
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

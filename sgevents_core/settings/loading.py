@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import tomli
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.access import exposures
-from sgevents_core.settings.locate import Where
+from sgevents_core.settings.diagnostics import Diagnostics, located
+from sgevents_core.settings.fitting import Fitter, keys_of
+from sgevents_core.settings.locate import Locator, Where
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
     FeedSettings,
@@ -26,11 +28,11 @@ from sgevents_core.settings.model import (
     SiteSettings,
     StateSettings,
 )
-from sgevents_core.settings.reader import Reader, S
 from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.spelling import dotted, nearest, quoted
+from sgevents_core.settings.shapes import shape_of
+from sgevents_core.settings.spelling import dotted, found, nearest, quoted
 from sgevents_core.settings.toml_errors import explained
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -45,6 +47,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "log": LogSettings,
 }
 """Table of the file -> what one of it holds."""
+S = TypeVar("S", bound=msgspec.Struct)
 
 _PLACE: Final = re.compile(r"^(.*?) *\(at (?:line (\d+), column (\d+)|end of document)\)$", re.S)
 
@@ -67,11 +70,12 @@ def read_settings(text: str, path: Path, *, secrets: bool = True) -> Settings:
     """Return the settings in `text`, as `load_settings` does for a file `path` that holds it."""
     raw = _parse(path, text)
     full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
-    reader = Reader(path, text, folder=full.parent, secrets=secrets)
-    settings = _Assembly(raw, reader, full).settings()
-    if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
-    return replace(settings, warnings=tuple(reader.warnings))
+    assembly = _Assembly(raw, full, secrets=secrets)
+    settings, lines = assembly.settings(), Locator(text)
+    if assembly.diagnostics.problems:
+        raise ConfigError(located(assembly.diagnostics.problems, path, lines))
+    warnings = located(assembly.diagnostics.warnings, path, lines)
+    return replace(settings, warnings=tuple(warnings))
 
 
 def state_path(path: Path) -> Path | None:
@@ -131,16 +135,17 @@ def _file_error(
 
 
 class _Assembly:
-    """Puts the settings together from the tables of one file."""
+    """Puts the settings together from the tables of one file; what is wrong is in `diagnostics`."""
 
-    def __init__(self, raw: Mapping[str, Any], reader: Reader, path: Path) -> None:
+    def __init__(self, raw: Mapping[str, Any], path: Path, *, secrets: bool) -> None:
+        self.diagnostics = Diagnostics()
         self._raw = raw
-        self._reader = reader
         self._path = path
+        self._secrets = secrets
 
     def settings(self) -> Settings:
-        """Return the settings; what is wrong with them is in the reader."""
-        self._check_names(self._raw, SECTIONS, ())
+        """Return the settings, with stand-ins for what is wrong or missing."""
+        self._fitter().check_names(self._raw, SECTIONS, ())
         lanes = self._named("lanes", LaneSettings)
         groups = self._groups()
         settings = Settings(
@@ -153,7 +158,7 @@ class _Assembly:
             plugins=self._named("plugins", PluginSettings),
             log=self._section("log", LogSettings),
         )
-        check_rules(settings, self._raw, self._reader)
+        check_rules(settings, self._raw, self.diagnostics)
         self._warn_of_access(settings)
         named = {group.lane for group in groups if group.lane} | {DEFAULT_LANE}
         defaults = {name: LaneSettings() for name in sorted(named - set(lanes))}
@@ -162,7 +167,7 @@ class _Assembly:
     def _site(self) -> SiteSettings:
         if "site" not in self._raw:
             fix = "add [site] with url, script_name and api_key; `sgevents init` writes one"
-            self._reader.problem(("site",), "the table is missing", fix)
+            self.diagnostics.problem(("site",), "the table is missing", fix)
             return SiteSettings(url="", script_name="", api_key=Secret(None))
         return self._section("site", SiteSettings)
 
@@ -174,15 +179,35 @@ class _Assembly:
         return self._table(self._raw.get(name, {}), model, (name,))
 
     def _table(self, raw: object, model: type[S], where: Where, *, secrets: bool = True) -> S:
-        table = self._reader.table(raw, where, f"a table: [{dotted(where)}]")
-        self._check_names(table, [key.name for key in fields(model)], where)
-        return self._reader.struct(model, table, where, secrets=secrets)
+        table = self._mapping(raw, where, f"a table: [{dotted(where)}]")
+        values = self._fitter(needs_texts=secrets).values(model, table, where)
+        for key in keys_of(model):
+            if key.required:
+                is_secret = shape_of(key.type).core is Secret
+                values.setdefault(key.name, Secret(None) if is_secret else "")
+        return model(**values)
+
+    def _fitter(self, *, needs_texts: bool = True) -> Fitter:
+        return Fitter(
+            self._path.parent,
+            self.diagnostics,
+            needs_texts=self._secrets and needs_texts,
+            unknown_fix=_unknown_fix,
+        )
+
+    def _mapping(self, raw: object, where: Where, example: str) -> Mapping[str, Any]:
+        """Return `raw` if it is a table, else record that and return an empty one."""
+        if isinstance(raw, Mapping):
+            return raw
+        message = f"expected a table, got {found(raw)}"
+        self.diagnostics.problem(where, message, f"write {example}")
+        return {}
 
     def _groups(self) -> tuple[GroupSettings, ...]:
         raw = self._raw.get("groups", [])
         if not isinstance(raw, list):
             fix = "write [[groups]], with two brackets, once for each group"
-            self._reader.problem(("groups",), "expected a list of tables", fix)
+            self.diagnostics.problem(("groups",), "expected a list of tables", fix)
             return ()
         groups = []
         for at, table in enumerate(raw):
@@ -190,12 +215,12 @@ class _Assembly:
                 groups.append(self._table(table, GroupSettings, ("groups", at)))
             else:
                 fix = 'write [[groups]] and name = "..." for each group'
-                self._reader.problem(("groups", at), "expected a table", fix)
+                self.diagnostics.problem(("groups", at), "expected a table", fix)
         return tuple(groups)
 
     def _named(self, section: str, model: type[S]) -> dict[str, S]:
         """Return the tables `[section.NAME]` by name."""
-        raw = self._reader.table(
+        raw = self._mapping(
             self._raw.get(section, {}), (section,), f"a table for each: [{section}.NAME]"
         )
         tables = {}
@@ -205,14 +230,6 @@ class _Assembly:
             tables[name] = self._table(table, model, where, secrets=not unused)
         return tables
 
-    def _check_names(self, raw: Mapping[str, Any], known: Iterable[str], where: Where) -> None:
-        names = list(known)
-        for key, value in raw.items():
-            if key not in names:
-                kind = "table" if isinstance(value, (Mapping, list)) else "key"
-                fix = _unknown_fix(key, value, names, where)
-                self._reader.problem((*where, key), f"there is no such {kind}", fix)
-
     def _warn_of_access(self, settings: Settings) -> None:
         """Warn of other users who can change the file, or read a key that stands in it."""
         places: list[Where] = [("site", "api_key"), ("site", "http_proxy")]
@@ -221,7 +238,7 @@ class _Assembly:
         for one in exposures(self._path, "this file", secret=bool(literal)):
             instead = ', or write api_key = { env = "SGEVENTS_API_KEY" }' if one.reads else ""
             where = literal[0] if one.reads else ()
-            self._reader.warning(where, one.message, f"{one.fix}{instead}")
+            self.diagnostics.warning(where, one.message, f"{one.fix}{instead}")
 
 
 def _is_enabled(plugin: object) -> bool:
@@ -266,4 +283,4 @@ def _table_name(section: str) -> str:
 
 
 def _has(model: type[msgspec.Struct], key: str) -> bool:
-    return key in {known.name for known in fields(model)}
+    return key in model.__struct_fields__

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.settings.access import exposures
+from sgevents_core.settings.diagnostics import InvalidValueError, Reading
 from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.secret import Secret, SecretSource, SourceForm
 from sgevents_core.settings.spelling import nearest, quoted
@@ -24,33 +24,8 @@ _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.@-]+")
 """What systemd takes for one, less what its units would read as something else."""
 
 
-class WrongValueError(Exception):
-    """A value that cannot be used: what is wrong, and the fix. Becomes a `Problem`."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
-
-
-class WrongNameError(WrongValueError):
+class InvalidNameError(InvalidValueError):
     """The name of a place that cannot exist; wrong wherever the text is looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What reading one value needs to know besides the value."""
-
-    key: str
-    """The last part of the key, for the fix."""
-    folder: Path
-    """The folder of the configuration file."""
-    secrets: bool
-    """Whether a text that is not where the reference says is a problem."""
-    problem: Callable[..., None]
-    """Called with a message, a fix, and the keys below this one that lead to the place."""
-    warning: Callable[..., None]
-    """The same for what is allowed but hardly meant."""
 
 
 def is_reference(raw: object) -> bool:
@@ -63,29 +38,29 @@ def is_reference(raw: object) -> bool:
     )
 
 
-def follow(raw: Mapping[str, Any], around: Around, *inside: str | int) -> Secret:
+def follow(raw: Mapping[str, Any], reading: Reading, *inside: str | int) -> Secret:
     """Return the text that the reference `raw` stands for; one without it if it need not be there.
 
     Raises:
-        WrongValueError: `raw` is no reference, or what it names is missing, empty or unreadable.
+        InvalidValueError: `raw` is no reference, or what it names is missing, empty or unreadable.
     """
     if not is_reference(raw):
-        raise WrongValueError("this table does not say where the value is", _form_fix(raw))
+        raise InvalidValueError("this table does not say where the value is", _form_fix(raw))
     form = next(key for key in _KEYS if key in raw)
     name = raw[form]
     if form == "file":
-        name = str(around.folder / os.path.expanduser(name))  # noqa: PTH111 - Path's raises without a home
+        name = str(reading.folder / os.path.expanduser(name))  # noqa: PTH111 - Path's raises without a home
     source = SecretSource(form, name)
     try:
         if form == "env":
             return Secret(_from_environment(source), source)
         if form == "credential":
             return Secret(_from_credential(source), source)
-        return Secret(_from_file(source, around, inside), source)
-    except WrongNameError:
+        return Secret(_from_file(source, reading, inside), source)
+    except InvalidNameError:
         raise
-    except WrongValueError:
-        if around.secrets:
+    except InvalidValueError:
+        if reading.needs_texts:
             raise
         return Secret(None, source)
 
@@ -102,11 +77,11 @@ def _from_environment(source: SecretSource) -> str:
     name = source.name
     if not _VARIABLE.fullmatch(name):
         message = f"{quoted(name)} is not the name of an environment variable"
-        raise WrongNameError(message, "a name has letters, digits and _, and no digit first")
+        raise InvalidNameError(message, "a name has letters, digits and _, and no digit first")
     text = os.environ.get(name, "").rstrip("\r\n")
     if not text:
         state = "empty" if name in os.environ else "not set"
-        raise WrongValueError(f"{source} is {state}", f"set {name} where sgevents is started")
+        raise InvalidValueError(f"{source} is {state}", f"set {name} where sgevents is started")
     return text
 
 
@@ -116,24 +91,24 @@ def _from_credential(source: SecretSource) -> str:
     load = f"LoadCredential={name}:/path/of/the/file"
     if name in {".", ".."} or not _CREDENTIAL.fullmatch(name):
         fix = "write the name alone, as LoadCredential= of the systemd unit has it: api-key"
-        raise WrongNameError(f"{quoted(name)} is not the name of a credential", fix)
+        raise InvalidNameError(f"{quoted(name)} is not the name of a credential", fix)
     if not folder:
         message = f"{source} is not there: ${CREDENTIALS} is not set"
-        raise WrongValueError(message, f"start it with systemd, and {load} in the unit")
+        raise InvalidValueError(message, f"start it with systemd, and {load} in the unit")
     missing = f"add {load} to the systemd unit"
     text = _read(Path(folder) / name, source, missing).rstrip("\r\n")
     if not text:
-        raise WrongValueError(f"{source} is empty", "write the value into its file")
+        raise InvalidValueError(f"{source} is empty", "write the value into its file")
     return text
 
 
-def _from_file(source: SecretSource, around: Around, inside: tuple[str | int, ...]) -> str:
+def _from_file(source: SecretSource, reading: Reading, inside: tuple[str | int, ...]) -> str:
     path = Path(source.name)
     text = _read(path, source, "the path is relative to the configuration file").rstrip("\r\n")
     if not text:
-        raise WrongValueError(f"{source} is empty", "write the value into it, and nothing else")
+        raise InvalidValueError(f"{source} is empty", "write the value into it, and nothing else")
     for one in exposures(path, str(source), secret=True):
-        around.warning(one.message, one.fix, *inside)
+        reading.warning(one.message, one.fix, *inside)
     return text
 
 
@@ -148,16 +123,16 @@ def _read(path: Path, source: SecretSource, missing: str) -> str:
     try:
         data = read_plain(path, _LARGEST)
     except FileNotFoundError:
-        raise WrongValueError(f"{source} does not exist", missing) from None
+        raise InvalidValueError(f"{source} does not exist", missing) from None
     except NotPlainError as error:
         fix = "name a plain file that holds the value and nothing else"
-        raise WrongValueError(f"{source} {error.problem}", fix) from None
+        raise InvalidValueError(f"{source} {error.problem}", fix) from None
     except OSError as error:
         fix = "let the user that runs sgevents read it"
-        raise WrongValueError(f"{source} cannot be read: {error.strerror}", fix) from None
+        raise InvalidValueError(f"{source} cannot be read: {error.strerror}", fix) from None
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise WrongValueError(
+        raise InvalidValueError(
             f"{source} is not UTF-8 text", f"is {quoted(path.name)} right?"
         ) from None

@@ -5,19 +5,15 @@ It is wider than what `check` accepts: rules between keys are not in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
-from msgspec.structs import FieldInfo, fields
 
-from sgevents_core.settings.durations import format_duration
+from sgevents_core.settings.fitting import Key, keys_of
+from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.loading import SECTIONS
-from sgevents_core.settings.meanings import MEANINGS
-from sgevents_core.settings.reader import key_kind
-
-Schema: TypeAlias = dict[str, Any]
+from sgevents_core.settings.shapes import shape_of
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED: Final = {"lanes", "plugins"}
@@ -39,22 +35,6 @@ _REFERENCE: Final[Schema] = {
         )
     ],
 }
-_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-REFERENCE: Final[Schema] = {"$ref": "#/$defs/reference"}
-"""What stands for a value that is elsewhere."""
-_KINDS: Final[Mapping[str, Schema]] = {
-    "duration": {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|[dhms]))+$"},
-    "file": _TEXT,
-    "levels": {"type": "object", "additionalProperties": {"$ref": "#/$defs/level"}},
-    "own": {"type": "object"},
-    "path": _TEXT,
-    "proxy": {"anyOf": [_TEXT, REFERENCE]},
-    "secret": {"anyOf": [_TEXT, REFERENCE]},
-    "start": {"anyOf": [_TEXT, {"type": "integer", "minimum": 1}]},
-    "text": {"anyOf": [_TEXT, REFERENCE]},
-    "url": {"anyOf": [{"type": "string", "pattern": "^https?://"}, REFERENCE]},
-    "version": _TEXT,
-}
 
 
 def config_schema(plugins: Mapping[str, Schema], parts: Mapping[str, Schema]) -> Schema:
@@ -69,7 +49,6 @@ def config_schema(plugins: Mapping[str, Schema], parts: Mapping[str, Schema]) ->
     tables["plugins"]["properties"] = {
         name: _with_settings(own, schema) for name, schema in plugins.items()
     }
-    level = msgspec.json.schema(next(_types_of("log", "level")))
     return {
         "$schema": DIALECT,
         "title": "sgevents.toml",
@@ -77,7 +56,7 @@ def config_schema(plugins: Mapping[str, Schema], parts: Mapping[str, Schema]) ->
         "properties": tables,
         "required": ["site"],
         "additionalProperties": False,
-        "$defs": {"reference": _REFERENCE, "level": level, **parts},
+        "$defs": {"reference": _REFERENCE, **parts},
     }
 
 
@@ -90,7 +69,7 @@ def _section(name: str, model: type[msgspec.Struct]) -> Schema:
 
 
 def _table(section: str, model: type[msgspec.Struct]) -> Schema:
-    known = fields(model)
+    known = keys_of(model)
     return {
         "type": "object",
         "properties": {key.name: _key(section, key) for key in known},
@@ -99,19 +78,16 @@ def _table(section: str, model: type[msgspec.Struct]) -> Schema:
     }
 
 
-def _key(section: str, key: FieldInfo) -> Schema:
-    kind = key_kind(key)
-    schema = dict(_KINDS[kind]) if kind else _plain(key)
-    schema["description"] = MEANINGS[section][key.name]
-    default = key.default
-    if isinstance(default, (str, int, float, Path)) and (section, key.name) not in _NO_DEFAULT:
-        schema["default"] = str(default) if isinstance(default, Path) else default
-        if kind == "duration" and isinstance(default, float):
-            schema["default"] = format_duration(default)
+def _key(section: str, key: Key) -> Schema:
+    shape = shape_of(key.type)
+    schema = dict(shape.kind.schema) if shape.kind else _plain(key)
+    schema["description"] = shape.description
+    if key.default is not None and (section, key.name) not in _NO_DEFAULT:
+        schema["default"] = shape.kind.written(key.default) if shape.kind else key.default
     return schema
 
 
-def _plain(key: FieldInfo) -> Schema:
+def _plain(key: Key) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
     schema = msgspec.json.schema(key.type)
     others = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
@@ -122,7 +98,3 @@ def _with_settings(table: Schema, settings: Schema) -> Schema:
     about = table["properties"]["settings"]["description"]
     own = settings if "$ref" in settings else {"description": about, **settings}
     return {**table, "properties": {**table["properties"], "settings": own}}
-
-
-def _types_of(section: str, name: str) -> Iterator[Any]:
-    yield from (key.type for key in fields(SECTIONS[section]) if key.name == name)

@@ -1,10 +1,11 @@
-"""Finds the name that was probably meant, and writes names the way TOML wants them."""
+"""Names and values in the words and the spelling of TOML, and the name that was probably meant."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
 from typing import Final
 
 _YES: Final = frozenset({"true", "yes", "on", "1", "y", "t", "enabled"})
@@ -30,6 +31,38 @@ def quoted(text: str) -> str:
     short = text if len(text) <= 60 else text[:57] + "..."
     escaped = short.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def written(value: str | float) -> str:
+    """Return `value` as TOML has it."""
+    return quoted(value) if isinstance(value, str) else str(value).lower()
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as one text."""
+    return ", ".join(names) or "nothing"
+
+
+def found(raw: object) -> str:
+    """Say what `raw` is, in the words of TOML."""
+    if isinstance(raw, bool):
+        return written(raw)
+    if isinstance(raw, int | float):
+        return f"the number {written(raw)}"
+    return f"the string {quoted(raw)}" if isinstance(raw, str) else kind_of(raw)
+
+
+def kind_of(raw: object) -> str:
+    """Say of which kind `raw` is, and nothing of the value."""
+    if isinstance(raw, Mapping):
+        return "a table"
+    if isinstance(raw, list):
+        return "a list"
+    if isinstance(raw, datetime):
+        return "a date and time"
+    if isinstance(raw, (date, time)):
+        return "a date" if isinstance(raw, date) else "a time"
+    return "a string" if isinstance(raw, str) else "a number"
 
 
 def dotted(where: Iterable[str | int]) -> str:

@@ -1,13 +1,25 @@
-"""Places in time as people write them on a command line: now, an id, a date, a duration ago."""
+"""Places in the event log to begin at, and how people write them on a command line."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from sgevents_core.errors import DurationError, MomentError
 from sgevents_core.moments import local, written_moment
 from sgevents_core.settings.durations import parse_duration
-from sgevents_core.settings.model import Ago, Start
+
+
+class Ago(Struct, frozen=True):
+    """A start that lies `seconds` before the daemon's first start."""
+
+    seconds: float
+
+
+Start: TypeAlias = Literal["now"] | int | datetime | Ago
+"""Where to begin: now, the id of the first event handled, an aware datetime, a duration ago."""
 
 
 def start_of(text: str) -> Start:

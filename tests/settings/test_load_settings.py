@@ -203,7 +203,7 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         "the configuration has 2 problems:\n\n"
         f"{path}:6: feed.poll_interval: expected a duration, got the number 5\n"
         '    fix: write it like poll_interval = "5s"\n'
-        f'{path}:7: feed.settle: "-1s" is no duration: a duration cannot be negative\n'
+        f'{path}:7: feed.settle: "-1s" is not a duration: a duration cannot be negative\n'
         '    fix: write it like settle = "1s"'
     )
 
@@ -222,7 +222,7 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ('[feed]\npoll_interval = "1ms"', "feed.poll_interval", "too short", '"10ms"'),
         ('[feed]\nsettle = "1 h"', "feed.settle", "leave out the spaces", ""),
         ('[feed]\nfields = "a"', "feed.fields", "list of strings", 'fields = ["a"]'),
-        ("[feed]\nfields = [1]", "feed.fields", "list of strings", ""),
+        ("[feed]\nfields = [1]", "feed.fields[0]", "expected a string", '"1"'),
         ("[plugins.a]\nenabled = 1", "plugins.a.enabled", "true or false", "enabled = true"),
         ('[plugins.a]\nenabled = "yes"', "plugins.a.enabled", '"yes"', "enabled = true"),
         ('[plugins.a]\nenabled = "Off "', "plugins.a.enabled", '"Off "', "enabled = false"),
@@ -263,7 +263,7 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ("[feed]\nstart = 08:00:00", "feed.start", "got a time", '"now"'),
         ("[feed]\nstart = 0", "feed.start", "no event 0", "1 is the first"),
         ("[feed]\nstart = true", "feed.start", "got true", '"now"'),
-        ('[feed]\nstart = "yesterday"', "feed.start", "no start", '"7d"'),
+        ('[feed]\nstart = "yesterday"', "feed.start", "not a start", '"7d"'),
         # rules
         ('[feed]\nsettle = "5m"', "feed.settle", "shorter than backlog_timeout (5m)", ""),
         ('[feed]\nbacklog_timeout = "2d"', "feed.backlog_timeout", "audit_horizon (1d)", ""),
@@ -296,8 +296,8 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ('[lanes.default]\nexecutor = "process"', "lanes.default.executor", "thread", '"thread"'),
         ('[lanes.default]\ntimeout = "0s"', "lanes.default.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "9ms"', "plugins.a.timeout", "too short", "10ms"),
-        ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is no duration", "1s"),
-        ('[plugins.a]\ntimeout = "soon"', "plugins.a.timeout", "is no duration", "1h30m"),
+        ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is not a duration", "1s"),
+        ('[plugins.a]\ntimeout = "soon"', "plugins.a.timeout", "is not a duration", "1h30m"),
         ("[lanes.default]\nmax_rss = 1000", "lanes.default.max_rss", "not supported", "leave it"),
     ],
 )
