@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from sgevents_core.dispatch.last_words import Listener, Step
 from sgevents_core.errors import LoadTimeoutError
+from sgevents_core.observe.shared import keep_open
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.watching import Known, LoadingStopped, Turn, Watch
 from sgevents_core.settings import format_duration
@@ -126,6 +127,7 @@ class LoadingWatch(NotingWatch):
         if threading.current_thread() is threading.main_thread():
             reads, writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             self._ends = (reads, writes)
+            keep_open(reads, writes)
             self._woken = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
             self._handled = signal.signal(_INTERRUPT, self._interrupt)
             self._thread = threading.Thread(target=self._look, name="loading", daemon=True)

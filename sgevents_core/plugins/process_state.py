@@ -23,6 +23,8 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, Final
 
+from sgevents_core.observe.shared import is_lower
+
 _TIMERS: Final = {
     "ITIMER_REAL": signal.ITIMER_REAL,
     "ITIMER_VIRTUAL": signal.ITIMER_VIRTUAL,
@@ -123,7 +125,7 @@ class ProcessState:
 
     def _settings(self) -> Iterator[str]:
         for name, before in self._limits.items():
-            if _is_lower(_limit(name)[0], before[0]):
+            if is_lower(_limit(name)[0], before[0]):
                 with suppress(OSError, ValueError):
                     resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), before)
                     yield f"the limit {name} (resource.setrlimit)"
@@ -203,12 +205,6 @@ def _umask() -> int:
 
 def _limit(name: str) -> tuple[int, int]:
     return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
-
-
-def _is_lower(now: int, before: int) -> bool:
-    if now == resource.RLIM_INFINITY:
-        return False
-    return before == resource.RLIM_INFINITY or now < before
 
 
 def _error_filters() -> list[Any]:

@@ -18,7 +18,6 @@ DEEDS = {
     "crashes": "ctypes.string_at(0)",
     "aborts": "os.abort()",
     "kills": "os.kill(os.getpid(), 9)",
-    "becomes": "os.execv(sys.executable, [sys.executable, '-c', ''])",
     "raises": "signal.raise_signal(signal.SIGKILL)",
 }
 """Name of a plugin -> what it does when it is loaded."""
@@ -83,6 +82,30 @@ def test_plugins_that_end_the_process_while_they_are_loaded_cost_one_start_each(
         (said,) = set(told_of(daemon, name))
         assert "the process died in this: " in said
         assert f"sgevents plugins retry {name}" in said
+
+
+HURTS = {
+    "becomes": "os.execv(sys.executable, [sys.executable, '-c', ''])",
+    "closes": "os.closerange(0, 400)",
+    "limits": "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))",
+    "starves": "resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))",
+}
+"""Name of a plugin -> what it does to the process when it is loaded, and is kept from."""
+
+
+def test_plugins_that_take_from_the_process_what_all_need_cost_no_start(
+    daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """They are named, and one start handles everything."""
+    for number, (hurt, code) in enumerate(HURTS.items()):
+        daemon.install(f"a{number}_{hurt}", f"import resource\n{HEAD}{code}\n")
+    ids = [site.event("Studio_A"), site.event("Studio_B")]
+    assert daemon.drain() == 0
+    assert daemon.events_of("witness") == ids
+    told = {record["plugin"] for record in daemon.told() if record["action"] == "plugin.not_heeded"}
+    assert told == {f"a{number}_{hurt}" for number, hurt in enumerate(HURTS)}
+    (said,) = told_of(daemon, "a0_becomes")
+    assert "It would end the daemon" in said
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from lane_house import House
 
 from sgevents_core.events import Event
-from sgevents_core.observe.shared import kept_whole
+from sgevents_core.observe.shared import keep_open, kept_whole
 
 
 def descriptors(folder: Path) -> list[int]:
@@ -53,9 +54,39 @@ def close_ranges(folder: Path) -> None:
         os.fstat(devnull)
 
 
+def replace_one(folder: Path) -> None:
+    """Put another file in the place of one, and let output go there and back."""
+    with Path(os.devnull).open("wb") as devnull:
+        with pytest.raises(OSError, match="needs this descriptor"):
+            os.dup2(devnull.fileno(), descriptors(folder)[0])
+        before = os.dup(1)
+        os.dup2(devnull.fileno(), 1)
+        os.dup2(before, 1)
+        os.close(before)
+
+
+def become(folder: Path) -> None:
+    """Become another program."""
+    with pytest.raises(PermissionError, match="end the daemon"):
+        os.execlp("true", "true")
+
+
+def limit(folder: Path) -> None:
+    """Lower what the process may have; raising and asking are left alone."""
+    kind = resource.RLIMIT_FSIZE
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (10, before[1]))
+    resource.prlimit(os.getpid(), kind, (10, before[1]))
+    resource.setrlimit(kind, before)
+    assert resource.getrlimit(kind) == resource.prlimit(0, kind) == before
+
+
 ACTS: dict[str, Callable[[Path], None]] = {
     "os.close": close_each,
     "os.closerange": close_ranges,
+    "os.dup2": replace_one,
+    "os.execv": become,
+    "resource.setrlimit": limit,
     "sys.setrecursionlimit": lambda folder: sys.setrecursionlimit(60),
     "sys.setswitchinterval": lambda folder: sys.setswitchinterval(100),
 }
@@ -82,6 +113,26 @@ def test_call_that_would_hurt_all_is_not_heeded(
     assert (sys.getrecursionlimit(), sys.getswitchinterval()) == before
     told = [one for one in caplog.records if vars(one).get("action") == "plugin.not_heeded"]
     assert [vars(one)["function"] for one in told] == [function]
+
+
+def test_files_that_the_daemon_has_opened_elsewhere_stay_open(house: House, tmp_path: Path) -> None:
+    """Logs, pipes and the standard streams too: what is opened next would take their places."""
+    with (tmp_path / "log").open("wb") as log, kept_whole(house.folder):
+        reads, writes = os.pipe()
+        keep_open(reads, writes)
+
+        def hurts(event: Event, ctx: Any) -> None:
+            os.closerange(0, max(reads, writes, log.fileno()) + 1)
+            os.close(log.fileno())
+
+        house.plugin("alpha", hurts, start=1)
+        house.events(1)
+        house.run()
+        for descriptor in (0, 1, 2, reads, writes, log.fileno()):
+            os.fstat(descriptor)
+        os.close(reads)
+        os.close(writes)
+    assert house.state.dead_letters() == []
 
 
 def test_trace_function_of_a_plugin_ends_with_its_call(house: House) -> None:
