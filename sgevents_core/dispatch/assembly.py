@@ -370,7 +370,7 @@ def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, 
     tried = state.tried()
     counted = []
     for doubt in start.doubts:
-        plugin, _, callback = doubt.callback.partition("\0")
+        plugin, callback = doubt.callback
         attempts = tried.get((doubt.callback, doubt.seq), 0) + 1
         counted.append((plugin, callback, doubt.seq, attempts))
         logger.warning(

@@ -19,6 +19,7 @@ from sgevents_core.dispatch.rider import Rider, Waiting
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.call_times import CallTimes
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, Register
 from sgevents_core.observe import liveness, timing
 from sgevents_core.observe.calling import invoke
@@ -52,9 +53,9 @@ class Call:
     context: CallContext | None = None
 
 
-def key_of(callback: Callback) -> str:
+def key_of(callback: Callback) -> CallKey:
     """Return what names a callback among those of all plugins."""
-    return f"{callback.plugin}\0{callback.name}"
+    return CallKey(callback.plugin, callback.name)
 
 
 class Caller:
@@ -63,8 +64,8 @@ class Caller:
     Args:
         ledger: The lane's access to journal and ledger.
         register: The lane's register.
-        keys: The callbacks' names by place.
-        tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
+        keys: The callbacks by place.
+        tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
         announcer: Tells plugins and people of failures.
         times: Where is noted how long calls take.
 
@@ -76,12 +77,12 @@ class Caller:
         ledger: LaneLedger,
         register: Register,
         *,
-        keys: Sequence[str],
-        tried: dict[tuple[str, int], int],
+        keys: Sequence[CallKey],
+        tried: dict[tuple[CallKey, int], int],
         announcer: Announcer,
         times: CallTimes,
     ) -> None:
-        self.resumed: frozenset[str] = frozenset()
+        self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
         self._register = register
         self._keys = keys
@@ -106,7 +107,7 @@ class Caller:
         except BaseException as raised:  # values compared may be a plugin's
             error = raised
         rider.meet(entry.seq)
-        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
+        attempt = self._attempts(place, entry.seq) + 1
         self._register.begun(call.word, entry.seq, place, attempt)
         began = time.perf_counter()
         if error is None:
@@ -131,7 +132,7 @@ class Caller:
         (place, callback), rider, entry = call.steps[call.number], call.rider, call.entry
         if is_unwanted(callback, call.event):
             return True
-        attempt = self._tried.get((self._keys[place], entry.seq), 0) + 1
+        attempt = self._attempts(place, entry.seq) + 1
         context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
         call.context = context
         self._register.begun(call.word, entry.seq, place, attempt)
@@ -150,6 +151,10 @@ class Caller:
         else:
             self._note_stop(call)
         return stays
+
+    def _attempts(self, place: int, seq: int) -> int:
+        """Return how often a callback was tried for an event; for most there is none to look up."""
+        return self._tried.get((self._keys[place], seq), 0) if self._tried else 0
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
         """Note what came of a call; False if its plugin stops at this event."""
@@ -177,7 +182,7 @@ class Caller:
     def forget(self, plugin: str, seq: int) -> None:
         """Forget how often callbacks of a plugin were tried for an event that it is done with."""
         for key in [key for key in self._tried if key[1] == seq]:
-            if key[0].startswith(f"{plugin}\0"):
+            if key[0].plugin == plugin:
                 del self._tried[key]
 
     def _succeeded(self, call: Call) -> None:

@@ -14,6 +14,7 @@ from sgevents_core.dispatch.recovery import Doubt
 from sgevents_core.dispatch.rows import event_in
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Died
 from sgevents_core.observe.redaction import Redactor
@@ -57,7 +58,7 @@ def counted(
     proof = words if words is not None and words.blames(lane) else None
     deaths = []
     for doubt in doubts:
-        plugin, _, callback = doubt.callback.partition("\0")
+        plugin, callback = doubt.callback
         fresh = Died(plugin, callback, doubt.seq, 0, 0, "", "")
         died = so_far.get((plugin, callback, doubt.seq), fresh)
         if proof is None:
@@ -75,7 +76,7 @@ def is_condemned(died: Died) -> bool:
 
 def condemn(
     deaths: Iterable[Died],
-    rules: Mapping[str, FailureRules],
+    rules: Mapping[CallKey, FailureRules],
     state: SqliteState,
     redact: Redactor,
 ) -> list[Condemned]:
@@ -85,13 +86,13 @@ def condemn(
 
     Args:
         deaths: The calls the process died in.
-        rules: Callback key (`plugin\\0callback`) -> its failure policy; others are left alone.
+        rules: Callback -> its failure policy; others are left alone.
         state: Journal and ledger.
         redact: Takes out of texts what must not be kept.
     """
     condemned = []
     for died in filter(is_condemned, deaths):
-        own = rules.get(f"{died.plugin}\0{died.callback}")
+        own = rules.get(died.key)
         if own is not None:
             fit = died._replace(how=redact(died.how), traceback=redact(died.traceback))
             condemned += _give_up(fit, own, state)
@@ -101,7 +102,7 @@ def condemn(
 def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condemned]:
     record = state.plugins()[died.plugin]
     place = state.lane_place(record.lane) or Place(state.end())
-    key = f"{died.plugin}\0{died.callback}"
+    key = died.key
     at_it = _is_at(died.seq, key, record, place)
     if not at_it:
         return []
@@ -124,7 +125,7 @@ def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condem
     return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), record)]
 
 
-def _is_at(seq: int, key: str, record: PluginRecord, place: Place) -> bool:
+def _is_at(seq: int, key: CallKey, record: PluginRecord, place: Place) -> bool:
     """Return whether a call is the next thing to do for its plugin, or part of it."""
     if record.apart:
         return record.cursor == seq - 1 and key not in record.done
@@ -146,7 +147,7 @@ def _pause_if_due(
 
 def _failure(died: Died, entry: Entry, on_error: OnError, state: SqliteState) -> Failure:
     times = died.proved + died.unproved
-    attempts = state.tried().get((f"{died.plugin}\0{died.callback}", died.seq), times)
+    attempts = state.tried().get((died.key, died.seq), times)
     return Failure(
         plugin=died.plugin,
         callback=died.callback,

@@ -13,6 +13,7 @@ from sgevents_core.journal import register
 from sgevents_core.journal.base import Failure, Place, PluginRecord
 from sgevents_core.journal.call_times import TimedCall, calls_of
 from sgevents_core.journal.database import Database
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.tracebacks import traceback_column
 
@@ -81,7 +82,7 @@ class Standing:
         record = self.records.get(plugin)
         if record is None:
             return False
-        key = f"{plugin}\0{callback}"
+        key = CallKey(plugin, callback)
         if record.apart:
             return seq <= record.cursor or (seq == record.cursor + 1 and key in record.done)
         place = self._places[record.lane]
@@ -101,7 +102,7 @@ class Standing:
         place = (record.lane, seq)
         if place not in self._calls:
             self._calls[place] = calls_of(self._folder, *place)
-        key = f"{plugin}\0{callback}"
+        key = CallKey(plugin, callback)
         return tuple(call for call in self._calls[place] if call.callback == key)
 
     def fate(

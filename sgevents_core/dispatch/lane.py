@@ -21,6 +21,7 @@ from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Place, Step
 from sgevents_core.journal.call_times import CallTimes
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
@@ -45,7 +46,7 @@ class Lane:
         riders: Its plugins, in call order.
         state: A connection of its own to journal and ledger.
         place: Where it goes on.
-        tried: `(callback key, seq)` -> attempts so far, of calls that are not settled.
+        tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
         folder: Where its register is kept.
         announcer: Tells plugins and people of failures.
         scripts: What the scripts of the site are called; guessed from rows if left out.
@@ -58,7 +59,7 @@ class Lane:
         *,
         state: SqliteState,
         place: Place,
-        tried: dict[tuple[str, int], int],
+        tried: dict[tuple[CallKey, int], int],
         folder: Path,
         announcer: Announcer,
         scripts: Scripts | None = None,
@@ -232,7 +233,7 @@ class Lane:
         self._seq = entry.seq
         return True
 
-    def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[str]) -> bool:
+    def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[CallKey]) -> bool:
         self._caller.resumed = done
         event = self._event(entry, [rider for rider in self.riders if not rider.record.apart])
         if event is None:
@@ -265,7 +266,9 @@ class Lane:
             self.ledger.pass_over(entry, [rider.record.name for rider in riders], error.reason)
             return None
 
-    def _done_before(self, steps: Steps, number: int, done: frozenset[str]) -> frozenset[str]:
+    def _done_before(
+        self, steps: Steps, number: int, done: frozenset[CallKey]
+    ) -> frozenset[CallKey]:
         return done.union(self._keys[place] for place, _ in steps[:number])
 
     # Plugins that go their own way

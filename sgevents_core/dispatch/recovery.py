@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import ATTEMPTS, Found, Progress
 
 
@@ -13,7 +14,7 @@ class Doubt(NamedTuple):
     """A call that had begun when the process died: whether it finished, nobody knows."""
 
     seq: int
-    callback: str
+    callback: CallKey
 
 
 def goes_on(place: Place, progress: Progress | None) -> Place:
@@ -32,7 +33,7 @@ def catches_up(record: PluginRecord, progress: Progress | None) -> None:
     """
     if progress is None or not _is_of(record, progress) or progress.seq <= record.cursor:
         return
-    own = frozenset(name for name in progress.done if name.startswith(f"{record.name}\0"))
+    own = frozenset(key for key in progress.done if key.plugin == record.name)
     record.stop_at(progress.seq, own)
 
 
@@ -60,7 +61,7 @@ def doubts(
     found: Found,
     place: Place,
     records: Iterable[PluginRecord],
-    tried: Mapping[tuple[str, int], int],
+    tried: Mapping[tuple[CallKey, int], int],
 ) -> list[Doubt]:
     """Return the calls that had begun and were not noted as over, by register or ledger.
 
@@ -68,7 +69,7 @@ def doubts(
         found: What the register says.
         place: Where the ledger says the lane is.
         records: What the ledger says of the lane's plugins.
-        tried: `(callback key, seq)` -> attempts that the ledger has.
+        tried: `(callback, seq)` -> attempts that the ledger has.
     """
     open_calls = []
     live = found.lane
@@ -84,7 +85,7 @@ def doubts(
     return open_calls
 
 
-def _is_open(progress: Progress, tried: Mapping[tuple[str, int], int]) -> bool:
+def _is_open(progress: Progress, tried: Mapping[tuple[CallKey, int], int]) -> bool:
     """Return whether a call had begun, and what came of this very attempt is not in the ledger."""
     attempts = tried.get((progress.callback, progress.seq), 0)
     is_noted = attempts > 0 and attempts % ATTEMPTS == progress.attempt
@@ -93,10 +94,10 @@ def _is_open(progress: Progress, tried: Mapping[tuple[str, int], int]) -> bool:
 
 def _is_of(record: PluginRecord, progress: Progress) -> bool:
     """Return whether a register's word about a plugin on its own way is about this one."""
-    return record.apart and progress.callback.startswith(f"{record.name}\0")
+    return record.apart and progress.callback.plugin == record.name
 
 
-def _not_done(progress: Progress, seq: int, done: frozenset[str] | None) -> bool:
+def _not_done(progress: Progress, seq: int, done: frozenset[CallKey] | None) -> bool:
     if progress.seq != seq:
         return progress.seq > seq
     return done is not None and progress.callback not in done

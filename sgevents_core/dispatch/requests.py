@@ -20,6 +20,7 @@ from sgevents_core.dispatch.desk import Desk, tell
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Entry, Failure, Step
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.letters import Letters
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
@@ -150,7 +151,7 @@ def _skip(desk: Desk) -> bool:
     return desk.close(step, Answer("done", f"it goes on behind event {wanted}"), letter)
 
 
-def _skipped(desk: Desk, entry: Entry, done: Iterable[str]) -> Failure:
+def _skipped(desk: Desk, entry: Entry, done: Iterable[CallKey]) -> Failure:
     """Return the note that an event was skipped, kept beside the failures.
 
     In the place of a traceback it names the callbacks that were not skipped: they had handled it.
@@ -162,7 +163,7 @@ def _skipped(desk: Desk, entry: Entry, done: Iterable[str]) -> Failure:
         event_id=entry.event_id,
         attempt=0,
         error=f"{desk.request.asked_by} skipped it",
-        traceback="\n".join(sorted(key.partition("\0")[2] for key in done)),
+        traceback="\n".join(sorted(key.callback for key in done)),
         at=time.time(),
         outcome="skipped",
     )

@@ -11,6 +11,7 @@ from sgevents_core.dispatch.context import Services
 from sgevents_core.dispatch.own_thread import Hear, Hung, OwnThread
 from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules, Raised
 from sgevents_core.journal.base import Entry, Failure, PluginRecord
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
@@ -126,7 +127,7 @@ class Rider:
             return False
         return record.state == "active" or (self.waiting is None and now >= self.hold_until)
 
-    def part(self, seq: int, done: frozenset[str]) -> None:
+    def part(self, seq: int, done: frozenset[CallKey]) -> None:
         """Let it go its own way: at the event `seq`, with those of its callbacks done."""
         self.record.stop_at(seq, done)
 

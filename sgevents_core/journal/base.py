@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
+from sgevents_core.journal.keys import CallKey
+
 if TYPE_CHECKING:
     from sgevents_core.journal.aside import SetAside
     from sgevents_core.journal.steps import Died, RequestStep
@@ -213,12 +215,11 @@ class Place(NamedTuple):
 
     Args:
         seq: The event in hand, or the last one finished.
-        done: Names (`plugin\\0module:qualname`) of the callbacks finished for that event, or None
-            when the event itself is finished.
+        done: The callbacks finished for that event, or None when the event itself is finished.
     """
 
     seq: int
-    done: frozenset[str] | None = None
+    done: frozenset[CallKey] | None = None
 
 
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
@@ -234,7 +235,7 @@ class PluginRecord:
         lane: The lane it rides with.
         cursor: `seq` of the last event finished for it; meaningful while `apart`.
         apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
-        done: Names of its callbacks finished for the event after `cursor`.
+        done: Its callbacks finished for the event after `cursor`.
         state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
@@ -247,7 +248,7 @@ class PluginRecord:
     lane: str
     cursor: int = 0
     apart: bool = False
-    done: frozenset[str] = frozenset()
+    done: frozenset[CallKey] = frozenset()
     state: PluginState = "active"
     reason: str = ""
     retry_at: float = 0.0
@@ -304,10 +305,10 @@ class PluginRecord:
         if place.done is None:
             self.stop_at(place.seq + 1, frozenset())
         else:
-            own = frozenset(name for name in place.done if name.startswith(f"{self.name}\0"))
+            own = frozenset(key for key in place.done if key.plugin == self.name)
             self.stop_at(place.seq, own)
 
-    def stop_at(self, seq: int, done: frozenset[str]) -> None:
+    def stop_at(self, seq: int, done: frozenset[CallKey]) -> None:
         """Go its own way, at the event `seq`, with those of its callbacks done."""
         if self.apart and self.cursor == seq - 1:
             done |= self.done
@@ -317,7 +318,7 @@ class PluginRecord:
         """Go on behind the event `seq`."""
         self.cursor, self.done = seq, frozenset()
 
-    def finish_callback(self, key: str) -> None:
+    def finish_callback(self, key: CallKey) -> None:
         """Note a callback as finished for the event it is at."""
         self.done |= {key}
 
@@ -405,8 +406,8 @@ class Ledger(Protocol):
     def take_lane(self, lane: str) -> int:
         """Return a new fence for the lane; every older one is refused from here on."""
 
-    def tried(self) -> dict[tuple[str, int], int]:
-        """Return `(plugin\\0callback, seq)` -> attempts, of all calls that are not settled."""
+    def tried(self) -> dict[tuple[CallKey, int], int]:
+        """Return `(callback, seq)` -> attempts, of all calls that are not settled."""
 
     def store(self, plugin: str) -> Mapping[str, Any]:
         """Return the plugin's store as last committed."""

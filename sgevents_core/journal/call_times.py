@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.own_files import open_own, read_own
 
 MOST: Final = 100_000
@@ -26,7 +27,7 @@ WRITE_EVERY: Final = 1.0
 """Seconds between two writes: what a killed process noted since is lost."""
 _CALL: Final = struct.Struct("<QdfI")
 """The event's `seq`, when it was called (seconds since 1970), for how long (seconds), by which
-place in the list of names that the file begins with."""
+callback: its index in the list that the file begins with."""
 _pack_into: Final = _CALL.pack_into
 
 
@@ -35,12 +36,12 @@ class TimedCall:
     """One call of a callback that returned or raised.
 
     Args:
-        callback: The callback's name, `plugin\\0module:qualname`.
+        callback: The callback.
         began: When it was called, in seconds since 1970.
         seconds: How long it took.
     """
 
-    callback: str
+    callback: CallKey
     began: float
     seconds: float
 
@@ -51,23 +52,23 @@ class CallTimes:
     Args:
         folder: The state's folder.
         lane: The lane's name.
-        names: Names of all callbacks in call order; what is noted holds a place in this list.
+        keys: All callbacks in call order; what is noted holds an index of this list.
     """
 
-    def __init__(self, folder: Path, lane: str, names: Sequence[str]) -> None:
+    def __init__(self, folder: Path, lane: str, keys: Sequence[CallKey]) -> None:
         self._path, self._older = paths_of(folder, lane)
-        self._head = msgspec.json.encode(list(names)) + b"\n"
+        self._head = msgspec.json.encode([key.encode() for key in keys]) + b"\n"
         self._noted = bytearray(MOST_NOTED * _CALL.size)
         self._used = 0
         self._since_1970 = time.time() - time.perf_counter()
         self._write_at = time.perf_counter() + WRITE_EVERY
 
-    def note(self, seq: int, place: int, began: float) -> None:
+    def note(self, seq: int, index: int, began: float) -> None:
         """Note a call that has just ended; `began` is when, by `time.perf_counter`."""
         if self._used == len(self._noted):
             self.write(now=True)
         seconds = time.perf_counter() - began
-        _pack_into(self._noted, self._used, seq, began + self._since_1970, seconds, place)
+        _pack_into(self._noted, self._used, seq, began + self._since_1970, seconds, index)
         self._used += _CALL.size
 
     def write(self, *, now: bool = False) -> None:
@@ -116,7 +117,7 @@ def is_readable(path: Path) -> bool:
         return False
     calls = _CALL.iter_unpack(content)
     return all(
-        place < len(names) and seconds >= 0 and began > 0 for _, began, seconds, place in calls
+        index < len(names) and seconds >= 0 and began > 0 for _, began, seconds, index in calls
     )
 
 
@@ -129,13 +130,13 @@ def paths_of(folder: Path, lane: str) -> tuple[Path, Path]:
 def _read(path: Path, seq: int) -> Iterator[TimedCall]:
     try:
         head, _, content = read_own(path).partition(b"\n")
-        names = msgspec.json.decode(head, type=list[str])
-    except (OSError, msgspec.MsgspecError):
+        keys = [CallKey.decode(name) for name in msgspec.json.decode(head, type=list[str])]
+    except (OSError, ValueError):
         return
     whole = len(content) - len(content) % _CALL.size
-    for of, began, seconds, place in _CALL.iter_unpack(memoryview(content)[:whole]):
-        if of == seq and place < len(names):
-            yield TimedCall(names[place], began, seconds)
+    for of, began, seconds, index in _CALL.iter_unpack(memoryview(content)[:whole]):
+        if of == seq and index < len(keys):
+            yield TimedCall(keys[index], began, seconds)
 
 
 def _private(path: str, flags: int) -> int:

@@ -19,13 +19,14 @@ from urllib.parse import quote
 import msgspec
 
 from sgevents_core.errors import StateError
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.own_files import open_own, read_own
 
 _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
 """Where the header's length stands, behind the magic and two words."""
 _HEADER: Final = 32
-_PLACE: Final = 0x3FFFF
+_INDEX: Final = 0x3FFFF
 ATTEMPTS: Final = 16
 """A word tells this many attempts apart, which is enough: the ledger is one behind at most."""
 BEGUN: Final = 1
@@ -42,13 +43,13 @@ class Progress(NamedTuple):
     """
 
     seq: int
-    callback: str
-    before: tuple[str, ...]
+    callback: CallKey
+    before: tuple[CallKey, ...]
     returned: bool
     attempt: int = 0
 
     @property
-    def done(self) -> frozenset[str]:
+    def done(self) -> frozenset[CallKey]:
         """The callbacks that are finished for the event, if they were to be called at all."""
         return frozenset((*self.before, self.callback) if self.returned else self.before)
 
@@ -70,16 +71,17 @@ class Register:
 
     Args:
         path: The register's file; made anew.
-        names: Names of all callbacks in call order; a word holds a place in this list.
+        keys: All callbacks in call order; a word holds an index of this list.
 
     Raises:
         StateError: The file cannot be written.
     """
 
-    __slots__ = ("_map", "_names", "_words")
+    __slots__ = ("_keys", "_map", "_words")
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        header = msgspec.json.encode({"boot": boot_id(), "names": list(names)})
+    def __init__(self, path: Path, keys: Sequence[CallKey]) -> None:
+        names = [key.encode() for key in keys]
+        header = msgspec.json.encode({"boot": boot_id(), "names": names})
         content = _MAGIC + bytes(16) + len(header).to_bytes(8, sys.byteorder) + header
         fresh = path.with_name(path.name + ".new")
         try:
@@ -92,23 +94,23 @@ class Register:
         except OSError as error:
             raise StateError(path=str(path), reason=error.strerror or str(error)) from error
         self._words = memoryview(self._map)[:_HEADER].cast("Q")
-        self._names = list(names)
+        self._keys = list(keys)
 
-    def begun(self, word: int, seq: int, place: int, attempt: int = 1) -> None:
+    def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
         """Note that a callback is about to be called for an event, for the how manieth time."""
-        self._words[word] = seq << 24 | attempt % ATTEMPTS << 20 | place << 2 | BEGUN
+        self._words[word] = seq << 24 | attempt % ATTEMPTS << 20 | index << 2 | BEGUN
 
-    def returned(self, word: int, seq: int, place: int) -> None:
+    def returned(self, word: int, seq: int, index: int) -> None:
         """Note that a callback is finished for an event."""
-        self._words[word] = seq << 24 | place << 2 | RETURNED
+        self._words[word] = seq << 24 | index << 2 | RETURNED
 
     def open(self) -> list[tuple[int, int]]:
-        """Return the calls that have begun, as `(seq, place)`; nothing once it is closed."""
+        """Return the calls that have begun, as `(seq, index)`; nothing once it is closed."""
         try:
             words = (self._words[LANE], self._words[APART])
         except ValueError:
             return []
-        return [(word >> 24, word >> 2 & _PLACE) for word in words if word & 3 == BEGUN]
+        return [(word >> 24, word >> 2 & _INDEX) for word in words if word & 3 == BEGUN]
 
     def progress(self) -> Found:
         """Return what it says; nothing once it is closed. May be asked from any thread."""
@@ -116,7 +118,7 @@ class Register:
             words = (self._words[LANE], self._words[APART])
         except ValueError:
             return NOTHING
-        return Found(*(_progress(word, self._names) for word in words))
+        return Found(*(_progress(word, self._keys) for word in words))
 
     def clear(self, word: int) -> None:
         """Forget a word: what it said is in the ledger."""
@@ -133,8 +135,8 @@ def read(path: Path) -> Found:
     found = _trusted(path)
     if found is None:
         return NOTHING
-    words, names = found
-    return Found(_progress(words[LANE], names), _progress(words[APART], names))
+    words, keys = found
+    return Found(_progress(words[LANE], keys), _progress(words[APART], keys))
 
 
 def is_readable(path: Path) -> bool:
@@ -142,17 +144,17 @@ def is_readable(path: Path) -> bool:
     return _trusted(path) is not None
 
 
-def _trusted(path: Path) -> tuple[memoryview, list[str]] | None:
-    """Return a register's words and names, None if it is damaged or from another boot."""
+def _trusted(path: Path) -> tuple[memoryview, list[CallKey]] | None:
+    """Return a register's words and callbacks, None if it is damaged or from another boot."""
     try:
         content = read_own(path)
         size = int.from_bytes(content[_WORDS:_HEADER], sys.byteorder)
         header = msgspec.json.decode(content[_HEADER : _HEADER + size])
         trusted = content.startswith(_MAGIC) and header["boot"] == boot_id() != ""
-        names = msgspec.convert(header["names"], list[str])
+        keys = [CallKey.decode(name) for name in msgspec.convert(header["names"], list[str])]
     except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
         return None
-    return (memoryview(content[:_HEADER]).cast("Q"), names) if trusted else None
+    return (memoryview(content[:_HEADER]).cast("Q"), keys) if trusted else None
 
 
 def forget(path: Path) -> None:
@@ -166,12 +168,12 @@ def path_of(folder: Path, lane: str) -> Path:
     return folder / f"lane-{quote(lane, safe='')}.register"
 
 
-def _progress(word: int, names: list[str]) -> Progress | None:
-    place = word >> 2 & _PLACE
-    if not word or place >= len(names):
+def _progress(word: int, keys: list[CallKey]) -> Progress | None:
+    index = word >> 2 & _INDEX
+    if not word or index >= len(keys):
         return None
     attempt = (word >> 20) % ATTEMPTS
-    return Progress(word >> 24, names[place], tuple(names[:place]), word & 3 == RETURNED, attempt)
+    return Progress(word >> 24, keys[index], tuple(keys[:index]), word & 3 == RETURNED, attempt)
 
 
 def _private(path: str, flags: int) -> int:

@@ -32,6 +32,7 @@ from sgevents_core.journal.base import (
 )
 from sgevents_core.journal.checksums import decoded, make_sure, sum_column, sum_of, sum_of_row
 from sgevents_core.journal.database import Database
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.needs import FeedTrouble
 from sgevents_core.journal.requests import Replayed, write_asked, write_request
 from sgevents_core.journal.steps import RequestStep
@@ -52,7 +53,7 @@ _ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_any: Final = msgspec.json.Decoder().decode
-_decode_names: Final = msgspec.json.Decoder(frozenset[str]).decode
+_decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class SqliteState:
@@ -336,7 +337,7 @@ class SqliteState:
         make_sure(self._db, f"the place of lane {lane}", found[2], lane, *found[:2])
         seq, done, _ = found
         what = f"the place of lane {lane}"
-        return Place(seq, None if done is None else decoded(self._db, what, _decode_names, done))
+        return Place(seq, None if done is None else decoded(self._db, what, _decode_keys, done))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins that were ever enabled, by name."""
@@ -352,7 +353,7 @@ class SqliteState:
                 lane,
                 cursor,
                 bool(apart),
-                self._names(name, done),
+                self._done(name, done),
                 _state(state, reason),
                 reason,
                 *rest,
@@ -360,8 +361,8 @@ class SqliteState:
             for name, lane, cursor, apart, done, state, reason, *rest, _ in found
         }
 
-    def _names(self, plugin: str, text: str) -> frozenset[str]:
-        return decoded(self._db, f"the record of plugin {plugin}", _decode_names, text)
+    def _done(self, plugin: str, text: str) -> frozenset[CallKey]:
+        return decoded(self._db, f"the record of plugin {plugin}", _decode_keys, text)
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
         """Return the lowest `seq` that all of some plugins have finished.
@@ -414,10 +415,10 @@ class SqliteState:
         with self._db.transaction() as db:
             db.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")
 
-    def tried(self) -> dict[tuple[str, int], int]:
-        """Return `(plugin\\0callback, seq)` -> attempts, of all calls that are not settled."""
+    def tried(self) -> dict[tuple[CallKey, int], int]:
+        """Return `(callback, seq)` -> attempts, of all calls that are not settled."""
         found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
-        return {(f"{plugin}\0{callback}", seq): count for plugin, callback, seq, count in found}
+        return {(CallKey(plugin, callback), seq): count for plugin, callback, seq, count in found}
 
     def store(self, plugin: str) -> dict[str, Any]:
         """Return the plugin's store as last committed."""
@@ -503,6 +504,10 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         except (TypeError, AttributeError):  # a flipped byte may make another type of a value
             whole = False
     return Entry(seq, event_id, event_type, created, bool(late), body, era, whole)
+
+
+def _decode_keys(text: str) -> frozenset[CallKey]:
+    return frozenset(map(CallKey.decode, _decode_names(text)))
 
 
 def _state(state: PluginState, reason: str) -> PluginState:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sgevents_core.journal.base import Failure
+from sgevents_core.journal.keys import CallKey
 
 
 class Answer(NamedTuple):
@@ -78,3 +79,8 @@ class Died(NamedTuple):
     unproved: int
     how: str
     traceback: str
+
+    @property
+    def key(self) -> CallKey:
+        """The callback."""
+        return CallKey(self.plugin, self.callback)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.checksums import sum_of, sum_of_letter
 from sgevents_core.journal.deaths import forget_deaths, write_deaths
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.tracebacks import keep_traceback
 
@@ -40,8 +42,12 @@ def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
     return number
 
 
+def _encode_keys(keys: Iterable[CallKey]) -> str:
+    return _encode(sorted(key.encode() for key in keys)).decode()
+
+
 def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
-    done = None if place.done is None else _encode(sorted(place.done)).decode()
+    done = None if place.done is None else _encode_keys(place.done)
     db.execute(
         "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
         (place.seq, done, sum_of(lane, place.seq, done), lane),
@@ -54,7 +60,7 @@ def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
         record.lane,
         record.cursor,
         int(record.apart),
-        _encode(sorted(record.done)).decode(),
+        _encode_keys(record.done),
         record.state,
         record.reason,
         float(record.retry_at),

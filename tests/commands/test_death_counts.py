@@ -14,10 +14,11 @@ from sgevents_core.dispatch.last_words import FILE, LastWords
 from sgevents_core.dispatch.recovery import Doubt
 from sgevents_core.journal.base import Place, Step
 from sgevents_core.journal.deaths import read_deaths
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import LANE, Register, path_of
 from sgevents_core.journal.steps import Died
 
-CALL = Doubt(7, "alpha\0alpha:one")
+CALL = Doubt(7, CallKey("alpha", "alpha:one"))
 CRASH = LastWords("it crashed", "here", "default")
 WORDS = '@{"thread":4711,"lane":"default"}\n@{"thread":4711,"says":"it called os._exit(3)"}\n'
 
@@ -61,9 +62,9 @@ def test_two_proved_deaths_or_five_of_any_kind_are_enough(
     assert is_condemned(died(proved, unproved)) is expected
 
 
-def die_in(house: House, callback: str, seq: int, *, proof: bool = True) -> list[Condemned]:
+def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> list[Condemned]:
     """Let the process die in a call of the lane, and the next one start; what it gives up."""
-    keys = [f"{one.plugin}\0{one.name}" for one in house.loaded().callbacks]
+    keys = [CallKey(one.plugin, one.name) for one in house.loaded().callbacks]
     (house.folder / FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
     attempt = house.state.tried().get((callback, seq), 0) + 1
@@ -78,8 +79,8 @@ def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
     house.plugin("alpha", "one", "two", "three")
     house.run()
     house.events(1, 2)
-    assert die_in(house, "alpha\0alpha:two", 1) == []
-    (given_up,) = die_in(house, "alpha\0alpha:two", 1)
+    assert die_in(house, CallKey("alpha", "alpha:two"), 1) == []
+    (given_up,) = die_in(house, CallKey("alpha", "alpha:two"), 1)
     assert (given_up.number, given_up.event.id, given_up.failure.attempt) == (1, 1, 2)
     assert "os._exit(3)" in letters(house)[0].failure.error
     assert read_deaths(house.folder) == []
@@ -111,8 +112,8 @@ def test_plugin_that_pauses_on_errors_is_paused(house: House) -> None:
     house.plugin("beta", "one")
     house.run()
     house.events(1, 2)
-    die_in(house, "alpha\0alpha:one", 1)
-    (given_up,) = die_in(house, "alpha\0alpha:one", 1)
+    die_in(house, CallKey("alpha", "alpha:one"), 1)
+    (given_up,) = die_in(house, CallKey("alpha", "alpha:one"), 1)
     assert given_up.record.state == "paused"
     assert letters(house) == []
     house.run()
@@ -130,8 +131,8 @@ def test_plugin_that_skips_errors_goes_on(house: House) -> None:
     house.plugin("alpha", "one", on_error="skip")
     house.run()
     house.events(1, 2)
-    die_in(house, "alpha\0alpha:one", 1)
-    assert die_in(house, "alpha\0alpha:one", 1)[0].failure.outcome == "skip"
+    die_in(house, CallKey("alpha", "alpha:one"), 1)
+    assert die_in(house, CallKey("alpha", "alpha:one"), 1)[0].failure.outcome == "skip"
     assert letters(house) == []
     house.run()
     assert house.calls == ["2 alpha.one"]
@@ -143,7 +144,7 @@ def test_many_deadly_events_pause_the_plugin(house: House) -> None:
     house.run()
     house.events(1, 2, 3)
     for seq in (1, 1, 2, 2):
-        die_in(house, "alpha\0alpha:one", seq)
+        die_in(house, CallKey("alpha", "alpha:one"), seq)
     record = house.records()["alpha"]
     assert (record.state, record.failures) == ("paused", 2)
     assert len(letters(house)) == 2
@@ -155,7 +156,7 @@ def test_call_that_succeeds_forgets_its_deaths(house: House) -> None:
     house.run()
     house.events(1)
     for _ in range(4):
-        assert die_in(house, "alpha\0alpha:one", 1, proof=False) == []
+        assert die_in(house, CallKey("alpha", "alpha:one"), 1, proof=False) == []
     house.run()
     assert house.calls == ["1 alpha.one#5"]
     assert read_deaths(house.folder) == []
@@ -166,7 +167,7 @@ def test_deaths_are_counted_once(house: House) -> None:
     house.plugin("alpha", "one")
     house.run()
     house.events(1)
-    die_in(house, "alpha\0alpha:one", 1)
+    die_in(house, CallKey("alpha", "alpha:one"), 1)
     for _ in range(3):
         fold(house.folder, house.state)
         recover(house.settings(), house.loaded(), house.state)
@@ -182,7 +183,7 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
     words = WORDS.replace("os._exit(3)", f"os.execv({key})")
     for attempt in (1, 2):
         (house.folder / FILE).write_text(words)
-        keys = ["alpha\0alpha:one"]
+        keys = [CallKey("alpha", "alpha:one")]
         register = Register(path_of(house.folder, "default"), keys)
         register.begun(LANE, 1, 0, attempt)
         register.close()

@@ -15,6 +15,7 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Place, PluginState, Step
 from sgevents_core.journal.database import Database
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import LANE, Register, path_of
 
 
@@ -55,7 +56,7 @@ def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
     house.plugin("alpha", "one", "two")
     house.run()
     house.events(1)
-    place = Place(1, frozenset(["alpha\0alpha:one"]))
+    place = Place(1, frozenset([CallKey("alpha", "alpha:one")]))
     house.state.record("default", house.state.take_lane("default"), Step(place=place))
     assert fate(house, "alpha", "one", 1).what == "handled"
     assert fate(house, "alpha", "two", 1).what == "not yet"
@@ -66,7 +67,10 @@ def test_register_is_newer_than_the_ledger(house: House) -> None:
     house.plugin("alpha", "one", "two")
     house.run()
     house.events(1, 2)
-    register = Register(path_of(house.folder, "default"), ["alpha\0alpha:one", "alpha\0alpha:two"])
+    register = Register(
+        path_of(house.folder, "default"),
+        [CallKey("alpha", "alpha:one"), CallKey("alpha", "alpha:two")],
+    )
     with closing(register):
         register.returned(LANE, 2, 0)
         assert fate(house, "alpha", "two", 1).what == "handled"

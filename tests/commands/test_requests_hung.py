@@ -9,6 +9,7 @@ from request_desk import asking, kept_event, letters
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.events import Event
+from sgevents_core.journal.keys import CallKey
 
 
 def hang(house: House, *events: int) -> None:
@@ -182,9 +183,9 @@ def test_skip_forgets_the_attempts(house: House) -> None:
         house.events(1)
         wait_until(lambda: house.records()["held"].state == "held")
         lane = house.lanes[0]
-        lane._caller._tried["other\0other:fails", 1] = 3
-        assert ("held\0held:fails", 1) in house.state.tried()
-        assert ("held\0held:fails", 1) in lane._caller._tried
+        lane._caller._tried[CallKey("other", "other:fails"), 1] = 3
+        assert (CallKey("held", "held:fails"), 1) in house.state.tried()
+        assert (CallKey("held", "held:fails"), 1) in lane._caller._tried
         assert desk.ask("skip", "held", event_id=1).outcome == "done"
         assert house.state.tried() == {}
-        assert lane._caller._tried == {("other\0other:fails", 1): 3}
+        assert lane._caller._tried == {(CallKey("other", "other:fails"), 1): 3}

@@ -17,6 +17,7 @@ from sgevents_core.errors import StateDamaged
 from sgevents_core.journal.base import Failure, Place, PluginRecord, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import Register, path_of
 from sgevents_core.journal.running import FILE, Running, note
 from sgevents_core.journal.sqlite import SqliteState
@@ -40,8 +41,8 @@ def folder(tmp_path: Path) -> Path:
         ]
         step = Step(Place(40), records, failure=FAILURE, dead=True, store={"notify": {"n": 5}})
         state.record("main", fence, step)
-    Register(path_of(tmp_path, "main"), ["notify\0notify:on_new"]).close()
-    times = CallTimes(tmp_path, "main", ["notify\0notify:on_new"])
+    Register(path_of(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
+    times = CallTimes(tmp_path, "main", [CallKey("notify", "notify:on_new")])
     times.note(1, 0, 0.0)
     times.write(now=True)
     note(tmp_path, Running(1, "run", "1.0", {}))

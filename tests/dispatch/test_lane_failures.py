@@ -15,6 +15,7 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Step
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.settings import PluginSettings
 
 
@@ -70,7 +71,7 @@ def test_pause_stops_the_plugin_at_the_event(house: House) -> None:
     assert only(house.calls, "good") == [f"{event} good.run" for event in (1, 2, 3, 4)]
     record = house.records()["bad"]
     assert (record.state, record.apart, record.cursor) == ("paused", True, 1)
-    assert record.done == {"bad\0bad:first"}
+    assert record.done == {CallKey("bad", "bad:first")}
     assert "ValueError: no" in record.reason
 
 
@@ -163,7 +164,7 @@ def test_many_dead_letters_in_a_row_pause_the_plugin(house: House) -> None:
     ]  # fmt: skip
     record = house.records()["bad"]
     assert (record.state, record.cursor, record.failures) == ("paused", 2, 3)
-    assert record.done == {"bad\0bad:first", "bad\0bad:fails"}
+    assert record.done == {CallKey("bad", "bad:first"), CallKey("bad", "bad:fails")}
     assert "3 failures in a row" in record.reason
     assert only(house.calls, "good") == [f"{event} good.run" for event in range(1, 6)]
 

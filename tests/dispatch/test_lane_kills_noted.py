@@ -16,6 +16,7 @@ from sgevents_core.filters import Match
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Step
 from sgevents_core.journal.deaths import read_deaths
+from sgevents_core.journal.keys import CallKey
 
 
 class Died(BaseException):
@@ -78,7 +79,7 @@ def test_killed_behind_the_note_that_a_plugin_stops(house: House) -> None:
     run_until_it_dies(house, 2)
     house.run()
     assert (house.records()["alpha"].state, read_deaths(house.folder)) == ("paused", [])
-    assert house.state.tried() == {("alpha\0alpha:fails", 1): 2}
+    assert house.state.tried() == {(CallKey("alpha", "alpha:fails"), 1): 2}
 
 
 @pytest.mark.parametrize("word", [register.LANE, register.APART])
@@ -92,7 +93,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
         record.apart = True
         house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
     path = register.path_of(house.folder, "default")
-    left = register.Register(path, ["alpha\0alpha:one"])
+    left = register.Register(path, [CallKey("alpha", "alpha:one")])
     left.begun(word, 1, 0)
     left.close()
     content = path.read_bytes()
@@ -100,7 +101,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
         path.write_bytes(content)
         recover(house.settings(), house.loaded(), house.state)
     assert [death.unproved for death in read_deaths(house.folder)] == [1]
-    assert house.state.tried() == {("alpha\0alpha:one", 1): 1}
+    assert house.state.tried() == {(CallKey("alpha", "alpha:one"), 1): 1}
 
 
 def test_filter_in_code_is_part_of_the_call(house: House) -> None:

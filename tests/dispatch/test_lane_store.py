@@ -14,6 +14,7 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.errors import CallIsOverError, Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Place
+from sgevents_core.journal.keys import CallKey
 
 
 def count(event: Event, ctx: Any) -> None:
@@ -97,7 +98,7 @@ def test_changes_commit_with_the_place_of_the_lane(house: House) -> None:
             assert seen.wait(PATIENCE)
             place = house.state.lane_place("default")
             assert house.state.store("alpha") == {"n": 1}
-            assert place == Place(1, frozenset({"alpha\0alpha:count"}))
+            assert place == Place(1, frozenset({CallKey("alpha", "alpha:count")}))
             gate.set()
             house.settle()
     finally:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from sgevents_core.dispatch import assembly, recovery
 from sgevents_core.journal.base import Place, PluginRecord
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import LANE, NOTHING, Found, Progress, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 
-KEYS = ["p\0one", "p\0two", "q\0one", "q\0two"]
+KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
 EVENTS = range(1, 4)
 LIVES = st.lists(
     st.tuples(
@@ -36,9 +37,9 @@ class LaneModel:
 
     ledger: Place = dataclasses.field(default_factory=lambda: Place(0))
     register: Progress | None = None
-    begun: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    begun: list[tuple[int, CallKey]] = dataclasses.field(default_factory=list)
 
-    def steps(self, order: list[str], written: Iterator[bool]) -> Iterator[None]:
+    def steps(self, order: list[CallKey], written: Iterator[bool]) -> Iterator[None]:
         """Handle the events from where the ledger says; yields wherever the process may die."""
         place, done = self.ledger, self.ledger.done or frozenset()
         first = place.seq + (place.done is None)
@@ -66,7 +67,7 @@ class LaneModel:
         self.register = None
         return doubts
 
-    def live(self, order: list[str], steps: int, written: list[bool]) -> None:
+    def live(self, order: list[CallKey], steps: int, written: list[bool]) -> None:
         """Run until it dies after so many steps, or comes to the end."""
         running = self.steps(order, iter(written * 2))
         for _ in range(steps):
@@ -75,7 +76,7 @@ class LaneModel:
 
 @given(LIVES)
 def test_killed_at_any_step_nothing_is_lost_and_one_call_repeated(
-    lives: list[tuple[list[str], int, list[bool]]],
+    lives: list[tuple[list[CallKey], int, list[bool]]],
 ) -> None:
     """Every callback gets every event; again only if the process died in it, and that is told."""
     lane = LaneModel()
@@ -92,16 +93,20 @@ def test_killed_at_any_step_nothing_is_lost_and_one_call_repeated(
     assert [seq for seq, _ in lane.begun] == sorted(seq for seq, _ in lane.begun)
 
 
-@given(LIVES, st.integers(0, 3), st.frozensets(st.sampled_from(["p\0one", "p\0two"])))
+@given(
+    LIVES,
+    st.integers(0, 3),
+    st.frozensets(st.sampled_from([CallKey("p", "one"), CallKey("p", "two")])),
+)
 def test_plugin_killed_while_catching_up_goes_on_where_it_was(
-    lives: list[tuple[list[str], int, list[bool]]], cursor: int, done: frozenset[str]
+    lives: list[tuple[list[CallKey], int, list[bool]]], cursor: int, done: frozenset[CallKey]
 ) -> None:
     """The one that catches up repeats the call it died in; one that waits stays where it is."""
     ahead, events = 6, range(cursor + 1, 7)
     ledger = PluginRecord("p", "main", cursor, apart=True, done=done)
-    waits = PluginRecord("q", "main", 1, apart=True, done=frozenset({"q\0one"}))
+    waits = PluginRecord("q", "main", 1, apart=True, done=frozenset({CallKey("q", "one")}))
     register: Progress | None = None
-    begun: list[tuple[int, str]] = []
+    begun: list[tuple[int, CallKey]] = []
     told: list[recovery.Doubt] = []
     for order, steps, written in [*lives, (KEYS, 1000, [False] * 40)]:
         record, write = dataclasses.replace(ledger), iter(written * 2)
@@ -109,7 +114,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
         while record.cursor < ahead and left > 0:
             seq = record.cursor + 1
             for at, key in enumerate(order):
-                if key in record.done or not key.startswith("p\0") or left <= 0:
+                if key in record.done or key.plugin != "p" or left <= 0:
                     continue
                 register = Progress(seq, key, tuple(order[:at]), returned=False)
                 begun.append((seq, key))
@@ -130,7 +135,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
         for one in (ledger, waits):
             recovery.catches_up(one, register)
         register = None
-        assert (waits.cursor, waits.done) == (1, frozenset({"q\0one"}))
+        assert (waits.cursor, waits.done) == (1, frozenset({CallKey("q", "one")}))
     calls = Counter(begun)
     expected = {(seq, key) for seq in events for key in KEYS[:2]}
     expected -= {(cursor + 1, key) for key in done}
@@ -140,7 +145,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
 
 
 @given(st.integers(0, 9), st.none() | st.frozensets(st.sampled_from(KEYS)))
-def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[str] | None) -> None:
+def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[CallKey] | None) -> None:
     """A plugin that rides no longer goes on where its lane was, with its own callbacks done."""
     record = PluginRecord("p", "main")
     record.leave_lane(Place(seq, done))
@@ -148,7 +153,7 @@ def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[str] | None)
     if done is None:
         assert (record.cursor, record.done) == (seq, frozenset())
     else:
-        own = frozenset(key for key in done if key.startswith("p\0"))
+        own = frozenset(key for key in done if key.plugin == "p")
         assert (record.cursor, record.done) == (seq - 1, own)
     before = dataclasses.replace(record)
     record.leave_lane(Place(seq + 5))
@@ -176,7 +181,7 @@ def test_plugin_that_rides_has_no_place_of_its_own() -> None:
 
 def test_names_that_begin_alike_are_different_plugins() -> None:
     """A word about `notify` is not about `notify2`."""
-    word = Progress(9, "notify2\0run", ("notify\0run",), returned=True)
+    word = Progress(9, CallKey("notify2", "run"), (CallKey("notify", "run"),), returned=True)
     record = PluginRecord("notify", "main", cursor=3, apart=True)
     recovery.catches_up(record, word)
     assert (record.cursor, record.done) == (3, frozenset())

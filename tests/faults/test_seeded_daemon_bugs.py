@@ -22,6 +22,7 @@ from sgevents_core.dispatch.recovery import Doubt
 from sgevents_core.dispatch.rider import Rider
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import Found, Progress, Register
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.health import SiteHealth, Standing
@@ -198,8 +199,8 @@ def begun_taken_for_returned(patch: Patch) -> None:
     """A call that had begun is taken for finished by the next process."""
     real = register._progress
 
-    def progress(word: int, names: list[str]) -> Progress | None:
-        found = real(word, names)
+    def progress(word: int, keys: list[CallKey]) -> Progress | None:
+        found = real(word, keys)
         return None if found is None else found._replace(returned=True)
 
     patch.setattr(register, "_progress", progress)

@@ -10,11 +10,12 @@ import pytest
 
 from sgevents_core.journal import call_times
 from sgevents_core.journal.call_times import CallTimes, calls_of, paths_of
+from sgevents_core.journal.keys import CallKey
 
-NAMES = ["alpha\0alpha:one", "beta\0beta:one"]
+NAMES = [CallKey("alpha", "alpha:one"), CallKey("beta", "beta:one")]
 
 
-def noted(folder: Path, *calls: tuple[int, int, float], names: Sequence[str] = NAMES) -> None:
+def noted(folder: Path, *calls: tuple[int, int, float], names: Sequence[CallKey] = NAMES) -> None:
     """Let a lane note calls, each `(seq, place, seconds)`, and end."""
     times = CallTimes(folder, "default", names)
     for seq, place, seconds in calls:
@@ -22,7 +23,7 @@ def noted(folder: Path, *calls: tuple[int, int, float], names: Sequence[str] = N
     times.write(now=True)
 
 
-def told(folder: Path, seq: int) -> list[tuple[str, float]]:
+def told(folder: Path, seq: int) -> list[tuple[CallKey, float]]:
     """The calls for an event: callback and seconds."""
     return [(one.callback, round(one.seconds, 2)) for one in calls_of(folder, "default", seq)]
 
@@ -49,8 +50,8 @@ def test_it_goes_on_after_a_restart(tmp_path: Path) -> None:
 def test_other_callbacks_begin_another_file(tmp_path: Path) -> None:
     """What a place in the list of names means is never taken from another list."""
     noted(tmp_path, (7, 0, 1.0))
-    noted(tmp_path, (7, 0, 2.0), names=["gamma\0gamma:one"])
-    assert sorted(told(tmp_path, 7)) == [(NAMES[0], 1.0), ("gamma\0gamma:one", 2.0)]
+    noted(tmp_path, (7, 0, 2.0), names=[CallKey("gamma", "gamma:one")])
+    assert sorted(told(tmp_path, 7)) == [(NAMES[0], 1.0), (CallKey("gamma", "gamma:one"), 2.0)]
 
 
 def test_the_last_calls_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

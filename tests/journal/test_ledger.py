@@ -18,6 +18,7 @@ from journal_rows import event_row, grow
 from sgevents_core.errors import StaleWriter
 from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.sqlite import KEPT_FAILURES, SqliteState
 
 
@@ -47,11 +48,12 @@ def test_step_is_kept_whole(state: SqliteState) -> None:
     assert state.lane_place("main") == Place(0)
     assert state.lane_place("other") is None
     record = PluginRecord(
-        "notify", "main", 4, apart=True, done=frozenset({"notify\0a", "notify\0b"}),
+        "notify", "main", 4, apart=True,
+        done=frozenset({CallKey("notify", "a"), CallKey("notify", "b")}),
         state="held", reason="Retry: later", retry_at=99.5, failures=2,
     )  # fmt: skip
     step = Step(
-        place=Place(5, frozenset({"a\0b:c"})),
+        place=Place(5, frozenset({CallKey("a", "b:c")})),
         plugins=[record],
         failure=failure(attempt=3),
         doubts=[("count", "count:run", 5, 1)],
@@ -62,7 +64,10 @@ def test_step_is_kept_whole(state: SqliteState) -> None:
     assert number > 0
     assert state.lane_place("main") == step.place
     assert state.plugins() == {"notify": record}
-    assert state.tried() == {("notify\0notify:on_new", 1): 3, ("count\0count:run", 5): 1}
+    assert state.tried() == {
+        (CallKey("notify", "notify:on_new"), 1): 3,
+        (CallKey("count", "count:run"), 5): 1,
+    }
     assert state.store("notify") == {"seen": [1, {"deep": None}], "text": "ä ☃"}
     assert state.dead_letters() == []
 
@@ -73,7 +78,7 @@ def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
     state.record("main", fence, Step(place=Place(1), store={"count": {"n": 1}}))
     before = contents(state)
     step = Step(
-        place=Place(9, frozenset({"x"})),
+        place=Place(9, frozenset({CallKey("x", "y")})),
         plugins=[PluginRecord("notify", "main", 3, apart=True)],
         failure=failure(outcome="dead-letter"),
         dead=True,
@@ -109,7 +114,7 @@ def test_dead_letter_keeps_its_event_and_ends_the_count(state: SqliteState) -> N
     grow(state, [event_row(101)])
     fence = state.take_lane("main")
     state.record("main", fence, Step(failure=failure(attempt=1)))
-    assert state.tried() == {("notify\0notify:on_new", 1): 1}
+    assert state.tried() == {(CallKey("notify", "notify:on_new"), 1): 1}
     letter = failure(attempt=2, outcome="dead-letter")
     step = Step(failure=letter, dead=True, settled=("notify", "notify:on_new", 1))
     number = state.record("main", fence, step)
@@ -130,7 +135,7 @@ def test_dead_letters_outlive_their_events(state: SqliteState) -> None:
     state.record("main", fence, Step(failure=failure(seq=4)))
     assert state.prune(before=2**40, keep_from=4) == 3
     assert state.dead_letters() == [letter]
-    assert state.tried() == {("notify\0notify:on_new", 4): 1}
+    assert state.tried() == {(CallKey("notify", "notify:on_new"), 4): 1}
 
 
 def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
@@ -163,11 +168,12 @@ JSON = st.recursive(
 )  # fmt: skip
 KEYS = st.sampled_from(["a", "b", "c\0d", "ß", ""])
 PLUGINS = ["notify", "count"]
+CALL_KEYS = st.builds(CallKey, st.text("xy"), st.text("xy\0"))
 SETTLED = st.tuples(st.sampled_from(PLUGINS), st.just("notify:on_new"), st.integers(1, 3))
 STEPS = st.builds(
     Step,
     place=st.none()
-    | st.builds(Place, st.integers(0, 99), st.none() | st.frozensets(st.text("xy\0"), max_size=3)),
+    | st.builds(Place, st.integers(0, 99), st.none() | st.frozensets(CALL_KEYS, max_size=3)),
     plugins=st.lists(
         st.builds(
             PluginRecord,
@@ -175,7 +181,7 @@ STEPS = st.builds(
             st.just("main"),
             st.integers(0, 99),
             st.booleans(),
-            st.frozensets(st.text("xy\0"), max_size=2),
+            st.frozensets(CALL_KEYS, max_size=2),
             st.sampled_from(["active", "held", "paused", "not started"]),
             st.text("ab☃"),
             st.floats(0, 1e10),
@@ -202,7 +208,7 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
     """After any steps, reopened, the ledger says what a few dictionaries would say."""
     place = Place(0)
     plugins: dict[str, PluginRecord] = {}
-    tried: dict[tuple[str, int], int] = {}
+    tried: dict[tuple[CallKey, int], int] = {}
     dead: list[Failure] = []
     stores: dict[str, dict[str, Any]] = {name: {} for name in PLUGINS}
     with tempfile.TemporaryDirectory() as folder:
@@ -213,11 +219,11 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
             place = step.place or place
             plugins.update((record.name, record) for record in step.plugins)
             if step.failure:
-                key = f"{step.failure.plugin}\0{step.failure.callback}", step.failure.seq
+                key = CallKey(step.failure.plugin, step.failure.callback), step.failure.seq
                 tried[key] = step.failure.attempt
                 dead += [step.failure] if step.dead else []
             if step.settled:
-                tried.pop((f"{step.settled[0]}\0{step.settled[1]}", step.settled[2]), None)
+                tried.pop((CallKey(*step.settled[:2]), step.settled[2]), None)
             for name, changes in step.store.items():
                 stores[name].update(changes)
                 for removed in [key for key, value in changes.items() if value is REMOVED]:

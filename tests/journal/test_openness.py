@@ -17,6 +17,7 @@ from sgevents_core.dispatch.last_words import words_in
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
 from sgevents_core.journal.call_times import CallTimes, calls_of, paths_of
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.lock import LOCK, StateLock, holder, is_held_by
 from sgevents_core.journal.openness import state_exposures
 from sgevents_core.journal.running import FILE, Running, note, running
@@ -125,10 +126,10 @@ def test_no_other_file_is_read_through_a_link(
     assert words_in(folder) == ""
     assert register.read(folder / "lane-main.register") == register.NOTHING
     assert calls_of(folder, "main", 1) == []
-    times = CallTimes(folder, "main", ["a"])
+    times = CallTimes(folder, "main", [CallKey("a", "a:run")])
     times.note(1, 0, 0.0)
     times.write(now=True)
-    register.Register(folder / "lane-main.register", ["a"]).close()
+    register.Register(folder / "lane-main.register", [CallKey("a", "a:run")]).close()
     note(folder, Running(1, "run", "1", {}))
     assert elsewhere.read_bytes() == theirs
     assert not (folder / "lane-main.register").is_symlink()

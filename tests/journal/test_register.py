@@ -18,9 +18,14 @@ from hypothesis import strategies as st
 
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, NOTHING, Progress, Register
 
-NAMES = ["count\0count:run", "notify\0notify:on_new", "notify\0notify:on_change"]
+NAMES = [
+    CallKey("count", "count:run"),
+    CallKey("notify", "notify:on_new"),
+    CallKey("notify", "notify:on_change"),
+]
 KILLS = 150
 PATTERN = 0x0101010101
 """A `seq` of five equal bytes: a word written by halves would not be one."""
@@ -28,9 +33,10 @@ PATTERN = 0x0101010101
 WRITER = f"""
 import os, sys
 from pathlib import Path
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, Register
 
-names = [f"plugin\\0callback {{n}}" for n in range(128)]
+names = [CallKey("plugin", f"callback {{n}}") for n in range(128)]
 for line in sys.stdin:
     child = os.fork()
     if not child:
@@ -103,7 +109,7 @@ def test_killed_writer_leaves_a_value_that_it_wrote(path: Path) -> None:
                 if word is not None:
                     number, rest = divmod(word.seq, PATTERN)
                     assert rest == 0
-                    assert word.callback == f"plugin\0callback {number}"
+                    assert word.callback == CallKey("plugin", f"callback {number}")
                     seen.add((number, word.returned))
         writer.stdin.close()
     assert len(seen) > KILLS / 2
@@ -153,12 +159,12 @@ def test_garbage_says_nothing_or_what_is_possible(
 def test_register_is_made_anew(path: Path, opened: Register) -> None:
     """A new register knows other callbacks and no progress; nobody else may read it."""
     opened.begun(LANE, 7, 1)
-    fresh = Register(path, ["other\0other:run"])
+    fresh = Register(path, [CallKey("other", "other:run")])
     assert register.read(path) == NOTHING
     fresh.begun(LANE, 8, 0)
     found = register.read(path).lane
     assert found is not None
-    assert found.callback == "other\0other:run"
+    assert found.callback == CallKey("other", "other:run")
     assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
     fresh.close()
 

@@ -17,6 +17,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.journal import schema
 from sgevents_core.journal.base import Place, Step
 from sgevents_core.journal.database import DATABASE
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.overview import overview
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -187,7 +188,7 @@ def test_state_of_every_earlier_version_goes_on(tmp_path: Path, before: int) -> 
         feed = state.load_feed()
         assert feed is not None
         assert feed.state.frontier == 5
-        assert state.tried() == {("p\0p:on", 1): 2}
+        assert state.tried() == {(CallKey("p", "p:on"), 1): 2}
         step = Step(Place(1), [state.plugins()["p"]], store={"p": {"n": [8]}})
         state.record("main", state.take_lane("main"), step)
         grow(state, [event_row(6)])

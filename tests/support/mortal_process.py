@@ -20,6 +20,7 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.dispatch import calls, lane
 from sgevents_core.journal import database, register
+from sgevents_core.journal.keys import CallKey
 
 CLOCKED = ("sgevents_core.dispatch.", "sgevents_core.journal.requests")
 """How the names of the modules begin that ask for the time."""
@@ -97,10 +98,10 @@ class MortalConnection(sqlite3.Connection):
 class Watcher(Protocol):
     """Who is told of what registers note."""
 
-    def begun(self, lane: str, word: int, seq: int, key: str) -> None:
+    def begun(self, lane: str, word: int, seq: int, key: CallKey) -> None:
         """Take note of a call that is about to be made."""
 
-    def returned(self, lane: str, word: int, seq: int, key: str) -> None:
+    def returned(self, lane: str, word: int, seq: int, key: CallKey) -> None:
         """Take note of a call that was noted as finished."""
 
     def cleared(self, lane: str, word: int) -> None:
@@ -187,24 +188,24 @@ class Machine:
         class WatchedRegister(register.Register):
             """A register whose writes are seen, with a death before and after each."""
 
-            def __init__(self, path: Path, names: Sequence[str]) -> None:
+            def __init__(self, path: Path, keys: Sequence[CallKey]) -> None:
                 machine.step()
-                super().__init__(path, names)
+                super().__init__(path, keys)
                 machine.step()
-                self.lane, self.names = path.stem.removeprefix("lane-"), list(names)
+                self.lane, self.keys = path.stem.removeprefix("lane-"), list(keys)
 
-            def begun(self, word: int, seq: int, place: int, attempt: int = 1) -> None:
+            def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
                 machine.step()
-                super().begun(word, seq, place, attempt)
+                super().begun(word, seq, index, attempt)
                 if machine.watcher is not None:
-                    machine.watcher.begun(self.lane, word, seq, self.names[place])
+                    machine.watcher.begun(self.lane, word, seq, self.keys[index])
                 machine.step()
 
-            def returned(self, word: int, seq: int, place: int) -> None:
+            def returned(self, word: int, seq: int, index: int) -> None:
                 machine.step()
-                super().returned(word, seq, place)
+                super().returned(word, seq, index)
                 if machine.watcher is not None:
-                    machine.watcher.returned(self.lane, word, seq, self.names[place])
+                    machine.watcher.returned(self.lane, word, seq, self.keys[index])
                 machine.step()
 
             def clear(self, word: int) -> None:

@@ -18,6 +18,7 @@ from sgevents_core.dispatch.calls import Call, Caller
 from sgevents_core.dispatch.errands import Errands
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
+from sgevents_core.journal.keys import CallKey
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import PluginSettings
 from sgevents_core.site.health import CALM
@@ -138,9 +139,9 @@ class CallLog:
             self.wrong.append(f"put off although it returned: {made}")
         made.would_be, made.end = made.end, "put off"
 
-    def begun(self, lane: str, word: int, seq: int, key: str) -> None:
+    def begun(self, lane: str, word: int, seq: int, key: CallKey) -> None:
         """Take note of a call that is about to be made."""
-        plugin, _, callback = key.partition("\0")
+        plugin, callback = key
         number, now = len(self.made), self.machine.now
         made = Made(lane, word, seq, plugin, callback, self.life, now, number)
         self.made.append(made)
@@ -159,9 +160,9 @@ class CallLog:
         if not last.in_outage and self.feed_failed() < last.at - CALM:
             self.wrong.append(f"its own fault was taken for an outage: {last}")
 
-    def returned(self, lane: str, word: int, seq: int, key: str) -> None:
+    def returned(self, lane: str, word: int, seq: int, key: CallKey) -> None:
         """Take note of a call that was noted as finished."""
-        made = self._open[key.partition("\0")[0]]
+        made = self._open[key.plugin]
         assert (made.lane, made.word, made.seq) == (lane, word, seq)
         self._note(made)
 
