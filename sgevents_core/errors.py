@@ -239,7 +239,7 @@ class EntryPointError(UnusablePluginError):
 
 
 class SettingsModelError(UnusablePluginError):
-    """{where}: settings_model returns {what}, which is no model of settings."""
+    """{where}: settings_model returns {what}, which is not a model of settings."""
 
     fix = "Return the class itself: a dataclass, a msgspec Struct or a pydantic model."
     where: str

@@ -17,7 +17,7 @@ from sgevents_core.settings.fitting import Fitter, is_table_model, revealed, unk
 from sgevents_core.settings.locate import Locator, Where
 from sgevents_core.settings.spelling import dotted
 
-_TOLD_BY_MODEL: Final = "correct the value; what it may be is said by the plugin"
+_MODEL_DECIDES: Final = "correct the value; what it may be is said by the plugin"
 
 
 def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
@@ -27,7 +27,7 @@ def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
         hooks: The plugin's hooks by name.
 
     Raises:
-        SettingsModelError: What it returns is no model.
+        SettingsModelError: What it returns is not a model.
         PluginRaisedError: It raises.
     """
     hook = hooks.get("settings_model")
@@ -108,18 +108,18 @@ def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnost
     try:
         value = model.model_validate(revealed(table))
     except Exception as error:
-        told = getattr(error, "errors", None)
-        if not callable(told):
+        errors = getattr(error, "errors", None)
+        if not callable(errors):
             raise
-        return None, [*wrong, *(_told(one, model) for one in told())]
+        return None, [*wrong, *(_diagnostic_of(one, model) for one in errors())]
     return value, wrong
 
 
-def _told(one: Mapping[str, Any], model: Any) -> Diagnostic:
+def _diagnostic_of(one: Mapping[str, Any], model: Any) -> Diagnostic:
     """Return one error of pydantic as ours; its `input` is left out, as it may be a secret."""
     where = tuple(one.get("loc", ()))
     message = str(one.get("msg", "it is wrong"))
-    fix = _TOLD_BY_MODEL
+    fix = _MODEL_DECIDES
     if one.get("type") == "missing" and where:
         message, fix = "it is missing", f"add {where[-1]} = ..."
     elif one.get("type") == "extra_forbidden" and where:
@@ -144,7 +144,7 @@ def _unknown(model: Any, table: Mapping[str, Any]) -> list[Diagnostic]:
 
 
 def _names(model: Any) -> list[str]:
-    """Return the keys that a pydantic model knows; none if it does not tell all of them."""
+    """Return the keys that a pydantic model knows; none if it does not name all of them."""
     names: list[str] = []
     for name, field in getattr(model, "model_fields", {}).items():
         aliases = [getattr(field, kind, None) for kind in ("alias", "validation_alias")]

@@ -1,4 +1,7 @@
-"""The configuration: from a TOML file to validated settings, with every problem told at once."""
+"""The configuration: a TOML file becomes validated settings, or a list of all its problems.
+
+Every room may read settings; only the commands and the daemon load them.
+"""
 
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.durations import format_duration, parse_duration

@@ -28,7 +28,7 @@ class Exposure(NamedTuple):
 def exposures(path: Path, what: str, *, secret: bool) -> Iterator[Exposure]:
     """Yield what lets others change `path`, or read it where it holds a secret.
 
-    A file that is not there, or that cannot be looked at, has none: reading it tells that.
+    A file that is missing, or that cannot be examined, has none: reading it reports that.
 
     Args:
         path: The file, or a folder.

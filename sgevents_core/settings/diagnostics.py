@@ -41,7 +41,7 @@ class Diagnostics:
         self.problems.append(Diagnostic(where, message, fix))
 
     def warning(self, where: Where, message: str, fix: str) -> None:
-        """Record that the value at `where` is allowed but hardly meant."""
+        """Record that the value at `where` is allowed but probably a mistake."""
         self.warnings.append(Diagnostic(where, message, fix))
 
     def are_valid(self, *places: Where) -> bool:
@@ -69,7 +69,7 @@ class Reading:
         self.diagnostics.problem((*self.where, *inside), message, fix)
 
     def warning(self, message: str, fix: str, *inside: str | int) -> None:
-        """Record that the value, or what is `inside` it, is hardly meant."""
+        """Record that the value, or what is `inside` it, is probably a mistake."""
         self.diagnostics.warning((*self.where, *inside), message, fix)
 
 

@@ -20,7 +20,7 @@ def parse_duration(text: str) -> float:
     Units are d, h, m, s and ms, the longest first and each at most once.
 
     Raises:
-        DurationError: `text` is no duration, is negative, or is longer than 100 years.
+        DurationError: `text` is not a duration, is negative, or is longer than 100 years.
     """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:

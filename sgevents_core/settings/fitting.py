@@ -100,7 +100,7 @@ class Fitter:
             return None
         try:
             return model(**values)
-        except (ValueError, TypeError) as error:  # what a model's __post_init__ has against it
+        except (ValueError, TypeError) as error:  # raised by a model's __post_init__
             message = str(error) or type(error).__name__
             self._diagnostics.problem(where, message, "correct the values in this table")
             return None

@@ -1,4 +1,4 @@
-"""The kinds of values that TOML has no type for: how each is read, and what editors are told of it.
+"""The kinds of values that TOML has no type for: how each is read, and its schema for editors.
 
 The model names them as annotated types. A kind reads the raw value and returns the checked one, or
 raises `InvalidValueError`. No message shows a value that may be a secret.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -49,8 +48,6 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
 """Table of the file -> what one of it holds."""
 S = TypeVar("S", bound=msgspec.Struct)
 
-_PLACE: Final = re.compile(r"^(.*?) *\(at (?:line (\d+), column (\d+)|end of document)\)$", re.S)
-
 
 def load_settings(path: Path, *, secrets: bool = True) -> Settings:
     """Return the settings in the file `path`, every value checked and every default filled in.
@@ -81,7 +78,7 @@ def read_settings(text: str, path: Path, *, secrets: bool = True) -> Settings:
 def state_path(path: Path) -> Path | None:
     """Return the state's folder that the file `path` names, whatever else is wrong in it.
 
-    None if it cannot be told.
+    None if it cannot be read.
     """
     try:
         raw = _parse(path, _read(path)).get("state", {})
@@ -116,13 +113,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         problem = "this is nested too deep, or a key has too many parts"
         raise _file_error(path, problem, "is it the right file?") from None
     except tomli.TOMLDecodeError as error:
-        place = _PLACE.match(str(error))
-        message, line, column = place.groups() if place else (str(error), None, None)
-        at = int(line) if line else text.count("\n") + 1
-        told = explained(message, text, at)
-        raise _file_error(
-            path, told.message, told.fix, at, int(column) if column else None
-        ) from None
+        message, fix = explained(error.msg, text, error.lineno)
+        raise _file_error(path, message, fix, error.lineno, error.colno) from None
     except ValueError:  # the one thing that tomli leaves to int()
         problem = "a number in this has thousands of digits"
         raise _file_error(path, problem, "is it the right file?") from None

@@ -1,4 +1,4 @@
-"""Finds the line of a key in a TOML text, which the TOML reader does not tell.
+"""Finds the line of a key in a TOML text, which the TOML reader does not say.
 
 The text has been read before, so it is taken to be valid TOML; nothing is checked here.
 """

@@ -335,7 +335,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     plugins: dict[str, PluginSettings] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[Problem, ...] = ()
-    """What is allowed but hardly meant, for `check` and the log."""
+    """What is allowed but probably a mistake, for `check` and the log."""
     learned: SecretTexts = field(default_factory=SecretTexts)
     """Secrets found when plugins were loaded, such as a literal one that only the model knows."""
 

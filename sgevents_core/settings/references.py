@@ -16,7 +16,7 @@ from sgevents_core.settings.spelling import nearest, quoted
 
 FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
-"""The variable in which systemd tells a service where its credentials are."""
+"""The variable that names the folder of a service's credentials; systemd sets it."""
 _KEYS: Final[tuple[SourceForm, ...]] = ("env", "file", "credential")
 _LARGEST: Final = 64 * 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,7 +25,7 @@ _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.@-]+")
 
 
 class InvalidNameError(InvalidValueError):
-    """The name of a place that cannot exist; wrong wherever the text is looked for."""
+    """A name that nothing can have, so that it is wrong on every machine."""
 
 
 def is_reference(raw: object) -> bool:
@@ -42,7 +42,7 @@ def follow(raw: Mapping[str, Any], reading: Reading, *inside: str | int) -> Secr
     """Return the text that the reference `raw` stands for; one without it if it need not be there.
 
     Raises:
-        InvalidValueError: `raw` is no reference, or what it names is missing, empty or unreadable.
+        InvalidValueError: `raw` is not a reference, or names what is missing, empty or unreadable.
     """
     if not is_reference(raw):
         raise InvalidValueError("this table does not say where the value is", _form_fix(raw))

@@ -17,7 +17,7 @@ _KINDS: Final = (
 
 
 class NotPlainError(OSError):
-    """What a path names is no plain file, or too large; `problem` says so, for a sentence."""
+    """What a path names is not a plain file, or too large; `problem` ends a sentence on it."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -40,7 +40,7 @@ def read_plain(path: Path, largest: int) -> bytes:
     try:
         handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
     except ValueError:
-        raise NotPlainError("is no name of a file") from None
+        raise NotPlainError("is not the name of a file") from None
     except OSError as error:
         raise _about(path, error) from None
     found = os.fstat(handle)
@@ -64,4 +64,4 @@ def _about(path: Path, error: OSError) -> OSError:
 
 
 def _kind(mode: int) -> str:
-    return next((name for is_one, name in _KINDS if is_one(mode)), "is no file")
+    return next((name for is_one, name in _KINDS if is_one(mode)), "is not a file")

@@ -1,6 +1,6 @@
 """What must hold between values, and what this version does not do.
 
-Every rule leaves values alone that were wrong by themselves, so that one mistake is told once.
+A rule passes over values that are wrong by themselves, so that each mistake is reported once.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _check_credentials(name: str, plugin: PluginSettings, diagnostics: Diagnosti
 
 
 def _check_ignore_own(name: str, settings: Settings, diagnostics: Diagnostics) -> None:
-    """Let `ignore_own` tell a plugin's own doings from those of everybody else."""
+    """Check that `ignore_own` can distinguish the plugin's own events from all others."""
     plugin, place = settings.plugins[name], ("plugins", name, "ignore_own")
     if not plugin.ignore_own or not diagnostics.are_valid(("plugins", name, "script_name")):
         return
@@ -118,7 +118,7 @@ def _check_ignore_own(name: str, settings: Settings, diagnostics: Diagnostics) -
     if plugin.script_name is None:
         diagnostics.problem(place, "it needs the plugin's own script_name", fix)
     elif plugin.script_name == settings.site.script_name != "":
-        message = "the plugin's script_name is that of [site]: its own doings cannot be told apart"
+        message = "the plugin has the script_name of [site]: its own events cannot be distinguished"
         diagnostics.problem(place, message, fix)
     elif plugin.script_name:
         same = [

@@ -1,4 +1,4 @@
-"""A secret that shows itself to nobody who does not ask for it by name."""
+"""A secret, which is shown only where code asks for it by name."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SecretTexts:
         return "***"
 
 
-class Secret:  # noqa: PLW1641 - a hash would tell about the text
+class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
     """A text such as an api key: `reveal()` gives it, everything else shows `***`.
 
     It refuses to be pickled, and JSON encoders refuse it, so it does not end up in a state file,
@@ -130,7 +130,7 @@ class Secret:  # noqa: PLW1641 - a hash would tell about the text
 def with_stand_ins(value: Any) -> Any:
     """Return a value with an empty secret in place of each that was not found, however deep.
 
-    For those who load a plugin only to look at it: its settings can be made, and nothing is called.
+    A plugin that is loaded only to be examined needs settings, but nothing of it is called.
     """
     if isinstance(value, Secret):
         return value if value.is_there else Secret("", value.source)

@@ -1,7 +1,7 @@
-"""What is wrong with a file that is not TOML, and what helps, in words for who wrote it.
+"""What is wrong with a file that is not TOML, and what helps, in words for the person who wrote it.
 
-tomli says where a file stops being TOML and gives a short reason, of which only the text is public.
-The commonest reasons are explained here; any other is passed on as it is.
+tomli says where a file stops being TOML and why, the latter only as text. The commonest reasons are
+explained here; any other is passed on as it is.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def explained(reason: str, text: str, line: int) -> Explained:
     here = lines[line - 1] if line <= len(lines) else ""
     for pattern, explain in _EXPLANATIONS:
         if found := pattern.fullmatch(reason):
-            told = explain(found, lines, here, line)
-            if told is not None:
-                return told
+            explanation = explain(found, lines, here, line)
+            if explanation is not None:
+                return explanation
     return Explained(reason, _ANY_FIX)
 
 
@@ -77,7 +77,9 @@ def _no_value(found: re.Match[str], lines: list[str], here: str, line: int) -> E
     bare = _BARE_TEXT.fullmatch(here)
     if bare is None:
         return None
-    return Explained(f"the value of {bare[1]} is no TOML", f'put text in quotes: {bare[1]} = "..."')
+    return Explained(
+        f"the value of {bare[1]} is not TOML", f'put text in quotes: {bare[1]} = "..."'
+    )
 
 
 _EXPLANATIONS: Final[

@@ -211,6 +211,7 @@ def test_a_reference_reaches_other_types_as_its_text() -> None:
             "there is no such key",
             "did you mean name?",
         ),
+        ({"tags": ["a", 5]}, ("tags", 1), "expected a string, got the number 5", 'write "5"'),
         ({"token": 1234}, ("token",), "expected a string, got a number", "{ env"),
         ({"keys": {"a": 1}}, ("keys", "a"), "expected a string, got a number", "{ env"),
         ({"since": "2026"}, ("since",), "expected a date and time, got the string", "2026-01-31T"),
@@ -409,8 +410,8 @@ def test_a_secret_is_in_no_message_of_a_model(packages: Packages, config: Path) 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("return dict", "settings_model returns the class dict, which is no model"),
-        ("return {'a': int}", "settings_model returns {'a': <class 'int'>}, which is no model"),
+        ("return dict", "settings_model returns the class dict, which is not a model"),
+        ("return {'a': int}", "settings_model returns {'a': <class 'int'>}, which is not a model"),
         ("return Chat(Secret('demo-key'))", "settings_model returns Chat(token=***"),
         ("raise OSError('no')", "settings_model raised OSError: no"),
     ],

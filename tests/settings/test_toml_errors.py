@@ -48,13 +48,13 @@ def problem(text: str) -> tuple[int | None, str, str]:
         (
             "[site]\nurl = https://studio.example.com\n",
             2,
-            "the value of url is no TOML",
+            "the value of url is not TOML",
             'put text in quotes: url = "..."',
         ),
         (
             "[state]\npath = C:/state # here\n",
             2,
-            "the value of path is no TOML",
+            "the value of path is not TOML",
             'put text in quotes: path = "..."',
         ),
         (
@@ -63,7 +63,7 @@ def problem(text: str) -> tuple[int | None, str, str]:
             "a \\ in double quotes means something else",
             "write it in single quotes, 'C:\\folder', or each \\ as \\\\",
         ),
-        ("[plugins.a]\nenabled = yes\n", 2, "the value of enabled is no TOML", None),
+        ("[plugins.a]\nenabled = yes\n", 2, "the value of enabled is not TOML", None),
     ],
 )
 def test_common_mistakes_are_explained(text: str, line: int, message: str, fix: str | None) -> None:
