@@ -13,25 +13,18 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core import __version__
+from sgevents_core.calling.context import Services
+from sgevents_core.crashes.evidence import Listener
+from sgevents_core.crashes.loading_deaths import forget_started, known_from, take_stock
+from sgevents_core.crashes.loading_watch import LoadingWatch
+from sgevents_core.crashes.recovering import condemned, fold, recover
+from sgevents_core.crashes.syncing import Syncing
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.assembly import (
-    condemned,
-    fold,
-    lanes_of,
-    recover,
-    services_of,
-    start_plugins,
-    stop_plugins,
-)
-from sgevents_core.dispatch.context import Services
-from sgevents_core.dispatch.inbox import Inbox
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.last_words import Listener
-from sgevents_core.dispatch.load_deaths import forget_started, known_from, take_stock
-from sgevents_core.dispatch.loading_watch import LoadingWatch
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
-from sgevents_core.dispatch.syncing import Syncing
+from sgevents_core.dispatch.starting import start_plugins, stop_plugins
 from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
+from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.errors import InternalError, SgEventsError, StateError
 from sgevents_core.journal.disk import NETWORK, file_system
 from sgevents_core.journal.lock import StateLock
@@ -47,6 +40,7 @@ from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
 from sgevents_core.plugins.watching import LoadingStopped, Watch
 from sgevents_core.reload import Reloader
+from sgevents_core.requests.inbox import Inbox
 from sgevents_core.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings

@@ -9,8 +9,8 @@ from sgevents_core.journal.pulse import STALE
 
 if TYPE_CHECKING:
     from sgevents_core.journal.aside import SetAside
-    from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
     from sgevents_core.observe.lasting import Lasting
+    from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 
 
 def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:

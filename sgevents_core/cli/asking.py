@@ -189,7 +189,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:
     """Carry out what waits about some plugins; False if a daemon was started meanwhile."""
-    from sgevents_core.dispatch.alone import carry_out_alone  # noqa: PLC0415 - heavy
+    from sgevents_core.requests.without_daemon import carry_out_alone  # noqa: PLC0415 - heavy
 
     with _plugins_heard(settings):
         for plugin in sorted(plugins):

@@ -130,7 +130,7 @@ class _Loading:
     @cached_property
     def _looked_at(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
         """How the plugins stand, and what their filters want that the site does not have."""
-        from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - as above
+        from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - as above
 
         return looked_at_apart(self._settings, self._look)
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from sgevents_core.calling.rows import event_in
 from sgevents_core.cli.findings import Finding
-from sgevents_core.dispatch.rows import event_in
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.journal import call_times, lock, register, running
 from sgevents_core.journal.checksums import letter_sum_column, sum_of

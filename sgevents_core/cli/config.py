@@ -52,7 +52,7 @@ def schema(config: Path, output: Path | None) -> None:
 
 def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     """Return the schemas of the plugins' own settings, and the parts that they refer to."""
-    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
 
     try:
         settings = read_configuration(config, secrets=False)

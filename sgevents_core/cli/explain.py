@@ -19,10 +19,10 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SecretMissingError, SiteError
 
 if TYPE_CHECKING:
-    from sgevents_core.dispatch.fates import Fate, What
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.journal.requests import Replayed
+    from sgevents_core.reading.outcomes import Fate, What
     from sgevents_core.settings import Settings
 
 
@@ -91,7 +91,7 @@ def _head(
     settings: Settings, event_id: int, found: Replayed | None, trouble: str
 ) -> dict[str, Any]:
     """Return what is to be told of the event itself."""
-    from sgevents_core.site.whereabouts import whereabouts  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.id_standing import whereabouts  # noqa: PLC0415 - heavy
 
     told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
     if found is None or not found.seq:
@@ -104,9 +104,9 @@ def _head(
 
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
-    from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
-    from sgevents_core.dispatch.rows import event_of, read_scripts  # noqa: PLC0415
+    from sgevents_core.calling.rows import event_of, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
+    from sgevents_core.reading.outcomes import Standing, failures_of  # noqa: PLC0415 - heavy
 
     standing = Standing(settings.state.path)
     with closing(Database(settings.state.path, read_only=True)) as db:

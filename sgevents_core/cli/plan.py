@@ -32,7 +32,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     an event of EVENT_TYPE through depends on the event: `sgevents explain` says so for one. Imports
     the enabled plugins.
     """
-    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415

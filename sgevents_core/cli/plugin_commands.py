@@ -49,7 +49,7 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
         arguments: What was written behind `sgevents`, for the configuration that it names.
         taken: The names of commands that are there already.
     """
-    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
+    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
 
     config = config_named(arguments)
     if config == Path(DEFAULT) and not os.path.lexists(config):

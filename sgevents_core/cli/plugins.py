@@ -72,9 +72,9 @@ def _statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
     """Return how all plugins stand, and the state's folder where a configuration names one."""
-    from sgevents_core.cli.plugin_standing import with_standing  # noqa: PLC0415
-    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
+    from sgevents_core.reading.plugin_standing import with_standing  # noqa: PLC0415
 
     if may_be_missing and not os.path.lexists(config):
         echo_line(f"There is no {config} here, so no plugin is enabled.", err=True)
@@ -121,7 +121,7 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
 
 def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
     """Print where a running daemon has loaded something else than there is now."""
-    from sgevents_core.cli.plugin_standing import differences  # noqa: PLC0415 - as above
+    from sgevents_core.reading.plugin_standing import differences  # noqa: PLC0415 - as above
 
     for difference in differences(statuses, state) if state else ():
         echo()

@@ -20,7 +20,7 @@ def retry(name: str, config: Path) -> None:
     files or its table in the configuration have changed. This lets it be tried as it is. Exits with
     1 if the process did not die in it.
     """
-    from sgevents_core.dispatch.load_deaths import forget  # noqa: PLC0415 - not for --help
+    from sgevents_core.crashes.loading_deaths import forget  # noqa: PLC0415 - not for --help
     from sgevents_core.errors import NothingToRetryError  # noqa: PLC0415
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 

@@ -87,7 +87,7 @@ def _since(settings: Settings, text: str) -> list[Replayed]:
 
 
 def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
-    from sgevents_core.dispatch.dry_run import dry_run  # noqa: PLC0415 - heavy
+    from sgevents_core.requests.dry_run import dry_run  # noqa: PLC0415 - heavy
 
     ran = dry_run(settings, plugin, events, echo)
     failed = f", {ran.failed} of them failed" if ran.failed else ""

@@ -112,7 +112,7 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and tell what came of it in the last line."""
-    from sgevents_core.dispatch.loading_apart import looked_at_apart  # noqa: PLC0415 - heavy
+    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - heavy
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
     from sgevents_core.reload import rehearsed  # noqa: PLC0415
 

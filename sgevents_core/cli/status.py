@@ -23,7 +23,7 @@ from sgevents_core.cli.tables import print_table
 from sgevents_core.journal.pulse import STALE
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.overview import FeedOverview, Overview, PluginOverview
+    from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 
 
 _COLOURS: Final = {
@@ -55,7 +55,7 @@ def status(config: Path, checked: Check | None, as_json: bool) -> None:
     Covers the daemon, the feed and every plugin: what runs, what is behind, and what needs a person
     with the command that leads out. Reads the state only: it works whether or not the daemon runs.
     """
-    from sgevents_core.journal.overview import overview  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.overview import overview  # noqa: PLC0415 - heavy
 
     settings = read_without_secrets(config)
     enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)

@@ -17,10 +17,10 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry
 
 if TYPE_CHECKING:
-    from sgevents_core.dispatch.fates import Fate, Standing
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.journal.base import Entry
+    from sgevents_core.reading.outcomes import Fate, Standing
 
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 0.1
@@ -100,9 +100,9 @@ def _when_settled(
 
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
-    from sgevents_core.dispatch.fates import Standing, failures_of  # noqa: PLC0415 - heavy
-    from sgevents_core.dispatch.rows import event_in, read_scripts  # noqa: PLC0415
+    from sgevents_core.calling.rows import event_in, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
+    from sgevents_core.reading.outcomes import Standing, failures_of  # noqa: PLC0415 - heavy
 
     standing = Standing(folder)
     scripts = read_scripts(folder)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import describe
+from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.calling.describing import describe
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import (
     Attention,

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from sgevents_core.calling.context import CallContext
+from sgevents_core.calling.describing import describe, looked_at
+from sgevents_core.calling.outage import is_put_off, wait_after
+from sgevents_core.calling.own_thread import Turn, made_here
+from sgevents_core.calling.policy import FailureRules, Raised, Verdict, judge, raised_of
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.context import CallContext
-from sgevents_core.dispatch.invoke import describe, looked_at
+from sgevents_core.dispatch.lane_plugin import Rider, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.dispatch.outage import is_put_off, wait_after
-from sgevents_core.dispatch.own_thread import Turn, made_here
-from sgevents_core.dispatch.policy import FailureRules, Raised, Verdict, judge, raised_of
-from sgevents_core.dispatch.rider import Rider, Waiting
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
 from sgevents_core.journal.call_times import CallTimes

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.calling.rows import event_in
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.calls import Call, Caller, Steps, key_of
 from sgevents_core.dispatch.errands import Errand, Errands
+from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.dispatch.rider import Rider
-from sgevents_core.dispatch.rows import event_in
 from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Place, Step

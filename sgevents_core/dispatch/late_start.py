@@ -7,11 +7,11 @@ import random
 import time
 from typing import NamedTuple
 
+from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.calling.describing import describe
+from sgevents_core.calling.outage import wait_after
+from sgevents_core.calling.store import CallStore
 from sgevents_core.dispatch.alerting import Announcer, call_hook
-from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import describe
-from sgevents_core.dispatch.outage import wait_after
-from sgevents_core.dispatch.store import CallStore
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing

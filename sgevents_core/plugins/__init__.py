@@ -1,1 +1,4 @@
-"""Plugins: found by their metadata, ordered, loaded when enabled, their callbacks registered."""
+"""Plugins: found by their entry points, loaded once enabled, and checked before they are called.
+
+The daemon and the commands load them here; nothing in here calls one for an event.
+"""

@@ -40,12 +40,12 @@ from sgevents_core.site.calls import (
     Recent,
     Since,
 )
+from sgevents_core.site.client_errors import unreachable
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.rows import answer_of
 from sgevents_core.site.scripts import ScriptLookup
-from sgevents_core.site.stock import AuthenticationFault, Fault
-from sgevents_core.site.unanswered import unreachable
+from sgevents_core.site.stock_client import AuthenticationFault, Fault
 
 ENTITY: Final = "EventLogEntry"
 FIELDS: Final = (

@@ -33,7 +33,7 @@ from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.audits import SMALLEST_COUNT
 from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.gaps import Follower, Rules, Taken
+from sgevents_core.site.follower import Follower, Rules, Taken
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
 from sgevents_core.site.paging import SMALLEST_PAGE

@@ -19,10 +19,10 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request
 from xmlrpc.client import ProtocolError
 
 from sgevents_core.site.answers import NotAnAnswerError, excerpt
+from sgevents_core.site.bounded_socket import Line, trusting
+from sgevents_core.site.client_errors import NoAnswer, redirected
 from sgevents_core.site.deadline import Pace
-from sgevents_core.site.line import Line, trusting
-from sgevents_core.site.stock import Shotgun, ShotgunError
-from sgevents_core.site.unanswered import NoAnswer, redirected
+from sgevents_core.site.stock_client import Shotgun, ShotgunError
 
 MOST_REDIRECTS: Final = 5
 SHORTEST: Final = 4

@@ -19,10 +19,10 @@ from xmlrpc.client import ProtocolError
 
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site.answers import NotAnAnswerError, TooLargeError, answer_in, excerpt
+from sgevents_core.site.bounded_socket import Place, Proxy
+from sgevents_core.site.client_errors import AnswerTooLarge, NoAnswer, redirected
 from sgevents_core.site.deadline import Deadline
 from sgevents_core.site.files import GuardedFiles
-from sgevents_core.site.line import Place, Proxy
-from sgevents_core.site.unanswered import AnswerTooLarge, NoAnswer, redirected
 from sgevents_core.site.wire import Wire
 
 

@@ -14,7 +14,7 @@ from sgevents_core.journal.steps import Answer, RequestStep
 from sgevents_core.settings import Start
 from sgevents_core.settings.starts import start_of
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.follower import Follower, Rules
 
 logger = logging.getLogger("sgevents.feed")
 

@@ -13,8 +13,8 @@ from ssl import SSLEOFError
 from typing import Final, NamedTuple, cast
 
 from sgevents_core.site.answers import NotAnAnswerError, too_large
+from sgevents_core.site.bounded_socket import LARGEST, Line, Place, dial
 from sgevents_core.site.deadline import Deadline
-from sgevents_core.site.line import LARGEST, Line, Place, dial
 
 IDLE: Final = 30.0
 """Seconds after which a connection is not used again: what is on the way may have forgotten it."""

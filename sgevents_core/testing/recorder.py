@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.dry_run import ReadOnlySite
+from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.errors import NotAnsweredError
+from sgevents_core.requests.dry_run import ReadOnlySite
 
 MADE_UP: Final = 9001
 """The id of the first record that a recorder creates."""

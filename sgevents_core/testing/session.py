@@ -9,22 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sgevents_core.dispatch.assembly import (
-    lanes_of,
-    recover,
-    services_of,
-    start_plugins,
-    stop_plugins,
-)
-from sgevents_core.dispatch.context import Services
+from sgevents_core.calling.context import Services
+from sgevents_core.crashes.recovering import recover
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.requests import carry_out
+from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row, Step
 from sgevents_core.journal.requests import Replayed, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import load
+from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
 from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+from sgevents_core.calling.context import Services
 from sgevents_core.dispatch.alerting import Announcer, Hooks
-from sgevents_core.dispatch.context import Services
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Failure, PluginRecord
 from sgevents_core.plugins.callback import Callback

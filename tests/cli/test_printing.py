@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sgevents_core.cli.printing import echo_json, read_without_secrets
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import SettingsModelError, SgEventsError
-from sgevents_core.site.unanswered import AnswerTooLarge, Redirected
+from sgevents_core.site.client_errors import AnswerTooLarge, Redirected
 
 
 def test_secret_of_digits_or_of_a_word_of_json_breaks_none(tmp_path: Path) -> None:

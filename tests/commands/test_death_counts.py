@@ -8,10 +8,10 @@ import pytest
 from lane_house import House
 from request_desk import letters
 
-from sgevents_core.dispatch.assembly import condemned, fold, recover
-from sgevents_core.dispatch.deaths import OUTSIDE, Condemned, counted, is_condemned
-from sgevents_core.dispatch.last_words import FILE, LastWords
-from sgevents_core.dispatch.recovery import Doubt
+from sgevents_core.crashes.deaths import OUTSIDE, Condemned, counted, is_condemned
+from sgevents_core.crashes.evidence import FILE, LastWords
+from sgevents_core.crashes.recovering import condemned, fold, recover
+from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.journal.base import Place, Step
 from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.keys import CallKey

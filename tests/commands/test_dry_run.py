@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sgevents_core.dispatch.dry_run import ReadOnlySite
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.requests.dry_run import ReadOnlySite
 from sgevents_core.sandbox import Sandbox
 
 

@@ -10,13 +10,13 @@ from lane_house import House, raising
 from request_desk import asking
 from waiting import wait_until
 
-from sgevents_core.dispatch.fates import Fate, Standing, failures_of
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Place, PluginState, Step
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import LANE, Register, path_of
+from sgevents_core.reading.outcomes import Fate, Standing, failures_of
 
 
 def fate(house: House, plugin: str, callback: str, seq: int) -> Fate:

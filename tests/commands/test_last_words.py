@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.dispatch.last_words import FILE, LATE, LastWords, Listener, left_behind, read
-from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
+from sgevents_core.calling.own_thread import LATE
+from sgevents_core.crashes.evidence import FILE, LastWords, Listener, left_behind, read
+from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
 
 NO_KILLS = OomKills()
 LANE = '@{"thread":4711,"lane":"default"}\n'
@@ -203,7 +204,7 @@ def test_lanes_are_known_by_their_threads(tmp_path: Path) -> None:
 CHILD = """
 import os, sys
 from pathlib import Path
-from sgevents_core.dispatch.last_words import Listener
+from sgevents_core.crashes.evidence import Listener
 listener = Listener(Path(sys.argv[1]))
 listener.begin()
 child = os.fork()

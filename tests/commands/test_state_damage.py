@@ -12,7 +12,7 @@ from journal_rows import event_row, grow
 
 from sgevents_core.cli.check_database import database_findings
 from sgevents_core.cli.findings import Finding
-from sgevents_core.dispatch.assembly import recover
+from sgevents_core.crashes.recovering import recover
 from sgevents_core.errors import StateDamaged
 from sgevents_core.journal.base import Failure, Place, PluginRecord, Step
 from sgevents_core.journal.call_times import CallTimes

@@ -10,7 +10,8 @@ import pytest
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.dispatch.last_words import LATE, left_behind
+from sgevents_core.calling.own_thread import LATE
+from sgevents_core.crashes.evidence import left_behind
 from sgevents_core.sandbox import Sandbox
 
 HANGS = """

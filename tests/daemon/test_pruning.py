@@ -11,7 +11,7 @@ from simulated_site import SimulatedSite
 
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.ageing import prune
-from sgevents_core.site.gaps import Rules
+from sgevents_core.site.follower import Rules
 
 DAY = 86400
 

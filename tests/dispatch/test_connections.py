@@ -13,7 +13,7 @@ from raw_site import RawSite, raw_site
 from site_records import settings
 from waiting import PATIENCE
 
-from sgevents_core.dispatch.context import CallContext, Services
+from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import PluginSettings
 

@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sgevents_core.dispatch.calls import weighed
-from sgevents_core.dispatch.invoke import (
+from sgevents_core.calling.describing import (
     IMPATIENCE,
     MOST_ERROR,
     MOST_FRAMES,
@@ -19,7 +18,8 @@ from sgevents_core.dispatch.invoke import (
     PATIENCE,
     describe,
 )
-from sgevents_core.dispatch.policy import Raised
+from sgevents_core.calling.policy import Raised
+from sgevents_core.dispatch.calls import weighed
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.observe.redaction import Redactor
@@ -179,7 +179,7 @@ def test_exception_that_takes_for_ever_to_be_printed(monkeypatch: pytest.MonkeyP
             patience.append(timeout or 0.0)
             return real(self, block, 0.05)
 
-    monkeypatch.setattr("sgevents_core.dispatch.invoke.SimpleQueue", Noting)
+    monkeypatch.setattr("sgevents_core.calling.describing.SimpleQueue", Noting)
     try:
         told = [describe(raised(Slow(gate)), NO_SECRETS) for _ in range(30)]
     finally:
@@ -208,7 +208,7 @@ def test_exception_that_lies_about_its_class() -> None:
 
 def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts as a bug, which is what it is."""
-    monkeypatch.setattr("sgevents_core.dispatch.invoke.PATIENCE", 0.01)
+    monkeypatch.setattr("sgevents_core.calling.describing.PATIENCE", 0.01)
     gate = threading.Event()
 
     class Hangs(Exception):

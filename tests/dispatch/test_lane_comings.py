@@ -15,9 +15,9 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.overview import overview
 from sgevents_core.journal.register import path_of
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.reading.overview import overview
 from sgevents_core.settings import PluginSettings
 
 

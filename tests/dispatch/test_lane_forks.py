@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from lane_house import House
 
-from sgevents_core.dispatch.invoke import describe
+from sgevents_core.calling.describing import describe
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.calling import invoke

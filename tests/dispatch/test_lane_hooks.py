@@ -11,9 +11,9 @@ import pytest
 from lane_house import House, raising
 from waiting import PATIENCE, wait_until
 
+from sgevents_core.calling.store import Store
 from sgevents_core.dispatch import alerting
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.store import Store
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import BacklogTimeout, CallbackFailure, DeadLetter, PluginPause

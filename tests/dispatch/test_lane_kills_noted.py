@@ -9,7 +9,7 @@ from lane_house import House
 from waiting import wait_until
 
 from sgevents_core import Retry
-from sgevents_core.dispatch.assembly import recover
+from sgevents_core.crashes.recovering import recover
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.filters import Match

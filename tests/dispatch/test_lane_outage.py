@@ -15,12 +15,12 @@ from shotgun_api3.shotgun import Shotgun
 from unkind_server import unkind_server
 from waiting import wait_until
 
+from sgevents_core.calling import outage
 from sgevents_core.choices import OnError
-from sgevents_core.dispatch import outage
-from sgevents_core.dispatch.fates import Standing, failures_of
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.database import Database
+from sgevents_core.reading.outcomes import Standing, failures_of
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
 

@@ -13,9 +13,9 @@ from journal_rows import event_row
 from lane_house import House, only, raising, without
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.dispatch.context import CallContext
-from sgevents_core.dispatch.own_thread import OwnThread, Turn
-from sgevents_core.dispatch.rows import event_of
+from sgevents_core.calling.context import CallContext
+from sgevents_core.calling.own_thread import OwnThread, Turn
+from sgevents_core.calling.rows import event_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.liveness import MARGIN, Liveness

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.dispatch import load_deaths
-from sgevents_core.dispatch.last_words import FILE as WORDS
-from sgevents_core.dispatch.last_words import LOADING, LastWords, Step
-from sgevents_core.dispatch.load_deaths import LoadDeath, counted, known_from, take_stock
+from sgevents_core.crashes import loading_deaths as load_deaths
+from sgevents_core.crashes.evidence import FILE as WORDS
+from sgevents_core.crashes.evidence import LOADING, LastWords, Step
+from sgevents_core.crashes.loading_deaths import LoadDeath, counted, known_from, take_stock
 
 STEP = Step("one", "importing one", "mark")
 EXIT = LastWords("it called os._exit(3)", "here", LOADING)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from shotgun_api3.lib.httplib2 import ServerNotFoundError
 from shotgun_api3.shotgun import AuthenticationFault, Fault
 
-from sgevents_core.dispatch.passing import Passing, passing
+from sgevents_core.calling.passing import Passing, passing
 from sgevents_core.errors import (
     CallbackTimeout,
     Retry,
@@ -32,7 +32,7 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.moments import LONGEST_ASKED, seconds_to_wait
-from sgevents_core.site.unanswered import NoAnswer
+from sgevents_core.site.client_errors import NoAnswer
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup

@@ -38,7 +38,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from unkind_server import closed_port, greeting_server, unkind_server
 
-from sgevents_core.dispatch.passing import Passing, passing
+from sgevents_core.calling.passing import Passing, passing
 
 pytestmark = [  # an error that is kept holds the sockets of its library
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.choices import OnError
-from sgevents_core.dispatch.policy import (
+from sgevents_core.calling.policy import (
     LONGEST_HOLD,
     LONGEST_WAIT,
     FailureRules,
@@ -19,6 +18,7 @@ from sgevents_core.dispatch.policy import (
     judge,
     raised_of,
 )
+from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.moments import LONGEST_ASKED
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.dispatch import assembly, recovery
+from sgevents_core.crashes import recovering, recovery
 from sgevents_core.journal.base import Place, PluginRecord
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import LANE, NOTHING, Found, Progress, Register, path_of
@@ -195,6 +195,6 @@ def test_a_register_beside_an_empty_journal(
     register.returned(LANE, 5, 0)
     register.close()
     with closing(SqliteState(tmp_path)) as state:
-        start = assembly._recover_lane("default", tmp_path, state, {})
+        start = recovering._recover_lane("default", tmp_path, state, {})
     assert start.place == Place(0)
     assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

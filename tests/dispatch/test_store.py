@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sgevents_core.dispatch.store import Store
+from sgevents_core.calling.store import Store
 from sgevents_core.errors import StoreValueError
 from sgevents_core.journal.base import REMOVED
 

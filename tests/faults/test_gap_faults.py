@@ -14,7 +14,7 @@ from sgevents_core.sandbox import Sandbox
 
 GROUP = GROUPS[0]
 RARE_LOOKS = """
-from sgevents_core.site import backlog, gaps
+from sgevents_core.site import backlog, follower as gaps
 backlog.FIRST_LOOK = gaps.FIRST_LOOK = {seconds}
 """
 

@@ -13,18 +13,20 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
-from sgevents_core.dispatch import calls, recovery, requests
+from sgevents_core.crashes import recovery
+from sgevents_core.crashes.recovery import Doubt
+from sgevents_core.dispatch import calls
 from sgevents_core.dispatch.calls import Call, Caller
-from sgevents_core.dispatch.desk import Desk
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.dispatch.recovery import Doubt
-from sgevents_core.dispatch.rider import Rider
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import Found, Progress, Register
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests.request_work import Desk
 from sgevents_core.site.health import SiteHealth, Standing
 
 Patch = pytest.MonkeyPatch

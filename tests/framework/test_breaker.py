@@ -14,8 +14,8 @@ from installed_packages import Packages
 from waiting import wait_until
 
 from sgevents_core import Event
-from sgevents_core.dispatch.breaker import Breaker
-from sgevents_core.journal.overview import overview
+from sgevents_core.calling.breaker import Breaker
+from sgevents_core.reading.overview import overview
 from sgevents_core.sandbox import Sandbox
 
 ROLLUP = {"type": "ApiUser", "id": 3, "name": "rollup 1.0"}

@@ -10,7 +10,7 @@ from drained import drain
 from installed_packages import Packages
 
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.overview import overview
+from sgevents_core.reading.overview import overview
 from sgevents_core.sandbox import Sandbox
 
 NOTES = """

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from sgevents_core.cli.check_state import state_findings
-from sgevents_core.dispatch.last_words import words_in
+from sgevents_core.crashes.evidence import words_in
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
 from sgevents_core.journal.call_times import CallTimes, calls_of, paths_of

@@ -18,8 +18,8 @@ from sgevents_core.journal import schema
 from sgevents_core.journal.base import Place, Step
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.overview import overview
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.reading.overview import overview
 
 NEWEST = len(schema.migrations())
 

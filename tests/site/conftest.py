@@ -14,8 +14,9 @@ from scripted_site import ScriptedSite, scripted_site
 from site_records import Connect, settings
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.site import backlog, gaps, trouble
+from sgevents_core.site import backlog, trouble
 from sgevents_core.site import feed as feed_module
+from sgevents_core.site import follower as gaps
 from sgevents_core.site.client import EventLog
 
 

@@ -11,7 +11,7 @@ from scripted_site import ScriptedSite
 from shotgun_api3.shotgun import Shotgun
 from site_records import AT, ROW, Connect
 
-from sgevents_core.dispatch.connection import CountingShotgun
+from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site.calls import Answer, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.client import FIELDS, EventLog, Reader

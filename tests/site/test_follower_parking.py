@@ -9,7 +9,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.calls import Count, Fetch, Ids, Look
-from sgevents_core.site.gaps import Follower
+from sgevents_core.site.follower import Follower
 from sgevents_core.site.known import Hole
 from sgevents_core.site.notices import BacklogTimedOut, LogRewound, RowsParked, RowsVanished
 from sgevents_core.site.ranges import Span

@@ -11,7 +11,7 @@ from simulated_site import EPOCH, SimulatedSite
 from sgevents_core.errors import StartAheadError
 from sgevents_core.settings import Ago, Start
 from sgevents_core.site.calls import Newest
-from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.follower import Follower, Rules
 
 BEGINNING = datetime.fromtimestamp(EPOCH, timezone.utc)
 

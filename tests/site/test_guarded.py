@@ -11,8 +11,8 @@ import pytest
 from scripted_site import ScriptedSite
 from shotgun_api3.shotgun import ShotgunError
 
-from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.policy import FailureRules, judge, raised_of
+from sgevents_core.calling.connection import CountingShotgun
+from sgevents_core.calling.policy import FailureRules, judge, raised_of
 from sgevents_core.errors import SgEventsError, SiteAnswerError, SiteAnswerTooLarge
 from sgevents_core.site import answers
 

@@ -14,8 +14,8 @@ import pytest
 from raw_site import INFO, Asked, RawSite, Says, Talk, answers, raw_site, says, sends
 from shotgun_api3.shotgun import Shotgun, ShotgunError
 
-from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.passing import passing
+from sgevents_core.calling.connection import CountingShotgun
+from sgevents_core.calling.passing import passing
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site import deadline
 from sgevents_core.site.files import is_safe

@@ -18,7 +18,7 @@ class Fault(ShotgunError): pass
 class AuthenticationFault(Fault): pass
 class Shotgun: pass
 """
-IMPORT = "import sgevents_core.site.stock"
+IMPORT = "import sgevents_core.site.stock_client"
 CATCH = f"""
 from sgevents_core.errors import StockClientError
 try:

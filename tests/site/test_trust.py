@@ -18,15 +18,15 @@ from forward_proxy import forward_proxy
 from raw_site import RawSite, answers, raw_site, says
 from waiting import PATIENCE
 
+from sgevents_core.calling.connection import CountingShotgun
+from sgevents_core.calling.passing import passing
 from sgevents_core.cli.check_site import site_findings
-from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.passing import passing
 from sgevents_core.errors import SiteError, SiteNotTrusted, SiteProxyRefused
 from sgevents_core.settings import Secret, Settings, SiteSettings
+from sgevents_core.site.bounded_socket import ProxyRefusedError
 from sgevents_core.site.calls import Newest
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.distrust import objection_to
-from sgevents_core.site.line import ProxyRefusedError
 
 DAY = timedelta(days=1)
 ROW = {"type": "Shot", "id": 5}

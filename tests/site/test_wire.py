@@ -18,10 +18,10 @@ from shotgun_api3.shotgun import ShotgunError
 from site_records import Connect
 from waiting import PATIENCE
 
-from sgevents_core.dispatch.connection import CountingShotgun
-from sgevents_core.dispatch.passing import passing
+from sgevents_core.calling.connection import CountingShotgun
+from sgevents_core.calling.passing import passing
 from sgevents_core.errors import SiteAnswerError, SiteAnswerTooLarge, SiteError, SiteUnreachable
-from sgevents_core.site import line as line_module
+from sgevents_core.site import bounded_socket as line_module
 from sgevents_core.site import wire as wire_module
 from sgevents_core.site.calls import Newest
 

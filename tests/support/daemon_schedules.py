@@ -21,7 +21,7 @@ from sgevents_core.filters import Match
 from sgevents_core.journal.base import Entry
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.settings import PluginSettings
-from sgevents_core.site.gaps import Rules
+from sgevents_core.site.follower import Rules
 
 MATCHES = (
     Match(),

@@ -27,7 +27,7 @@ _WRITE: Final = re.compile(
     r"|ALTER TABLE) \w+)"
 )
 _PASSED_OVER: Final = re.compile(
-    r"contextlib|fail_points|kill_bugs|sgevents_core\.dispatch\.(ledger|desk)"
+    r"contextlib|fail_points|kill_bugs|sgevents_core\.(dispatch\.ledger|requests\.request_work)"
     r"|sgevents_core\.journal\.(?!schema|backup)"
 )
 """Modules that write for others: a point is named after those others."""
@@ -107,7 +107,8 @@ def _at_once() -> None:
 
 def _synced_with_the_calls() -> None:
     """Let registers be read behind each event, by its lane: a clock would do so by chance."""
-    from sgevents_core.dispatch import lane, syncing
+    from sgevents_core.crashes import syncing
+    from sgevents_core.dispatch import lane
 
     made: list[syncing.Syncing] = []
     initialise = syncing.Syncing.__init__
@@ -232,7 +233,8 @@ def _files(points: _Points) -> None:
 
 
 def _callbacks(points: _Points) -> None:
-    from sgevents_core.dispatch import alerting, calls, own_thread
+    from sgevents_core.calling import own_thread
+    from sgevents_core.dispatch import alerting, calls
 
     for module, what in ((calls, "lane"), (own_thread, "request"), (alerting, "hook")):
         invoke = module.invoke

@@ -35,8 +35,8 @@ ACTING = """
         {deed}
 """
 QUICK = """
-from sgevents_core.dispatch import policy
-from sgevents_core.site import backlog, feed, gaps, trouble
+from sgevents_core.calling import policy
+from sgevents_core.site import backlog, feed, follower as gaps, trouble
 
 trouble.FIRST_WAIT, trouble.LONGEST_WAIT = 0.01, 0.05
 backlog.FIRST_LOOK = gaps.FIRST_LOOK = 0.05

@@ -20,7 +20,7 @@ import email.policy, encodings.idna, encodings.utf_8_sig
 import importlib_metadata, msgspec
 import sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
 import sgevents_core.journal.schema, sgevents_core.reload, sgevents_core.settings
-import sgevents_core.signals, sgevents_core.dispatch.policy
+import sgevents_core.signals, sgevents_core.calling.policy
 from sgevents_core.cli import main
 
 def end_with_parent():

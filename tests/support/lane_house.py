@@ -14,17 +14,13 @@ from journal_rows import event_row, grow
 from waiting import wait_until
 
 from sgevents_core.choices import OnError
+from sgevents_core.crashes.recovering import recover
+from sgevents_core.crashes.syncing import Syncing
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.assembly import (
-    lanes_of,
-    recover,
-    services_of,
-    start_plugins,
-    stop_plugins,
-)
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
-from sgevents_core.dispatch.syncing import Syncing
+from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.journal.base import PluginRecord

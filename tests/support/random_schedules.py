@@ -10,7 +10,7 @@ from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.calls import ASIDE
-from sgevents_core.site.gaps import Rules
+from sgevents_core.site.follower import Rules
 
 
 def transaction(site: SimulatedSite, rng: random.Random, most: int = 30) -> None:

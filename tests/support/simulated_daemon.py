@@ -20,21 +20,16 @@ from mortal_process import Killed, Machine, MortalProcess
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 
-from sgevents_core.dispatch import requests
-from sgevents_core.dispatch.assembly import (
-    condemned,
-    lanes_of,
-    recover,
-    services_of,
-    start_plugins,
-    stop_plugins,
-)
-from sgevents_core.dispatch.inbox import Inbox
+from sgevents_core.crashes.recovering import condemned, recover
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.requests import Replayed, Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site.ageing import prune
-from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
 
 MOST_TURNS = 20_000

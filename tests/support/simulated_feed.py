@@ -21,7 +21,7 @@ from sgevents_core.journal.base import (
 )
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Fetch, Look
-from sgevents_core.site.gaps import Follower, Rules
+from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.notices import Notice
 
 _Kind = TypeVar("_Kind", bound=Notice)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.rider import Rider
+from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep

@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
-from sgevents_core.dispatch.last_words import (
+from sgevents_core.crashes.evidence import (
     LastWords,
     Listener,
     Step,
@@ -26,9 +26,9 @@ from sgevents_core.dispatch.last_words import (
     read,
     step_left_open,
 )
-from sgevents_core.dispatch.load_deaths import known_in
-from sgevents_core.dispatch.loading_watch import PATIENCE, NotingWatch
-from sgevents_core.dispatch.memory import oom_kills
+from sgevents_core.crashes.loading_deaths import known_in
+from sgevents_core.crashes.loading_watch import PATIENCE, NotingWatch
+from sgevents_core.crashes.out_of_memory import oom_kills
 from sgevents_core.dispatch.printed_apart import PrintedApart
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
 from sgevents_core.observe.redaction import Redactor

@@ -15,8 +15,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sgevents_core.dispatch import recalls
-from sgevents_core.dispatch.desk import Desk, tell
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Entry, Failure, Step
@@ -24,6 +22,8 @@ from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.letters import Letters
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.requests import repeated_calls as recalls
+from sgevents_core.requests.request_work import Desk, tell
 
 logger = logging.getLogger("sgevents.requests")
 

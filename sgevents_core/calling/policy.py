@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from sgevents_core.calling.passing import passing
 from sgevents_core.choices import OnError
-from sgevents_core.dispatch.passing import passing
 from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
 

@@ -10,10 +10,10 @@ import traceback
 from itertools import islice
 from typing import Final
 
-from sgevents_core.dispatch.contact import SiteContact
-from sgevents_core.dispatch.passing import behind
-from sgevents_core.dispatch.passing_names import MOST_LINKS
-from sgevents_core.dispatch.policy import Raised
+from sgevents_core.calling.contact import SiteContact
+from sgevents_core.calling.passing import behind
+from sgevents_core.calling.passing_names import MOST_LINKS
+from sgevents_core.calling.policy import Raised
 from sgevents_core.errors import CallbackTimeout
 
 FIRST_WAIT: Final = 1.0

@@ -17,9 +17,9 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.site.answers import excerpt
+from sgevents_core.site.bounded_socket import ProxyRefusedError
 from sgevents_core.site.distrust import Objection, objection_of_proxy, objection_to
-from sgevents_core.site.line import ProxyRefusedError
-from sgevents_core.site.stock import ShotgunError
+from sgevents_core.site.stock_client import ShotgunError
 
 
 class NoAnswer(SiteAnswerError, ShotgunError):

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sgevents_core.dispatch.breaker import Breaker
-from sgevents_core.dispatch.context import Services
-from sgevents_core.dispatch.own_thread import Hear, Hung, OwnThread
-from sgevents_core.dispatch.policy import LONGEST_HOLD, FailureRules, Raised
+from sgevents_core.calling.breaker import Breaker
+from sgevents_core.calling.context import Services
+from sgevents_core.calling.own_thread import Hear, Hung, OwnThread
+from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules, Raised
 from sgevents_core.journal.base import Entry, Failure, PluginRecord
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.plugins.callback import Callback

@@ -9,18 +9,13 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.dispatch import requests
+from sgevents_core.crashes.loading_apart import loaded_after_trying
+from sgevents_core.crashes.recovering import fold
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.assembly import (
-    fold,
-    lanes_of,
-    services_of,
-    start_plugins,
-    stop_plugins,
-)
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.overdue import not_hung
+from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.base import Place
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.requests import Request, Requests
@@ -28,6 +23,7 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
+from sgevents_core.requests import carrying_out as requests
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of

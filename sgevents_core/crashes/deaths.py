@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from sgevents_core.calling.policy import FailureRules
+from sgevents_core.calling.rows import event_in
 from sgevents_core.choices import OnError
-from sgevents_core.dispatch.last_words import LastWords
-from sgevents_core.dispatch.policy import FailureRules
-from sgevents_core.dispatch.recovery import Doubt
-from sgevents_core.dispatch.rows import event_in
+from sgevents_core.crashes.evidence import LastWords
+from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
 from sgevents_core.journal.keys import CallKey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sgevents_core.dispatch.contact import SiteContact
+from sgevents_core.calling.contact import SiteContact
 from sgevents_core.site.client import has_answered
 from sgevents_core.site.guarded import GuardedShotgun
 

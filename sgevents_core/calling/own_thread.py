@@ -17,9 +17,8 @@ from itertools import islice, takewhile
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, TypeAlias
 
-from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import MOST_FRAMES, describe
-from sgevents_core.dispatch.last_words import LATE
+from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.calling.describing import MOST_FRAMES, describe
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
 from sgevents_core.observe import liveness
@@ -28,6 +27,8 @@ from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 
+LATE: Final = "\0late"
+"""As the lane of last words: they are those of a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
 ENDS_WITHIN: Final = 1.0

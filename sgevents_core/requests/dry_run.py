@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from sgevents_core.dispatch.assembly import services_of
-from sgevents_core.dispatch.context import CallContext, Services
-from sgevents_core.dispatch.invoke import describe
-from sgevents_core.dispatch.loading_apart import loaded_after_trying
-from sgevents_core.dispatch.rows import event_of, read_scripts
+from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.calling.describing import describe
+from sgevents_core.calling.rows import event_of, read_scripts
+from sgevents_core.crashes.loading_apart import loaded_after_trying
+from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
 from sgevents_core.journal.base import REMOVED

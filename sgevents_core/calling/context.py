@@ -8,8 +8,8 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sgevents_core.dispatch.contact import SiteContact
-from sgevents_core.dispatch.store import CallStore, Store
+from sgevents_core.calling.contact import SiteContact
+from sgevents_core.calling.store import CallStore, Store
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -103,7 +103,7 @@ class Services:
 
     def site_class(self) -> type[Shotgun]:
         """Return the client's class."""
-        from sgevents_core.dispatch.connection import (  # noqa: PLC0415 - many never ask for it
+        from sgevents_core.calling.connection import (  # noqa: PLC0415 - many never ask for it
             CountingShotgun,
         )
 

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sgevents_core.dispatch import requests
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer
+from sgevents_core.requests import carrying_out as requests
 
 logger = logging.getLogger("sgevents.requests")
 

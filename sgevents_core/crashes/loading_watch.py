@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final, NamedTuple, TypeVar
 
-from sgevents_core.dispatch.last_words import Listener, Step
+from sgevents_core.crashes.evidence import Listener, Step
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.shared import keep_open
 from sgevents_core.observe.systemd import Systemd

@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.dispatch.last_words import FILE as WORDS
-from sgevents_core.dispatch.last_words import LastWords, Step, blamed_step, read, words_in
-from sgevents_core.dispatch.memory import oom_kills
+from sgevents_core.crashes.evidence import FILE as WORDS
+from sgevents_core.crashes.evidence import LastWords, Step, blamed_step, read, words_in
+from sgevents_core.crashes.out_of_memory import oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.plugins.loading import LoadedPlugin

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from sgevents_core.dispatch import recovery
+from sgevents_core.crashes import recovery
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
 from sgevents_core.journal.presence import Presence

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.dispatch.passing_names import (
+from sgevents_core.calling.passing_names import (
     BUGS,
     BUSY,
     GRPC,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from sgevents_core.dispatch import recovery
+from sgevents_core.crashes import recovery
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Failure, Place, PluginRecord
 from sgevents_core.journal.call_times import TimedCall, calls_of

@@ -23,7 +23,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from sgevents_core.dispatch.memory import OomKills, oom_kills, ran_out
+from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
 from sgevents_core.errors import StateError
 from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.observe.logs import flush
@@ -42,8 +42,6 @@ _NONE: Final = "\0main"
 
 LOADING: Final = "\0loading"
 """As the lane of last words: they are those of a plugin that is loaded, started or shut down."""
-LATE: Final = "\0late"
-"""As the lane of last words: they are those of a call that no lane waits for any more."""
 
 
 class LastWords(NamedTuple):

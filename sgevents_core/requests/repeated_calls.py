@@ -13,16 +13,15 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.calling.context import CallContext
+from sgevents_core.calling.describing import describe
+from sgevents_core.calling.outage import is_put_off
+from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, Turn, made_here
+from sgevents_core.calling.rows import event_of
+from sgevents_core.calling.store import Store
 from sgevents_core.dispatch.calls import is_unwanted, weighed
-from sgevents_core.dispatch.context import CallContext
-from sgevents_core.dispatch.desk import Desk
-from sgevents_core.dispatch.invoke import describe
 from sgevents_core.dispatch.lane import SLICE
-from sgevents_core.dispatch.outage import is_put_off
-from sgevents_core.dispatch.own_thread import Hung, Outcome, OwnThread, Turn, made_here
-from sgevents_core.dispatch.rider import Rider
-from sgevents_core.dispatch.rows import event_of
-from sgevents_core.dispatch.store import Store
+from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Failure, Step
 from sgevents_core.journal.letters import Letter, Letters
@@ -30,6 +29,7 @@ from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 from sgevents_core.observe import timing
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.requests.request_work import Desk
 
 logger = logging.getLogger("sgevents.requests")
 

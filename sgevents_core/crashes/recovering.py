@@ -1,0 +1,187 @@
+"""Carries recovery out: brings the ledger up to date with what a dead process left behind."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sgevents_core.crashes import deaths, recovery
+from sgevents_core.crashes.evidence import left_behind
+from sgevents_core.dispatch.calls import key_of, rules_of
+from sgevents_core.dispatch.lane_plugin import failure_rules
+from sgevents_core.journal import register
+from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.deaths import read_deaths
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins.loading import Loaded
+from sgevents_core.settings import Ago, PluginSettings, Settings, Start
+
+logger = logging.getLogger("sgevents.dispatch")
+
+
+class LaneStart(NamedTuple):
+    """Where one lane goes on, and the calls its last process died in."""
+
+    name: str
+    place: Place
+    doubts: Sequence[recovery.Doubt]
+
+
+def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str, LaneStart]:
+    """Bring the ledger up to date with what registers say, and return where lanes go on.
+
+    A plugin that does not ride its lane now (not enabled, or broken) keeps its own cursor, so that
+    nothing is lost for it. What is returned is in the ledger already.
+    """
+    records = state.plugins()
+    lanes = _lane_names(settings, loaded, records)
+    starts = {name: _recover_lane(name, settings.state.path, state, records) for name in lanes}
+    riding = {plugin.name: plugin.lane for plugin in loaded.plugins}
+    for record in records.values():
+        if riding.get(record.name) != record.lane and record.lane in starts:
+            record.leave_lane(starts[record.lane].place)
+        record.lane = riding.get(record.name, record.lane)
+    for status in loaded.statuses:
+        table = settings.plugins.get(status.name)
+        if table is not None and table.enabled:
+            lane = status.lane or next(iter(lanes))
+            if status.name not in records:
+                records[status.name] = _new_record(status.name, lane, table, state)
+            record = records[status.name]
+            _check_kept(record, table, state)
+            if status.name in riding:
+                _join(record, starts[record.lane].place)
+    _keep(starts, records, settings.state.path, state)
+    state.note_joined()
+    return starts
+
+
+def fold(folder: Path, state: SqliteState) -> None:
+    """Bring the ledger up to date with what registers say; nothing is to run yet.
+
+    What `recover` does first, for those who change the ledger and start no lane.
+    """
+    records = state.plugins()
+    lanes = dict.fromkeys(record.lane for record in records.values())
+    starts = {name: _recover_lane(name, folder, state, records) for name in lanes}
+    _keep(starts, records, folder, state)
+
+
+def _keep(
+    starts: Mapping[str, LaneStart],
+    records: Mapping[str, PluginRecord],
+    folder: Path,
+    state: SqliteState,
+) -> None:
+    """Write down where lanes and plugins are, and count the deaths; then registers may go."""
+    words = left_behind(folder)
+    for start in starts.values():
+        mine = [record for record in records.values() if record.lane == start.name]
+        died = deaths.counted(start.doubts, start.name, words, read_deaths(folder))
+        step = Step(place=start.place, plugins=mine, doubts=_doubted(start, state), durable=True)
+        step.deaths = died
+        state.record(start.name, state.take_lane(start.name), step)
+    for name in starts:  # not before all of it is in the ledger
+        register.forget(register.path_of(folder, name))
+
+
+def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[deaths.Condemned]:
+    """Give up the calls in which the process died too often; those are returned."""
+    rules = {
+        key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
+        for plugin in loaded.plugins
+        for callback in plugin.callbacks
+    }
+    redact = Redactor.of(settings)
+    return deaths.condemn(read_deaths(settings.state.path), rules, state, redact)
+
+
+def _lane_names(
+    settings: Settings, loaded: Loaded, records: Mapping[str, PluginRecord]
+) -> list[str]:
+    used = [status.lane for status in loaded.statuses if status.lane is not None]
+    known = [record.lane for record in records.values()]
+    return list(dict.fromkeys([*used, *known, *settings.lanes]))
+
+
+def _recover_lane(
+    name: str, folder: Path, state: SqliteState, records: Mapping[str, PluginRecord]
+) -> LaneStart:
+    place = state.lane_place(name)
+    found = _left_behind(name, folder, state)
+    if place is None:
+        return LaneStart(name, Place(state.end()), ())
+    mine = [record for record in records.values() if record.lane == name]
+    doubts = recovery.doubts(found, place, mine, state.tried())
+    for record in mine:
+        recovery.catches_up(record, found.apart)
+    return LaneStart(name, recovery.goes_on(place, found.lane), doubts)
+
+
+def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Found:
+    """Return what the lane's register says, if it speaks of this journal: it may be restored."""
+    found = register.read(register.path_of(folder, name))
+    end = state.end()
+    if any(word is not None and word.seq > end for word in (found.lane, found.apart)):
+        text = "The register of lane %s is ahead of the journal, and left aside"
+        logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
+        return register.NOTHING
+    return found
+
+
+def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, int]]:
+    """Count an attempt for each call the process died in, so that `ctx.attempt` tells of it."""
+    tried = state.tried()
+    counted = []
+    for doubt in start.doubts:
+        plugin, callback = doubt.callback
+        attempts = tried.get((doubt.callback, doubt.seq), 0) + 1
+        counted.append((plugin, callback, doubt.seq, attempts))
+        logger.warning(
+            "The process died in %s of plugin %s; it is called again",
+            callback,
+            plugin,
+            extra={"action": "callback.in_doubt", "plugin": plugin, "callback": callback},
+        )
+    return counted
+
+
+def _join(record: PluginRecord, place: Place) -> None:
+    """Let a plugin that is exactly where its lane is go with it."""
+    if record.state in {"active", "not started"} and record.is_level_with(place):
+        record.rejoin_lane()
+
+
+def _new_record(name: str, lane: str, table: PluginSettings, state: SqliteState) -> PluginRecord:
+    return PluginRecord(name, lane, cursor=_start(table.start, state), apart=True)
+
+
+def _start(start: Start | None, state: SqliteState) -> int:
+    """Return the cursor from which a plugin starts that has none: the journal's end by default."""
+    if isinstance(start, Ago):
+        return state.seq_before("created_at", int(time.time() - start.seconds))
+    if isinstance(start, datetime):
+        return state.seq_before("created_at", int(start.timestamp()))
+    if isinstance(start, int):
+        return state.seq_before("event_id", start)
+    return state.end()
+
+
+def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState) -> None:
+    """A plugin whose events are no longer kept starts where its config says, or is paused."""
+    lowest = state.lowest()
+    if not record.apart or record.cursor >= lowest - 1:
+        return
+    if table.start is None:
+        record.pause(
+            "the events behind its cursor are no longer kept; say where it goes on with"
+            f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
+        )
+        return
+    record.finish(max(_start(table.start, state), lowest - 1))
+    record.resume_afresh()

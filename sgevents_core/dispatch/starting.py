@@ -1,0 +1,158 @@
+"""Starts plugins and shuts them down, and keeps what their hooks have changed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.calling.describing import describe
+from sgevents_core.dispatch.alerting import call_hook
+from sgevents_core.dispatch.late_start import LateStart, late_start_of
+from sgevents_core.errors import StateError
+from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.plugins.process_state import told
+from sgevents_core.plugins.watching import LoadingStopped, Turn, Watch, looked_after, watching
+
+logger = logging.getLogger("sgevents.dispatch")
+
+
+def start_plugins(
+    loaded: Loaded,
+    services: Mapping[str, Services],
+    state: SqliteState,
+    watch: Watch | None = None,
+) -> list[LoadedPlugin]:
+    """Call the plugins' `startup`, and return those that may be handed events.
+
+    Args:
+        loaded: The plugins.
+        services: What the calls of each share.
+        state: Journal and ledger.
+        watch: Looks after their code; by default nobody does.
+
+    Raises:
+        LoadingStopped: The daemon is to stop; those that had started are shut down.
+    """
+    ready: list[LoadedPlugin] = []
+    for plugin in loaded.plugins:
+        own = services[plugin.name]
+        if own.store.damage:
+            _set_aside(plugin, state, own.store.damage)
+            continue
+        context = CallContext(own, None, "startup")
+        began = time.monotonic()
+        error = _call_watched(context, plugin, own, "startup", watch)
+        if isinstance(error, LoadingStopped):
+            stop_plugins(ready, services, state)
+            raise error
+        if error is not None:
+            context.end()
+            own.late_start = late_start_of(plugin, own, error, began)
+            if own.late_start is not None:
+                _wait_for_site(plugin, own.late_start, state)
+                ready.append(plugin)
+                continue
+            _set_aside(plugin, state, describe(error, own.redact)[0])
+            continue
+        _forget_failed_start(plugin, state)
+        _keep_store(plugin, context, state)
+        ready.append(plugin)
+    return ready
+
+
+def _call_watched(
+    context: CallContext, plugin: LoadedPlugin, services: Services, hook: str, watch: Watch | None
+) -> BaseException | None:
+    """Call `startup` or `shutdown` of a plugin as a step of loading it; return what it raised."""
+    function = plugin.hooks.get(hook)
+    if function is None:
+        return None
+    watched = {hook: lambda *args: looked_after(hook, lambda: function(*args))}
+    with watching(watch or Watch(), plugin.turn or Turn(plugin.name, math.inf)) as changed:
+        error = call_hook(context, services, watched, hook)
+    for text in told(changed):
+        extra = {"action": "plugin.put_back", "plugin": plugin.name}
+        logger.warning("Plugin %s: in its %s, %s", plugin.name, hook, text, extra=extra)
+    return error
+
+
+def stop_plugins(
+    plugins: Sequence[LoadedPlugin],
+    services: Mapping[str, Services],
+    state: SqliteState,
+    watch: Watch | None = None,
+) -> StateError | None:
+    """Call the plugins' `shutdown`, and close what they have used.
+
+    Args:
+        plugins: The plugins.
+        services: What the calls of each share.
+        state: Journal and ledger.
+        watch: Looks after their code; by default nobody does.
+
+    Returns:
+        Why changes of their stores could not be kept, None if they could.
+    """
+    failed = None
+    for plugin in plugins:
+        own = services[plugin.name]
+        if own.late_start is not None:
+            continue
+        context = CallContext(own, None, "shutdown")
+        if _call_watched(context, plugin, own, "shutdown", watch) is not None:
+            continue
+        try:
+            _keep_store(plugin, context, state)
+        except StateError as error:
+            failed = error
+    for own in services.values():
+        own.close()
+    return failed
+
+
+def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
+    """Let a plugin be called that had not started and has started now."""
+    record = state.plugins()[plugin.name]
+    if record.state == "not started":
+        record.resume()
+        fence = state.take_lane(plugin.lane)
+        state.record(plugin.lane, fence, Step(plugins=[record]))
+
+
+def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteState) -> None:
+    """Let a plugin keep its place that is to be started when the site answers."""
+    record = state.plugins()[plugin.name]
+    if record.state != "paused":
+        late_start.hold(record)
+    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
+    fence = state.take_lane(plugin.lane)
+    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
+
+
+def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
+    """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
+    record = state.plugins()[plugin.name]
+    record.fail_to_start(error)
+    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
+    fence = state.take_lane(plugin.lane)
+    state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
+    logger.error(
+        "Plugin %s is broken: its startup failed. It is handed no events and loses none.",
+        plugin.name,
+        extra={"action": "plugin.broken", "plugin": plugin.name},
+    )
+
+
+def _keep_store(plugin: LoadedPlugin, context: CallContext, state: SqliteState) -> None:
+    """Commit what a hook that is no event's has changed in the plugin's store."""
+    store = context.end()
+    changes = {} if store is None else store.changes()
+    if store is not None and changes:
+        fence = state.take_lane(plugin.lane)
+        state.record(plugin.lane, fence, Step(store={plugin.name: changes}))
+        store.committed()

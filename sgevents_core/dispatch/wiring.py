@@ -1,0 +1,104 @@
+"""Puts lanes and what their plugins share together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from sgevents_core.calling.context import Services
+from sgevents_core.calling.own_thread import Hear, heard_by_nobody
+from sgevents_core.calling.store import Store
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.lane_plugin import rider_of
+from sgevents_core.errors import StateDamaged
+from sgevents_core.journal.base import Place
+from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.scripts import Scripts
+from sgevents_core.settings import Settings
+from sgevents_core.site.health import SiteHealth
+
+logger = logging.getLogger("sgevents.dispatch")
+
+
+def services_of(
+    settings: Settings,
+    loaded: Loaded,
+    state: SqliteState,
+    kind: type[Services] = Services,
+    *,
+    health: SiteHealth | None = None,
+) -> dict[str, Services]:
+    """Return what the calls of each plugin share, by its name, in call order.
+
+    Args:
+        settings: The configuration.
+        loaded: The plugins.
+        state: Where their stores are.
+        kind: The class of what is returned.
+        health: What is known of the site; None where nobody follows it.
+    """
+    site_key = urlsplit(settings.site.url).netloc
+    redact = Redactor.of(settings)
+    return {
+        plugin.name: kind(
+            plugin,
+            settings.site,
+            settings.plugins[plugin.name],
+            store=_store_of(plugin.name, state),
+            site_key=site_key,
+            redact=redact,
+            health=health,
+        )
+        for plugin in loaded.plugins
+    }
+
+
+def _store_of(plugin: str, state: SqliteState) -> Store:
+    """Return a plugin's store; one that is damaged keeps that plugin alone from starting."""
+    try:
+        return Store(plugin, state.store(plugin))
+    except StateDamaged as error:
+        return Store(plugin, {}, damage=f"its store is damaged: {error.reason}")
+
+
+def lanes_of(
+    settings: Settings,
+    plugins: Sequence[LoadedPlugin],
+    services: Mapping[str, Services],
+    open_state: Callable[[], SqliteState],
+    announcer: Announcer,
+    *,
+    hear: Hear = heard_by_nobody,
+    scripts: Scripts | None = None,
+) -> list[Lane]:
+    """Return the lanes, ready to run, each with its plugins in call order.
+
+    `hear` is told which threads of plugins work for which lane, `scripts` knows what the scripts
+    of the site are called.
+    """
+    lanes = []
+    for name in dict.fromkeys(plugin.lane for plugin in plugins):
+        state = open_state()
+        records = state.plugins()
+        place = state.lane_place(name) or Place(state.end())
+        riders = [
+            rider_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
+            for plugin in plugins
+            if plugin.lane == name
+        ]
+        lane = Lane(
+            name,
+            riders,
+            state=state,
+            place=place,
+            tried=state.tried(),
+            folder=settings.state.path,
+            announcer=announcer,
+            scripts=scripts,
+        )
+        lanes.append(lane)
+    return lanes
