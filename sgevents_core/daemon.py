@@ -39,6 +39,7 @@ from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
 from sgevents_core.plugins.watching import LoadingStopped, Watch
+from sgevents_core.printable import counted
 from sgevents_core.reload import Reloader
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.restarting import CommandLine, end_at_once, execute_anew
@@ -297,10 +298,10 @@ class _Run:
 
     def _start(self, works: _Works) -> None:
         logger.info(
-            "sgevents %s follows %s with %d plugin(s)",
+            "sgevents %s follows %s with %s",
             __version__,
             self._settings.site.url,
-            len(works.plugins),
+            counted(len(works.plugins), "plugin"),
             extra={"action": "daemon.started"},
         )
         self._presence.look()
@@ -406,7 +407,7 @@ class _Run:
             return
         if removed:
             told: dict[str, object] = {"action": "journal.pruned", "events": removed}
-            logger.info("%d old event(s) left the journal", removed, extra=told)
+            logger.info("%s left the journal", counted(removed, "old event"), extra=told)
             self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
 
 

@@ -82,7 +82,7 @@ class ConfigError(SgEventsError):
 
 
 class SecretMissingError(SgEventsError):
-    """{source} is not there, and something that needs it was asked for. Set it and start again."""
+    """{source} is not set, and this needs it. Set it, then run the command again."""
 
     exit_code = 2
     source: str
@@ -699,7 +699,8 @@ class DaemonTooOld(SgEventsError):
 
 
 class LettersNotNamed(SgEventsError):
-    """Which dead letters? Give their numbers, or one of --plugin, --event and --all."""
+    """Which dead letters? Give their numbers, or one of --plugin, --callback, --error,
+    --event and --all."""
 
     exit_code = 2
 
@@ -805,7 +806,7 @@ class PluginNotLoaded(SgEventsError):
 
 
 class RangeError(SgEventsError):
-    """{text!r} is no event or range of events. Write 4711, or 4711-4799."""
+    """{text!r} is not an event or a range of events. Write 4711, or 4711-4799."""
 
     exit_code = 2
     text: str

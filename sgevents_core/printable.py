@@ -52,6 +52,17 @@ def lines(text: str, *, indent: str = "") -> str:
     return shown.replace("\n", f"\n{indent}") if indent else shown
 
 
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: `1 event`, `2 events`.
+
+    Args:
+        count: How many there are.
+        noun: What one is called.
+        nouns: What several are called; with an `s` if left out.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"
+
+
 def wants_colours(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether a terminal should get colours: unless `NO_COLOR` is set, or it has none."""
     return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"

@@ -11,6 +11,7 @@ import msgspec
 
 from sgevents_core.errors import CallIsOverError, StoreValueError
 from sgevents_core.journal.base import REMOVED
+from sgevents_core.printable import counted
 
 _ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
 _encode: Final = msgspec.json.Encoder().encode
@@ -60,7 +61,7 @@ class Store(MutableMapping[str, Any]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"<store of plugin {self._plugin}, {len(self)} key(s)>"
+        return f"<store of plugin {self._plugin}, {counted(len(self), 'key')}>"
 
     def of_call(self, callback: str, event_id: int | None) -> CallStore:
         """Return the store as one call has it, with changes of its own.

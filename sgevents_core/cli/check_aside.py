@@ -10,6 +10,7 @@ from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateError
 from sgevents_core.journal.database import is_made
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.printable import counted
 
 _MOST_TOLD: Final = 5
 _FIX: Final = (
@@ -32,6 +33,6 @@ def aside_findings(folder: Path) -> list[Finding]:
         for one in found[:_MOST_TOLD]
     ]
     if len(found) > _MOST_TOLD:
-        more = f"{len(found) - _MOST_TOLD} more event(s) are set aside"
+        more = f"{counted(len(found) - _MOST_TOLD, 'more event is', 'more events are')} set aside"
         told.append(Finding("state", "warning", more, _FIX))
     return told

@@ -13,6 +13,7 @@ from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
 from sgevents_core.journal import lock, schema
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.printable import counted
 
 _MOST_TOLD: Final = 5
 _REPAIR: Final = (
@@ -105,5 +106,6 @@ def _content(folder: Path, findings: Sequence[Finding]) -> list[Finding]:
         feed = state.load_feed()
         events = state.end() - state.lowest() + 1
         era = f", era {feed.state.era}" if feed else ""
-        message = f"{events} event(s), {len(state.plugins())} plugin(s){era}"
+        plugins = counted(len(state.plugins()), "plugin")
+        message = f"{counted(events, 'event')}, {plugins}{era}"
     return [Finding("state", "ok", message)]

@@ -17,6 +17,7 @@ from sgevents_core.journal.checksums import letter_sum_column, sum_of
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.wal import damage_in
+from sgevents_core.printable import counted
 
 _PAGE: Final = 1_000
 _MOST_TOLD: Final = 10
@@ -162,7 +163,7 @@ def _log(folder: Path) -> Iterator[Finding]:
     if damage is not None:
         message = (
             f"{path.name} is damaged in its frame {damage.frame}: what was written in the"
-            f" {damage.behind} frame(s) behind it is lost"
+            f" {counted(damage.behind, 'frame')} after it is lost"
         )
         fix = "calls since then are made again; if that must not be, go back to a backup"
         yield _problem(message, fix)

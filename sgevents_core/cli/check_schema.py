@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import SiteError
 from sgevents_core.events import type_parts
+from sgevents_core.printable import counted
 from sgevents_core.settings import Settings
 from sgevents_core.settings.spelling import nearest
 from sgevents_core.site.client import EventLog
@@ -42,7 +43,8 @@ def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[F
     if found:
         return found
     count = len(callbacks)
-    return [Finding("schema", "ok", f"the filters of {count} callback(s) fit the site's schema")]
+    filters = f"the filters of {counted(count, 'callback')}"
+    return [Finding("schema", "ok", f"{filters} fit the site's schema")]
 
 
 def mismatches(callback: Callback, schema: Schema) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso, re
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
-from sgevents_core.printable import lines
+from sgevents_core.printable import counted, lines
 
 if TYPE_CHECKING:
     from sgevents_core.journal.letters import Chosen, Letter, LetterGroup, Letters
@@ -305,7 +305,7 @@ def _show_groups(groups: Sequence[LetterGroup], most: int, *, as_json: bool) -> 
     else:
         _print_groups(shown)
         if len(shown) < len(groups):
-            echo(f"{len(groups) - len(shown)} more group(s): --all shows them")
+            echo(f"{counted(len(groups) - len(shown), 'more group')}: --all shows them")
 
 
 def _group_json(group: LetterGroup) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sgevents_core.cli._status_json import aside_json
 from sgevents_core.cli.asking import Wanted, ask, load, request_options
 from sgevents_core.cli.printing import echo, echo_json, iso
 from sgevents_core.cli.root import config_option
+from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,8 +192,11 @@ def _shown(found: Sequence[Parked]) -> str:
         since = datetime.fromtimestamp(ranges[0].at).astimezone()
         named = [_named(one) for one in ranges[:SHOWN_RANGES]]
         more = len(ranges) - len(named)
-        lines.append(f"{_rows(ranges)} row(s), parked since {since:%Y-%m-%d %H:%M:%S}:")
-        lines.append("  " + ", ".join([*named, *([f"and {more} more range(s)"] if more else [])]))
+        rows = counted(_rows(ranges), "row")
+        lines.append(f"{rows}, parked since {since:%Y-%m-%d %H:%M:%S}:")
+        lines.append(
+            "  " + ", ".join([*named, *([f"and {counted(more, 'more range')}"] if more else [])])
+        )
     return "\n".join(
         [
             *lines,

@@ -14,6 +14,7 @@ from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, request_option
 from sgevents_core.cli.printing import echo, read_configuration, read_without_secrets
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
+from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
     from sgevents_core.journal.requests import Replayed
@@ -60,7 +61,10 @@ def replay(
     found = _since(settings, since) if since is not None else _named(settings, str(events))
     if dry_run:
         ctx.exit(_dry_run(settings, plugin, found))
-    wanted = Wanted(kind="replay", plugin=plugin, label=plugin, events=found)
+    meant = f"since {since}" if since is not None else str(events)
+    wanted = Wanted(
+        kind="replay", plugin=plugin, label=plugin, detail={"events": meant}, events=found
+    )
     ctx.exit(ask(settings, [wanted], timeout, reason))
 
 
@@ -91,5 +95,6 @@ def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
 
     ran = dry_run(settings, plugin, events, echo)
     failed = f", {ran.failed} of them failed" if ran.failed else ""
-    echo(f"dry run: {len(events)} event(s), {ran.calls} call(s){failed}; nothing was changed")
+    done = f"{counted(len(events), 'event')}, {counted(ran.calls, 'call')}"
+    echo(f"dry run: {done}{failed}; nothing was changed")
     return NOT_DONE if ran.failed else 0

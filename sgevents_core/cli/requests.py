@@ -45,6 +45,7 @@ def _as_json(one: Asked) -> dict[str, Any]:
         "number": one.number,
         "kind": one.kind,
         "plugin": one.plugin or None,
+        "about": one.about or None,
         "asked_by": one.asked_by,
         "asked_at": iso(one.asked_at),
         "reason": one.reason or None,
@@ -63,8 +64,13 @@ def _table(found: list[Asked]) -> Any:
         table.add_column(title, no_wrap=title != "came of it")
     for one in found:
         when = f"{datetime.fromtimestamp(one.asked_at).astimezone():%Y-%m-%d %H:%M}"
-        what = f"{one.kind} {one.plugin}".rstrip()
-        why = f"{one.reason}: " if one.reason else ""
-        cells = (one.number, when, one.asked_by, what, f"{why}{one.answer or 'waiting'}")
+        what = " ".join(part for part in (one.kind, one.plugin, one.about) if part)
+        cells = (one.number, when, one.asked_by, what, _outcome(one))
         table.add_row(*(cell(value) for value in cells))
     return table
+
+
+def _outcome(one: Asked) -> str:
+    """Return what came of a request, and why it was made."""
+    outcome = {None: "waiting", "done": one.answer}.get(one.outcome, f"{one.outcome}: {one.answer}")
+    return f"{outcome} (reason: {one.reason})" if one.reason else outcome

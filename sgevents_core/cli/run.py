@@ -13,6 +13,7 @@ import click
 from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, NoSuchPluginError
+from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
         if not daemon.reloads:
             release_signals()
     if drain and not daemon.reloads:
-        echo(f"{remains.waiting} id(s) still waited for")
+        echo(f"{counted(remains.waiting, 'id')} still waited for")
         for name, state, reason in remains.apart:
             echo_line(f"plugin {name} is {state}: {reason}")
 

@@ -21,6 +21,7 @@ from sgevents_core.cli.printing import (
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.journal.pulse import STALE
+from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
@@ -164,7 +165,8 @@ def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
         f"complete up to event {feed.complete_to}{_proved(feed)}",
     ]
     if feed.waiting:
-        lines.append(f"waiting for {feed.waiting} id(s) in {feed.waiting_ranges} gap(s)")
+        gaps = counted(feed.waiting_ranges, "gap")
+        lines.append(f"waiting for {counted(feed.waiting, 'id')} in {gaps}")
     return lines
 
 
@@ -184,7 +186,7 @@ def _table(plugins: tuple[PluginOverview, ...]) -> Any:
     for plugin in plugins:
         behind = "-"
         if plugin.behind:
-            behind = f"{plugin.behind} event(s), {_ago(plugin.behind_s)}"
+            behind = f"{counted(plugin.behind, 'event')}, {_ago(plugin.behind_s)}"
         state = plugin.state
         if plugin.retry_in_s:
             state = f"{state}, again in {_ago(plugin.retry_in_s)}"

@@ -1,7 +1,9 @@
 """Prints tables and long lines for the width of the screen, without breaking a word.
 
 What is shown can be copied, however narrow the screen is. A table that does not fit puts its one
-column of sentences below each row; one that does not fit even so becomes a list of records.
+column of sentences below each row. One that does not fit even so lets its longest names reach into
+the columns beside them, whose cells then go to the next line; on a very narrow screen it becomes a
+list of records.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 ENOUGH: Final = 40
 """Characters that a column of sentences needs to be read with ease beside others."""
+NARROW: Final = 60
+"""Characters of a screen on which columns are of little use."""
 _GAP: Final = 2
 _INDENT: Final = "    "
 _UNLIMITED: Final = 1_000_000
@@ -71,7 +75,7 @@ def print_table(table: Table) -> None:
         _print_whole(console, table, sizes)
     elif sentences is not None and rest <= width:
         _print_with_sentences_below(console, table, sentences, width)
-    else:
+    elif width < NARROW or not _print_overhanging(console, table, sentences, width):
         _print_records(console, table, width)
 
 
@@ -122,10 +126,60 @@ def _print_with_sentences_below(console: Console, table: Table, sentences: int, 
         fixed = [cells[one] for one in kept]
         line = _line([cell.plain for cell in fixed], fixed, sizes, right)
         console.print(line, style=style, soft_wrap=True)
-        below = cells[sentences]
-        if number and below.plain:
-            text = "\n".join(_broken(f"{_INDENT}{below.plain}", width, _INDENT))
-            console.print(type(below)(text, below.style), style=style, soft_wrap=True)
+        if number and cells[sentences].plain:
+            _print_below(console, cells[sentences], style, width)
+
+
+def _print_overhanging(console: Console, table: Table, sentences: int | None, width: int) -> bool:
+    """Print columns that are narrower than their longest cells; return False if none would fit.
+
+    What comes behind a cell that is too long for its column begins in the line below it.
+    """
+    kept = [number for number in range(len(table.columns)) if number != sentences]
+    rows = [([cells[one] for one in kept], cells, style) for cells, style in _rows(table)]
+    sizes = _narrowed(
+        [_size(console, table.columns[number]) for number in kept],
+        [len(str(table.columns[number].header)) for number in kept],
+        width,
+    )
+    begins = [sum(sizes[:number]) + _GAP * number for number in range(len(kept))]
+    if any(
+        b + len(cell) > width for fixed, _, _ in rows for b, cell in zip(begins, fixed, strict=True)
+    ):
+        return False
+    right = [table.columns[number].justify == "right" for number in kept]
+    for number, (fixed, cells, style) in enumerate(rows):
+        for first, end in _lines_of(fixed, sizes):
+            texts = ["" if at < first else cell.plain for at, cell in enumerate(fixed[:end])]
+            line = _line(texts, fixed[:end], sizes[:end], right[:end])
+            console.print(line, style=style, soft_wrap=True)
+        if number and sentences is not None and cells[sentences].plain:
+            _print_below(console, cells[sentences], style, width)
+    return True
+
+
+def _narrowed(sizes: list[int], least: Sequence[int], width: int) -> list[int]:
+    """Return the sizes of columns that fit, the widest made narrower, none below its title."""
+    over = sum(sizes) + _GAP * (len(sizes) - 1) - width
+    while over > 0:
+        room, number = max((size - least[at], at) for at, size in enumerate(sizes))
+        if room <= 0:
+            break
+        sizes[number] -= 1
+        over -= 1
+    return sizes
+
+
+def _lines_of(cells: Sequence[Text], sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return which cells of a row go into one line: the first of them, and the one behind them."""
+    long = [at for at, cell in enumerate(cells) if len(cell.plain) > sizes[at]]
+    ends = [at + 1 for at in long if at + 1 < len(cells)] + [len(cells)]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _print_below(console: Console, cell: Text, style: str, width: int) -> None:
+    text = "\n".join(_broken(f"{_INDENT}{cell.plain}", width, _INDENT))
+    console.print(type(cell)(text, cell.style), style=style, soft_wrap=True)
 
 
 def _print_records(console: Console, table: Table, width: int) -> None:

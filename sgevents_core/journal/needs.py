@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.journal.pulse import STALE, Pulse
+from sgevents_core.printable import counted
 from sgevents_core.protocols import AttentionKind
 
 LASTING: Final = 60.0
@@ -14,8 +15,8 @@ LASTING: Final = 60.0
 
 WAYS_OUT: Final = (
     "the site was restored or set up anew, a sandbox started again, or this state belongs to"
-    " another site. Go on with the new log by sgevents feed reset --from now (or from an id or a"
-    " time), or give this site a state of its own with another path in [state]"
+    " another site. Continue with the new log: sgevents feed reset --from now (or from an id or a"
+    " time); or give this site a state of its own with another path in [state]"
 )
 """What may have happened to a log that went backwards, and which commands lead out."""
 NAMED: Final = 5
@@ -74,13 +75,13 @@ def needs_of(pulse: Pulse | None, feed: FeedTrouble, now: float) -> Iterator[Nee
         yield from _of_calls(pulse, now)
     if feed.parked:
         which = f"events {feed.parked_first} to {feed.parked_last}"
-        text = f"{feed.parked} row(s) that came late are parked, {which}"
+        text = f"{counted(feed.parked, 'row')} that came late are parked, {which}"
         yield Need("parked", text, "look at them, then decide: sgevents feed parked")
     if feed.set_aside:
         count = len(feed.set_aside)
         named = ", ".join(f"event {name}" for name in feed.set_aside[:NAMED])
         more = f" and {count - NAMED} more" if count > NAMED else ""
-        text = f"{count} event(s) are set aside: {named}{more}"
+        text = f"{counted(count, 'event is', 'events are')} set aside: {named}{more}"
         yield Need("set_aside", text, "see why: sgevents feed aside")
 
 
@@ -99,10 +100,10 @@ def _of_the_site(pulse: Pulse, now: float) -> Iterator[Need]:
         return
     if trouble.refused:
         fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
-        yield Need("key_refused", trouble.error, fix)
+        yield Need("key_refused", trouble.error.rstrip("."), fix)
     elif now - trouble.since >= LASTING:
         fix = "see whether the site and the network are up: sgevents check"
-        yield Need("site_down", trouble.error, fix)
+        yield Need("site_down", trouble.error.rstrip("."), fix)
 
 
 def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
@@ -150,8 +151,8 @@ def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[S
         now: The time, in seconds since 1970.
     """
     if pid is None:
-        fix = "start it: sgevents run, or its service. No event is lost meanwhile"
-        yield ShownNeed("not_running", "No daemon runs on this state", fix)
+        fix = "start it: sgevents run, or its service; the last lines of its log say why it ended"
+        yield ShownNeed("not_running", "The daemon is not running", fix)
     elif pulse is not None and now - pulse.at > STALE:
         text = f"The daemon has not moved for {now - pulse.at:.0f} s"
         yield ShownNeed("not_moving", text, f"see its log, then restart it (process {pid})")
@@ -159,7 +160,7 @@ def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[S
 
 def not_reloaded(reason: str) -> ShownNeed:
     """Return that the last reload was refused, and why."""
-    text = f"The last reload was refused, and all goes on as it was before: {reason}"
+    text = f"The last reload was refused, and the daemon continues as before: {reason}"
     return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
 
 
@@ -183,6 +184,6 @@ def plugin_needs(plugin: str, *, state: str, reason: str, dead_letters: int) -> 
         text = f"Plugin {plugin} is enabled, and the daemon has not loaded it"
         yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
     if dead_letters:
-        text = f"Plugin {plugin} has {dead_letters} dead letters"
+        text = f"Plugin {plugin} has {counted(dead_letters, 'dead letter')}"
         fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin}"
         yield ShownNeed("dead_letters", text, fix, plugin)

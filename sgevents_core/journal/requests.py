@@ -52,6 +52,7 @@ class Asked(NamedTuple):
         number: Its own number.
         kind: See `Request`.
         plugin: The plugin it is about; empty for the feed.
+        about: Which event, dead letters or place it names, for people; empty for none.
         asked_by: Who asked: `anna@host`.
         asked_at: When, in seconds since 1970.
         reason: Why, in the words of who asked; empty for none.
@@ -63,6 +64,7 @@ class Asked(NamedTuple):
     number: int
     kind: str
     plugin: str
+    about: str
     asked_by: str
     asked_at: float
     reason: str
@@ -241,8 +243,23 @@ def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
 
 def _asked(row: tuple[Any, ...]) -> Asked:
     number, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at = row
-    reason = str(msgspec.json.decode(detail).get("reason") or "")
-    return Asked(number, kind, plugin, asked_by, asked_at, reason, outcome, answer, answered_at)
+    said = msgspec.json.decode(detail)
+    reason = str(said.get("reason") or "")
+    about = _about(said)
+    return Asked(
+        number, kind, plugin, about, asked_by, asked_at, reason, outcome, answer, answered_at
+    )
+
+
+def _about(detail: Mapping[str, Any]) -> str:
+    """Return what a request names, in the words of the command that made it."""
+    if "letters" in detail:
+        return f"{len(detail['letters'])} dead letters"
+    if "letter" in detail:
+        return f"dead letter {detail['letter']}"
+    if "events" in detail:
+        return f"events {detail['events']}"
+    return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
 
 
 def _request(row: tuple[Any, ...]) -> Request:

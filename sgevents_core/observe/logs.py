@@ -16,7 +16,7 @@ from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFor
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger
 from sgevents_core.observe.writers import FileSink, Sink, StreamSink, Writer
-from sgevents_core.printable import wants_colours
+from sgevents_core.printable import counted, wants_colours
 from sgevents_core.settings import LogSettings
 
 MOST_BYTES: Final = 10_000_000
@@ -213,7 +213,8 @@ def _dropped(formatter: logging.Formatter) -> Callable[[Sink, int], str]:
     """Return what makes the record that tells that records were dropped."""
 
     def says(sink: Sink, number: int) -> str:
-        text = f"{number} record(s) are missing here: they came faster than they were taken"
+        records = counted(number, "record is", "records are")
+        text = f"{records} missing here: they came faster than they could be written"
         record = logging.LogRecord("sgevents.daemon", logging.WARNING, "", 0, text, (), None)
         vars(record).update({"action": "log.dropped", "records": number})
         return f"{formatter.format(record)}\n"

@@ -6,6 +6,7 @@ import logging
 
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import LEFT_OUT, Loaded
+from sgevents_core.printable import counted
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -25,10 +26,10 @@ def tell_statuses(loaded: Loaded) -> None:
             logger.warning("Plugin %s: %s", status.name, warning, extra=extra)
         if status.status == "enabled":
             logger.info(
-                "Plugin %s %s: %s callback(s), group %s",
+                "Plugin %s %s: %s, group %s",
                 status.name,
                 status.version or "",
-                status.callbacks,
+                counted(status.callbacks or 0, "callback"),
                 status.group,
                 extra=extra,
             )

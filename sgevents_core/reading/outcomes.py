@@ -16,6 +16,7 @@ from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.tracebacks import traceback_column
+from sgevents_core.printable import counted
 
 What: TypeAlias = Literal[
     "handled",
@@ -132,25 +133,27 @@ class Standing:
         for failure, _, _ in own:
             if failure.outcome == "skipped" and callback not in failure.traceback.split("\n"):
                 return Fate("skipped", failure.error, history)
-        times = f" after {len(history)} failed attempt(s)" if history else ""
+        times = f" after {counted(len(history), 'failed attempt')}" if history else ""
         return Fate("handled", f"handled{times}", history)
 
     def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Fate:
         if not record.apart:
             place = self._places[record.lane]
             behind = seq - (place.seq if place else 0)
-            return Fate("not yet", f"not yet: its lane is {behind} event(s) before it", history)
+            text = f"not yet: its lane is {counted(behind, 'event')} before it"
+            return Fate("not yet", text, history)
         stands = record.cursor + 1 == seq
         how = record.state
         if stands and history:
             last = record.reason if record.state == "held" else history[-1].error
-            times = f"{len(history)} attempt(s): {last}"
+            times = f"{counted(len(history), 'attempt')}: {last}"
             text = (
                 f"{how} at it after {times}" if how != "active" else f"called again after {times}"
             )
             return Fate("failed", text, history)
         why = f"{how}, {record.reason}" if how != "active" else "catching up"
-        where = "at it" if stands else f"{seq - record.cursor - 1} event(s) before it"
+        before = counted(seq - record.cursor - 1, "event")
+        where = "at it" if stands else f"{before} before it"
         return Fate("not yet", f"not yet: the plugin is {where} ({why})", history)
 
 

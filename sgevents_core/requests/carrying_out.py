@@ -22,6 +22,7 @@ from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.letters import Letters
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
 from sgevents_core.requests.request_work import Desk, tell
 
@@ -105,7 +106,7 @@ def _skip_what_is_gone(desk: Desk) -> str:
     count = entry.seq - record.cursor - 1
     record.finish(entry.seq - 1)
     return (
-        f"; {count} event(s) before event {entry.event_id} are no longer in the journal:"
+        f"; {counted(count, 'event')} before event {entry.event_id} left the journal:"
         f" sgevents replay reads them from the site"
     )
 

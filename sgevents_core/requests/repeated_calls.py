@@ -29,6 +29,7 @@ from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 from sgevents_core.observe import timing
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.printable import counted
 from sgevents_core.requests.request_work import Desk
 
 logger = logging.getLogger("sgevents.requests")
@@ -344,7 +345,7 @@ class _Replay:
         return Answer("failed", f"{text}; {hung.reason}; {where}: ask again then")
 
     def _summary(self) -> Answer:
-        text = f"replayed {self._place} event(s) in {self._calls} call(s)"
+        text = f"replayed {counted(self._place, 'event')} in {counted(self._calls, 'call')}"
         if not self._failed:
             return Answer("done", text)
         text += f", {self._failed} failed"

@@ -11,6 +11,7 @@ from sgevents_core.journal.base import FeedChange, LateRow
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.printable import counted
 from sgevents_core.site.calls import Odd
 from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.ranges import Span
@@ -93,7 +94,9 @@ def forget_aside(state: SqliteState, request: Request) -> Answer:
         StateError: It cannot be written; the request waits.
     """
     ones = [SetAside(*one) for one in request.detail["set_aside"]]
-    answer = Answer("done", f"{len(ones)} event(s) are no longer on record as set aside")
+    answer = Answer(
+        "done", f"{counted(len(ones), 'event is', 'events are')} no longer on record as set aside"
+    )
     state.forget_aside(ones, RequestStep(request.number, answer=answer))
     extra = {"action": "feed.aside_forgotten", "events": len(ones)}
     logger.warning("%s decided: %s", request.asked_by, answer.text, extra=extra)

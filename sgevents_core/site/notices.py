@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from sgevents_core.journal.needs import WAYS_OUT
+from sgevents_core.printable import counted
 from sgevents_core.site.ranges import Span
 
 logger = logging.getLogger("sgevents.feed")
@@ -78,7 +79,7 @@ class BacklogTimedOut(Notice):
         named = ",".join(_ids(span).removeprefix("s") for span in self.ranges[:MOST_NAMED])
         more = len(self.ranges) - MOST_NAMED
         which = f"{self.ids} ids between {self.first} and {self.last}"
-        return f"Timeout elapsed on backlog event {which}:{named} and {more} more range(s)"
+        return f"Timeout elapsed on backlog event {which}:{named} and {counted(more, 'more range')}"
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -116,7 +117,7 @@ class LateRowsFound(Notice):
     @property
     def text(self) -> str:
         """The sentence for people."""
-        return f"An audit found {self.rows} row(s) that came after their deadline."
+        return f"An audit found {counted(self.rows, 'row')} that came after the deadline."
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -139,7 +140,8 @@ class RowsVanished(Notice):
     def text(self) -> str:
         """The sentence for people."""
         first, count = self.ids[0], len(self.ids)
-        return f"{count} known row(s) are not visible any more, the first is event {first}."
+        rows = counted(count, "known row is", "known rows are")
+        return f"{rows} no longer visible, the first is event {first}."
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.printable import counted
 from sgevents_core.site import ages
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.ranges import Span
@@ -53,7 +54,7 @@ def decide_parked(state: SqliteState, request: Request) -> Answer:
 def rows_of(spans: Sequence[Span]) -> str:
     """Return in words how many rows some ranges hold, and between which ids."""
     rows, first, last = sum(span.size for span in spans), spans[0].first, spans[-1].last
-    return f"{rows} parked row(s), events {first} to {last},"
+    return f"{counted(rows, 'parked row')}, events {first} to {last},"
 
 
 def _tell(spans: Sequence[Span], answer: Answer, request: Request) -> None:

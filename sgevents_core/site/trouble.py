@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable
 from sgevents_core.observe.lasting import Lasting
+from sgevents_core.printable import counted
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -49,9 +50,7 @@ SITE: Final = Sayings(
         "site.lasting",
         "The site has not answered for %d s. %s It is tried again.",
     ),
-    Saying(
-        logging.INFO, "site.answers", "The site answers again after %d failed call(s) in %.1f s"
-    ),
+    Saying(logging.INFO, "site.answers", "The site answers again after %s in %.1f s"),
 )
 JOURNAL: Final = Sayings(
     Saying(
@@ -62,9 +61,7 @@ JOURNAL: Final = Sayings(
         "feed.not_written",
         "Nothing could be written for %d s. %s Nothing is lost, and nothing goes on.",
     ),
-    Saying(
-        logging.INFO, "feed.written", "The journal is written again after %d failure(s), %.1f s"
-    ),
+    Saying(logging.INFO, "feed.written", "The journal is written again after %s in %.1f s"),
 )
 
 
@@ -103,7 +100,7 @@ class Trouble:
     def over(self) -> None:
         """Take that it went well: what had been told of is told to be over."""
         if self.times:
-            _say(self._sayings.over, self.times, time.monotonic() - self._since)
+            _say(self._sayings.over, counted(self.times, "failure"), time.monotonic() - self._since)
         self.times, self.last, self._said_lasting = 0, None, False
 
 

@@ -93,6 +93,38 @@ def test_very_narrow_screen_gets_records(
     ]
 
 
+def plugins_shown(capsys: pytest.CaptureFixture[str], names: Sequence[str]) -> list[str]:
+    """The lines of a table without sentences, on the screen that COLUMNS says."""
+    made = Table(box=None, pad_edge=False)
+    for title in ("plugin", "lane", "state", "behind", "dead letters"):
+        made.add_column(title, no_wrap=True)
+    for name in names:
+        made.add_row(*map(Text, (name, "default", "active", "4000 events, 27 min", "1")))
+    print_table(made)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_one_long_name_does_not_make_records_of_all_rows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches into the next columns, whose cells begin in the line below."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert plugins_shown(capsys, ["bad", "very-long-plugin-name-of-a-studio"]) == [
+        "plugin                        lane     state   behind               dead letters",
+        "bad                           default  active  4000 events, 27 min  1",
+        "very-long-plugin-name-of-a-studio",
+        "                              default  active  4000 events, 27 min  1",
+    ]
+
+
+def test_name_longer_than_the_screen_makes_records(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cut off: it can be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert plugins_shown(capsys, ["n" * 90])[:2] == ["plugin", " " * 14 + "n" * 90]
+
+
 WORD = st.text("abcxyz-", min_size=1, max_size=8)
 
 

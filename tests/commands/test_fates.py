@@ -48,7 +48,7 @@ def test_lane_that_is_behind(house: House) -> None:
     house.run()
     house.events(1, 2, 3)
     found = fate(house, "alpha", "one", 3)
-    assert (found.what, found.text) == ("not yet", "not yet: its lane is 3 event(s) before it")
+    assert (found.what, found.text) == ("not yet", "not yet: its lane is 3 events before it")
 
 
 def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
@@ -105,9 +105,9 @@ def test_plugin_that_is_held_or_paused(house: House) -> None:
         wait_until(lambda: house.records()["beta"].state == "paused")
         held = fate(house, "alpha", "fails", 1)
         assert (held.what, len(held.failures)) == ("failed", 1)
-        assert held.text == "held at it after 1 attempt(s): Retry: not there yet"
+        assert held.text == "held at it after 1 attempt: Retry: not there yet"
         behind = fate(house, "beta", "fails", 2)
-        assert behind.text.startswith("not yet: the plugin is 1 event(s) before it (paused, ")
+        assert behind.text.startswith("not yet: the plugin is 1 event before it (paused, ")
 
 
 def test_plugin_whose_startup_failed(house: House) -> None:
@@ -133,7 +133,7 @@ def test_attempts_before_success_are_told(house: House) -> None:
         wait_until(lambda: len(house.calls) == 3)
         house.settle()
     found = fate(house, "alpha", "third_time", 1)
-    assert found.text == "handled after 2 failed attempt(s)"
+    assert found.text == "handled after 2 failed attempts"
     assert [failure.attempt for failure in found.failures] == [1, 2]
 
 
@@ -193,5 +193,5 @@ def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:
     record = house.records()["alpha"]
     record.resume()
     house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
-    told = "called again after 1 attempt(s): Retry: not there yet"
+    told = "called again after 1 attempt: Retry: not there yet"
     assert fate(house, "alpha", "fails", 1).text == told

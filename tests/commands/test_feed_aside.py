@@ -26,7 +26,7 @@ def test_told_everywhere_until_forgotten(tmp_path: Path) -> None:
                 for number in range(7):
                     state.set_aside(number, "its entry cannot be read", "journal", 1.8e9)
             status = sgevents("status").text
-            assert "7 event(s) are set aside: event 0, event 1, event 2, event 3, event 4" in status
+            assert "7 events are set aside: event 0, event 1, event 2, event 3, event 4" in status
             assert "and 2 more" in status
             assert "sgevents feed aside" in status
             found = sgevents("status", "--json").json["set_aside"]
@@ -36,11 +36,11 @@ def test_told_everywhere_until_forgotten(tmp_path: Path) -> None:
                 said = sgevents(*command)
                 assert said.code == 0, said
                 assert "event 4 is set aside: its entry cannot be read" in said.text
-                assert "2 more event(s) are set aside" in said.text
+                assert "2 more events are set aside" in said.text
             shown = sgevents("feed", "aside").text
             assert "event 6: its entry cannot be read (journal, 2027-01-15" in shown
             assert sgevents("feed", "aside", "--json").json == {"version": 1, "set_aside": found}
             said = sgevents("feed", "aside", "forget")
             assert said.code == 0, said
-            assert "7 event(s) are no longer on record" in said.text
+            assert "7 events are no longer on record" in said.text
             assert sgevents("status", "--json").json["set_aside"] == []

@@ -75,18 +75,18 @@ def test_parked_and_handled_without_a_daemon(daemon: RunningDaemon, sgevents: Co
     assert (feed["parked"], feed["parked_first"], feed["parked_last"]) == (1500, 10, 1509)
     assert feed["parked_since"] > "2026-01-01T00:00:00"
     status = sgevents("status").text
-    assert "1500 row(s) that came late are parked, events 10 to 1509" in status
+    assert "1500 rows that came late are parked, events 10 to 1509" in status
     assert "sgevents feed parked" in status
     assert "parked" in sgevents("explain", 10).text
     shown = sgevents("feed", "parked")
-    assert "1500 row(s), parked since 20" in shown.text
+    assert "1500 rows, parked since 20" in shown.text
     assert "\n  10 to 1509\n" in shown.text
     assert "sgevents feed parked handle" in shown.text
     (as_json,) = sgevents("feed", "parked", "--json").json["parked"]
     assert (as_json["rows"], as_json["ranges"]) == (1500, [[10, 1509]])
     said = sgevents("feed", "parked", "handle")
     assert said.code == 0, said
-    assert "1500 parked row(s), events 10 to 1509, will be handed to the plugins" in said.text
+    assert "1500 parked rows, events 10 to 1509, will be handed to the plugins" in said.text
     assert parked(sgevents) == 0
     assert daemon.drain() == 0
     assert daemon.events_of("alpha") == [*SEEN, *YOUNG, *OLD]
@@ -151,7 +151,7 @@ def test_dropped(daemon: RunningDaemon, sgevents: Commands, running: bool) -> No
         assert daemon.drain() == 0
         said = sgevents("feed", "parked", "drop")
     assert said.code == 0
-    assert "1500 parked row(s), events 10 to 1509, are dropped" in said.text
+    assert "1500 parked rows, events 10 to 1509, are dropped" in said.text
     assert parked(sgevents) == 0
     assert "dropped" in sgevents("explain", 700).text
     daemon.site.hide(OLD)

@@ -163,6 +163,7 @@ def test_a_place_ahead_of_the_site_is_refused(
     assert said.code == 1
     assert "is ahead of the site, whose newest event is 2" in said.stderr
     assert "Write an id up to 3" in said.stderr
+    assert r"\n" not in said.stderr, "the refusal is one sentence after the other"
     with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
         record = state.load_feed()
     assert record is not None

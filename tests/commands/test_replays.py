@@ -28,7 +28,7 @@ def test_replay_calls_the_callbacks_that_want_the_event(house: House) -> None:
         answer = desk.ask("replay", "alpha", [kept_event(house, 1), kept_event(house, 2)])
         house.events(3)
         house.settle()
-    assert (answer.outcome, answer.text) == ("done", "replayed 2 event(s) in 4 call(s)")
+    assert (answer.outcome, answer.text) == ("done", "replayed 2 events in 4 calls")
     assert house.calls[:4] == ["1 alpha.one", "1 alpha.two", "2 alpha.one", "2 alpha.two"]
     assert house.calls[4:] == ["3 alpha.one", "3 alpha.two", "3 beta.one"]
 
@@ -39,7 +39,7 @@ def test_filters_count_in_a_replay(house: House) -> None:
     house.run()
     with asking(house) as desk:
         answer = desk.ask("replay", "alpha", [old_event(7, "Studio_B"), old_event(8, "Studio_A")])
-    assert answer.text == "replayed 2 event(s) in 1 call(s)"
+    assert answer.text == "replayed 2 events in 1 call"
     assert house.calls == ["8 alpha.one"]
 
 
@@ -133,7 +133,7 @@ def test_long_replay_lets_live_events_through(house: House) -> None:
         house.events(1000)
         wait_until(lambda: "1000 beta.one" in house.calls)
         assert len(only(house.calls, "alpha")) < 190
-        assert desk.answer(number).text == "replayed 200 event(s) in 200 call(s)"
+        assert desk.answer(number).text == "replayed 200 events in 200 calls"
 
 
 def test_replay_goes_on_after_a_restart(house: House) -> None:
@@ -151,7 +151,7 @@ def test_replay_goes_on_after_a_restart(house: House) -> None:
     assert 5 < len(house.calls) < 150
     with asking(house) as desk:
         desk.poll()
-        assert desk.answer(number).text == "replayed 150 event(s) in 150 call(s)"
+        assert desk.answer(number).text == "replayed 150 events in 150 calls"
     assert house.calls == [f"{n} alpha.takes_a_while" for n in range(1, 151)]
 
 
@@ -186,7 +186,7 @@ def test_replay_goes_on_at_the_callback_in_which_the_process_died(house: House) 
         with closing(Requests(house.folder)) as requests:
             requests.begin(number)
         desk.poll()
-        assert desk.answer(number).text == "replayed 2 event(s) in 4 call(s)"
+        assert desk.answer(number).text == "replayed 2 events in 4 calls"
     assert house.calls == ["1 alpha.two#2", "2 alpha.one", "2 alpha.two"]
 
 
@@ -201,7 +201,7 @@ def test_call_in_which_the_process_died_twice_is_passed_over(house: House) -> No
     with asking(house) as desk:
         desk.poll()
         answer = desk.answer(number)
-    assert answer.text == "replayed 2 event(s) in 1 call(s), 1 failed"
+    assert answer.text == "replayed 2 events in 1 call, 1 failed"
     assert house.calls == ["2 alpha.one"]
 
 
@@ -222,7 +222,7 @@ def test_deaths_in_two_callbacks_of_an_event_are_counted_apart(house: House) -> 
         requests.begin(number)
     with asking(house) as desk:
         desk.poll()
-        assert desk.answer(number).text == "replayed 1 event(s) in 1 call(s), 1 failed"
+        assert desk.answer(number).text == "replayed 1 event in 1 call, 1 failed"
     assert begun == [(1, ["alpha:one"])]
 
 

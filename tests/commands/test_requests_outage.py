@@ -93,7 +93,7 @@ def test_replay_waits_for_the_site(house: House, writes: Writes) -> None:
         writes.fails = ""
         house.site_answers()
         answer = desk.answer(number)
-    assert (answer.outcome, answer.text) == ("done", "replayed 2 event(s) in 4 call(s)")
+    assert (answer.outcome, answer.text) == ("done", "replayed 2 events in 4 calls")
     assert house.calls == [
         "1 alpha.run", "1 alpha.run", "1 alpha.second", "2 alpha.run", "2 alpha.second"
     ]  # fmt: skip

@@ -59,7 +59,7 @@ def spoil(folder: Path, page: int) -> None:
 def test_sound_state_is_sound(sgevents: Commands) -> None:
     """Nothing to complain of, exit code 0."""
     said = sgevents("state", "check")
-    assert (said.code, f"{EVENTS} event(s), 0 plugin(s), era 1" in said.text) == (0, True), said
+    assert (said.code, f"{EVENTS} events, 0 plugins, era 1" in said.text) == (0, True), said
 
 
 @pytest.mark.parametrize("quick", [[], ["--quick"]])

@@ -145,3 +145,24 @@ def test_reasons_are_kept_with_who_asked(shell: Shell) -> None:
     assert r"Ada\x1b[2Jfixed\nit" in " ".join(shown.text.split())
     assert "\x1b" not in shown.text
     assert json.dumps(found).count("ask Ada") == 1
+
+
+def test_stopped_daemon_needs_a_person(shell: Shell) -> None:
+    """The first thing to do is to start it, and its log says why it ended."""
+    first = shell.sgevents("status", "--json").json["needs"][0]
+    assert (first["kind"], first["text"]) == ("not_running", "The daemon is not running")
+    assert "sgevents run" in first["fix"]
+
+
+def test_requests_say_what_was_asked_for_and_whether_it_was_refused(shell: Shell) -> None:
+    """With the event or place that was named; a refusal is told from what was done."""
+    shell.sgevents("skip", "chat", "77", "--reason", "beyond help")
+    refused = shell.sgevents("feed", "reset", "--force", "--from", "999999")
+    assert "\\n" not in refused.text + refused.stderr
+    skip, reset = shell.sgevents("requests", "--json").json["requests"]
+    assert (skip["about"], skip["outcome"]) == ("77", "refused")
+    assert (reset["about"], reset["outcome"]) == ("999999", None)
+    shown = " ".join(shell.sgevents("requests").text.split())
+    assert "skip chat 77 refused: it is neither held nor paused" in shown
+    assert "(reason: beyond help)" in shown
+    assert "reset 999999 waiting" in shown

@@ -113,7 +113,7 @@ def test_they_blow_up_nowhere(tmp_path: Path) -> None:
                 assert "\x1b" not in said.text
                 assert "\x00" not in said.text
             assert sgevents("dead-letters", "list").code == 0
-            assert "2 event(s) are set aside" in sgevents("status").text
+            assert "2 events are set aside" in sgevents("status").text
             assert "event null is set aside" in sgevents("check").text
             said = sgevents("replay", "10-33", "--plugin", "odd")
             assert "Traceback" not in said.text

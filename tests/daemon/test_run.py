@@ -79,7 +79,7 @@ def test_drain_among_plugins_that_misbehave(daemon: RunningDaemon, site: Sandbox
     assert [record["key"] for record in daemon.told() if record["action"] == "config.warning"] == [
         "log.levels.nobody"
     ]
-    assert "0 id(s) still waited for" in daemon.output.read_text()
+    assert "0 ids still waited for" in daemon.output.read_text()
     said = [record for record in daemon.told() if record["action"] == "plugin.log"]
     assert [(record["plugin"], record["event_id"]) for record in said] == [
         ("exits", event) for event in ids

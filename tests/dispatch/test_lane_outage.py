@@ -535,4 +535,4 @@ def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) 
         fate = Standing(house.folder).fate("writes", "writes:writes", 1, failures)
     reason = "waits for the site: ConnectionRefusedError"
     assert house.records()["writes"].reason.startswith(reason)
-    assert fate.text.startswith(f"held at it after 1 attempt(s): {reason}")
+    assert fate.text.startswith(f"held at it after 1 attempt: {reason}")

@@ -178,7 +178,7 @@ def test_tutorial_works_word_for_word(reader: Reader) -> None:
                 if line.startswith("sgevents sandbox"):
                     reader.waits_for("The sandbox listens on")
                 elif line.startswith("sgevents run"):
-                    reader.waits_for("with 1 plugin(s)")
+                    reader.waits_for("with 1 plugin")
                 elif line.startswith("pypi-server run"):
                     reader.waits_for("Listening on")
         elif block.language == "text":

@@ -180,7 +180,7 @@ def test_filters_that_fit_are_told_and_a_site_that_does_not_answer_too(
     text = f'[site]\nurl = "{site.url}"\nscript_name = "{site.script_name}"\n'
     config.write_text(f'{text}api_key = "{site.api_key}"\n[plugins.statuses]\nenabled = true\n')
     assert checked(config, capsys, "--schema") == (
-        ["the filters of 2 callback(s) fit the site's schema"],
+        ["the filters of 2 callbacks fit the site's schema"],
         0,
     )
     site.go_down()

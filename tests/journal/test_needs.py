@@ -66,7 +66,7 @@ def test_the_most_urgent_comes_first() -> None:
         *("state_not_written", "site_down", "rewound", "call_hangs", "parked", "set_aside")
     ]
     texts = [need.text for need in needs_of(seen, feed, NOW)]
-    assert texts[4] == "1500 row(s) that came late are parked, events 10 to 1509"
+    assert texts[4] == "1500 rows that came late are parked, events 10 to 1509"
     assert texts[5].endswith("event 3, event 4 and 2 more")
     assert all("sgevents" in need.fix or need.kind == "state_not_written"
                for need in needs_of(seen, feed, NOW) if need.kind != "call_hangs")  # fmt: skip

@@ -79,7 +79,7 @@ def test_every_line_of_a_json_log_is_a_record(tmp_path: Path, site: Sandbox) -> 
     site.event("Studio_A")
     assert daemon.drain() == 0
     lines = daemon.output.read_text("utf-8").splitlines()
-    assert lines.pop().startswith("0 id(s) still waited for"), "the answer of --drain comes last"
+    assert lines.pop().startswith("0 ids still waited for"), "the answer of --drain comes last"
     records = [json.loads(line) for line in lines]
     printed = [r["message"] for r in records if r.get("action") == "plugin.printed"]
     for when in ("importing", "starting", "called", "stopping"):

@@ -35,7 +35,7 @@ def test_a_row_that_comes_hours_late(hours: float) -> None:
     feed.run(2.1 * HOUR)
     assert feed.journal.late_ids == [4]
     assert [notice.fields for notice in feed.told(LateRowsFound)] == [{"rows": 1}]
-    assert "1 row(s) that came after their deadline" in feed.told(LateRowsFound)[0].text
+    assert "1 row that came after the deadline" in feed.told(LateRowsFound)[0].text
 
 
 def test_counting_costs_little() -> None:

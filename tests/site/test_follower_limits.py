@@ -264,7 +264,7 @@ def test_gaps_given_up_together_are_told_together(gaps: int, warnings: int) -> N
     elif gaps == 6:
         assert told == [
             "Timeout elapsed on backlog event 6 ids between 2 and 12: 2, 4, 6, 8, 10"
-            " and 1 more range(s)"
+            " and 1 more range"
         ]
 
 
