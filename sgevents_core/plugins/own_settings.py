@@ -111,18 +111,18 @@ def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnost
         errors = getattr(error, "errors", None)
         if not callable(errors):
             raise
-        return None, [*wrong, *(_diagnostic_of(one, model) for one in errors())]
+        return None, [*wrong, *(_diagnostic_of(entry, model) for entry in errors())]
     return value, wrong
 
 
-def _diagnostic_of(one: Mapping[str, Any], model: Any) -> Diagnostic:
+def _diagnostic_of(error: Mapping[str, Any], model: Any) -> Diagnostic:
     """Return one error of pydantic as ours; its `input` is left out, as it may be a secret."""
-    where = tuple(one.get("loc", ()))
-    message = str(one.get("msg", "it is wrong"))
+    where = tuple(error.get("loc", ()))
+    message = str(error.get("msg", "it is wrong"))
     fix = _MODEL_DECIDES
-    if one.get("type") == "missing" and where:
+    if error.get("type") == "missing" and where:
         message, fix = "it is missing", f"add {where[-1]} = ..."
-    elif one.get("type") == "extra_forbidden" and where:
+    elif error.get("type") == "extra_forbidden" and where:
         message, fix = (
             "there is no such key",
             unknown_key_fix(str(where[-1]), _names(model)),

@@ -36,31 +36,31 @@ def exposures(path: Path, what: str, *, secret: bool) -> Iterator[Exposure]:
         secret: Whether it holds a secret, so that reading it does harm.
     """
     try:
-        found, folder = path.stat(), path.resolve().parent.stat()
+        status, folder = path.stat(), path.resolve().parent.stat()
     except OSError:
         return
     named = one_line(shlex.quote(str(path)))
-    if found.st_mode & stat.S_IWOTH:
+    if status.st_mode & stat.S_IWOTH:
         yield Exposure(f"every user can change {what}", f"chmod o-w {named}")
-    elif found.st_mode & stat.S_IWGRP and not _is_own_group(found):
-        group = _group(found.st_gid)
+    elif status.st_mode & stat.S_IWGRP and not _is_own_group(status):
+        group = _group(status.st_gid)
         yield Exposure(f"every member of the group {group} can change {what}", f"chmod g-w {named}")
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
         place = one_line(shlex.quote(str(path.resolve().parent)))
         yield Exposure(f"every user can replace {what}", f"chmod o-w {place}")
-    if found.st_uid not in (_ROOT, os.geteuid()):
-        owner = _user(found.st_uid)
+    if status.st_uid not in (_ROOT, os.geteuid()):
+        owner = _user(status.st_uid)
         yield Exposure(
             f"{what} belongs to {owner}, who can change it",
             f"chown {_user(os.geteuid())} {named}, or run sgevents as {owner}",
         )
-    if secret and found.st_mode & stat.S_IROTH:
+    if secret and status.st_mode & stat.S_IROTH:
         yield Exposure(f"every user can read {what} and the key in it", f"chmod o-r {named}", True)
 
 
-def _is_own_group(found: os.stat_result) -> bool:
+def _is_own_group(status: os.stat_result) -> bool:
     """Whether the group is the owner's alone, as many systems make one for each user."""
-    return _group(found.st_gid) == _user(found.st_uid)
+    return _group(status.st_gid) == _user(status.st_uid)
 
 
 def _user(number: int) -> str:

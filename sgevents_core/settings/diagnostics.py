@@ -90,7 +90,8 @@ def located(
         table: The table in it that was read.
     """
     problems = []
-    for one in diagnostics:
-        where = (*table, *one.where)
-        problems.append(Problem(file, lines.line(where), dotted(where), one.message, one.fix))
+    for diagnostic in diagnostics:
+        where = (*table, *diagnostic.where)
+        line, key = lines.line(where), dotted(where)
+        problems.append(Problem(file, line, key, diagnostic.message, diagnostic.fix))
     return sorted(problems, key=lambda problem: problem.line or 0)

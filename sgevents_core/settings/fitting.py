@@ -20,7 +20,7 @@ from sgevents_core.settings.kinds import KINDS_OF_TYPES
 from sgevents_core.settings.locate import Where
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.shapes import Shape, better, choices, example, expected, shape_of
-from sgevents_core.settings.spelling import found, kind_of, listed, nearest, written
+from sgevents_core.settings.spelling import described, kind_of, listed, nearest, written
 
 UnknownFix: TypeAlias = Callable[[str, object, list[str], Where], str]
 """Makes the fix for an unknown key of the key, its value, the known keys and the table."""
@@ -52,14 +52,14 @@ def keys_of(model: Any) -> list[Key]:
     """Return the keys that `model`, a dataclass or Struct with type hints, knows."""
     if issubclass(model, msgspec.Struct):
         return [
-            Key(one.encode_name, one.name, one.type, one.required, _shown(one.default))
-            for one in msgspec.structs.fields(model)
+            Key(field.encode_name, field.name, field.type, field.required, _shown(field.default))
+            for field in msgspec.structs.fields(model)
         ]
     hints = hints_of(model, include_extras=True)
     return [
-        Key(one.name, one.name, hints[one.name], _is_required(one), _shown(one.default))
-        for one in dataclasses.fields(model)
-        if one.init
+        Key(field.name, field.name, hints[field.name], _is_required(field), _shown(field.default))
+        for field in dataclasses.fields(model)
+        if field.init
     ]
 
 
@@ -161,7 +161,7 @@ class Fitter:
     def _list(self, core: Any, raw: list[Any], where: Where) -> Any:
         inner = shape_of(get_args(core)[0])
         before = len(self._diagnostics.problems)
-        values = [self._value(inner, one, (*where, at)) for at, one in enumerate(raw)]
+        values = [self._value(inner, member, (*where, index)) for index, member in enumerate(raw)]
         if len(self._diagnostics.problems) > before:
             return None
         return _LISTS[get_origin(core)](values)
@@ -215,11 +215,11 @@ def _unfit(shape: Shape, raw: Any, where: Where, default: object) -> tuple[str, 
     allowed = choices(shape.core)
     if not allowed:
         fix = f"write {setting(where, better(shape, raw, default))}"
-        return f"{expected(shape)}, got {found(raw)}", fix
+        return f"{expected(shape)}, got {described(raw)}", fix
     names = listed(written(choice) for choice in allowed)
     meant = nearest(raw, map(str, allowed)) if isinstance(raw, str) else None
     fix = f"did you mean {written(meant)}?" if meant else f"one of {names}"
-    return f"expected one of {names}, got {found(raw)}", fix
+    return f"expected one of {names}, got {described(raw)}", fix
 
 
 def revealed(raw: Any) -> Any:
@@ -231,9 +231,9 @@ def revealed(raw: Any) -> Any:
     if isinstance(raw, Secret):
         return raw.reveal()
     if isinstance(raw, Mapping):
-        return {name: revealed(one) for name, one in raw.items()}
+        return {name: revealed(value) for name, value in raw.items()}
     if isinstance(raw, list):
-        return [revealed(one) for one in raw]
+        return [revealed(value) for value in raw]
     return raw
 
 

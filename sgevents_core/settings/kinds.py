@@ -20,7 +20,7 @@ from sgevents_core.settings.diagnostics import InvalidValueError, Reading
 from sgevents_core.settings.durations import format_duration, parse_duration
 from sgevents_core.settings.references import FORMS, follow, is_reference
 from sgevents_core.settings.secret import IN_CONFIG, Secret
-from sgevents_core.settings.spelling import found, kind_of, quoted
+from sgevents_core.settings.spelling import described, kind_of, quoted
 from sgevents_core.settings.starts import Ago, Start
 
 Schema: TypeAlias = dict[str, Any]
@@ -44,6 +44,8 @@ class Kind:
     schema: Schema
     example: str = '"..."'
     """What a value may look like in TOML."""
+    words: str = "a string"
+    """What it is, after "expected"."""
     written: Callable[[Any], Any] = lambda value: value
     """Returns a checked value as it stands in the file."""
 
@@ -60,14 +62,14 @@ def duration(least: float = 0.0) -> Kind:
         return seconds
 
     pattern = "^([0-9]+(\\.[0-9]+)?(ms|[dhms]))+$"
-    return Kind(read, {"type": "string", "pattern": pattern}, '"5m"', format_duration)
+    return Kind(read, {"type": "string", "pattern": pattern}, '"5m"', written=format_duration)
 
 
 def _read_duration(raw: object, reading: Reading) -> float:
     """Return seconds."""
     fix = f"write it like {reading.setting(quoted(_better_duration(raw)))}"
     if not isinstance(raw, str):
-        raise InvalidValueError(f"expected a duration, got {found(raw)}", fix)
+        raise InvalidValueError(f"expected a duration, got {described(raw)}", fix)
     try:
         return parse_duration(raw)
     except DurationError as error:
@@ -97,7 +99,7 @@ def _read_start(raw: object, reading: Reading) -> Start:
     if isinstance(raw, date):
         fix = f"write {reading.setting(raw.isoformat())}T00:00:00Z for midnight UTC"
         raise InvalidValueError("a date alone does not say in which time zone", fix)
-    raise InvalidValueError(f"expected a start, got {found(raw)}", f"write {_STARTS}")
+    raise InvalidValueError(f"expected a start, got {described(raw)}", f"write {_STARTS}")
 
 
 def _start_of_text(raw: str) -> Start:
@@ -214,7 +216,7 @@ def _read_path(raw: object, reading: Reading) -> Path:
     """Return an absolute path; relative ones start at the configuration file's folder."""
     if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
         fix = f"write {reading.setting(_EXAMPLE_PATH)}"
-        raise InvalidValueError(f"expected a path, got {found(raw)}", fix)
+        raise InvalidValueError(f"expected a path, got {described(raw)}", fix)
     return _full_path(raw, reading)
 
 
@@ -243,7 +245,7 @@ def _read_version(raw: object, reading: Reading) -> str:
 
     if not isinstance(raw, str) or not raw.strip():
         fix = f"write {reading.setting(_EXAMPLE_VERSION)}"
-        raise InvalidValueError(f"expected a version specifier, got {found(raw)}", fix)
+        raise InvalidValueError(f"expected a version specifier, got {described(raw)}", fix)
     try:
         return str(SpecifierSet(raw))
     except InvalidSpecifier:
@@ -257,7 +259,7 @@ def _read_own(raw: object, reading: Reading) -> dict[str, Any]:
     """Return a plugin's own settings, with a `Secret` wherever a reference stands."""
     if not isinstance(raw, Mapping):
         fix = "write a table below it, [plugins.NAME.settings]"
-        raise InvalidValueError(f"expected a table, got {found(raw)}", fix)
+        raise InvalidValueError(f"expected a table, got {described(raw)}", fix)
     return {key: _resolved(value, reading, key) for key, value in raw.items()}
 
 
@@ -271,7 +273,7 @@ def _resolved(raw: Any, reading: Reading, *inside: str | int) -> Any:
     if isinstance(raw, Mapping):
         return {key: _resolved(value, reading, *inside, key) for key, value in raw.items()}
     if isinstance(raw, list):
-        return [_resolved(value, reading, *inside, at) for at, value in enumerate(raw)]
+        return [_resolved(value, reading, *inside, index) for index, value in enumerate(raw)]
     return raw
 
 
@@ -288,7 +290,7 @@ def _read_path_of_plugin(raw: object, reading: Reading) -> Path:
     """Return an absolute path; an empty one is the configuration file's folder."""
     if not isinstance(raw, str):
         fix = f"write {reading.setting(_EXAMPLE_PATH)}"
-        raise InvalidValueError(f"expected a path, got {found(raw)}", fix)
+        raise InvalidValueError(f"expected a path, got {described(raw)}", fix)
     return _full_path(raw, reading)
 
 
@@ -317,7 +319,7 @@ OwnSettings: TypeAlias = Annotated[dict[str, Any], Kind(_read_own, {"type": "obj
 
 KINDS_OF_TYPES: Final[Mapping[object, Kind]] = {
     Secret: Kind(_read_secret_of_plugin, {"type": "string"}, '{ env = "NAME" }'),
-    Path: Kind(_read_path_of_plugin, {"type": "string"}, _EXAMPLE_PATH),
-    timedelta: Kind(_read_timedelta, {"type": "string"}, '"5m"'),
+    Path: Kind(_read_path_of_plugin, {"type": "string"}, _EXAMPLE_PATH, "a path"),
+    timedelta: Kind(_read_timedelta, {"type": "string"}, '"5m"', "a duration"),
 }
 """Types in the models of plugins -> their kinds."""

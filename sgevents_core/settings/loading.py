@@ -31,7 +31,7 @@ from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.shapes import shape_of
-from sgevents_core.settings.spelling import dotted, found, nearest, quoted
+from sgevents_core.settings.spelling import described, dotted, nearest, quoted
 from sgevents_core.settings.toml_errors import explained
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -191,7 +191,7 @@ class _Assembly:
         """Return `raw` if it is a table, else record that and return an empty one."""
         if isinstance(raw, Mapping):
             return raw
-        message = f"expected a table, got {found(raw)}"
+        message = f"expected a table, got {described(raw)}"
         self.diagnostics.problem(where, message, f"write {example}")
         return {}
 
@@ -202,12 +202,12 @@ class _Assembly:
             self.diagnostics.problem(("groups",), "expected a list of tables", fix)
             return ()
         groups = []
-        for at, table in enumerate(raw):
+        for index, table in enumerate(raw):
             if isinstance(table, Mapping):
-                groups.append(self._table(table, GroupSettings, ("groups", at)))
+                groups.append(self._table(table, GroupSettings, ("groups", index)))
             else:
                 fix = 'write [[groups]] and name = "..." for each group'
-                self.diagnostics.problem(("groups", at), "expected a table", fix)
+                self.diagnostics.problem(("groups", index), "expected a table", fix)
         return tuple(groups)
 
     def _named(self, section: str, model: type[S]) -> dict[str, S]:
@@ -227,10 +227,10 @@ class _Assembly:
         places: list[Where] = [("site", "api_key"), ("site", "http_proxy")]
         places += [("plugins", name, "api_key") for name in settings.plugins]
         literal = [where for where in places if _is_literal_secret(_at(self._raw, where), where)]
-        for one in exposures(self._path, "this file", secret=bool(literal)):
-            instead = ', or write api_key = { env = "SGEVENTS_API_KEY" }' if one.reads else ""
-            where = literal[0] if one.reads else ()
-            self.diagnostics.warning(where, one.message, f"{one.fix}{instead}")
+        for exposure in exposures(self._path, "this file", secret=bool(literal)):
+            instead = ', or write api_key = { env = "SGEVENTS_API_KEY" }' if exposure.reads else ""
+            where = literal[0] if exposure.reads else ()
+            self.diagnostics.warning(where, exposure.message, f"{exposure.fix}{instead}")
 
 
 def _is_enabled(plugin: object) -> bool:

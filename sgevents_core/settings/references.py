@@ -17,7 +17,12 @@ from sgevents_core.settings.spelling import nearest, quoted
 FORMS: Final = '{ env = "NAME" }, { file = "path" } or { credential = "name" }'
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """The variable that names the folder of a service's credentials; systemd sets it."""
-_KEYS: Final[tuple[SourceForm, ...]] = ("env", "file", "credential")
+REFERENCE_KEYS: Final[Mapping[SourceForm, str]] = {
+    "env": "The name of an environment variable.",
+    "file": "The path of a file that holds it.",
+    "credential": "The name of a systemd credential.",
+}
+"""Keys of which a reference has one -> what is named there."""
 _LARGEST: Final = 64 * 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.@-]+")
@@ -33,7 +38,7 @@ def is_reference(raw: object) -> bool:
     return (
         isinstance(raw, Mapping)
         and len(raw) == 1
-        and set(raw) <= set(_KEYS)
+        and set(raw) <= set(REFERENCE_KEYS)
         and isinstance(next(iter(raw.values())), str)
     )
 
@@ -46,7 +51,7 @@ def follow(raw: Mapping[str, Any], reading: Reading, *inside: str | int) -> Secr
     """
     if not is_reference(raw):
         raise InvalidValueError("this table does not say where the value is", _form_fix(raw))
-    form = next(key for key in _KEYS if key in raw)
+    form = next(key for key in REFERENCE_KEYS if key in raw)
     name = raw[form]
     if form == "file":
         name = str(reading.folder / os.path.expanduser(name))  # noqa: PTH111 - Path's raises without a home
@@ -67,7 +72,7 @@ def follow(raw: Mapping[str, Any], reading: Reading, *inside: str | int) -> Secr
 
 def _form_fix(raw: Mapping[str, Any]) -> str:
     for key in raw:
-        meant = nearest(key, _KEYS)
+        meant = nearest(key, REFERENCE_KEYS)
         if meant and meant != key:
             return f"did you mean {meant}? Write {FORMS}"
     return f"write one of {FORMS}"
@@ -107,8 +112,8 @@ def _from_file(source: SecretSource, reading: Reading, inside: tuple[str | int, 
     text = _read(path, source, "the path is relative to the configuration file").rstrip("\r\n")
     if not text:
         raise InvalidValueError(f"{source} is empty", "write the value into it, and nothing else")
-    for one in exposures(path, str(source), secret=True):
-        reading.warning(one.message, one.fix, *inside)
+    for exposure in exposures(path, str(source), secret=True):
+        reading.warning(exposure.message, exposure.fix, *inside)
     return text
 
 

@@ -43,13 +43,13 @@ def read_plain(path: Path, largest: int) -> bytes:
         raise NotPlainError("is not the name of a file") from None
     except OSError as error:
         raise _about(path, error) from None
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        raise NotPlainError(_kind(found.st_mode))
+        raise NotPlainError(_kind(status.st_mode))
     with os.fdopen(handle, "rb") as file:
-        data = b"" if found.st_size > largest else file.read(largest + 1)
-        if found.st_size > largest or len(data) > largest:
+        data = b"" if status.st_size > largest else file.read(largest + 1)
+        if status.st_size > largest or len(data) > largest:
             raise NotPlainError(f"is longer than {largest // 1024} KiB")
         return data
 

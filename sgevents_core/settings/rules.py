@@ -61,10 +61,10 @@ def _check_groups(
     groups: Collection[GroupSettings], lanes: Collection[str], diagnostics: Diagnostics
 ) -> None:
     seen: set[str] = set()
-    for at, group in enumerate(groups):
+    for index, group in enumerate(groups):
         if group.name and group.name in seen:
             message = f"the group {quoted(group.name)} is listed twice"
-            diagnostics.problem(("groups", at, "name"), message, "leave one of the two out")
+            diagnostics.problem(("groups", index, "name"), message, "leave one of the two out")
         seen.add(group.name)
         if group.lane is None or group.lane in lanes or group.lane == DEFAULT_LANE:
             continue
@@ -72,7 +72,7 @@ def _check_groups(
         if meant:
             message = f"there is no table [{dotted(('lanes', group.lane))}]"
             fix = f"did you mean {quoted(meant)}? If not, add that table, which may be empty"
-            diagnostics.problem(("groups", at, "lane"), message, fix)
+            diagnostics.problem(("groups", index, "lane"), message, fix)
 
 
 def _check_lane(name: str, lane: LaneSettings, diagnostics: Diagnostics) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from sgevents_core.settings.fitting import Key, keys_of
 from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.loading import SECTIONS
+from sgevents_core.settings.references import REFERENCE_KEYS
 from sgevents_core.settings.shapes import shape_of
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
@@ -28,11 +29,7 @@ _REFERENCE: Final[Schema] = {
             "required": [form],
             "additionalProperties": False,
         }
-        for form, text in (
-            ("env", "The name of an environment variable."),
-            ("file", "The path of a file that holds it."),
-            ("credential", "The name of a systemd credential."),
-        )
+        for form, text in REFERENCE_KEYS.items()
     ],
 }
 
@@ -90,7 +87,7 @@ def _key(section: str, key: Key) -> Schema:
 def _plain(key: Key) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
     schema = msgspec.json.schema(key.type)
-    others = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
+    others = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     return others[0] if len(others) == 1 else schema
 
 

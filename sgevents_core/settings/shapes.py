@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
 from sgevents_core.settings.kinds import KINDS_OF_TYPES, Kind
-from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import meant_bool, quoted, written
 
 _WORDS: Final[dict[object, tuple[str, str]]] = {
@@ -20,9 +18,6 @@ _WORDS: Final[dict[object, tuple[str, str]]] = {
     int: ("a whole number", "10"),
     float: ("a number", "1.5"),
     str: ("a string", '"..."'),
-    Secret: ("a string", '{ env = "NAME" }'),
-    Path: ("a path", '"folder/file"'),
-    timedelta: ("a duration", '"5m"'),
     datetime: ("a date and time", "2026-01-31T08:00:00Z"),
     date: ("a date", "2026-01-31"),
     time: ("a time", "08:00:00"),
@@ -72,7 +67,7 @@ def shape_of(annotated: Any) -> Shape:
             notes += core.__metadata__
             core = get_args(core)[0]
             continue
-        others = [one for one in _alternatives(core) if one is not type(None)]
+        others = [type_ for type_ in _alternatives(core) if type_ is not type(None)]
         if len(others) != 1 or others[0] is core:
             break
         core, is_optional = others[0], True
@@ -87,13 +82,13 @@ def choices(core: Any) -> list[str | int]:
     if get_origin(core) is Literal:
         return list(get_args(core))
     if isinstance(core, type) and issubclass(core, Enum):
-        return [one.value for one in core]
+        return [member.value for member in core]
     return []
 
 
 def expected(shape: Shape) -> str:
     """Say what a value has to be: `expected a whole number, at least 1`."""
-    words = " or ".join(_words(one)[0] for one in _alternatives(shape.core))
+    words = " or ".join(_words(type_)[0] for type_ in _alternatives(shape.core))
     return f"expected {words}, {shape.limits}".removesuffix(", ")
 
 
@@ -134,6 +129,8 @@ def _words(core: Any) -> tuple[str, str]:
     if origin in _LISTS:
         of_texts = bool(inner) and shape_of(inner[0]).core is str
         return ("a list of strings", '["..."]') if of_texts else ("a list", "[...]")
+    if core in KINDS_OF_TYPES:
+        return KINDS_OF_TYPES[core].words, KINDS_OF_TYPES[core].example
     return _WORDS.get(origin, (str(getattr(core, "__name__", core)), "{ ... }"))
 
 

@@ -16,8 +16,8 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that `word` is probably a misspelling of, or None."""
     by_lower = {name.lower().replace("-", "_"): name for name in known}
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
-    return by_lower[found[0]] if found else None
+    matches = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
+    return by_lower[matches[0]] if matches else None
 
 
 def meant_bool(raw: object) -> str | None:
@@ -43,7 +43,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def found(raw: object) -> str:
+def described(raw: object) -> str:
     """Say what `raw` is, in the words of TOML."""
     if isinstance(raw, bool):
         return written(raw)

@@ -39,18 +39,18 @@ def explained(reason: str, text: str, line: int) -> Explained:
     lines = text.splitlines()
     here = lines[line - 1] if line <= len(lines) else ""
     for pattern, explain in _EXPLANATIONS:
-        if found := pattern.fullmatch(reason):
-            explanation = explain(found, lines, here, line)
+        if match := pattern.fullmatch(reason):
+            explanation = explain(match, lines, here, line)
             if explanation is not None:
                 return explanation
     return Explained(reason, _ANY_FIX)
 
 
 def _declared_twice(
-    found: re.Match[str], lines: list[str], here: str, line: int
+    match: re.Match[str], lines: list[str], here: str, line: int
 ) -> Explained | None:
     try:
-        name = dotted(ast.literal_eval(found[1]))
+        name = dotted(ast.literal_eval(match[1]))
     except (ValueError, SyntaxError):
         return None
     header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]")
@@ -61,19 +61,19 @@ def _declared_twice(
     return Explained(f"the table [{name}] is there twice", fix)
 
 
-def _set_twice(found: re.Match[str], lines: list[str], here: str, line: int) -> Explained | None:
+def _set_twice(match: re.Match[str], lines: list[str], here: str, line: int) -> Explained | None:
     key = _KEY.match(here)
     if key is None:
         return Explained("this table or key is there twice", "write each once")
     return Explained(f"{key[1]} is set twice in this table", "remove one of the two lines")
 
 
-def _backslash(found: re.Match[str], lines: list[str], here: str, line: int) -> Explained:
+def _backslash(match: re.Match[str], lines: list[str], here: str, line: int) -> Explained:
     fix = r"write it in single quotes, 'C:\folder', or each \ as \\"
     return Explained(r"a \ in double quotes means something else", fix)
 
 
-def _no_value(found: re.Match[str], lines: list[str], here: str, line: int) -> Explained | None:
+def _no_value(match: re.Match[str], lines: list[str], here: str, line: int) -> Explained | None:
     bare = _BARE_TEXT.fullmatch(here)
     if bare is None:
         return None

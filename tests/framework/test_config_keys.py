@@ -54,7 +54,7 @@ def test_ignore_own_needs_a_script_of_the_plugins_own(
     assert found.message == "it needs the plugin's own script_name"
     assert "script_name and api_key" in found.fix
     found = problem(head + OWN.replace("rollup", "sgevents"))
-    assert "that of [site]" in found.message
+    assert "the script_name of [site]" in found.message
     assert load_settings(write(head + OWN)).plugins["a"].ignore_own is True
 
 

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Optional
 
 import msgspec
 import pytest
+import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 from installed_packages import Packages
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from sgevents_core import Secret
-from sgevents_core.errors import Problem
+from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.own_settings import modelled
@@ -237,6 +238,37 @@ def test_what_does_not_fit_is_told_with_its_place_and_the_fix(
     (wrong, *_) = [one for one in wrongs(Chat, **table) if one.where == where]
     assert message in wrong.message
     assert fix in wrong.fix
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('max_attempts = "3"', "max_attempts"),
+        ("max_attempts = 0", "max_attempts"),
+        ('enabled = "yes"', "enabled"),
+        ('on_error = "skipp"', "on_error"),
+        ("group = 5", "group"),
+        ("load_timeout = 5", "load_timeout"),
+    ],
+)
+def test_a_plugin_hears_of_a_mistake_as_sgevents_does(config: Path, line: str, key: str) -> None:
+    """One fitter reads both, so the same mistake has the same words and the same fix."""
+
+    @dataclasses.dataclass
+    class Own:
+        max_attempts: Annotated[int, msgspec.Meta(ge=1)] = 10
+        enabled: bool = False
+        on_error: Literal["dead-letter", "pause", "skip"] = "dead-letter"
+        group: Annotated[str, msgspec.Meta(min_length=1)] = "a"
+        load_timeout: timedelta = timedelta(minutes=1)
+
+    config.write_text(CONFIG + f"[plugins.other]\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config)
+    (problem,) = caught.value.problems
+    (wrong,) = wrongs(Own, **tomli.loads(line))
+    assert (problem.message, problem.fix) == (wrong.message, wrong.fix)
+    assert (problem.key, wrong.where) == (f"plugins.other.{key}", (key,))
 
 
 def test_all_problems_are_told_at_once() -> None:
