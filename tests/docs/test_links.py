@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
 from doc_pages import DOCS, ROOT, blocks, headings, name_of, pages, prose
+
+from sgevents_core.hookspecs import EVENT_HOOKS, hook_arguments
+from sgevents_core.journal.base import PluginState
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -57,16 +61,42 @@ def test_headings_of_a_page_differ() -> None:
         assert len(set(found)) == len(found), page
 
 
-def test_picture_stands_alone_and_has_colours_for_light_and_dark() -> None:
+@pytest.mark.parametrize("picture", sorted(DOCS.glob("*/*.svg")), ids=name_of)
+def test_picture_stands_alone_and_has_colours_for_light_and_dark(picture: Path) -> None:
     """It loads nothing, refers to nothing that is missing, and every colour has two values."""
-    text = (DOCS / "explanation" / "event-way.svg").read_text("utf-8")
+    text = picture.read_text("utf-8")
     root = ElementTree.fromstring(text)
     ids = {element.get("id") for element in root.iter()}
     assert set(re.findall(r"url\(#([\w-]+)\)", text)) <= ids
-    assert set((root.get("aria-labelledby") or "").split()) <= ids
+    described_by = set((root.get("aria-labelledby") or "").split())
+    assert len(described_by & ids) == 2, "a title and a description"
     assert re.findall(r"(?:href|src)=", text) == []
     used = set(re.findall(r"var\((--[\w-]+)\)", text))
     rules = re.findall(r"\{([^{}]*--ew-paper:[^{}]*)\}", text)
     assert len(rules) == 4
     for rule in rules:
         assert set(re.findall(r"(--[\w-]+):", rule)) == used
+
+
+def shown_states() -> set[str]:
+    """The states that `sgevents status` can show."""
+    return set(get_args(PluginState)) | {"catching up", "disabled", "not loaded"}
+
+
+def test_picture_of_the_states_has_each_of_them() -> None:
+    """Picture and page name every state, and explain every arrow that has a number."""
+    picture = (DOCS / "explanation" / "plugin-states.svg").read_text("utf-8")
+    page = (DOCS / "explanation" / "plugin-states.md").read_text("utf-8")
+    drawn = re.findall(r'class="head"[^>]*>([^<]+)<', picture)
+    assert set(drawn) - {"start or reload"} == shown_states()
+    assert set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) == shown_states()
+    arrows = sorted(int(number) for number in re.findall(r'class="num"[^>]*>(\d+)<', picture))
+    assert arrows == [int(number) for number in re.findall(r"^(\d+)\. ", page, re.MULTILINE)]
+
+
+def test_picture_of_the_hook_order_has_each_hook_that_is_not_an_event_hook() -> None:
+    """A hook that is added is drawn too."""
+    picture = (DOCS / "reference" / "hook-order.svg").read_text("utf-8")
+    others = set(hook_arguments()) - set(EVENT_HOOKS)
+    drawn = set(re.findall(r'class="code"[^>]*>([^<]+)<', picture))
+    assert others == drawn - set(EVENT_HOOKS)
