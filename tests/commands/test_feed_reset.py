@@ -196,6 +196,7 @@ def test_a_site_that_began_anew_is_told_with_the_way_out(
     assert "sgevents feed reset --from now" in said.text
     with daemon.running() as process:
         wait_until(lambda: rewound(sgevents))
+        wait_until(lambda: daemon.tells("feed.rewound"))
         (told,) = [one for one in daemon.told() if one["action"] == "feed.rewound"]
         assert told["level"] == "error"
         assert "sgevents feed reset --from now" in told["message"]

@@ -7,7 +7,6 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import pytest
 from commanding import installed_here
 from running_daemon import RunningDaemon
 from waiting import wait_until
@@ -41,7 +40,6 @@ def letters(daemon: RunningDaemon) -> list[Letter]:
         return found.find()
 
 
-@pytest.mark.timeout(180)
 def test_callbacks_that_kill_the_process_are_dead_lettered(tmp_path: Path) -> None:
     """Two starts die in each; the next keeps it as a dead letter that says how, and goes on.
 

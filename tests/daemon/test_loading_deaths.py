@@ -61,7 +61,6 @@ def told_of(daemon: RunningDaemon, plugin: str) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(300)
 def test_plugins_that_end_the_process_while_they_are_loaded_cost_one_start_each(
     daemon: RunningDaemon, site: Sandbox
 ) -> None:
@@ -225,7 +224,6 @@ STUCK = {
 
 
 @pytest.mark.parametrize("deed", STUCK)
-@pytest.mark.timeout(180)
 def test_plugin_that_cannot_be_ended_is_left_behind_with_its_process(
     daemon: RunningDaemon, site: Sandbox, deed: str
 ) -> None:
@@ -241,7 +239,6 @@ def test_plugin_that_cannot_be_ended_is_left_behind_with_its_process(
 HOLDS = "ctypes.PyDLL(None).sleep(3600)"
 
 
-@pytest.mark.timeout(180)
 def test_plugin_that_keeps_all_threads_from_running_ends_the_process(
     daemon: RunningDaemon, site: Sandbox
 ) -> None:

@@ -44,7 +44,7 @@ def test_list_has_all_points(played: Days) -> None:
     assert not new, f"{LIST.name} lacks points that acts reach: {new}"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(3600)
 def test_kill_at_every_point(played: Days, reliability: Reliability) -> None:
     """Killed at each of them, the daemon comes to the same as if it had not been.
 

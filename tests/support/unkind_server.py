@@ -29,7 +29,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "reset":
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.rfile.close()  # holds the connection open, too
             self.connection.close()
+            self.close_connection = True
         elif what == "drop":
             self.connection.shutdown(socket.SHUT_RDWR)
         elif what == "silent":
