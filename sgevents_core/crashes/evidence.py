@@ -24,6 +24,7 @@ from typing import IO, Any, Final, NamedTuple
 import msgspec
 
 from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
+from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import StateError
 from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.observe.logs import flush
@@ -282,7 +283,7 @@ def read(text: str, memory: OomKills) -> LastWords | None:
         return crash
     for thread, one in said.items():
         if one.says:
-            return LastWords(one.says, one.traceback, lanes.get(thread, _ALL))
+            return LastWords(one.says, plugin_frames(one.traceback), lanes.get(thread, _ALL))
     if before is not None and ran_out(before, memory):
         return LastWords("the system ran out of memory and killed the process", "")
     return None
@@ -307,7 +308,7 @@ def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
     found = _CURRENT.match(lines[start])
     thread = int(found[1], 16) if found else 0
     end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
-    trace = "\n".join([words[0], *lines[start:end]])
+    trace = plugin_frames("\n".join([words[0], *lines[start:end]]))
     return LastWords(words[0], trace, lanes.get(thread, _ALL))
 
 

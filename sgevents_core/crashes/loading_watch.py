@@ -7,6 +7,7 @@ or when the daemon is to stop. Where it cannot be brought back, the process is g
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -20,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Final, NamedTuple, TypeVar
 
 from sgevents_core.crashes.evidence import Listener, Step
+from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.shared import keep_open
 from sgevents_core.observe.systemd import Systemd
@@ -28,6 +30,10 @@ from sgevents_core.settings import format_duration
 
 _T = TypeVar("_T")
 
+logger = logging.getLogger("sgevents.daemon")
+
+SLOW: Final = 5.0
+"""Seconds after which a step that is not over is warned of."""
 PATIENCE: Final = 5.0
 """Seconds in which code may come back that is called back; no more than it was given at first."""
 _EVERY: Final = 0.1
@@ -85,6 +91,8 @@ class _Running(NamedTuple):
 
     until: float
     patience: float
+    doing: str
+    since: float
 
 
 class LoadingWatch(NotingWatch):
@@ -113,6 +121,8 @@ class LoadingWatch(NotingWatch):
         super().__init__(listener, known)
         self._systemd = systemd or Systemd({})
         self._told = 0.0
+        self._slow: _Running | None = None
+        self._plugin = ""
         self._give_up = give_up
         self._stops = stops
         self._stopped = False
@@ -158,6 +168,11 @@ class LoadingWatch(NotingWatch):
         if self._stops:
             self._stopped = True
 
+    def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
+        """Return what one step of a plugin returns."""
+        self._plugin = turn.plugin
+        return super().around(turn, doing, call)
+
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
         """Return what `call` returns.
 
@@ -175,7 +190,8 @@ class LoadingWatch(NotingWatch):
         self._listener.end_after(seconds + 2 * patience)
         where = ""
         try:
-            self._running = _Running(time.monotonic() + seconds, patience)
+            now = time.monotonic()
+            self._running = _Running(now + seconds, patience, doing, now)
             try:
                 return call()
             finally:
@@ -202,6 +218,7 @@ class LoadingWatch(NotingWatch):
             self._take_signals()
             running = self._running
             self._tell_systemd(running)
+            self._warn_if_slow(running)
             if running is None or not self._is_due(running):
                 continue
             now = time.monotonic()
@@ -216,6 +233,22 @@ class LoadingWatch(NotingWatch):
         if running is not None and now - self._told > 1.0:
             self._told = now
             self._systemd.takes(max(running.until - now, 0.0) + running.patience + _REST)
+
+    def _warn_if_slow(self, running: _Running | None) -> None:
+        """Warn once of a step that everybody waits for, so that a long start has a name."""
+        if running is None or running is self._slow or time.monotonic() - running.since < SLOW:
+            return
+        self._slow = running
+        logger.warning(
+            "Plugin %s: %s takes more than %s, and the daemon waits for it; after %s it is given up"
+            " (load_timeout in [plugins.%s])",
+            self._plugin,
+            running.doing,
+            format_duration(SLOW),
+            format_duration(running.until - running.since),
+            self._plugin,
+            extra={"action": "plugin.loads_slowly", "plugin": self._plugin},
+        )
 
     def _take_signals(self) -> None:
         """Wait a moment; a signal to stop is seen here even where its handler cannot run."""
@@ -239,4 +272,4 @@ def _stack_of(interrupted: BaseException) -> str:
     frames = traceback.extract_tb(interrupted.__traceback__)
     own = [frame for frame in frames if frame.filename != __file__]
     lines = traceback.StackSummary.from_list(own[-_FRAMES:]).format()
-    return "".join(["Where it stood (most recent call last):\n", *lines])
+    return plugin_frames("".join(["Where it stood (most recent call last):\n", *lines]))
