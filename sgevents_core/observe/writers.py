@@ -126,7 +126,10 @@ class Writer:
         now = time.monotonic()
         if now - self._complained > COMPLAIN_EVERY:
             self._complained = now
-            self.complain(f"sgevents: a log cannot be written: {error}\n")
+            self.complain(
+                f"sgevents: a log cannot be written: {error}. Make space, or let the daemon write"
+                " it; until then its records are lost, and everything else continues\n"
+            )
 
 
 class StreamSink:
@@ -186,7 +189,14 @@ class FileSink:
         self._open()
 
     def write(self, texts: Sequence[str]) -> None:
-        """Write records, rotating the file before it grows too large."""
+        """Write records, rotating the file before it grows too large; an error names the file."""
+        try:
+            self._write(texts)
+        except OSError as error:
+            error.filename = error.filename or str(self._path)
+            raise
+
+    def _write(self, texts: Sequence[str]) -> None:
         if not self._is_there():
             self._open()
         chunk: list[bytes] = []

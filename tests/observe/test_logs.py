@@ -287,8 +287,10 @@ def test_log_that_cannot_be_written_says_so_once(log: Log, tmp_path: Path) -> No
     for number in range(10):
         daemon.info("record %d", number)
     told = log.stderr()
-    assert told.count("sgevents: a log cannot be written: [Errno 28]") == 1
-    assert told.count("record") == 10
+    said = "sgevents: a log cannot be written: [Errno 28] No space left on device: '/dev/full'."
+    assert told.count(said) == 1
+    assert "until then its records are lost, and everything else continues" in told
+    assert told.count("record ") == 10
 
 
 def test_everything_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
