@@ -73,7 +73,7 @@ def _fields(model: Any) -> Iterator[tuple[list[str], Any]]:
             yield [one for one in names if isinstance(one, str)], getattr(field, "annotation", None)
     elif is_table_model(model):
         for key in keys_of(model):
-            yield [key.name], key.type
+            yield [key.name], key.shape.annotated
 
 
 def _choices(alias: Any) -> Iterable[Any]:

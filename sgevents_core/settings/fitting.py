@@ -7,7 +7,8 @@ a reference: it may be a secret.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, get_args, get_origin
 from typing import get_type_hints as hints_of
@@ -35,8 +36,7 @@ class Key(NamedTuple):
     name: str
     """As it is written in the table."""
     attribute: str
-    type: Any
-    """With annotations."""
+    shape: Shape
     required: bool
     default: Any
     """None where there is none, or where it is made anew each time."""
@@ -48,19 +48,22 @@ def is_table_model(model: object) -> bool:
     return is_struct or (isinstance(model, type) and dataclasses.is_dataclass(model))
 
 
-def keys_of(model: Any) -> list[Key]:
+@lru_cache(maxsize=128)  # finding type hints takes longer than all the rest of fitting
+def keys_of(model: Any) -> tuple[Key, ...]:
     """Return the keys that `model`, a dataclass or Struct with type hints, knows."""
+    return tuple(_found_keys(model))
+
+
+def _found_keys(model: Any) -> Iterator[Key]:
     if issubclass(model, msgspec.Struct):
-        return [
-            Key(field.encode_name, field.name, field.type, field.required, _shown(field.default))
-            for field in msgspec.structs.fields(model)
-        ]
+        for field in msgspec.structs.fields(model):
+            shape, default = shape_of(field.type), _shown(field.default)
+            yield Key(field.encode_name, field.name, shape, field.required, default)
+        return
     hints = hints_of(model, include_extras=True)
-    return [
-        Key(field.name, field.name, hints[field.name], _is_required(field), _shown(field.default))
-        for field in dataclasses.fields(model)
-        if field.init
-    ]
+    for given in (field for field in dataclasses.fields(model) if field.init):
+        shape, default = shape_of(hints[given.name]), _shown(given.default)
+        yield Key(given.name, given.name, shape, _is_required(given), default)
 
 
 def unknown_key_fix(name: str, known: Iterable[str]) -> str:
@@ -113,11 +116,11 @@ class Fitter:
             place = (*where, key.name)
             if key.name in raw:
                 before = len(self._diagnostics.problems)
-                value = self._value(shape_of(key.type), raw[key.name], place, key.default)
+                value = self._value(key.shape, raw[key.name], place, key.default)
                 if len(self._diagnostics.problems) == before:
                     values[key.attribute] = value
             elif key.required:
-                fix = f"add {key.name} = {example(shape_of(key.type))}"
+                fix = f"add {key.name} = {example(key.shape)}"
                 self._diagnostics.problem(place, "it is missing", fix)
         self.check_names(raw, [key.name for key in known], where)
         return values

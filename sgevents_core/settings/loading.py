@@ -30,7 +30,6 @@ from sgevents_core.settings.model import (
 from sgevents_core.settings.regular import NotPlainError, read_plain
 from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.shapes import shape_of
 from sgevents_core.settings.spelling import described, dotted, nearest, quoted
 from sgevents_core.settings.toml_errors import explained
 
@@ -175,8 +174,7 @@ class _Assembly:
         values = self._fitter(needs_texts=secrets).values(model, table, where)
         for key in keys_of(model):
             if key.required:
-                is_secret = shape_of(key.type).core is Secret
-                values.setdefault(key.name, Secret(None) if is_secret else "")
+                values.setdefault(key.name, Secret(None) if key.shape.core is Secret else "")
         return model(**values)
 
     def _fitter(self, *, needs_texts: bool = True) -> Fitter:

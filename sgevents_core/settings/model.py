@@ -36,6 +36,9 @@ IDLE_FACTOR: Final = 5
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Duration: TypeAlias = Annotated[float, duration()]
+ShortDuration: TypeAlias = Annotated[float, duration(0.01)]
+LongDuration: TypeAlias = Annotated[float, duration(1)]
 
 
 class SiteSettings(Struct, frozen=True, kw_only=True):
@@ -64,8 +67,7 @@ class SiteSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     timeout: Annotated[
-        float,
-        duration(1),
+        LongDuration,
         Meta(description='How long one call of the site may take in all, at least `"1s"`.'),
     ] = 60.0
 
@@ -78,29 +80,25 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
     """`[feed]`: how the site's event log is followed."""
 
     poll_interval: Annotated[
-        float,
-        duration(0.01),
+        ShortDuration,
         Meta(description='How often the site is asked while events come, at least `"10ms"`.'),
     ] = 1.0
     idle_interval: Annotated[
-        float,
-        duration(0.01),
+        ShortDuration,
         Meta(
             description="How often the site is asked when none have come for three minutes, "
             "reached little by little; not shorter than `poll_interval`."
         ),
     ] = 0.0
     backlog_timeout: Annotated[
-        float,
-        duration(0.01),
+        ShortDuration,
         Meta(
             description="How long a missing id is waited for, counted while the site answers. "
             "Audits go on looking after that."
         ),
     ] = 300.0
     settle: Annotated[
-        float,
-        duration(),
+        Duration,
         Meta(
             description="How long rows above a gap are held back, so that late rows keep the "
             "order of ids. Shorter than `backlog_timeout`."
@@ -123,8 +121,7 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "now"
     audit_horizon: Annotated[
-        float,
-        duration(),
+        Duration,
         Meta(
             description="How long audits look for rows that are missing; at least "
             "`backlog_timeout`."
@@ -149,8 +146,7 @@ class StateSettings(Struct, frozen=True, kw_only=True):
         Meta(description="The folder they are in, on a local disk. It is made if it is not there."),
     ] = Path("state")
     retention: Annotated[
-        float,
-        duration(),
+        Duration,
         Meta(description="How long events are kept that every enabled plugin has handled."),
     ] = 30 * 86400.0
 
@@ -186,8 +182,7 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
         Executor, Meta(description='`"thread"` or `"process"`. This version: `"thread"`.')
     ] = "thread"
     timeout: Annotated[
-        float | None,
-        duration(0.01),
+        ShortDuration | None,
         Meta(
             description='How long a callback of the lane\'s plugins may take, at least `"10ms"`; '
             "any time if left out. One that takes longer is given up, and its plugin "
@@ -247,8 +242,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         Meta(description="After how many dead letters in a row the plugin is paused, at least 1."),
     ] = 20
     timeout: Annotated[
-        float | None,
-        duration(0.01),
+        ShortDuration | None,
         Meta(
             description='How long a callback of it may take, at least `"10ms"`; the lane\'s '
             "`timeout` if left out. `@match(timeout=...)` of one callback comes "

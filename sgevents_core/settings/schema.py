@@ -14,7 +14,7 @@ from sgevents_core.settings.fitting import Key, keys_of
 from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.loading import SECTIONS
 from sgevents_core.settings.references import REFERENCE_KEYS
-from sgevents_core.settings.shapes import shape_of
+from sgevents_core.settings.shapes import Shape
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED: Final = {"lanes", "plugins"}
@@ -76,17 +76,17 @@ def _table(section: str, model: type[msgspec.Struct]) -> Schema:
 
 
 def _key(section: str, key: Key) -> Schema:
-    shape = shape_of(key.type)
-    schema = dict(shape.kind.schema) if shape.kind else _plain(key)
+    shape = key.shape
+    schema = dict(shape.kind.schema) if shape.kind else _plain(shape)
     schema["description"] = shape.description
     if key.default is not None and (section, key.name) not in _NO_DEFAULT:
         schema["default"] = shape.kind.written(key.default) if shape.kind else key.default
     return schema
 
 
-def _plain(key: Key) -> Schema:
+def _plain(shape: Shape) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
-    schema = msgspec.json.schema(key.type)
+    schema = msgspec.json.schema(shape.annotated)
     others = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     return others[0] if len(others) == 1 else schema
 
