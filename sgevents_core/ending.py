@@ -15,10 +15,10 @@ from typing import Final
 
 from sgevents_core.restarting import end_at_once
 
-logger = logging.getLogger("sgevents.daemon")
-
 ENDS_WITHIN: Final = 5.0
 """Seconds that plugins' threads and `atexit` functions may take when all else has ended."""
+TOLD_WITHIN: Final = 2.0
+"""Seconds that telling of them may take."""
 _sleep: Final = time.sleep
 
 
@@ -38,14 +38,21 @@ def end_within(seconds: float, code: int, log: Callable[[], AbstractContextManag
 
 def _end_late(seconds: float, code: int, log: Callable[[], AbstractContextManager[None]]) -> None:
     _sleep(seconds)
+    telling = threading.Thread(target=_tell, args=(log,), name="tells the end", daemon=True)
+    with suppress(RuntimeError):  # there are too many threads
+        telling.start()
+        telling.join(TOLD_WITHIN)  # a plugin may keep the lock of `logging` for ever
+    end_at_once(code)
+
+
+def _tell(log: Callable[[], AbstractContextManager[None]]) -> None:
     with suppress(Exception), log():
         names = left_behind()
-        logger.warning(
+        logging.getLogger("sgevents.daemon").warning(
             "Ended without waiting any longer for what plugins have left behind: %s",
             f"threads {', '.join(names)}" if names else "functions registered with atexit",
             extra={"action": "daemon.left_behind", "threads": names},
         )
-    end_at_once(code)
 
 
 def left_behind() -> list[str]:

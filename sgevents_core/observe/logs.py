@@ -14,7 +14,7 @@ from sgevents_core.errors import LogFileError
 from sgevents_core.observe.current import current
 from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger
+from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger, forget_levels
 from sgevents_core.observe.writers import FileSink, Sink, StreamSink, Writer
 from sgevents_core.printable import counted, wants_colours
 from sgevents_core.settings import LogSettings
@@ -25,6 +25,9 @@ ENDS_WITHIN: Final = 2.0
 """Seconds for which a terminal or a disk that takes nothing is waited for at the end."""
 _LIBRARIES: Final = "WARNING"
 """What of libraries people should know; of ours, what they ask for."""
+
+_ended: Final[list[logging.Handler]] = []
+"""Those of logs that are over: `logging` takes its lock to forget one, and a plugin may hold it."""
 
 
 class Outlet(NamedTuple):
@@ -100,7 +103,7 @@ class Outlets(logging.Handler):
         for outlet in (*self._common, *self._own.values()):
             if outlet.writer in ended:
                 outlet.sink.close()
-        super().close()
+        _ended.append(self)
 
     def _writers(self) -> list[Writer]:
         outlets = (*self._common, *self._own.values())
@@ -164,10 +167,13 @@ def configured(
             yield
     finally:
         logging.captureWarnings(capture=False)
+        # Nothing that needs the lock of `logging`: a plugin may keep it for ever.
         for logger in (ours, *own):
-            logger.setLevel(logging.NOTSET)
-        root.setLevel(before)
-        root.removeHandler(outlets)
+            logger.level = logging.NOTSET
+        root.level = before
+        if outlets in root.handlers:
+            root.handlers.remove(outlets)
+        forget_levels()
         outlets.end()
 
 

@@ -43,10 +43,12 @@ class SteadyLogger(logging.Logger):
     keeper: Keeper | None = None
 
     def setLevel(self, level: int | str) -> None:  # noqa: N802 - logging's name
-        """Set its level; that of the daemon's own is put back at once."""
-        super().setLevel(level)
-        if self.keeper is not None:
-            self.keeper.look()
+        """Set its level; a plugin sets that of its own loggers alone."""
+        keeper = self.keeper
+        if keeper is None or keeper.lets_set(self):
+            super().setLevel(level)
+        if keeper is not None:
+            keeper.look()
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
         """Return whether its own level lets a record through; `logging.disable` has no say."""
@@ -124,6 +126,16 @@ class Keeper:
         self._lock = threading.RLock()
         self._quiet = threading.local()
 
+    def lets_set(self, logger: logging.Logger) -> bool:
+        """Return whether a logger's level may be set by the call in hand, and tell if not."""
+        call = current()
+        own = f"{PLUGIN_LOGGER}{call.plugin}." if call is not None else ""
+        name = f"{logger.name}."
+        if logger in self._levels or not name.startswith(f"{ROOT}.") or name.startswith(own):
+            return True  # of those in `_levels`, it is put back
+        self._tell(["its loggers were changed"], "")
+        return False
+
     def look(self, plugin: str = "") -> None:
         """Put back what was changed, and tell of it once for each plugin.
 
@@ -196,7 +208,7 @@ class Keeper:
 
         Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
         """
-        for one in self._loggers():
+        for one in _loggers():
             if not isinstance(one, SteadyLogger) and f"{one.name}.".startswith(_STEADY):
                 self._were[one] = type(one)
                 one.__class__ = SteadyLogger
@@ -206,12 +218,7 @@ class Keeper:
         SteadyLogger.keeper = None
         for one, kind in self._were.items():
             one.__class__ = kind
-        for one in self._loggers():
-            vars(one)["_cache"].clear()
-
-    def _loggers(self) -> list[logging.Logger]:
-        known = [*self._root.manager.loggerDict.values()]
-        return [self._root, *(one for one in known if isinstance(one, logging.Logger))]
+        forget_levels()
 
     def _tell(self, changed: list[str], plugin: str) -> None:
         call = current()
@@ -227,3 +234,15 @@ class Keeper:
             ", ".join(changed),
             extra={"action": "log.put_back", "plugin": who},
         )
+
+
+def forget_levels() -> None:
+    """Let all loggers look again which levels they let through."""
+    for one in _loggers():
+        vars(one)["_cache"].clear()
+
+
+def _loggers() -> list[logging.Logger]:
+    root = logging.getLogger()
+    known = [*root.manager.loggerDict.values()]
+    return [root, *(one for one in known if isinstance(one, logging.Logger))]

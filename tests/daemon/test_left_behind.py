@@ -14,7 +14,7 @@ from sgevents_core.errors import StateGone
 from sgevents_core.sandbox import Sandbox
 
 LEAVES = """
-    import atexit, concurrent.futures, threading, time
+    import atexit, concurrent.futures, logging, threading, time
     from sgevents_core import hookimpl
 
     pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -54,6 +54,12 @@ def test_end_does_not_wait_for_ever(daemon: RunningDaemon) -> None:
     assert run_with(daemon, HANGS) == 0
     assert [r["action"] for r in daemon.told()][-2:] == ["daemon.stopped", "daemon.left_behind"]
     assert "waits, ThreadPoolExecutor-0_0" in daemon.told()[-1]["message"]
+
+
+def test_lock_of_logging_that_nobody_gives_back(daemon: RunningDaemon) -> None:
+    """Telling what was left behind needs that lock; the process ends without."""
+    assert run_with(daemon, "logging._lock.acquire()") == 0
+    assert daemon.tells("daemon.stopped")
 
 
 def test_pool_that_has_nothing_to_do_costs_nothing(daemon: RunningDaemon) -> None:

@@ -260,6 +260,7 @@ TOLD: list[Callable[[], object]] = [
     lambda: [*map(root.removeHandler, [*root.handlers])],
     lambda: root.setLevel(logging.CRITICAL),
     lambda: logging.getLogger("sgevents").setLevel(logging.CRITICAL),
+    lambda: daemon.setLevel(logging.CRITICAL + 50),
     everything_off,
 ]
 UNFELT: list[Callable[[], object]] = [
@@ -322,6 +323,19 @@ def test_plugin_that_configures_logging(place: Place, act: Callable[[], object])
     assert "UserWarning: library" in str(said) or act in UNFELT[-4:]
     place.end()
     assert place.terminal.read(65536).count(b"\n") == len(records)
+
+
+def test_plugin_sets_the_level_of_its_own_loggers_alone(place: Place) -> None:
+    """What others say is not its business, and it is named."""
+    other, part = logging.getLogger(f"{notify.name}-too"), notify.getChild("part")
+    place.configure()
+    enter(CALL)
+    for logger in (notify, part, other):
+        logger.setLevel(logging.CRITICAL)
+    leave()
+    assert [one.level for one in (notify, part, other)] == [50, 50, logging.NOTSET]
+    assert [r["plugin"] for r in place.records() if r["action"] == "log.put_back"] == ["notify"]
+    part.setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("as_before")
