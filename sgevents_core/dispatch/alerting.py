@@ -118,7 +118,7 @@ class Announcer:
         logger.log(
             logging.INFO if over else logging.ERROR,
             "%s: %s" if over else "%s. To do: %s",
-            "This is over" if over else need.text,
+            "Resolved" if over else need.text,
             need.text if over else need.fix,
             extra={"action": "attention.over" if over else "attention.needed", "kind": need.kind},
         )

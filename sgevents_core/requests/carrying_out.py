@@ -24,7 +24,7 @@ from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
-from sgevents_core.requests.request_work import Desk, tell
+from sgevents_core.requests.request_work import Desk, never_enabled, tell
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -53,7 +53,7 @@ def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -
     rider = next((r for r in lane.riders if r.record.name == request.plugin), None)
     record = rider.record if rider else lane.ledger.plugins().get(request.plugin)
     if record is None:
-        answer = Answer("refused", f"no plugin {request.plugin} was ever enabled on this state")
+        answer = Answer("refused", never_enabled(request.plugin, lane.ledger.plugins()))
         requests.answer(request.number, answer)
         tell(request, answer)
         return True
@@ -79,7 +79,7 @@ def _pause(desk: Desk) -> bool:
     record.pause(reason)
     entry = _next_entry(desk)
     where = f"at event {entry.event_id}" if entry else "behind the last event"
-    text = f"paused {where}; it loses nothing and goes on there when resumed"
+    text = f"paused {where}; it loses nothing, and continues there when resumed"
     return desk.close(Step(plugins=[record]), Answer("done", text))
 
 
@@ -94,7 +94,7 @@ def _resume(desk: Desk) -> bool:
     lost = _skip_what_is_gone(desk)
     step = _go_on(desk)
     still = f"; {record.reason}" if record.state == "held" else ""
-    return desk.close(step, Answer("done", f"{was} no more{lost}{still}"))
+    return desk.close(step, Answer("done", f"no longer {was}{lost}{still}"))
 
 
 def _skip_what_is_gone(desk: Desk) -> str:
@@ -149,7 +149,7 @@ def _skip(desk: Desk) -> bool:
     note = _skipped(desk, entry, done)
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
-    return desk.close(step, Answer("done", f"it goes on behind event {wanted}"), letter)
+    return desk.close(step, Answer("done", f"it continues after event {wanted}"), letter)
 
 
 def _skipped(desk: Desk, entry: Entry, done: Iterable[CallKey]) -> Failure:

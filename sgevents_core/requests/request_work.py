@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.settings.spelling import nearest
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -64,3 +66,10 @@ def tell(request: Request, answer: Answer) -> None:
             "plugin": request.plugin,
         },
     )
+
+
+def never_enabled(plugin: str, known: Iterable[str]) -> str:
+    """Return why a request about a plugin that the state does not know is refused."""
+    meant = nearest(plugin, known)
+    hint = f"did you mean {meant}?" if meant else "sgevents status lists those that were"
+    return f"no plugin {plugin} was ever enabled on this state; {hint}"

@@ -24,6 +24,7 @@ from sgevents_core.journal.steps import Answer, RequestStep
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
+from sgevents_core.requests.request_work import never_enabled
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
@@ -55,7 +56,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
                 _decide(settings, state, request)
         elif plugin not in state.plugins():
             for request in waiting:
-                text = f"no plugin {plugin} was ever enabled on this state"
+                text = never_enabled(plugin, state.plugins())
                 state.answer(RequestStep(request.number, answer=Answer("refused", text)))
         else:
             _carry_out(settings, plugin, waiting, state)

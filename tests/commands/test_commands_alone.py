@@ -197,7 +197,7 @@ def test_what_waits_for_the_plugin_is_done_first(house: House) -> None:
     with closing(Requests(house.state)) as requests:
         requests.ask("pause", "fickle", {}, "anna@host")
         requests.ask("pause", "other", {}, "anna@host")
-    assert house.sgevents("resume", "fickle").text == "fickle: paused no more\n"
+    assert house.sgevents("resume", "fickle").text == "fickle: no longer paused\n"
     with closing(Requests(house.state)) as requests:
         assert [request.plugin for request in requests.waiting()] == ["other"]
 

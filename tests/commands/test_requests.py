@@ -138,7 +138,7 @@ def test_resume_ends_a_hold_at_once(house: House) -> None:
         for turn in (1, 2):
             wait_until(lambda turn=turn: len(tries) == turn)  # type: ignore[misc]
             wait_until(lambda: house.records()["alpha"].state == "held")
-            assert desk.ask("resume", "alpha").text == "held no more"
+            assert desk.ask("resume", "alpha").text == "no longer held"
         house.settle()
     assert tries == [1, 2, 3]
 
@@ -167,7 +167,7 @@ class TestSkip:
             house.events(*EVENTS)
             wait_until(lambda: house.records()["alpha"].state == "paused")
             answer = desk.ask("skip", "alpha", event_id=2)
-            assert (answer.outcome, answer.text) == ("done", "it goes on behind event 2")
+            assert (answer.outcome, answer.text) == ("done", "it continues after event 2")
             house.settle()
         assert only(house.calls, "alpha") == [
             *("1 alpha.one", "1 alpha.fails", "1 alpha.three"),

@@ -48,7 +48,7 @@ def test_paused_and_resumed_it_still_waits(house: House) -> None:
         assert desk.ask("pause", "hangs").outcome == "done"
         answer = desk.ask("resume", "hangs")
         assert answer.outcome == "done"
-        assert "paused no more; hangs:door has not returned" in answer.text
+        assert "no longer paused; hangs:door has not returned" in answer.text
         assert house.records()["hangs"].state == "held"
         assert desk.ask("pause", "hangs").outcome == "done"
         door.opened.set()

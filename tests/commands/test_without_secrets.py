@@ -154,6 +154,15 @@ def test_stopped_daemon_needs_a_person(shell: Shell) -> None:
     assert "sgevents run" in first["fix"]
 
 
+def test_misspelled_plugin_is_refused_with_what_was_probably_meant(shell: Shell) -> None:
+    """Whoever types at night gets the name to type, or where names are listed."""
+    assert (
+        "was ever enabled on this state; did you mean chat?"
+        in shell.sgevents("pause", "chatt").stderr
+    )
+    assert "sgevents status lists those that were" in shell.sgevents("pause", "wholly").stderr
+
+
 def test_requests_say_what_was_asked_for_and_whether_it_was_refused(shell: Shell) -> None:
     """With the event or place that was named; a refusal is told from what was done."""
     shell.sgevents("skip", "chat", "77", "--reason", "beyond help")
