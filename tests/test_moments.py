@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from sgevents_core import Event
 from sgevents_core.errors import MomentError
-from sgevents_core.moments import moment_of, seconds_of, stamp_of
+from sgevents_core.moments import (
+    bounded_wait,
+    moment_of,
+    seconds_of,
+    seconds_to_wait,
+    stamp_of,
+)
 from sgevents_core.sandbox.timestamps import read_timestamp
 from sgevents_core.settings.starts import start_of
 
@@ -143,3 +149,32 @@ def test_people_are_told_what_is_no_moment(text: str) -> None:
     """With what to write instead."""
     with pytest.raises(MomentError, match="2026-01-31T12:00"):
         start_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        (" 1.5 ", 1.5),
+        ("-3", 0.0),
+        ("3600", 3600.0),
+        ("86400", 3600.0),
+        ("inf", 3600.0),
+        ("nan", None),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
+        ("Thu, 01 Jan 1970 00:00:05 GMT", 0.0),
+        ("Fri, 02 Jan 1970 00:00:00 GMT", 3600.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_how_long_an_answer_asks_to_wait(text: str, seconds: float | None) -> None:
+    """`Retry-After` is seconds or a date: from none to an hour, and None where it is neither."""
+    assert seconds_to_wait(text, now=10.0) == seconds
+
+
+def test_waits_are_bounded() -> None:
+    """From none to an hour."""
+    waits = [bounded_wait(seconds) for seconds in (-1.0, 0.0, 7.5, 3600.0, 3601.0)]
+    assert waits == [0.0, 0.0, 7.5, 3600.0, 3600.0]
+    assert bounded_wait(float("nan")) is None

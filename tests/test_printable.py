@@ -101,3 +101,17 @@ def test_anything_can_be_shown() -> None:
 def test_colours_can_be_refused(environment: dict[str, str], wanted: bool) -> None:
     """By `NO_COLOR`, if it is not empty, and by a terminal that has none."""
     assert wants_colours(environment) is wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('["a\u202eb",\n 1]', '["a\\u202eb",\n 1]'),
+        ('"\U000e0041"', '"\\udb40\\udc41"'),
+        ('"\ud800"', '"\\ud800"'),
+        ('"Grüße"', '"Grüße"'),
+    ],
+)
+def test_json_shows_every_character(text: str, shown: str) -> None:
+    """Its lines stay; what cannot be seen is written as JSON does, in halves of a pair."""
+    assert escaped_json(text) == shown

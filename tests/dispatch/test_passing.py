@@ -315,3 +315,54 @@ def test_odd_errors_are_judged_like_others(odd: Callable[[], BaseException]) -> 
 def test_retry_is_no_matter_of_names() -> None:
     """`Retry` in a group asks for another try like all others in it."""
     assert passing(ExceptionGroup("both", [Retry("later"), TimeoutError()]), NOW) == Passing()
+
+
+def test_first_that_says_something_counts() -> None:
+    """Of the errors that one stands for, those that say nothing leave it to the next."""
+    mixed = Exception(made(), made(status_code=503), made(status_code=404))
+    assert passing(mixed, NOW) == Passing()
+
+
+@pytest.mark.parametrize(
+    ("carries", "after"),
+    [({"retry_after": 7}, 7.0), ({"retry_after": 2.5}, 2.5), ({"retry_after": True}, None)],
+)
+def test_wait_that_an_error_carries_itself(carries: dict[str, Any], after: float | None) -> None:
+    """As a number; True is none."""
+    assert passing(made(status_code=503, **carries), NOW) == Passing(after)
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"),
+    [(399, None), (400, None), (499, None), (500, Passing()), (599, Passing()), (600, None)],
+)
+def test_which_numbers_are_statuses(status: int, passes: Passing | None) -> None:
+    """From 400 to 599; True is no number."""
+    assert passing(made(status_code=status), NOW) == passes
+    assert passing(made(status_code=True, status=503, headers={}), NOW) == Passing()
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [(399, None), (400, Passing()), (450, Passing()), (499, Passing()), (500, None), (600, None)],
+)
+def test_replies_of_mail_servers(code: int, passes: Passing | None) -> None:
+    """4xx is for now, in the reply itself or in those to all recipients."""
+    assert passing(made("SMTPDataError", smtp_code=code), NOW) == passes
+    refused = made("SMTPRecipientsRefused", recipients={"a": (code, b"no"), "b": (450, b"later")})
+    assert passing(refused, NOW) == passes
+    assert passing(made("SMTPRecipientsRefused", recipients={}, smtp_code=450), NOW) == Passing()
+
+
+@pytest.mark.parametrize("state", ["40001", "57P01", "53300", "08006"])
+def test_states_of_databases_that_pass(state: str) -> None:
+    """Conflicts, restarts, full servers and lost connections, as SQL has them; no other text is."""
+    assert passing(made("DatabaseError", sqlstate=state), NOW) == Passing()
+    for other in (state.lower() + "x", state[:4], f"{state}0", "42P01"):
+        assert passing(made("DatabaseError", sqlstate=other), NOW) is None
+
+
+@pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", Passing()), ([], None)])
+def test_codes_of_services(code: object, passes: Passing | None) -> None:
+    """What a service calls its refusal; what is no text is no code."""
+    assert passing(made(response={"Error": {"Code": code}}), NOW) == passes

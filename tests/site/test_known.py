@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_feed import SimulatedJournal
 
 from sgevents_core.journal.base import FeedState
-from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.ranges import Span
 
 HIGHEST = 40
@@ -135,3 +137,62 @@ def test_closing_tells_and_records_what_was_given_up() -> None:
     assert list(known.cold) == [(Span(40, 50), Hole(99, 5.0))]
     assert list(known.gone) == []
     assert list(known.change(FeedState()).closed) == [(10, 20), (30, 39)]
+
+
+HOLE = Hole(99, 5.0)
+CHANGES: dict[str, Callable[[Known], object]] = {
+    "a range is waited for": lambda known: known.hot.add(70, 71, HOLE),
+    "a row is found": lambda known: known.found(10),
+    "a range is no longer waited for": lambda known: known.cool(Span(10, 20)),
+    "rows are gone": lambda known: known.gone.add(70, 71, None),
+    "a range is given up": lambda known: known.close(35),
+    "a range is parked": lambda known: known.park([Span(30, 31)], Parking(2, 0)),
+    "parked rows are handled": lambda known: known.handle([Span(50, 51)], HOLE),
+    "parked rows are dropped": lambda known: known.drop([Span(50, 51)]),
+}
+"""What happens to a memory, and has to be written."""
+
+
+def remembering() -> Known:
+    """Return a memory of some of each kind, of which all is written."""
+    known = Known()
+    known.hot.add(10, 20, HOLE)
+    known.cold.add(30, 40, HOLE)
+    known.parked.add(50, 55, Parking(1, 0))
+    known.change(FeedState())
+    return known
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_every_change_is_written_once(what: str) -> None:
+    """Whatever happens, there is something to write; once it was taken, there is not."""
+    known = remembering()
+    assert not known.changed
+    CHANGES[what](known)
+    assert known.changed
+    known.change(FeedState())
+    assert not known.changed
+
+
+@pytest.mark.parametrize("kind", ["_closed", "_dropped"])
+def test_what_was_given_up_or_dropped_is_a_change_by_itself(kind: str) -> None:
+    """Also where no range is any other than before."""
+    known = remembering()
+    getattr(known, kind).append((3, 4))
+    assert known.changed
+
+
+def test_parked_ranges_are_known_by_their_parking() -> None:
+    """A decision is about what was parked under a number; what is dropped is parked no more."""
+    known = Known()
+    for number, first in enumerate((10, 20, 30), start=1):
+        known.cold.add(first, first + 5, HOLE)
+        known.park([Span(first, first + 5)], Parking(number, 0))
+    assert list(known.cold) == []
+    assert known.parked_as([1, 3]) == [Span(10, 15), Span(30, 35)]
+    assert known.parked_as([7]) == []
+    known.drop(known.parked_as([1]))
+    known.handle(known.parked_as([2]), HOLE)
+    assert [span for span, _ in known.parked] == [Span(30, 35)]
+    assert list(known.hot) == [(Span(20, 25), HOLE)]
+    assert list(known.change(FeedState()).dropped) == [(10, 15)]
