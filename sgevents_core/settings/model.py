@@ -47,8 +47,8 @@ class SiteSettings(Struct, frozen=True, kw_only=True):
     url: Annotated[
         Url,
         Meta(
-            description="The site's address, with `https://` and nothing behind the host. A path "
-            "gets a warning; a user, a password or a query in it is refused."
+            description="The site's address, with `https://` and nothing after the host. A path "
+            "causes a warning; a user, a password or a query in it is refused."
         ),
     ]
     script_name: Annotated[
@@ -57,18 +57,18 @@ class SiteSettings(Struct, frozen=True, kw_only=True):
     api_key: Annotated[SecretText, Meta(description="The script's key.")]
     http_proxy: Annotated[
         Proxy | None,
-        Meta(description="The proxy to go through, `host:port` or `user:password@host:port`."),
+        Meta(description="The proxy to use, `host:port` or `user:password@host:port`."),
     ] = None
     ca_certs: Annotated[
         ExistingFile | None,
         Meta(
-            description="A file of certificates to trust, where the site's own is not signed by "
-            "a public authority. It must exist."
+            description="A file of certificates to trust, if the site's own is not signed by a "
+            "public authority. It must exist."
         ),
     ] = None
     timeout: Annotated[
         LongDuration,
-        Meta(description='How long one call of the site may take in all, at least `"1s"`.'),
+        Meta(description='How long one call to the site may take in total, at least `"1s"`.'),
     ] = 60.0
 
     def __repr__(self) -> str:
@@ -81,27 +81,27 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
 
     poll_interval: Annotated[
         ShortDuration,
-        Meta(description='How often the site is asked while events come, at least `"10ms"`.'),
+        Meta(description='How often the site is asked while events arrive, at least `"10ms"`.'),
     ] = 1.0
     idle_interval: Annotated[
         ShortDuration,
         Meta(
-            description="How often the site is asked when none have come for three minutes, "
-            "reached little by little; not shorter than `poll_interval`."
+            description="How often the site is asked when no event has arrived for three minutes, "
+            "approached gradually; not shorter than `poll_interval`."
         ),
     ] = 0.0
     backlog_timeout: Annotated[
         ShortDuration,
         Meta(
-            description="How long a missing id is waited for, counted while the site answers. "
-            "Audits go on looking after that."
+            description="How long a missing id is waited for, counted only while the site "
+            "answers. Audits keep looking for it after that."
         ),
     ] = 300.0
     settle: Annotated[
         Duration,
         Meta(
-            description="How long rows above a gap are held back, so that late rows keep the "
-            "order of ids. Shorter than `backlog_timeout`."
+            description="How long rows above a gap are held back, so that late rows are handled "
+            "in the order of their ids. Shorter than `backlog_timeout`."
         ),
     ] = 0.0
     page_size: Annotated[
@@ -109,27 +109,24 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=2,
             le=5000,
-            description="Rows in one read, from 2 to 5000 (pages overlap by one row). Sites give "
-            "at most 500 as a rule.",
+            description="Rows per read, from 2 to 5000 (pages overlap by one row). Most sites "
+            "return at most 500.",
         ),
     ] = 500
     start: Annotated[
         AnyStart,
         Meta(
             description="Where the first start begins; not ahead of the site's newest event. "
-            "Later starts go on where the last one ended."
+            "Later starts continue where the last one ended."
         ),
     ] = "now"
     audit_horizon: Annotated[
         Duration,
-        Meta(
-            description="How long audits look for rows that are missing; at least "
-            "`backlog_timeout`."
-        ),
+        Meta(description="How long audits look for missing rows; at least `backlog_timeout`."),
     ] = 86400.0
     fields: Annotated[
         tuple[Name, ...],
-        Meta(description="Fields of EventLogEntry to read besides the usual ones."),
+        Meta(description="Fields of EventLogEntry to read in addition to the usual ones."),
     ] = ()
 
     def __post_init__(self) -> None:
@@ -143,24 +140,27 @@ class StateSettings(Struct, frozen=True, kw_only=True):
 
     path: Annotated[
         AnyPath,
-        Meta(description="The folder they are in, on a local disk. It is made if it is not there."),
+        Meta(
+            description="The folder that contains them, on a local disk. It is created if it does "
+            "not exist."
+        ),
     ] = Path("state")
     retention: Annotated[
         Duration,
-        Meta(description="How long events are kept that every enabled plugin has handled."),
+        Meta(description="How long events are kept after every enabled plugin has handled them."),
     ] = 30 * 86400.0
 
 
 class GroupSettings(Struct, frozen=True, kw_only=True):
     """One table of `[[groups]]`; their order is the order of the groups."""
 
-    name: Annotated[Name, Meta(description="The group's name; each is listed once.")]
+    name: Annotated[Name, Meta(description="The group's name; list each name once.")]
     lane: Annotated[
         Name | None,
         Meta(
-            description="The lane that works through the group; the lane `default` if left out. "
-            "A lane needs no table of its own; a name that is nearly that of another "
-            "lane's table is taken for a mistake."
+            description="The lane that works through the group; by default, the lane `default`. A "
+            "lane needs no table of its own; a name that is very similar to that of "
+            "another lane's table is treated as a mistake."
         ),
     ] = None
 
@@ -169,31 +169,31 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     """`[lanes.NAME]`: how a lane works through its groups."""
 
     workers: Annotated[
-        Count, Meta(description="How many work side by side. This version: `1`.")
+        Count, Meta(description="How many workers run side by side. In this version: `1`.")
     ] = 1
     order_by: Annotated[
         OrderBy,
         Meta(
-            description='What is kept in order between several workers: `"entity"`, `"project"` '
-            'or `"none"`. This version: `"none"`.'
+            description='What is kept in order across several workers: `"entity"`, `"project"` or '
+            '`"none"`. In this version: `"none"`.'
         ),
     ] = "none"
     executor: Annotated[
-        Executor, Meta(description='`"thread"` or `"process"`. This version: `"thread"`.')
+        Executor, Meta(description='`"thread"` or `"process"`. In this version: `"thread"`.')
     ] = "thread"
     timeout: Annotated[
         ShortDuration | None,
         Meta(
             description='How long a callback of the lane\'s plugins may take, at least `"10ms"`; '
-            "any time if left out. One that takes longer is given up, and its plugin "
-            "waits for it."
+            "by default, there is no limit. A callback that takes longer is given up, "
+            "and its plugin waits for it."
         ),
     ] = None
     max_rss: Annotated[
         Count | None,
         Meta(
-            description="The memory a worker process may have, in bytes. This version: leave it "
-            "out."
+            description="The memory that a worker process may use, in bytes. In this version: "
+            "leave it out."
         ),
     ] = None
 
@@ -202,24 +202,29 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     """`[plugins.NAME]`: one plugin, named as its entry point is."""
 
     enabled: Annotated[
-        bool, Meta(description="Whether it runs. A plugin that is not enabled is never imported.")
+        bool,
+        Meta(
+            description="Whether the plugin runs. A plugin that is not enabled is never imported."
+        ),
     ] = False
     group: Annotated[
         Name | None,
-        Meta(description="Its group, one of `[[groups]]`; the group `default` if left out."),
+        Meta(
+            description="The plugin's group, one of `[[groups]]`; by default, the group `default`."
+        ),
     ] = None
     start: Annotated[
         AnyStart | None,
         Meta(
-            description="Where it begins when it is enabled for the first time; the journal's "
-            "end if left out."
+            description="Where the plugin begins when it is enabled for the first time; by "
+            "default, at the end of the journal."
         ),
     ] = None
     script_name: Annotated[
         Text | None,
         Meta(
-            description="The script it signs in as; that of `[site]` if left out. Goes with "
-            "`api_key`."
+            description="The script that the plugin signs in as; by default, that of `[site]`. "
+            "Requires `api_key`."
         ),
     ] = None
     api_key: Annotated[SecretText | None, Meta(description="That script's key.")] = None
@@ -227,14 +232,15 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         OnError,
         Meta(
             description='What happens when a callback fails for good: `"dead-letter"` keeps the '
-            'event and goes on, `"pause"` stops the plugin at it, `"skip"` records '
-            "it and goes on."
+            'event and continues, `"pause"` stops the plugin at the event, `"skip"` '
+            "records the failure and continues."
         ),
     ] = "dead-letter"
     max_attempts: Annotated[
         Count,
         Meta(
-            description="How often a callback is tried before it has failed for good, at least 1."
+            description="How many times a callback is tried before it has failed for good, at "
+            "least 1."
         ),
     ] = 10
     pause_after: Annotated[
@@ -244,46 +250,51 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     timeout: Annotated[
         ShortDuration | None,
         Meta(
-            description='How long a callback of it may take, at least `"10ms"`; the lane\'s '
-            "`timeout` if left out. `@match(timeout=...)` of one callback comes "
-            "before both."
+            description='How long a callback of the plugin may take, at least `"10ms"`; by '
+            "default, the lane's `timeout`. `@match(timeout=...)` on a callback "
+            "overrides both."
         ),
     ] = None
     load_timeout: Annotated[
         float,
         duration(0.1),
         Meta(
-            description='How long each step of loading it may take, at least `"100ms"`: its '
-            "import, `settings_model`, `register_callbacks`, `startup`, `shutdown`. "
-            "One that takes longer makes the plugin broken, and the others run."
+            description='How long each step of loading the plugin may take, at least `"100ms"`: '
+            "its import, `settings_model`, `register_callbacks`, `startup`, "
+            "`shutdown`. If a step takes longer, the plugin is broken, and the others "
+            "run."
         ),
     ] = 60.0
     ignore_own: Annotated[
         bool,
         Meta(
-            description="Whether events that the plugin's own script caused, also in a user's "
-            "name (sudo), are kept from it. Needs a `script_name` that no other "
-            "plugin and not `[site]` has."
+            description="Whether to keep from the plugin the events that its own script caused, "
+            "including those in a user's name (sudo). Requires a `script_name` that "
+            "neither another plugin nor `[site]` uses."
         ),
     ] = False
     breaker_events: Annotated[
         int,
         Meta(
-            ge=0, description="How many of its own events make a loop; `0` lets it go on for ever."
+            ge=0,
+            description="How many of its own events make a loop; `0` allows loops to continue for "
+            "ever.",
         ),
     ] = 100
     breaker_within: Annotated[
-        float, duration(1), Meta(description='In how much time; at least `"1s"`.')
+        float,
+        duration(1),
+        Meta(description='The period within which they must occur, at least `"1s"`.'),
     ] = 300.0
     distribution: Annotated[
         Name | None,
         Meta(
-            description="The distribution that must provide it; another one that claims its name "
-            "is refused."
+            description="The distribution that must provide the plugin; any other that claims its "
+            "name is refused."
         ),
     ] = None
     version: Annotated[
-        Version | None, Meta(description='The versions that may run, as in `">=1.2,<2"`.')
+        Version | None, Meta(description='The versions that may run, such as `">=1.2,<2"`.')
     ] = None
     settings: Annotated[OwnSettings, Meta(description="The plugin's own settings.")] = field(
         default_factory=dict
@@ -297,21 +308,23 @@ class LogSettings(Struct, frozen=True, kw_only=True):
         Level,
         Meta(
             description='`"debug"`, `"info"`, `"warning"`, `"error"` or `"critical"`; records '
-            "below it are dropped."
+            "below this level are dropped."
         ),
     ] = "info"
     format: Annotated[
         LogFormat,
         Meta(description='`"human"`, `"json"`, or `"auto"`: human on a terminal, JSON elsewhere.'),
     ] = "auto"
-    file: Annotated[AnyPath | None, Meta(description="A file to write to as well.")] = None
+    file: Annotated[
+        AnyPath | None, Meta(description="A file to which the log is also written.")
+    ] = None
     per_plugin: Annotated[
-        bool, Meta(description="Whether each plugin gets a file of its own, beside `file`.")
+        bool, Meta(description="Whether each plugin also gets its own file, beside `file`.")
     ] = False
-    keep: Annotated[int, Meta(ge=0, description="How many old files are kept.")] = 10
+    keep: Annotated[int, Meta(ge=0, description="How many old files to keep.")] = 10
     levels: Annotated[
         dict[str, Level],
-        Meta(description='Levels of single plugins: `[log.levels]`, `NAME = "debug"`.'),
+        Meta(description='Levels for individual plugins: `[log.levels]`, `NAME = "debug"`.'),
     ] = field(default_factory=dict)
 
 
