@@ -29,6 +29,8 @@ logger = logging.getLogger("sgevents.daemon")
 _SPARE: Final = (
     *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGIO),
+    *(getattr(signal, name) for name in ("SIGPWR", "SIGSTKFLT") if hasattr(signal, name)),
+    *range(getattr(signal, "SIGRTMIN", 0), getattr(signal, "SIGRTMAX", -1) + 1),
 )
 """Signals that end a process by default, and that nobody needs to end this one."""
 _CLOSES_WITHIN: Final = 1.0
@@ -173,7 +175,8 @@ def _whom(plugin: str) -> str:
 
 
 def _tell_spare(number: int, frame: FrameType | None) -> None:
-    tell_ignored(signal.Signals(number).name)
+    known = number in [one.value for one in signal.Signals]
+    tell_ignored(signal.Signals(number).name if known else f"signal {number}")
 
 
 def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:

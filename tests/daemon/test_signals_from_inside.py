@@ -61,6 +61,8 @@ CHILDREN = {
 ALARMS = {
     "alarm": "signal.setitimer(signal.ITIMER_REAL, 0.001) and None",
     "user": "signal.raise_signal(signal.SIGUSR1)",
+    "power": "os.kill(os.getpid(), signal.SIGPWR)",
+    "real_time": "os.kill(os.getpid(), signal.SIGRTMIN + 3)",
 }
 MASK = "signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())"
 MASKING = {
