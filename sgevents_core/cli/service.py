@@ -32,7 +32,7 @@ def service() -> None:
 
 @service.command()
 @config_option
-@click.option("--user", metavar="NAME", help="Whom it runs as.  [default: you]")
+@click.option("--user", metavar="NAME", help="The user that it runs as.  [default: you]")
 @click.option(
     "--output",
     "-o",
@@ -74,14 +74,14 @@ def _service(name: str, user: str, settings: Settings) -> Service:
 
 
 def _user(name: str | None) -> str:
-    """Return whom the service runs as: `name`, or who asks."""
+    """Return the user that the service runs as: `name`, or the one who runs this command."""
     if name is None:
         try:
             return pwd.getpwuid(os.getuid()).pw_name
         except KeyError:
             return str(os.getuid())
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", name):
-        raise click.BadParameter("that is no name of a user", param_hint="--user")
+        raise click.BadParameter("that is not the name of a user", param_hint="--user")
     try:
         pwd.getpwnam(name)
     except KeyError:
