@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from journal_rows import event_row, grow
 from waiting import wait_until
 
@@ -255,6 +256,13 @@ class House:
             statuses=tuple(one.status() for one in self.plugins.values()),
             registry=self.registry,
         )
+
+
+@pytest.fixture(name="house")
+def house_fixture(tmp_path: Path) -> Iterator[House]:
+    """A state without events, and no plugins yet."""
+    with opened_house(tmp_path) as opened:
+        yield opened
 
 
 @contextmanager

@@ -174,6 +174,11 @@ REFUSED = {
         "attr-defined",
     ),
     "a timeout that is a list": ("match(timeout=[3])", "arg-type"),
+    "a policy that is not one": ('match(on_error="skipp")', "arg-type"),
+    "a callback's policy that is not one": (
+        'registrar.register(plain, on_error="ignore")',
+        "arg-type",
+    ),
     "match on what is no function": ('match(entity_type="Shot")(7)', "type-var"),
     "a function with match called wrongly": ('match(entity_type="Shot")(whole)(event)', "call-arg"),
     "a function with hookimpl called wrongly": ("hookimpl(whole)(event)", "call-arg"),
