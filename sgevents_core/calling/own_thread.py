@@ -21,7 +21,6 @@ from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import MOST_FRAMES, describe
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
-from sgevents_core.observe import liveness
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
@@ -123,18 +122,13 @@ class OwnThread:
         """
         thread = self._thread or self._start()
         began = time.monotonic()
-        if within is None:
-            liveness.busy()
-        else:
+        if within is not None:
             within = min(within, threading.TIMEOUT_MAX)
-            liveness.alive(within)
         self._turns.put(turn)
         try:
-            outcome = self._outcomes.get(timeout=within)
+            return self._outcomes.get(timeout=within)
         except Empty:
-            outcome = self._given_up(Hung(turn, within or 0.0, began), thread)
-        liveness.alive()
-        return outcome
+            return self._given_up(Hung(turn, within or 0.0, began), thread)
 
     def close(self) -> None:
         """Let it end; a thread that hangs is left to the process's end."""
@@ -198,15 +192,11 @@ class OwnThread:
         self.returned()
 
 
-def made_here(turn: Turn) -> Outcome:
-    """Make a call in the lane's thread, for as long as it takes."""
-    liveness.busy()
-    outcome = made(turn, lambda: True)
-    liveness.alive()
-    return outcome
+def _always() -> bool:
+    return True
 
 
-def made(turn: Turn, in_time: Callable[[], bool]) -> Outcome:
+def made(turn: Turn, in_time: Callable[[], bool] = _always) -> Outcome:
     """Make a call in this thread, and return what came of it.
 
     A filter that was not back `in_time` decides nothing: the callback is not called.

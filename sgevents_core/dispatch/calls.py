@@ -11,19 +11,18 @@ from typing import TypeAlias
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.describing import describe, looked_at
 from sgevents_core.calling.outage import is_put_off, wait_after
-from sgevents_core.calling.own_thread import Turn, made_here
+from sgevents_core.calling.own_thread import Turn, made
 from sgevents_core.calling.policy import FailureRules, Raised, Verdict, judge, raised_of
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import Rider, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Place, Step
-from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, Register
-from sgevents_core.observe import liveness, timing
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
+from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
 
@@ -52,6 +51,36 @@ class Call:
     rider: Rider
     context: CallContext | None = None
 
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+        return self.steps[self.number][1].plugin
+
+    @property
+    def callback_name(self) -> str:
+        """The callback's name."""
+        return self.steps[self.number][1].name
+
+    @property
+    def event_id(self) -> int:
+        """The event's id."""
+        return self.entry.event_id
+
+    @property
+    def created(self) -> float:
+        """When the event was created, in seconds since 1970."""
+        return self.entry.created
+
+    @property
+    def seq(self) -> int:
+        """The event's place in the journal."""
+        return self.entry.seq
+
+    @property
+    def number_in_lane(self) -> int:
+        """The callback's number among all of its lane."""
+        return self.steps[self.number][0]
+
 
 def key_of(callback: Callback) -> CallKey:
     """Return what names a callback among those of all plugins."""
@@ -67,7 +96,7 @@ class Caller:
         keys: The callbacks by place.
         tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
         announcer: Tells plugins and people of failures.
-        times: Where is noted how long calls take.
+        observers: Are told when calls begin and end.
 
     `resumed` holds the callbacks that an earlier process finished for the event in hand.
     """
@@ -80,7 +109,7 @@ class Caller:
         keys: Sequence[CallKey],
         tried: dict[tuple[CallKey, int], int],
         announcer: Announcer,
-        times: CallTimes,
+        observers: CallObservers,
     ) -> None:
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
@@ -88,7 +117,7 @@ class Caller:
         self._keys = keys
         self._tried = tried
         self._announcer = announcer
-        self._times = times
+        self._observers = observers
 
     def call(self, call: Call) -> bool:
         """Call the callback if it wants the event; False if its plugin stops at this event.
@@ -109,14 +138,14 @@ class Caller:
         rider.meet(entry.seq)
         attempt = self._attempts(place, entry.seq) + 1
         self._register.begun(call.word, entry.seq, place, attempt)
+        for begins in self._observers.began:
+            begins(call, None)
         began = time.perf_counter()
         if error is None:
             context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
             call.context = context
             current = Current(callback.plugin, callback.name, entry.event_id)
-            liveness.busy()
             error = invoke(current, callback.function, call.event, context)
-            liveness.alive()
         stays = self._settled(call, attempt, error, began)
         if stays:
             self._register.returned(call.word, entry.seq, place)
@@ -136,15 +165,20 @@ class Caller:
         context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
         call.context = context
         self._register.begun(call.word, entry.seq, place, attempt)
-        began = time.perf_counter()
         turn = Turn(callback, call.event, context, rider.services, entry.event_id)
         thread = rider.thread
-        outcome = made_here(turn) if thread is None else thread.call(turn, rider.limit(callback))
+        limit = None if thread is None else rider.limit(callback)
+        for begins in self._observers.began:
+            begins(call, limit)
+        began = time.perf_counter()
+        outcome = made(turn) if thread is None else thread.call(turn, limit)
         stays = True
         if outcome.wanted:
             rider.meet(entry.seq)
             stays = self._settled(call, attempt, outcome.error, began)
         else:
+            for passed in self._observers.passed:
+                passed(call)
             self._succeeded(call)  # a death in its filter is over
         if stays:
             self._register.returned(call.word, entry.seq, place)
@@ -158,12 +192,12 @@ class Caller:
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
         """Note what came of a call; False if its plugin stops at this event."""
-        entry, rider = call.entry, call.rider
-        place, callback = call.steps[call.number]
-        self._times.note(entry.seq, place, began)
+        rider = call.rider
+        seconds = time.perf_counter() - began
+        for ends in self._observers.ended:
+            ends(call, began, seconds, error)
         if error is None:
             rider.put_off = 0
-            timing.returned(callback.plugin, callback.name, entry.event_id, entry.created, began)
             self._succeeded(call)
             return rider.breaker is None or not self._loops(call)
         return self._failed(call, attempt, error, began) and not self._loops(call)
@@ -191,7 +225,7 @@ class Caller:
         record = call.rider.record
         store = None if call.context is None else call.context.end()
         changes = {} if store is None else store.changes()
-        tried = self._tried.pop((self._keys[place], call.entry.seq), 0)
+        tried = self._tried.pop((self._keys[place], call.entry.seq), 0) if self._tried else 0
         if not (changes or tried or call.rider.recovered):
             return
         call.rider.recovered = False

@@ -25,6 +25,8 @@ from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
+from sgevents_core.observe.observers import CallObserver, CallObservers
+from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 
@@ -50,6 +52,7 @@ class Lane:
         folder: Where its register is kept.
         announcer: Tells plugins and people of failures.
         scripts: What the scripts of the site are called; guessed from rows if left out.
+        observers: Are told of each call, after the lane's own.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Lane:
         folder: Path,
         announcer: Announcer,
         scripts: Scripts | None = None,
+        observers: Sequence[CallObserver] = (),
     ) -> None:
         self.name = name
         self.scripts = scripts
@@ -86,13 +90,15 @@ class Lane:
         for thread in self._threads:
             thread.returned = self.wake
         self._times = CallTimes(folder, name, self._keys)
+        signs = liveness.SignsOfCalls()
+        self.observers = CallObservers([signs, *timing_log(), self._times, *observers])
         self._caller = Caller(
             self.ledger,
             self._register,
             keys=self._keys,
             tried=tried,
             announcer=announcer,
-            times=self._times,
+            observers=self.observers,
         )
 
     def stop(self) -> None:

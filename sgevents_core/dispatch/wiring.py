@@ -15,6 +15,7 @@ from sgevents_core.dispatch.lane_plugin import rider_of
 from sgevents_core.errors import StateDamaged
 from sgevents_core.journal.base import Place
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.scripts import Scripts
@@ -74,11 +75,12 @@ def lanes_of(
     *,
     hear: Hear = heard_by_nobody,
     scripts: Scripts | None = None,
+    observers: Sequence[CallObserver] = (),
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
     `hear` is told which threads of plugins work for which lane, `scripts` knows what the scripts
-    of the site are called.
+    of the site are called, `observers` are told of each call.
     """
     lanes = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
@@ -99,6 +101,7 @@ def lanes_of(
             folder=settings.state.path,
             announcer=announcer,
             scripts=scripts,
+            observers=observers,
         )
         lanes.append(lane)
     return lanes

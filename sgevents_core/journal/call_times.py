@@ -18,6 +18,7 @@ import msgspec
 
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.own_files import open_own, read_own
+from sgevents_core.observe.observers import CallObserver, ObservedCall
 
 MOST: Final = 100_000
 """Calls in one file; there are two, so that at least so many of the last ones are kept."""
@@ -46,7 +47,7 @@ class TimedCall:
     seconds: float
 
 
-class CallTimes:
+class CallTimes(CallObserver):
     """Notes the calls of one lane in memory, and writes them once a second.
 
     Args:
@@ -63,12 +64,17 @@ class CallTimes:
         self._since_1970 = time.time() - time.perf_counter()
         self._write_at = time.perf_counter() + WRITE_EVERY
 
-    def note(self, seq: int, index: int, began: float) -> None:
-        """Note a call that has just ended; `began` is when, by `time.perf_counter`."""
+    def ended(
+        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+    ) -> None:
+        """Note a call; those that a person asked for are not counted among the lane's."""
+        number = call.number_in_lane
+        if number is None:
+            return
         if self._used == len(self._noted):
             self.write(now=True)
-        seconds = time.perf_counter() - began
-        _pack_into(self._noted, self._used, seq, began + self._since_1970, seconds, index)
+        since_1970 = began + self._since_1970
+        _pack_into(self._noted, self._used, call.seq, since_1970, seconds, number)
         self._used += _CALL.size
 
     def write(self, *, now: bool = False) -> None:

@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Final
 
+from sgevents_core.observe.observers import CallObserver, ObservedCall
+
 logger = logging.getLogger("sgevents.daemon")
 
 MARGIN: Final = 120.0
@@ -49,6 +51,31 @@ def busy() -> None:
     loop = _loop_of_thread.get()
     if loop is not None:
         loop.pulse = (loop.pulse[0] + 1, None)
+
+
+class SignsOfCalls(CallObserver):
+    """Lets the loop of a lane's thread count as alive for as long as a call may take.
+
+    It does what `busy` and `alive` do without calling them: around a call, each step is measured.
+    """
+
+    def began(self, call: ObservedCall, limit: float | None) -> None:
+        """Give the loop the time that the call may take."""
+        loop = _loop_of_thread.get()
+        if loop is not None:
+            loop.pulse = (loop.pulse[0] + 1, None if limit is None else limit + MARGIN)
+
+    def ended(
+        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+    ) -> None:
+        """Give a sign of life: the loop has its thread back."""
+        loop = _loop_of_thread.get()
+        if loop is not None:
+            loop.pulse = (loop.pulse[0] + 1, MARGIN)
+
+    def passed(self, call: ObservedCall) -> None:
+        """Give a sign of life, as after a call."""
+        alive()
 
 
 class Liveness:

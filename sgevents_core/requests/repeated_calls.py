@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.describing import describe
 from sgevents_core.calling.outage import is_put_off
-from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, Turn, made_here
+from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, Turn, made
 from sgevents_core.calling.rows import event_of
 from sgevents_core.calling.store import Store
 from sgevents_core.dispatch.calls import is_unwanted, weighed
@@ -27,7 +27,7 @@ from sgevents_core.journal.base import Failure, Step
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
-from sgevents_core.observe import timing
+from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.printable import counted
 from sgevents_core.requests.request_work import Desk
@@ -99,7 +99,8 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     if failure is None:
         desk.requests.begin(desk.request.number)
         event = event_of(letter.body, desk.lane.scripts)
-        failure, _, store, waits = _call(rider, callback, place, event, attempt)
+        came = _call(rider, callback, place, event, attempt, observers=desk.lane.observers)
+        failure, _, store, waits = came
         if failure is not None and waits:
             return _wait(desk, rider, failure, desk.request.progress)
     if failure is not None:
@@ -142,6 +143,17 @@ def _held(desk: Desk, rider: Rider) -> Step:
     return Step(plugins=[rider.record])
 
 
+class _Recalled(NamedTuple):
+    """A call that a person asked for, as observers see it."""
+
+    plugin: str
+    callback_name: str
+    event_id: int
+    seq: int
+    created: float = 0.0
+    number_in_lane: int | None = None
+
+
 class _Came(NamedTuple):
     """What came of a call.
 
@@ -165,22 +177,36 @@ def _call(
     event: Event,
     attempt: int,
     *,
+    observers: CallObservers,
     asks: bool = False,
 ) -> _Came:
     """Call one callback, with `asks` only if its filter wants the event; return what came of it."""
+    recalled = _Recalled(callback.plugin, callback.name, place.event_id, place.seq)
+    limit = None if rider.thread is None else rider.limit(callback)
+    for begins in observers.began:
+        begins(recalled, limit)
     context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
     began = time.perf_counter()
     turn = Turn(callback, event, context, rider.services, place.event_id, asks)
-    outcome = made_here(turn) if rider.thread is None else _there(rider, rider.thread, turn)
+    outcome = made(turn) if rider.thread is None else _there(rider.thread, turn, limit)
+    _observe_end(observers, recalled, began, outcome)
     store = context.end()
     if outcome.error is None:
-        if outcome.wanted:
-            timing.returned(callback.plugin, callback.name, place.event_id, 0.0, began)
         return _Came(None, outcome.wanted, store)
     since = time.monotonic() - (time.perf_counter() - began)
     error, contact = outcome.error, rider.services.contact
     waits = rider.hung is None and is_put_off(contact, error, weighed(error), began=since)
     return _Came(_failure(rider, callback, place, attempt, error), waits=waits)
+
+
+def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcome: Outcome) -> None:
+    seconds = time.perf_counter() - began
+    if not outcome.wanted:
+        for passed in observers.passed:
+            passed(call)
+        return
+    for ends in observers.ended:
+        ends(call, began, seconds, outcome.error)
 
 
 def _wait(desk: Desk, rider: Rider, failure: Failure, progress: dict[str, Any]) -> bool:
@@ -192,11 +218,11 @@ def _wait(desk: Desk, rider: Rider, failure: Failure, progress: dict[str, Any]) 
     return False
 
 
-def _there(rider: Rider, thread: OwnThread, turn: Turn) -> Outcome:
+def _there(thread: OwnThread, turn: Turn, limit: float | None) -> Outcome:
     """Make a call in the plugin's own thread, for as long as it may take."""
     if turn.asks and is_unwanted(turn.callback, turn.event):
         return Outcome(None, wanted=False)
-    return thread.call(turn, rider.limit(turn.callback))
+    return thread.call(turn, limit)
 
 
 def _failure(
@@ -304,7 +330,10 @@ class _Replay:
         came = _Came(failure)
         if failure is None:
             self._desk.requests.begin(number)
-            came = _call(self._rider, callback, place, event, begun + 1, asks=True)
+            observers = self._desk.lane.observers
+            came = _call(
+                self._rider, callback, place, event, begun + 1, observers=observers, asks=True
+            )
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)
             self._waits = not _wait(self._desk, self._rider, came.failure, self._progress())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journal_rows import event_row, grow
+from observed_calls import SeenCall
 
 from sgevents_core.cli.check_database import database_findings
 from sgevents_core.cli.findings import Finding
@@ -43,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
         state.record("main", fence, step)
     Register(path_of(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
     times = CallTimes(tmp_path, "main", [CallKey("notify", "notify:on_new")])
-    times.note(1, 0, 0.0)
+    times.ended(SeenCall(seq=1, number_in_lane=0), 0.0, 0.0, None)
     times.write(now=True)
     note(tmp_path, Running(1, "run", "1.0", {}))
     return tmp_path

@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 from hanging import SOON, Door
-from journal_rows import event_row
 from lane_house import House, only, raising, without
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.calling.context import CallContext
-from sgevents_core.calling.own_thread import OwnThread, Turn
-from sgevents_core.calling.rows import event_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.liveness import MARGIN, Liveness
@@ -247,7 +243,7 @@ def test_plugin_that_catches_up_can_hang(house: House) -> None:
     assert house.calls == [f"{event} hangs.{step}" for event in (1, 2, 3) for step in steps]
 
 
-def test_watchdog_allows_the_wait(house: House) -> None:
+def test_loop_may_hang_in_a_call_for_as_long_as_it_may_take(house: House) -> None:
     """The lane is alive for as long as the call may take, and no longer; without a limit, for ever.
 
     The pulse of its loop says so: a number that grows, and the seconds allowed until the next.
@@ -257,27 +253,17 @@ def test_watchdog_allows_the_wait(house: House) -> None:
     made.callbacks[0] = _with_timeout(made.callbacks[0], 600.0)
     liveness = Liveness(["lane"])
     loop = liveness._loops["lane"]
+    house.around_lanes = partial(liveness.run, "lane")
+    allowed = []
     with house.running():
-        lane, services = house.lanes[0], house.lanes[0].riders[0].services
-        house.stop()
-        house.threads[0].join()
-        thread = OwnThread("slow", lane.name, lambda ident, name: None)
-        for door, limit, allowed in (
-            (with_limit, 600.0, 600.0 + MARGIN),
-            (without_limit, None, None),
-        ):
-            event = event_of(event_row(door.on[0]).body)
-            callback = next(one for one in made.callbacks if one.timeout == limit)
-            context = CallContext(services, event, callback.name)
-            turn = Turn(callback, event, context, services, event.id)
-            call = partial(thread.call, turn, limit)
-            caller = threading.Thread(target=liveness.run, args=("lane", call))
-            caller.start()
-            wait_until(partial(bool, door.threads))
-            assert loop.pulse[1] == allowed
+        house.events(1, 2)
+        for door in (with_limit, without_limit):
+            wait_until(partial(door.events.count, door.on[0]))
+            allowed.append(loop.pulse[1])
             door.opened.set()
-            caller.join()
-        thread.close()
+        house.settle()
+        wait_until(lambda: loop.pulse[1] is not None)
+    assert allowed == [600.0 + MARGIN, None]
     assert liveness.hanging(0.0) == frozenset()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from observed_calls import SeenCall
 
 from sgevents_core.journal import call_times
 from sgevents_core.journal.call_times import CallTimes, calls_of, paths_of
@@ -19,8 +20,14 @@ def noted(folder: Path, *calls: tuple[int, int, float], names: Sequence[CallKey]
     """Let a lane note calls, each `(seq, place, seconds)`, and end."""
     times = CallTimes(folder, "default", names)
     for seq, place, seconds in calls:
-        times.note(seq, place, time.perf_counter() - seconds)
+        note(times, seq, place, seconds)
     times.write(now=True)
+
+
+def note(times: CallTimes, seq: int, place: int = 0, seconds: float = 0.0) -> None:
+    """Let a call end that began so many seconds ago."""
+    call = SeenCall(seq=seq, number_in_lane=place)
+    times.ended(call, time.perf_counter() - seconds, seconds, None)
 
 
 def told(folder: Path, seq: int) -> list[tuple[CallKey, float]]:
@@ -60,7 +67,7 @@ def test_the_last_calls_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(call_times, "WRITE_EVERY", 0.0)
     times = CallTimes(tmp_path, "default", NAMES)
     for seq in range(1, 101):
-        times.note(seq, 0, time.perf_counter())
+        note(times, seq)
         times.write()
     kept = [seq for seq in range(1, 101) if told(tmp_path, seq)]
     assert kept == list(range(kept[0], 101))
@@ -101,7 +108,7 @@ def test_it_is_written_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyP
     now = time.perf_counter()
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     times = CallTimes(tmp_path, "default", NAMES)
-    times.note(7, 0, now)
+    note(times, 7)
     times.write()
     assert not told(tmp_path, 7)
     now += 1.5

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from observed_calls import SeenCall
 
 from sgevents_core.cli.check_state import state_findings
 from sgevents_core.crashes.evidence import words_in
@@ -127,7 +128,7 @@ def test_no_other_file_is_read_through_a_link(
     assert register.read(folder / "lane-main.register") == register.NOTHING
     assert calls_of(folder, "main", 1) == []
     times = CallTimes(folder, "main", [CallKey("a", "a:run")])
-    times.note(1, 0, 0.0)
+    times.ended(SeenCall(seq=1), 0.0, 0.0, None)
     times.write(now=True)
     register.Register(folder / "lane-main.register", [CallKey("a", "a:run")]).close()
     note(folder, Running(1, "run", "1", {}))

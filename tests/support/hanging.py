@@ -28,11 +28,13 @@ class Door:
         self.opened = threading.Event()
         self.passed = threading.Event()
         self.threads: list[int] = []
+        self.events: list[int] = []
         self.__name__ = "door"
 
     def __call__(self, event: Event, ctx: Any) -> None:
         """Be called."""
         self.threads.append(threading.get_ident())
+        self.events.append(event.id)
         if event.id not in self.on:
             return
         ctx.store["before"] = event.id

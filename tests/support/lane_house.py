@@ -27,6 +27,7 @@ from sgevents_core.filters import Match
 from sgevents_core.journal.base import PluginRecord
 from sgevents_core.journal.presence import Presence
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.observe.observers import CallObserver
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
@@ -100,6 +101,10 @@ class House:
     threads: list[threading.Thread] = field(default_factory=list)
     syncing: Syncing | None = None
     """What brings progress to the disk, while lanes run; it has no thread here."""
+    observers: list[CallObserver] = field(default_factory=list)
+    """What is told of each call, after the lane's own observers."""
+    around_lanes: Callable[[Callable[[], None]], None] = lambda run: run()
+    """Runs the body of each lane's thread."""
     registry: Registry = field(default_factory=Registry)
     health: SiteHealth = field(default_factory=SiteHealth)
     """What is known of the site; the test stands for the feed."""
@@ -175,11 +180,18 @@ class House:
         plugins = start_plugins(loaded, services, state)
         announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
         self.lanes = lanes_of(
-            settings, plugins, services, lambda: SqliteState(self.folder), announcer
+            settings,
+            plugins,
+            services,
+            lambda: SqliteState(self.folder),
+            announcer,
+            observers=self.observers,
         )
         for lane in self.lanes:
             self.health.on_change(lane.wake)
-        self.threads = [threading.Thread(target=lane.run) for lane in self.lanes]
+        self.threads = [
+            threading.Thread(target=self.around_lanes, args=(lane.run,)) for lane in self.lanes
+        ]
         to_disk = SqliteState(self.folder)
         presence = Presence(self.folder)
         self.syncing = Syncing(self.lanes, to_disk, presence)
