@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,21 @@ def test_calls_that_a_person_asked_for_are_told(
 
 def _carry_out(number: int, folder: Path, lane: Lane) -> bool:
     return carry_out(number, lane, folder)
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_log_has_each_call_that_returned_at_level_debug(
+    house: House, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    """With its plugin, callback and event; a call that raised is not among them."""
+    house.plugin("alpha", "first", raising(ValueError("no")))
+    with caplog.at_level(level, "sgevents.timing"), house.running():
+        house.events(1, 2)
+        house.settle()
+    logged = [vars(record) for record in caplog.records if record.name == "sgevents.timing"]
+    assert [(one["callback"], one["event_id"]) for one in logged] == (
+        [("alpha:first", 1), ("alpha:first", 2)] if level == logging.DEBUG else []
+    )
 
 
 def test_what_an_observer_does_not_hear_of_costs_nothing() -> None:
