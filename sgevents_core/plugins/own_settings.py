@@ -34,10 +34,18 @@ def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
     if hook is None:
         return None
     model = guarded("settings_model", hook)
-    if isinstance(model, type) and (is_table_model(model) or is_pydantic(model)):
-        return model
-    what = f"the class {model.__qualname__}" if isinstance(model, type) else f"{model!r:.60}"
-    raise SettingsModelError(where=place_of(hook), what=what)
+    what = guarded("settings_model", lambda: _unlike_a_model(model))
+    if what:
+        raise SettingsModelError(where=place_of(hook), what=what)
+    return model
+
+
+def _unlike_a_model(model: object) -> str:
+    """Return what `model` is if it is not a model, for people; asking is a plugin's code too."""
+    if not isinstance(model, type):
+        return f"{model!r:.60}"
+    is_one = is_table_model(model) or is_pydantic(model)
+    return "" if is_one else f"the class {model.__qualname__}"
 
 
 def is_pydantic(model: object) -> bool:

@@ -32,6 +32,12 @@ STEPS = {
         "@hookimpl\ndef settings_model():\n    return Model"
     ),
     "register_callbacks": "@hookimpl\ndef register_callbacks(registrar):\n    {deed}",
+    "a look at the model": (
+        "class Kind(type):\n"
+        "    def __getattr__(cls, name):\n"
+        "        {deed}\n"
+        "@hookimpl\ndef settings_model():\n    return Kind('Model', (), {{}})"
+    ),
     "startup": "@hookimpl\ndef startup(ctx):\n    {deed}",
 }
 HEAD = "import ctypes, os, signal, sys, time\nfrom sgevents_core import hookimpl\n"
@@ -118,7 +124,11 @@ def test_every_step_of_loading_is_known_by_what_is_left_behind(
     assert daemon.drain() == 0
     assert daemon.events_of("witness") == ids
     (said,) = told_of(daemon, "a_bad")
-    named = {"import": "importing a_bad", "validation": "reading [plugins.a_bad.settings]"}
+    named = {
+        "import": "importing a_bad",
+        "a look at the model": "settings_model",
+        "validation": "reading [plugins.a_bad.settings]",
+    }
     assert f"the process died in this: {named.get(step, step)}; it called os._exit" in said
 
 
