@@ -68,8 +68,8 @@ def _places(state: SqliteState) -> None:
     end = state.end()
     records = state.plugins()
     for lane in sorted({record.lane for record in records.values()}):
-        place = state.lane_place(lane)
-        if place is not None and place.seq - (place.done is not None) > end:
+        progress = state.lane_progress(lane)
+        if progress is not None and progress.finished > end:
             raise ValueError(f"lane {lane} is ahead of the journal")
     for record in records.values():
         if record.apart and record.cursor > end:

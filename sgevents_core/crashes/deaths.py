@@ -13,8 +13,9 @@ from sgevents_core.choices import OnError
 from sgevents_core.crashes.evidence import LastWords
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.base import Entry, Failure, PluginRecord, Step, entry_at
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Died
 from sgevents_core.observe.redaction import Redactor
@@ -58,7 +59,7 @@ def counted(
     proof = words if words is not None and words.blames(lane) else None
     deaths = []
     for doubt in doubts:
-        plugin, callback = doubt.callback
+        plugin, callback = doubt.key
         fresh = Died(plugin, callback, doubt.seq, 0, 0, "", "")
         died = so_far.get((plugin, callback, doubt.seq), fresh)
         if proof is None:
@@ -101,39 +102,31 @@ def condemn(
 
 def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condemned]:
     record = state.plugins()[died.plugin]
-    place = state.lane_place(record.lane) or Place(state.end())
-    key = died.key
-    at_it = _is_at(died.seq, key, record, place)
-    if not at_it:
+    lane = state.lane_progress(record.lane) or Progress(state.end())
+    entry = entry_at(state, died.seq)
+    is_next = (record.progress if record.apart else lane).is_next(died.seq, died.key)
+    if entry is None or not is_next:
         return []
     if rules.on_error == "dead-letter":
         record.count_failure()
-    entry = state.read(died.seq - 1, 1)[0]
     failure = _failure(died, entry, rules.on_error, state)
     step = Step(failure=failure, dead=rules.on_error == "dead-letter", durable=True)
     if rules.on_error == "pause":
-        record.leave_lane(place)
+        record.leave_lane(lane)
     else:
         step.settled = (died.plugin, died.callback, died.seq)
         if record.apart:
-            record.finish_callback(key)
+            record.finish_callback(died.key)
         else:
-            place = step.place = Place(place.seq, (place.done or frozenset()) | {key})
-    _pause_if_due(record, place, failure, rules)
+            lane = step.progress = lane.with_done(died.key)
+    _pause_if_due(record, lane, failure, rules)
     step.plugins = [record]
     number = state.record(record.lane, state.take_lane(record.lane), step)
     return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), record)]
 
 
-def _is_at(seq: int, key: CallKey, record: PluginRecord, place: Place) -> bool:
-    """Return whether a call is the next thing to do for its plugin, or part of it."""
-    if record.apart:
-        return record.cursor == seq - 1 and key not in record.done
-    return place.seq == seq and place.done is not None and key not in place.done
-
-
 def _pause_if_due(
-    record: PluginRecord, place: Place, failure: Failure, rules: FailureRules
+    record: PluginRecord, lane: Progress, failure: Failure, rules: FailureRules
 ) -> None:
     if rules.on_error == "pause":
         reason = f'on_error = "pause": {failure.error}'
@@ -141,7 +134,7 @@ def _pause_if_due(
         reason = f"{record.failures} failures in a row, the last: {failure.error}"
     else:
         return
-    record.leave_lane(place)
+    record.leave_lane(lane)
     record.pause(reason)
 
 

@@ -14,8 +14,9 @@ from sgevents_core.crashes.evidence import left_behind
 from sgevents_core.dispatch.calls import key_of, rules_of
 from sgevents_core.dispatch.lane_plugin import failure_rules
 from sgevents_core.journal import register
-from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.deaths import read_deaths
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
@@ -28,7 +29,7 @@ class LaneStart(NamedTuple):
     """Where one lane goes on, and the calls its last process died in."""
 
     name: str
-    place: Place
+    progress: Progress
     doubts: Sequence[recovery.Doubt]
 
 
@@ -44,7 +45,7 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
     riding = {plugin.name: plugin.lane for plugin in loaded.plugins}
     for record in records.values():
         if riding.get(record.name) != record.lane and record.lane in starts:
-            record.leave_lane(starts[record.lane].place)
+            record.leave_lane(starts[record.lane].progress)
         record.lane = riding.get(record.name, record.lane)
     for status in loaded.statuses:
         table = settings.plugins.get(status.name)
@@ -55,7 +56,7 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
             record = records[status.name]
             _check_kept(record, table, state)
             if status.name in riding:
-                _join(record, starts[record.lane].place)
+                _join(record, starts[record.lane].progress)
     _keep(starts, records, settings.state.path, state)
     state.note_joined()
     return starts
@@ -83,8 +84,8 @@ def _keep(
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
         died = deaths.counted(start.doubts, start.name, words, read_deaths(folder))
-        step = Step(place=start.place, plugins=mine, doubts=_doubted(start, state), durable=True)
-        step.deaths = died
+        step = Step(progress=start.progress, plugins=mine, deaths=died, durable=True)
+        step.doubts = _doubted(start, state)
         state.record(start.name, state.take_lane(start.name), step)
     for name in starts:  # not before all of it is in the ledger
         register.forget(register.path_of(folder, name))
@@ -112,26 +113,26 @@ def _lane_names(
 def _recover_lane(
     name: str, folder: Path, state: SqliteState, records: Mapping[str, PluginRecord]
 ) -> LaneStart:
-    place = state.lane_place(name)
-    found = _left_behind(name, folder, state)
-    if place is None:
-        return LaneStart(name, Place(state.end()), ())
+    progress = state.lane_progress(name)
+    noted = _left_behind(name, folder, state)
+    if progress is None:
+        return LaneStart(name, Progress(state.end()), ())
     mine = [record for record in records.values() if record.lane == name]
-    doubts = recovery.doubts(found, place, mine, state.tried())
+    doubts = recovery.doubts(noted, progress, mine, state.tried())
     for record in mine:
-        recovery.catches_up(record, found.apart)
-    return LaneStart(name, recovery.goes_on(place, found.lane), doubts)
+        recovery.catches_up(record, noted.apart)
+    return LaneStart(name, recovery.goes_on(progress, noted.lane), doubts)
 
 
-def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Found:
+def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
     """Return what the lane's register says, if it speaks of this journal: it may be restored."""
-    found = register.read(register.path_of(folder, name))
+    noted = register.read(register.path_of(folder, name))
     end = state.end()
-    if any(word is not None and word.seq > end for word in (found.lane, found.apart)):
+    if any(word is not None and word.seq > end for word in (noted.lane, noted.apart)):
         text = "The register of lane %s is ahead of the journal, and left aside"
         logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
         return register.NOTHING
-    return found
+    return noted
 
 
 def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, int]]:
@@ -139,8 +140,8 @@ def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, 
     tried = state.tried()
     counted = []
     for doubt in start.doubts:
-        plugin, callback = doubt.callback
-        attempts = tried.get((doubt.callback, doubt.seq), 0) + 1
+        plugin, callback = doubt.key
+        attempts = tried.get((doubt.key, doubt.seq), 0) + 1
         counted.append((plugin, callback, doubt.seq, attempts))
         logger.warning(
             "The process died in %s of plugin %s; it is called again",
@@ -151,14 +152,14 @@ def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, 
     return counted
 
 
-def _join(record: PluginRecord, place: Place) -> None:
+def _join(record: PluginRecord, lane: Progress) -> None:
     """Let a plugin that is exactly where its lane is go with it."""
-    if record.state in {"active", "not started"} and record.is_level_with(place):
+    if record.state in {"active", "not started"} and record.is_level_with(lane):
         record.rejoin_lane()
 
 
 def _new_record(name: str, lane: str, table: PluginSettings, state: SqliteState) -> PluginRecord:
-    return PluginRecord(name, lane, cursor=_start(table.start, state), apart=True)
+    return PluginRecord(name, lane, Progress(_start(table.start, state)), apart=True)
 
 
 def _start(start: Start | None, state: SqliteState) -> int:
@@ -174,8 +175,8 @@ def _start(start: Start | None, state: SqliteState) -> int:
 
 def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState) -> None:
     """A plugin whose events are no longer kept starts where its config says, or is paused."""
-    lowest = state.lowest()
-    if not record.apart or record.cursor >= lowest - 1:
+    lowest = Progress.at(state.lowest())
+    if not record.apart or record.cursor >= lowest.finished:
         return
     if table.start is None:
         record.pause(
@@ -183,5 +184,5 @@ def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState)
             f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
         )
         return
-    record.finish(max(_start(table.start, state), lowest - 1))
+    record.skip_to(Progress(_start(table.start, state)).joined(lowest))
     record.resume_afresh()

@@ -5,99 +5,88 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sgevents_core.journal.base import Place, PluginRecord, Step
+from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.register import ATTEMPTS, Found, Progress
+from sgevents_core.journal.progress import Progress
+from sgevents_core.journal.register import ATTEMPTS, Noted, NotedCall
 
 
 class Doubt(NamedTuple):
     """A call that had begun when the process died: whether it finished, nobody knows."""
 
     seq: int
-    callback: CallKey
+    key: CallKey
 
 
-def goes_on(place: Place, progress: Progress | None) -> Place:
-    """Return the later of what the ledger and what the register says of a lane."""
-    if progress is None or progress.seq < place.seq:
-        return place
-    if progress.seq > place.seq:
-        return Place(progress.seq, progress.done)
-    return place if place.done is None else Place(place.seq, place.done | progress.done)
+def goes_on(progress: Progress, noted: NotedCall | None) -> Progress:
+    """Return how far a lane is by what the ledger and its register say together."""
+    return progress if noted is None else progress.joined(noted.progress)
 
 
-def catches_up(record: PluginRecord, progress: Progress | None) -> None:
+def catches_up(record: PluginRecord, noted: NotedCall | None) -> None:
     """Move a plugin that was catching up on its own to where its register says it was.
 
     A register tells of one such plugin; the others were where the ledger says.
     """
-    if progress is None or not _is_of(record, progress) or progress.seq <= record.cursor:
-        return
-    own = frozenset(key for key in progress.done if key.plugin == record.name)
-    record.stop_at(progress.seq, own)
+    if noted is not None and _is_of(record, noted):
+        record.stop_at(noted.progress.of(record.name))
 
 
-def advanced(found: Found, place: Place, records: Iterable[PluginRecord]) -> Step:
+def advanced(noted: Noted, progress: Progress, records: Iterable[PluginRecord]) -> Step:
     """Return the step that takes what a register says into the ledger.
 
     Args:
-        found: What the register says.
-        place: Where the ledger says the lane is.
+        noted: What the register says.
+        progress: How far the lane is as the ledger says.
         records: What the ledger says of the lane's plugins; those that moved are changed.
     """
     step = Step()
-    moved = goes_on(place, found.lane)
-    if moved != place:
-        step.place = moved
+    moved = goes_on(progress, noted.lane)
+    if moved != progress:
+        step.progress = moved
     for record in records:
-        before = (record.cursor, record.done)
-        catches_up(record, found.apart)
-        if before != (record.cursor, record.done):
+        before = record.progress
+        catches_up(record, noted.apart)
+        if record.progress != before:
             step.plugins.append(record)
     return step
 
 
 def doubts(
-    found: Found,
-    place: Place,
+    noted: Noted,
+    progress: Progress,
     records: Iterable[PluginRecord],
     tried: Mapping[tuple[CallKey, int], int],
 ) -> list[Doubt]:
     """Return the calls that had begun and were not noted as over, by register or ledger.
 
     Args:
-        found: What the register says.
-        place: Where the ledger says the lane is.
+        noted: What the register says.
+        progress: How far the lane is as the ledger says.
         records: What the ledger says of the lane's plugins.
         tried: `(callback, seq)` -> attempts that the ledger has.
     """
     open_calls = []
-    live = found.lane
-    if live is not None and _is_open(live, tried) and _not_done(live, place.seq, place.done):
-        open_calls.append(Doubt(live.seq, live.callback))
-    own = found.apart
+    live = noted.lane
+    if live is not None and _is_open(live, tried) and not progress.is_done(live.seq, live.key):
+        open_calls.append(Doubt(live.seq, live.key))
+    own = noted.apart
     if own is not None and _is_open(own, tried):
         open_calls += [
-            Doubt(own.seq, own.callback)
+            Doubt(own.seq, own.key)
             for record in records
-            if _is_of(record, own) and _not_done(own, record.cursor + 1, record.done)
+            if _is_of(record, own) and not record.progress.is_done(own.seq, own.key)
         ]
     return open_calls
 
 
-def _is_open(progress: Progress, tried: Mapping[tuple[CallKey, int], int]) -> bool:
+def _is_open(noted: NotedCall, tried: Mapping[tuple[CallKey, int], int]) -> bool:
     """Return whether a call had begun, and what came of this very attempt is not in the ledger."""
-    attempts = tried.get((progress.callback, progress.seq), 0)
-    is_noted = attempts > 0 and attempts % ATTEMPTS == progress.attempt
-    return not progress.returned and not is_noted
+    attempts = tried.get((noted.key, noted.seq), 0)
+    is_noted = attempts > 0 and attempts % ATTEMPTS == noted.attempt
+    return not noted.returned and not is_noted
 
 
-def _is_of(record: PluginRecord, progress: Progress) -> bool:
+def _is_of(record: PluginRecord, noted: NotedCall) -> bool:
     """Return whether a register's word about a plugin on its own way is about this one."""
-    return record.apart and progress.callback.plugin == record.name
-
-
-def _not_done(progress: Progress, seq: int, done: frozenset[CallKey] | None) -> bool:
-    if progress.seq != seq:
-        return progress.seq > seq
-    return done is not None and progress.callback not in done
+    return record.apart and noted.key.plugin == record.name

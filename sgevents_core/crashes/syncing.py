@@ -17,7 +17,7 @@ from sgevents_core.crashes import recovery
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
 from sgevents_core.journal.presence import Presence
-from sgevents_core.journal.register import NOTHING, Found
+from sgevents_core.journal.register import NOTHING, Noted
 from sgevents_core.journal.sqlite import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -41,7 +41,7 @@ class Syncing:
         self.error: StateError | None = None
         self._state = state
         self._presence = presence
-        self._seen: dict[Lane, Found] = dict.fromkeys(lanes, NOTHING)
+        self._seen: dict[Lane, Noted] = dict.fromkeys(lanes, NOTHING)
         self._stop = threading.Event()
         self._failed = False
 
@@ -67,11 +67,11 @@ class Syncing:
         """
         self._presence.look()
         for lane, seen in self._seen.items():
-            found = lane.noted()
-            if found != seen:
-                advanced = partial(recovery.advanced, found)
+            noted = lane.noted()
+            if noted != seen:
+                advanced = partial(recovery.advanced, noted)
                 self._state.advance(lane.name, lane.ledger.fence, advanced)
-                self._seen[lane] = found
+                self._seen[lane] = noted
         self._state.sync()
 
     def _try(self) -> None:

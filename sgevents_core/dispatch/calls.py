@@ -17,8 +17,9 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import Rider, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Failure, Place, Step
+from sgevents_core.journal.base import Entry, Failure, Step
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import APART, LANE, Register
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
@@ -37,7 +38,7 @@ class Call:
         word: The register's word it is noted in: the lane's, or that of a plugin catching up.
         entry: The event's place in the journal.
         event: The event.
-        steps: All callbacks for the event's type, with their places.
+        steps: All callbacks for the event's type, with their indices in the plan.
         number: Which of them it is.
         rider: Its plugin.
         context: The `ctx` of the callback whose turn it is, once it is called.
@@ -93,7 +94,7 @@ class Caller:
     Args:
         ledger: The lane's access to journal and ledger.
         register: The lane's register.
-        keys: The callbacks by place.
+        keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
         announcer: Tells plugins and people of failures.
         observers: Are told when calls begin and end.
@@ -125,7 +126,7 @@ class Caller:
         Raises:
             StateError: What came of it cannot be written, and the lane is to end.
         """
-        place, callback = call.steps[call.number]
+        index, callback = call.steps[call.number]
         entry, rider = call.entry, call.rider
         if rider.thread is not None or callback.match.where is not None:
             return self._call_asking(call)
@@ -136,8 +137,8 @@ class Caller:
         except BaseException as raised:  # values compared may be a plugin's
             error = raised
         rider.meet(entry.seq)
-        attempt = self._attempts(place, entry.seq) + 1
-        self._register.begun(call.word, entry.seq, place, attempt)
+        attempt = self._attempts(index, entry.seq) + 1
+        self._register.begun(call.word, entry.seq, index, attempt)
         for begins in self._observers.began:
             begins(call, None)
         began = time.perf_counter()
@@ -148,7 +149,7 @@ class Caller:
             error = invoke(current, callback.function, call.event, context)
         stays = self._settled(call, attempt, error, began)
         if stays:
-            self._register.returned(call.word, entry.seq, place)
+            self._register.returned(call.word, entry.seq, index)
         else:
             self._note_stop(call)
         return stays
@@ -158,13 +159,13 @@ class Caller:
 
         That code may hang or end the process like the callback itself, so it is part of the call.
         """
-        (place, callback), rider, entry = call.steps[call.number], call.rider, call.entry
+        (index, callback), rider, entry = call.steps[call.number], call.rider, call.entry
         if is_unwanted(callback, call.event):
             return True
-        attempt = self._attempts(place, entry.seq) + 1
+        attempt = self._attempts(index, entry.seq) + 1
         context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
         call.context = context
-        self._register.begun(call.word, entry.seq, place, attempt)
+        self._register.begun(call.word, entry.seq, index, attempt)
         turn = Turn(callback, call.event, context, rider.services, entry.event_id)
         thread = rider.thread
         limit = None if thread is None else rider.limit(callback)
@@ -181,14 +182,14 @@ class Caller:
                 passed(call)
             self._succeeded(call)  # a death in its filter is over
         if stays:
-            self._register.returned(call.word, entry.seq, place)
+            self._register.returned(call.word, entry.seq, index)
         else:
             self._note_stop(call)
         return stays
 
-    def _attempts(self, place: int, seq: int) -> int:
+    def _attempts(self, index: int, seq: int) -> int:
         """Return how often a callback was tried for an event; for most there is none to look up."""
-        return self._tried.get((self._keys[place], seq), 0) if self._tried else 0
+        return self._tried.get((self._keys[index], seq), 0) if self._tried else 0
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
         """Note what came of a call; False if its plugin stops at this event."""
@@ -221,11 +222,11 @@ class Caller:
 
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""
-        place, callback = call.steps[call.number]
+        index, callback = call.steps[call.number]
         record = call.rider.record
         store = None if call.context is None else call.context.end()
         changes = {} if store is None else store.changes()
-        tried = self._tried.pop((self._keys[place], call.entry.seq), 0) if self._tried else 0
+        tried = self._tried.pop((self._keys[index], call.entry.seq), 0) if self._tried else 0
         if not (changes or tried or call.rider.recovered):
             return
         call.rider.recovered = False
@@ -242,8 +243,8 @@ class Caller:
         """Return the step that says that the callback is finished for this event."""
         step = Step(plugins=[call.rider.record])
         if call.word == LANE:
-            done = frozenset(self._keys[place] for place, _ in call.steps[: call.number + 1])
-            step.place = Place(call.entry.seq, done | self.resumed)
+            done = frozenset(self._keys[index] for index, _ in call.steps[: call.number + 1])
+            step.progress = Progress.at(call.entry.seq, done | self.resumed)
         elif call.rider.record.apart:
             call.rider.record.finish_callback(self._keys[call.steps[call.number][0]])
         return step
@@ -269,7 +270,7 @@ class Caller:
 
     def _put_off(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> None:
         """Hold the plugin until it is known whether the site or the call was at fault."""
-        self._part(call)
+        self._leave_lane(call)
         again = replace(call, word=APART)
         waiting = Waiting(again, attempt, raised, failure, time.monotonic())
         call.rider.wait_for_site(waiting, wall=time.time())
@@ -308,8 +309,8 @@ class Caller:
 
     def _charged(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> bool:
         """Do what the policy says of a failure; False if its plugin stops at this event."""
-        place, callback = call.steps[call.number]
-        key = (self._keys[place], call.entry.seq)
+        index, callback = call.steps[call.number]
+        key = (self._keys[index], call.entry.seq)
         rules = rules_of(callback, call.rider.rules)
         verdict = judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
         failure = replace(failure, outcome=verdict.outcome)
@@ -336,18 +337,18 @@ class Caller:
         """Change the plugin's record to what the verdict says; False if it stops here."""
         rider = call.rider
         if verdict.outcome == "retry":
-            self._part(call)
+            self._leave_lane(call)
             rider.hold(failure.error, verdict.after, now=time.monotonic(), wall=time.time())
             return False
         if verdict.outcome == "pause":
-            self._part(call)
+            self._leave_lane(call)
             rider.record.pause(f'on_error = "pause": {failure.error}')
             return False
         if verdict.outcome == "skip":
             return True
         rider.give_up()
         if rider.record.failures >= rider.rules.pause_after:
-            self._part(call, finished=True)
+            self._leave_lane(call, finished=True)
             rider.record.pause(
                 f"{rider.record.failures} failures in a row, the last: {failure.error}"
             )
@@ -359,7 +360,7 @@ class Caller:
         hung = call.rider.hung
         if hung is None:
             return False
-        self._part(call, finished=True)
+        self._leave_lane(call, finished=True)
         call.rider.wait_for(hung)
         return True
 
@@ -370,16 +371,18 @@ class Caller:
             return False
         if not breaker.trips(call.event, call.entry.created, rider.writes):
             return False
-        self._part(call, finished=True)
+        self._leave_lane(call, finished=True)
         rider.record.pause(breaker.reason)
         self._ledger.record(self._passed(call))
         self._announcer.paused(rider.record, call.event)
         return True
 
-    def _part(self, call: Call, *, finished: bool = False) -> None:
+    def _leave_lane(self, call: Call, *, finished: bool = False) -> None:
+        """Let the plugin stop at the event of a call, or behind the call if it is finished."""
         before = call.steps[: call.number + finished]
-        own = frozenset(self._keys[p] for p, c in before if c.plugin == call.rider.record.name)
-        call.rider.part(call.entry.seq, own)
+        done = frozenset(self._keys[index] for index, _ in before)
+        record = call.rider.record
+        record.stop_at(Progress.at(call.entry.seq, done).of(record.name))
 
 
 def is_unwanted(callback: Callback, event: Event) -> bool:

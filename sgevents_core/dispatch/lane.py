@@ -19,10 +19,11 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Place, Step
+from sgevents_core.journal.base import Entry, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.register import APART, LANE, Found, Register, path_of
+from sgevents_core.journal.progress import Progress
+from sgevents_core.journal.register import APART, LANE, Noted, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver, CallObservers
@@ -47,7 +48,7 @@ class Lane:
         name: The lane's name.
         riders: Its plugins, in call order.
         state: A connection of its own to journal and ledger.
-        place: Where it goes on.
+        progress: How far it is.
         tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
         folder: Where its register is kept.
         announcer: Tells plugins and people of failures.
@@ -61,7 +62,7 @@ class Lane:
         riders: Sequence[Rider],
         *,
         state: SqliteState,
-        place: Place,
+        progress: Progress,
         tried: dict[tuple[CallKey, int], int],
         folder: Path,
         announcer: Announcer,
@@ -76,9 +77,8 @@ class Lane:
         self._plan = Plan(callbacks)
         self._keys = [key_of(callback) for callback in callbacks]
         self._rider_of = [rider for rider in riders for _ in rider.plugin.callbacks]
-        self._seq = place.seq if place.done is None else place.seq - 1
-        self._resume = place.done
-        self._folded: Place | None = None
+        self._finished, self._done = progress
+        self._folded: Progress | None = None
         self._folded_at = 0.0
         self._stop = threading.Event()
         self._news = threading.Event()
@@ -121,25 +121,25 @@ class Lane:
         Those that wait for the site are not: whether it or their call was at fault is still open.
         """
         return (
-            self._seq >= end
+            self._finished >= end
             and not self.errands
             and not self.errands.wait
             and not any(rider.works or rider.waits_for_site for rider in self.riders)
         )
 
-    def noted(self) -> Found:
+    def noted(self) -> Noted:
         """Return how far its register says it is, and the plugin catching up; from any thread."""
-        return self._register.progress()
+        return self._register.noted()
 
     def running_calls(self) -> list[tuple[int, Callback, bool]]:
         """Return the calls that have begun: the event's `seq`, the callback, whether it is limited.
 
         May be asked from any thread.
         """
-        found = [(seq, self._plan.callbacks[place], place) for seq, place in self._register.open()]
+        found = [(seq, self._plan.callbacks[index], index) for seq, index in self._register.open()]
         return [
-            (seq, callback, self._rider_of[place].limit(callback) is not None)
-            for seq, callback, place in found
+            (seq, callback, self._rider_of[index].limit(callback) is not None)
+            for seq, callback, index in found
         ]
 
     def forget(self, plugin: str, seq: int) -> None:
@@ -149,7 +149,7 @@ class Lane:
     @property
     def seq(self) -> int:
         """The last event finished."""
-        return self._seq
+        return self._finished
 
     def run(self) -> None:
         """Process events until stopped; an error that ends it is kept in `error`."""
@@ -177,14 +177,14 @@ class Lane:
     def close(self) -> None:
         """Note where the lane stands, and put its things away; `run` does so by itself.
 
-        An error is kept in `error`. After a failed write the place is noted once more: a register
-        lasts one boot.
+        An error is kept in `error`. After a failed write it is noted once more: a register lasts
+        one boot.
         """
         self.stop()
         known = self.error is None or isinstance(self.error, StateError)
         try:
-            if known and self.place != self._folded:
-                self.ledger.record_once(Step(place=self.place, durable=True))
+            if known and self.progress != self._folded:
+                self.ledger.record_once(Step(progress=self.progress, durable=True))
         except SgEventsError as error:
             self.error = self.error or error
             logger.error(
@@ -218,7 +218,7 @@ class Lane:
 
     def _live(self) -> bool:
         """Process live events: a page, or a slice of time while a plugin catches up."""
-        entries = self.ledger.read(self._seq, PAGE)
+        entries = self.ledger.read(self._finished, PAGE)
         until = time.monotonic() + SLICE
         for entry in entries:
             if not self._handle(entry) or self._stop.is_set():
@@ -233,10 +233,10 @@ class Lane:
     def _handle(self, entry: Entry) -> bool:
         """Hand one event to every callback whose plugin goes with the lane; False if cut short."""
         steps = self._plan.for_type(entry.event_type)
-        done, self._resume = self._resume or frozenset(), None
+        done, self._done = self._done, frozenset()
         if (steps or entry.whole is False) and not self._hand_out(entry, steps, done):
             return False
-        self._seq = entry.seq
+        self._finished = entry.seq
         return True
 
     def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[CallKey]) -> bool:
@@ -246,9 +246,9 @@ class Lane:
             return True
         number = 0
         try:
-            for number, (place, _) in enumerate(steps):
-                rider = self._rider_of[place]
-                if rider.record.apart or self._keys[place] in done:
+            for number, (index, _) in enumerate(steps):
+                rider = self._rider_of[index]
+                if rider.record.apart or self._keys[index] in done:
                     continue
                 if self._stop.is_set():
                     break
@@ -256,9 +256,9 @@ class Lane:
             else:
                 return True
         except BaseException:  # what the call in hand came to is not noted: it is not done
-            self._resume = self._done_before(steps, number, done)
+            self._cut_short(entry, steps, number, done)
             raise
-        self._resume = self._done_before(steps, number, done)
+        self._cut_short(entry, steps, number, done)
         return False
 
     def _event(self, entry: Entry, riders: Sequence[Rider]) -> Event | None:
@@ -272,19 +272,19 @@ class Lane:
             self.ledger.pass_over(entry, [rider.record.name for rider in riders], error.reason)
             return None
 
-    def _done_before(
-        self, steps: Steps, number: int, done: frozenset[CallKey]
-    ) -> frozenset[CallKey]:
-        return done.union(self._keys[place] for place, _ in steps[:number])
+    def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
+        """Stay at an event, with what was done for it before and all steps up to one."""
+        done = done.union(self._keys[index] for index, _ in steps[:number])
+        self._finished, self._done = Progress.at(entry.seq, done)
 
     # Plugins that go their own way
 
     def _catch_up_all(self) -> bool:
         worked = False
         for rider in self.riders:
-            if self._resume is None:
+            if not self._done:
                 self._look_at_the_site(rider)
-            if self._resume is None and rider.due(time.monotonic()) and not self._stop.is_set():
+            if not self._done and rider.due(time.monotonic()) and not self._stop.is_set():
                 worked = self._catch_up(rider) or worked
         return worked
 
@@ -307,17 +307,17 @@ class Lane:
     def _catch_up(self, rider: Rider) -> bool:
         """Let a plugin catch up for one slice; it rejoins when its cursor is the lane's."""
         record = rider.record
-        if record.cursor > self._seq:
+        if record.cursor > self._finished:
             return False
         record.resume()
         until = time.monotonic() + SLICE
-        while record.cursor < self._seq and time.monotonic() < until:
+        while record.cursor < self._finished and time.monotonic() < until:
             if self._stop.is_set() or not self._catch_up_one(rider):
                 break
-        rejoins = record.state == "active" and record.cursor == self._seq
+        rejoins = record.state == "active" and record.cursor == self._finished
         if rejoins:
             record.rejoin_lane()
-        step = Step(place=Place(self._seq) if rejoins else None, plugins=[record])
+        step = Step(progress=self.progress if rejoins else None, plugins=[record])
         self.ledger.record(step)
         self._register.clear(APART)
         if rejoins:
@@ -333,7 +333,7 @@ class Lane:
             rider.ahead = self.ledger.read(rider.record.cursor, PAGE)
             entry = rider.ahead[0]
         steps = self._plan.for_type(entry.event_type)
-        mine = [n for n, (place, _) in enumerate(steps) if self._rider_of[place] is rider]
+        mine = [n for n, (index, _) in enumerate(steps) if self._rider_of[index] is rider]
         if (mine or entry.whole is False) and not self._hand_over(rider, entry, mine):
             return False
         rider.record.finish(entry.seq)
@@ -346,7 +346,7 @@ class Lane:
             return True
         for number in mine:
             key = self._keys[steps[number][0]]
-            if key in rider.record.done:
+            if key in rider.record.progress.done:
                 continue
             if self._stop.is_set():
                 return False
@@ -358,17 +358,15 @@ class Lane:
     # The ledger
 
     @property
-    def place(self) -> Place:
-        """Where it is: the last event finished, or one it is in the middle of."""
-        if self._resume is None:
-            return Place(self._seq)
-        return Place(self._seq + 1, self._resume)
+    def progress(self) -> Progress:
+        """How far it is."""
+        return Progress(self._finished, self._done)
 
     def _fold(self) -> None:
         """Note in the ledger where the lane is, at most once a second; `Syncing` does the rest."""
         self._times.write()
         now = time.monotonic()
-        if self.place == self._folded or now - self._folded_at < FOLD_EVERY:
+        if self.progress == self._folded or now - self._folded_at < FOLD_EVERY:
             return
-        self.ledger.record(Step(place=self.place))
-        self._folded, self._folded_at = self.place, now
+        self.ledger.record(Step(progress=self.progress))
+        self._folded, self._folded_at = self.progress, now

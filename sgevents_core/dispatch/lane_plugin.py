@@ -11,7 +11,6 @@ from sgevents_core.calling.context import Services
 from sgevents_core.calling.own_thread import Hear, Hung, OwnThread
 from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules, Raised
 from sgevents_core.journal.base import Entry, Failure, PluginRecord
-from sgevents_core.journal.keys import CallKey
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
@@ -126,10 +125,6 @@ class Rider:
         if self.late:
             return False
         return record.state == "active" or (self.waiting is None and now >= self.hold_until)
-
-    def part(self, seq: int, done: frozenset[CallKey]) -> None:
-        """Let it go its own way: at the event `seq`, with those of its callbacks done."""
-        self.record.stop_at(seq, done)
 
     def hold(self, reason: str, seconds: float, *, now: float, wall: float) -> None:
         """Call it again after so many seconds.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Journal
+from sgevents_core.journal.base import Journal, entry_at
 from sgevents_core.journal.pulse import RunningCall
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -114,10 +114,10 @@ class Overdue:
     def _event_at(self, seq: int) -> int:
         """Return the id of an event; 0 if the journal cannot be read, which others tell of."""
         try:
-            found = self._journal.read(seq - 1, 1)
+            entry = entry_at(self._journal, seq)
         except StateError:
             return 0
-        return found[0].event_id if found else 0
+        return entry.event_id if entry else 0
 
     def _tell_slow(self, lane: str, seq: int, callback: Callback, seconds: float) -> None:
         event_id = self._event_at(seq)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback
 
 Planned: TypeAlias = "tuple[tuple[int, Callback], ...]"
-"""Callbacks, each with its place in the plan, in call order."""
+"""Callbacks, each with its index in the plan, in call order."""
 
 _MOST_TYPES: Final = 10_000
 
@@ -33,7 +33,7 @@ class Plan:
         self._by_type: dict[str, Planned] = {}
 
     def for_type(self, event_type: str) -> Planned:
-        """Return the callbacks that may be called for events of `event_type`, with their places.
+        """Return the callbacks that may be called for events of `event_type`, with their indices.
 
         The rest of their filters depends on the event: `callback.matches(event)`.
         """
@@ -47,8 +47,8 @@ class Plan:
 
     def _compile(self, event_type: str) -> Planned:
         planned = tuple(
-            (place, callback)
-            for place, callback in enumerate(self.callbacks)
+            (index, callback)
+            for index, callback in enumerate(self.callbacks)
             if callback.accepts_type(event_type)
         )
         if len(self._by_type) >= _MOST_TYPES:  # a tool that numbers its types must not fill memory

@@ -12,7 +12,8 @@ from sgevents_core.calling.describing import describe
 from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.base import Step
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import told
@@ -129,7 +130,7 @@ def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteSta
     record = state.plugins()[plugin.name]
     if record.state != "paused":
         late_start.hold(record)
-    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
+    record.leave_lane(state.lane_progress(plugin.lane) or Progress(state.end()))
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
 
@@ -138,7 +139,7 @@ def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
     record = state.plugins()[plugin.name]
     record.fail_to_start(error)
-    record.leave_lane(state.lane_place(plugin.lane) or Place(state.end()))
+    record.leave_lane(state.lane_progress(plugin.lane) or Progress(state.end()))
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
     logger.error(

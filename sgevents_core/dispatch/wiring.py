@@ -13,7 +13,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import rider_of
 from sgevents_core.errors import StateDamaged
-from sgevents_core.journal.base import Place
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor
@@ -86,7 +86,7 @@ def lanes_of(
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
         state = open_state()
         records = state.plugins()
-        place = state.lane_place(name) or Place(state.end())
+        progress = state.lane_progress(name) or Progress(state.end())
         riders = [
             rider_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
             for plugin in plugins
@@ -96,7 +96,7 @@ def lanes_of(
             name,
             riders,
             state=state,
-            place=place,
+            progress=progress,
             tried=state.tried(),
             folder=settings.state.path,
             announcer=announcer,

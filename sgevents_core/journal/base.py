@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import BEGINNING, Progress
 
 if TYPE_CHECKING:
     from sgevents_core.journal.aside import SetAside
@@ -210,18 +211,6 @@ class Journal(Protocol):
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
 
 
-class Place(NamedTuple):
-    """How far a lane is: event `seq`, and the callbacks done for it.
-
-    Args:
-        seq: The event in hand, or the last one finished.
-        done: The callbacks finished for that event, or None when the event itself is finished.
-    """
-
-    seq: int
-    done: frozenset[CallKey] | None = None
-
-
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 """Whether a plugin is called, waits to be called again, waits for a person, or for its start."""
 
@@ -233,9 +222,8 @@ class PluginRecord:
     Args:
         name: The plugin's name.
         lane: The lane it rides with.
-        cursor: `seq` of the last event finished for it; meaningful while `apart`.
+        progress: How far it is; meaningful while `apart`.
         apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
-        done: Its callbacks finished for the event after `cursor`.
         state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
@@ -246,13 +234,17 @@ class PluginRecord:
 
     name: str
     lane: str
-    cursor: int = 0
+    progress: Progress = BEGINNING
     apart: bool = False
-    done: frozenset[CallKey] = frozenset()
     state: PluginState = "active"
     reason: str = ""
     retry_at: float = 0.0
     failures: int = 0
+
+    @property
+    def cursor(self) -> int:
+        """`seq` of the last event finished for it; meaningful while `apart`."""
+        return self.progress.finished
 
     @property
     def hangs(self) -> bool:
@@ -298,33 +290,31 @@ class PluginRecord:
             self.state, self.retry_at = "not started", 0.0
             self.reason = f"its startup failed: {error}"
 
-    def leave_lane(self, place: Place) -> None:
+    def leave_lane(self, lane: Progress) -> None:
         """Go its own way from where its lane is; nothing changes if it does already."""
-        if self.apart:
-            return
-        if place.done is None:
-            self.stop_at(place.seq + 1, frozenset())
-        else:
-            own = frozenset(key for key in place.done if key.plugin == self.name)
-            self.stop_at(place.seq, own)
+        if not self.apart:
+            self.stop_at(lane.of(self.name))
 
-    def stop_at(self, seq: int, done: frozenset[CallKey]) -> None:
-        """Go its own way, at the event `seq`, with those of its callbacks done."""
-        if self.apart and self.cursor == seq - 1:
-            done |= self.done
-        self.apart, self.cursor, self.done = True, seq - 1, done
+    def stop_at(self, progress: Progress) -> None:
+        """Go its own way, from where it is or a progress says, whichever is later."""
+        self.progress = self.progress.joined(progress) if self.apart else progress
+        self.apart = True
 
     def finish(self, seq: int) -> None:
-        """Go on behind the event `seq`."""
-        self.cursor, self.done = seq, frozenset()
+        """Note an event as finished."""
+        self.progress = Progress(seq)
 
     def finish_callback(self, key: CallKey) -> None:
         """Note a callback as finished for the event it is at."""
-        self.done |= {key}
+        self.progress = self.progress.with_done(key)
 
-    def is_level_with(self, place: Place) -> bool:
+    def skip_to(self, progress: Progress) -> None:
+        """Go on where a progress says: what is before that is no longer kept."""
+        self.progress = progress
+
+    def is_level_with(self, lane: Progress) -> bool:
         """Return whether it is exactly where its lane is, between two events."""
-        return place.done is None and self.cursor == place.seq and not self.done
+        return self.progress == lane and not lane.done
 
     def rejoin_lane(self) -> None:
         """Go with its lane again; it must be level with it."""
@@ -363,7 +353,7 @@ class Step:
     """One atomic step of a lane's work: everything in it is kept, or nothing.
 
     Args:
-        place: Where the lane is after it, None to leave it.
+        progress: How far the lane is after it, None to leave that.
         plugins: Records of plugins that changed.
         failure: A failed attempt to keep; the attempts made for the event are its own.
         doubts: `(plugin, callback, seq, attempts)` of calls the process died in.
@@ -375,7 +365,7 @@ class Step:
         durable: Whether the step must survive a power cut, not only a kill.
     """
 
-    place: Place | None = None
+    progress: Progress | None = None
     plugins: list[PluginRecord] = field(default_factory=list)
     failure: Failure | None = None
     doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
@@ -387,10 +377,15 @@ class Step:
     durable: bool = False
 
 
+def entry_at(journal: Journal, seq: int) -> Entry | None:
+    """Return an entry of the journal, or the first above it that is kept; None behind the end."""
+    return next(iter(journal.read(Progress.at(seq).finished, 1)), None)
+
+
 class Ledger(Protocol):
     """The record of what was done with the events."""
 
-    def lane_place(self, lane: str) -> Place | None:
+    def lane_progress(self, lane: str) -> Progress | None:
         """Return how far a lane is as last recorded, None for a lane never seen."""
 
     def plugins(self) -> dict[str, PluginRecord]:

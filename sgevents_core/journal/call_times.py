@@ -37,12 +37,12 @@ class TimedCall:
     """One call of a callback that returned or raised.
 
     Args:
-        callback: The callback.
+        key: The callback.
         began: When it was called, in seconds since 1970.
         seconds: How long it took.
     """
 
-    callback: CallKey
+    key: CallKey
     began: float
     seconds: float
 

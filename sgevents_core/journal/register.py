@@ -21,6 +21,7 @@ import msgspec
 from sgevents_core.errors import StateError
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.own_files import open_own, read_own
+from sgevents_core.journal.progress import Progress
 
 _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
@@ -37,13 +38,19 @@ APART: Final = 2
 """The word of a plugin that catches up on its own."""
 
 
-class Progress(NamedTuple):
-    """What one word says: event `seq`, callback, whether it had returned, and if not, which
-    attempt it was, modulo `ATTEMPTS`.
+class NotedCall(NamedTuple):
+    """The last call that one word notes.
+
+    Args:
+        seq: The event's place in the journal.
+        key: The callback.
+        before: The callbacks that come before it.
+        returned: Whether it had returned.
+        attempt: If it had not, which attempt it was, modulo `ATTEMPTS`.
     """
 
     seq: int
-    callback: CallKey
+    key: CallKey
     before: tuple[CallKey, ...]
     returned: bool
     attempt: int = 0
@@ -51,18 +58,23 @@ class Progress(NamedTuple):
     @property
     def done(self) -> frozenset[CallKey]:
         """The callbacks that are finished for the event, if they were to be called at all."""
-        return frozenset((*self.before, self.callback) if self.returned else self.before)
+        return frozenset((*self.before, self.key) if self.returned else self.before)
+
+    @property
+    def progress(self) -> Progress:
+        """How far whoever made the call is."""
+        return Progress.at(self.seq, self.done)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Noted:
     """A register left behind: how far its lane was, and the plugin catching up."""
 
-    lane: Progress | None
-    apart: Progress | None
+    lane: NotedCall | None
+    apart: NotedCall | None
 
 
-NOTHING: Final = Found(None, None)
+NOTHING: Final = Noted(None, None)
 """What a register says that is not there, or cannot be trusted."""
 
 
@@ -112,13 +124,13 @@ class Register:
             return []
         return [(word >> 24, word >> 2 & _INDEX) for word in words if word & 3 == BEGUN]
 
-    def progress(self) -> Found:
+    def noted(self) -> Noted:
         """Return what it says; nothing once it is closed. May be asked from any thread."""
         try:
             words = (self._words[LANE], self._words[APART])
         except ValueError:
             return NOTHING
-        return Found(*(_progress(word, self._keys) for word in words))
+        return Noted(*(_noted_call(word, self._keys) for word in words))
 
     def clear(self, word: int) -> None:
         """Forget a word: what it said is in the ledger."""
@@ -130,13 +142,13 @@ class Register:
         self._map.close()
 
 
-def read(path: Path) -> Found:
+def read(path: Path) -> Noted:
     """Return what a register says that was left behind; nothing if it cannot be trusted."""
     found = _trusted(path)
     if found is None:
         return NOTHING
     words, keys = found
-    return Found(_progress(words[LANE], keys), _progress(words[APART], keys))
+    return Noted(_noted_call(words[LANE], keys), _noted_call(words[APART], keys))
 
 
 def is_readable(path: Path) -> bool:
@@ -168,12 +180,12 @@ def path_of(folder: Path, lane: str) -> Path:
     return folder / f"lane-{quote(lane, safe='')}.register"
 
 
-def _progress(word: int, keys: list[CallKey]) -> Progress | None:
+def _noted_call(word: int, keys: list[CallKey]) -> NotedCall | None:
     index = word >> 2 & _INDEX
     if not word or index >= len(keys):
         return None
     attempt = (word >> 20) % ATTEMPTS
-    return Progress(word >> 24, keys[index], tuple(keys[:index]), word & 3 == RETURNED, attempt)
+    return NotedCall(word >> 24, keys[index], tuple(keys[:index]), word & 3 == RETURNED, attempt)
 
 
 def _private(path: str, flags: int) -> int:

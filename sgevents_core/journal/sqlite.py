@@ -24,9 +24,7 @@ from sgevents_core.journal.base import (
     LateRow,
     Missing,
     Parked,
-    Place,
     PluginRecord,
-    PluginState,
     Row,
     Step,
 )
@@ -34,6 +32,7 @@ from sgevents_core.journal.checksums import decoded, make_sure, sum_column, sum_
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.needs import FeedTrouble
+from sgevents_core.journal.progress import BEGINNING, Progress
 from sgevents_core.journal.requests import Replayed, write_asked, write_request
 from sgevents_core.journal.steps import RequestStep
 from sgevents_core.journal.tracebacks import (
@@ -329,7 +328,7 @@ class SqliteState:
         aside = [one.event for one in self.aside()]
         return FeedTrouble(rewound, count, first or 0, last or 0, aside)
 
-    def lane_place(self, lane: str) -> Place | None:
+    def lane_progress(self, lane: str) -> Progress | None:
         """Return how far a lane is as last recorded, None for a lane never seen."""
         found = self._db.one(f"SELECT seq, done, {self._sum} FROM lanes WHERE name = ?", lane)  # noqa: S608 - our own
         if found is None:
@@ -337,7 +336,9 @@ class SqliteState:
         make_sure(self._db, f"the place of lane {lane}", found[2], lane, *found[:2])
         seq, done, _ = found
         what = f"the place of lane {lane}"
-        return Place(seq, None if done is None else decoded(self._db, what, _decode_keys, done))
+        if done is None:
+            return Progress(seq)
+        return Progress.at(seq, decoded(self._db, what, _decode_keys, done))
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins that were ever enabled, by name."""
@@ -347,22 +348,18 @@ class SqliteState:
         )
         for *values, checksum in found:
             make_sure(self._db, f"the record of plugin {values[0]}", checksum, *values)
-        return {
-            name: PluginRecord(
-                name,
-                lane,
-                cursor,
-                bool(apart),
-                self._done(name, done),
-                _state(state, reason),
-                reason,
-                *rest,
-            )
-            for name, lane, cursor, apart, done, state, reason, *rest, _ in found
-        }
+        return {values[0]: self._plugin(*values) for *values, _ in found}
 
-    def _done(self, plugin: str, text: str) -> frozenset[CallKey]:
-        return decoded(self._db, f"the record of plugin {plugin}", _decode_keys, text)
+    def _plugin(
+        self, name: str, lane: str, cursor: int, apart: int, done: str, *standing: Any
+    ) -> PluginRecord:
+        finished = decoded(self._db, f"the record of plugin {name}", _decode_keys, done)
+        state, reason, *rest = standing
+        if state == "active" and reason:  # as earlier versions wrote one that had not started
+            state = "not started"
+        return PluginRecord(
+            name, lane, Progress(cursor, finished), bool(apart), state, reason, *rest
+        )
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
         """Return the lowest `seq` that all of some plugins have finished.
@@ -373,9 +370,8 @@ class SqliteState:
         for record in self.plugins().values():
             if record.name not in plugins:
                 continue
-            place = None if record.apart else self.lane_place(record.lane)
-            lane_is_at = None if place is None else place.seq - (place.done is not None)
-            cursors.append(record.cursor if lane_is_at is None else lane_is_at)
+            lane = None if record.apart else self.lane_progress(record.lane)
+            cursors.append((lane or record.progress).finished)
         return min(cursors)
 
     def record(self, lane: str, fence: int, step: Step) -> int:
@@ -385,14 +381,14 @@ class SqliteState:
             return write_step(db, lane, step)
 
     def advance(
-        self, lane: str, fence: int, advanced: Callable[[Place, list[PluginRecord]], Step]
+        self, lane: str, fence: int, advanced: Callable[[Progress, list[PluginRecord]], Step]
     ) -> None:
         """Move a lane and its plugins on from where they are as recorded, in one transaction.
 
         Args:
             lane: The lane.
             fence: The lane's newest fence.
-            advanced: Returns the step to write, from the lane's place and its plugins' records.
+            advanced: Returns the step to write, from the lane's progress and its plugins' records.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
@@ -400,7 +396,7 @@ class SqliteState:
         with self._db.transaction() as db:
             self._check_fence(lane, fence)
             mine = [record for record in self.plugins().values() if record.lane == lane]
-            write_step(db, lane, advanced(self.lane_place(lane) or Place(0), mine))
+            write_step(db, lane, advanced(self.lane_progress(lane) or BEGINNING, mine))
 
     def sync(self) -> None:
         """Bring all that was committed to the disk, by whichever connection."""
@@ -508,11 +504,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 def _decode_keys(text: str) -> frozenset[CallKey]:
     return frozenset(map(CallKey.decode, _decode_names(text)))
-
-
-def _state(state: PluginState, reason: str) -> PluginState:
-    """Return a plugin's state; one that had not started is active for a reason in older states."""
-    return "not started" if state == "active" and reason else state
 
 
 def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:

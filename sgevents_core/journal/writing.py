@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.base import REMOVED, Failure, PluginRecord, Step
 from sgevents_core.journal.checksums import sum_of, sum_of_letter
 from sgevents_core.journal.deaths import forget_deaths, write_deaths
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import write_request
 from sgevents_core.journal.tracebacks import keep_traceback
 
@@ -21,8 +22,8 @@ _encode: Final = msgspec.json.Encoder().encode
 def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
     """Write a step, and return the number of its failure, 0 without one."""
     number = 0
-    if step.place is not None:
-        _write_place(db, lane, step.place)
+    if step.progress is not None:
+        _write_progress(db, lane, step.progress)
     for record in step.plugins:
         _write_plugin(db, record)
     if step.failure is not None:
@@ -46,11 +47,14 @@ def _encode_keys(keys: Iterable[CallKey]) -> str:
     return _encode(sorted(key.encode() for key in keys)).decode()
 
 
-def _write_place(db: sqlite3.Connection, lane: str, place: Place) -> None:
-    done = None if place.done is None else _encode_keys(place.done)
+def _write_progress(db: sqlite3.Connection, lane: str, progress: Progress) -> None:
+    """Write the event a lane is in the middle of, or the last one finished."""
+    seq, done = progress.finished, None
+    if progress.done:
+        seq, done = progress.running, _encode_keys(progress.done)
     db.execute(
         "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
-        (place.seq, done, sum_of(lane, place.seq, done), lane),
+        (seq, done, sum_of(lane, seq, done), lane),
     )
 
 
@@ -60,7 +64,7 @@ def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
         record.lane,
         record.cursor,
         int(record.apart),
-        _encode_keys(record.done),
+        _encode_keys(record.progress.done),
         record.state,
         record.reason,
         float(record.retry_at),

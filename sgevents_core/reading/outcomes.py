@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sgevents_core.crashes import recovery
 from sgevents_core.journal import register
-from sgevents_core.journal.base import Failure, Place, PluginRecord
+from sgevents_core.journal.base import Failure, PluginRecord
 from sgevents_core.journal.call_times import TimedCall, calls_of
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import BEGINNING, Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.tracebacks import traceback_column
 from sgevents_core.printable import counted
@@ -67,14 +68,14 @@ class Standing:
         self._calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(SqliteState(folder, read_only=True)) as state:
             self.records = state.plugins()
-            self._places: dict[str, Place | None] = {}
+            self._lanes: dict[str, Progress | None] = {}
             for lane in {record.lane for record in self.records.values()}:
-                found = register.read(register.path_of(folder, lane))
-                place = state.lane_place(lane)
-                self._places[lane] = place and recovery.goes_on(place, found.lane)
+                noted = register.read(register.path_of(folder, lane))
+                progress = state.lane_progress(lane)
+                self._lanes[lane] = progress and recovery.goes_on(progress, noted.lane)
                 for record in self.records.values():
                     if record.lane == lane:
-                        recovery.catches_up(record, found.apart)
+                        recovery.catches_up(record, noted.apart)
         with closing(Database(folder, read_only=True)) as db:
             self._joined = dict(db.all("SELECT plugin, seq FROM joined"))
 
@@ -83,13 +84,8 @@ class Standing:
         record = self.records.get(plugin)
         if record is None:
             return False
-        key = CallKey(plugin, callback)
-        if record.apart:
-            return seq <= record.cursor or (seq == record.cursor + 1 and key in record.done)
-        place = self._places[record.lane]
-        if place is None or seq > place.seq:
-            return False
-        return seq < place.seq or place.done is None or key in place.done
+        progress = record.progress if record.apart else self._lanes[record.lane]
+        return progress is not None and progress.is_done(seq, CallKey(plugin, callback))
 
     def is_for(self, plugin: str, seq: int) -> bool:
         """Return whether an event came after the place at which a plugin began."""
@@ -100,11 +96,11 @@ class Standing:
         record = self.records.get(plugin)
         if record is None:
             return ()
-        place = (record.lane, seq)
-        if place not in self._calls:
-            self._calls[place] = calls_of(self._folder, *place)
+        event = (record.lane, seq)
+        if event not in self._calls:
+            self._calls[event] = calls_of(self._folder, *event)
         key = CallKey(plugin, callback)
-        return tuple(call for call in self._calls[place] if call.callback == key)
+        return tuple(call for call in self._calls[event] if call.key == key)
 
     def fate(
         self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]
@@ -138,11 +134,10 @@ class Standing:
 
     def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Fate:
         if not record.apart:
-            place = self._places[record.lane]
-            behind = seq - (place.seq if place else 0)
+            behind = (self._lanes[record.lane] or BEGINNING).behind(seq)
             text = f"not yet: its lane is {counted(behind, 'event')} before it"
             return Fate("not yet", text, history)
-        stands = record.cursor + 1 == seq
+        stands = record.progress.running == seq
         how = record.state
         if stands and history:
             last = record.reason if record.state == "held" else history[-1].error
@@ -152,7 +147,7 @@ class Standing:
             )
             return Fate("failed", text, history)
         why = f"{how}, {record.reason}" if how != "active" else "catching up"
-        before = counted(seq - record.cursor - 1, "event")
+        before = counted(record.progress.before(seq), "event")
         where = "at it" if stands else f"{before} before it"
         return Fate("not yet", f"not yet: the plugin is {where} ({why})", history)
 

@@ -19,6 +19,7 @@ from sgevents_core.journal.needs import (
     not_reloaded,
     plugin_needs,
 )
+from sgevents_core.journal.progress import BEGINNING, Progress
 from sgevents_core.journal.pulse import Pulse, pulse_of
 from sgevents_core.journal.running import running
 from sgevents_core.journal.sqlite import SqliteState
@@ -212,32 +213,31 @@ def _plugins(
     dead = state.dead_letter_counts()
     overviews = []
     for record in state.plugins().values():
-        place = state.lane_place(record.lane)
-        lane_seq = 0 if place is None else place.seq - (place.done is not None)
-        cursor = record.cursor if record.apart else lane_seq
+        lane = state.lane_progress(record.lane) or BEGINNING
+        progress = record.progress if record.apart else lane
         shown = _shown(record, enabled, loaded)
         overviews.append(
-            _plugin(record, cursor, end, state, dead=dead.get(record.name, (0, "")), shown=shown)
+            _plugin(record, progress, end, state, dead=dead.get(record.name, (0, "")), shown=shown)
         )
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
 
 
 def _plugin(
     record: PluginRecord,
-    cursor: int,
+    progress: Progress,
     end: int,
     state: SqliteState,
     *,
     dead: tuple[int, str],
     shown: str,
 ) -> PluginOverview:
-    oldest = state.created_after(cursor)
+    oldest = state.created_after(progress.finished)
     return PluginOverview(
         name=record.name,
         lane=record.lane,
         state=shown,
         reason=record.reason,
-        behind=max(end - cursor, 0),
+        behind=progress.behind(end),
         behind_s=0.0 if oldest is None else max(time.time() - oldest, 0.0),
         retry_in_s=max(record.retry_at - time.time(), 0.0) if record.state == "held" else 0.0,
         dead_letters=dead[0],

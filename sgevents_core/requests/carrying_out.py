@@ -20,6 +20,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Entry, Failure, Step
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.letters import Letters
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 from sgevents_core.printable import counted
@@ -75,7 +76,7 @@ def _pause(desk: Desk) -> bool:
     if record.state == "paused":
         return desk.close(Step(), Answer("done", f"it is paused already: {record.reason}"))
     reason = str(desk.request.detail.get("reason") or f"{desk.request.asked_by} paused it")
-    record.leave_lane(desk.lane.place)
+    record.leave_lane(desk.lane.progress)
     record.pause(reason)
     entry = _next_entry(desk)
     where = f"at event {entry.event_id}" if entry else "behind the last event"
@@ -101,10 +102,10 @@ def _skip_what_is_gone(desk: Desk) -> str:
     """Let a plugin whose next events are no longer kept go on at the oldest that is."""
     entry = _next_entry(desk)
     record = desk.record
-    if entry is None or entry.seq == record.cursor + 1:
+    if entry is None or entry.seq == record.progress.running:
         return ""
-    count = entry.seq - record.cursor - 1
-    record.finish(entry.seq - 1)
+    count = record.progress.before(entry.seq)
+    record.skip_to(Progress.at(entry.seq))
     return (
         f"; {counted(count, 'event')} before event {entry.event_id} left the journal:"
         f" sgevents replay reads them from the site"
@@ -113,7 +114,7 @@ def _skip_what_is_gone(desk: Desk) -> str:
 
 def _go_on(desk: Desk) -> Step:
     """Let a plugin go on, with its lane where it is not behind it; return the step that says so."""
-    record, place = desk.record, desk.lane.place
+    record, lane = desk.record, desk.lane.progress
     record.resume_afresh()
     step = Step(plugins=[record])
     if desk.rider is None:
@@ -127,16 +128,16 @@ def _go_on(desk: Desk) -> Step:
     hung = desk.rider.hung
     if hung is not None:
         desk.rider.wait_for(hung)
-    elif record.is_level_with(place):
+    elif record.is_level_with(lane):
         record.rejoin_lane()
-        step.place = place
+        step.progress = lane
         desk.rider.ahead.clear()
     return step
 
 
 def _skip(desk: Desk) -> bool:
     record, wanted = desk.record, int(desk.request.detail["event_id"])
-    done = record.done
+    done = record.progress.done
     entry = _next_entry(desk)
     if record.state not in {"held", "paused"}:
         return desk.refuse("it is neither held nor paused, so it stands at no event")

@@ -138,7 +138,7 @@ def _held(desk: Desk, rider: Rider) -> Step:
     hung = rider.hung
     if hung is None or rider.record.state != "active":
         return Step()
-    rider.record.leave_lane(desk.lane.place)
+    rider.record.leave_lane(desk.lane.progress)
     rider.wait_for(hung)
     return Step(plugins=[rider.record])
 

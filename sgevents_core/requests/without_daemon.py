@@ -16,8 +16,8 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.dispatch.starting import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
-from sgevents_core.journal.base import Place
 from sgevents_core.journal.lock import StateLock
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Answer, RequestStep
@@ -93,9 +93,11 @@ def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -
 
 def _empty_lane(folder: Path, plugin: str, state: SqliteState, announcer: Announcer) -> Lane:
     name = state.plugins()[plugin].lane
-    place = state.lane_place(name) or Place(state.end())
+    progress = state.lane_progress(name) or Progress(state.end())
     own = SqliteState(folder)
-    return Lane(name, [], state=own, place=place, tried={}, folder=folder, announcer=announcer)
+    return Lane(
+        name, [], state=own, progress=progress, tried={}, folder=folder, announcer=announcer
+    )
 
 
 def _decide(settings: Settings, state: SqliteState, request: Request) -> None:

@@ -15,10 +15,11 @@ from sgevents_core.cli.check_database import database_findings
 from sgevents_core.cli.findings import Finding
 from sgevents_core.crashes.recovering import recover
 from sgevents_core.errors import StateDamaged
-from sgevents_core.journal.base import Failure, Place, PluginRecord, Step
+from sgevents_core.journal.base import Failure, PluginRecord, Step
 from sgevents_core.journal.call_times import CallTimes
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import Register, path_of
 from sgevents_core.journal.running import FILE, Running, note
 from sgevents_core.journal.sqlite import SqliteState
@@ -37,10 +38,10 @@ def folder(tmp_path: Path) -> Path:
         grow(state, rows)
         fence = state.take_lane("main")
         records = [
-            PluginRecord("notify", "main", 20, apart=True),
+            PluginRecord("notify", "main", Progress(20), apart=True),
             PluginRecord("other", "main"),
         ]
-        step = Step(Place(40), records, failure=FAILURE, dead=True, store={"notify": {"n": 5}})
+        step = Step(Progress(40), records, failure=FAILURE, dead=True, store={"notify": {"n": 5}})
         state.record("main", fence, step)
     Register(path_of(tmp_path, "main"), [CallKey("notify", "notify:on_new")]).close()
     times = CallTimes(tmp_path, "main", [CallKey("notify", "notify:on_new")])

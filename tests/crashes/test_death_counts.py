@@ -12,9 +12,10 @@ from sgevents_core.crashes.deaths import OUTSIDE, Condemned, counted, is_condemn
 from sgevents_core.crashes.evidence import FILE, LastWords
 from sgevents_core.crashes.recovering import condemned, fold, recover
 from sgevents_core.crashes.recovery import Doubt
-from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.base import Step
 from sgevents_core.journal.deaths import read_deaths
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE, Register, path_of
 from sgevents_core.journal.steps import Died
 
@@ -95,9 +96,9 @@ def test_plugin_on_its_own_way_is_given_up_there(house: House) -> None:
     house.run()
     house.events(1)
     record = house.records()["alpha"]
-    record.apart, record.cursor = True, 0
+    record.stop_at(Progress(0))
     fence = house.state.take_lane("default")
-    step = Step(place=Place(1), plugins=[record])
+    step = Step(progress=Progress(1), plugins=[record])
     step.deaths = [Died("alpha", "alpha:one", 1, 2, 0, "it died", "")]
     house.state.record("default", fence, step)
     recover(house.settings(), house.loaded(), house.state)

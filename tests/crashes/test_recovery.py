@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.crashes import recovering, recovery
-from sgevents_core.journal.base import Place, PluginRecord
+from sgevents_core.journal.base import PluginRecord
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.register import LANE, NOTHING, Found, Progress, Register, path_of
+from sgevents_core.journal.progress import Progress
+from sgevents_core.journal.register import LANE, NOTHING, Noted, NotedCall, Register, path_of
 from sgevents_core.journal.sqlite import SqliteState
 
 KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
@@ -35,34 +36,33 @@ LIVES = st.lists(
 class LaneModel:
     """A lane with its ledger and register, in a process that dies between any two steps."""
 
-    ledger: Place = dataclasses.field(default_factory=lambda: Place(0))
-    register: Progress | None = None
+    ledger: Progress = dataclasses.field(default_factory=lambda: Progress(0))
+    register: NotedCall | None = None
     begun: list[tuple[int, CallKey]] = dataclasses.field(default_factory=list)
 
     def steps(self, order: list[CallKey], written: Iterator[bool]) -> Iterator[None]:
         """Handle the events from where the ledger says; yields wherever the process may die."""
-        place, done = self.ledger, self.ledger.done or frozenset()
-        first = place.seq + (place.done is None)
-        for seq in range(first, EVENTS[-1] + 1):
+        done = self.ledger.done
+        for seq in range(self.ledger.running, EVENTS[-1] + 1):
             for at, key in enumerate(order):
                 if key in done:
                     continue
-                self.register = Progress(seq, key, tuple(order[:at]), returned=False)
+                self.register = NotedCall(seq, key, tuple(order[:at]), returned=False)
                 self.begun.append((seq, key))
                 yield
                 if next(written):  # its store has changed
-                    self.ledger = Place(seq, done.union(order[: at + 1]))
+                    self.ledger = Progress.at(seq, done.union(order[: at + 1]))
                     yield
                 self.register = self.register._replace(returned=True)
                 yield
             done = frozenset()
             if next(written):
-                self.ledger = Place(seq)
+                self.ledger = Progress(seq)
                 yield
 
     def recover(self) -> list[recovery.Doubt]:
         """What a start does: the ledger is brought up to date, the register forgotten."""
-        doubts = recovery.doubts(Found(self.register, None), self.ledger, (), {})
+        doubts = recovery.doubts(Noted(self.register, None), self.ledger, (), {})
         self.ledger = recovery.goes_on(self.ledger, self.register)
         self.register = None
         return doubts
@@ -103,88 +103,87 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
 ) -> None:
     """The one that catches up repeats the call it died in; one that waits stays where it is."""
     ahead, events = 6, range(cursor + 1, 7)
-    ledger = PluginRecord("p", "main", cursor, apart=True, done=done)
-    waits = PluginRecord("q", "main", 1, apart=True, done=frozenset({CallKey("q", "one")}))
-    register: Progress | None = None
+    ledger = PluginRecord("p", "main", Progress(cursor, done), apart=True)
+    waits = PluginRecord("q", "main", Progress(1, frozenset({CallKey("q", "one")})), apart=True)
+    register: NotedCall | None = None
     begun: list[tuple[int, CallKey]] = []
     told: list[recovery.Doubt] = []
     for order, steps, written in [*lives, (KEYS, 1000, [False] * 40)]:
         record, write = dataclasses.replace(ledger), iter(written * 2)
         left = steps
         while record.cursor < ahead and left > 0:
-            seq = record.cursor + 1
+            seq = record.progress.running
             for at, key in enumerate(order):
-                if key in record.done or key.plugin != "p" or left <= 0:
+                if key in record.progress.done or key.plugin != "p" or left <= 0:
                     continue
-                register = Progress(seq, key, tuple(order[:at]), returned=False)
+                register = NotedCall(seq, key, tuple(order[:at]), returned=False)
                 begun.append((seq, key))
                 left -= 1
                 if left > 0 and next(write):
-                    record.done |= {key}
+                    record.finish_callback(key)
                     ledger = dataclasses.replace(record)
                     left -= 1
                 if left > 0:
                     register = register._replace(returned=True)
-                    record.done |= {key}
+                    record.finish_callback(key)
                     left -= 1
             if left > 0:
-                record.cursor, record.done = seq, frozenset()
+                record.finish(seq)
                 ledger = dataclasses.replace(record) if next(write) else ledger
-        found = Found(None, register)
-        told += recovery.doubts(found, Place(ahead), [ledger, waits], {})
+        found = Noted(None, register)
+        told += recovery.doubts(found, Progress(ahead), [ledger, waits], {})
         for one in (ledger, waits):
             recovery.catches_up(one, register)
         register = None
-        assert (waits.cursor, waits.done) == (1, frozenset({CallKey("q", "one")}))
+        assert waits.progress == Progress(1, frozenset({CallKey("q", "one")}))
     calls = Counter(begun)
     expected = {(seq, key) for seq in events for key in KEYS[:2]}
     expected -= {(cursor + 1, key) for key in done}
     assert set(calls) == expected
     extra = calls - Counter(set(calls))
-    assert extra == Counter((doubt.seq, doubt.callback) for doubt in told)
+    assert extra == Counter((doubt.seq, doubt.key) for doubt in told)
 
 
-@given(st.integers(0, 9), st.none() | st.frozensets(st.sampled_from(KEYS)))
-def test_plugin_set_aside_keeps_its_place(seq: int, done: frozenset[CallKey] | None) -> None:
+@given(st.integers(0, 9), st.frozensets(st.sampled_from(KEYS)))
+def test_plugin_set_aside_keeps_its_place(finished: int, done: frozenset[CallKey]) -> None:
     """A plugin that rides no longer goes on where its lane was, with its own callbacks done."""
     record = PluginRecord("p", "main")
-    record.leave_lane(Place(seq, done))
+    record.leave_lane(Progress(finished, done))
     assert record.apart
-    if done is None:
-        assert (record.cursor, record.done) == (seq, frozenset())
-    else:
-        own = frozenset(key for key in done if key.plugin == "p")
-        assert (record.cursor, record.done) == (seq - 1, own)
+    assert record.progress == Progress(finished, frozenset(k for k in done if k.plugin == "p"))
     before = dataclasses.replace(record)
-    record.leave_lane(Place(seq + 5))
+    record.leave_lane(Progress(finished + 5))
     assert record == before
 
 
 def test_register_older_than_the_ledger_changes_nothing() -> None:
     """What the ledger has noted since counts."""
-    old = Progress(4, KEYS[0], (), returned=False)
-    assert recovery.goes_on(Place(5), old) == Place(5)
-    assert recovery.goes_on(Place(4), old) == Place(4)
-    assert recovery.goes_on(Place(5), None) == Place(5)
-    assert recovery.doubts(Found(old, old), Place(5), [PluginRecord("p", "main", 4)], {}) == []
-    assert recovery.doubts(NOTHING, Place(0), (), {}) == []
+    old = NotedCall(4, KEYS[0], (), returned=False)
+    assert recovery.goes_on(Progress(5), old) == Progress(5)
+    assert recovery.goes_on(Progress(4), old) == Progress(4)
+    assert recovery.goes_on(Progress(5), None) == Progress(5)
+    assert (
+        recovery.doubts(Noted(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))], {})
+        == []
+    )
+    assert recovery.doubts(NOTHING, Progress(0), (), {}) == []
 
 
 def test_plugin_that_rides_has_no_place_of_its_own() -> None:
     """A word about a plugin that has rejoined its lane since is of no account."""
-    word = Progress(9, KEYS[0], (), returned=False)
-    record = PluginRecord("p", "main", cursor=3)
+    word = NotedCall(9, KEYS[0], (), returned=False)
+    record = PluginRecord("p", "main", Progress(3))
     recovery.catches_up(record, word)
     assert record.cursor == 3
-    assert recovery.doubts(Found(None, word), Place(3), [record], {}) == []
+    assert recovery.doubts(Noted(None, word), Progress(3), [record], {}) == []
 
 
 def test_names_that_begin_alike_are_different_plugins() -> None:
     """A word about `notify` is not about `notify2`."""
-    word = Progress(9, CallKey("notify2", "run"), (CallKey("notify", "run"),), returned=True)
-    record = PluginRecord("notify", "main", cursor=3, apart=True)
+    word = NotedCall(9, CallKey("notify2", "run"), (CallKey("notify", "run"),), returned=True)
+    record = PluginRecord("notify", "main", Progress(3), apart=True)
     recovery.catches_up(record, word)
-    assert (record.cursor, record.done) == (3, frozenset())
+    assert record.progress == Progress(3)
 
 
 def test_a_register_beside_an_empty_journal(
@@ -196,5 +195,5 @@ def test_a_register_beside_an_empty_journal(
     register.close()
     with closing(SqliteState(tmp_path)) as state:
         start = recovering._recover_lane("default", tmp_path, state, {})
-    assert start.place == Place(0)
+    assert start.progress == Progress(0)
     assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

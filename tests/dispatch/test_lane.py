@@ -12,7 +12,7 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal.base import Place
+from sgevents_core.journal.progress import Progress
 
 
 def test_events_go_to_callbacks_in_order(house: House) -> None:
@@ -134,7 +134,7 @@ def test_thousands_of_events_by_the_page(house: House) -> None:
     house.events(*range(1, 1801))
     house.run()
     assert house.calls == [f"{event} alpha.run" for event in range(1, 1801)]
-    assert house.state.lane_place("default") == Place(1800)
+    assert house.state.lane_progress("default") == Progress(1800)
 
 
 def test_row_with_a_lone_surrogate_is_an_event(house: House) -> None:
@@ -159,7 +159,7 @@ def test_events_nobody_wants_pass(house: House) -> None:
     house.events(*range(1, 50))
     house.run()
     assert house.calls == []
-    assert house.state.lane_place("default") == Place(49)
+    assert house.state.lane_progress("default") == Progress(49)
 
 
 def test_plugin_that_raises_at_every_event_costs_itself(house: House) -> None:

@@ -14,8 +14,8 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import StateError
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Place
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 
 
 class Disk:
@@ -144,7 +144,7 @@ def test_place_is_noted_where_only_one_step_could_not_be(house: House, disk: Dis
         house.events(1)
         assert free.wait(PATIENCE)
     assert [type(error) for error in errors] == [StateError]
-    assert house.state.lane_place("default") == Place(
+    assert house.state.lane_progress("default") == Progress.at(
         1, frozenset({CallKey("alpha", "alpha:first")})
     )
     disk.empty()

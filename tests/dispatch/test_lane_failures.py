@@ -71,7 +71,7 @@ def test_pause_stops_the_plugin_at_the_event(house: House) -> None:
     assert only(house.calls, "good") == [f"{event} good.run" for event in (1, 2, 3, 4)]
     record = house.records()["bad"]
     assert (record.state, record.apart, record.cursor) == ("paused", True, 1)
-    assert record.done == {CallKey("bad", "bad:first")}
+    assert record.progress.done == {CallKey("bad", "bad:first")}
     assert "ValueError: no" in record.reason
 
 
@@ -164,7 +164,7 @@ def test_many_dead_letters_in_a_row_pause_the_plugin(house: House) -> None:
     ]  # fmt: skip
     record = house.records()["bad"]
     assert (record.state, record.cursor, record.failures) == ("paused", 2, 3)
-    assert record.done == {CallKey("bad", "bad:first"), CallKey("bad", "bad:fails")}
+    assert record.progress.done == {CallKey("bad", "bad:first"), CallKey("bad", "bad:fails")}
     assert "3 failures in a row" in record.reason
     assert only(house.calls, "good") == [f"{event} good.run" for event in range(1, 6)]
 
@@ -230,7 +230,7 @@ def test_register_does_not_say_that_a_held_plugin_is_done(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held once more while it catches up: a kill right then must not lose the event for it."""
-    said: list[register.Progress | None] = []
+    said: list[register.NotedCall | None] = []
     record = LaneLedger.record
 
     def looks(ledger: LaneLedger, step: Step) -> int:

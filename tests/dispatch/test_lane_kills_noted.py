@@ -106,7 +106,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
 
 def test_filter_in_code_is_part_of_the_call(house: House) -> None:
     """A `where` that ends the process, or hangs, is known by the register like a callback."""
-    seen: list[register.Progress | None] = []
+    seen: list[register.NotedCall | None] = []
 
     def where(event: Event) -> bool:
         seen.append(register.read(register.path_of(house.folder, "default")).lane)

@@ -13,8 +13,8 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import CallIsOverError, Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Place
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 
 
 def count(event: Event, ctx: Any) -> None:
@@ -96,9 +96,9 @@ def test_changes_commit_with_the_place_of_the_lane(house: House) -> None:
         with house.running():
             house.events(1)
             assert seen.wait(PATIENCE)
-            place = house.state.lane_place("default")
+            place = house.state.lane_progress("default")
             assert house.state.store("alpha") == {"n": 1}
-            assert place == Place(1, frozenset({CallKey("alpha", "alpha:count")}))
+            assert place == Progress.at(1, frozenset({CallKey("alpha", "alpha:count")}))
             gate.set()
             house.settle()
     finally:

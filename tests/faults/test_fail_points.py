@@ -81,7 +81,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("nothing_noted", UPGRADE, "before callback: lane"),
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
         ("store_apart", UPGRADE, "after calls._succeeded: COMMIT"),
-        ("answer_apart", REPLAYS, "after recalls._note: COMMIT"),
+        ("answer_apart", REPLAYS, "after repeated_calls._note: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
         ("two_transactions", UPGRADE, "before schema._migrate: INSERT INTO joined"),
     ],
@@ -102,7 +102,7 @@ def test_plugin_that_stops_again_while_it_catches_up_is_called_again(played: Day
 
 def test_replay_counts_in_the_store_once(played: Days) -> None:
     """Killed behind any commit of a replay, it goes on with the next callback."""
-    for point in ("after recalls._note: COMMIT", "before recalls._record: COMMIT"):
+    for point in ("after repeated_calls._note: COMMIT", "before repeated_calls._record: COMMIT"):
         for hit in (1, 2, 3):
             result = played.kill(Case(REPLAYS, point, hit))
             assert (result.killed, result.wrong) == (True, [])

@@ -21,9 +21,10 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.journal import register
-from sgevents_core.journal.base import Entry, FeedChange, LateRow, Place, PluginRecord, Step
+from sgevents_core.journal.base import Entry, FeedChange, LateRow, PluginRecord, Step
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.register import Found, Progress, Register
+from sgevents_core.journal.progress import Progress
+from sgevents_core.journal.register import Noted, NotedCall, Register
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import Desk
@@ -37,7 +38,7 @@ def cursor_saved_before_the_call(patch: Patch) -> None:
     real = Lane._handle
 
     def handle(self: Lane, entry: Entry) -> bool:
-        self.ledger.record(Step(place=Place(entry.seq)))
+        self.ledger.record(Step(progress=Progress(entry.seq)))
         return real(self, entry)
 
     patch.setattr(Lane, "_handle", handle)
@@ -94,9 +95,10 @@ def store_committed_with_the_next_call(patch: Patch) -> None:
 
 
 def done_callbacks_forgotten_at_a_retry(patch: Patch) -> None:
-    """A plugin that parts from its lane begins the event with its first callback."""
-    real = Rider.part
-    patch.setattr(Rider, "part", lambda self, seq, _: real(self, seq, frozenset()))
+    """A plugin that leaves its lane begins the event with its first callback."""
+    real = PluginRecord.stop_at
+    forgetful = lambda self, progress: real(self, Progress(progress.finished))  # noqa: E731 - short
+    patch.setattr(PluginRecord, "stop_at", forgetful)
 
 
 def rejoins_one_event_early(patch: Patch) -> None:
@@ -104,8 +106,8 @@ def rejoins_one_event_early(patch: Patch) -> None:
     real = Lane._catch_up_one
 
     def catch_up_one(self: Lane, rider: Rider) -> bool:
-        if rider.record.cursor == self.seq - 1:
-            rider.record.cursor, rider.record.done = self.seq, frozenset()
+        if rider.record.progress.running == self.seq:
+            rider.record.finish(self.seq)
             return True
         return real(self, rider)
 
@@ -162,7 +164,7 @@ def replay_moves_the_cursor(patch: Patch) -> None:
         event = desk.requests.replayed(desk.request.number, 0)
         over = real(desk)
         if event is not None and desk.rider is not None and desk.record.apart:
-            desk.record.cursor = max(desk.record.cursor, event.seq)
+            desk.record.finish(max(desk.record.cursor, event.seq))
         return over
 
     patch.setitem(requests._HANDLERS, "replay", replay)
@@ -170,18 +172,18 @@ def replay_moves_the_cursor(patch: Patch) -> None:
 
 def fold_writes_a_place_ahead(patch: Patch) -> None:
     """The lane notes in the ledger that it is one event further than it is."""
-    real: Callable[[Lane], Place] = vars(Lane)["place"].fget
+    real: Callable[[Lane], Progress] = vars(Lane)["progress"].fget
 
-    def place(self: Lane) -> Place:
+    def progress(self: Lane) -> Progress:
         now = real(self)
-        return Place(now.seq + 1) if now.done is not None else now
+        return Progress(now.running) if now.done else now
 
-    patch.setattr(Lane, "place", property(place))
+    patch.setattr(Lane, "progress", property(progress))
 
 
 def register_ignored(patch: Patch) -> None:
     """A new process believes the ledger alone."""
-    patch.setattr(recovery, "goes_on", lambda place, _: place)
+    patch.setattr(recovery, "goes_on", lambda progress, _: progress)
     patch.setattr(recovery, "catches_up", lambda *_: None)
 
 
@@ -189,7 +191,7 @@ def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
     """A start removes the registers when it has read them."""
     real = register.read
 
-    def read(path: Any) -> Found:
+    def read(path: Any) -> Noted:
         found = real(path)
         register.forget(path)
         return found
@@ -199,13 +201,13 @@ def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
 
 def begun_taken_for_returned(patch: Patch) -> None:
     """A call that had begun is taken for finished by the next process."""
-    real = register._progress
+    real = register._noted_call
 
-    def progress(word: int, keys: list[CallKey]) -> Progress | None:
+    def noted_call(word: int, keys: list[CallKey]) -> NotedCall | None:
         found = real(word, keys)
         return None if found is None else found._replace(returned=True)
 
-    patch.setattr(register, "_progress", progress)
+    patch.setattr(register, "_noted_call", noted_call)
 
 
 def death_charged_to_another_event(patch: Patch) -> None:
@@ -213,7 +215,7 @@ def death_charged_to_another_event(patch: Patch) -> None:
     real = recovery.doubts
 
     def doubts(*args: Any) -> list[Doubt]:
-        return [Doubt(one.seq + 1, one.callback) for one in real(*args)]
+        return [Doubt(one.seq + 1, one.key) for one in real(*args)]
 
     patch.setattr(recovery, "doubts", doubts)
 
@@ -250,22 +252,22 @@ def retry_counted_twice(patch: Patch) -> None:
 
 def lane_goes_on_at_the_next_event(patch: Patch) -> None:
     """What a lane was in the middle of is taken for finished at a restart."""
-    real = SqliteState.lane_place
+    real = SqliteState.lane_progress
 
-    def lane_place(self: SqliteState, lane: str) -> Place | None:
-        place = real(self, lane)
-        return place and Place(place.seq)
+    def lane_progress(self: SqliteState, lane: str) -> Progress | None:
+        progress = real(self, lane)
+        return Progress(progress.running) if progress and progress.done else progress
 
-    patch.setattr(SqliteState, "lane_place", lane_place)
+    patch.setattr(SqliteState, "lane_progress", lane_progress)
 
 
 def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
     """A plugin that leaves its lane passes over the next event."""
     real = PluginRecord.leave_lane
 
-    def leave_lane(self: PluginRecord, place: Place) -> None:
+    def leave_lane(self: PluginRecord, place: Progress) -> None:
         real(self, place)
-        self.cursor += 1
+        self.finish(self.progress.running)
 
     patch.setattr(PluginRecord, "leave_lane", leave_lane)
 
@@ -297,7 +299,7 @@ def event_passed_over_in_an_outage(patch: Patch) -> None:
 
     def site_is_back(self: Rider, at: float) -> None:
         assert self.waiting is not None
-        self.record.cursor, self.record.done = self.waiting.call.entry.seq, frozenset()
+        self.record.finish(self.waiting.call.entry.seq)
         real(self, at)
 
     patch.setattr(Rider, "site_is_back", site_is_back)

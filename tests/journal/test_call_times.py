@@ -32,16 +32,16 @@ def note(times: CallTimes, seq: int, place: int = 0, seconds: float = 0.0) -> No
 
 def told(folder: Path, seq: int) -> list[tuple[CallKey, float]]:
     """The calls for an event: callback and seconds."""
-    return [(one.callback, round(one.seconds, 2)) for one in calls_of(folder, "default", seq)]
+    return [(one.key, round(one.seconds, 2)) for one in calls_of(folder, "default", seq)]
 
 
 def test_calls_of_an_event_are_told_in_order(tmp_path: Path) -> None:
     """Each with its callback, its time of day and its duration; others are left out."""
     before = time.time()
     noted(tmp_path, (7, 0, 0.25), (7, 1, 0.5), (8, 0, 1.0))
-    first, second = sorted(calls_of(tmp_path, "default", 7), key=lambda one: one.callback)
-    assert (first.callback, round(first.seconds, 2)) == (NAMES[0], 0.25)
-    assert (second.callback, round(second.seconds, 2)) == (NAMES[1], 0.5)
+    first, second = sorted(calls_of(tmp_path, "default", 7), key=lambda one: one.key)
+    assert (first.key, round(first.seconds, 2)) == (NAMES[0], 0.25)
+    assert (second.key, round(second.seconds, 2)) == (NAMES[1], 0.5)
     assert before - 1 < first.began < time.time()
     assert told(tmp_path, 9) == []
 

@@ -17,10 +17,10 @@ from sgevents_core.journal.base import (
     LateRow,
     Missing,
     Parked,
-    Place,
     PluginRecord,
     Step,
 )
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 
 NUMBERS = st.integers(0, 2**40)
@@ -193,15 +193,15 @@ def test_cursor_that_is_needed_is_the_lowest_of_the_enabled_plugins(state: Sqlit
     """Plugins apart count by their cursor, those that ride by their lane, others not at all."""
     grow(state, [event_row(n) for n in range(1, 51)])
     records = [
-        PluginRecord("rides", "main", cursor=1),
-        PluginRecord("apart", "main", cursor=30, apart=True),
-        PluginRecord("disabled", "main", cursor=3, apart=True),
-        PluginRecord("ahead", "unused", cursor=45, apart=True),
+        PluginRecord("rides", "main", Progress(1)),
+        PluginRecord("apart", "main", Progress(30), apart=True),
+        PluginRecord("disabled", "main", Progress(3), apart=True),
+        PluginRecord("ahead", "unused", Progress(45), apart=True),
     ]
-    for lane, place in (("main", Place(40, frozenset())), ("unused", Place(2))):
+    for lane, progress in (("main", Progress.at(40, frozenset())), ("unused", Progress(2))):
         fence = state.take_lane(lane)
         mine = [record for record in records if record.lane == lane]
-        state.record(lane, fence, Step(place=place, plugins=mine))
+        state.record(lane, fence, Step(progress=progress, plugins=mine))
     assert state.lowest_cursor({"rides", "apart", "ahead"}) == 30
     assert state.lowest_cursor({"rides", "ahead"}) == 39
     assert state.lowest_cursor({"ahead"}) == 45

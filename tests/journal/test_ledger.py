@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from journal_rows import event_row, grow
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.journal.base import REMOVED, Failure, Place, PluginRecord, Step
+from sgevents_core.journal.base import REMOVED, Failure, PluginRecord, Step
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import KEPT_FAILURES, SqliteState
 
 
@@ -33,7 +34,7 @@ def contents(state: SqliteState, lane: str = "main") -> tuple[Any, ...]:
     """All that a step can change."""
     stores = {name: state.store(name) for name in ("notify", "count")}
     return (
-        state.lane_place(lane),
+        state.lane_progress(lane),
         state.plugins(),
         state.tried(),
         state.dead_letters(),
@@ -42,18 +43,18 @@ def contents(state: SqliteState, lane: str = "main") -> tuple[Any, ...]:
 
 
 def test_step_is_kept_whole(state: SqliteState) -> None:
-    """Place, records, failure, attempts and stores of one step are there afterwards."""
+    """Progress, records, failure, attempts and stores of one step are there afterwards."""
     grow(state, [event_row(101)])
     fence = state.take_lane("main")
-    assert state.lane_place("main") == Place(0)
-    assert state.lane_place("other") is None
+    assert state.lane_progress("main") == Progress(0)
+    assert state.lane_progress("other") is None
     record = PluginRecord(
-        "notify", "main", 4, apart=True,
-        done=frozenset({CallKey("notify", "a"), CallKey("notify", "b")}),
+        "notify", "main", Progress(4, frozenset({CallKey("notify", "a"), CallKey("notify", "b")})),
+        apart=True,
         state="held", reason="Retry: later", retry_at=99.5, failures=2,
     )  # fmt: skip
     step = Step(
-        place=Place(5, frozenset({CallKey("a", "b:c")})),
+        progress=Progress.at(5, frozenset({CallKey("a", "b:c")})),
         plugins=[record],
         failure=failure(attempt=3),
         doubts=[("count", "count:run", 5, 1)],
@@ -62,7 +63,7 @@ def test_step_is_kept_whole(state: SqliteState) -> None:
     )
     number = state.record("main", fence, step)
     assert number > 0
-    assert state.lane_place("main") == step.place
+    assert state.lane_progress("main") == step.progress
     assert state.plugins() == {"notify": record}
     assert state.tried() == {
         (CallKey("notify", "notify:on_new"), 1): 3,
@@ -75,11 +76,11 @@ def test_step_is_kept_whole(state: SqliteState) -> None:
 def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
     """When the last thing of a step cannot be written, nothing of it is, and the next step can."""
     fence = state.take_lane("main")
-    state.record("main", fence, Step(place=Place(1), store={"count": {"n": 1}}))
+    state.record("main", fence, Step(progress=Progress(1), store={"count": {"n": 1}}))
     before = contents(state)
     step = Step(
-        place=Place(9, frozenset({CallKey("x", "y")})),
-        plugins=[PluginRecord("notify", "main", 3, apart=True)],
+        progress=Progress.at(9, frozenset({CallKey("x", "y")})),
+        plugins=[PluginRecord("notify", "main", Progress(3), apart=True)],
         failure=failure(outcome="dead-letter"),
         dead=True,
         doubts=[("notify", "b", 2, 4)],
@@ -88,8 +89,8 @@ def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
     with pytest.raises(TypeError):
         state.record("main", fence, step)
     assert contents(state) == before
-    state.record("main", fence, Step(place=Place(2)))
-    assert state.lane_place("main") == Place(2)
+    state.record("main", fence, Step(progress=Progress(2)))
+    assert state.lane_progress("main") == Progress(2)
 
 
 def test_stale_fence_is_refused(state: SqliteState, tmp_path: Path) -> None:
@@ -98,12 +99,12 @@ def test_stale_fence_is_refused(state: SqliteState, tmp_path: Path) -> None:
     second = SqliteState(tmp_path)
     newer = second.take_lane("main")
     with pytest.raises(StaleWriter, match="lane main"):
-        state.record("main", first, Step(place=Place(7), store={"count": {"n": 1}}))
-    assert contents(state)[0] == Place(0)
+        state.record("main", first, Step(progress=Progress(7), store={"count": {"n": 1}}))
+    assert contents(state)[0] == Progress(0)
     assert state.store("count") == {}
-    second.record("main", newer, Step(place=Place(8)))
-    state.record("other", other, Step(place=Place(9)))
-    assert (state.lane_place("main"), state.lane_place("other")) == (Place(8), Place(9))
+    second.record("main", newer, Step(progress=Progress(8)))
+    state.record("other", other, Step(progress=Progress(9)))
+    assert (state.lane_progress("main"), state.lane_progress("other")) == (Progress(8), Progress(9))
     with pytest.raises(StaleWriter):
         state.record("never taken", 1, Step())
     second.close()
@@ -169,19 +170,18 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["a", "b", "c\0d", "ß", ""])
 PLUGINS = ["notify", "count"]
 CALL_KEYS = st.builds(CallKey, st.text("xy"), st.text("xy\0"))
+PROGRESS = st.builds(Progress, st.integers(0, 99), st.frozensets(CALL_KEYS, max_size=3))
 SETTLED = st.tuples(st.sampled_from(PLUGINS), st.just("notify:on_new"), st.integers(1, 3))
 STEPS = st.builds(
     Step,
-    place=st.none()
-    | st.builds(Place, st.integers(0, 99), st.none() | st.frozensets(CALL_KEYS, max_size=3)),
+    progress=st.none() | PROGRESS,
     plugins=st.lists(
         st.builds(
             PluginRecord,
             st.sampled_from(PLUGINS),
             st.just("main"),
-            st.integers(0, 99),
+            PROGRESS,
             st.booleans(),
-            st.frozensets(CALL_KEYS, max_size=2),
             st.sampled_from(["active", "held", "paused", "not started"]),
             st.text("ab☃"),
             st.floats(0, 1e10),
@@ -206,7 +206,7 @@ STEPS = st.builds(
 @settings(max_examples=25, deadline=None)
 def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
     """After any steps, reopened, the ledger says what a few dictionaries would say."""
-    place = Place(0)
+    progress = Progress(0)
     plugins: dict[str, PluginRecord] = {}
     tried: dict[tuple[CallKey, int], int] = {}
     dead: list[Failure] = []
@@ -216,7 +216,7 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
         fence = state.take_lane("main")
         for step in steps:
             state.record("main", fence, step)
-            place = step.place or place
+            progress = step.progress or progress
             plugins.update((record.name, record) for record in step.plugins)
             if step.failure:
                 key = CallKey(step.failure.plugin, step.failure.callback), step.failure.seq
@@ -232,4 +232,4 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
         state = SqliteState(Path(folder))
         found = contents(state)
         state.close()
-    assert found == (place, plugins, tried, dead, stores)
+    assert found == (progress, plugins, tried, dead, stores)

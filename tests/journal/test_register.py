@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sgevents_core.errors import StateError
 from sgevents_core.journal import register
 from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.register import APART, LANE, NOTHING, Progress, Register
+from sgevents_core.journal.register import APART, LANE, NOTHING, NotedCall, Register
 
 NAMES = [
     CallKey("count", "count:run"),
@@ -72,7 +72,7 @@ def test_words_say_event_callback_and_whether_it_returned(path: Path, opened: Re
     assert register.read(path) == NOTHING
     opened.begun(LANE, 7, 1)
     found = register.read(path)
-    assert found.lane == Progress(7, NAMES[1], (NAMES[0],), returned=False, attempt=1)
+    assert found.lane == NotedCall(7, NAMES[1], (NAMES[0],), returned=False, attempt=1)
     assert found.lane.done == {NAMES[0]}
     assert found.apart is None
     opened.returned(LANE, 7, 1)
@@ -80,7 +80,7 @@ def test_words_say_event_callback_and_whether_it_returned(path: Path, opened: Re
     found = register.read(path)
     assert found.lane is not None
     assert found.lane.done == {NAMES[0], NAMES[1]}
-    assert found.apart == Progress(
+    assert found.apart == NotedCall(
         2**40 - 1, NAMES[2], (NAMES[0], NAMES[1]), returned=False, attempt=3
     )
     opened.clear(APART)
@@ -109,7 +109,7 @@ def test_killed_writer_leaves_a_value_that_it_wrote(path: Path) -> None:
                 if word is not None:
                     number, rest = divmod(word.seq, PATTERN)
                     assert rest == 0
-                    assert word.callback == CallKey("plugin", f"callback {number}")
+                    assert word.key == CallKey("plugin", f"callback {number}")
                     seen.add((number, word.returned))
         writer.stdin.close()
     assert len(seen) > KILLS / 2
@@ -151,7 +151,7 @@ def test_garbage_says_nothing_or_what_is_possible(
     path.write_bytes(damaged)
     found = register.read(path)
     for word in (found.lane, found.apart):
-        assert word is None or word.callback in NAMES
+        assert word is None or word.key in NAMES
     if len(damaged) < len(content):
         assert found == NOTHING
 
@@ -164,7 +164,7 @@ def test_register_is_made_anew(path: Path, opened: Register) -> None:
     fresh.begun(LANE, 8, 0)
     found = register.read(path).lane
     assert found is not None
-    assert found.callback == CallKey("other", "other:run")
+    assert found.key == CallKey("other", "other:run")
     assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
     fresh.close()
 

@@ -15,9 +15,10 @@ from journal_rows import event_row, grow
 
 from sgevents_core.errors import StateError
 from sgevents_core.journal import schema
-from sgevents_core.journal.base import Place, Step
+from sgevents_core.journal.base import Step
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.reading.overview import overview
 
@@ -189,7 +190,7 @@ def test_state_of_every_earlier_version_goes_on(tmp_path: Path, before: int) -> 
         assert feed is not None
         assert feed.state.frontier == 5
         assert state.tried() == {(CallKey("p", "p:on"), 1): 2}
-        step = Step(Place(1), [state.plugins()["p"]], store={"p": {"n": [8]}})
+        step = Step(Progress(1), [state.plugins()["p"]], store={"p": {"n": [8]}})
         state.record("main", state.take_lane("main"), step)
         grow(state, [event_row(6)])
         assert [entry.event_id for entry in state.read(0, 9)] == [5, 6]

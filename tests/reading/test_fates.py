@@ -12,9 +12,10 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Place, PluginState, Step
+from sgevents_core.journal.base import PluginState, Step
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE, Register, path_of
 from sgevents_core.reading.outcomes import Fate, Standing, failures_of
 
@@ -56,8 +57,8 @@ def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
     house.plugin("alpha", "one", "two")
     house.run()
     house.events(1)
-    place = Place(1, frozenset([CallKey("alpha", "alpha:one")]))
-    house.state.record("default", house.state.take_lane("default"), Step(place=place))
+    place = Progress.at(1, frozenset([CallKey("alpha", "alpha:one")]))
+    house.state.record("default", house.state.take_lane("default"), Step(progress=place))
     assert fate(house, "alpha", "one", 1).what == "handled"
     assert fate(house, "alpha", "two", 1).what == "not yet"
 

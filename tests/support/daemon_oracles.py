@@ -11,6 +11,7 @@ from simulated_daemon import SimulatedDaemon
 from simulated_plugins import FINAL, Made
 
 from sgevents_core.calling.rows import event_of
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE
 
 FOLDED_WITHIN = 6.0
@@ -240,9 +241,9 @@ def at_rest(daemon: SimulatedDaemon, calls: Calls) -> Iterator[str]:
     """In the end no plugin is behind, and no request waits."""
     end = len(daemon.journal.rows)
     for record in daemon.house.records().values():
-        place = daemon.house.state.lane_place(record.lane)
-        if record.apart or place is None or place != (end, None):
-            yield f"{record}, its lane at {place} of {end}"
+        progress = daemon.house.state.lane_progress(record.lane)
+        if record.apart or progress != Progress(end):
+            yield f"{record}, its lane at {progress} of {end}"
     for number in daemon.asked.keys() - daemon.answers.keys():
         yield f"request {number} was not answered: {daemon.asked[number]}"
     for number, (outcome, text) in daemon.answers.items():

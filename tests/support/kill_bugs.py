@@ -8,7 +8,8 @@ from typing import Any
 
 from sgevents_core.dispatch.calls import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.journal.base import FeedChange, LateRow, Place, Step
+from sgevents_core.journal.base import FeedChange, LateRow, Step
+from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import Register
 from sgevents_core.journal.sqlite import SqliteState
 
@@ -34,7 +35,7 @@ def cursor_before_the_call() -> None:
     call_it = Caller.call
 
     def call(caller: Caller, call: Call) -> bool:
-        caller._ledger.record(Step(place=Place(call.entry.seq)))
+        caller._ledger.record(Step(progress=Progress(call.entry.seq)))
         return call_it(caller, call)
 
     Caller.call = call  # type: ignore[assignment, method-assign]
