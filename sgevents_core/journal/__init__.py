@@ -1,4 +1,4 @@
-"""The state: the events seen, how far every plugin is, what failed, and what people asked for.
+"""The state: the events seen, the progress of every plugin, failures, and people's requests.
 
-The feed appends, lanes record, and everyone else reads; SQL lives here.
+The feed appends, lanes record, and everyone else reads; all SQL is here.
 """

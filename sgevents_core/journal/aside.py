@@ -1,6 +1,6 @@
-"""Events that are set aside: what cannot be taken, or not be read any more, while the rest goes on.
+"""Events that are set aside because they cannot be stored or read, so that the rest can continue.
 
-Each is on record by name until it comes right or a person forgets it.
+Each is recorded by name until it can be handled or a person dismisses it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class SetAside(NamedTuple):
     """One event that is set aside.
 
     Args:
-        event: Its id, or what it is known by if its id is none.
+        event: Its id, or another name for it if it has no valid id.
         reason: Why, for people.
-        where: `site`: its row cannot be taken; `journal`: its entry cannot be read.
+        where: `site` if its row cannot be stored, `journal` if its entry cannot be read.
         at: When, in seconds since 1970 on the host's clock.
         era: The era of the feed.
     """
@@ -39,7 +39,7 @@ class SetAside(NamedTuple):
 
 
 def read_aside(db: Database) -> list[SetAside]:
-    """Return what is set aside, the oldest first."""
+    """Return the events that are set aside, oldest first."""
     if db.number("PRAGMA user_version") < SET_ASIDE_SINCE:
         return []  # only read: a daemon of an older version runs on it, or will be upgraded
     found = db.all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
@@ -47,7 +47,7 @@ def read_aside(db: Database) -> list[SetAside]:
 
 
 def write_aside(db: sqlite3.Connection, ones: Iterable[SetAside]) -> int:
-    """Write what is set aside, in a transaction of the caller's; return how many are new."""
+    """Record events as set aside, in the caller's transaction; return how many are new."""
     before = db.total_changes
     db.executemany(
         f"INSERT OR IGNORE INTO set_aside ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
@@ -57,7 +57,7 @@ def write_aside(db: sqlite3.Connection, ones: Iterable[SetAside]) -> int:
 
 
 def delete_aside(db: sqlite3.Connection, era: int, events: Sequence[str], where: str) -> None:
-    """Delete the record of events that came right, in a transaction of the caller's."""
+    """Delete the records of events that are handled now, in the caller's transaction."""
     db.executemany(
         "DELETE FROM set_aside WHERE era = ? AND event = ? AND place = ?",
         ((era, event, where) for event in events),

@@ -1,4 +1,4 @@
-"""A copy of the state's database, whole and in one file, made while it is in use."""
+"""Complete copies of the state's database, each in one file, made while it is in use."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from sgevents_core.errors import BackupError
 def write_backup(db: sqlite3.Connection, target: Path) -> int:
     """Copy a database as it is now, and return the size of the copy in bytes.
 
-    The copy appears under its name when it is complete and on the disk; a file that is there
-    is replaced.
+    The copy appears under its name once it is complete and on disk; an existing file is replaced.
 
     Args:
-        db: A connection to the database; writers go on meanwhile.
+        db: A connection to the database; others can keep writing.
         target: The file to write.
 
     Raises:
-        BackupError: The file cannot be written, or is one of the state's own.
+        BackupError: The file cannot be written, or it belongs to the state itself.
         sqlite3.Error: The database cannot be read.
     """
     source = _path_of(db)
@@ -40,7 +39,7 @@ def write_backup(db: sqlite3.Connection, target: Path) -> int:
 
 
 def _is_own(name: str, database: str) -> bool:
-    """Return whether a file of this name belongs to the database, or would be taken for it."""
+    """Return whether a file name belongs to the database, or would be mistaken for it."""
     return name in {database, f"{database}-wal", f"{database}-shm", f"{database}-journal", "lock"}
 
 
@@ -58,11 +57,11 @@ def _written(db: sqlite3.Connection, target: Path, fresh: Path, mode: int) -> in
 
 
 def before_upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Keep a copy beside the database before its schema is changed: `sgevents.schema-1.db`.
+    """Keep a copy beside the database before changing its schema: `sgevents.schema-1.db`.
 
     Args:
         db: A connection to the database.
-        version: The version of its schema, which becomes part of the copy's name.
+        version: The version of its schema, for the copy's name.
     """
     path = _path_of(db)
     write_backup(db, path.with_name(f"{path.stem}.schema-{version}{path.suffix}"))
@@ -73,7 +72,7 @@ def _path_of(db: sqlite3.Connection) -> Path:
 
 
 def on_disk(path: Path) -> None:
-    """Wait until what a file or folder holds has reached the disk."""
+    """Wait until the content of a file or folder is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""What the journal and the ledger are, as protocols and values; no storage here.
+"""The journal and the ledger as protocols and values; storage is elsewhere.
 
-The journal is the append-only log of the events seen, the ledger the record of what was done with
-them. Both fit a distributed log that has no transaction over several keys: a step is one call.
+The journal is the append-only log of the events seen, the ledger the record of how they were
+handled. Both fit a distributed log that has no transaction over several keys: a step is one call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Row(NamedTuple):
         at: Its `created_at`, in seconds since 1970 on the site's clock.
         event_type: Its type, for reading the journal without decoding bodies.
         body: The whole row as JSON.
-        dated: Whether the row tells its time itself; if not, `at` is that of its neighbour.
+        dated: Whether the row has a valid time of its own; if not, `at` is its neighbour's.
     """
 
     id: int
@@ -46,8 +46,8 @@ class Entry(NamedTuple):
         created: Its `created_at`, in seconds since 1970.
         late: Whether a row with a higher id was appended before it.
         body: The whole row as JSON.
-        era: The era of the feed it was taken in.
-        whole: Whether it is what was written; None if an older version wrote it, and nobody knows.
+        era: The feed's era when it was appended.
+        whole: Whether its checksum is right; None if an older version wrote it without one.
     """
 
     seq: int
@@ -61,15 +61,15 @@ class Entry(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A range of ids not seen: both ends belong to it.
+    """A range of ids not seen yet, both ends included.
 
     Args:
         first: Lowest id.
         last: Highest id.
         below_at: `created_at` of the visible row above it: an upper bound of when the ids were
-            handed out, in seconds since 1970 on the site's clock.
+            assigned, in seconds since 1970 on the site's clock.
         noticed: When it was first noticed, in seconds of observed time.
-        hot: Whether it is still waited for; if not, only audits look for it.
+        hot: Whether the feed still waits for it; if not, only audits look for it.
     """
 
     first: int
@@ -80,12 +80,12 @@ class Missing(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A range of ids whose rows came late by the thousand and wait for a person's decision.
+    """A range of ids whose rows arrived late by the thousand and await a person's decision.
 
     Args:
         first: Lowest id.
         last: Highest id.
-        number: Which parking it belongs to: those found by one audit have the same.
+        number: The number of its parking; ranges found by the same audit share it.
         at: When they were parked, in seconds since 1970 on the site's clock.
     """
 
@@ -97,25 +97,25 @@ class Parked(NamedTuple):
 
 @dataclass(slots=True)
 class FeedState:
-    """Where the feed is in the site's event log; everything but the ranges.
+    """The feed's position in the site's event log; everything except the ranges.
 
     Args:
         era: Counts the resets of the feed; ids are unique within one era.
-        floor: Lowest id the feed answers for.
+        floor: Lowest id the feed is responsible for.
         frontier: Highest id taken.
-        anchor_id: Highest known id that was visible when last asked, None before the first row.
+        anchor_id: Highest known id that was visible at the last look; None before the first row.
         anchor_at: Its `created_at`, in seconds since 1970 on the site's clock.
-        observed: Seconds for which the feed ran and the site answered.
-        marks: `(created_at, id)` pairs, ascending: which ids are how old.
-        recent: `(id, created_at)` of the last rows taken in id order, to recognise the log by.
-        audits: Name of an audit -> observed second at which it last ended well.
-        proved_id: Up to this id an audit has shown the journal to be complete.
+        observed: Seconds during which the feed ran and the site answered.
+        marks: `(created_at, id)` pairs, ascending, from which the age of an id is estimated.
+        recent: `(id, created_at)` of the last rows in id order, to recognise the log.
+        audits: Name of an audit -> observed second at which it last succeeded.
+        proved_id: The id up to which an audit has shown the journal to be complete.
         proved_at: The site's clock at that moment, in seconds since 1970.
-        answered: When the site last answered, in seconds since 1970 on the host's clock; for
-            people only, nothing is decided by it.
-        site: The site's host name: a state belongs to one site.
-        rewound: Why nothing is appended, if the log went backwards; else empty.
-        parkings: How many times rows were parked.
+        answered: When the site last answered, in seconds since 1970 on the host's clock; only shown
+            to people.
+        site: The site's host name; a state belongs to one site.
+        rewound: Why nothing is appended, if the log went backwards; otherwise empty.
+        parkings: How often rows were parked.
     """
 
     era: int = 1
@@ -136,20 +136,20 @@ class FeedState:
 
 
 class FeedChange(NamedTuple):
-    """What one step of the feed writes beside its rows.
+    """What one step of the feed writes besides its rows.
 
     Args:
         state: The state after the step.
         put: Missing ranges that are new or changed, keyed by `first`.
-        cut: `first` of the missing ranges that are no more.
+        cut: `first` of the missing ranges to remove.
         put_gone: Ranges of known ids no longer visible, as `(first, last)`.
-        cut_gone: `first` of the gone ranges that are no more.
-        closed: Missing ranges given up for good, kept for the record.
+        cut_gone: `first` of the gone ranges to remove.
+        closed: Missing ranges that are no longer looked for, kept for the record.
         put_parked: Parked ranges that are new or changed, keyed by `first`.
-        cut_parked: `first` of the parked ranges that are no more.
+        cut_parked: `first` of the parked ranges to remove.
         dropped: Parked ranges that a person dropped, kept for the record.
-        set_aside: Rows that cannot be taken.
-        no_more_aside: Names of rows that were set aside and can be taken now.
+        set_aside: Rows that cannot be stored.
+        no_more_aside: Names of rows that were set aside and can be stored now.
     """
 
     state: FeedState
@@ -166,7 +166,7 @@ class FeedChange(NamedTuple):
 
 
 class FeedRecord(NamedTuple):
-    """The feed's state as loaded: its missing, gone and parked ranges, the names set aside."""
+    """The feed's state as loaded: its missing, gone and parked ranges, and the names set aside."""
 
     state: FeedState
     missing: Sequence[Missing]
@@ -193,11 +193,11 @@ class Journal(Protocol):
         """Return the feed's state, None before the first start."""
 
     def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
-        """Append rows and the feed's state as one, and return the journal's new end.
+        """Append rows and the feed's state atomically, and return the journal's new end.
 
         Args:
             expected_seq: The journal's end as the writer knows it.
-            rows: The rows, in the order they take in the journal.
+            rows: The rows, in journal order.
             change: The feed's state after them.
 
         Raises:
@@ -217,19 +217,19 @@ PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 
 @dataclass(slots=True)
 class PluginRecord:
-    """What the ledger knows of one plugin.
+    """The ledger's record of one plugin.
 
     Args:
         name: The plugin's name.
-        lane: The lane it rides with.
+        lane: The lane it belongs to.
         progress: How far it is; meaningful while `apart`.
-        apart: Whether it goes its own way (held, paused, catching up) instead of with its lane.
+        apart: Whether it is separate from its lane (held, paused, catching up).
         state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
         failures: Failures in a row.
 
-    It changes itself: its fields are only read elsewhere.
+    Only its own methods change it; other code reads its fields.
     """
 
     name: str
@@ -248,50 +248,51 @@ class PluginRecord:
 
     @property
     def hangs(self) -> bool:
-        """Whether it waits for a call that was given up: a hold without an end."""
+        """Whether it waits for a call that timed out and still runs: a hold without an end."""
         return self.state == "held" and not self.retry_at
 
     def pause(self, reason: str) -> None:
-        """Call it no more until a person resumes it."""
+        """Pause it until a person resumes it."""
         self.state, self.reason, self.retry_at = "paused", reason, 0.0
 
     def hold(self, until: float, reason: str) -> None:
-        """Wait before it is called again.
+        """Hold it: wait before it is called again.
 
         Args:
-            until: The end of the hold, in seconds since 1970; 0 for when a call that hangs returns.
+            until: The end of the hold, in seconds since 1970; 0 to wait until a hanging call
+                returns.
             reason: Why, for people.
         """
         self.state, self.reason, self.retry_at = "held", reason, until
 
     def resume(self) -> None:
-        """Call it again: a hold, a pause or the wait for its start is over."""
+        """Make it active again after a hold, a pause or the wait for its start."""
         self.state, self.reason, self.retry_at = "active", "", 0.0
 
     def resume_afresh(self) -> None:
-        """Resume it, and count its failures in a row from nothing."""
+        """Resume it, and reset its count of failures in a row."""
         self.resume()
         self.end_failures()
 
     def count_failure(self) -> None:
-        """Count an event it failed on for good, in a row."""
+        """Count one more event in a row that it failed on for good."""
         self.failures += 1
 
     def end_failures(self) -> None:
-        """Begin a new row of failures: an event went well."""
+        """Reset the count of failures in a row after a success."""
         self.failures = 0
 
     def fail_to_start(self, error: str) -> None:
-        """Wait for the next start, since its `startup` failed; a pause stays what it is.
+        """Wait for the next start because its `startup` failed; a paused plugin stays paused.
 
-        A hold does not: it would promise that the plugin is called again.
+        A held one does not stay held: a hold promises that the plugin will be called again.
         """
         if self.state != "paused":
             self.state, self.retry_at = "not started", 0.0
             self.reason = f"its startup failed: {error}"
 
     def leave_lane(self, lane: Progress) -> None:
-        """Go its own way from where its lane is; nothing changes if it does already."""
+        """Separate from the lane at the lane's position; do nothing if it is separate already."""
         if not self.apart:
             self.stop_at(lane.of(self.name))
 
@@ -305,7 +306,7 @@ class PluginRecord:
         self.progress = Progress(seq)
 
     def finish_callback(self, key: CallKey) -> None:
-        """Note a callback as finished for the event it is at."""
+        """Record a callback as finished for the current event."""
         self.progress = self.progress.with_done(key)
 
     def skip_to(self, progress: Progress) -> None:
@@ -313,24 +314,24 @@ class PluginRecord:
         self.progress = progress
 
     def is_level_with(self, lane: Progress) -> bool:
-        """Return whether it is exactly where its lane is, between two events."""
+        """Return whether it is at the same position as its lane, between two events."""
         return self.progress == lane and not lane.done
 
     def rejoin_lane(self) -> None:
-        """Go with its lane again; it must be level with it."""
+        """Rejoin its lane; it must be level with it."""
         self.apart = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt of a callback, or its last one.
+    """One failed attempt of a callback, possibly the last.
 
     Args:
         plugin: The plugin's name.
         callback: The callback's name, `module:qualname`.
         seq: The event's place in the journal.
         event_id: The event's id on the site.
-        attempt: Which attempt it was, from 1.
+        attempt: The number of the attempt, from 1.
         error: Type and message of the exception, secrets removed.
         traceback: The traceback, secrets removed.
         at: When, in seconds since 1970.
@@ -350,18 +351,18 @@ class Failure:
 
 @dataclass(slots=True)
 class Step:
-    """One atomic step of a lane's work: everything in it is kept, or nothing.
+    """One atomic step of a lane's work: all of it is written, or nothing.
 
     Args:
         progress: How far the lane is after it, None to leave that.
         plugins: Records of plugins that changed.
-        failure: A failed attempt to keep; the attempts made for the event are its own.
-        doubts: `(plugin, callback, seq, attempts)` of calls the process died in.
+        failure: A failed attempt to keep; its `attempt` becomes the count for the event.
+        doubts: `(plugin, callback, seq, attempts)` of calls in which the process died.
         dead: Whether that failure makes a dead letter.
-        settled: `(plugin, callback, seq)` whose attempts are over: their count starts anew.
+        settled: `(plugin, callback, seq)` whose attempts are over; their count is reset.
         deaths: How often the process died in some calls.
-        request: What becomes of a person's request.
-        store: Plugin -> key -> new value, `REMOVED` to remove it.
+        request: The change to a person's request.
+        store: Plugin -> key -> new value, or `REMOVED` to remove the key.
         durable: Whether the step must survive a power cut, not only a kill.
     """
 
@@ -383,26 +384,26 @@ def entry_at(journal: Journal, seq: int) -> Entry | None:
 
 
 class Ledger(Protocol):
-    """The record of what was done with the events."""
+    """The record of how events were handled."""
 
     def lane_progress(self, lane: str) -> Progress | None:
-        """Return how far a lane is as last recorded, None for a lane never seen."""
+        """Return a lane's last recorded position; None for a lane never seen."""
 
     def plugins(self) -> dict[str, PluginRecord]:
-        """Return the records of all plugins that were ever enabled, by name."""
+        """Return the records of all plugins ever enabled, by name."""
 
     def record(self, lane: str, fence: int, step: Step) -> int:
-        """Write one step as one, and return the number of its failure, 0 without one.
+        """Write one step atomically, and return the number of its failure, 0 if it has none.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
         """
 
     def take_lane(self, lane: str) -> int:
-        """Return a new fence for the lane; every older one is refused from here on."""
+        """Return a new fence for the lane; older ones are refused from now on."""
 
     def tried(self) -> dict[tuple[CallKey, int], int]:
-        """Return `(callback, seq)` -> attempts, of all calls that are not settled."""
+        """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
 
     def store(self, plugin: str) -> Mapping[str, Any]:
         """Return the plugin's store as last committed."""

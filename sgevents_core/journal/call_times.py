@@ -1,5 +1,5 @@
-"""When the last calls of a lane were made and how long they took; for people, nothing is decided
-by it, so what cannot be written is left out.
+"""The times and durations of a lane's last calls; only shown to people, so what cannot be written
+is skipped.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class TimedCall:
 
 
 class CallTimes(CallObserver):
-    """Notes the calls of one lane in memory, and writes them once a second.
+    """The call times of one lane, collected in memory and written once a second.
 
     Args:
         folder: The state's folder.
         lane: The lane's name.
-        keys: All callbacks in call order; what is noted holds an index of this list.
+        keys: All callbacks in call order; a record holds an index into this list.
     """
 
     def __init__(self, folder: Path, lane: str, keys: Sequence[CallKey]) -> None:
@@ -78,7 +78,7 @@ class CallTimes(CallObserver):
         self._used += _CALL.size
 
     def write(self, *, now: bool = False) -> None:
-        """Write what was noted, if that was not done within the last second; or `now`."""
+        """Write what was noted, at most once a second unless `now`."""
         if not self._used or not (now or time.perf_counter() >= self._write_at):
             return
         content = bytes(memoryview(self._noted)[: self._used])
@@ -92,7 +92,7 @@ class CallTimes(CallObserver):
                 file.write(content if file.tell() else self._head + content)
 
     def _fits(self) -> bool:
-        """Return whether the file can be added to: of these names, whole, and not full."""
+        """Return whether the file can be appended to: same names, intact and not full."""
         with os.fdopen(open_own(self._path, os.O_RDONLY), "rb") as file:
             size = file.seek(0, os.SEEK_END) - len(self._head)
             file.seek(0)
@@ -101,7 +101,7 @@ class CallTimes(CallObserver):
 
 
 def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
-    """Return the calls that are known of for an event, oldest first.
+    """Return the known calls for an event, oldest first.
 
     Args:
         folder: The state's folder.
@@ -113,7 +113,7 @@ def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
 
 
 def is_readable(path: Path) -> bool:
-    """Return whether a file of call times is what was written, as far as that shows."""
+    """Return whether a file of call times looks intact."""
     try:
         head, line_end, content = read_own(path).partition(b"\n")
         names = msgspec.json.decode(head, type=list[str])
@@ -128,7 +128,7 @@ def is_readable(path: Path) -> bool:
 
 
 def paths_of(folder: Path, lane: str) -> tuple[Path, Path]:
-    """Return the file of a lane's last calls, and the one of those before."""
+    """Return the file of a lane's last calls, and the file of the calls before those."""
     path = folder / f"lane-{quote(lane, safe='')}.calls"
     return path, path.with_name(f"{path.name}.1")
 

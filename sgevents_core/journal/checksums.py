@@ -1,6 +1,6 @@
-"""Checksums of records: SQLite finds a page that makes no sense, and no byte that has flipped.
+"""Checksums of records: SQLite detects a malformed page, but not a flipped byte.
 
-A record that an older version wrote has none, and is believed.
+A record written by an older version has no checksum and is accepted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LETTERS_SINCE: Final = 8
 
 
 def sum_of(*values: Any) -> int:
-    """Return the checksum of a record's values, as they are written."""
+    """Return the checksum of a record's values as written."""
     return crc32(repr(values).encode("utf-8", "surrogatepass"))
 
 
@@ -34,27 +34,27 @@ def sum_of_row(era: int, event_id: int, event_type: str, created: int, body: byt
 
 
 def sum_column(db: Database) -> str:
-    """Return the column that holds a record's checksum; one that is only read may have none yet."""
+    """Return the column of a record's checksum; a database opened for reading may lack it."""
     return "sum" if db.number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
 
 
 def letter_sum_column(db: Database) -> str:
-    """Return the column that holds the checksum of a failure; see `sum_column`."""
+    """Return the column of a failure's checksum; see `sum_column`."""
     return "sum" if db.number("PRAGMA user_version") >= _LETTERS_SINCE else "NULL"
 
 
 def sum_of_letter(plugin: str, callback: str, seq: int, event_id: int, body: bytes | None) -> int:
-    """Return the checksum of what a failure, or a dead letter, is about."""
+    """Return the checksum of the call that a failure or dead letter is about."""
     return sum_of(plugin, callback, seq, event_id, body or b"")
 
 
 def make_sure(db: Database, what: str, found: int | None, *values: Any) -> None:
-    """Make sure that a record is what was written.
+    """Check that a record is what was written.
 
     Args:
-        db: Where it was read.
+        db: The database it was read from.
         what: What it is, for people.
-        found: The checksum beside it; None for a record of an older version.
+        found: The checksum stored with it; None for a record of an older version.
         values: Its values.
 
     Raises:
@@ -65,10 +65,10 @@ def make_sure(db: Database, what: str, found: int | None, *values: Any) -> None:
 
 
 def decoded(db: Database, what: str, decode: Callable[[str], _T], text: str) -> _T:
-    """Return what a record's text says; see `make_sure`.
+    """Return the decoded text of a record; see `make_sure`.
 
     Raises:
-        StateDamaged: It makes no sense.
+        StateDamaged: It cannot be decoded.
     """
     try:
         return decode(text)

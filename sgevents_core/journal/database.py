@@ -1,4 +1,4 @@
-"""One connection to the state's database: its file, its transactions, its errors in our words."""
+"""One connection to the state's database: its file, its transactions, its errors as StateError."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DAMAGE: Final = ("malformed", "not a database", "no such table", "no such colum
 
 
 def is_made(folder: Path) -> bool:
-    """Return whether there is a state in a folder.
+    """Return whether a folder holds a state.
 
     Raises:
-        StateError: The folder may not be looked into.
+        StateError: The folder cannot be accessed.
     """
     try:
         return (folder / DATABASE).exists()
@@ -35,16 +35,15 @@ def is_made(folder: Path) -> bool:
 
 
 class Database:
-    """A connection for one thread at a time.
+    """A connection to the database, for one thread at a time.
 
     Args:
         folder: The state's folder.
-        read_only: Whether nothing may be written or made.
-        needs: The oldest version of the schema that will do.
+        read_only: Whether nothing may be written or created.
+        needs: The oldest version of the schema that is sufficient.
 
     Raises:
-        StateError: The database cannot be opened, or was written by a newer version, or by one
-            that is too old.
+        StateError: The database cannot be opened, or its schema is too new or too old.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False, needs: int = 0) -> None:
@@ -106,10 +105,10 @@ class Database:
         return int(self.all(sql, *values)[0][0])
 
     def sync(self) -> None:
-        """Bring to the disk what was committed since the last time, whoever did it.
+        """Flush to disk everything committed since the last time, by any connection.
 
-        A commit that is not `durable` stays in the system's memory, which outlives a kill and no
-        power cut. Costs nothing where nothing was committed.
+        A commit that is not `durable` stays in the system's memory, which survives a kill but not a
+        power cut. Costs nothing if nothing was committed.
         """
         with self.told():
             seen = self.number("PRAGMA data_version")  # of the commits of other connections
@@ -123,7 +122,7 @@ class Database:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Write all that the block writes, or nothing.
+        """Write everything that the block writes, or nothing.
 
         Args:
             durable: Whether it must survive a power cut, not only a kill.
@@ -155,7 +154,7 @@ class Database:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Tell whatever the database cannot do as StateError."""
+        """Raise errors of the database as StateError."""
         try:
             yield
         except sqlite3.Error as error:
@@ -166,17 +165,17 @@ class Database:
 
 
 def _filled_in(values: tuple[Any, ...]) -> Any:
-    """Return the values of a query as SQLite takes them, by place or by name."""
+    """Return the values of a query as SQLite takes them, by position or by name."""
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else values
 
 
 def _text(content: bytes) -> str:
-    """Return a text; a flipped byte in it must not keep all the rows around from being read."""
+    """Decode a text leniently: a flipped byte must not make the other rows unreadable."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def _no_descriptor() -> str:
-    """Return why no file at all can be opened now, empty if one can."""
+    """Return why no file can be opened now; empty if one can."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

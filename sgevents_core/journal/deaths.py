@@ -1,4 +1,4 @@
-"""How often the process died in one call: counted until that call is over, one way or the other."""
+"""How often the process died in one call, counted until that call is settled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgevents_core.journal.steps import Died
 
 
 def read_deaths(folder: Path) -> list[Died]:
-    """Return the calls the process died in that are not over.
+    """Return the unsettled calls in which the process died.
 
     Raises:
         StateError: The state cannot be read.
@@ -28,10 +28,10 @@ def read_deaths(folder: Path) -> list[Died]:
 
 
 def write_deaths(db: sqlite3.Connection, deaths: Iterable[Died]) -> None:
-    """Write counts of deaths, as part of the caller's transaction."""
+    """Write counts of deaths, in the caller's transaction."""
     db.executemany("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?, ?, ?, ?, ?)", deaths)
 
 
 def forget_deaths(db: sqlite3.Connection, call: tuple[str, str, int]) -> None:
-    """Forget the deaths in a call, `(plugin, callback, seq)`, as part of a transaction."""
+    """Forget the deaths in a call, `(plugin, callback, seq)`, in the caller's transaction."""
     db.execute("DELETE FROM deaths WHERE plugin = ? AND callback = ? AND seq = ?", call)

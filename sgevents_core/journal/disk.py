@@ -1,6 +1,4 @@
-"""On what kind of disk a folder is, and who may write there: the state wants a disk of this
-machine's own.
-"""
+"""The kind of disk a folder is on, and who may write there; the state needs a local disk."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ NETWORK: Final = (
 
 
 def file_system(path: Path) -> str:
-    """Return the type of the file system that holds a folder, empty where it is not told."""
+    """Return the type of the file system that holds a folder; empty if it is unknown."""
     try:
         mounts = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -29,7 +27,7 @@ def file_system(path: Path) -> str:
 
 
 def not_writable(path: Path) -> str:
-    """Return in words why a file or folder that is there cannot be written; empty if it can."""
+    """Return why an existing file or folder cannot be written; empty if it can."""
     mine = os.access in os.supports_effective_ids
     try:
         if not path.exists() or os.access(path, os.W_OK, effective_ids=mine):
@@ -52,7 +50,7 @@ def _name_of(user: int) -> str:
 
 
 def file_system_of(path: Path, mounts: Iterable[str]) -> str:
-    """Return the type of the file system that holds `path`, by the lines of /proc/mounts."""
+    """Return the type of the file system that holds `path`, given the lines of /proc/mounts."""
     best, kind = "", ""
     for line in mounts:
         fields = line.split(" ")

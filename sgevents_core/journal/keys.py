@@ -1,4 +1,4 @@
-"""What names one callback among those of all plugins; written down in one form only."""
+"""The key that names one callback among those of all plugins, and its only encoding."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class CallKey(NamedTuple):
     callback: str
 
     def encode(self) -> str:
-        """Return it as one text, for files and databases."""
+        """Return it as text, for files and databases."""
         return f"{self.plugin}{_BETWEEN}{self.callback}"
 
     @classmethod
     def decode(cls, text: str) -> CallKey:
-        """Return the key that a text stands for.
+        """Return the key that a text encodes.
 
         Raises:
-            ValueError: It stands for none.
+            ValueError: The text does not encode a key.
         """
         plugin, between, callback = text.partition(_BETWEEN)
         if not between:

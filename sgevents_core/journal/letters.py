@@ -1,4 +1,4 @@
-"""Dead letters: events a callback failed on for good, kept with all that is needed to try again."""
+"""Dead letters: events a callback failed on for good, kept with all that a retry needs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 class Letter(NamedTuple):
-    """One dead letter, or one that was retried or dismissed.
+    """One dead letter, which may have been retried or dismissed.
 
     Args:
-        number: Its own number.
+        number: Its number.
         failure: The last failure.
-        dead: Whether it still is one.
+        dead: Whether it is still dead, that is, neither retried nor dismissed.
         era: The era of its event.
-        body: The event's row as JSON; empty where it was not kept.
-        whole: Whether it is what was written, as far as is known.
+        body: The event's row as JSON; empty if it was not kept.
+        whole: Whether its checksum is right, as far as is known.
     """
 
     number: int
@@ -40,13 +40,13 @@ class Letter(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Which dead letters are meant; None leaves a field open.
+    """A choice of dead letters; a field that is None matches all.
 
     Args:
-        plugin: Those of this plugin.
-        callback: Those of the callback of this name.
-        error: Those whose error contains this text; `#` in it stands for any number.
-        event_id: Those for this event.
+        plugin: The plugin's name.
+        callback: The callback's name.
+        error: Text that their error contains; `#` in it stands for any number.
+        event_id: The event's id.
     """
 
     plugin: str | None = None
@@ -55,7 +55,7 @@ class Chosen(NamedTuple):
     event_id: int | None = None
 
     def condition(self) -> tuple[str, dict[str, Any]]:
-        """Return a condition on `failures`, and the values in it."""
+        """Return an SQL condition on `failures`, and its values."""
         terms, values = ["dead = 1"], {}
         for column in ("plugin", "callback", "event_id"):
             value = getattr(self, column)
@@ -75,10 +75,10 @@ class LetterGroup(NamedTuple):
         plugin: Their plugin.
         callback: Their callback.
         error: Their error, with `#` for each number.
-        letters: How many they are.
-        first: The lowest of their numbers.
-        since: When the first of them failed last, in seconds since 1970.
-        until: When the last of them did.
+        letters: Their number.
+        first: The lowest letter's number.
+        since: Last failure of the earliest one, in seconds since 1970.
+        until: Last failure of the latest one.
     """
 
     plugin: str
@@ -90,7 +90,7 @@ class LetterGroup(NamedTuple):
     until: float
 
     def merged(self, other: LetterGroup) -> LetterGroup:
-        """Return both as one."""
+        """Return the two groups as one."""
         return self._replace(
             letters=self.letters + other.letters,
             first=min(self.first, other.first),
@@ -106,7 +106,7 @@ class Letters:
         folder: The state's folder.
 
     Raises:
-        StateError: The database cannot be used; every method raises it where that is so.
+        StateError: The database cannot be used; every method raises it then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Letters:
         self._db.close()
 
     def get(self, number: int) -> Letter | None:
-        """Return the dead letter of a number, also one retried or dismissed; None for none."""
+        """Return the dead letter with this number, even if retried or dismissed; None if none."""
         found = self._select(
             "id = :number AND (dead = 1 OR outcome IN ('retried', 'dismissed'))", {"number": number}
         )
@@ -136,12 +136,12 @@ class Letters:
         return self._select(*chosen.condition())
 
     def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
-        """Yield dead letters, oldest first, without events and tracebacks; few are in memory.
+        """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
             chosen: Which.
             after: Only those with a higher number.
-            limit: So many at most; -1 for all.
+            limit: At most this many; -1 for all.
         """
         condition, values = chosen.condition()
         found = self._db.each(
@@ -154,7 +154,7 @@ class Letters:
             yield Letter(number, failure, True, era, b"")
 
     def count(self, chosen: Chosen, after: int = 0) -> int:
-        """Return how many dead letters there are, with a number above `after`."""
+        """Count the chosen dead letters whose number is above `after`."""
         condition, values = chosen.condition()
         return self._db.number(
             f"SELECT count(*) FROM failures WHERE {condition} AND id > :after",  # noqa: S608
@@ -164,7 +164,7 @@ class Letters:
     def groups(self, chosen: Chosen) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
-        Errors that differ in numbers alone, such as ids, are of one group.
+        Errors that differ only in numbers, such as ids, are grouped together.
         """
         condition, values = chosen.condition()
         found = self._db.each(
@@ -180,7 +180,7 @@ class Letters:
         return sorted(groups.values(), key=lambda group: (-group.letters, group.first))
 
     def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
-        """Return the dead letter that a callback has for an event, None if it has none."""
+        """Return a callback's dead letter for an event; None if it has none."""
         found = self._select(
             "dead = 1 AND plugin = :plugin AND callback = :callback AND seq = :seq"
             " AND event_id = :event_id",
@@ -199,7 +199,7 @@ class Letters:
 
 
 def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
-    """Write a new dead letter, or what became of one; return its number."""
+    """Write a new dead letter or the change to one; return its number."""
     f = change.failure
     traceback_id, traceback = keep_traceback(db, f.traceback)
     if change.number is None:
@@ -221,7 +221,7 @@ def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
 
 
 def write_dismissed(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
-    """Dismiss dead letters, in a transaction of the caller's."""
+    """Dismiss dead letters, in the caller's transaction."""
     db.executemany(
         "UPDATE failures SET outcome = 'dismissed', dead = 0 WHERE id = ? AND dead = 1",
         ((number,) for number in numbers),
@@ -238,6 +238,6 @@ def _letter(number: int, dead: int, era: int, body: bytes | None, *rest: Any) ->
 
 
 def _as_glob(text: str) -> str:
-    """Return a pattern of GLOB for a text, in which `#` stands for a number."""
+    """Return a GLOB pattern for a text in which `#` stands for a number."""
     parts = [f"[{one}]" if one in "*?[" else one for one in text]
     return "".join(parts).replace("#", "[#0-9]*")

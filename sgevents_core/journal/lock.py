@@ -1,4 +1,4 @@
-"""The state's lock: one daemon per state. It falls with the process that holds it."""
+"""The state's lock: one daemon per state. It is released when its process ends."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _EVERY: Final = 0.01
 
 
 class StateLock:
-    """Holds the lock of a state until closed, or until the process ends however it ends.
+    """The held lock of a state, until it is closed or the process ends in any way.
 
     Args:
-        folder: The state's folder; made if absent.
-        command: The command that wants it for a moment; empty for a daemon, which waits for those.
+        folder: The state's folder; created if absent.
+        command: The command that wants it briefly; empty for a daemon, which waits for commands.
 
     Raises:
-        StateInUse: Another process holds it; says which.
-        StateError: The folder cannot be made or written.
+        StateInUse: Another process holds it; the error names it.
+        StateError: The folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, command: str = "") -> None:
@@ -56,7 +56,7 @@ class StateLock:
         _end_in_children(self._file)
 
     def _sign(self, folder: Path, command: str) -> None:
-        """Write who holds it, for the one that is refused."""
+        """Write who holds it, so that a refused process can say so."""
         me: dict[str, int | str] = {"pid": os.getpid(), "host": socket.gethostname()}
         if command:
             me["command"] = command
@@ -68,14 +68,14 @@ class StateLock:
             raise StateError(path=str(folder), reason=f"{error.strerror or error}") from None
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._file.close()
 
 
 def holder(folder: Path) -> dict[str, int | str] | None:
     """Return `pid` and `host` of the process that holds a state's lock, None if none does.
 
-    Also `command`, if it is no daemon.
+    Also `command`, unless it is a daemon.
     """
     try:
         with os.fdopen(open_own(folder / LOCK, os.O_RDONLY), "rb") as file:
@@ -89,10 +89,10 @@ def holder(folder: Path) -> dict[str, int | str] | None:
 
 
 def is_held_by(folder: Path, pid: int) -> bool:
-    """Return whether the system itself says that a process holds a state's lock.
+    """Return whether the operating system says that a process holds a state's lock.
 
-    What stands in the lock's file is not believed where it matters, as before a signal is sent:
-    whoever may write to the folder could name any process there.
+    The lock's file is not trusted when it matters, such as before a signal is sent: anyone who can
+    write to the folder could name any process in it.
     """
     try:
         inode = (folder / LOCK).lstat().st_ino
@@ -104,7 +104,7 @@ def is_held_by(folder: Path, pid: int) -> bool:
 
 
 def _taken(file: IO[bytes], *, for_daemon: bool) -> bool:
-    """Take the lock; False if another process keeps it."""
+    """Take the lock; return False if another process holds it."""
     began = time.monotonic()
     while True:
         try:
@@ -120,7 +120,7 @@ def _taken(file: IO[bytes], *, for_daemon: bool) -> bool:
 
 
 def _end_in_children(file: IO[bytes]) -> None:
-    """Let a process that a plugin forks not hold the lock after the daemon's end."""
+    """Make sure that a process forked by a plugin does not keep the lock after the daemon ends."""
     reference = weakref.ref(file)
 
     def close() -> None:

@@ -1,4 +1,4 @@
-"""What needs a person, and which command leads out: for `status`, and for plugins that alert."""
+"""What needs a person, and which command helps: for `status` and for plugins that alert."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NAMED: Final = 5
 
 
 class FeedTrouble(NamedTuple):
-    """What the journal has on record of the feed's trouble.
+    """The feed's trouble as recorded in the journal.
 
     Args:
-        rewound: Why the feed stands still; empty if it does not.
-        parked: How many rows that came late by the thousand wait for a decision.
-        parked_first: The lowest id of these; 0 without any.
+        rewound: Why the feed has stopped; empty if it has not.
+        parked: How many late rows are parked and await a decision.
+        parked_first: The lowest id of these; 0 if there are none.
         parked_last: The highest id.
-        set_aside: Names of the events that cannot be taken or read.
+        set_aside: Names of the events that cannot be stored or read.
     """
 
     rewound: str = ""
@@ -46,9 +46,9 @@ class Need(NamedTuple):
 
     Args:
         kind: What kind of thing.
-        text: What is the matter, in a sentence.
+        text: What is wrong, in a sentence.
         fix: What to do.
-        plugin: The plugin it is about; empty if it is about none.
+        plugin: The plugin concerned; empty if there is none.
     """
 
     kind: AttentionKind
@@ -61,8 +61,8 @@ def needs_of(pulse: Pulse | None, feed: FeedTrouble, now: float) -> Iterator[Nee
     """Yield what needs a person, the most urgent first.
 
     Args:
-        pulse: What the daemon is doing; None if none runs.
-        feed: What is on record of the feed.
+        pulse: The daemon's pulse; None if no daemon runs.
+        feed: The feed's recorded trouble.
         now: The time, in seconds since 1970.
     """
     if pulse is not None:
@@ -134,7 +134,7 @@ ShownNeedKind: TypeAlias = Literal[
 
 
 class ShownNeed(NamedTuple):
-    """One thing that only `status` shows; the fields are those of `Need`."""
+    """One need that only `status` shows; the fields are those of `Need`."""
 
     kind: ShownNeedKind
     text: str
@@ -143,11 +143,11 @@ class ShownNeed(NamedTuple):
 
 
 def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
-    """Yield what of the daemon itself needs a person.
+    """Yield what a person must do about the daemon itself.
 
     Args:
-        pid: Its process; None if none runs.
-        pulse: What it is doing; None if it does not say.
+        pid: Its process; None if no daemon runs.
+        pulse: Its pulse; None if it has not written one.
         now: The time, in seconds since 1970.
     """
     if pid is None:
@@ -159,19 +159,19 @@ def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[S
 
 
 def not_reloaded(reason: str) -> ShownNeed:
-    """Return that the last reload was refused, and why."""
+    """Return the need that reports a refused reload."""
     text = f"The last reload was refused, and the daemon continues as before: {reason}"
     return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
 
 
 def plugin_needs(plugin: str, *, state: str, reason: str, dead_letters: int) -> Iterator[ShownNeed]:
-    """Yield what of a plugin needs a person.
+    """Yield what a person must do about a plugin.
 
     Args:
         plugin: Its name.
-        state: How it stands, as an overview has it.
-        reason: Why.
-        dead_letters: How many it has.
+        state: Its state as shown in an overview.
+        reason: The reason for that state.
+        dead_letters: How many dead letters it has.
     """
     because = f": {reason}" if reason else ""
     if state == "paused":

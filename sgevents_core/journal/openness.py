@@ -1,4 +1,4 @@
-"""Who else may read or change a state: the modes, the owners and the links in its folder."""
+"""Who else may read or change a state, by the modes, owners and links in its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgevents_core.settings.access import Exposure, exposures
 
 
 def state_exposures(folder: Path) -> list[Exposure]:
-    """Return what lets others change a state, or read it; nothing of one that is not there."""
+    """Return what lets others read or change a state; nothing if there is no state."""
     return [*exposures(folder, "the state's folder", secret=False), *_of_files(folder)]
 
 

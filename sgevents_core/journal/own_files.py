@@ -1,7 +1,7 @@
-"""Opens the small files of a state's folder: plain files of its own, never what a link points at.
+"""Opening the small files of a state's folder: only plain files, never the target of a link.
 
-Whoever may write into the folder could put a link, or a pipe, in the place of one: what is done
-with the daemon's rights would be done to another file.
+Anyone who can write into the folder could replace a file by a link or a pipe, and the daemon would
+then use its rights on another file.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ FOLDER_MODE: Final = 0o750
 
 
 def open_own(path: Path | str, flags: int) -> int:
-    """Open a file, made with the mode `PRIVATE` where `flags` say so; return its descriptor.
+    """Open a file, created with the mode `PRIVATE` if `flags` say so; return its descriptor.
 
     Raises:
-        OSError: It cannot be opened, or is a symbolic link or no plain file.
+        OSError: It cannot be opened, is a symbolic link, or is not a plain file.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE)
@@ -36,15 +36,15 @@ def open_own(path: Path | str, flags: int) -> int:
 
 
 def read_own(path: Path) -> bytes:
-    """Return what is in a file; see `open_own`."""
+    """Return the content of a file; see `open_own`."""
     with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a state's folder, if it is not there: others may not look into it.
+    """Create a state's folder if it does not exist; other users have no access to it.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)

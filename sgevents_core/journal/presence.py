@@ -1,7 +1,7 @@
-"""Whether a state is still the one that a daemon has opened: its folder, its files, its content.
+"""Whether a state is still the one that the daemon opened: its folder, its files, its content.
 
-SQLite does not notice that a file which it has open was deleted or replaced: it writes on, to a
-file that nobody finds again.
+SQLite does not notice when an open file is deleted or replaced: it keeps writing to a file that
+nobody can find again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _READ: Final = (
 
 
 class Presence:
-    """Looks at the files of a state that is in use; for one thread.
+    """The files of a state in use, watched from one thread.
 
     Args:
-        folder: The state's folder; what is there at the first look is what has to stay.
+        folder: The state's folder; the files found at the first look must stay.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,11 +43,11 @@ class Presence:
         self._looks = 0
 
     def look(self) -> None:
-        """Make sure that the state is still there, and still one.
+        """Check that the state still exists and is readable.
 
         Raises:
-            StateGone: A file of it was deleted or replaced.
-            StateDamaged: Its database cannot be read any more.
+            StateGone: One of its files was deleted or replaced.
+            StateDamaged: Its database can no longer be read.
         """
         for name in _FILES:
             self._compare(name)
@@ -57,9 +57,9 @@ class Presence:
             self._read()
 
     def close(self) -> None:
-        """Close the database's file; only once no connection of this process is open.
+        """Close the database's file; only when this process has no open connection.
 
-        To close a file lets go of all locks that the process has on it, SQLite's included.
+        Closing a file releases all locks that the process holds on it, including SQLite's.
         """
         if self._header is not None:
             os.close(self._header)
@@ -96,7 +96,7 @@ class Presence:
             raise StateDamaged(path=str(path), reason="file is not a database")
 
     def _read(self) -> None:
-        """Read as a new process would: what is open already has much in memory."""
+        """Read as a new process would: open connections have much of the database in memory."""
         try:
             db = Database(self._folder, read_only=True)
             try:

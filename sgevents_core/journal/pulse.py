@@ -1,7 +1,7 @@
-"""What a running daemon is doing now, in a small file that it replaces every second.
+"""What a running daemon is doing now, in a small file that is replaced every second.
 
-It is for people and monitoring: nothing the daemon does is decided by it, so what cannot be written
-is left out, and a file that stays old says that the daemon has stopped moving.
+It is only for people and monitoring, so a failed write is ignored; a file that stays old shows that
+the daemon no longer makes progress.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class RunningCall(msgspec.Struct, frozen=True):
 
     Args:
         lane: The lane that waits for it.
-        plugin: The plugin that is called.
+        plugin: The called plugin.
         callback: Its callback.
-        event_id: For which event; 0 if that is not known.
+        event_id: The event's id; 0 if it is not known.
         since: When it was first seen, in seconds since 1970.
     """
 
@@ -54,8 +54,8 @@ class Pulse(msgspec.Struct, frozen=True):
         at: When this was written, in seconds since 1970.
         site: Why the site does not answer; None while it does.
         journal: Why nothing can be written to the journal; None while it can.
-        calls: The calls that have lasted for a second or longer.
-        hung: Plugins with a call that its `timeout` gave up and that has not returned.
+        calls: The calls that have run for a second or longer.
+        hung: Plugins with a call that exceeded its `timeout` and has not returned.
     """
 
     pid: int
@@ -69,7 +69,7 @@ class Pulse(msgspec.Struct, frozen=True):
 
 
 def note(folder: Path, pulse: Pulse) -> None:
-    """Replace the file, as the process that holds the state's lock."""
+    """Replace the file; only for the process that holds the state's lock."""
     new = folder / f"{FILE}.new"
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -85,7 +85,7 @@ def forget(folder: Path) -> None:
 
 
 def pulse_of(folder: Path, pid: int | None) -> Pulse | None:
-    """Return what the daemon with this process is doing; None if it does not say.
+    """Return the pulse of the daemon with this process id; None if it has not written one.
 
     Args:
         folder: The state's folder.

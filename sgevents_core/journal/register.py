@@ -1,8 +1,9 @@
-"""A worker's progress in a few bytes of shared memory: a step costs a memory write, and survives.
+"""A worker's progress in a few bytes of shared memory: a step costs one memory write and survives a
+kill.
 
-The file is mapped into memory; what is written there outlives the process at once, and the machine
-not at all, so a register is trusted within one boot. Each word is one aligned store of eight bytes:
-a kill leaves the old word or the new one, never half of each.
+The file is mapped into memory; what is written there survives the process at once but never the
+machine, so a register is trusted within one boot only. Each word is one aligned store of eight
+bytes: a kill leaves the old word or the new one, never half of each.
 """
 
 from __future__ import annotations
@@ -23,19 +24,29 @@ from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.own_files import open_own, read_own
 from sgevents_core.journal.progress import Progress
 
+# The file:  bytes 0-7    the magic
+#            bytes 8-15   the word LANE, in the machine's byte order, as all numbers here
+#            bytes 16-23  the word APART
+#            bytes 24-31  the length of the header
+#            bytes 32-    the header, JSON: the boot's id and the names of the callbacks
+#
+# A word:    bits 0-1     BEGUN or RETURNED; the whole word is 0 if nothing is recorded
+#            bits 2-19    the callback's index in those names
+#            bits 20-23   the attempt modulo ATTEMPTS; 0 once returned
+#            bits 24-63   the event's `seq`
 _MAGIC: Final = b"sgevreg1"
 _WORDS: Final = 24
-"""Where the header's length stands, behind the magic and two words."""
+"""The offset of the header's length, after the magic and two words."""
 _HEADER: Final = 32
 _INDEX: Final = 0x3FFFF
 ATTEMPTS: Final = 16
-"""A word tells this many attempts apart, which is enough: the ledger is one behind at most."""
+"""A word distinguishes this many attempts, which is enough: the ledger is at most one behind."""
 BEGUN: Final = 1
 RETURNED: Final = 2
 LANE: Final = 1
-"""The word of the lane's own place."""
+"""The word of the lane's own position."""
 APART: Final = 2
-"""The word of a plugin that catches up on its own."""
+"""The word of a plugin that is catching up."""
 
 
 class NotedCall(NamedTuple):
@@ -57,7 +68,7 @@ class NotedCall(NamedTuple):
 
     @property
     def done(self) -> frozenset[CallKey]:
-        """The callbacks that are finished for the event, if they were to be called at all."""
+        """The callbacks finished for the event, including those that did not want it."""
         return frozenset((*self.before, self.key) if self.returned else self.before)
 
     @property
@@ -68,22 +79,22 @@ class NotedCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A register left behind: how far its lane was, and the plugin catching up."""
+    """The content of a register: the progress of its lane, and of the plugin catching up."""
 
     lane: NotedCall | None
     apart: NotedCall | None
 
 
 NOTHING: Final = Noted(None, None)
-"""What a register says that is not there, or cannot be trusted."""
+"""The content of a register that is missing or cannot be trusted."""
 
 
 class Register:
     """The progress of one worker.
 
     Args:
-        path: The register's file; made anew.
-        keys: All callbacks in call order; a word holds an index of this list.
+        path: The register's file; created anew.
+        keys: All callbacks in call order; a word holds an index into this list.
 
     Raises:
         StateError: The file cannot be written.
@@ -109,15 +120,15 @@ class Register:
         self._keys = list(keys)
 
     def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
-        """Note that a callback is about to be called for an event, for the how manieth time."""
+        """Record that a callback is about to be called for an event, and the attempt, from 1."""
         self._words[word] = seq << 24 | attempt % ATTEMPTS << 20 | index << 2 | BEGUN
 
     def returned(self, word: int, seq: int, index: int) -> None:
-        """Note that a callback is finished for an event."""
+        """Record that a callback is finished for an event."""
         self._words[word] = seq << 24 | index << 2 | RETURNED
 
     def open(self) -> list[tuple[int, int]]:
-        """Return the calls that have begun, as `(seq, index)`; nothing once it is closed."""
+        """Return the running calls as `(seq, index)`; nothing once it is closed."""
         try:
             words = (self._words[LANE], self._words[APART])
         except ValueError:
@@ -125,7 +136,7 @@ class Register:
         return [(word >> 24, word >> 2 & _INDEX) for word in words if word & 3 == BEGUN]
 
     def noted(self) -> Noted:
-        """Return what it says; nothing once it is closed. May be asked from any thread."""
+        """Return its content; nothing once it is closed. May be called from any thread."""
         try:
             words = (self._words[LANE], self._words[APART])
         except ValueError:
@@ -133,7 +144,7 @@ class Register:
         return Noted(*(_noted_call(word, self._keys) for word in words))
 
     def clear(self, word: int) -> None:
-        """Forget a word: what it said is in the ledger."""
+        """Clear a word whose content is in the ledger."""
         self._words[word] = 0
 
     def close(self) -> None:
@@ -143,7 +154,7 @@ class Register:
 
 
 def read(path: Path) -> Noted:
-    """Return what a register says that was left behind; nothing if it cannot be trusted."""
+    """Return the content of a register left behind; nothing if it cannot be trusted."""
     found = _trusted(path)
     if found is None:
         return NOTHING
@@ -152,12 +163,12 @@ def read(path: Path) -> Noted:
 
 
 def is_readable(path: Path) -> bool:
-    """Return whether a register would be believed at a start."""
+    """Return whether a register would be trusted at a start."""
     return _trusted(path) is not None
 
 
 def _trusted(path: Path) -> tuple[memoryview, list[CallKey]] | None:
-    """Return a register's words and callbacks, None if it is damaged or from another boot."""
+    """Return a register's words and callbacks; None if it is damaged or from another boot."""
     try:
         content = read_own(path)
         size = int.from_bytes(content[_WORDS:_HEADER], sys.byteorder)
@@ -170,8 +181,8 @@ def _trusted(path: Path) -> tuple[memoryview, list[CallKey]] | None:
 
 
 def forget(path: Path) -> None:
-    """Remove a register: what it said is in the ledger."""
-    with suppress(OSError):  # it is made anew soon; until then, it says the same once more
+    """Remove a register whose content is in the ledger."""
+    with suppress(OSError):  # it is soon created anew; until then it repeats the ledger
         path.unlink(missing_ok=True)
 
 
@@ -193,7 +204,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def boot_id() -> str:
-    """Return what tells one boot of this machine from another, empty where it cannot be told."""
+    """Return the id of this boot of the machine; empty if it is not known."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

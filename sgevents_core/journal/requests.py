@@ -1,7 +1,7 @@
-"""What people ask of a state, written down: each request is kept until it is carried out.
+"""People's requests to a state, each kept until it is carried out.
 
-The commands write requests, the daemon (or the command itself, where none runs) carries them out;
-how is the affair of `dispatch.requests`.
+The commands write requests, the daemon (or the command itself if none runs) carries them out; see
+the room `requests`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Request(NamedTuple):
     """One request.
 
     Args:
-        number: Its own number.
+        number: Its number.
         kind: `pause`, `resume`, `skip`, `retry`, `dismiss`, `replay`; about the feed `reset`,
             `parked`.
         plugin: The plugin it is about; empty for the feed.
-        detail: What else it says, by kind.
+        detail: Further values, by kind.
         asked_by: Who asked, for people.
-        begun: How often the call it asks for now was begun.
-        progress: How far a long one is.
+        begun: How often its current call was begun.
+        progress: How far a long request has come.
     """
 
     number: int
@@ -46,19 +46,19 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One request as people see it, answered or not.
+    """One request as shown to people, answered or not.
 
     Args:
-        number: Its own number.
+        number: Its number.
         kind: See `Request`.
         plugin: The plugin it is about; empty for the feed.
-        about: Which event, dead letters or place it names, for people; empty for none.
+        about: The event, dead letters or position it names, for people; empty if it names none.
         asked_by: Who asked: `anna@host`.
         asked_at: When, in seconds since 1970.
-        reason: Why, in the words of who asked; empty for none.
-        outcome: `done`, `refused` or `failed`; None while it waits.
-        answer: What came of it, for people; empty while it waits.
-        answered_at: When, in seconds since 1970; None while it waits.
+        reason: The reason given by the person who asked; empty if none.
+        outcome: `done`, `refused` or `failed`; None while it is unanswered.
+        answer: The answer, for people; empty while it is unanswered.
+        answered_at: When, in seconds since 1970; None while it is unanswered.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Asked(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """One event that is to be replayed; `seq` is 0 where the journal does not hold it."""
+    """One event to replay; `seq` is 0 if it is not in the journal."""
 
     era: int
     seq: int
@@ -93,7 +93,7 @@ class Requests:
         folder: The state's folder.
 
     Raises:
-        StateError: The database cannot be used; every method raises it where that is so.
+        StateError: The database cannot be used; every method raises it then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -111,24 +111,24 @@ class Requests:
         asked_by: str,
         events: Iterable[Replayed] = (),
     ) -> int:
-        """Write a request down and return its number.
+        """Record a request and return its number.
 
         Args:
             kind: What is asked for.
-            plugin: Of which plugin; empty for the feed.
-            detail: What else there is to say, as JSON knows it.
-            asked_by: Who asks, for people.
-            events: What is to be replayed, in order.
+            plugin: The plugin concerned; empty for the feed.
+            detail: Further values, as JSON types.
+            asked_by: The person who asks, for people.
+            events: The events to replay, in order.
         """
         return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
 
     def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
-        """Write requests down as one, `(kind, plugin, detail, events)` each; see `ask`."""
+        """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
         with self._db.transaction() as db:
             return [write_asked(db, asked_by, one) for one in asked]
 
     def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
-        """Return the requests that are not answered, in the order they were made.
+        """Return the unanswered requests, in the order they were made.
 
         Args:
             above: Only those with a higher number.
@@ -143,7 +143,7 @@ class Requests:
         return [_request(row) for row in found]
 
     def get(self, number: int) -> Request | None:
-        """Return a request as it is now, None if it is not kept or is answered."""
+        """Return a request as it is now; None if it is unknown or answered."""
         found = self._db.one(
             f"SELECT {_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
             number,
@@ -151,12 +151,12 @@ class Requests:
         return None if found is None else _request(found)
 
     def unanswered(self, numbers: Iterable[int]) -> list[int]:
-        """Return those of some requests that wait, in their order."""
+        """Return those of the given requests that are unanswered, in their order."""
         found = {row[0] for row in self._db.all("SELECT id FROM requests WHERE outcome IS NULL")}
         return [number for number in numbers if number in found]
 
     def answer_of(self, number: int) -> Answer | None:
-        """Return what came of a request, None while it waits."""
+        """Return what came of a request, None while it is unanswered."""
         found = self._db.one(
             "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
         )
@@ -172,17 +172,17 @@ class Requests:
         return [_asked(row) for row in reversed(found)]
 
     def begin(self, number: int) -> None:
-        """Note that a call of a plugin is about to be made: the process may not survive it."""
+        """Record that a plugin is about to be called: the process may not survive it."""
         with self._db.transaction() as db:
             db.execute("UPDATE requests SET begun = begun + 1 WHERE id = ?", (number,))
 
     def answer(self, number: int, answer: Answer) -> None:
-        """Answer a request whose work needs no other record."""
+        """Answer a request that needs no other record."""
         with self._db.transaction() as db:
             write_request(db, RequestStep(number, answer=answer))
 
     def replayed(self, number: int, place: int) -> Replayed | None:
-        """Return the event at a place of a replay, None behind the last."""
+        """Return the event at a position of a replay; None after the last."""
         found = self._db.one(
             "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
             number,
@@ -198,7 +198,7 @@ class Requests:
 
 
 def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
-    """Write a request down, in a transaction of the caller's, and return its number."""
+    """Record a request in the caller's transaction, and return its number."""
     kind, plugin, detail, events = one
     number = db.execute(
         "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)",
@@ -213,9 +213,9 @@ def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
 
 
 def write_request(db: sqlite3.Connection, step: RequestStep) -> int:
-    """Write what became of a request; return the number of the dead letter concerned, else 0.
+    """Write the change to a request; return the number of its dead letter, 0 if it has none.
 
-    Part of a larger step of work: the caller's transaction holds both.
+    It is part of a larger step of work, in the caller's transaction.
     """
     letter = _letter(db, step.letter)
     write_dismissed(db, step.dismissed)
@@ -252,7 +252,7 @@ def _asked(row: tuple[Any, ...]) -> Asked:
 
 
 def _about(detail: Mapping[str, Any]) -> str:
-    """Return what a request names, in the words of the command that made it."""
+    """Return what a request is about, in the words of the command that made it."""
     if "letters" in detail:
         return f"{len(detail['letters'])} dead letters"
     if "letter" in detail:

@@ -1,7 +1,7 @@
-"""What the daemon that holds a state has loaded, and what became of requests to reload.
+"""What the daemon that holds a state has loaded, and whether a reload was refused.
 
-A small file beside the database, replaced as a whole; it speaks of a process, not of the state, so
-a backup needs none of it.
+A small file beside the database, replaced as a whole; it describes a process, not the state, so a
+backup does not need it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE: Final = "running.json"
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """The last request to reload that came to nothing.
+    """The last request to reload that was refused.
 
     Args:
         number: Counts the refusals of a run, from 1.
@@ -37,12 +37,12 @@ class Running(msgspec.Struct, frozen=True):
     """One run of the daemon.
 
     Args:
-        pid: Its process.
-        run: Names the run; a reload makes a new one in the same process.
+        pid: Its process id.
+        run: The id of the run; a reload begins a new one in the same process.
         version: The version of sgevents-core.
-        plugins: The plugins it has loaded -> the version of their distribution.
+        plugins: Loaded plugin -> version of its distribution.
         reloads: Whether it reloads when it is sent SIGHUP.
-        refusal: The last request to reload that came to nothing.
+        refusal: The last refused request to reload.
     """
 
     pid: int
@@ -54,15 +54,15 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def note(folder: Path, running: Running, before: int | None = None) -> int:
-    """Write down what runs on a state; called by the process that holds its lock.
+    """Record what runs on a state; only for the process that holds its lock.
 
     Args:
         folder: The state's folder.
         running: What runs.
-        before: What the last call has returned, if this is not the first.
+        before: The result of the last call, unless this is the first.
 
     Returns:
-        A descriptor of the file, to write it over where the disk or the descriptors are used up.
+        A descriptor of the file, to overwrite it if the disk is full or no descriptors are left.
 
     Raises:
         StateError: It cannot be written.
@@ -96,7 +96,7 @@ def _replace(folder: Path, text: bytes) -> int:
 
 
 def _written_over(file: int, text: bytes) -> bool:
-    """Write a file anew in its place; who reads it in that moment finds nothing."""
+    """Overwrite a file in place; a reader at that moment finds nothing."""
     try:
         os.pwrite(file, text, 0)
         os.ftruncate(file, len(text))
@@ -106,7 +106,7 @@ def _written_over(file: int, text: bytes) -> bool:
 
 
 def is_readable(folder: Path) -> bool:
-    """Return whether the file makes sense, if it is there."""
+    """Return whether the file, if it exists, can be read."""
     try:
         msgspec.json.decode(read_own(folder / FILE), type=Running)
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def is_readable(folder: Path) -> bool:
 
 
 def running(folder: Path) -> Running | None:
-    """Return what runs on a state; None if nothing does, or it has not come that far."""
+    """Return what runs on a state; None if nothing does yet."""
     holder: Mapping[str, object] = lock.holder(folder) or {}
     with suppress(OSError, msgspec.MsgspecError):
         found = msgspec.json.decode(read_own(folder / FILE), type=Running)

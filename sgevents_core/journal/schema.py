@@ -17,7 +17,7 @@ _WAL_WITHIN: Final = 5.0
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Set a connection up for writing and bring the schema up to date."""
+    """Prepare a connection for writing and bring the schema up to date."""
     if _version(db) > len(migrations()):
         return  # `check` says so; nothing of what a newer version wrote is touched
     _use_wal(db)
@@ -27,15 +27,15 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def check(db: sqlite3.Connection, path: Path, needs: int = 0) -> None:
-    """Make sure that this version knows the schema.
+    """Check that this version knows the schema.
 
     Args:
         db: A connection.
         path: The database's file, for people.
-        needs: The oldest version of the schema that will do.
+        needs: The oldest version of the schema that is sufficient.
 
     Raises:
-        StateError: A newer version of sgevents has written it, or one that is too old.
+        StateError: A newer version of sgevents wrote it, or one that is too old.
     """
     version, newest = _version(db), len(migrations())
     if version < needs:
@@ -54,7 +54,7 @@ def check(db: sqlite3.Connection, path: Path, needs: int = 0) -> None:
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
-    """Return number and text of all migrations, in order."""
+    """Return the number and text of each migration, in order."""
     folder = resources.files("sgevents_core.journal") / "migrations"
     scripts = sorted(
         (entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql")
@@ -63,7 +63,7 @@ def migrations() -> tuple[tuple[int, str], ...]:
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Set the journal mode; SQLite itself does not wait for another that is just doing it."""
+    """Set the journal mode; SQLite itself does not wait if another process is just doing so."""
     until = time.monotonic() + _WAL_WITHIN
     while True:
         try:
@@ -80,7 +80,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, all or none; only one opener does, others wait."""
+    """Apply the missing migrations, all or none; one process does so while others wait."""
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version(db)
@@ -97,7 +97,7 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 
 def _back_up(db: sqlite3.Connection, version: int) -> None:
-    """Keep a copy; a connection that has the write lock cannot make one of itself."""
+    """Keep a copy, over a second connection: one that holds the write lock cannot copy itself."""
     path = db.execute("PRAGMA database_list").fetchone()[2]
     with closing(sqlite3.connect(path)) as reader:
         before_upgrade(reader, version)

@@ -1,4 +1,4 @@
-"""The journal and the ledger in one SQLite database on a local disk, so a step commits as one.
+"""The journal and the ledger in one SQLite database on a local disk, so that a step is one commit.
 
 Each thread opens its own `SqliteState`; SQLite keeps the writers apart.
 """
@@ -56,15 +56,15 @@ _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class SqliteState:
-    """Journal and ledger over one connection; for one thread at a time.
+    """The journal and the ledger over one connection, for one thread at a time.
 
     Args:
         folder: The state's folder.
-        read_only: Whether nothing may be written or made.
+        read_only: Whether nothing may be written or created.
 
     Raises:
         StateError: The database cannot be opened, or was written by a newer version. Every method
-            raises it where the database fails; nothing of what it was to write is written then.
+            raises it if the database fails; then nothing was written.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
@@ -77,7 +77,7 @@ class SqliteState:
 
     @property
     def made(self) -> bool:
-        """Whether it has its tables; not so in the moment in which another process makes them."""
+        """Whether its tables exist; they may be missing while another process creates them."""
         return self._db.number("PRAGMA user_version") > 0
 
     # Journal
@@ -110,7 +110,7 @@ class SqliteState:
         return [Parked(*row) for row in found]
 
     def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
-        """Append rows and the feed's state as one, and return the journal's new end."""
+        """Append rows and the feed's state atomically, and return the journal's new end."""
         era = change.state.era
         with self._db.transaction() as db:
             if self.end() != expected_seq:
@@ -126,10 +126,10 @@ class SqliteState:
         return expected_seq + len(rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
-        """Begin the feed anew as a person asked: rows that come are another log's.
+        """Begin a new era of the feed, as a person asked: new rows belong to another log.
 
-        What was missing in the old log is given up, what was parked is dropped; both are kept for
-        the record.
+        Ids missing in the old log are given up and parked rows dropped; both are kept for the
+        record.
 
         Args:
             expected_seq: The journal's end as the writer knows it.
@@ -157,7 +157,7 @@ class SqliteState:
             write_request(db, step)
 
     def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
-        """Write what a person decided about ids of the feed, and the request's answer, as one.
+        """Write a person's decision about ids of the feed and the request's answer, atomically.
 
         Args:
             expected_seq: The journal's end as the writer knows it.
@@ -174,38 +174,38 @@ class SqliteState:
             write_request(db, step)
 
     def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
-        """Set an event aside by name; return whether it was not yet. See `SetAside`."""
+        """Set an event aside by name; return whether it is newly set aside. See `SetAside`."""
         with self._db.transaction(durable=True) as db:
             return write_aside(db, [SetAside(str(event), reason, where, at, era)]) > 0
 
     def aside(self) -> list[SetAside]:
-        """Return what is set aside, the oldest first."""
+        """Return the events that are set aside, oldest first."""
         return read_aside(self._db)
 
     def clear_aside(self, event: int | str, where: str, era: int = 1) -> None:
-        """Forget that an event is set aside: it came right."""
+        """Clear an event that was set aside and is handled now."""
         with self._db.transaction() as db:
             delete_aside(db, era, [str(event)], where)
 
     def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
-        """Forget what is set aside as a person asked, and write the request's answer, as one."""
+        """Clear events that are set aside, as a person asked, and write the answer, atomically."""
         with self._db.transaction(durable=True) as db:
             for one in ones:
                 delete_aside(db, one.era, [one.event], one.where)
             write_request(db, step)
 
     def scripts(self) -> dict[int, str]:
-        """Return what the scripts of the site are called, by id, as far as it was told."""
+        """Return the known names of the site's scripts, by id."""
         if self._db.number("PRAGMA user_version") < _SCRIPTS_SINCE:
             return {}
         return dict(self._db.all("SELECT id, name FROM scripts"))
 
     def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
-        """Keep what scripts are called.
+        """Record the names of scripts.
 
         Args:
             names: Id -> name.
-            own: Name -> ids of all scripts that sign in so; others are called otherwise by now.
+            own: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
         before = self.scripts()
         settled = {one: name for name, ids in own.items() for one in ids}
@@ -220,7 +220,7 @@ class SqliteState:
             db.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed)
 
     def answer(self, step: RequestStep) -> None:
-        """Write what came of a request that needs no other record."""
+        """Answer a request that needs no other record."""
         with self._db.transaction() as db:
             write_request(db, step)
 
@@ -229,7 +229,7 @@ class SqliteState:
         return self._db.number("SELECT coalesce(max(seq), 0) FROM journal")
 
     def lowest(self) -> int:
-        """Return the lowest `seq` that is kept, the next one for an empty journal."""
+        """Return the lowest `seq` that is kept; the next one for an empty journal."""
         return self._db.number("SELECT coalesce(min(seq), 1) FROM journal")
 
     def event_types(self, among: int = 20_000) -> list[str]:
@@ -253,10 +253,10 @@ class SqliteState:
         return [_entry(row) for row in found]
 
     def pass_over(self, entry: Entry, plugins: Collection[str], reason: str) -> bool:
-        """Set an entry aside that cannot be read, and keep which plugins are owed its event.
+        """Set aside an entry that cannot be read, and record the plugins that still need its event.
 
         Returns:
-            Whether it was not set aside yet.
+            Whether it is newly set aside.
         """
         aside = SetAside(str(entry.event_id), reason, JOURNAL, time.time(), entry.era)
         with self._db.transaction(durable=True) as db:
@@ -272,9 +272,9 @@ class SqliteState:
         return [int(event) for (event,) in found]
 
     def mend(self, era: int, rows: Iterable[Row]) -> None:
-        """Put rows read anew in the place of entries that were passed over.
+        """Replace entries that were passed over by rows read again from the site.
 
-        Each plugin that was owed such an event is handed it by a replay.
+        Each plugin that still needs such an event gets it by a replay.
 
         Args:
             era: The era of the feed.
@@ -285,14 +285,14 @@ class SqliteState:
                 _mend(db, era, row)
 
     def created_after(self, seq: int) -> int | None:
-        """Return `created_at` of the first entry above `seq`, None when there is none."""
+        """Return `created_at` of the first entry above `seq`; None if there is none."""
         found = self._db.one(
             "SELECT created_at FROM journal WHERE seq > ? ORDER BY seq LIMIT 1", seq
         )
         return None if found is None else int(found[0])
 
     def seq_before(self, column: str, value: int) -> int:
-        """Return the `seq` below the first entry whose `event_id` or `created_at` is at least so.
+        """Return the `seq` below the first entry whose `event_id` or `created_at` reaches a value.
 
         Args:
             column: `event_id` or `created_at`.
@@ -309,7 +309,7 @@ class SqliteState:
     # Ledger
 
     def take_lane(self, lane: str) -> int:
-        """Return a new fence for the lane; every older one is refused from here on."""
+        """Return a new fence for the lane; older ones are refused from now on."""
         with self._db.transaction() as db:
             db.execute(
                 "INSERT INTO lanes (name, fence) VALUES (?, 1)"
@@ -319,7 +319,7 @@ class SqliteState:
             return self._db.number("SELECT fence FROM lanes WHERE name = ?", lane)
 
     def feed_trouble(self) -> FeedTrouble:
-        """Return what is on record of the feed's trouble, without reading what is missing."""
+        """Return the feed's recorded trouble, without reading the missing ranges."""
         found = self._db.one("SELECT state FROM feed")
         rewound = "" if found is None else str(msgspec.json.decode(found[0]).get("rewound", ""))
         count, first, last = self._db.all(
@@ -329,7 +329,7 @@ class SqliteState:
         return FeedTrouble(rewound, count, first or 0, last or 0, aside)
 
     def lane_progress(self, lane: str) -> Progress | None:
-        """Return how far a lane is as last recorded, None for a lane never seen."""
+        """Return a lane's last recorded position; None for a lane never seen."""
         found = self._db.one(f"SELECT seq, done, {self._sum} FROM lanes WHERE name = ?", lane)  # noqa: S608 - our own
         if found is None:
             return None
@@ -341,7 +341,7 @@ class SqliteState:
         return Progress.at(seq, decoded(self._db, what, _decode_keys, done))
 
     def plugins(self) -> dict[str, PluginRecord]:
-        """Return the records of all plugins that were ever enabled, by name."""
+        """Return the records of all plugins ever enabled, by name."""
         found = self._db.all(
             "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures,"  # noqa: S608 - our own
             f" {self._sum} FROM plugins ORDER BY name"
@@ -362,9 +362,9 @@ class SqliteState:
         )
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
-        """Return the lowest `seq` that all of some plugins have finished.
+        """Return the highest `seq` up to which all the given plugins have finished.
 
-        Everything above it is still needed by one of them; nothing is where there are none.
+        Everything above it is still needed by one of them; without plugins, nothing is.
         """
         cursors = [self.end()]
         for record in self.plugins().values():
@@ -375,7 +375,7 @@ class SqliteState:
         return min(cursors)
 
     def record(self, lane: str, fence: int, step: Step) -> int:
-        """Write one step as one, and return the number of its failure, 0 without one."""
+        """Write one step atomically, and return the number of its failure, 0 if it has none."""
         with self._db.transaction(durable=step.durable) as db:
             self._check_fence(lane, fence)
             return write_step(db, lane, step)
@@ -383,7 +383,7 @@ class SqliteState:
     def advance(
         self, lane: str, fence: int, advanced: Callable[[Progress, list[PluginRecord]], Step]
     ) -> None:
-        """Move a lane and its plugins on from where they are as recorded, in one transaction.
+        """Advance a lane and its plugins from their recorded positions, in one transaction.
 
         Args:
             lane: The lane.
@@ -399,7 +399,7 @@ class SqliteState:
             write_step(db, lane, advanced(self.lane_progress(lane) or BEGINNING, mine))
 
     def sync(self) -> None:
-        """Bring all that was committed to the disk, by whichever connection."""
+        """Flush to disk everything committed by any connection."""
         self._db.sync()
 
     def _check_fence(self, lane: str, fence: int) -> None:
@@ -407,12 +407,12 @@ class SqliteState:
             raise StaleWriter(what=f"lane {lane}")
 
     def note_joined(self) -> None:
-        """Keep where each plugin began: events before that were never to be handed to it."""
+        """Record where each plugin began: earlier events were never meant for it."""
         with self._db.transaction() as db:
             db.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")
 
     def tried(self) -> dict[tuple[CallKey, int], int]:
-        """Return `(callback, seq)` -> attempts, of all calls that are not settled."""
+        """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
         found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
         return {(CallKey(plugin, callback), seq): count for plugin, callback, seq, count in found}
 
@@ -441,7 +441,7 @@ class SqliteState:
         return [Failure(*row) for row in found]
 
     def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
-        """Return how many dead letters each plugin has that has any, and its newest error."""
+        """Return, for each plugin with dead letters, their number and the newest error."""
         found = self._db.all(
             "SELECT plugin, number, (SELECT error FROM failures WHERE id = newest) FROM"
             " (SELECT plugin, count(*) AS number, max(id) AS newest FROM failures"
@@ -450,10 +450,10 @@ class SqliteState:
         return {plugin: (number, error) for plugin, number, error in found}
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
-        """Let failures that an older version wrote share their tracebacks, so many at once.
+        """Let failures written by an older version share their tracebacks, up to `limit` at once.
 
         Returns:
-            How many were looked at; 0 if there are no more.
+            How many were processed; 0 if none are left.
         """
         if self._db.one("SELECT 1 FROM failures WHERE traceback_id IS NULL AND traceback <> ''"):
             with self._db.transaction() as db:
@@ -461,14 +461,15 @@ class SqliteState:
         return 0
 
     def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
-        """Remove the oldest entries that are old enough and needed by nobody.
+        """Remove the oldest entries that are old enough and no longer needed.
 
-        What was written of their failures goes with them, dead letters excepted.
+        Their failures are removed with them, except dead letters.
 
         Args:
-            before: Only those created before, in seconds since 1970, and all below them.
+            before: Remove entries created before this time, in seconds since 1970, and all below
+                them.
             keep_from: Entries with this `seq` or above stay, and so does the last one.
-            limit: Most entries removed at once.
+            limit: The most entries to remove at once.
 
         Returns:
             How many were removed.

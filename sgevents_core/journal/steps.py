@@ -1,4 +1,4 @@
-"""What a step of work writes beside its own progress: of requests, dead letters and deaths."""
+"""What a step of work writes besides its own progress: requests, dead letters and deaths."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sgevents_core.journal.keys import CallKey
 
 
 class Answer(NamedTuple):
-    """What came of a request.
+    """The answer to a request.
 
     Args:
-        outcome: `done`; `refused` where it made no sense; `failed` where it went wrong.
-        text: What to tell the person who asked.
+        outcome: `done`, `refused` if it could not apply, or `failed` if it went wrong.
+        text: The answer for the person who asked.
     """
 
     outcome: Literal["done", "refused", "failed"]
@@ -22,14 +22,14 @@ class Answer(NamedTuple):
 
 
 class LetterChange(NamedTuple):
-    """What becomes of a dead letter.
+    """The change to a dead letter.
 
     Args:
-        number: Its number, None for a new one.
-        failure: What is kept of it now.
-        dead: Whether it still is one.
-        era: The era of its event; of use for a new one.
-        body: The event's row as JSON; of use for a new one.
+        number: Its number; None for a new one.
+        failure: The failure it holds now.
+        dead: Whether it is still dead, that is, neither retried nor dismissed.
+        era: The era of its event; used for a new one.
+        body: The event's row as JSON; used for a new one.
     """
 
     number: int | None
@@ -40,15 +40,15 @@ class LetterChange(NamedTuple):
 
 
 class RequestStep(NamedTuple):
-    """What becomes of a person's request in one step of work.
+    """The change to a person's request in one step of work.
 
     Args:
         number: The request's number.
-        progress: How far it is, None to leave that.
-        answer: What came of it, once it is carried out.
-        letter: What it does to a dead letter.
-        dismissed: Numbers of dead letters that are dismissed.
-        passed: `(plugin, seq)` of an event given up for a plugin: its attempts are over.
+        progress: How far it has come; None to leave that unchanged.
+        answer: Its answer, once it is carried out.
+        letter: The change to its dead letter.
+        dismissed: Numbers of the dead letters to dismiss.
+        passed: `(plugin, seq)` of an event given up for a plugin; its attempts are over.
     """
 
     number: int
@@ -66,10 +66,10 @@ class Died(NamedTuple):
         plugin: The plugin's name.
         callback: The callback's name.
         seq: The event's place in the journal.
-        proved: Deaths that were the process's own: it crashed, ended itself, ran out of memory.
-        unproved: Deaths that may have come from outside.
+        proved: Deaths with a known cause: it crashed, ended itself or ran out of memory.
+        unproved: Deaths that may have had a cause outside the process.
         how: How it died last, for people.
-        traceback: Where it died last, as far as it is known.
+        traceback: Where it died last, if known.
     """
 
     plugin: str

@@ -1,7 +1,7 @@
-"""Tracebacks of failures, each kept once: 100,000 failures at one line have one traceback.
+"""Tracebacks of failures, each stored once: 100,000 failures at one line share one traceback.
 
-A failure keeps the end of its own, the message, which may differ from event to event; the frames
-before it are in a table of their own.
+A failure keeps only the end of its traceback, the message, which may differ between events; the
+frames before it are in a separate table.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _NONE: Final = 0
 
 
 def traceback_column(db: Database) -> str:
-    """Return what gives a failure's whole traceback, as a column of a query on `failures`."""
+    """Return the SQL expression for a failure's whole traceback, in a query on `failures`."""
     version = db.number("PRAGMA user_version")  # only read, an older one may not be upgraded yet
     return _WHOLE if version >= TRACEBACKS_SINCE else "traceback"
 
 
 def keep_traceback(db: sqlite3.Connection, text: str) -> tuple[int, str]:
-    """Keep a traceback in a transaction of the caller's; return its number and its own end.
+    """Store a traceback in the caller's transaction; return its number and its own end.
 
     Args:
         db: The connection.
-        text: The traceback, as Python prints it; what is no such thing is all its own.
+        text: The traceback as Python prints it; other text is kept whole as the end.
     """
     frames, end = _parts(text)
     if not frames:
@@ -46,10 +46,10 @@ def keep_traceback(db: sqlite3.Connection, text: str) -> tuple[int, str]:
 
 
 def share_tracebacks(db: sqlite3.Connection, limit: int) -> int:
-    """Let some failures of an older version share their tracebacks, in the caller's transaction.
+    """Let some failures written by an older version share tracebacks, in the caller's transaction.
 
     Returns:
-        How many were looked at; 0 if there are no more.
+        How many were processed; 0 if none are left.
     """
     found = db.execute(
         "SELECT id, traceback FROM failures WHERE traceback_id IS NULL AND traceback <> ''"
@@ -65,7 +65,7 @@ def share_tracebacks(db: sqlite3.Connection, limit: int) -> int:
 
 
 def forget_tracebacks(db: sqlite3.Connection) -> None:
-    """Remove the tracebacks that no failure has any more, in a transaction of the caller's."""
+    """Remove tracebacks that no failure uses any more, in the caller's transaction."""
     db.execute(
         "DELETE FROM tracebacks WHERE id NOT IN"
         " (SELECT traceback_id FROM failures WHERE traceback_id > 0)"
@@ -73,7 +73,7 @@ def forget_tracebacks(db: sqlite3.Connection) -> None:
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """Return the frames of a traceback and what comes behind them."""
+    """Return the frames of a traceback and the text after them."""
     lines = text.splitlines(keepends=True)
     frames = max((n for n, line in enumerate(lines, 1) if line.startswith("  ")), default=0)
     return "".join(lines[:frames]), "".join(lines[frames:])

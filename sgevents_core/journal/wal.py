@@ -1,7 +1,7 @@
-"""Whether the write-ahead log of a database that nobody has open is whole.
+"""Whether the write-ahead log of a closed database is intact.
 
-SQLite takes a log up to the first frame that is not what was written, and leaves out what follows:
-it cannot know whether that was never finished, or was damaged since. Here both are told apart.
+SQLite applies a log up to the first invalid frame and ignores the rest: it cannot know whether that
+frame was never finished or was damaged later. This module distinguishes the two.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _MASK: Final = 0xFFFFFFFF
 
 
 class WalDamage(NamedTuple):
-    """A frame that is not what was written, with frames behind it that belong to the same log.
+    """An invalid frame that is followed by frames of the same log.
 
     Args:
-        frame: Which, from 1.
-        behind: How many come behind it; none of them is used.
+        frame: Its number, from 1.
+        behind: How many frames follow; none of them is used.
     """
 
     frame: int
@@ -31,7 +31,7 @@ class WalDamage(NamedTuple):
 
 
 def damage_in(path: Path) -> WalDamage | None:
-    """Return where a write-ahead log is damaged, None for nowhere; a cut-off end is no damage.
+    """Return where a write-ahead log is damaged; None if intact. A cut-off end is not damage.
 
     Raises:
         OSError: It cannot be read.
@@ -64,7 +64,7 @@ def _first_damage(
 
 
 def _summed(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
-    """Return SQLite's checksum of some bytes, going on from that of the bytes before."""
+    """Return SQLite's checksum of some bytes, continuing from that of the bytes before."""
     words = array.array("I", content)
     if order != sys.byteorder:
         words.byteswap()

@@ -1,4 +1,4 @@
-"""What one step of a lane's work writes, in a transaction that is the caller's."""
+"""What one step of a lane's work writes, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
-    """Write a step, and return the number of its failure, 0 without one."""
+    """Write a step, and return the number of its failure, 0 if it has none."""
     number = 0
     if step.progress is not None:
         _write_progress(db, lane, step.progress)
