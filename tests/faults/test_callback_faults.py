@@ -27,7 +27,7 @@ FOR_GOOD = [
         'raise type("Mute", (Exception,), {"__str__": 1, "__repr__": 1})',
     ),
     (
-        "An exception of its own under BaseException",
+        "A custom exception derived from BaseException",
         "raises a subclass of BaseException",
         'raise type("Own", (BaseException,), {})("no")',
     ),
@@ -44,7 +44,7 @@ PASSING = [
         "raises ConnectionResetError at the first attempt",
         'raise ConnectionResetError("gone")',
     ),
-    ("A timeout of the network", "raises TimeoutError at the first attempt", "raise TimeoutError"),
+    ("A network timeout", "raises TimeoutError at the first attempt", "raise TimeoutError"),
     (
         "Status 503 in a callback's own call",
         "raises shotgun_api3.ProtocolError at the first attempt",
@@ -66,12 +66,12 @@ NOT_LOADED = [
     ),
     (
         "An import that fails",
-        "a plugin that imports what is not there",
+        "a plugin that imports a missing module",
         "import nowhere\n",
         "nowhere",
     ),
     ("A module that exits", "sys.exit() while it is imported", "import sys; sys.exit(9)\n", "9"),
-    ("A syntax error", "a plugin that is no Python", "def on_event(:\n", "invalid syntax"),
+    ("A syntax error", "a plugin that is not valid Python", "def on_event(:\n", "invalid syntax"),
 ]
 
 
@@ -161,7 +161,7 @@ def test_twenty_in_a_row_pause_the_plugin(scene: Scene, reliability: Reliability
     reliability.row(
         GROUP,
         "20 failures in a row pause the plugin",
-        "mended and resumed, it goes on with event 21; its 20 dead letters are called again",
+        "fixed and resumed, it continues with event 21; its 20 dead letters are retried",
         20,
         *measured,
     )
@@ -183,7 +183,7 @@ def test_bug_that_pauses_the_plugin(scene: Scene, reliability: Reliability) -> N
     reliability.row(
         GROUP,
         'A bug with `on_error = "pause"`',
-        "fails once; mended and resumed, it goes on with the same event",
+        "fails once; fixed and resumed, it continues with the same event",
         1,
         *measured,
     )

@@ -56,7 +56,7 @@ def test_memory_limit(scene: Scene, reliability: Reliability) -> None:
     reliability.row(
         GROUP,
         "Memory runs out in a callback",
-        "takes 128 GB in a process that may have 750 MB",
+        "takes 128 GB in a process that is limited to 750 MB",
         3,
         *measured,
     )
@@ -90,7 +90,7 @@ def test_kills(scene: Scene, reliability: Reliability) -> None:
         lost,
         repeated,
         allowed=kills,
-        window="at most one call a kill",
+        window="at most one call per kill",
     )
 
 
@@ -109,19 +109,19 @@ def test_kill_in_the_middle_of_a_callback(scene: Scene, reliability: Reliability
     assert (measured, repeated) == ((0, 0), 3)
     reliability.row(
         GROUP,
-        "kill -9 within a callback",
+        "kill -9 during a callback",
         "the same call, killed before it returned",
         3,
         lost,
         repeated,
         allowed=3,
-        window="that one call, once a kill",
+        window="that one call, once per kill",
     )
 
 
 @pytest.mark.parametrize(
     ("fault", "number"),
-    [("SIGTERM within a callback", signal.SIGTERM), ("Ctrl-C within a callback", signal.SIGINT)],
+    [("SIGTERM during a callback", signal.SIGTERM), ("Ctrl-C during a callback", signal.SIGINT)],
 )
 def test_stopped_within_a_callback(
     scene: Scene, reliability: Reliability, fault: str, number: signal.Signals
@@ -190,5 +190,5 @@ def test_full_disk_and_kill(scene: Scene, reliability: Reliability) -> None:
         lost,
         repeated,
         allowed=1,
-        window="at most one call a kill",
+        window="at most one call per kill",
     )

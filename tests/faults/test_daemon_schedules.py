@@ -24,7 +24,8 @@ def verdicts(reliability: Reliability) -> Iterator[dict[int, Verdict]]:
     reliability.row(
         "At every point, and at random",
         "Random schedules of site, daemon and people, in simulated time",
-        "late and burnt ids, outages, failing callbacks, pauses, replays, ends at any instruction",
+        "late and unused ids, outages, failing callbacks, pauses, replays, and a process that "
+        "ends at any instruction",
         SCHEDULES,
         len(kinds) - kinds.count("repeated"),
         kinds.count("repeated"),

@@ -57,7 +57,8 @@ def test_kill_at_every_point(played: Days, reliability: Reliability) -> None:
     reliability.row(
         "At every point, and at random",
         "kill -9 at every fail point",
-        "before and after each write, each note in a register, each file and each call of a plugin",
+        "before and after each write, each change of a register, each file and each call of a "
+        "plugin",
         kills.kills,
         kills.lost,
         kills.repeated,

@@ -37,7 +37,7 @@ def test_ids_that_never_come(scene: Scene, reliability: Reliability, fault: str,
     assert (told["event_id"], told["last_event_id"]) == (burnt[0], burnt[-1])
     measured = scene.finish(run, before + above)
     assert scene.daemon.events_of("zulu") == before + above
-    reliability.row(GROUP, fault, "a transaction that failed; its ids never come", 1, *measured)
+    reliability.row(GROUP, fault, "a failed transaction; its rows never appear", 1, *measured)
 
 
 def test_twenty_thousand_gaps_at_once(scene: Scene, reliability: Reliability) -> None:
@@ -56,7 +56,7 @@ def test_twenty_thousand_gaps_at_once(scene: Scene, reliability: Reliability) ->
     reliability.row(
         GROUP,
         "20,000 single ids are missing at once",
-        "every other row of 40,000 does not show, and 500 of those show late",
+        "every other row of 40,000 is missing, and 500 of those appear late",
         20_000,
         *measured,
     )
@@ -79,7 +79,7 @@ def test_late_row_at_every_position(scene: Scene, reliability: Reliability) -> N
     assert scene.daemon.events_of("zulu") == owed
     reliability.row(
         GROUP,
-        "A row shows late",
+        "A row appears late",
         "at each of the 8 positions in a log of 8 rows",
         8,
         *measured,
@@ -99,7 +99,7 @@ def test_late_row_after_its_deadline(scene: Scene, reliability: Reliability) -> 
     assert scene.times_told("feed.audit_late") >= 1
     reliability.row(
         GROUP,
-        "A row shows after its deadline",
+        "A row appears after its deadline",
         "committed when it was no longer waited for; an audit finds it",
         3,
         *measured,
@@ -119,7 +119,7 @@ def test_gaps_at_the_first_start(scene: Scene, reliability: Reliability) -> None
     measured = scene.finish(run, owed)
     reliability.row(
         GROUP,
-        "Ids are missing already at the first start",
+        "Ids are already missing at the first start",
         "three open transactions; the daemon starts with `now`",
         3,
         *measured,
@@ -145,8 +145,8 @@ def test_gaps_across_a_restart(scene: Scene, reliability: Reliability) -> None:
     measured = scene.finish(scene.start(), owed)
     reliability.row(
         GROUP,
-        "Ids are missing over a restart",
-        "rows that show while the daemon is down, after its start and after a kill",
+        "Ids are missing across a restart",
+        "rows that appear while the daemon is down, after its start and after a kill",
         3,
         *measured,
     )
@@ -184,7 +184,7 @@ def test_gaps_while_catching_up(
     assert scene.daemon.events_of("zulu") == owed
     reliability.row(
         GROUP,
-        "Old ids are missing while days are caught up",
+        "Old ids are missing while the daemon catches up with days of events",
         "transactions that failed three days ago; none is waited for",
         50,
         *measured,
@@ -211,8 +211,8 @@ def test_settle_keeps_the_order(scene: Scene, reliability: Reliability) -> None:
     assert scene.daemon.events_of("zulu") == owed
     reliability.row(
         GROUP,
-        "A row shows late, and `settle` holds the newer ones back",
-        "rows that show within `settle`; all come in id order",
+        "A row appears late, and `settle` holds the newer ones back",
+        "rows that appear within `settle`; all are handled in id order",
         4,
         *measured,
     )
@@ -241,7 +241,7 @@ def test_gap_costs_at_most_three_reads_more(
     reliability.row(
         GROUP,
         "One id is missing below 5,000 fresh events",
-        "a transaction that failed; at most 3 reads more than without",
+        "a failed transaction; at most 3 more reads than without it",
         1,
         *measured,
     )

@@ -35,7 +35,7 @@ def test_hidden_rows_that_were_handled(scene: Scene, reliability: Reliability) -
     owed += scene.events(5)
     scene.wait_told("feed.vanished")
     measured = scene.finish(run, owed)
-    reliability.row(GROUP, "Rows are hidden that were handled", "5 of 20 rows vanish", 5, *measured)
+    reliability.row(GROUP, "Handled rows are hidden", "5 of 20 rows vanish", 5, *measured)
 
 
 def test_newest_row_hidden(scene: Scene, reliability: Reliability) -> None:
@@ -49,7 +49,7 @@ def test_newest_row_hidden(scene: Scene, reliability: Reliability) -> None:
         owed += scene.events(2)
     measured = scene.finish(run, owed)
     reliability.row(
-        GROUP, "The newest row is hidden", "the row that the next page begins at", 3, *measured
+        GROUP, "The newest row is hidden", "the row at which the next page begins", 3, *measured
     )
 
 
@@ -89,9 +89,9 @@ def test_rows_shown_again(scene: Scene, reliability: Reliability) -> None:
 @pytest.mark.parametrize(
     ("fault", "timeout", "found"),
     [
-        ("One row is hidden while one shows late", "1m", "a look finds it"),
+        ("One row is hidden while another appears late", "1m", "a look finds it"),
         (
-            "One row is hidden while one shows after its deadline",
+            "One row is hidden while another appears after its deadline",
             "100ms",
             "a count sees no difference; the daily comparison of ids finds it",
         ),
@@ -223,7 +223,7 @@ def test_site_restored(tmp_path: Path, launching: Launcher, reliability: Reliabi
     reliability.row(
         GROUP,
         "The site is restored from a backup",
-        "the log goes back by 4 ids, which come again as other events",
+        "the log goes back by 4 ids, which are used again for other events",
         1,
         *measured,
     )

@@ -103,7 +103,7 @@ def test_query_that_fails_while_the_site_is_fine(scene: Scene, reliability: Reli
     reliability.row(
         GROUP,
         "A query always gets status 500",
-        "the site answers everybody else; tried twice, then a dead letter",
+        "the site answers all other queries; tried twice, then a dead letter",
         3,
         *measured,
     )

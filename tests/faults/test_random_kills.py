@@ -21,7 +21,7 @@ def test_two_hundred_kills_lose_nothing(tmp_path: Path, reliability: Reliability
     reliability.row(
         "At every point, and at random",
         "kill -9 at random moments",
-        "while rows come late, vanish or never come, calls fail, and the site is down in between",
+        "while rows appear late, vanish or never appear, calls fail, and the site is down at times",
         kills.kills,
         kills.lost,
         kills.repeated,

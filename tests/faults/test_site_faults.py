@@ -16,14 +16,14 @@ CALLS = 6
 KINDS: list[tuple[str, str, list[dict[str, Any]]]] = [
     ("Connections are closed without an answer", "drop", [{}]),
     ("Connections are reset", "reset", [{}]),
-    ("Answers end within the body", "cut-body", [{}]),
-    ("JSON is cut, with status 200", "cut-json", [{}]),
+    ("Answers end in the middle of the body", "cut-body", [{}]),
+    ("Truncated JSON with status 200", "cut-json", [{}]),
     ("Garbage with status 200", "garbage", [{}]),
     ("An HTML page with status 200", "html", [{}]),
     ("Status 403, 404 and 429", "status", [{"status": status} for status in (403, 404, 429)]),
     ("Status 500, 502 and 503", "status", [{"status": status} for status in (500, 502, 503)]),
     ("The API refuses calls with a Fault", "api-error", [{}]),
-    ("The key is refused though it is right", "refused-key", [{}]),
+    ("The key is refused although it is right", "refused-key", [{}]),
 ]
 
 
@@ -49,7 +49,7 @@ def test_bad_answers(
     measured = scene.finish(run, owed)
     assert scene.site.faults.injected(kind) == CALLS
     assert scene.times_told("site.failed") == scene.times_told("site.answers")
-    reliability.row(GROUP, fault, "calls of any kind, one after the other", CALLS, *measured)
+    reliability.row(GROUP, fault, "calls of every kind, one after another", CALLS, *measured)
 
 
 def test_every_call_of_the_feed_fails_once(scene: Scene, reliability: Reliability) -> None:
@@ -68,7 +68,7 @@ def test_every_call_of_the_feed_fails_once(scene: Scene, reliability: Reliabilit
     assert [fault.injected for fault in first] == [2, 2, 2]
     reliability.row(
         GROUP,
-        "The first calls of all fail, and the counts of audits",
+        "The very first calls fail, and so do the counts of audits",
         "HTML, dropped connections, garbage, cut bodies, 2 calls each",
         8,
         *measured,
@@ -135,8 +135,8 @@ def test_revoked_key(scene: Scene, reliability: Reliability) -> None:
     measured = scene.finish(run, owed)
     reliability.row(
         GROUP,
-        "The script's key is revoked and given back",
-        "rows are written while nobody is let in",
+        "The script's key is revoked and restored",
+        "rows are written while the key is refused",
         2,
         *measured,
     )
@@ -175,7 +175,7 @@ def test_outage_under_load(scene: Scene, reliability: Reliability) -> None:
     reliability.row(
         GROUP,
         "The site is down for 2 s under load",
-        "100 rows a second are written meanwhile",
+        "100 rows per second are written in the meantime",
         1,
         *measured,
     )

@@ -81,7 +81,7 @@ def test_read_only_state(scene: Scene, reliability: Reliability) -> None:
     owed += scene.events(2)
     measured = scene.finished(owed)
     reliability.row(
-        GROUP, "The state may not be written", "folder and files are read-only", 1, *measured
+        GROUP, "The state cannot be written", "folder and files are read-only", 1, *measured
     )
 
 
@@ -97,7 +97,7 @@ def test_read_only_database(scene: Scene, reliability: Reliability) -> None:
     database.chmod(0o640)
     measured = scene.finished(owed)
     reliability.row(
-        GROUP, "The database may not be written", "its file alone is read-only", 1, *measured
+        GROUP, "The database cannot be written", "only its file is read-only", 1, *measured
     )
 
 
@@ -105,7 +105,7 @@ def test_read_only_database(scene: Scene, reliability: Reliability) -> None:
     ("fault", "injected", "begins"),
     [
         ("The database is damaged", "garbage from its second page on", 4096),
-        ("The database is none", "garbage from its first byte on", 0),
+        ("The database file is not a database", "garbage from its first byte on", 0),
     ],
 )
 def test_damaged_database(
@@ -130,7 +130,7 @@ def test_damaged_database(
     kept.rename(database.parent)
     owed += scene.events(3)
     measured = scene.finished(owed)
-    reliability.row(GROUP, fault, f"{injected}; then its last copy is put back", 1, *measured)
+    reliability.row(GROUP, fault, f"{injected}; then its last copy is restored", 1, *measured)
 
 
 def test_flipped_byte_in_an_event(scene: Scene, reliability: Reliability) -> None:
@@ -157,7 +157,7 @@ def test_flipped_byte_in_an_event(scene: Scene, reliability: Reliability) -> Non
     reliability.row(
         GROUP,
         "An event in the journal is damaged",
-        "a flipped byte in one that waits",
+        "a flipped byte in one that is still waiting",
         1,
         *measured,
     )
@@ -184,7 +184,7 @@ def test_write_ahead_log_left_behind(scene: Scene, reliability: Reliability) -> 
         lost,
         repeated,
         allowed=1,
-        window="at most one call a kill",
+        window="at most one call per kill",
     )
 
 
@@ -202,7 +202,7 @@ def test_older_schema(scene: Scene, reliability: Reliability) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (len(schema.migrations()),)
     reliability.row(
         GROUP,
-        "The state is of an older version",
+        "The state is from an older version",
         "the schema of the first migration; a copy is kept",
         1,
         *measured,
@@ -246,7 +246,7 @@ def test_stale_lock(scene: Scene, reliability: Reliability) -> None:
     (scene.daemon.folder / "state" / LOCK).write_text('{"pid": 1, "host": "gone"}')
     owed += scene.events(3)
     measured = scene.finished(owed)
-    reliability.row(GROUP, "A lock is left behind", "by a process of another machine", 1, *measured)
+    reliability.row(GROUP, "A lock is left behind", "by a process on another machine", 1, *measured)
 
 
 def test_network_file_system(scene: Scene, reliability: Reliability) -> None:
@@ -260,7 +260,7 @@ def test_network_file_system(scene: Scene, reliability: Reliability) -> None:
     reliability.row(
         GROUP,
         "The state is on a network file system",
-        "the system says so of a local disk; the start warns",
+        "the system reports a local disk as one; the start warns",
         1,
         *measured,
     )
@@ -282,7 +282,7 @@ def test_register_from_another_boot(scene: Scene, reliability: Reliability) -> N
     reliability.row(
         GROUP,
         "The power fails",
-        "kill -9, and a register that is from another boot",
+        "kill -9, and a register from another boot",
         1,
         lost,
         repeated,
@@ -314,7 +314,7 @@ def test_power_cut_in_a_slow_call(scene: Scene, reliability: Reliability) -> Non
     reliability.row(
         GROUP,
         "The power fails while a callback takes long",
-        "the files as the disk had taken them, a register from another boot",
+        "the files as they were on the disk, and a register from another boot",
         1,
         *measured,
     )
@@ -332,8 +332,13 @@ def place_on(disk: Path) -> tuple[int, bool]:
 @pytest.mark.parametrize(
     ("fault", "injected", "code", "says"),
     [
-        ("The state is deleted under a daemon", "its folder is removed", 4, "is gone"),
-        ("The state is overwritten under a daemon", "garbage in its database", 1, "is damaged"),
+        ("The state is deleted while the daemon runs", "its folder is removed", 4, "is gone"),
+        (
+            "The state is overwritten while the daemon runs",
+            "garbage in its database",
+            1,
+            "is damaged",
+        ),
     ],
 )
 def test_state_lost_under_a_daemon(
@@ -360,7 +365,7 @@ def test_state_lost_under_a_daemon(
     kept.rename(state)
     owed += scene.events(2)
     measured = scene.finished(owed)
-    reliability.row(GROUP, fault, f"{injected}; then its last copy is put back", 1, *measured)
+    reliability.row(GROUP, fault, f"{injected}; then its last copy is restored", 1, *measured)
 
 
 @pytest.mark.parametrize("left", [b"", b"sgevreg1 and then nothing", os.urandom(300)])
