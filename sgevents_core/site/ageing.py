@@ -15,7 +15,7 @@ def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int
         state: The state.
         enabled: The plugins whose events stay until they have finished them.
         retention: How long events stay, in seconds before now by the site's clock, as its newest
-            rows tell it: no single one of them, with a time of its own, decides what is old.
+            rows show it: a single row with a wrong time does not decide what is old.
     """
     feed = state.load_feed()
     if feed is None:

@@ -1,4 +1,4 @@
-"""How old ids are, by the site's clock as its rows tell it; no single row decides the time."""
+"""The age of ids, by the site's clock as its rows show it; no single row decides the time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ MARKS_PER_AGE: Final = 10
 
 
 def middle(times: Sequence[int]) -> int:
-    """Return the middle one of some times, the earlier where there are two."""
+    """Return the middle one of some times, the earlier of two."""
     return sorted(times)[(len(times) - 1) // 2]
 
 
 def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
-    """Return the site's clock in seconds since 1970: what the last rows say, in the middle.
+    """Return the site's clock in seconds since 1970: the middle of what the last rows say.
 
     It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
 
     Args:
         state: The feed's state.
         date: What the site itself says the time is, if it does: no row is younger than that.
-        first: The first rows of all, which tell the time below them while none are remembered.
+        first: The first rows of all, which give the time below them while none are remembered.
     """
     times = [at for _, at in state.recent[-ASKED_FOR_THE_TIME:] if at]
     times = times or [row.at for row in first[:ASKED_FOR_THE_TIME]]
@@ -41,11 +41,11 @@ def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
 
 
 def dated(rows: Sequence[Row], clock: int) -> tuple[Row, ...]:
-    """Return rows of which each has a time: one without takes that of the row before it.
+    """Return rows that all have a time: a row without one takes that of the row before it.
 
     Args:
         rows: The rows of an answer, in its order.
-        clock: The time for those that no row with a time is beside, in seconds since 1970.
+        clock: The time for rows that have no dated neighbour, in seconds since 1970.
     """
     if all(row.dated for row in rows):
         return tuple(rows)
@@ -58,20 +58,20 @@ def dated(rows: Sequence[Row], clock: int) -> tuple[Row, ...]:
 
 
 def known_at(row: Row) -> int:
-    """Return the time by which a row is recognised, 0 if it tells none."""
+    """Return the time by which a row is recognised, 0 if it has none."""
     return row.at if row.dated else 0
 
 
 def is_same(row: Row, at: int | None) -> bool:
-    """Return whether a row may be the one that had a time: where either has none, it may."""
+    """Return whether a row may be the one with a given time; it may if either time is unknown."""
     return not at or not row.dated or row.at == at
 
 
 def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
-    """Keep the last ids to recognise the log by, and marks of which ids are how old.
+    """Remember the last ids, to recognise the log, and marks that date ids.
 
     A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
-    those asked for the time.
+    the ids that were being asked for at that time.
 
     Args:
         state: The feed's state.
@@ -93,7 +93,7 @@ def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: f
 
 
 def recall(state: FeedState, rows: Sequence[Row]) -> None:
-    """Keep rows that came late among the last ids, if they belong there."""
+    """Remember rows that came late among the last ids, if they belong there."""
     if rows and state.recent and rows[-1].id > state.recent[0][0]:
         recent = sorted([*state.recent, *((row.id, known_at(row)) for row in rows)])
         state.recent = recent[-RECENT_IDS:]
@@ -106,10 +106,10 @@ def id_at(state: FeedState, at: float) -> int | None:
 
 
 def _thin(marks: Sequence[tuple[int, int]], now: int, horizon: float) -> list[tuple[int, int]]:
-    """Keep marks closer together the younger they are, and one that is older than the horizon.
+    """Keep marks closer together the younger they are, and one older than the horizon.
 
-    The first of each stretch of time stays. Stretches double with age and lie within one another,
-    so that thinning again and again drops no more than thinning once.
+    The first mark of each stretch of time stays. Stretches double with age and are nested, so that
+    thinning repeatedly drops no more than thinning once.
     """
     kept: list[tuple[int, int]] = []
     before: tuple[int, int] | None = None

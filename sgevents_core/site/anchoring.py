@@ -1,4 +1,4 @@
-"""Recognising the log: pages start at a known row, a log that went backwards is noticed. Pure."""
+"""Recognising the log: pages start at a known row; a log that went backwards is noticed. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEWEST_RECENT: Final = 10
 
 
 class Anchoring:
-    """Tells whether an answer comes from the log that is followed.
+    """Decides whether an answer comes from the log being followed.
 
     Args:
         known: What is known of each id.
@@ -40,11 +40,11 @@ class Anchoring:
         return Newest(1)
 
     def failed(self, call: Recent) -> None:
-        """Take that the site does not answer for so many ids, while it answers others."""
+        """Note that the site does not answer for that many ids, while it answers others."""
         self._most = max(sum(span.size for span in call.spans) // 2, FEWEST_RECENT)
 
     def holds(self, state: FeedState, call: Page, rows: Sequence[Row], taken: Taken) -> bool:
-        """Return whether a page starts at its anchor and no known row in it is another one now."""
+        """Return whether a page starts at its anchor and no known row in it has been replaced."""
         if call.anchor is None:
             return self._same(state, rows, taken)
         if not rows or rows[0].id != call.anchor:
@@ -58,9 +58,9 @@ class Anchoring:
     def take_recent(
         self, state: FeedState, call: Recent, rows: Sequence[Row], taken: Taken
     ) -> None:
-        """Anchor on the highest known row that is still visible; what is not is gone.
+        """Anchor on the highest known row that is still visible; those above it are gone.
 
-        A log that went backwards is not back because a few ids are given out again.
+        A log that went backwards is not back merely because a few ids are given out again.
         """
         if not rows:
             self._lost = "highest"
@@ -77,9 +77,10 @@ class Anchoring:
             anchor(state, rows[-1])
 
     def take_highest(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
-        """None of the last known rows shows: either all are hidden, or the log went backwards.
+        """Handle an answer that shows none of the last known rows.
 
-        A log that went backwards may grow beyond the frontier: that is not its coming back.
+        Either all are hidden, or the log went backwards. A log that went backwards may grow beyond
+        the frontier; that does not mean that it is back.
         """
         self._lost = ""
         highest = rows[0].id if rows else 0
@@ -92,7 +93,7 @@ class Anchoring:
         # else it is back since: the next page tells
 
     def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
-        """Return whether known ids have the creation times they had: else it is another log."""
+        """Return whether known ids still have their creation times; if not, it is another log."""
         known = dict(state.recent) if rows else {}
         strange = [row.id for row in rows if not ages.is_same(row, known.get(row.id))]
         if strange:

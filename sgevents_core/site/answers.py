@@ -1,8 +1,8 @@
-"""What is an answer of the API, and what is none: a page of HTML, half a text, another question's.
+"""What counts as an answer of the API, and what does not: HTML, a truncated text, another answer.
 
-Pure: takes the body of an HTTP answer and the question, and returns what was said or says why it
-is none. To the stock client an answer that it cannot read is a value like any other, so that a
-write is lost in silence.
+Pure: takes the body of an HTTP answer and the question, and returns the answer or says why it is
+not one. The stock client returns an unreadable answer as if it were a value, so that a write is
+lost silently.
 """
 
 from __future__ import annotations
@@ -46,26 +46,27 @@ class NotAnAnswerError(Exception):
 
 
 class TooLargeError(NotAnAnswerError):
-    """An answer takes more room than any is given."""
+    """An answer is larger than the limit."""
 
 
 def too_large(bound: int) -> TooLargeError:
-    """Return the error for an answer of more than so many bytes."""
+    """Return the error for an answer that exceeds a number of bytes."""
     return TooLargeError(f"it is larger than {bound / 1024**2:g} MiB")
 
 
 def answer_in(body: bytes | str, method: str, params: Any, loads: Loads, clean: Clean = str) -> Any:
-    """Return what the site answered, checked as far as the method has a known answer.
+    """Return what the site answered, checked as far as the method's answers are known.
 
     Args:
         body: The body, unpacked, whatever type it claims to have.
         method: The method of the API that was called.
         params: What it was called with.
         loads: Decodes JSON.
-        clean: Takes out of a text what must not be shown.
+        clean: Removes from a text what must not be shown.
 
     Raises:
-        NotAnAnswerError: It is no answer to that; a TooLargeError if it has too many values.
+        NotAnAnswerError: It is not an answer to this call; a TooLargeError if it has too many
+            values.
     """
     data = body.encode() if isinstance(body, str) else body
     if not data.strip():
@@ -88,11 +89,11 @@ def answer_in(body: bytes | str, method: str, params: Any, loads: Loads, clean: 
 
 
 def excerpt(data: bytes, clean: Clean = str) -> str:
-    """Return the beginning of what came, as one short line for people, without tags of HTML.
+    """Return the beginning of an unexpected answer as one short line for people, without HTML tags.
 
     Args:
-        data: What came.
-        clean: Takes out of a text what must not be shown, before anything is cut off.
+        data: The answer.
+        clean: Removes from a text what must not be shown, before it is shortened.
     """
     text = clean(data[: 2 * _READ_OF_IT].decode(errors="replace"))[:_READ_OF_IT]
     line = " ".join(_TAG.sub(" ", text).split())
@@ -101,7 +102,7 @@ def excerpt(data: bytes, clean: Clean = str) -> str:
 
 
 def _check(answer: Mapping[str, Any], method: str, params: Any) -> None:
-    """Compare an answer with what the method is known to answer."""
+    """Compare an answer with what the method is known to return."""
     if "results" not in answer and method not in UNWRAPPED:
         raise NotAnAnswerError(f"it has no results, but {_keys(answer)}")
     results = answer.get("results", answer)

@@ -1,4 +1,4 @@
-"""Rows of the site that cannot be taken, each on record once, and what people decide of them."""
+"""Rows that cannot be handled, each recorded once, and what people decide about them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MOST_ON_RECORD: Final = 1000
 
 
 class Aside:
-    """The names of the rows that are set aside; pure.
+    """The names of the rows that are set aside. Pure.
 
     Args:
-        names: Those on record.
+        names: The names already on record.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -37,13 +37,13 @@ class Aside:
         self._right: list[str] = []
 
     def meet(self, odd: Iterable[Odd], taken: Taken) -> None:
-        """Set rows aside that were not yet, and have people told of them."""
+        """Set aside rows that were not set aside yet, and report them."""
         new = [*self._untold, *self._added(odd)]
         taken.notices += [EventSetAside(event.event, event.reason) for event in new]
         self._untold = []
 
     def noted(self, odd: Iterable[Odd]) -> None:
-        """Set rows aside that were not yet; people are told with the next answer."""
+        """Set aside rows that were not set aside yet; they are reported with the next answer."""
         self._untold += self._added(odd)
 
     def _added(self, odd: Iterable[Odd]) -> list[SetAside]:
@@ -56,14 +56,14 @@ class Aside:
         return new
 
     def taken(self, rows: Iterable[LateRow]) -> None:
-        """Take from the record what came right."""
+        """Remove from the record what was read correctly since."""
         if self._names:
             right = [name for row, _ in rows if (name := str(row.id)) in self._names]
             self._names.difference_update(right)
             self._right += right
 
     def asked(self, spans: Iterable[Span]) -> None:
-        """Take from the record the ids on which the site failed, and fails no more."""
+        """Remove from the record the ids on which the site failed and no longer fails."""
         ids = {int(name): name for name in self._names if name.isdecimal()}
         right = [
             ids[id_] for s in (spans if ids else ()) for id_ in ids if s.first <= id_ <= s.last
@@ -72,7 +72,7 @@ class Aside:
         self._right += right
 
     def change(self, change: FeedChange) -> FeedChange:
-        """Return a change with what is new here, which is told once only."""
+        """Return a change with what is new here; it is reported only once."""
         era = change.state.era
         change = change._replace(
             set_aside=[one._replace(era=era) for one in self._new], no_more_aside=self._right
@@ -82,9 +82,9 @@ class Aside:
 
 
 def forget_aside(state: SqliteState, request: Request) -> Answer:
-    """Carry out a request to forget what is set aside, and return what came of it.
+    """Carry out a request to forget what is set aside, and return the result.
 
-    It is about what the person was shown: what was set aside since stays on record.
+    It covers what the person was shown; rows set aside since then stay on record.
 
     Args:
         state: The journal.

@@ -1,4 +1,5 @@
-"""Carrying audits out: compares what the site shows with what is known, and mends what differs.
+"""Carrying out audits: comparing what the site shows with what is known, and mending the rest.
+
 Pure: calls out, answers in.
 """
 
@@ -27,7 +28,7 @@ FAILED_COUNTS: Final = 4
 
 
 class Auditor:
-    """Runs one audit after the other as they become due.
+    """Runs audits one after the other as they become due.
 
     Args:
         rules: Hold how long ids are waited and looked for.
@@ -49,34 +50,34 @@ class Auditor:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether an audit has begun and not ended, and nothing that it asked has failed."""
+        """Whether an audit has begun, has not ended, and none of its calls has failed."""
         return self._audit is not None and self._failed is None
 
     def begin(self, state: FeedState) -> None:
-        """Let the time of all audits run from now on: at a first start nothing is to be proved."""
+        """Start the intervals of all audits now: at a first start there is nothing to prove."""
         for window in self._windows:
             state.audits[window.name] = state.observed
 
     def drop(self) -> None:
-        """Leave off the audit under way."""
+        """Drop the audit under way."""
         self._audit = self._failed = None
 
     def refused(self) -> None:
-        """Note that the site refuses to count for this script: ids are compared from now on."""
+        """Note that the site refuses to count for this script: compare ids from now on."""
         self._counts_refused = True
         if self._audit is not None:
             self._audit.refused()
 
     def failed(self, call: Count | Ids | Fetch) -> None:
-        """Take that a call failed; it waits until it is known whether the site answers at all."""
+        """Note that a call failed; it waits until it is known whether the site answers at all."""
         self._failed = call
 
     def site_failed(self) -> None:
-        """Take that the site answers nothing: a call that failed says nothing of what it asks."""
+        """Note that the site answers nothing: a failed call says nothing about its question."""
         self._failed = None
 
     def site_answers(self) -> None:
-        """Take that the site answers, so that a call which failed has asked too much."""
+        """Note that the site answers, so that a call which failed has asked for too much."""
         call, self._failed = self._failed, None
         if call is None or self._audit is None:
             return
@@ -98,7 +99,7 @@ class Auditor:
     def next(
         self, state: FeedState, observed: float, date: int | None
     ) -> tuple[Call | None, float]:
-        """Return what an audit has to ask now, else the observed seconds until one is due.
+        """Return what an audit has to ask now, or the observed seconds until one is due.
 
         Args:
             state: The feed's state.
@@ -106,7 +107,7 @@ class Auditor:
             date: What the site says the time is, in seconds since 1970, if it does.
         """
         if self._audit is not None and self._audit.next() is None:
-            # What it had to fetch last was not to be had: it has ended, and proved nothing.
+            # The site never gave what it had to fetch last: the audit has ended and proved nothing.
             self._done(state, self._audit.window, observed)
             self._audit = None
         while self._audit is None:
@@ -138,13 +139,13 @@ class Auditor:
     def take(
         self, state: FeedState, call: Count | Ids | Fetch, answer: Answer, taken: Taken
     ) -> None:
-        """Take the site's answer to a call of the audit under way.
+        """Handle the site's answer to a call of the audit under way.
 
         Args:
             state: The feed's state.
             call: What was asked.
             answer: What the site said.
-            taken: Gets the rows that were found and what to tell people.
+            taken: Gets the rows that were found and what to report.
         """
         audit = self._audit
         if audit is None:
@@ -176,7 +177,7 @@ class Auditor:
         audit.compared(call, last, sorted(id_ for id_ in ids if self._known.missing(id_)))
 
     def _all_compared(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
-        """Fetch the rows that are new, but park those that are old if they are too many."""
+        """Fetch the rows that are new, but park the old ones if there are too many."""
         clock = ages.clock(state, date) if date is None else date
         old = self._old(state, audit.new, clock - OLD)
         if sum(part.size for part in old) > MOST_OLD:
@@ -225,7 +226,7 @@ class Auditor:
         self._restarted = False
 
     def _close_old(self, state: FeedState, window: Window, clock: int) -> None:
-        """Give up what is older than the horizon, right after ids as far back were compared."""
+        """Give up what is older than the horizon, right after ids that far back were compared."""
         if window.back < self._rules.audit_horizon:
             return
         old = ages.id_at(state, clock - self._rules.audit_horizon)

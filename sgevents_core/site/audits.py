@@ -1,4 +1,4 @@
-"""Audits: the proof that nothing is missing. Pure decisions: when one is due, what it asks next."""
+"""Audits, the proof that nothing is missing: when one is due and what it asks next. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Window(NamedTuple):
 def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
     """Return the audits of a feed, the farthest-reaching last.
 
-    A row that comes after its deadline is found by the shortest audit, so that one keeps step with
-    a shorter deadline than the usual minutes. Counts can hide one row gone and one come, so once a
-    day the ids themselves are compared, and before any are given up.
+    A row that comes after its deadline is found by the shortest audit, so that one follows a
+    deadline shorter than the usual minutes. Counts cannot show that one row went and another came,
+    so the ids themselves are compared once a day, and before any are given up.
 
     Args:
         backlog_timeout: Deadline of a gap, in seconds.
-        horizon: How long missing ids are looked for at all, in seconds.
+        horizon: How long missing ids are looked for, in seconds.
     """
     shortest = min(MINUTE, max(1.0, backlog_timeout))
     return (
@@ -51,10 +51,11 @@ def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
 class Audit:
     """One audit under way: ranges still to count or to compare by id, then rows to fetch.
 
-    Nothing is fetched before all is compared: how many rows are new decides what becomes of them.
+    Nothing is fetched before everything is compared: the number of new rows decides what happens to
+    them.
 
     Args:
-        window: Which kind it is.
+        window: The kind of audit.
         span: The ids it covers.
         limit: Most rows one call may return.
         late: Rows found so far that came after their deadline.
@@ -70,7 +71,7 @@ class Audit:
     _fetch: list[Fetch] = field(default_factory=list)
 
     def begin(self, by_ids: bool, counted: int) -> None:
-        """Start by comparing ids where counts are refused or not wanted, else by counting.
+        """Start by comparing ids if counts are refused or not wanted, otherwise by counting.
 
         Args:
             by_ids: Whether ids are compared.
@@ -90,11 +91,11 @@ class Audit:
         return self._fetch[-1] if self._fetch else None
 
     def refused(self) -> None:
-        """Go on by ids: the site does not count for this script."""
+        """Continue by comparing ids: the site does not count for this script."""
         self._compare = [Ids(call.span, self.limit) for call in self._compare]
 
     def counted(self, call: Count, visible: int, expected: int) -> None:
-        """Take a count: equal is proof; else compare ids if they fit a page, or halve the range."""
+        """Handle a count: if equal, it is proof; if not, compare ids or halve the range."""
         self._compare.pop()
         if visible == expected:
             return
@@ -104,19 +105,19 @@ class Audit:
         self._compare += [Count(half) for half in reversed(halves(call.span))]
 
     def count_less(self, call: Count) -> None:
-        """Count the halves of a range that the site does not count, as far as they are not few."""
+        """Count the halves of a range that the site does not count, unless they are small."""
         if call.span.size > SMALLEST_COUNT:
             self._compare.pop()
             self._compare += [Count(half) for half in reversed(halves(call.span))]
 
     def page_less(self, call: Ids, limit: int) -> None:
-        """Compare fewer ids at once: the site does not answer so many."""
+        """Compare fewer ids at once: the site does not answer this many."""
         self.limit = limit
         self._compare.pop()
         self._compare.append(Ids(call.span, limit))
 
     def fetch_less(self, call: Fetch) -> None:
-        """Fetch the halves of what the site does not give; a single id that it fails on stays."""
+        """Fetch the halves of what the site does not give; a single id that fails stays missing."""
         self._fetch.pop()
         spans = call.spans if len(call.spans) > 1 else halves(call.spans[0])
         middle = len(spans) // 2
@@ -125,7 +126,7 @@ class Audit:
             self._fetch += [Fetch(part, call.limit) for part in parts]
 
     def compared(self, call: Ids, last: int, new: Iterable[int]) -> None:
-        """Take a page of ids that reaches to id `last`: go on behind it, keep what is new."""
+        """Handle a page of ids up to id `last`: continue behind it, and keep what is new."""
         self._compare.pop()
         if last < call.span.last:
             self._compare.append(Ids(Span(last + 1, call.span.last), self.limit))
@@ -135,12 +136,12 @@ class Audit:
         self.new += spans
 
     def fetch(self, spans: Sequence[Span]) -> None:
-        """Fetch the rows of ascending ranges; nothing else is to be decided about the new ids."""
+        """Fetch the rows of ascending ranges; nothing else has to be decided about the new ids."""
         self.new = []
         self._fetch = list(_fetches(spans, self.limit))[::-1]
 
     def fetched(self, call: Fetch, last: int | None) -> None:
-        """Take fetched rows; a full page that ends at id `last` says nothing of what is above."""
+        """Handle fetched rows; a full page that ends at id `last` says nothing about higher ids."""
         self._fetch.pop()
         if last is not None:
             rest = [Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last]
@@ -148,7 +149,7 @@ class Audit:
 
 
 def halves(span: Span) -> tuple[Span, ...]:
-    """Return the two halves of a range, the lower first; a single id as it is."""
+    """Return the two halves of a range, the lower first, or a single id as it is."""
     middle = (span.first + span.last) // 2
     parts = (Span(span.first, middle), Span(middle + 1, span.last))
     return tuple(part for part in parts if part.size)

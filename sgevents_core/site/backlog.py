@@ -1,4 +1,4 @@
-"""The backlog: missing ids that are waited for, when to look for which, and when to stop. Pure."""
+"""The backlog: missing ids that are waited for, when to look for them and when to stop. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAILURES_TOLD: Final = 6
 
 
 class Turn(NamedTuple):
-    """When to look for the missing ids of a range; those found meanwhile leave holes in it."""
+    """When to look for the missing ids of a range; ids found meanwhile leave holes in it."""
 
     at: float
     first: int
@@ -39,9 +39,9 @@ class Backlog:
     """Decides when to look for which missing ids, and which are no longer waited for.
 
     Every hot id has one turn: waiting, due, to be looked for first, in a part of a look that
-    failed, or in the look that is under way. What a start finds is looked for first, in the order
-    of ids. Where more is due than can be asked for in time, one half of a look is for the newest,
-    the other for those that have waited longest.
+    failed, or in the look under way. What a start finds is looked for first, in the order of ids.
+    If more is due than can be asked for in time, half of a look is for the newest ids and half for
+    those that have waited longest.
 
     Args:
         rules: Hold how long ids are waited for.
@@ -75,7 +75,7 @@ class Backlog:
     # Looking
 
     def look(self, now: float, observed: float) -> Look | None:
-        """Return the look that is due, None when none is.
+        """Return the look that is due, None if none is.
 
         Args:
             now: The host's monotonic clock, in seconds.
@@ -96,7 +96,7 @@ class Backlog:
         return Look(self._asked, self._rules.page_size, observed)
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next look; infinite when nothing is waited for."""
+        """Return the seconds until the next look; infinite if nothing is waited for."""
         if self._failed:
             return float("inf")
         if self._due or self._parts or self._first:
@@ -105,7 +105,7 @@ class Backlog:
         return min(heads, default=float("inf"))
 
     def _next_alone(self, now: float) -> tuple[Span, ...]:
-        """Return an id that has failed before, by itself; the next look is for others."""
+        """Return an id that has failed before, alone; the next look is for others."""
         self._alone_next = False
         while self._alone and self._alone[0].at <= now:
             turn = heappop(self._alone)
@@ -160,13 +160,13 @@ class Backlog:
     def _again(self, spans: tuple[Span, ...]) -> None:
         self._first.extendleft(reversed(spans))
 
-    # What came of it
+    # Results
 
     def looked(self, call: Look, answer: Answer, now: float) -> list[Notice]:
-        """Take a look's answer, its rows already taken; return which ids are given up.
+        """Handle a look's answer, whose rows were already taken; return which ids are given up.
 
-        A full page says nothing about ids above its last row: they are looked for before all else,
-        so that rows which come by the thousand come in id order.
+        A full page says nothing about ids above its last row: they are looked for before anything
+        else, so that rows which arrive by the thousand are handled in id order.
         """
         self._asked = ()
         self._learn(len(call.spans))
@@ -184,7 +184,7 @@ class Backlog:
         return backlog_timed_out(elapsed)
 
     def _learn(self, spans: int) -> None:
-        """Take that the site answers for so many ranges; parts of a look that failed tell most."""
+        """Note that the site answers for that many ranges; parts of a failed look teach most."""
         self._size.worked(spans)
         if self._part:
             self._largest_part = max(self._largest_part, spans)
@@ -192,7 +192,7 @@ class Backlog:
                 self._size.now, self._largest_part = self._largest_part, 0
 
     def _passed(self, span: Span, age: float, now: float) -> bool:
-        """Take that a range was looked for in vain at an age; return whether it is given up."""
+        """Note that a range was looked for in vain at an age; return whether it is given up."""
         left = self._rules.backlog_timeout - age
         if left <= 0:
             self._known.cool(span)
@@ -202,19 +202,19 @@ class Backlog:
         return False
 
     def look_failed(self, call: Look) -> None:
-        """Take that a look failed; it waits until it is known whether the site answers at all."""
+        """Note that a look failed; it waits until it is known whether the site answers at all."""
         self._asked, self._failed = (), call.spans
 
     def site_failed(self) -> None:
-        """Take that the site answers nothing: looks that failed say nothing of what they ask."""
+        """Note that the site answers nothing: a failed look says nothing about its question."""
         self._again(self._failed)
         self._failed = ()
 
     def site_answers(self, now: float) -> list[Odd]:
-        """Take that the site answers, so that a look which failed has asked too much.
+        """Note that the site answers, so that a look which failed has asked for too much.
 
-        Its halves are looked for one after the other. An id that fails alone holds up no other; it
-        is looked for less and less often, and returned when it has failed some times.
+        Its halves are looked for one after the other. An id that fails alone does not delay others;
+        it is looked for less and less often, and returned once it has failed several times.
         """
         spans, self._failed = self._failed, ()
         if not spans:
@@ -236,12 +236,12 @@ class Backlog:
         return [Odd(str(span.first), "the site fails when it is asked for its row")] * told
 
     def age(self, clock: int, observed: float, *, catching_up: bool) -> None:
-        """See to it that ids already old when first seen, by the site's clock, get one look only.
+        """Give ids that were already old when first seen, by the site's clock, one look only.
 
         Args:
             clock: The site's clock, in seconds since 1970.
             observed: Observed time, in seconds.
-            catching_up: Whether more rows wait: then what is young now may prove old.
+            catching_up: Whether more rows wait: then what seems young now may prove old.
         """
         timeout = self._rules.backlog_timeout
         while self._first_seen:
@@ -257,5 +257,5 @@ class Backlog:
             self._first_seen.clear()
 
     def failed(self) -> None:
-        """Note that a call failed: what time passes from here on was not observed."""
+        """Note that a call failed: the time from now on was not observed."""
         self._first_seen.clear()

@@ -1,5 +1,6 @@
-"""JSON from a site, read whatever one value in it is: what nobody can hold becomes null or text, so
-that it spoils nothing beside it.
+"""JSON from a site, readable whatever a single value in it is.
+
+A value that cannot be held becomes null or text, so that it does not spoil its neighbours.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def decoded(body: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: The text is not JSON.
     """
     try:
         return msgspec.json.decode(body)
@@ -32,7 +33,7 @@ def decoded(body: bytes | str) -> Any:
 
 
 def encoded(record: Any) -> bytes:
-    """Return a row as JSON in UTF-8 that can be read again anywhere."""
+    """Return a row as JSON in UTF-8 that any reader can parse."""
     try:
         body = msgspec.json.encode(record)
     except UnicodeEncodeError:
@@ -41,12 +42,12 @@ def encoded(record: Any) -> bytes:
 
 
 def in_whole_characters(text: str) -> str:
-    """Return text with `?` for halves of characters, as typed by who knows what."""
+    """Return text with `?` for lone surrogates."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _shallow(body: bytes) -> bytes:
-    """Return a JSON text with null for what lies too deep."""
+    """Return a JSON text with null for what is nested too deeply."""
     parts, kept_to = [], 0
     for start, end in _too_deep(body):
         parts += [body[kept_to:start], b"null"]
@@ -55,7 +56,7 @@ def _shallow(body: bytes) -> bytes:
 
 
 def _too_deep(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of a JSON text begin and end that lie too deep."""
+    """Yield where the parts of a JSON text that are nested too deeply begin and end."""
     depth = start = 0
     for token in _TOKEN.finditer(body):
         if token[0] in b"[{":

@@ -1,6 +1,6 @@
-"""A socket to a site whose every wait ends with the time of the call, and which takes only so much.
+"""A socket to a site with a time limit for the whole call and a limit on the bytes it accepts.
 
-Opens it too: the name is looked up, each address tried, a proxy asked for a tunnel, TLS begun.
+Opens it too: looks up the name, tries each address, asks a proxy for a tunnel, begins TLS.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ milliseconds."""
 
 
 class Proxy(NamedTuple):
-    """The proxy on the way to a site, and who asks it."""
+    """The proxy in front of a site, and its credentials."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Proxy(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request for a tunnel says of who asks."""
+        """The headers that identify the client in a request for a tunnel."""
         if not self.user or self.password is None:
             return {}
         pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -56,7 +56,7 @@ class Proxy(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a site is, how it is reached, and which certificates are trusted."""
+    """Where a site is, how it is reached and which certificates are trusted."""
 
     scheme: str
     host: str
@@ -66,18 +66,18 @@ class Place(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """Host and port as a request names them."""
+        """The host and port as a request names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
     @property
     def to_port(self) -> int:
-        """The port, that of the scheme where none was given."""
+        """The port, by default that of the scheme."""
         return self.port or (443 if self.scheme == "https" else 80)
 
 
 class ProxyRefusedError(ConnectionError):
-    """The proxy gave no tunnel; `told` is the status of its answer, which is none of the site's."""
+    """The proxy refused the tunnel; `told` is the status of its answer, which is not the site's."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"the proxy refused the connection: {status} {reason}")
@@ -86,12 +86,12 @@ class ProxyRefusedError(ConnectionError):
 
 
 class Line:
-    """An open socket. It stands in for one where http.client asks for it.
+    """An open socket, in the form that http.client asks for.
 
     Args:
         sock: The socket.
-        deadline: When the call that is to be made over it has to be over.
-        largest: Most bytes it takes in a call; None for any number.
+        deadline: When the call made over it has to end.
+        largest: Most bytes it accepts in a call; None for any number.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Line:
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
-        """Count anew, for a call that has to be over in time."""
+        """Start counting anew, for a call that has a deadline."""
         self._deadline = deadline
         self.received = 0
 
     def sendall(self, data: Any) -> None:
-        """Send all of it, or run out of time."""
+        """Send all of it, or raise when time runs out."""
         rest = memoryview(data).cast("B")
         while rest:
             self._wait()
@@ -120,7 +120,7 @@ class Line:
             rest = rest[_SENT_AT_ONCE:]
 
     def receive_into(self, buffer: Any) -> int:
-        """Receive what there is into the buffer, and return how many bytes; 0 at the end."""
+        """Receive what has arrived, and return the number of bytes; 0 at the end."""
         self._wait()
         try:
             count = self._sock.recv_into(buffer)
@@ -134,24 +134,24 @@ class Line:
         return count
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:
-        """Return what reads from it, as a socket does; it is open until that is closed too."""
+        """Return a reader, as a socket does; the line stays open until the reader is closed too."""
         self._readers += 1
         return io.BufferedReader(_Bytes(self), _BUFFER)
 
     def close(self) -> None:
-        """Close it, at once or when what reads from it is closed."""
+        """Close it, at once or when its reader is closed."""
         self._closing = True
         if not self._readers:
             self._sock.close()
 
     def let_go(self) -> None:
-        """Take note that something that reads from it is closed."""
+        """Note that a reader is closed."""
         self._readers -= 1
         if self._closing and self._readers <= 0:
             self._sock.close()
 
     def end(self) -> None:
-        """Close it now, whoever reads."""
+        """End it now, even while it is read."""
         self._ended = True
         if self.is_own:  # a fork of the process has a copy, and the connection goes on without it
             with suppress(OSError):
@@ -160,16 +160,16 @@ class Line:
 
     @property
     def is_own(self) -> bool:
-        """Whether this process has opened it, and not the one that this is a fork of."""
+        """Whether this process has opened it, rather than the process it was forked from."""
         return self._owner == os.getpid()
 
     @property
     def is_unheard(self) -> bool:
-        """Whether nothing came in this call, and not because the line was ended from here."""
+        """Whether nothing arrived in this call, and the line was not ended from this side."""
         return not self.received and not self._ended
 
     def is_quiet(self) -> bool:
-        """Return whether nothing came since the last answer: not even that the peer has closed."""
+        """Return whether nothing arrived since the last answer, not even a close."""
         try:
             if hasattr(select, "poll"):
                 poll = select.poll()
@@ -180,7 +180,7 @@ class Line:
             return False
 
     def secure(self, place: Place) -> None:
-        """Begin TLS, as a client of the host."""
+        """Begin TLS as a client of the host."""
         self._wait()
         context = trusting(place.ca_certs)
         self._sock = context.wrap_socket(self._sock, server_hostname=place.host)
@@ -190,7 +190,7 @@ class Line:
 
 
 class _Bytes(io.RawIOBase):
-    """Reads from a line."""
+    """A reader of a line."""
 
     def __init__(self, line: Line) -> None:
         self._line: Line | None = line
@@ -212,8 +212,8 @@ def dial(place: Place, deadline: Deadline) -> Line:
     """Open a line to a site.
 
     Raises:
-        OSError: There is no way; a TimeoutError if none was found in time.
-        ProxyRefusedError: The proxy does not let it through.
+        OSError: No connection could be made; a TimeoutError if none was found in time.
+        ProxyRefusedError: The proxy refused the tunnel.
         ssl.SSLError: The site is not to be trusted.
     """
     proxy = place.proxy
@@ -233,7 +233,7 @@ def dial(place: Place, deadline: Deadline) -> Line:
 
 
 def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to one of the addresses; those not yet tried share the time that is left."""
+    """Connect to one of the addresses; those not yet tried share the time left."""
     addresses = _addresses(host, port, deadline)
     failed: OSError = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -253,7 +253,7 @@ def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
 
 
 def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
-    """Look up a name: in a thread of its own, since the system waits as long as it likes."""
+    """Look up a name in a thread of its own, since the system's look-up has no time limit."""
     left = deadline.left()
     if left is None or host == "localhost" or _is_number(host):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -307,7 +307,7 @@ def _tunnel(line: Line, place: Place, proxy: Proxy) -> None:
 
 
 def trusting(ca_certs: str | None) -> ssl.SSLContext:
-    """Return what TLS needs to know: to trust the certificates in a file, and to check the host."""
+    """Return a TLS context that trusts the certificates in a file and checks the host name."""
     seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - a path as the client has it
     if seen and not stat.S_ISREG(seen.st_mode):
         raise OSError(f"{ca_certs} is no file of certificates")
@@ -316,7 +316,7 @@ def trusting(ca_certs: str | None) -> ssl.SSLContext:
 
 @lru_cache(maxsize=8)
 def _context(ca_certs: str | None, _seen: object) -> ssl.SSLContext:
-    """To read the certificates of all the world takes 20 ms, so they are kept until they change."""
+    """Return a cached context: reading the world's certificates takes 20 ms."""
     if ca_certs is None:
         return ssl.create_default_context()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -41,7 +41,7 @@ class Newest:
 class Since:
     """The row with the lowest id among those created at `at` (seconds since 1970) or later.
 
-    A site that keeps fractions of seconds may count what came in the second before.
+    A site that keeps fractions of seconds may include rows of the second before.
     """
 
     at: int
@@ -50,7 +50,7 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Rows of missing ranges that are waited for; `observed` is when it was decided to look."""
+    """Rows of missing ranges that are waited for; `observed` is when the look was decided."""
 
     spans: tuple[Span, ...]
     limit: int
@@ -94,7 +94,7 @@ ASIDE: Final = (Look, Count, Ids, Fetch)
 
 
 class Odd(NamedTuple):
-    """A row that cannot be taken: what it is known by, and why."""
+    """A row that cannot be handled: what it is known by, and why."""
 
     name: str
     reason: str
@@ -105,11 +105,11 @@ class Answer:
     """What the site answered.
 
     Args:
-        rows: The rows that can be taken.
-        count: For `Count`, how many there are.
-        date: The site's clock, if it told it.
-        odd: The rows that cannot be taken.
-        reach: The id up to which the rows are all there is, None if nothing lies above.
+        rows: The rows that can be handled.
+        count: For `Count`, the number of rows.
+        date: The site's clock, if it sent it.
+        odd: The rows that cannot be handled.
+        reach: The id up to which the rows are complete, None if nothing lies above.
     """
 
     rows: tuple[Row, ...] = ()
@@ -120,7 +120,7 @@ class Answer:
 
 
 def reach_of(call: Page | Newest | Look | Recent | Ids | Fetch, answer: Answer) -> int | None:
-    """Return the id up to which an answer says all there is, None if it says all."""
+    """Return the id up to which an answer is complete, None if it is complete throughout."""
     if answer.reach is None and len(answer.rows) >= call.limit:
         return answer.rows[-1].id
     return answer.reach

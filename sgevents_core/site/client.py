@@ -1,7 +1,7 @@
-"""The site's event log through shotgun_api3: asks what the feed wants, checks what comes back.
+"""The site's event log through shotgun_api3: asks what the feed needs, and checks the answers.
 
-Retrying is the feed's; here a call is made once, and whatever goes wrong becomes one of the errors
-of `SiteError`, with nothing secret in its text.
+The feed decides about retries; here a call is made once, and anything that goes wrong becomes one
+of the errors of `SiteError`, without secrets in its text.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
 
 
 class Reader(GuardedShotgun):
-    """The client with a faster decoder: what it reads stays as it was on the wire.
+    """The client with a faster decoder, which leaves values as they were on the wire.
 
     Timestamps are left as the site wrote them (`2026-01-31T12:00:00Z`), which is most of the cost
     of `find`; events turn theirs into datetimes when asked.
@@ -100,8 +100,8 @@ class EventLog:
 
     Args:
         site: The site and its credentials.
-        fields: Fields to read beside the usual ones.
-        scripts: Learns the names of scripts from rows that are read; None where nobody asks.
+        fields: Fields to read besides the usual ones.
+        scripts: Learns the names of scripts from the rows read; None if they are not needed.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class EventLog:
         """Seconds that what the feed asks the site at once may take."""
 
     def page_size(self) -> int:
-        """Return the most rows the site gives in one page; asks the site once.
+        """Return the largest number of rows the site gives in one page; asks the site once.
 
         Raises:
             SiteError: The site could not be asked.
@@ -152,7 +152,7 @@ class EventLog:
 
         Raises:
             SiteUnreachable: No answer, or an HTTP error.
-            SiteAnswerError: An answer that is none.
+            SiteAnswerError: An answer that is not valid.
             SiteRefused: The credentials are not accepted.
             SiteFault: The site understood and said no.
         """
@@ -256,7 +256,7 @@ def _seconds_of_date(header: str | None) -> int | None:
 
 
 def has_answered(error: BaseException) -> bool | None:
-    """Return whether a site answered the call that raised; None where it was not asked, or may be.
+    """Return whether the site answered the call that raised; None if it was not asked, or may have.
 
     Args:
         error: What a client of shotgun_api3's kind raised.

@@ -1,4 +1,4 @@
-"""Errors of a site's client, both ours and shotgun_api3's: who catches either catches them."""
+"""Errors of a site's client that are also shotgun_api3's: catching either catches them."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Redirected(SiteRedirected, ProtocolError):
 def unreachable(
     url: str, error: Exception, reason: str, after: float | None = None
 ) -> SiteUnreachable:
-    """Return the error for a site that could not be asked, with the advice that fits.
+    """Return the error for a site that could not be asked, with fitting advice.
 
     Args:
         url: The site.
         error: What was raised.
-        reason: That in words, without secrets.
+        reason: The reason in words, without secrets.
         after: Seconds to wait, if the answer asked for it.
     """
     found: Objection | None = None
@@ -71,7 +71,7 @@ def redirected(url: str, status: int, location: str, headers: Any) -> Redirected
         url: The site.
         status: The HTTP status.
         location: Where it points.
-        headers: The head of its answer, kept in the error as shotgun_api3's has it.
+        headers: The headers of its answer, kept in the error as shotgun_api3 does.
     """
     where = pointed_to(location, url)
     reason = f"it points to {where}"
@@ -81,7 +81,7 @@ def redirected(url: str, status: int, location: str, headers: Any) -> Redirected
 
 
 def pointed_to(location: str, base: str) -> str:
-    """Return where a redirect points, for people: scheme, host and port, and nothing else of it."""
+    """Return where a redirect points, for people: only scheme, host and port."""
     if not location:
         return "no address"
     try:

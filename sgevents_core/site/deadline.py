@@ -1,6 +1,4 @@
-"""The time by which a call to a site has to be over, whatever comes in between; and the pace that
-is expected of files, which take longer.
-"""
+"""The time by which a call to a site has to end, and the pace expected of files."""
 
 from __future__ import annotations
 
@@ -25,13 +23,13 @@ class Deadline:
         self._at = None if seconds is None else time.monotonic() + seconds
 
     def moved(self, count: int) -> None:
-        """Take note that so many bytes came or went: it takes no longer for that."""
+        """Note that bytes were transferred; this does not extend the time."""
 
     def left(self) -> float | None:
         """Return the seconds left; None for any time.
 
         Raises:
-            TimeoutError: None are left.
+            TimeoutError: The time is over.
         """
         if self._at is None:
             return None
@@ -42,7 +40,7 @@ class Deadline:
 
 
 class Pace(Deadline):
-    """No end as long as it moves: within the time given something has to have come or gone."""
+    """No end while it moves: bytes have to be transferred within the time given."""
 
     __slots__ = ("_moved",)
 
@@ -51,7 +49,7 @@ class Pace(Deadline):
         self._moved = 0
 
     def moved(self, count: int) -> None:
-        """Take note that so many bytes came or went; enough of them give the whole time anew."""
+        """Note that bytes were transferred; enough of them restart the time."""
         self._moved += count
         if self._seconds is not None and self._moved >= SLOWEST * self._seconds:
             self._moved = 0

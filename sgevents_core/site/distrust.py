@@ -1,4 +1,4 @@
-"""Why a connection to a site is not made: what TLS or a proxy objects to, and what helps. Pure."""
+"""Why a connection to a site is not made: what TLS or a proxy objects to, and the remedy. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgevents_core.site.answers import excerpt
 
 
 class Objection(NamedTuple):
-    """What is wrong, and what to do: each a clause without a full stop."""
+    """What is wrong and what to do, each a clause without a full stop."""
 
     reason: str
     advice: str
@@ -131,11 +131,11 @@ _SEE: Final = f"check the host and port in url of [site], {_BETWEEN}"
 
 
 def objection_to(error: ssl.SSLError, now: float) -> Objection:
-    """Return what TLS objects to.
+    """Return the objection of TLS.
 
     Args:
         error: What was raised.
-        now: Seconds since 1970, as this machine has it.
+        now: Seconds since 1970, by this machine's clock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         told = str(getattr(error, "verify_message", "") or error)
@@ -148,7 +148,7 @@ def objection_to(error: ssl.SSLError, now: float) -> Objection:
 
 
 def objection_of_proxy(status: int, reason: str) -> Objection:
-    """Return what a proxy objects to, by the status of its answer."""
+    """Return the objection of a proxy, by the status of its answer."""
     told = _line(f"{status} {reason}")
     if status == 407:
         advice = "write its user and password as http_proxy = user:password@host:port in [site]"

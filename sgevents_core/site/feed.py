@@ -1,4 +1,4 @@
-"""The feed's thread: asks the site what the follower wants, commits what came, tells of trouble."""
+"""The feed's thread: asks the site what the follower needs, commits rows, reports trouble."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Feed:
         state: A connection of its own to the journal.
         settings: How to follow it.
         grown: Called after rows were appended.
-        told: Called with what people are to be told, after it was committed and logged.
-        health: What is known of the site, shared with the connections of plugins.
+        told: Called with what to report to people, after it was committed and logged.
+        health: Whether the site answers, shared with the connections of plugins.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Feed:
         self._load()
 
     def stop(self) -> None:
-        """Let the feed end; a call to the site in hand is not waited for."""
+        """Let the feed end; do not wait for a running call to the site."""
         self._stop.set()
         self._news.set()
 
@@ -122,7 +122,7 @@ class Feed:
         self._news.set()
 
     def decide(self, request: Request) -> None:
-        """Take what a person asked of the feed; its own thread carries it out."""
+        """Queue a person's request to the feed; its own thread carries it out."""
         self._asked.append(request)
         self._news.set()
 
@@ -142,17 +142,17 @@ class Feed:
 
     @property
     def state(self) -> FeedState | None:
-        """Where the feed is; None before the site's first answer."""
+        """The feed's state; None before the site's first answer."""
         return self._follower.state
 
     def _load(self) -> None:
-        """Make the follower anew from what was committed."""
+        """Rebuild the follower from what was committed."""
         self._end = self._state.end()
         self._follower = Follower(self._rules, self._state.load_feed())
         self._loaded = True
 
     def _turn(self) -> None:
-        """One call to the site, or one wait."""
+        """Make one call to the site, or wait once."""
         self._news.clear()
         liveness.alive(self._log.longest_call)
         if self._stop.is_set() or not (self._ready() and self._paged()):
@@ -183,7 +183,7 @@ class Feed:
             self._tell(taken)
 
     def _remind(self) -> None:
-        """Say again from time to time that a person has to decide where a log goes on."""
+        """Repeat from time to time that a person has to decide where a log continues."""
         now, state = time.monotonic(), self.state
         if state is None or not state.rewound:
             self._remind_at = now + REMIND_EVERY
@@ -192,7 +192,7 @@ class Feed:
             notices.log(notices.LogRewound(state.rewound, again=True))
 
     def _mend(self) -> None:
-        """Ask the site anew for what cannot be read from the journal any more."""
+        """Ask the site again for what can no longer be read from the journal."""
         if self.state is None:
             return
         try:
@@ -210,7 +210,7 @@ class Feed:
         self._loaded = False
 
     def _ready(self) -> bool:
-        """Return whether the follower knows what is committed; read it if not."""
+        """Return whether the follower knows what is committed; read it first if not."""
         if not self._loaded:
             try:
                 self._load()
@@ -219,7 +219,7 @@ class Feed:
         return self._loaded
 
     def _paged(self) -> bool:
-        """Return whether the site's page size is known; ask for it if not.
+        """Return whether the site's page size is known; ask for it first if not.
 
         A page cannot be longer than the site's own: a shorter one would look like the last.
         """
@@ -235,7 +235,7 @@ class Feed:
         return True
 
     def _tried(self) -> bool:
-        """Return whether the site answers, if somebody has to know; True if nobody has."""
+        """Return whether the site answers, if somebody needs to know; otherwise True."""
         if not (self.health.is_wanted or self._tries):
             return True
         liveness.alive(self._log.longest_call)
@@ -250,11 +250,11 @@ class Feed:
         return not self._tries
 
     def _heard(self, ask: Callable[[], _T], *, aside: bool = False) -> _T:
-        """Ask the site, and let all know whether it answered.
+        """Ask the site, and let everybody know whether it answered.
 
         Args:
-            ask: Asks it.
-            aside: Whether it proves nothing if this call fails.
+            ask: Makes the call.
+            aside: Whether a failure of this call proves nothing.
         """
         began = time.monotonic()
         try:
@@ -270,12 +270,12 @@ class Feed:
         return answer
 
     def _recognised(self) -> bool:
-        """Return whether the site is the one this state belongs to; ask it if its name is new.
+        """Return whether this state belongs to the site; ask the site if its name is new.
 
         A site may move to another address; it still has the events taken last.
 
         Raises:
-            OtherSiteError: It has none of them.
+            OtherSiteError: The site has none of them.
         """
         state = self._follower.state
         if state is None or state.site in {"", self._log.host} or not state.recent:
@@ -333,8 +333,8 @@ class Feed:
         quick, self._quick = self._quick, False
         self._follower.failed(call, time.monotonic(), answers=isinstance(error, SiteFault))
         if isinstance(call, ASIDE):
-            # The follower puts such calls off, and pages go on. If these fail as well, it is an
-            # outage, and one is told of once.
+            # The follower puts such calls off, and pages continue. If those fail as well, it is an
+            # outage, which is reported once.
             self._failed_aside = error
             return
         self._failed_aside = None
@@ -348,8 +348,8 @@ class Feed:
         """Return how long to wait after a failure.
 
         Raises:
-            SiteRefused: The credentials are wrong: they were refused again and again, and were not
-                accepted since the process started.
+            SiteRefused: The credentials are wrong: they were refused repeatedly, and never accepted
+                since the process started.
         """
         wait = self._trouble.wait(error)
         if self._accepted:
@@ -362,7 +362,7 @@ class Feed:
     # The journal
 
     def _commit(self, taken: Taken) -> bool:
-        """Write rows and state as one; if that fails, the follower is made anew."""
+        """Write rows and state in one transaction; if that fails, rebuild the follower."""
         now = time.monotonic()
         needed = taken.rows or taken.notices or self._follower.known.changed
         if not needed and now - self._noted_at < NOTE_EVERY:
@@ -386,7 +386,7 @@ class Feed:
         return True
 
     def _not_written(self, error: StateError) -> None:
-        """Wait until the journal may be written again, which damage never comes to."""
+        """Wait until the journal can be written again, which never happens if it is damaged."""
         if isinstance(error, StateDamaged):
             raise error
         self._stop.wait(self._trouble_writing.wait(error))
@@ -404,13 +404,13 @@ class Feed:
 
 
 def carry_out(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> None:
-    """Carry out what a person asked of the feed, and answer it.
+    """Carry out a person's request to the feed, and answer it.
 
     Args:
         log: The site's event log.
         rules: How the feed follows it.
         state: The journal; nobody else appends to it meanwhile.
-        request: What is asked; one that was carried out already changes nothing.
+        request: What is asked; repeating a request changes nothing.
 
     Raises:
         StateError: It cannot be written; the request waits.
@@ -424,7 +424,7 @@ def carry_out(log: EventLog, rules: Rules, state: SqliteState, request: Request)
 
 
 def rules_of(settings: FeedSettings) -> Rules:
-    """Return what the follower goes by, as the configuration says."""
+    """Return the follower's rules, as the configuration sets them."""
     return Rules(
         page_size=settings.page_size,
         poll_interval=settings.poll_interval,

@@ -1,7 +1,7 @@
-"""Uploads and downloads of a site's client: no key goes to another host, none stays half done.
+"""Uploads and downloads of a site's client: no key goes to another host, and none ends half done.
 
-A file may take as long as it takes, but something has to come. Forms with the script's key follow
-no redirect; a download may follow some, over https, and leaves the key behind.
+A file may take any time, but bytes have to keep coming. Forms with the script's key follow no
+redirect; a download may follow some, over https, without the key.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class GuardedFiles(Shotgun):
         return Opener(self, handler, sends=sends)
 
     def get_auth_cookie_handler(self) -> HTTPCookieProcessor:
-        """Return a handler that shows the session to the site, and to nobody else."""
+        """Return a handler that shows the session to the site and to no other host."""
         return _SiteCookie(self.get_session_token(), origin_of(self.address))
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
@@ -84,7 +84,7 @@ class GuardedFiles(Shotgun):
         return etag
 
     def download_attachment(self, *args: Any, **kwargs: Any) -> Any:
-        """Do as the stock client does, and raise what went wrong rather than that something did."""
+        """Download as the stock client does, but raise the error that was the cause."""
         self._failed = None
         try:
             return super().download_attachment(*args, **kwargs)
@@ -94,7 +94,7 @@ class GuardedFiles(Shotgun):
             raise
 
     def _attempted(self, send: Any, *args: Any) -> str:
-        """Send something; raise what the last attempt did, not that there were several."""
+        """Send something; if all attempts fail, raise the error of the last."""
         self._failed = None
         try:
             return str(send(*args) or "")
@@ -118,7 +118,7 @@ class GuardedFiles(Shotgun):
         return f"{self.config.scheme}://{self.config.server}"
 
     def without_secrets(self, text: str) -> str:
-        """Return the text without what this client shows to the site and to its proxy."""
+        """Return the text without what this client shows to the site and its proxy."""
         known = self.config
         for secret in (known.api_key, known.session_token, known.user_password, known.proxy_pass):
             if secret and len(secret) >= SHORTEST:
@@ -132,7 +132,7 @@ class Opener(urllib.request.OpenerDirector):
     Args:
         client: The client.
         handler: A handler of the client's own.
-        sends: Whether what is opened is sent something, and not read.
+        sends: Whether something is sent, rather than read.
     """
 
     def __init__(self, client: GuardedFiles, handler: Any, *, sends: bool) -> None:
@@ -182,7 +182,7 @@ class Opener(urllib.request.OpenerDirector):
         return received
 
     def _look_at(self, answer: Any, received: Received) -> None:
-        """Take a page for people, shown instead of a file, for what it is."""
+        """Raise the fitting error if a page for people came instead of a file."""
         kind = str(answer.headers.get("content-type") or "").lower()
         path = urlsplit(answer.geturl()).path.lower()
         is_page = kind.startswith("text/html") and not path.endswith((".html", ".htm"))
@@ -195,7 +195,7 @@ class Opener(urllib.request.OpenerDirector):
 
 
 class Received:
-    """An answer that is read to its end, or raises: a file cut short is no file.
+    """An answer that is read to its end or raises: a truncated file is not a file.
 
     Args:
         answer: The answer.
@@ -207,7 +207,7 @@ class Received:
         self._client = client
 
     def read(self, amount: int | None = None) -> bytes:
-        """Return the next bytes, all if no amount is given; nothing at the end.
+        """Return the next bytes, by default all; nothing at the end.
 
         Raises:
             URLError: The end came too early, or too late; the client knows the reason.
@@ -231,7 +231,7 @@ class Received:
 
 
 class _SiteCookie(HTTPCookieProcessor):
-    """Shows the session to the site."""
+    """A cookie handler that shows the session to the site."""
 
     def __init__(self, session: str, site: tuple[str, str, int | None]) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ class _SiteCookie(HTTPCookieProcessor):
 
 
 class _NotFollowing(HTTPRedirectHandler):
-    """Follows nothing."""
+    """A redirect handler that follows nothing."""
 
     def __init__(self, client: GuardedFiles) -> None:
         self._client = client
@@ -262,7 +262,7 @@ class _NotFollowing(HTTPRedirectHandler):
 
 
 class _Following(HTTPRedirectHandler):
-    """Follows where it is safe, and shows nobody else what was meant for the site."""
+    """A redirect handler that follows only what is safe, and never with the site's credentials."""
 
     max_redirections = MOST_REDIRECTS
 
@@ -285,7 +285,7 @@ class _Following(HTTPRedirectHandler):
 
 
 class _Http(urllib.request.HTTPHandler):
-    """Opens what is not safe, in time."""
+    """An opener of http addresses, within the time limit."""
 
     def __init__(self, timeout: float | None, largest: int | None) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    """Opens what is safe, in time."""
+    """An opener of https addresses, within the time limit."""
 
     def __init__(self, timeout: float | None, largest: int | None, ca_certs: str | None) -> None:
         super().__init__()
@@ -309,7 +309,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 def _bounded(kind: Any, timeout: float | None, largest: int | None) -> Any:
-    """Return a class of connections that end when nothing moves any more."""
+    """Return a class of connections that end when no bytes move any more."""
 
     class Bounded(kind):  # type: ignore[misc]  # one of two, as urllib wants it
         def connect(self) -> None:

@@ -1,8 +1,8 @@
 """Following a log with holes: rows and times in, decisions out. No I/O, no clock, no database.
 
-The follower says what to ask the site next and takes the answers. What it does with them must be
-committed (rows and change together) before the next answer is taken; if that fails, it is made
-anew from what was committed.
+The follower says what to ask the site next and handles the answers. Its decisions must be committed
+(rows and change together) before the next answer is given to it; if that fails, it is rebuilt from
+what was committed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Follower:
     """Decides what to ask the site next, and what its answers mean.
 
     Args:
-        rules: Times and sizes to go by.
+        rules: Times and sizes.
         record: The state as last committed, None at a first start.
     """
 
@@ -104,11 +104,11 @@ class Follower:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no audit is under way, which may have to wait for its turn."""
+        """Whether no audit is under way, which might have to wait for its turn."""
         return not self._auditor.is_under_way
 
     def _other_call(self, state: FeedState, now: float) -> tuple[Call | None, float]:
-        """Return a look or audit that is due, else the seconds until one is."""
+        """Return a look or audit that is due, or the seconds until one is."""
         if state.rewound:
             return None, self.rules.idle_interval
         pause = self._budget.wait(now)
@@ -142,12 +142,12 @@ class Follower:
     # What the answers mean
 
     def answered(self, call: Call, answer: Answer, now: float) -> Taken:
-        """Take the site's answer to a call and return what it led to.
+        """Handle the site's answer to a call, and return what it led to.
 
         Args:
             call: What `next` said to ask.
             answer: What the site said.
-            now: The host's monotonic clock when the answer was there, in seconds.
+            now: The host's monotonic clock when the answer arrived, in seconds.
         """
         self._date = answer.date
         clock = ages.clock(self.state, answer.date) if self.state else answer.date or 0
@@ -192,7 +192,7 @@ class Follower:
                 pass  # only a start asks for it
 
     def _worked(self, call: Call, taken: Taken, now: float, *, full: bool) -> None:
-        """Take that the site answered a call, with a full page: what failed was no outage."""
+        """Note that the site answered with a full page: an earlier failure was not an outage."""
         if isinstance(call, ASIDE):
             self._budget.spend()
             is_look = isinstance(call, Look)
@@ -206,14 +206,14 @@ class Follower:
     def failed(self, call: Call, now: float, *, answers: bool = False) -> None:
         """Note that a call failed: nothing is concluded, and no time was observed.
 
-        Looks and audits that fail are put off while pages go on: a site that cannot answer them
-        must not hold up what it can. Whatever fails while the site answers something else is asked
-        for in smaller pieces.
+        Looks and audits that fail are put off while pages continue: what the site cannot answer
+        must not delay what it can. Anything that fails while the site answers something else is
+        asked for in smaller pieces.
 
         Args:
             call: What was asked.
             now: The host's monotonic clock, in seconds.
-            answers: Whether the site has understood the call and said no.
+            answers: Whether the site understood the call and refused it.
         """
         self._answered_at = None
         self._backlog.failed()
@@ -246,13 +246,13 @@ class Follower:
         self._auditor.refused()
 
     def change(self) -> FeedChange | None:
-        """Return what is to be committed with the rows, None before the first answer."""
+        """Return what to commit with the rows, None before the first answer."""
         if self.state is None:
             return None
         return self._aside.change(self.known.change(self.state))
 
     def _begin(self, beginning: Beginning, now: float) -> FeedState:
-        """Make the state of a first start; its gaps are as good as just noticed."""
+        """Create the state of a first start, whose gaps count as just noticed."""
         rows = beginning.rows
         state = FeedState(floor=beginning.floor, frontier=beginning.floor - 1)
         self._auditor.begin(state)

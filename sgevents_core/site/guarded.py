@@ -1,8 +1,8 @@
-"""The client of every connection to a site: the stock one, except that it takes for an answer only
-what is one, follows no redirect with a key, and ends in time.
+"""The client of every connection to a site: strict about answers, redirects and time.
 
-The stock client returns what it cannot read as if it were the result, and a write is lost in
-silence. Here it raises, with an error that is also one of shotgun_api3's.
+The stock client returns what it cannot read as if it were the result, and a write is lost silently.
+This one accepts only valid answers, follows no redirect with a key, and ends in time; its errors
+are also shotgun_api3's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sgevents_core.site.wire import Wire
 
 
 class Question(NamedTuple):
-    """The call that is being made: the method, what it is called with, and until when."""
+    """The call being made: its method, its parameters and its deadline."""
 
     method: str
     params: Any
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
 
 class GuardedShotgun(GuardedFiles):
-    """Does what the stock client does, and raises `NoAnswer` where the site gave none.
+    """The stock client, except that it raises `NoAnswer` if the site gave none.
 
     A call takes at most `config.timeout_secs` in all. Takes the arguments of the stock client.
     """
@@ -59,7 +59,7 @@ class GuardedShotgun(GuardedFiles):
         self._spell_proxy()
 
     def _spell_proxy(self) -> None:
-        """Let uploads and downloads know the proxy's password, whatever characters it has."""
+        """Encode the proxy's password so that uploads and downloads can use it."""
         proxy = self._proxy()
         if proxy is None:
             return
@@ -76,7 +76,7 @@ class GuardedShotgun(GuardedFiles):
         return Proxy(known.proxy_server, known.proxy_port, known.proxy_user, known.proxy_pass)
 
     def _place(self) -> Place:
-        """Where the site is, as the configuration of the client has it now."""
+        """Where the site is, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
         if server.count(":") > 1 and "[" not in server:  # an address of IP version 6, cut open
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]
@@ -103,7 +103,7 @@ class GuardedShotgun(GuardedFiles):
 
     @contextmanager
     def _asking(self, question: Question) -> Iterator[None]:
-        """Know what is asked until the block ends: to sign a call may take a call of its own."""
+        """Remember the question until the block ends: signing a call may take a call of its own."""
         before, self._question = self._question, question
         try:
             yield
@@ -144,7 +144,7 @@ class GuardedShotgun(GuardedFiles):
         return kind(url=self.address, reason=f"{error}{method}")
 
     def _shorten(self, error: ProtocolError) -> None:
-        """Leave of a page of HTML, which the stock client adds to a refusal, what can be read."""
+        """Reduce a page of HTML, which the stock client adds to a refusal, to its text."""
         error.errmsg = excerpt(error.errmsg.encode(errors="replace"), self.without_secrets)
 
     def _json_loads(self, body: str | bytes) -> Any:
@@ -152,7 +152,7 @@ class GuardedShotgun(GuardedFiles):
 
     @property
     def _question(self) -> Question | None:
-        """What this thread asks: clients are for one thread, and shared nevertheless."""
+        """This thread's question: clients are made for one thread, but get shared nevertheless."""
         return getattr(self._asked, "question", None)
 
     @_question.setter

@@ -1,8 +1,8 @@
-"""Whether the site answers: what the feed and the connections of plugins know of it together.
+"""Whether the site answers: what the feed and the plugins' connections know of it together.
 
-The feed's calls decide: one that gets no answer is an outage until any call is answered again. A
-call of a plugin that gets none proves nothing yet, since it may be its query's own fault: the feed
-is asked to try.
+The feed's calls decide: if one gets no answer, that is an outage until any call is answered again.
+A plugin's call without an answer proves nothing yet, since its query may be the cause: the feed is
+asked to try.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CALM: Final = 10.0
 
 
 class Standing(Enum):
-    """How the site was when a call of a plugin got no answer, as far as it is known by now."""
+    """The state of the site when a plugin's call got no answer, as far as it is known by now."""
 
     UNKNOWN = "nobody has tried since"
     DOWN = "nobody is answered"
@@ -43,28 +43,28 @@ class SiteHealth:
         self._on_want: list[Callable[[], None]] = []
 
     def on_change(self, tell: Callable[[], None]) -> None:
-        """Let somebody know whenever an outage begins or ends, or a doubt is over."""
+        """Call a function whenever an outage begins or ends, or a doubt is over."""
         self._on_change.append(tell)
 
     def on_want(self, tell: Callable[[], None]) -> None:
-        """Let somebody know whenever a call to the site is wanted."""
+        """Call a function whenever a call to the site is wanted."""
         self._on_want.append(tell)
 
     @property
     def is_down(self) -> bool:
-        """Whether the last that is known is that the feed was not answered."""
+        """Whether the feed's last call got no answer."""
         return self._failed > self._answered
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody has to know whether the site answers."""
+        """Whether somebody needs to know if the site answers."""
         return self._is_wanted
 
     def answered(self, began: float) -> None:
-        """Take that a call was answered, the feed's or a plugin's.
+        """Note that a call was answered, the feed's or a plugin's.
 
         Args:
-            began: When it began.
+            began: When the call began.
         """
         with self._lock:
             matters = self.is_down or self._is_wanted
@@ -75,10 +75,10 @@ class SiteHealth:
         self._tell(self._on_change)
 
     def failed(self, began: float, ended: float) -> None:
-        """Take that a call of the feed's got no answer.
+        """Note that a call of the feed got no answer.
 
         Args:
-            began: When it began.
+            began: When the call began.
             ended: When that was known.
         """
         with self._lock:
@@ -97,10 +97,10 @@ class SiteHealth:
         self._tell(self._on_want)
 
     def standing(self, failed: float) -> Standing:
-        """Return how the site was when a call got no answer.
+        """Return the state of the site when a call got no answer.
 
         Args:
-            failed: When it was known that it got none.
+            failed: When the failure was known.
         """
         with self._lock:
             if self.is_down:

@@ -1,6 +1,6 @@
-"""Events of the past by id or time: from the journal, and older ones from the site.
+"""Past events by id or time: from the journal, and older ones from the site.
 
-Only reads: what comes from the site is appended nowhere.
+It only reads: what comes from the site is not appended anywhere.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _COLUMNS: Final = "era, seq, event_id, body"
 
 
 class _Kept(NamedTuple):
-    """From where on the journal has every event that was ever taken, in the era of now."""
+    """The point from which the journal has every event ever taken in the present era."""
 
     event_id: int
     created: int
 
 
 class History:
-    """The events of one site, for as far back as the site keeps them.
+    """The events of one site, as far back as the site keeps them.
 
     Args:
-        settings: The configuration; its api key is needed where the site has to be asked.
+        settings: The configuration; its api key is needed if the site has to be asked.
 
     Raises:
         StateError: The state cannot be read.
@@ -61,7 +61,7 @@ class History:
     def event(self, event_id: int) -> Replayed | None:
         """Return one event, None if neither journal nor site has it.
 
-        An id that came again in another era means the newest event.
+        If an id was given out again in another era, the newest event is meant.
 
         Raises:
             SiteError: The site could not be asked.
@@ -79,8 +79,7 @@ class History:
         """Return the events with an id from `first` to `last`, in the order of the journal.
 
         Those that the site shows and the journal does not have come first: older ones, and those
-        that were parked, dropped or given up. Ids that are missing come to the plugins by
-        themselves.
+        that were parked, dropped or given up. Missing ids reach the plugins by themselves.
 
         Raises:
             NotTakenYet: The feed has taken none of them yet.
@@ -116,7 +115,7 @@ class History:
         return [*older, *here]
 
     def _kept_from(self) -> _Kept | None:
-        """Return the oldest event kept that was taken in its turn: from there on, all are kept."""
+        """Return the oldest event from which on the journal is complete."""
         found = self._db.one(
             "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
@@ -134,7 +133,7 @@ class History:
         return [Replayed(*row) for row in found]
 
     def _older(self, first: int, last: int, known: set[int], since: int = 0) -> Iterator[Replayed]:
-        """Read from the site what the journal does not have, page by page."""
+        """Read from the site, page by page, what the journal does not have."""
         while first <= last:
             rows = self._asked.ask(Page(first - 1, _PAGE, None)).rows
             for row in rows:
@@ -145,7 +144,7 @@ class History:
             first = rows[-1].id + 1
 
     def _aside(self, first: int, last: int) -> list[Span]:
-        """Return the ids from `first` to `last` that no plugin got, and none will by itself."""
+        """Return the ids from `first` to `last` that no plugin was given, or will be by itself."""
         found = [
             (max(start, first), min(end, last))
             for table in ("parked", "dropped", "closed")
@@ -162,7 +161,7 @@ class History:
         return [(first, last) for first, last in self._db.all(sql, *([self._era] * bool(of_era)))]
 
     def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[Replayed]:
-        """Read from the site what it shows of some ranges, page by page."""
+        """Read from the site, page by page, the visible rows of some ranges."""
         while spans:
             now = spans[:MOST_FETCHED_SPANS]
             rows = self._asked.ask(Fetch(tuple(now), _PAGE)).rows

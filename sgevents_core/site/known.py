@@ -1,4 +1,4 @@
-"""Which ids of the log are known, missing or gone: the feed's memory. Pure, no time, no I/O."""
+"""Which ids of the log are known, missing or gone: the feed's memory. Pure: no time, no I/O."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Hole(NamedTuple):
     """What is known of a range of missing ids.
 
     Args:
-        below_at: When its ids had been handed out at the latest, as far as the visible row above it
-            tells, in seconds since 1970 on the site's clock.
+        below_at: The latest time at which its ids were handed out, by the visible row above it, in
+            seconds since 1970 on the site's clock.
         noticed: When it was noticed, in seconds of observed time.
     """
 
@@ -38,8 +38,8 @@ class Known:
         hot: Missing ids that are waited for.
         cold: Missing ids whose deadline has passed; audits still look for them.
         gone: Ids once seen whose rows are not visible any more.
-        parked: Ids whose rows were seen and not taken, until a person decides. They count as known,
-            so they may be gone as well.
+        parked: Ids whose rows were seen but not handled, until a person decides. They count as
+            known, so they may be gone as well.
     """
 
     def __init__(self, record: FeedRecord | None = None) -> None:
@@ -74,7 +74,7 @@ class Known:
         ]
 
     def found(self, id_: int) -> bool:
-        """Take an id out of the missing; return False if it was not missing."""
+        """Remove an id from the missing; return False if it was not missing."""
         return bool(self.hot.cut(id_, id_) or self.cold.cut(id_, id_))
 
     def back(self, id_: int) -> bool:
@@ -82,7 +82,7 @@ class Known:
         return bool(self.gone.cut(id_, id_))
 
     def take(self, rows: Iterable[Row]) -> list[Row]:
-        """Note that rows are visible; return those that were missing, which are now to be kept."""
+        """Note that rows are visible; return those that were missing, which are to be kept."""
         new = []
         for row in rows:
             if self.found(row.id):
@@ -92,7 +92,7 @@ class Known:
         return new
 
     def vanish(self, ids: Iterable[int]) -> list[int]:
-        """Note that known ids are not visible any more; return those that newly are not."""
+        """Note that known ids are no longer visible; return those for which this is new."""
         newly = [id_ for id_ in ids if id_ not in self.gone]
         for span in spans_of(newly):
             self.gone.add(*span, None)
@@ -104,14 +104,14 @@ class Known:
             self.cold.add(part.first, part.last, hole)
 
     def close(self, below: int) -> list[Span]:
-        """Give up for good what lies below an id, under which nothing is hot; return the ranges."""
+        """Give up for good what lies below an id, below which nothing is hot; return the ranges."""
         closed = [span for span, _ in self.cold.cut(0, below - 1)]
         self._closed += [(span.first, span.last) for span in closed]
         self.gone.cut(0, below - 1)
         return closed
 
     def park(self, spans: Iterable[Span], parking: Parking) -> None:
-        """Keep ids that are not waited for from the plugins until a person decides."""
+        """Park ids that are not waited for: plugins are not given them until a person decides."""
         for span in spans:
             self.cold.cut(*span)
             self.parked.add(*span, parking)
@@ -121,14 +121,14 @@ class Known:
         return [span for span, parking in self.parked if parking.number in numbers]
 
     def handle(self, spans: Iterable[Span], hole: Hole) -> None:
-        """Wait for parked ids as for any that are missing."""
+        """Wait for parked ids as for missing ones."""
         for span in spans:
             self.parked.cut(*span)
             self.gone.cut(*span)
             self.hot.add(*span, hole)
 
     def drop(self, spans: Iterable[Span]) -> None:
-        """Take parked ids for known from here on, as if their rows had been taken."""
+        """Count parked ids as known from now on, as if their rows had been handled."""
         for span in spans:
             self.parked.cut(*span)
             self._dropped.append((span.first, span.last))
@@ -159,7 +159,7 @@ class Known:
         return any(held.changed for held in maps) or bool(self._closed or self._dropped)
 
     def change(self, state: FeedState) -> FeedChange:
-        """Return what changed since last asked, to be written with the state."""
+        """Return what changed since the last call, to be written with the state."""
         hot, no_hot = self.hot.take_changes()
         cold, no_cold = self.cold.take_changes()
         gone, no_gone = self.gone.take_changes()

@@ -1,4 +1,4 @@
-"""Asks the site anew for events whose entries in the journal cannot be read any more."""
+"""Asking the site again for events whose entries in the journal can no longer be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HIGHEST: Final = 2**63
 
 
 class Mender:
-    """Puts rows read anew in the place of entries that lanes have passed over.
+    """Replaces entries that lanes have passed over with rows read again from the site.
 
     Args:
         log: The site's event log.

@@ -1,6 +1,6 @@
-"""What the feed reports to people of the site's event log: each kind of notice is a class.
+"""What the feed reports about the event log: each kind of notice is a class.
 
-What a notice says, how serious it is and which action the log has it under is decided here alone.
+A notice's text, its level and its action in the log are decided here alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_NAMED: Final = 5
 
 
 class Notice:
-    """Something of the event log that people are to know."""
+    """Something about the event log that people should know."""
 
     __slots__ = ()
     action: ClassVar[str]
@@ -34,7 +34,7 @@ class Notice:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the log's record has beside action and sentence."""
+        """The fields that the log record has besides action and sentence."""
         return {}
 
 
@@ -49,7 +49,7 @@ class BacklogTimedOut(Notice):
 
     Args:
         ranges: Ascending ranges of them.
-        age: For how long the oldest was waited for, in seconds.
+        age: How long the oldest was waited for, in seconds.
     """
 
     action = "feed.timeout_elapsed"
@@ -68,7 +68,7 @@ class BacklogTimedOut(Notice):
 
     @property
     def ids(self) -> int:
-        """How many there are."""
+        """The number of ids."""
         return sum(span.size for span in self.ranges)
 
     @property
@@ -83,7 +83,7 @@ class BacklogTimedOut(Notice):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The lowest id, the highest, how many there are, and the age in seconds."""
+        """The lowest id, the highest, the number of ids, and the age in seconds."""
         return {
             "event_id": self.first,
             "last_event_id": self.last,
@@ -93,7 +93,7 @@ class BacklogTimedOut(Notice):
 
 
 def backlog_timed_out(elapsed: Sequence[tuple[Span, float]]) -> list[Notice]:
-    """Return a notice for each range that is no longer waited for; a single one of many ranges.
+    """Return a notice for each range that is no longer waited for, or one notice for many ranges.
 
     Args:
         elapsed: Ascending ranges, each with its age in seconds.
@@ -108,7 +108,7 @@ class LateRowsFound(Notice):
     """An audit found rows whose ids were no longer waited for.
 
     Args:
-        rows: How many.
+        rows: The number of rows.
     """
 
     action = "feed.audit_late"
@@ -121,13 +121,13 @@ class LateRowsFound(Notice):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """How many rows."""
+        """The number of rows."""
         return {"rows": self.rows}
 
 
 @dataclass(frozen=True, slots=True)
 class RowsVanished(Notice):
-    """Rows of known ids are not visible any more.
+    """Rows of known ids are no longer visible.
 
     Args:
         ids: Their ids, ascending; at least one.
@@ -150,13 +150,13 @@ class RowsVanished(Notice):
 
 
 def rows_vanished(ids: Sequence[int]) -> list[Notice]:
-    """Return the notice that rows vanished, none where there are no `ids`."""
+    """Return the notice that rows vanished, None without `ids`."""
     return [RowsVanished(tuple(ids))] if ids else []
 
 
 @dataclass(frozen=True, slots=True)
 class RowsParked(Notice):
-    """Many old rows showed for the first time, and wait for a person to decide.
+    """Many old rows became visible for the first time, and wait for a person to decide.
 
     Args:
         ranges: Ascending ranges of their ids.
@@ -178,7 +178,7 @@ class RowsParked(Notice):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """How many rows, the lowest id and the highest."""
+        """The number of rows, the lowest id and the highest."""
         return {
             "rows": self._rows,
             "event_id": self.ranges[0].first,
@@ -192,10 +192,10 @@ class RowsParked(Notice):
 
 @dataclass(frozen=True, slots=True)
 class EventSetAside(Notice):
-    """A row cannot be taken.
+    """A row cannot be handled.
 
     Args:
-        event: Its id, or what it is known by if its id is none.
+        event: Its id, or what it is known by if that is not valid.
         reason: Why, for people.
     """
 
@@ -210,16 +210,16 @@ class EventSetAside(Notice):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The event, and why."""
+        """The event and the reason."""
         return {"event": self.event, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class LogRewound(Notice):
-    """The event log went backwards, and nothing is appended until it is back.
+    """The event log went backwards; nothing is appended until it is back.
 
     Args:
-        why: What shows it.
+        why: The evidence.
         again: Whether it has been reported before.
     """
 

@@ -1,4 +1,4 @@
-"""Pages: when the next one is read, how long it is, and what it leaves out to get on. Pure."""
+"""Pages: when the next one is read, how long it is, and what it leaves out. Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Paging:
     """Decides which page is read next.
 
     A page that fails is asked for again, shorter, once a small question has shown that the site
-    answers. Where the shortest fails too, or a full page holds nothing that can be taken, the next
-    one begins behind the id that is in the way: that id is missing then, and waited for as others.
+    answers. If the shortest fails too, or a full page holds nothing that can be handled, the next
+    page begins behind the id in the way: that id is then missing, and waited for like others.
 
     Args:
-        rules: Times and sizes to go by.
+        rules: Times and sizes.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -55,12 +55,12 @@ class Paging:
         return Page(above, self._size.now, state.anchor_id)
 
     def failed(self, call: Page | After, now: float, *, answers: bool) -> None:
-        """Take that a call failed.
+        """Note that a call failed.
 
         Args:
             call: What was asked.
             now: The host's monotonic clock, in seconds.
-            answers: Whether the site has understood it all the same.
+            answers: Whether the site understood it nevertheless.
         """
         if isinstance(call, Page):
             self._failures += 1
@@ -70,11 +70,11 @@ class Paging:
             self.probed((), now)
 
     def soon(self, now: float) -> None:
-        """Read the next page soon, however quiet it is."""
+        """Read the next page soon, even if the log is quiet."""
         self.at = min(self.at, now + self._rules.poll_interval)
 
     def probed(self, rows: Sequence[Row], now: float) -> None:
-        """Take the ids above the last one, or above what is left out already: the site answers."""
+        """Handle the ids above the last one, or above what is left out: the site answers."""
         self._probing = False
         if not self._stuck and self._failures < FAILURES_OF_A_PAGE:
             return
@@ -90,14 +90,14 @@ class Paging:
         self._beyond = rows[0].id if seen else below
 
     def answered(self, call: Page, now: float, *, full: bool, fresh: bool, news: bool) -> None:
-        """Take that a page was answered, and set when the next one is read.
+        """Note that a page was answered, and decide when the next one is read.
 
         Args:
             call: What was asked.
             now: The host's monotonic clock, in seconds.
-            full: Whether more rows may wait right behind it.
-            fresh: Whether any row above the last one could be taken.
-            news: Whether there is any, also one that has to wait.
+            full: Whether more rows may follow directly.
+            fresh: Whether any row above the last one could be handled.
+            news: Whether there is any such row, even one that has to wait.
         """
         self._size.worked(call.limit)
         self._failures, self._beyond = 0, None

@@ -1,4 +1,4 @@
-"""What a person decides about parked rows: plugins get them, or never will."""
+"""A person's decision about parked rows: plugins are given them, or never will be."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ logger = logging.getLogger("sgevents.feed")
 
 
 def decide_parked(state: SqliteState, request: Request) -> Answer:
-    """Carry out a decision about parked rows, and return what came of it.
+    """Carry out a decision about parked rows, and return the result.
 
-    Rows to be handled are looked for like any that are missing, from the next call to the site on.
-    The decision and the answer are written as one. It is about what was parked when the person
-    looked: what was parked since waits for a decision of its own.
+    Rows to be handled are looked for like missing ones, from the next call to the site on. The
+    decision and its answer are written together. It covers what was parked when the person looked;
+    what was parked since waits for a decision of its own.
 
     Args:
         state: The journal; nobody else appends to it meanwhile.
         request: Its detail holds `decision` (`handle` or `drop`), `era` and `numbers`, the parkings
-            it is about.
+            it covers.
 
     Raises:
         StateError: It cannot be written; the request waits.

@@ -1,4 +1,4 @@
-"""Sets of ids kept as ranges. Pure values: what a range means is the caller's."""
+"""Sets of ids kept as ranges. Pure values: the caller decides what a range means."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ T = TypeVar("T")
 
 
 class Span(NamedTuple):
-    """A range of ids; both ends belong to it."""
+    """A range of ids, both ends included."""
 
     first: int
     last: int
 
     @property
     def size(self) -> int:
-        """How many ids it holds."""
+        """The number of ids in it."""
         return self.last - self.first + 1
 
 
 class RangeMap(Generic[T]):
-    """Disjoint ranges of ids, each with a value; remembers which changed since last asked."""
+    """Disjoint ranges of ids, each with a value; records which changed since last asked."""
 
     __slots__ = ("_at", "_changed", "_firsts")
 
@@ -53,7 +53,7 @@ class RangeMap(Generic[T]):
 
     @property
     def lowest(self) -> int | None:
-        """The lowest id held, None when empty."""
+        """The lowest id held, None if empty."""
         return self._firsts[0] if self._firsts else None
 
     def within(self, first: int, last: int) -> Iterator[tuple[Span, T]]:
@@ -87,7 +87,7 @@ class RangeMap(Generic[T]):
         return bool(self._changed)
 
     def cut(self, first: int, last: int) -> list[tuple[Span, T]]:
-        """Remove the ids between two ids and return what was removed; the rest keeps its value."""
+        """Remove the ids between two ids; return the ranges removed. The rest keeps its value."""
         parts = list(self.within(first, last))
         for part, value in parts:
             held = self.get(part.first)
@@ -102,7 +102,7 @@ class RangeMap(Generic[T]):
         return parts
 
     def complement(self, first: int, last: int) -> Iterator[Span]:
-        """Yield what lies between two ids and is not held, ascending."""
+        """Yield the ranges between two ids that are not held, ascending."""
         free = first
         for span, _ in self.within(first, last):
             if free < span.first:

@@ -1,4 +1,4 @@
-"""A new era of the feed, after the site's event log went backwards and a person decided where."""
+"""A new era of the feed, after the event log went backwards and a person decided where to begin."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ logger = logging.getLogger("sgevents.feed")
 
 
 def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> Answer:
-    """Carry out a request to begin anew, and return what came of it.
+    """Carry out a request to begin anew, and return the result.
 
-    What is in the journal stays and is handed out before what comes. The new era and the answer are
-    written as one; a request that was carried out already changes nothing.
+    What is in the journal stays, and is handled before what comes. The new era and the answer are
+    written together; repeating a request changes nothing.
 
     Args:
         log: The site's event log.
@@ -49,11 +49,11 @@ def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request
 
 
 def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
-    """Ask the site where a start is, and return the feed's state there, before any row.
+    """Ask the site where a start lies, and return the feed's state there, before any row.
 
     Raises:
         SiteError: The site could not be asked.
-        StartAheadError: The site has not come as far.
+        StartAheadError: The site has not reached the start yet.
     """
     page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's own may be shorter
     follower = Follower(replace(rules, start=start, page_size=page_size))

@@ -1,6 +1,6 @@
-"""Rows of an answer: those that can be taken, checked against the question, and those that are odd.
+"""The rows of an answer: those that can be handled, checked against the question, and odd ones.
 
-One row that makes no sense costs itself; an answer to another question is none.
+A row that makes no sense costs only itself; an answer to another question is refused.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def answer_of(call: Asked, records: Sequence[Any], limit: int, date: int | None)
 
     Args:
         call: What was asked.
-        records: What came for it.
-        limit: Most records that were asked for.
-        date: The site's clock, if it told it.
+        records: The records of the answer.
+        limit: The largest number of records asked for.
+        date: The site's clock, if it sent it.
 
     Raises:
-        ValueError: These rows answer another question, or none of them can be taken.
+        ValueError: These rows answer another question, or none of them can be handled.
     """
     rows, odd = _apart(records, ids_only=isinstance(call, Ids | After))
     full = len(records) >= limit
@@ -58,7 +58,7 @@ def answer_of(call: Asked, records: Sequence[Any], limit: int, date: int | None)
 
 
 def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[Odd]]:
-    """Return the rows that can be taken, each id once, and why the others cannot."""
+    """Return the rows that can be handled, each id once, and why the others cannot."""
     rows: dict[int, Row] = {}
     odd = []
     for record in records:
@@ -71,7 +71,7 @@ def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[O
 
 
 def _fault(record: Any) -> str:
-    """Return why a record cannot be taken."""
+    """Return why a record cannot be handled."""
     if not isinstance(record, dict):
         return "the site sent it as something that is no record"
     if type(record.get("id")) is not int:
@@ -80,7 +80,7 @@ def _fault(record: Any) -> str:
 
 
 def _name(record: Any) -> str:
-    """Return what an odd record is known by: the same each time that it comes."""
+    """Return what an odd record is known by: the same each time it appears."""
     if not isinstance(record, dict):
         return _shown(record)
     told = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
@@ -112,7 +112,8 @@ def _row(id_: int, record: dict[str, Any]) -> Row:
 def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
     """Return the rows in the order asked for.
 
-    A site that keeps no order may have left any out of a full page: that is no answer then.
+    A site that keeps no order may have left out any row of a full page: then it is not a valid
+    answer.
     """
     ids = [row.id for row in rows]
     wrong = sum((one < other) is descending for one, other in pairwise(ids))
@@ -122,7 +123,7 @@ def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:
 
 
 def _asked_for(call: Asked, rows: list[Row]) -> list[Row]:
-    """Return the rows that answer the question; one to another question proves nothing.
+    """Return the rows that answer the question; a row that answers another proves nothing.
 
     Raises:
         ValueError: They do not answer it. A page may hold lower ids beside those asked for.
@@ -142,7 +143,8 @@ def _strange(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
         case Newest():
             return [row for row in rows if call.below is not None and row.id >= call.below]
         case Since():
-            # Asked for as later than the second before; a site may keep fractions of seconds.
+            # The question was for later than the second before; a site may keep fractions of
+            # seconds.
             return [row for row in rows if row.dated and row.at < call.at - 1]
         case Ids():
             return [row for row in rows if not call.span.first <= row.id <= call.span.last]

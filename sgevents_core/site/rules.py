@@ -1,4 +1,4 @@
-"""What the follower goes by and what it leads to, as values."""
+"""The follower's rules and results, as values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sgevents_core.site.notices import Notice
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What of the settings the follower goes by; times in seconds.
+    """The settings that the follower uses; times in seconds.
 
     Args:
-        page_size: Most rows asked for at once; not more than the site gives, at least 2.
+        page_size: The largest number of rows asked for at once: at least 2, and no more than the
+            site gives.
         poll_interval: Time between two pages while rows come.
         idle_interval: Longest time between two pages.
         backlog_timeout: How long a missing id is waited for.
@@ -34,7 +35,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Taken:
-    """What an answer led to: rows to append, in order, and what to report to people."""
+    """The result of an answer: rows to append, in order, and notices to report."""
 
     rows: list[LateRow] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)

@@ -1,8 +1,8 @@
-"""Asks the site which script is behind which id, beside the feed, and never in its way.
+"""Asking the site which script is behind which id, beside the feed and without delaying it.
 
-The scripts that sign in here are asked for by name once per run, those whose events turn up by id:
-each once per run, and again when the site shows another name for it. A site that refuses or does
-not answer is asked again later; until then names are what the state knows, or guessed.
+The scripts that sign in here are asked for by name once per run. Those whose events turn up are
+asked for by id, once per run, and again when the site shows another name. A site that refuses or
+does not answer is asked again later; until then names are known from the state, or guessed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Keep = Callable[[Mapping[int, str], Mapping[str, Collection[int]]], None]
 
 
 class ScriptLookup:
-    """Learns names of scripts; for the feed's thread.
+    """Learns the names of scripts; for the feed's thread.
 
     Args:
-        scripts: Where what is learned goes.
+        scripts: Gets what is learned.
         own: The names of the scripts that sign in.
-        keep: Writes it down.
+        keep: Saves it.
         clock: Seconds of a monotonic clock.
     """
 
@@ -58,7 +58,7 @@ class ScriptLookup:
         self._failures = 0
 
     def look(self, rows: Iterable[Any], ask: Ask) -> None:
-        """Learn what the scripts on `rows`, as read from the site, are called; raises nothing."""
+        """Learn the names of the scripts on `rows`, as read from the site; raise nothing."""
         for row in rows:
             for link in _links(row):
                 self._see(link["id"], str(link.get("name")))
@@ -133,7 +133,7 @@ class ScriptLookup:
 
 
 def _links(row: Any) -> list[dict[str, Any]]:
-    """Return the links of a row to those who caused it, if they are scripts."""
+    """Return the links of a row to the scripts that caused it."""
     if not isinstance(row, dict):
         return []
     meta = row.get("meta")
@@ -154,5 +154,5 @@ def _named(found: Found) -> list[tuple[int, str]]:
 
 
 def _is_id(value: object) -> bool:
-    """Return whether a value can be the id of a record, and be kept."""
+    """Return whether a value is a valid record id that can be stored."""
     return type(value) is int and 0 < value < 2**63

@@ -1,4 +1,4 @@
-"""Settling: rows above a young gap are held back for a while, so that late rows keep id order."""
+"""Settling: rows above a young gap are held back briefly, so that late rows keep id order."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Settling:
         """Return which rows have to wait, None when all may pass.
 
         The time of a gap runs from when a row above it was first seen, so all gaps of a page cost
-        one wait, and what turns up in a gap does not begin it anew.
+        one wait, and a row that turns up in a gap does not restart it.
 
         Args:
             frontier: The highest id taken.
             rows: The rows above it, ascending.
             now: The host's monotonic clock, in seconds.
-            clock: The site's clock in seconds since 1970; None while catching up with one that
-                tells none, when nothing is held back.
+            clock: The site's clock in seconds since 1970; None while catching up with a site that
+                sends none: then nothing is held back.
         """
         if self._settle <= 0 or not rows:
             return None

@@ -1,4 +1,4 @@
-"""How much is asked of the site at once, and how often: learnt from what it answers. Pure."""
+"""How much is asked of the site at once, and how often, learnt from its answers. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A_MINUTE: Final = 40.0
 class Size:
     """The size of a question: halved when it fails, doubled when it has worked for a while.
 
-    A question that fails although larger ones have just worked fails for what is in it, not for
+    A question that fails although larger ones have just worked fails because of its content, not
     its size.
 
     Args:
@@ -38,11 +38,11 @@ class Size:
 
     @property
     def is_least(self) -> bool:
-        """Whether it cannot get smaller."""
+        """Whether it is as small as it can be."""
         return self.now <= self._least
 
     def failed(self, size: int) -> None:
-        """Note that a question of a size failed, while the site answers others."""
+        """Note that a question of this size failed, while the site answers others."""
         self._failed += 1
         self._worked = 0
         if self._failed >= FAILURES_IN_A_ROW:
@@ -52,7 +52,7 @@ class Size:
             self._patience = min(self._patience * 2, LONGEST_PATIENCE)
 
     def worked(self, size: int) -> None:
-        """Note that a question of a size was answered."""
+        """Note that a question of this size was answered."""
         self._failed = 0
         self._proved = max(self._proved, size)
         if size < self.now or self.now >= self._most:
@@ -64,7 +64,7 @@ class Size:
 
 
 class Budget:
-    """How often looks and audits may be asked: a few at once, and no more than so many a minute."""
+    """How often looks and audits may be asked: a few at once, and a limited number per minute."""
 
     def __init__(self) -> None:
         self._left = float(MOST_AT_ONCE)
@@ -82,7 +82,7 @@ class Budget:
         self._left = max(self._left - 1.0, 0.0)
 
     def give_back(self) -> None:
-        """Note that one has brought a full page: reading rows is no looking for what is missing."""
+        """Note that one returned a full page: reading rows is not looking for missing ones."""
         self._left = min(self._left + 1.0, MOST_AT_ONCE)
 
 
@@ -94,12 +94,12 @@ class Pause:
         self._failures = 0
 
     def longer(self, now: float) -> None:
-        """Put it off, as it failed."""
+        """Put it off longer, after a failure."""
         self._until = now + min(2.0**self._failures, LONGEST_PAUSE)
         self._failures = min(self._failures + 1, 10)
 
     def over(self) -> None:
-        """Take that it was answered."""
+        """End the pause, after an answer."""
         self._failures = 0
 
     def wait(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The first start of a feed: finds where it begins. Pure: calls out, answers in."""
+"""The first start of a feed: finding where it begins. Pure: calls out, answers in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Beginning:
     """Where a feed begins.
 
     Args:
-        floor: The lowest id it answers for.
+        floor: The lowest id it is responsible for.
         rows: Rows that count as taken, ascending; ids missing between them are waited for.
     """
 
@@ -65,15 +65,15 @@ class FirstStart:
         return Since(self._at)
 
     def failed(self, call: Call) -> None:
-        """Take that the site does not answer a page as long as that, while it answers others."""
+        """Note that the site does not answer a page of that length, while it answers others."""
         if isinstance(call, Newest):
             self._page_size = max(call.limit // 2, 1)
 
     def answered(self, call: Call, answer: Answer) -> Beginning | None:
-        """Take the site's answer; return where to begin, None while more has to be asked.
+        """Handle the site's answer; return where to begin, None while more has to be asked.
 
         Raises:
-            StartAheadError: The site has not come as far as the start.
+            StartAheadError: The site has not reached the start yet.
         """
         start = self._rules.start
         if isinstance(start, int):
@@ -97,7 +97,7 @@ class FirstStart:
 
         Args:
             at: The time.
-            last: The row below the first one since then, or the newest of all if there was none.
+            last: The row below the first one since then, or the newest of all if there is none.
         """
         if self._first is None and last is not None and last.at >= at:
             self._since_asked = False  # it came between the two questions
@@ -107,7 +107,7 @@ class FirstStart:
         return Beginning(self._first.id if self._first else 1)
 
     def _now(self, answer: Answer, *, full: bool) -> Beginning | None:
-        """Begin behind the newest row; ids missing shortly below it may still be under way."""
+        """Begin behind the newest row; ids missing shortly below it may still arrive."""
         rows, most = self._newest, START_PAGES * self._rules.page_size
         rows += answer.rows
         if not rows:
@@ -123,7 +123,7 @@ class FirstStart:
 
 
 def _time_ago(start: Ago, answer: Answer) -> int:
-    """Return when a start a duration ago begins, by the site's clock or its newest row."""
+    """Return when a start given as a duration begins, by the site's clock or its newest row."""
     newest = answer.rows[0].at if answer.rows else 0
     return max((answer.date or newest) - int(start.seconds), 1)
 

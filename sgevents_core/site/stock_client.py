@@ -1,7 +1,6 @@
-"""The stock client, shotgun_api3, under its public names; an error that names its owner if it is
-not the one that is needed.
+"""The stock client, shotgun_api3, under its public names, or an error that names what was found.
 
-Several distributions bring a module of this name, and so do folders on a studio's path.
+Several distributions provide a module of this name, and so do folders on a studio's path.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def stock_client() -> ModuleType:
     """Return the module shotgun_api3.
 
     Raises:
-        StockClientError: It is not there, cannot be imported, is too old, or is another one.
+        StockClientError: It is missing, cannot be imported, is too old, or is another module.
     """
     try:
         module = importlib.import_module(MODULE)

@@ -1,4 +1,4 @@
-"""Trouble with the site or the journal: told once, again if it lasts, and once when it is over."""
+"""Trouble with the site or the journal: reported once, again if it lasts, and when it is over."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Saying(NamedTuple):
 
 
 class Sayings(NamedTuple):
-    """What is logged of one kind of trouble.
+    """What is logged about one kind of trouble.
 
     Args:
-        first: Said once; its sentence takes the error.
-        lasting: Said once more if it lasts; takes the seconds and the error.
-        over: Said when it is over; takes the number of failures and the seconds.
+        first: Logged once; its sentence takes the error.
+        lasting: Logged again if it lasts; takes the seconds and the error.
+        over: Logged when it is over; takes the number of failures and the seconds.
     """
 
     first: Saying
@@ -66,7 +66,7 @@ JOURNAL: Final = Sayings(
 
 
 class Trouble:
-    """Counts failures in a row: how long to wait, and when to say what.
+    """Counts failures in a row, and decides how long to wait and when to report.
 
     Args:
         sayings: What to say.
@@ -81,7 +81,7 @@ class Trouble:
         self._said_lasting = False
 
     def wait(self, error: SgEventsError) -> float:
-        """Take a failure, tell of it the first time and when it lasts; return seconds to wait."""
+        """Record a failure, report it at first and if it lasts; return the seconds to wait."""
         now = time.monotonic()
         began = time.time() if self.last is None else self.last.since
         self.last = Lasting(str(error), began, isinstance(error, SiteRefused))
@@ -98,7 +98,7 @@ class Trouble:
         return max(wait, min(asked or 0.0, LONGEST_ASKED))
 
     def over(self) -> None:
-        """Take that it went well: what had been told of is told to be over."""
+        """Record a success; if trouble was reported, report that it is over."""
         if self.times:
             _say(self._sayings.over, counted(self.times, "failure"), time.monotonic() - self._since)
         self.times, self.last, self._said_lasting = 0, None, False

@@ -1,6 +1,4 @@
-"""Calls over one connection to a site: kept between calls, bounded in time and size, and following
-nothing that points elsewhere.
-"""
+"""Calls over one connection to a site: kept open, bounded in time and size, without redirects."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ _ANY_ZIP: Final = 32 + zlib.MAX_WBITS
 
 
 class Reply(NamedTuple):
-    """An HTTP answer: names of headers in lower case, the body unpacked."""
+    """An HTTP answer: header names in lower case, the body unpacked."""
 
     status: int
     reason: str
@@ -33,7 +31,7 @@ class Reply(NamedTuple):
 
 
 class Wire:
-    """A connection to a site, opened when it is needed.
+    """A connection to a site, opened when needed.
 
     Args:
         place: Where the site is.
@@ -53,8 +51,8 @@ class Wire:
         """Send a request and return the answer; a redirect is an answer like any other.
 
         Raises:
-            OSError: There is no connection, or it broke; a TimeoutError if it took too long.
-            HTTPException: The answer is no HTTP.
+            OSError: The connection failed; a TimeoutError if it took too long.
+            HTTPException: The answer is not valid HTTP.
             NotAnAnswerError: The body cannot be unpacked; a TooLargeError if it is too large.
         """
         head = {"Host": self.place.authority, "Accept-Encoding": "gzip, deflate", **headers}
@@ -72,7 +70,7 @@ class Wire:
         return reply
 
     def close(self) -> None:
-        """Close the connection; a call that another thread makes over it fails."""
+        """Close the connection; a call that another thread is making over it fails."""
         if self._lock.acquire(blocking=False):
             try:
                 self._drop()
@@ -82,7 +80,7 @@ class Wire:
             line.end()
 
     def close_if_idle(self, now: float) -> None:
-        """Close the connection unless it is in use, or was within the last half a minute."""
+        """Close the connection unless it is in use, or was within the last half minute."""
         if now - self._used_at > IDLE and self._lock.acquire(blocking=False):
             try:
                 self._drop()
@@ -97,7 +95,7 @@ class Wire:
     def _answer(
         self, verb: str, path: str, body: bytes | None, head: dict[str, str], deadline: Deadline
     ) -> HTTPResponse:
-        """Return the answer with its head read; a kept connection may turn out to be gone, once."""
+        """Return the answer, its headers read; retry once if a kept connection was closed."""
         is_kept = self._is_usable()
         http, line = self._opened(deadline)
         try:
@@ -116,7 +114,7 @@ class Wire:
         return http.getresponse()
 
     def _is_usable(self) -> bool:
-        """Return whether a connection is open that can be used again; close one that cannot."""
+        """Return whether the connection is open and can be used again; close it if not."""
         if self._line is None:
             return False
         line, idle = self._line, time.monotonic() - self._used_at
@@ -144,9 +142,9 @@ class Wire:
 
 
 class _Wires:
-    """All connections of this process, so that those nobody uses any more are closed.
+    """All connections of this process, so that those no longer used can be closed.
 
-    Threads of plugins, plugins that are paused and replays that are over leave some behind.
+    Threads of plugins, paused plugins and finished replays leave some behind.
     """
 
     def __init__(self) -> None:
@@ -154,12 +152,12 @@ class _Wires:
         self._looked_at = 0.0
 
     def add(self, wire: Wire) -> None:
-        """Know of a connection as long as somebody has it."""
+        """Track a connection for as long as somebody holds it."""
         key = id(wire)
         self._wires[key] = weakref.ref(wire, lambda _: self._forget(key))
 
     def close_idle(self, now: float) -> None:
-        """Close those that are idle; looks at them only now and then."""
+        """Close those that are idle; check only now and then."""
         if now - self._looked_at < IDLE:
             return
         self._looked_at = now
@@ -183,7 +181,7 @@ def _reply(answer: HTTPResponse) -> Reply:
 
 
 def _body(answer: HTTPResponse) -> bytes:
-    """Return the body as it came; http.client would make room first for whatever is announced."""
+    """Return the body as received; http.client would first allocate whatever size is announced."""
     if answer.length is not None:
         if answer.length > LARGEST:
             raise too_large(LARGEST)
@@ -211,7 +209,7 @@ def _unpacked(encoding: str, data: bytes) -> bytes:
 
 
 def _unzipped(data: bytes, kind: int) -> bytes:
-    """Unpack all members of a text; stop where it would become too large."""
+    """Unpack all members of a compressed body; stop where it would become too large."""
     unpacked: list[bytes] = []
     size = 0
     for _ in range(_MEMBERS):
