@@ -417,6 +417,10 @@ class StateError(SgEventsError):
     reason: str
 
 
+class StateTooNew(StateError):
+    """The state {path} cannot be used: {reason}."""
+
+
 class StateNotWritable(StateError):
     """The state {path} cannot be used: {reason}.
     Even reading it writes files beside it: do this as a user who may, or look at a copy of the

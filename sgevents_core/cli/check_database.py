@@ -9,7 +9,7 @@ from typing import Final
 
 from sgevents_core.cli.check_records import file_findings, record_findings
 from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import StateDamaged, StateError, StateNotWritable
+from sgevents_core.errors import StateDamaged, StateError, StateNotWritable, StateTooNew
 from sgevents_core.journal import lock, schema
 from sgevents_core.journal.database import DATABASE, Database
 from sgevents_core.journal.sqlite import SqliteState
@@ -40,9 +40,10 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
         db = Database(folder, read_only=True)
     except StateNotWritable as error:
         return [*findings, Finding("state", "problem", f"not looked at: {error.reason}", _AS_WHO)]
+    except StateTooNew as error:
+        return [*findings, Finding("state", "problem", str(error), _NEWER)]
     except StateError as error:
-        fix = _NEWER if "schema has version" in str(error) else _REPAIR
-        return [*findings, Finding("state", "problem", str(error), fix)]
+        return [*findings, Finding("state", "problem", str(error), _REPAIR)]
     try:
         findings += _schema(db)
         findings += _integrity(db, "quick_check" if quick else "integrity_check")

@@ -33,6 +33,8 @@ FILE: Final = "last-words"
 _OURS: Final = "@{"
 """How a line begins that is not faulthandler's."""
 _CURRENT: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
+_TIMED_OUT: Final = "Timeout ("
+"""How faulthandler begins what it writes when a time is over."""
 _FRAMES: Final = 20
 _FLUSHES_WITHIN: Final = 0.5
 """Seconds that the log has to be written before the process ends."""
@@ -52,11 +54,13 @@ class LastWords(NamedTuple):
         how: What ended it, for people.
         traceback: Where, as far as it is known.
         lane: The lane whose thread it was; empty if that is not known.
+        timed_out: Whether it was ended as `Listener.end_after` says.
     """
 
     how: str
     traceback: str
     lane: str = _ALL
+    timed_out: bool = False
 
     def blames(self, lane: str) -> bool:
         """Return whether the call that a lane was in may have ended the process."""
@@ -302,14 +306,15 @@ def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
     words = [line for line in lines if line.strip()]
     if not words:
         return None
+    timed_out = words[0].startswith(_TIMED_OUT)
     start = next((n for n, line in enumerate(lines) if _CURRENT.match(line)), None)
     if start is None:
-        return LastWords(words[0], "\n".join(words))
+        return LastWords(words[0], "\n".join(words), timed_out=timed_out)
     found = _CURRENT.match(lines[start])
     thread = int(found[1], 16) if found else 0
     end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
     trace = plugin_frames("\n".join([words[0], *lines[start:end]]))
-    return LastWords(words[0], trace, lanes.get(thread, _ALL))
+    return LastWords(words[0], trace, lanes.get(thread, _ALL), timed_out)
 
 
 def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:

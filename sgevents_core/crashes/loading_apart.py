@@ -44,7 +44,6 @@ _EVERY: Final = 0.05
 _LONGEST: Final = 300.0
 """Seconds for which no code of a plugin may run; the site may be asked for its schema meanwhile."""
 _DIES_WITH_PARENT: Final = 1
-_TIMED_OUT: Final = "Timeout ("
 _FIX: Final = "Mend the plugin, or disable it: enabled = false."
 _exit: Final = os._exit
 
@@ -226,7 +225,7 @@ class _Apart:
     def _told(self, step: Step, how: str, words: LastWords | None) -> Known:
         trace = words.traceback if words is not None else ""
         late = self._step[1] and time.monotonic() - self._step[1] > self._limit(step.plugin)
-        if how.startswith(_TIMED_OUT) or late:
+        if late or (words is not None and words.timed_out):
             within = format_duration(self._limit(step.plugin))
             error = LoadTimeoutError(doing=step.doing, within=within)
             return Known(error.reason.rstrip("."), error.fix, trace)

@@ -322,6 +322,12 @@ class PluginRecord:
         self.apart = False
 
 
+FailureOutcome: TypeAlias = Literal[
+    "", "retry", "dead-letter", "skip", "pause", "retried", "dismissed", "skipped"
+]
+"""What came of a failure: by the policy, or later by a person; empty before it is judged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed attempt of a callback, possibly the last.
@@ -335,7 +341,7 @@ class Failure:
         error: Type and message of the exception, secrets removed.
         traceback: The traceback, secrets removed.
         at: When, in seconds since 1970.
-        outcome: `retry`, `dead-letter`, `skip` or `pause`.
+        outcome: See `FailureOutcome`.
     """
 
     plugin: str
@@ -346,7 +352,7 @@ class Failure:
     error: str
     traceback: str
     at: float
-    outcome: str
+    outcome: FailureOutcome
 
 
 @dataclass(slots=True)

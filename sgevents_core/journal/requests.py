@@ -181,12 +181,12 @@ class Requests:
         with self._db.transaction() as db:
             write_request(db, RequestStep(number, answer=answer))
 
-    def replayed(self, number: int, place: int) -> Replayed | None:
+    def replayed(self, number: int, index: int) -> Replayed | None:
         """Return the event at a position of a replay; None after the last."""
         found = self._db.one(
             "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
             number,
-            place,
+            index,
         )
         return None if found is None else Replayed(*found)
 
@@ -207,7 +207,7 @@ def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
     assert number is not None  # noqa: S101 - a row was inserted
     db.executemany(
         "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
-        ((number, place, *event) for place, event in enumerate(events)),
+        ((number, index, *event) for index, event in enumerate(events)),
     )
     return number
 

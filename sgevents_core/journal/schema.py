@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.errors import StateError
+from sgevents_core.errors import StateError, StateTooNew
 from sgevents_core.journal.backup import before_upgrade
 
 _WAL_WITHIN: Final = 5.0
@@ -49,7 +49,7 @@ def check(db: sqlite3.Connection, path: Path, needs: int = 0) -> None:
             f"its schema has version {version}, this version of sgevents knows up to {newest};"
             " install the version that wrote it or restore the backup made before the upgrade"
         )
-        raise StateError(path=str(path), reason=reason)
+        raise StateTooNew(path=str(path), reason=reason)
 
 
 @cache

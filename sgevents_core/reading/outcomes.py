@@ -15,6 +15,7 @@ from sgevents_core.journal.call_times import TimedCall, calls_of
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.progress import BEGINNING, Progress
+from sgevents_core.journal.skips import was_skipped
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.tracebacks import traceback_column
 from sgevents_core.printable import counted
@@ -127,7 +128,7 @@ class Standing:
         if not self.is_done(plugin, callback, seq):
             return self._not_done(self.records[plugin], seq, history)
         for failure, _, _ in own:
-            if failure.outcome == "skipped" and callback not in failure.traceback.split("\n"):
+            if was_skipped(failure, callback):
                 return Fate("skipped", failure.error, history)
         times = f" after {counted(len(history), 'failed attempt')}" if history else ""
         return Fate("handled", f"handled{times}", history)

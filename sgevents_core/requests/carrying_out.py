@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Entry, Failure, Step
-from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.base import Entry, Step
 from sgevents_core.journal.letters import Letters
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.skips import skip_note
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
@@ -147,28 +147,10 @@ def _skip(desk: Desk) -> bool:
     record.finish(entry.seq)
     desk.lane.forget(record.name, entry.seq)
     step = _go_on(desk)
-    note = _skipped(desk, entry, done)
+    note = skip_note(record.name, entry, done, desk.request.asked_by, time.time())
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
     return desk.close(step, Answer("done", f"it continues after event {wanted}"), letter)
-
-
-def _skipped(desk: Desk, entry: Entry, done: Iterable[CallKey]) -> Failure:
-    """Return the note that an event was skipped, kept beside the failures.
-
-    In the place of a traceback it names the callbacks that were not skipped: they had handled it.
-    """
-    return Failure(
-        plugin=desk.record.name,
-        callback="",
-        seq=entry.seq,
-        event_id=entry.event_id,
-        attempt=0,
-        error=f"{desk.request.asked_by} skipped it",
-        traceback="\n".join(sorted(key.callback for key in done)),
-        at=time.time(),
-        outcome="skipped",
-    )
 
 
 def _next_entry(desk: Desk) -> Entry | None:

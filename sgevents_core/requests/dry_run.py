@@ -161,11 +161,11 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
 
 
 def _call_all(
-    plugin: LoadedPlugin, services: DryServices, place: Replayed, tell: Tell, ran: Ran
+    plugin: LoadedPlugin, services: DryServices, replayed: Replayed, tell: Tell, ran: Ran
 ) -> Ran:
-    event = event_of(place.body, services.scripts)
+    event = event_of(replayed.body, services.scripts)
     for callback in plugin.callbacks:
-        context = CallContext(services, event, callback.name, era=place.era)
+        context = CallContext(services, event, callback.name, era=replayed.era)
         called, error = _call_if_wanted(callback, event, context, tell)
         store = context.end()
         if not called and error is None:

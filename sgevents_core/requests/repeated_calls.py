@@ -23,7 +23,7 @@ from sgevents_core.dispatch.calls import is_unwanted, weighed
 from sgevents_core.dispatch.lane import SLICE
 from sgevents_core.dispatch.lane_plugin import Rider
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Failure, Step
+from sgevents_core.journal.base import Failure, FailureOutcome, Step
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
@@ -69,7 +69,7 @@ def replay(desk: Desk) -> bool:
     return _Replay(desk, desk.rider).run()
 
 
-def closed(failure: Failure, outcome: str) -> Failure:
+def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
     """Return what is kept of a dead letter that was settled: `retried` or `dismissed`."""
     return replace(failure, outcome=outcome)
 
@@ -93,13 +93,13 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     if not letter.whole:
         text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
         return desk.refuse(text)
-    place = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
+    replayed = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     attempt = letter.failure.attempt + 1 + desk.request.begun
     failure, store = desk.lane.errands.own_fault(desk.request.number), None
     if failure is None:
         desk.requests.begin(desk.request.number)
         event = event_of(letter.body, desk.lane.scripts)
-        came = _call(rider, callback, place, event, attempt, observers=desk.lane.observers)
+        came = _call(rider, callback, replayed, event, attempt, observers=desk.lane.observers)
         failure, _, store, waits = came
         if failure is not None and waits:
             return _wait(desk, rider, failure, desk.request.progress)
@@ -107,7 +107,7 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
         return desk.close(_held(desk, rider), Answer("failed", text), change)
-    text = f"dead letter {letter.number} was handled: {callback.name} got event {place.event_id}"
+    text = f"dead letter {letter.number} was handled: {callback.name} got event {replayed.event_id}"
     done = replace(closed(letter.failure, "retried"), attempt=attempt)
     step = _with_store(rider, store)
     desk.close(step, Answer("done", text), LetterChange(letter.number, done, dead=False))
@@ -173,7 +173,7 @@ class _Came(NamedTuple):
 def _call(
     rider: Rider,
     callback: Callback,
-    place: Replayed,
+    replayed: Replayed,
     event: Event,
     attempt: int,
     *,
@@ -181,13 +181,13 @@ def _call(
     asks: bool = False,
 ) -> _Came:
     """Call one callback, with `asks` only if its filter wants the event; return what came of it."""
-    recalled = _Recalled(callback.plugin, callback.name, place.event_id, place.seq)
+    recalled = _Recalled(callback.plugin, callback.name, replayed.event_id, replayed.seq)
     limit = None if rider.thread is None else rider.limit(callback)
     for begins in observers.began:
         begins(recalled, limit)
-    context = CallContext(rider.services, event, callback.name, attempt, era=place.era)
+    context = CallContext(rider.services, event, callback.name, attempt, era=replayed.era)
     began = time.perf_counter()
-    turn = Turn(callback, event, context, rider.services, place.event_id, asks)
+    turn = Turn(callback, event, context, rider.services, replayed.event_id, asks)
     outcome = made(turn) if rider.thread is None else _there(rider.thread, turn, limit)
     _observe_end(observers, recalled, began, outcome)
     store = context.end()
@@ -196,7 +196,7 @@ def _call(
     since = time.monotonic() - (time.perf_counter() - began)
     error, contact = outcome.error, rider.services.contact
     waits = rider.hung is None and is_put_off(contact, error, weighed(error), began=since)
-    return _Came(_failure(rider, callback, place, attempt, error), waits=waits)
+    return _Came(_failure(rider, callback, replayed, attempt, error), waits=waits)
 
 
 def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcome: Outcome) -> None:
@@ -226,14 +226,14 @@ def _there(thread: OwnThread, turn: Turn, limit: float | None) -> Outcome:
 
 
 def _failure(
-    rider: Rider, callback: Callback, place: Replayed, attempt: int, error: BaseException
+    rider: Rider, callback: Callback, replayed: Replayed, attempt: int, error: BaseException
 ) -> Failure:
     line, text = describe(error, rider.services.redact)
     return Failure(
         plugin=callback.plugin,
         callback=callback.name,
-        seq=place.seq,
-        event_id=place.event_id,
+        seq=replayed.seq,
+        event_id=replayed.event_id,
         attempt=attempt,
         error=line,
         traceback=text,
@@ -250,7 +250,7 @@ class _Replay:
         self._rider = rider
         self._begun = desk.request.begun
         self._waits = False
-        self._place = 0
+        self._index = 0
         self._calls = 0
         self._failed = 0
         self._named: list[int] = []
@@ -261,13 +261,13 @@ class _Replay:
         """Replay for one slice of time; True when the last event was replayed."""
         number, requests = self._desk.request.number, self._desk.requests
         until = time.monotonic() + SLICE
-        while (event := requests.replayed(number, self._place)) is not None:
+        while (event := requests.replayed(number, self._index)) is not None:
             hung = self._call_all(event)
             if self._waits:
                 return False
             if hung is not None:
                 return self._desk.close(Step(), self._cut_short(event, hung))
-            self._place, self._done = self._place + 1, []
+            self._index, self._done = self._index + 1, []
             self._record(RequestStep(number, self._progress()))
             if time.monotonic() > until:
                 return False
@@ -281,7 +281,7 @@ class _Replay:
         named: Iterable[int] = (),
         done: Iterable[str] = (),
     ) -> None:
-        self._place, self._calls, self._failed = place, calls, failed
+        self._index, self._calls, self._failed = place, calls, failed
         self._named, self._done = list(named), list(done)
 
     def _record(self, step: RequestStep) -> None:
@@ -289,40 +289,40 @@ class _Replay:
 
     def _progress(self) -> dict[str, Any]:
         return {
-            "place": self._place,
+            "place": self._index,
             "calls": self._calls,
             "failed": self._failed,
             "named": self._named,
             "done": self._done,
         }
 
-    def _pass_over(self, place: Replayed, deaths: int) -> None:
+    def _pass_over(self, replayed: Replayed, deaths: int) -> None:
         self._failed += 1
         text = "The process died %d times while event %d was replayed; the call is passed over"
         name = self._rider.record.name
-        extra = {"action": "replay.died", "plugin": name, "event_id": place.event_id}
-        logger.error(text, deaths, place.event_id, extra=extra)
+        extra = {"action": "replay.died", "plugin": name, "event_id": replayed.event_id}
+        logger.error(text, deaths, replayed.event_id, extra=extra)
 
-    def _call_all(self, place: Replayed) -> Hung | None:
+    def _call_all(self, replayed: Replayed) -> Hung | None:
         """Hand an event to the callbacks that are not done with it, as a dead process noted.
 
         Returns the call that hangs and forbids the others; None if all are done, or one waits.
         """
-        event = event_of(place.body, self._desk.lane.scripts)
+        event = event_of(replayed.body, self._desk.lane.scripts)
         for callback in self._rider.plugin.callbacks:
             if callback.accepts_type(event.event_type) and callback.name not in self._done:
                 if self._rider.hung is not None:
                     return self._rider.hung
                 self._done.append(callback.name)
-                self._replay(callback, place, event)
+                self._replay(callback, replayed, event)
             if self._waits:
                 break
         return None
 
-    def _replay(self, callback: Callback, place: Replayed, event: Event) -> None:
+    def _replay(self, callback: Callback, replayed: Replayed, event: Event) -> None:
         begun, self._begun = self._begun, 0
         if begun >= MOST_DEATHS:
-            self._pass_over(place, begun)
+            self._pass_over(replayed, begun)
             self._record(RequestStep(self._desk.request.number, self._progress()))
             return
         number = self._desk.request.number
@@ -332,28 +332,28 @@ class _Replay:
             self._desk.requests.begin(number)
             observers = self._desk.lane.observers
             came = _call(
-                self._rider, callback, place, event, begun + 1, observers=observers, asks=True
+                self._rider, callback, replayed, event, begun + 1, observers=observers, asks=True
             )
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)
             self._waits = not _wait(self._desk, self._rider, came.failure, self._progress())
             return
         self._calls += came.called
-        self._note(callback, place, came.failure, came.store)
+        self._note(callback, replayed, came.failure, came.store)
 
     def _note(
-        self, callback: Callback, place: Replayed, failure: Failure | None, store: Store | None
+        self, callback: Callback, replayed: Replayed, failure: Failure | None, store: Store | None
     ) -> None:
         """Commit as one that a call is done, what it changed, and what it means for dead letters.
 
         Apart from each other, a process that dies in between would do one of them twice.
         """
         with closing(Letters(self._desk.folder)) as letters:
-            letter = letters.of(callback.plugin, callback.name, place.seq, place.event_id)
+            letter = letters.of(callback.plugin, callback.name, replayed.seq, replayed.event_id)
         change = None
         if failure is not None:
             number = letter.number if letter else None
-            change = LetterChange(number, failure, dead=True, era=place.era, body=place.body)
+            change = LetterChange(number, failure, dead=True, era=replayed.era, body=replayed.body)
             self._failed += 1
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
@@ -368,13 +368,13 @@ class _Replay:
         else:
             self._named = [*self._named, number][:MOST_NAMED]
 
-    def _cut_short(self, place: Replayed, hung: Hung) -> Answer:
+    def _cut_short(self, replayed: Replayed, hung: Hung) -> Answer:
         text = self._summary().text
-        where = f"event {place.event_id} and those behind it are not replayed"
+        where = f"event {replayed.event_id} and those behind it are not replayed"
         return Answer("failed", f"{text}; {hung.reason}; {where}: ask again then")
 
     def _summary(self) -> Answer:
-        text = f"replayed {counted(self._place, 'event')} in {counted(self._calls, 'call')}"
+        text = f"replayed {counted(self._index, 'event')} in {counted(self._calls, 'call')}"
         if not self._failed:
             return Answer("done", text)
         text += f", {self._failed} failed"

@@ -115,6 +115,16 @@ def test_newer_state_is_told(sgevents: Commands, folder: Path) -> None:
     assert ".recover" not in said.text
 
 
+def test_fix_of_a_damaged_state_depends_on_no_words(tmp_path: Path) -> None:
+    """A folder may be called what a state of a newer version is told by; it is damaged still."""
+    folder = tmp_path / "its schema has version 9"
+    folder.mkdir()
+    (folder / DATABASE).write_bytes(b"no database at all, but long enough to be one" * 100)
+    (finding,) = [one for one in database_findings(folder) if one.status == "problem"]
+    assert "backup" in finding.fix
+    assert "install the version" not in finding.fix
+
+
 def test_older_state_is_told(folder: Path) -> None:
     """The next start upgrades it; until then, commands that need more say so."""
     make_old(folder)
