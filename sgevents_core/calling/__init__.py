@@ -1,4 +1,4 @@
-"""One call of a plugin's code: what it is given, in which thread it runs, how it is judged.
+"""One call of a plugin's code: its arguments, its thread, and the verdict on its outcome.
 
-Dispatch and requests come in here; nothing in here knows lanes or requests.
+Used by dispatch and requests; nothing here knows lanes or requests.
 """

@@ -1,7 +1,7 @@
-"""The breaker for loops: a plugin whose own writes call it, so that it writes again, is stopped.
+"""The loop breaker: stops a plugin whose own writes cause events that call it again.
 
-Pure: what was called and when comes in, the decision comes out. Time is that of the events, on the
-site's clock, so catching up does not look like a loop.
+Pure: it takes the calls and their times, and returns a decision. Times are those of the events, on
+the site's clock, so that catching up does not look like a loop.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Breaker:
-    """Counts the calls of one plugin that may be turns of a loop.
+    """A counter of one plugin's calls that may be part of a loop.
 
     Args:
-        script: The script that the plugin signs in as.
-        is_own: Whether nobody else signs in as that script.
-        events: How many turns make a loop.
-        within: In how many seconds between the first event and the last.
+        script: The script name that the plugin signs in with.
+        is_own: Whether nobody else signs in with it.
+        events: The number of calls that make a loop.
+        within: The most seconds between the first of these events and the last.
     """
 
     def __init__(self, script: str, *, is_own: bool, events: int, within: float) -> None:
@@ -34,10 +34,10 @@ class Breaker:
         self._writes = 0
 
     def trips(self, event: Event, created: int, writes: int) -> bool:
-        """Return whether a call makes it a loop; counting starts anew then.
+        """Return whether a call completes a loop; the count is then reset.
 
         Args:
-            event: What the plugin was called for.
+            event: The event of the call.
             created: The event's `created_at`, in seconds since 1970.
             writes: How often the plugin has written to the site so far, this call included.
         """
@@ -53,7 +53,7 @@ class Breaker:
 
     @property
     def reason(self) -> str:
-        """Why the plugin is paused, and what helps."""
+        """Why the plugin is paused, and how to fix it."""
         return (
             f"a loop: {self._turns.maxlen} times within {format_duration(self._within)} it was "
             f"called for what its script {self._script!r} had done, and wrote to the site again; "

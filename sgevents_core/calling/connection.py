@@ -1,4 +1,4 @@
-"""The site as plugins get it: the client that takes only answers, and counts what it writes."""
+"""The client that plugins get: it checks answers and counts its writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WRITES: Final = frozenset({"batch", "create", "delete", "revive", "update"})
 
 
 class CountingShotgun(GuardedShotgun):
-    """Does what the guarded client does; `writes` is how often it has changed the site."""
+    """The guarded client, with a count of its changes to the site in `writes`."""
 
     writes = 0
     contact = SiteContact()

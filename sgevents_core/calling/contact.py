@@ -1,4 +1,4 @@
-"""What a plugin's calls to the site come to, for those who judge why its callbacks fail."""
+"""The results of a plugin's calls to the site, used to judge why its callbacks fail."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _T = TypeVar("_T")
 
 
 class SiteContact:
-    """Hears of all calls to the site of one plugin, in whatever thread.
+    """A record of one plugin's calls to the site, from any thread.
 
     Args:
-        health: What is known of the site; None where nobody follows it.
+        health: The health of the site; None if nothing monitors it.
 
-    `failed` is when a call of it last got no answer, in monotonic seconds.
+    `failed` is when a call last got no answer, in monotonic seconds.
     """
 
     def __init__(self, health: SiteHealth | None = None) -> None:
@@ -35,13 +35,14 @@ class SiteContact:
         self, heard: Callable[[BaseException], bool | None], call: Callable[..., _T], *args: Any,
         **kwargs: Any,
     ) -> _T:  # fmt: skip
-        """Make a call to the site, and take note of whether it was answered.
+        """Make a call to the site, and record whether it was answered.
 
         Args:
-            heard: Says of an error whether the site has answered; None where it was not asked.
+            heard: Returns whether an error is an answer of the site; None if the site was not
+                asked.
             call: The call.
-            args: With what.
-            kwargs: With what else.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
         """
         began = time.monotonic()
         number = self._number = self._number + 1

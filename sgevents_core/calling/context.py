@@ -1,4 +1,4 @@
-"""What a callback gets beside the event: `ctx`."""
+"""What a callback gets besides the event: `ctx`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Opened:
-    """A thread's connection; it is closed when the thread has ended, and nobody can use it."""
+    """A thread's connection, closed once the thread has ended and cannot use it."""
 
     def __init__(self, sg: Shotgun) -> None:
         self.sg = sg
@@ -41,12 +41,12 @@ class Services:
 
     Args:
         plugin: The plugin.
-        site: The site and the daemon's own credentials.
-        own: The plugin's table of the config, with its own credentials if it has some.
+        site: The site, with the daemon's own credentials.
+        own: The plugin's table in the config, with its own credentials if it has any.
         store: Its durable mapping.
-        site_key: What names the site in `ctx.key`.
-        redact: Takes out of texts what must not be kept or shown.
-        health: What is known of the site; None where nobody follows it.
+        site_key: The name of the site in `ctx.key`.
+        redact: Removes secrets from texts.
+        health: The health of the site; None if nothing monitors it.
     """
 
     dry_run = False
@@ -80,7 +80,7 @@ class Services:
         self._was_opened = False
 
     def connect(self, session_uuid: str | None) -> Shotgun:
-        """Return this thread's connection, set to speak for the session that caused the event."""
+        """Return this thread's connection, set to the session that caused the event."""
         sg: Any = getattr(self._local, "sg", None)
         if sg is None:
             sg = self.site_class()(
@@ -111,7 +111,7 @@ class Services:
 
     @property
     def writes(self) -> int:
-        """How often the plugin has written to the site in this thread."""
+        """The number of writes to the site by the plugin in this thread."""
         if not self._was_opened:  # it never asked for the site; this is asked after every call
             return 0
         return getattr(getattr(self._local, "sg", None), "writes", 0)
@@ -127,11 +127,11 @@ class CallContext:
 
     Args:
         services: What all calls of the plugin share.
-        event: The event; None for a hook that is no event's.
-        callback: The callback's name, or the hook's.
-        attempt: Which try it is, from 1.
-        era: The era of the feed that the event was taken in.
-        store: What stands for the plugin's store; if left out, one with changes of its own.
+        event: The event; None for a hook that is not called for an event.
+        callback: The name of the callback or hook.
+        attempt: The number of the attempt, from 1.
+        era: The feed's era of the event.
+        store: Used as the plugin's store; by default, one with changes of its own.
     """
 
     __slots__ = ("_callback", "_era", "_event", "_is_over", "_services", "_store", "attempt")
@@ -156,7 +156,7 @@ class CallContext:
 
     @property
     def store(self) -> Store:
-        """What the plugin remembers, as this call has it."""
+        """The plugin's store as this call sees it."""
         if self._store is None:
             with self._services.lock:
                 if self._store is None:
@@ -166,7 +166,7 @@ class CallContext:
         return self._store
 
     def end(self) -> CallStore | None:
-        """End the call: return its store if it was used, whose changes are to be committed."""
+        """End the call, and return its store, if used, so that its changes can be committed."""
         self._is_over = True
         store = self._store
         if not isinstance(store, CallStore):
@@ -195,7 +195,7 @@ class CallContext:
 
     @property
     def key(self) -> str:
-        """A name for this call that stays the same whenever it is made again."""
+        """A key for this call that stays the same whenever the call is repeated."""
         event_id = self._event.id if self._event else ""
         services = self._services
         return f"{services.site_key}:{self._era}:{event_id}:{services.name}:{self._callback}"
@@ -207,5 +207,5 @@ class CallContext:
 
     @property
     def dry_run(self) -> bool:
-        """Whether writes through `sg` are only shown."""
+        """Whether writes through `sg` are only reported."""
         return self._services.dry_run

@@ -1,4 +1,4 @@
-"""Describing what a callback raised, in bounded time and size: its words are a plugin's code."""
+"""Describing what a callback raised, in bounded time and size: its text is a plugin's code."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ _T = TypeVar("_T")
 
 
 class Described(NamedTuple):
-    """An error as one line and as a traceback, both fit to be kept."""
+    """An error as one line and as a traceback, both safe to keep."""
 
     line: str
     traceback: str
 
 
 def describe(error: BaseException, redact: Redactor) -> Described:
-    """Return an exception as one line and as a traceback, both fit to be kept.
+    """Return an exception as one line and as a traceback, both safe to keep.
 
     Args:
-        error: What was raised; it may refuse to be printed, or take for ever.
-        redact: Takes out what must not be in the result.
+        error: What was raised; printing it may fail or take for ever.
+        redact: Removes secrets from a text.
     """
     return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
 
 
 def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[], _T]) -> _T:
-    """Return what `look` finds in an error, or what is said `instead` if that takes too long.
+    """Return the result of `look` for an error, or that of `instead` if it takes too long.
 
-    It runs in a thread of its own, since whatever is asked of an error may be a plugin's code. One
-    of a type that took too long before is waited for hardly at all.
+    It runs in its own thread, since any attribute of an error may be a plugin's code. An error of a
+    type that took too long before is given almost no time.
 
     Args:
         error: The error.
-        look: Looks at it.
-        instead: Asks the error nothing.
+        look: Inspects the error.
+        instead: Called instead; does not use the error's own code.
     """
     kind = _kind(error)
     _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
@@ -85,7 +85,7 @@ def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[]
 
 def _look(look: Callable[[], _T], found: SimpleQueue[_T | None]) -> None:
     generation, result = forks.generation[0], None
-    with suppress(BaseException):  # it is said without the plugin's help
+    with suppress(BaseException):  # described without the plugin's code
         result = look()
     if forks.generation[0] != generation:
         forks.end_child()
@@ -112,7 +112,7 @@ def _described(error: BaseException, redact: Redactor) -> Described:
 
 
 def _in_short(error: BaseException, redact: Redactor) -> Described:
-    """Describe an error that is not to be asked anything: its type, and where it was raised."""
+    """Describe an error without running its code: its type, and where it was raised."""
     line = f"{_kind(error)}: (it could not be printed within {PATIENCE:.0f} s)"
     trace = _without_ours(_TRACEBACK(error))
     stack = traceback.StackSummary.extract(
@@ -133,22 +133,22 @@ _TRACEBACK: Final[Any] = BaseException.__dict__["__traceback__"].__get__
 
 
 def _kind(error: BaseException) -> str:
-    """Return the name of an error's type, whatever its class says of itself."""
+    """Return the real name of an error's type, whatever its class pretends."""
     return str(_NAME(type(error)))
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback from the plugin's own first frame on."""
+    """Return the traceback from the plugin's first frame on."""
     return trace.tb_next if trace is not None and trace.tb_next is not None else trace
 
 
 def _ends_of(text: str) -> str:
-    """Return begin and end of a text that is too long to be searched for secrets."""
+    """Return the beginning and end of a text that is too long to search for secrets."""
     return _short(text, 2 * _LOOKED_AT, _LEFT_OUT)
 
 
 def _short(text: str, most: int, instead: str) -> str:
-    """Return a text of bounded length: begin and end of a longer one."""
+    """Return a text, cut to its beginning and end if it is too long."""
     if len(text) <= most:
         return text
     middle = instead.format(len(text) - most)

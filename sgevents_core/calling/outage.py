@@ -1,7 +1,8 @@
-"""Calls that fail because the site does not answer: held without an attempt until it does.
+"""Calls that fail because the site does not answer: put off until it does, without using an
+attempt.
 
-When a call fails, nobody may know yet whether the site is down for all or only for its query. So
-the call is put off either way, and charged later if it was its own fault.
+When a call fails, it may not be known yet whether the site is down or only this query failed. So
+the call is put off either way, and counted later if it was its own fault.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ def is_put_off(
     *,
     began: float,
 ) -> bool:
-    """Return whether a failed call waits for the site, instead of being judged now.
+    """Return whether a failed call waits for the site instead of being judged now.
 
-    One that the site did not answer does, whatever the plugin made of that, and one that failed in
-    a client of shotgun_api3 that the plugin has made itself. In an outage that is known, all others
-    that pass by themselves do as well.
+    It does if the site did not answer, whatever the plugin raised then, or if it failed in a
+    shotgun_api3 client that the plugin created. In a known outage, every transient failure waits
+    too.
 
     Args:
-        contact: What is known of the plugin's calls to the site.
+        contact: The record of the plugin's calls to the site.
         error: What was raised.
-        raised: What matters of it.
+        raised: The relevant facts about it.
         began: When the call began, in monotonic seconds.
     """
     health = contact.health
@@ -54,7 +55,7 @@ def is_put_off(
 
 
 def _comes_from_client(error: BaseException) -> bool:
-    """Return whether an error was raised in shotgun_api3, or from one that was."""
+    """Return whether an error, or one of its causes, was raised in shotgun_api3."""
     for one in islice(behind(error), MOST_LINKS):
         trace = BaseException.__dict__["__traceback__"].__get__(one)
         frames = islice(traceback.walk_tb(trace), MOST_FRAMES)
@@ -64,11 +65,11 @@ def _comes_from_client(error: BaseException) -> bool:
 
 
 def wait_after(times: int, jitter: float) -> float:
-    """Return how long a plugin waits once the site answers again, in seconds.
+    """Return how many seconds a plugin waits once the site answers again.
 
     Args:
-        times: How often it was put off since it last got on.
-        jitter: A random number between 0 and 1: not all are to come at once.
+        times: How often it was put off since its last progress.
+        jitter: A random number between 0 and 1, so that not all plugins call at once.
     """
     if times <= 1:
         return FIRST_WAIT * jitter

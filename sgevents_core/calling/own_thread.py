@@ -1,7 +1,7 @@
-"""The thread in which the callbacks of a plugin run that may take only so long.
+"""The thread for the callbacks of a plugin with a timeout.
 
-It takes one call at a time from the plugin's lane, which waits for as long as the call may take
-and no longer. A call that is not back by then is given up; the thread hangs until it returns.
+It takes one call at a time from the plugin's lane, which waits at most for the timeout. A call that
+has not returned by then is given up; the thread hangs until it returns.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Turn(NamedTuple):
         context: Its `ctx`.
         services: What the calls of its plugin share.
         event_id: The event's id.
-        asks: Whether the callback's filter is asked first.
+        asks: Whether to run the callback's filter first.
     """
 
     callback: Callback
@@ -58,7 +58,7 @@ class Turn(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a call: what it raised, and whether its filter wanted the event at all."""
+    """The outcome of a call: what it raised, and whether its filter wanted the event."""
 
     error: BaseException | None
     wanted: bool = True
@@ -66,12 +66,12 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """A call that was given up and has not returned.
+    """A call that exceeded its timeout and has not returned.
 
     Args:
         turn: The call.
-        within: How long it was to take at most, in seconds.
-        began: When it began, by the monotonic clock, in seconds.
+        within: Its timeout, in seconds.
+        began: When it began, in monotonic seconds.
     """
 
     turn: Turn
@@ -80,22 +80,22 @@ class Hung:
 
     @property
     def reason(self) -> str:
-        """Why its plugin is held, for people."""
+        """Why the plugin is held, for people."""
         name, event_id = self.turn.callback.name, self.turn.event_id
         within = format_duration(self.within)
         return f"{name} has not returned within {within} from event {event_id}; held until it does"
 
 
 class OwnThread:
-    """A plugin's thread; started with the first call.
+    """A plugin's thread, started by the first call.
 
     Args:
         plugin: The plugin's name.
         lane: Its lane's name.
-        hear: Is told whose the thread's doings are.
+        hear: Called with the lane that the thread works for.
 
-    `hung` is the call that it hangs in; None while it can take one. `writes` is how often the
-    plugin has written to the site in this thread. `returned` is called when a late call is over.
+    `hung` is the call it hangs in; None while it can take a call. `writes` counts the plugin's
+    writes to the site in this thread. `returned` is called when a late call returns.
     """
 
     def __init__(self, plugin: str, lane: str, hear: Hear) -> None:
@@ -111,14 +111,14 @@ class OwnThread:
         self._thread: threading.Thread | None = None
 
     def call(self, turn: Turn, within: float | None) -> Outcome:
-        """Make a call, and wait for what comes of it.
+        """Make a call, and return its outcome.
 
         Args:
-            turn: The call; the thread must not hang.
-            within: How long it may take, in seconds; None for as long as it takes.
+            turn: The call; the thread must not be hung.
+            within: The timeout in seconds; None for no timeout.
 
         Returns:
-            What came of it; the error is a CallbackTimeout if it is not back by then.
+            The outcome; its error is a CallbackTimeout if the call did not return in time.
         """
         thread = self._thread or self._start()
         began = time.monotonic()
@@ -131,7 +131,7 @@ class OwnThread:
             return self._given_up(Hung(turn, within or 0.0, began), thread)
 
     def close(self) -> None:
-        """Let it end; a thread that hangs is left to the process's end."""
+        """End the thread; one that hangs ends with the process."""
         self._turns.put(None)
         if self._thread is not None and self.hung is None:
             self._thread.join(ENDS_WITHIN)
@@ -149,7 +149,7 @@ class OwnThread:
             if not self._outcomes.empty():  # in the last moment
                 return self._outcomes.get()
             self.hung = hung
-            self._hear(ident, LATE)  # before it can say that it is back
+            self._hear(ident, LATE)  # before it can report that it has returned
         stack = _stack_of(ident)
         within = format_duration(hung.within)
         return Outcome(CallbackTimeout(within=within, stack=stack))
@@ -167,7 +167,7 @@ class OwnThread:
                 self._came_late(hung, outcome.error)
 
     def _came_late(self, hung: Hung, error: BaseException | None) -> None:
-        """Say that a late call is over, and be ready for another."""
+        """Report that a late call has returned, and accept calls again."""
         turn = hung.turn
         self._hear(threading.get_ident(), self._lane)
         said = "" if error is None else f" with {describe(error, turn.services.redact)[0]}"
@@ -197,9 +197,9 @@ def _always() -> bool:
 
 
 def made(turn: Turn, in_time: Callable[[], bool] = _always) -> Outcome:
-    """Make a call in this thread, and return what came of it.
+    """Make a call in this thread, and return its outcome.
 
-    A filter that was not back `in_time` decides nothing: the callback is not called.
+    If the filter did not return `in_time`, its result is ignored and the callback is not called.
     """
     callback = turn.callback
     current = Current(callback.plugin, callback.name, turn.event_id)
@@ -221,7 +221,7 @@ _OURS: Final = frozenset({invoke.__code__, _ask.__code__})
 
 
 def _stack_of(thread: int) -> str:
-    """Return where a thread stands, from the plugin's own first frame on; empty if it has ended."""
+    """Return the stack of a thread, from the plugin's first frame on; empty if it has ended."""
     innermost = sys._current_frames().get(thread)  # there is no other way to see another thread
     if innermost is None:
         return ""
@@ -232,7 +232,7 @@ def _stack_of(thread: int) -> str:
 
 
 def heard_by_nobody(thread: int, lane: str) -> None:
-    """Tell nobody which lane a thread works for."""
+    """Ignore which lane a thread works for."""
 
 
 def _nothing() -> None:

@@ -1,9 +1,8 @@
-"""Which failures pass by themselves: the one place that says so.
+"""Which failures are transient: decided only here.
 
-Libraries are not imported for it. An error is judged by what it carries (an HTTP status, an
-`errno`, a code of a database), by the name of its class and those it is derived from, and by the
-error that it says it comes from. All of it may be a plugin's code, so whoever calls this limits
-the time it may take.
+No library is imported for this. An error is judged by what it carries (an HTTP status, an `errno`,
+a database code), by the names of its class and base classes, and by its cause. All of these may run
+a plugin's code, so the caller limits the time it may take.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ _OF_HTTP: Final = ("headers", "response", "request", "request_info", "url")
 
 
 class Passing(NamedTuple):
-    """A failure that passes; `after` is how many seconds an answer asked to wait, if it did."""
+    """A transient failure; `after` is how many seconds an answer asked to wait, if it did."""
 
     after: float | None = None
 
 
 def passing(error: BaseException, now: float) -> Passing | None:
-    """Return that a failure passes by itself, None if it would be the same again.
+    """Return a Passing if a failure is transient; None if a retry would fail in the same way.
 
     Args:
         error: What was raised.
-        now: Seconds since 1970, for answers that name a date.
+        now: The time, in seconds since 1970, for answers that name a date.
     """
     linked = list(islice(behind(error), MOST_LINKS))
     if any(_UNTRUSTED & {name for _, name in kinds_of(one)} for one in linked):
@@ -60,13 +59,13 @@ def passing(error: BaseException, now: float) -> Passing | None:
 
 
 def kinds_of(error: BaseException) -> list[tuple[str, str]]:
-    """Return package and name of an error's class and of those it is derived from, in order."""
+    """Return the package and name of an error's class and of its base classes, in order."""
     classes = type.__dict__["__mro__"].__get__(type(error))
     return [(str(one.__module__).partition(".")[0], one.__name__) for one in classes]
 
 
 def _judged(error: BaseException, now: float, seen: dict[int, None]) -> Passing | None:
-    """Judge one error: by what it says itself, else by what it says it comes from."""
+    """Judge one error by what it says itself, otherwise by its cause."""
     if id(error) in seen or len(seen) >= MOST_LINKS:
         return None
     seen[id(error)] = None
@@ -84,7 +83,7 @@ def _judged(error: BaseException, now: float, seen: dict[int, None]) -> Passing 
 
 
 def _all_of(group: BaseException, now: float, seen: dict[int, None]) -> Passing | None:
-    """A group passes if each of its errors does, and waits as long as the longest asks."""
+    """Judge a group: transient if each of its errors is, with the longest of their waits."""
     members = [one for one in _listed(_read(group, "exceptions")) if _is_error(one)]
     found = [_judged(one, now, seen) for one in members]
     passed = [one for one in found if one is not None]
@@ -94,7 +93,7 @@ def _all_of(group: BaseException, now: float, seen: dict[int, None]) -> Passing 
 
 
 def _said(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
-    """Return what an error says itself; None if it says nothing of the kind."""
+    """Return whether an error itself says that it is transient; None if it does not say."""
     if ("sgevents_core", "Retry") in kinds:
         return True
     if ("sgevents_core", "SiteError") in kinds:
@@ -111,7 +110,7 @@ def _said(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
 
 
 def _named(kinds: list[tuple[str, str]]) -> bool | None:
-    """Return what the nearest class that is known by name says."""
+    """Return whether the nearest class known by name is transient; None if none is known."""
     for package, name in kinds:
         if name in LASTING or f"{package}.{name}" in LASTING:
             return False
@@ -121,7 +120,7 @@ def _named(kinds: list[tuple[str, str]]) -> bool | None:
 
 
 def _by_number(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
-    """Return what the number of an operating system's error says."""
+    """Return whether an operating system's error number is transient; None if it has none."""
     number = _read(error, "errno")
     if type(number) is not int:
         return None
@@ -134,7 +133,7 @@ def _by_number(error: BaseException, kinds: list[tuple[str, str]]) -> bool | Non
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status, 400 or above, that an error stands for."""
+    """Return the HTTP status, 400 or above, of an error."""
     response = _read(error, "response")
     for found in (
         *(_read(error, name) for name in ("errcode", "status_code", "response_code")),
@@ -157,7 +156,7 @@ def _is_status(found: Any) -> bool:
 
 
 def _asked_wait(error: BaseException, now: float) -> float | None:
-    """Return how many seconds the answer asks to wait, as `Retry-After` says."""
+    """Return how many seconds the answer's `Retry-After` asks to wait."""
     own = _read(error, "retry_after")
     if type(own) in (int, float):
         return bounded_wait(float(own))
@@ -179,7 +178,7 @@ def _header(headers: Any) -> str | None:
         for key, value in islice(headers.items(), MOST_HEADERS):
             if _text(key).lower() == "retry-after":
                 return _text(value)[:100]
-    except BaseException:  # no headers, or such as cannot be read
+    except BaseException:  # no headers, or unreadable ones
         return None
     return None
 
@@ -196,13 +195,13 @@ def _grpc(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
     if not any(name.endswith("RpcError") for _, name in kinds):
         return None
     try:
-        return error.code().name in GRPC  # type: ignore[attr-defined]  # judged by what it has
+        return error.code().name in GRPC  # type: ignore[attr-defined]  # judged by its attributes
     except BaseException:  # it says nothing
         return None
 
 
 def _smtp(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
-    """Return what a reply of a mail server says: 4xx is for now, 5xx for good."""
+    """Judge a mail server's reply: 4xx is transient, 5xx permanent."""
     if not any(name.startswith("SMTP") for _, name in kinds):
         return None
     refused = _read(error, "recipients")
@@ -216,7 +215,7 @@ def _smtp(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
 
 
 def _database(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
-    """Return what an error of a database says: away, full or locked passes, wrong does not."""
+    """Judge a database error: unavailable, full or locked is transient, a wrong query is not."""
     names = {name for _, name in kinds}
     first = _item(_args(error), 0)
     if any(package.startswith("sqlite") for package, _ in kinds):
@@ -230,7 +229,7 @@ def _database(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None
             return number in MYSQL
     if _read(error, "orig") is None and _cause(error) is None and "OperationalError" in names:
         return True
-    return None  # it stands for another, which knows better, or is a mistake
+    return None  # it wraps another, which is judged instead, or is a programming error
 
 
 def _is_sqlstate(value: Any) -> bool:
@@ -244,11 +243,11 @@ def _is_locked(error: BaseException, text: str) -> bool:
     return text.endswith("is locked")  # Python 3.10 has no other sign of it
 
 
-# What an error comes from
+# The causes of an error
 
 
 def _comes_from(error: BaseException, kinds: list[tuple[str, str]]) -> list[BaseException]:
-    """Return the error that one was raised from, or while handling it, unless it is a mistake."""
+    """Return the error's cause or context, unless that is a programming error."""
     cause, context = _cause(error), _context(error)
     if cause is not None:
         return [cause]
@@ -258,13 +257,13 @@ def _comes_from(error: BaseException, kinds: list[tuple[str, str]]) -> list[Base
 
 
 def _parts(error: BaseException) -> list[BaseException]:
-    """Return the errors that one stands for."""
+    """Return the errors that an error wraps."""
     found = [*(_read(error, name) for name in _PARTS), *_args(error)[:MOST_LINKS]]
     return [one for one in found if _is_error(one)]
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those it stands for or was raised from, each once."""
+    """Yield an error and those that it wraps or was raised from, each once."""
     seen, waiting = {id(error)}, [error]
     while waiting:
         one = waiting.pop()
@@ -291,7 +290,7 @@ def _args(error: BaseException) -> tuple[Any, ...]:
     return tuple(BaseException.__dict__["args"].__get__(error))
 
 
-# Reading what may be anybody's code
+# Reading attributes that may run a plugin's code
 
 _MISSING: Final = object()
 
@@ -304,7 +303,7 @@ def _read(value: Any, name: str, otherwise: Any = None) -> Any:
 
 
 def _item(value: Any, key: Any) -> Any:
-    """Return an item of a dict, list or tuple, None of anything else."""
+    """Return an item of a dict, list or tuple; None for anything else."""
     kind = type(value)
     if kind is dict:
         return value.get(key)

@@ -1,4 +1,4 @@
-"""By what numbers and names failures are known that pass by themselves; `passing` decides."""
+"""The numbers and names of transient failures; `passing` decides."""
 
 from __future__ import annotations
 

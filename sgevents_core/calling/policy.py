@@ -1,4 +1,4 @@
-"""What follows when a callback fails: pure decisions, no clock, no state."""
+"""What to do when a callback fails: pure decisions, without clock or state."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class FailureRules:
     """The failure policy of one callback.
 
     Args:
-        on_error: What happens when trying again does not help, or makes no sense.
-        max_attempts: How often it is called for one event at most.
-        pause_after: Events in a row it may give up before its plugin is paused.
+        on_error: What happens when no retry is left, or a retry makes no sense.
+        max_attempts: The most calls for one event.
+        pause_after: The number of events in a row given up after which its plugin is paused.
     """
 
     on_error: OnError = "dead-letter"
@@ -37,7 +37,7 @@ class FailureRules:
 
 
 class Verdict(NamedTuple):
-    """What is done about a failure; `after` is the wait before a retry, in seconds."""
+    """The decision about a failure; `after` is the wait before a retry, in seconds."""
 
     outcome: Outcome
     after: float = 0.0
@@ -45,12 +45,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What matters of an error for what follows; everything else of it is for people.
+    """The facts about an error that decide what follows; everything else is for people.
 
     Args:
-        asks: Whether the plugin asks to be called again, with `Retry`.
-        passes: Whether the failure passes by itself.
-        after: How many seconds are to be waited at least, None where nobody said.
+        asks: Whether the plugin asked for a retry, with `Retry`.
+        passes: Whether the failure is transient.
+        after: The least wait in seconds; None if none was asked for.
     """
 
     asks: bool = False
@@ -59,11 +59,11 @@ class Raised:
 
 
 def raised_of(error: BaseException, now: float) -> Raised:
-    """Return what matters of an error; whatever is asked of it may be a plugin's code.
+    """Return the relevant facts about an error; inspecting it may run a plugin's code.
 
     Args:
         error: What was raised.
-        now: Seconds since 1970.
+        now: The time, in seconds since 1970.
     """
     if issubclass(type(error), Retry):
         return Raised(asks=True, after=_asked(error))
@@ -72,17 +72,16 @@ def raised_of(error: BaseException, now: float) -> Raised:
 
 
 def judge(raised: Raised, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
-    """Decide what follows when a callback raised.
+    """Decide what to do when a callback raised.
 
-    A plugin that asks for it (`Retry`) and failures that pass by themselves are tried again; a bug
-    raises the same every time, so it is not. `skip` says that the event does not matter that much:
-    only `Retry` is tried again there.
+    Transient failures, and those where the plugin asks for it (`Retry`), are retried; a bug would
+    raise the same again, so it is not. With `skip` the event matters less: only `Retry` is retried.
 
     Args:
         raised: What it raised.
-        attempt: Which attempt it was, from 1.
+        attempt: The number of the attempt, from 1.
         rules: The callback's failure policy.
-        jitter: A random number between 0 and 1, so that many retries do not come at once.
+        jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
     passes = raised.passes and rules.on_error != "skip"
     if (raised.asks or passes) and attempt < rules.max_attempts:
@@ -91,10 +90,10 @@ def judge(raised: Raised, attempt: int, rules: FailureRules, jitter: float) -> V
 
 
 def _wait(raised: Raised, attempt: int, jitter: float) -> float:
-    """Return the wait before a retry: as the plugin says, or longer each time.
+    """Return the wait before a retry: as long as the plugin asks, or longer each time.
 
-    An answer that asks for patience is waited for no shorter than otherwise: one that says "at
-    once" would use up all attempts at once.
+    A wait asked for by an answer never shortens the usual one: "at once" would use up all attempts
+    immediately.
     """
     if raised.asks and raised.after is not None:
         return raised.after
@@ -103,7 +102,7 @@ def _wait(raised: Raised, attempt: int, jitter: float) -> float:
 
 
 def _asked(error: BaseException) -> float | None:
-    """Return the wait that a `Retry` asks for; a wrong one is none, and costs no event."""
+    """Return the wait that a `Retry` asks for; None if it is invalid: that must cost no event."""
     try:
         asked = getattr(error, "after", None)
         if asked is None:

@@ -1,4 +1,4 @@
-"""Events made of the rows that the journal keeps."""
+"""Events made from rows in the journal."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
-    """Return the event of a row as the journal keeps it.
+    """Return the event of a row in the journal.
 
     Args:
         body: The row as JSON.
-        scripts: What the scripts of its site are called.
+        scripts: The names of the site's scripts.
     """
     try:
         return Event(_decode(body), scripts)
@@ -32,14 +32,14 @@ def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
 
 
 def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:
-    """Return the event of an entry of the journal.
+    """Return the event of a journal entry.
 
     Args:
         entry: The entry.
-        scripts: What the scripts of its site are called.
+        scripts: The names of the site's scripts.
 
     Raises:
-        UnreadableEntry: It is not what was written.
+        UnreadableEntry: The entry is damaged.
     """
     if entry.whole is False:
         raise UnreadableEntry(event_id=entry.event_id, reason="it is not what was written")
@@ -56,7 +56,7 @@ def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:
 
 
 def read_scripts(folder: Path) -> Scripts:
-    """Return what the state in `folder` knows of the scripts of its site.
+    """Return the names of the site's scripts that the state in `folder` knows.
 
     Raises:
         StateError: The state cannot be read.

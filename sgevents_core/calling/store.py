@@ -1,4 +1,4 @@
-"""A plugin's durable mapping: its changes commit with the callback's record, or not at all."""
+"""A plugin's durable mapping: changes are committed with the callback's record or not at all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class Store(MutableMapping[str, Any]):
-    """What `ctx.store` is: JSON values by text keys, changed by assignment.
+    """The type of `ctx.store`: JSON values by text keys, changed by assignment.
 
     Args:
-        plugin: Whose it is.
+        plugin: Its plugin's name.
         values: The values as last committed.
-        damage: What keeps them from being read, for people; empty for nothing.
+        damage: Why they cannot be read, for people; empty if they can.
     """
 
     __slots__ = ("_changes", "_committed", "_plugin", "damage")
@@ -64,30 +64,30 @@ class Store(MutableMapping[str, Any]):
         return f"<store of plugin {self._plugin}, {counted(len(self), 'key')}>"
 
     def of_call(self, callback: str, event_id: int | None) -> CallStore:
-        """Return the store as one call has it, with changes of its own.
+        """Return the store for one call, with changes of its own.
 
         Args:
-            callback: The callback's name, or the hook's.
-            event_id: The event's id; None for a hook that is no event's.
+            callback: The name of the callback or hook.
+            event_id: The event's id; None for a hook that is not called for an event.
         """
         return CallStore(self._plugin, self._committed, callback, event_id)
 
     def seen(self) -> Store:
-        """Return the values as last committed, to be read only; safe from any thread."""
+        """Return a read-only view of the last committed values; safe from any thread."""
         return _SeenStore(self._plugin, self._committed.copy())
 
     def _refusal(self, key: object, reason: str) -> StoreValueError:
         return StoreValueError(plugin=self._plugin, key=key, reason=reason)
 
     def changes(self) -> dict[str, Any]:
-        """Return what is to be committed, `REMOVED` for keys taken out; empty for nothing."""
+        """Return the changes to commit, `REMOVED` for removed keys; empty if there are none."""
         return {
             key: REMOVED if value is None else msgspec.Raw(value)
             for key, value in self._changes.items()
         }
 
     def committed(self) -> None:
-        """Note that the changes were committed."""
+        """Accept the changes as committed."""
         for key, value in self._changes.items():
             if value is None:
                 self._committed.pop(key, None)
@@ -96,20 +96,21 @@ class Store(MutableMapping[str, Any]):
         self._changes.clear()
 
     def rollback(self) -> None:
-        """Forget the changes: the callback raised."""
+        """Discard the changes, because the callback raised."""
         self._changes.clear()
 
 
 class CallStore(Store):
-    """The store of one call, from its first use there to the verdict on the call.
+    """The store of one call, from its first use to the verdict on the call.
 
-    Threads of the call may use it at once. What comes after the verdict is refused, and said.
+    Several threads of the call may use it at once. Changes after the verdict are refused and
+    logged.
 
     Args:
-        plugin: Whose it is.
+        plugin: Its plugin's name.
         committed: The values as last committed, shared with the plugin's other calls.
-        callback: The callback's name, or the hook's.
-        event_id: The event's id; None for a hook that is no event's.
+        callback: The name of the callback or hook.
+        event_id: The event's id; None for a hook that is not called for an event.
     """
 
     __slots__ = ("_callback", "_event_id", "_is_over", "_lock", "_said")
@@ -136,7 +137,7 @@ class CallStore(Store):
         self._change(key, None)
 
     def end(self) -> dict[str, Any]:
-        """Take no change any more; return what is to be committed."""
+        """Refuse further changes, and return the changes to commit."""
         with self._lock:
             self._is_over = True
         return self.changes()
@@ -165,7 +166,7 @@ class CallStore(Store):
 
 
 class _SeenStore(Store):
-    """A store as it was at some moment; changes are refused."""
+    """A read-only store as it was at one moment."""
 
     __slots__ = ()
 
@@ -187,17 +188,17 @@ _UNCHANGED: Final = b""
 def _checked(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError("the key is not text")
-    key = str.__str__(key)  # one of a class of a plugin would bring its code along
-    key.encode()  # a lone surrogate, which no database takes
+    key = str.__str__(key)  # a plugin's subclass of str would run its code
+    key.encode()  # raises for a lone surrogate, which the database refuses
     return key
 
 
 def _encoded(value: Any) -> bytes:
-    """Return a value as JSON that gives the very same value back.
+    """Return a value as JSON that decodes to the same value.
 
     Raises:
-        TypeError: JSON has no such value.
-        ValueError: It would come back as another one.
+        TypeError: JSON cannot represent the value.
+        ValueError: It would decode to a different value.
     """
     try:
         encoded = _encode(value)

@@ -1,4 +1,4 @@
-"""What a dead process left behind: who ended it, how often, and where its lanes continue.
+"""What a dead process left behind: what ended it, how often, and where its lanes continue.
 
-The daemon comes in at its start and end, and commands that take the state's lock.
+Used by the daemon at its start and end, and by commands that take the state's lock.
 """

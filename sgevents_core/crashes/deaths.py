@@ -1,4 +1,4 @@
-"""What becomes of a callback in which the process died: called again, or kept as a dead letter."""
+"""What to do with a callback in which the process died: call it again, or keep a dead letter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OUTSIDE: Final = "nothing shows what killed it"
 
 
 class Condemned(NamedTuple):
-    """A call that is not made again: its failure, that failure's number, its event and plugin."""
+    """A call that is not repeated: its failure, the failure's number, its event and plugin."""
 
     failure: Failure
     number: int
@@ -45,12 +45,12 @@ def counted(
     words: LastWords | None,
     known: Iterable[Died],
 ) -> list[Died]:
-    """Return the deaths in the calls that a process died in, this time counted.
+    """Return the deaths in the calls that were running when a process died, this one included.
 
     Args:
-        doubts: The calls that had begun.
+        doubts: The calls that were running.
         lane: The lane they were made in.
-        words: How the process died, None if that is not known.
+        words: How the process died; None if that is not known.
         known: The deaths counted so far.
     """
     if words is not None and words.clears(lane):
@@ -71,7 +71,7 @@ def counted(
 
 
 def is_condemned(died: Died) -> bool:
-    """Return whether a call is not to be made again."""
+    """Return whether a call must not be repeated."""
     return died.proved >= PROVED or died.proved + died.unproved >= ALL
 
 
@@ -81,15 +81,15 @@ def condemn(
     state: SqliteState,
     redact: Redactor,
 ) -> list[Condemned]:
-    """Give up the calls in which the process died too often, as their plugins' policies say.
+    """Give up the calls in which the process died too often, according to their plugins' policies.
 
     The ledger must be up to date, and no lane may run yet.
 
     Args:
-        deaths: The calls the process died in.
+        deaths: The calls in which the process died.
         rules: Callback -> its failure policy; others are left alone.
         state: Journal and ledger.
-        redact: Takes out of texts what must not be kept.
+        redact: Removes secrets from texts.
     """
     condemned = []
     for died in filter(is_condemned, deaths):

@@ -1,8 +1,8 @@
-"""What a process says before it dies by its own doing, kept for the next one in a small file.
+"""What a process writes before plugin code ends it, kept for the next process in a small file.
 
-A callback can end the process: it crashes, calls `os._exit`, kills itself, eats all memory. An
-operator's `kill -9` looks the same from outside, and no callback is to blame for that. So plugin
-code that is about to end the process says so first, and a crash leaves its traceback.
+A callback can end the process: it crashes, calls `os._exit`, kills the process or uses up all
+memory. An operator's `kill -9` looks the same from outside, and no callback is to blame for it. So
+plugin code that is about to end the process is recorded first, and a crash leaves its traceback.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ LOADING: Final = "\0loading"
 
 
 class LastWords(NamedTuple):
-    """How a process died by its own doing.
+    """How a process was ended by its own code.
 
     Args:
         how: What ended it, for people.
-        traceback: Where, as far as it is known.
-        lane: The lane whose thread it was; empty if that is not known.
+        traceback: Where, if known.
+        lane: The lane of the thread; empty if that is not known.
         timed_out: Whether it was ended as `Listener.end_after` says.
     """
 
@@ -63,11 +63,11 @@ class LastWords(NamedTuple):
     timed_out: bool = False
 
     def blames(self, lane: str) -> bool:
-        """Return whether the call that a lane was in may have ended the process."""
+        """Return whether a lane's running call may have ended the process."""
         return self.lane in (_ALL, lane)
 
     def clears(self, lane: str) -> bool:
-        """Return whether the process is known to have died of another lane's call."""
+        """Return whether another lane's call is known to have ended the process."""
         return self.lane not in (_ALL, _NONE, lane)
 
 
@@ -76,9 +76,9 @@ class Step(msgspec.Struct, frozen=True):
 
     Args:
         plugin: The plugin.
-        doing: What is done, for people.
-        mark: What the plugin is loaded from.
-        thread_since: When a thread of the plugin's own was seen first, in seconds since 1970; 0 for
+        doing: What the step does, for people.
+        mark: What the plugin was loaded from.
+        thread_since: When a thread of the plugin's own was first seen, in seconds since 1970; 0 for
             the step itself.
     """
 
@@ -89,7 +89,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct, omit_defaults=True):
-    """One line of ours in the file; what it is about depends on what is filled in."""
+    """One line that this module writes to the file; the fields set decide its meaning."""
 
     thread: int = 0
     lane: str = ""
@@ -100,10 +100,10 @@ class _Said(msgspec.Struct, omit_defaults=True):
 
 
 class Listener:
-    """Keeps a process's last words while it runs, and none once it is closed.
+    """The recorder of a process's last words while it runs; once closed, it keeps none.
 
-    From the start, `os._exit` and its kind are wrapped, so that plugins meet the wrapped ones.
-    Nothing is written before `begin`: until then, the file holds what the last process left.
+    `os._exit` and similar functions are wrapped from the start, so that plugins find the wrapped
+    ones. Nothing is written before `begin`: until then, the file holds what the last process left.
 
     Args:
         folder: The state's folder.
@@ -119,10 +119,10 @@ class Listener:
             self._wrap(module, name, aims_at_us)
 
     def begin(self, file: IO[bytes] | None = None) -> None:
-        """Listen from here on; what the last process left is forgotten.
+        """Start recording, and discard what the last process left.
 
         Args:
-            file: Where to keep the words, instead of the state's folder.
+            file: The file to write to, instead of the one in the state's folder.
 
         Raises:
             StateError: The file cannot be written.
@@ -133,13 +133,13 @@ class Listener:
         os.register_at_fork(after_in_child=self._deaf)
 
     def listen_for_crashes(self) -> None:
-        """Let a crash leave its traceback, also where a plugin has changed who hears of it."""
+        """Make a crash leave its traceback, even if a plugin has replaced the handler."""
         if self._file is not None:
             faulthandler.enable(self._file, all_threads=True)
 
     def _new_file(self) -> IO[bytes]:
         try:
-            self._path.unlink(missing_ok=True)  # it may be another user's, and still replaced
+            self._path.unlink(missing_ok=True)  # it may be another user's; it can still be replaced
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             return os.fdopen(os.open(self._path, flags, PRIVATE), "ab", buffering=0)
         except OSError as error:
@@ -147,7 +147,7 @@ class Listener:
 
     @contextmanager
     def loading(self, step: Step) -> Iterator[None]:
-        """Take what this thread does in the block for a plugin's doing that is loaded."""
+        """Attribute what this thread does in the block to a step of loading a plugin."""
         thread = threading.get_ident()
         self._write(_Said(thread=thread, lane=LOADING, step=step))
         try:
@@ -156,37 +156,38 @@ class Listener:
             self._write(_Said(thread=thread, lane=_NONE))
 
     def owns(self, thread: int, step: Step) -> None:
-        """Take what a thread does for the doing of the plugin that has started it."""
+        """Attribute what a thread does to the plugin that started it."""
         self._write(_Said(thread=thread, lane=_thread_lane(thread), step=step))
 
     def end_after(self, seconds: float) -> None:
-        """Let the process end, with where it stands as its last words, unless told otherwise.
+        """End the process after some seconds, its stack as its last words, unless `stays` is
+        called.
 
-        For code that keeps all others from running, this thread included.
+        For code that keeps all other threads from running, this one included.
         """
         if self._file is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
 
     def stays(self) -> None:
-        """Let the process go on, whatever `end_after` said."""
+        """Cancel `end_after`."""
         if self._file is not None:
             faulthandler.cancel_dump_traceback_later()
 
     def say(self, thread: int, how: str, where: str) -> None:
-        """Say how the process is about to end by what a thread does."""
+        """Record how a thread is about to end the process."""
         self._write(_Said(thread=thread, says=how, traceback=where))
 
     def run_lane(self, lane: str, run: Callable[[], None]) -> None:
-        """Run the body of a lane's thread, known by its name from here on."""
+        """Run the body of a lane's thread, and attribute what the thread does to the lane."""
         self.hear(threading.get_ident(), lane)
         run()
 
     def hear(self, thread: int, lane: str) -> None:
-        """Take what a thread does for a lane's doing from here on; `LATE` for no lane's."""
+        """Attribute what a thread does from now on to a lane; `LATE` for no lane."""
         self._write(_Said(thread=thread, lane=lane))
 
     def close(self) -> None:
-        """Put everything back, and leave no words: the process ends in order."""
+        """Undo all wrapping and leave no last words: the process ends normally."""
         for module, name, function in self._wrapped:
             setattr(module, name, function)
         self._wrapped.clear()
@@ -197,11 +198,11 @@ class Listener:
             faulthandler.enable(sys.__stderr__)
         self._file.close()
         self._file = None
-        with suppress(OSError):  # what it says is about threads that have ended
+        with suppress(OSError):  # it is about threads that have ended
             self._path.unlink(missing_ok=True)
 
     def _deaf(self) -> None:
-        """In a process that a plugin has forked: its end is not the daemon's."""
+        """Stop recording in a process that a plugin has forked: its end is not the daemon's."""
         if self._file is not None:
             faulthandler.disable()
             self._file = None
@@ -217,7 +218,7 @@ class Listener:
             flush(_FLUSHES_WITHIN)
             try:
                 return function(*args, **kwargs)
-            finally:  # it was no end, whether it returned or raised
+            finally:  # it did not end the process, whether it returned or raised
                 self._write(_Said(thread=threading.get_ident()))
 
         self._wrapped.append((module, name, function))
@@ -230,22 +231,22 @@ class Listener:
 
 
 def left_behind(folder: Path) -> LastWords | None:
-    """Return how the last process died, None if nothing shows that it was its own doing."""
+    """Return how the last process died; None if nothing shows that its own code ended it."""
     return read(words_in(folder), oom_kills())
 
 
 def step_left_open(text: str) -> Step | None:
-    """Return the step of loading a plugin that the text of a file does not see the end of."""
+    """Return the step of loading a plugin that has no end in the text of a file."""
     steps = [said for said in _lines_of_ours(text) if said.lane in (LOADING, _NONE)]
     return steps[-1].step if steps else None
 
 
 def blamed_step(text: str, words: LastWords | None) -> Step | None:
-    """Return the step of loading a plugin by which a process ended, None if by none.
+    """Return the step of loading a plugin that ended a process; None if none did.
 
     Args:
         text: The text of a file.
-        words: How the process ended by its own doing; None if that is not known.
+        words: How the process was ended by its own code; None if that is not known.
     """
     if words is None or words.lane in (_ALL, LOADING):
         return step_left_open(text)
@@ -254,12 +255,12 @@ def blamed_step(text: str, words: LastWords | None) -> Step | None:
 
 
 def _thread_lane(thread: int) -> str:
-    """Return what stands for the lane of a thread that a plugin has started."""
+    """Return the value used as the lane of a thread that a plugin has started."""
     return f"\0thread {thread}"
 
 
 def words_in(folder: Path) -> str:
-    """Return the text that the last process left; empty if there is none."""
+    """Return the text left by the last process; empty if there is none."""
     try:
         return read_own(folder / FILE).decode("utf-8", "replace")
     except OSError:
@@ -267,11 +268,11 @@ def words_in(folder: Path) -> str:
 
 
 def read(text: str, memory: OomKills) -> LastWords | None:
-    """Return what the text of a file says; None if it says nothing of an end.
+    """Return the last words in the text of a file; None if there are none.
 
     Args:
         text: The file.
-        memory: How often the system has killed for lack of memory, by now.
+        memory: The system's counters of kills for lack of memory, as they are now.
     """
     lanes: dict[int, str] = {}
     said: dict[int, _Said] = {}
@@ -301,7 +302,7 @@ def _lines_of_ours(text: str) -> Iterator[_Said]:
 
 
 def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
-    """Return what faulthandler wrote, the thread that crashed only."""
+    """Return what faulthandler wrote about the thread that crashed."""
     lines = [line for line in text.splitlines() if not line.startswith(_OURS)]
     words = [line for line in lines if line.strip()]
     if not words:
@@ -318,16 +319,16 @@ def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
 
 
 def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:
-    """Return the words of a thread that calls what ends a process; never raises.
+    """Return the line for a thread that calls a function that ends a process; never raise.
 
-    Of the arguments only numbers are kept: an exit code, a pid, a signal. The others are a
-    program's arguments and environment, with the keys in them.
+    Only numbers are kept of the arguments: an exit code, a pid, a signal. Others may be a program's
+    arguments and environment, which can hold secrets.
     """
     try:
         where = "".join(traceback.format_stack(sys._getframe(2), limit=_FRAMES))
         numbers = [str(int(one)) if isinstance(one, int) else "..." for one in args]
         how = f"it called {function}({', '.join(numbers)})"
-    except Exception:  # stack and arguments are a plugin's, and may refuse to be printed
+    except Exception:  # stack and arguments are a plugin's and may fail to print
         where, how = "", f"it called {function}"
     return _Said(thread=threading.get_ident(), says=how, traceback=where)
 
@@ -337,7 +338,7 @@ def _always(*args: Any, **kwargs: Any) -> bool:
 
 
 def _is_own_process(pid: Any = None, *args: Any, **kwargs: Any) -> bool:
-    """Whether a pid as `os.kill` takes it means this process, alone or among others."""
+    """Return whether a pid, as passed to `os.kill`, includes this process."""
     return pid in (os.getpid(), 0, -1, -os.getpgrp())
 
 

@@ -1,7 +1,7 @@
-"""Loads plugins in a process of their own, for those who only look at them.
+"""Loading plugins in a separate process, for commands that only inspect them.
 
-A plugin that ends that process, or does not return, is named and left out of the next try. Nothing
-that a plugin prints goes where the answer of a command goes.
+A plugin that ends that process, or does not return, is named and left out of the next try. What a
+plugin prints never mixes with the output of a command.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ _exit: Final = os._exit
 
 
 def looked_at_apart(settings: Settings, look: Callable[[Watch], _T]) -> _T:
-    """Return what `look` finds, which loads plugins with the watch it is given.
+    """Return the result of `look`, which loads plugins with the watch it is given.
 
     Args:
         settings: The configuration.
-        look: Loads, and returns plain values: text, numbers, and what this package makes of them.
+        look: Loads plugins, and returns plain values: text, numbers, and this package's own types.
 
     Raises:
-        LoadEndedError: The process of the plugins ends, and it cannot be said by whose doing.
-        SgEventsError: `look` raises one; its text and exit code are the same.
+        LoadEndedError: The plugins' process ended, and it is not known which plugin ended it.
+        SgEventsError: `look` raised one; text and exit code are the same.
     """
     return _tried(settings, look)[0]
 
 
 def loaded_after_trying(settings: Settings, discovery: Discovery) -> Loaded:
-    """Load plugins in this process, without those that another one has just shown to end it.
+    """Load plugins in this process, without those that have just ended a separate one.
 
     Raises:
-        LoadEndedError: The process of the plugins ends, and it cannot be said by whose doing.
+        LoadEndedError: The plugins' process ended, and it is not known which plugin ended it.
     """
     known = _tried(settings, lambda watch: load(settings, discovery, watch=watch).statuses)[1]
     return load(settings, discovery, watch=Watch(known))
@@ -85,20 +85,20 @@ def _tried(settings: Settings, look: Callable[[Watch], _T]) -> tuple[_T, Mapping
 
 
 class _Culprit(NamedTuple):
-    """A plugin that ended the process, and how."""
+    """The plugin that ended the process, and how."""
 
     plugin: str
     known: Known
 
 
 class _Answer(NamedTuple):
-    """What comes of looking, as it is handed from process to process.
+    """The result of `look`, as passed between processes.
 
     Args:
-        value: What was found.
-        error: What was raised instead, for people; empty if nothing was.
-        exit_code: That error's.
-        learned: Texts found to be secrets meanwhile.
+        value: The result.
+        error: What was raised instead, for people; empty if nothing was raised.
+        exit_code: The exit code of that error.
+        learned: Secrets that were learned meanwhile.
     """
 
     value: Any = None
@@ -108,7 +108,7 @@ class _Answer(NamedTuple):
 
 
 class _ApartWatch(NotingWatch):
-    """Notes each step, and ends the process in one that takes too long."""
+    """A watch that records each step, and ends the process if one takes too long."""
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
         self._listener.end_after(seconds)
@@ -119,12 +119,12 @@ class _ApartWatch(NotingWatch):
 
 
 class _Apart:
-    """One process that loads plugins, and what comes of it.
+    """One process that loads plugins, and its result.
 
     Args:
         settings: The configuration.
         known: Plugin -> why it is left out.
-        printed: Takes what is printed there.
+        printed: Receives what is printed there.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class _Apart:
         self._step: tuple[int, float] = (-1, 0.0)
 
     def found(self, look: Callable[[Watch], _T]) -> _T | _Culprit:
-        """Return what `look` finds in that process, or who ended it."""
+        """Return the result of `look` in that process, or the plugin that ended it."""
         reads, writes = os.pipe2(os.O_CLOEXEC)
         try:
             with warnings.catch_warnings():  # of other threads: those of ours hold nothing now
@@ -159,7 +159,7 @@ class _Apart:
         return cast("_T", _value_of(answer))
 
     def _answered(self) -> _Answer | None:
-        """Return what the child has answered, once its secrets are known; None if it has not."""
+        """Return the child's answer, once its secrets are known; None if there is none."""
         if not self._is_whole():
             return None
         answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
@@ -168,7 +168,7 @@ class _Apart:
         return answer
 
     def _wait(self, child: int, reads: int) -> int:
-        """Wait for the answer, or for the end of the child; return how it ended."""
+        """Wait for the answer or the end of the child; return its exit status."""
         try:
             while not self._is_whole():
                 wanted = [reads, self._printed.fileno()]
@@ -192,7 +192,7 @@ class _Apart:
         return status
 
     def _end_overdue(self, child: int) -> None:
-        """End a child that should have ended itself, in a step that takes too long."""
+        """End a child that failed to end itself in a step that takes too long."""
         size = os.fstat(self._words).st_size
         if size != self._step[0]:
             self._step = (size, time.monotonic())
@@ -203,7 +203,7 @@ class _Apart:
             os.kill(child, signal.SIGKILL)
 
     def _said(self) -> str:
-        """Return the last words of the child so far."""
+        """Return the child's last words so far."""
         return os.pread(self._words, os.fstat(self._words).st_size, 0).decode("utf-8", "replace")
 
     def _limit(self, plugin: str) -> float:
@@ -232,7 +232,7 @@ class _Apart:
         return Known(f"it ends the process in this: {step.doing}; {how}", _FIX, trace)
 
     def _be_child(self, writes: int, look: Callable[[Watch], object]) -> NoReturn:
-        """Load, answer and end, whatever happens."""
+        """Load, answer, and end the process whatever happens."""
         try:
             with suppress(Exception):
                 ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""Plugins in which the process died while they were loaded, started or shut down.
+"""Plugins that were being loaded, started or shut down when the process died.
 
-Such a plugin would take all others down at every start. So what the last process left is looked at
-before any plugin is loaded: one that ended the process by its own doing is left out until anything
-of it has changed, or a person asks to try it again.
+Such a plugin would take down all others at every start. So the evidence of the last process is read
+before any plugin is loaded: a plugin that ended the process is left out until its code or settings
+change, or a person asks to retry it.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ FIX: Final = (
 
 
 class LoadDeath(msgspec.Struct, frozen=True):
-    """How often the process died while a plugin was loaded from the same things.
+    """How often the process died while a plugin was loaded from the same code and settings.
 
     Args:
-        doing: What was done when it died last, for people.
+        doing: The step in which it died last, for people.
         mark: What the plugin was loaded from.
-        proved: How often it was its own doing.
-        unproved: How often that is not known.
-        how: What ended it, for people.
-        traceback: Where, as far as it is known.
+        proved: How often the plugin is known to have ended it.
+        unproved: How often the cause is not known.
+        how: How it died last, for people.
+        traceback: Where, if known.
     """
 
     doing: str
@@ -57,9 +57,9 @@ class LoadDeath(msgspec.Struct, frozen=True):
 
 
 def take_stock(folder: Path) -> dict[str, LoadDeath]:
-    """Count the death of the last process if it died loading a plugin; return all there are.
+    """Count the death of the last process if it died loading a plugin; return all deaths.
 
-    To be called once by the process that holds the state, before its own words replace the last.
+    Call it once, in the process that holds the state, before its own evidence replaces the last.
     """
     deaths = load_deaths(folder)
     text = words_in(folder)
@@ -72,9 +72,9 @@ def take_stock(folder: Path) -> dict[str, LoadDeath]:
 
 
 def _is_of_old_thread(step: Step, folder: Path) -> bool:
-    """Whether a plugin's own thread had run for long when it ended the process.
+    """Return whether a plugin's own thread had run for long when it ended the process.
 
-    The next start may run for as long, so nobody would be helped by doing without the plugin.
+    The next start may run as long, so leaving the plugin out would help nobody.
     """
     if not step.thread_since:
         return False
@@ -84,12 +84,12 @@ def _is_of_old_thread(step: Step, folder: Path) -> bool:
 
 
 def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> LoadDeath:
-    """Return the deaths of one plugin with the one in `step`.
+    """Return the deaths of one plugin, including the one in `step`.
 
     Args:
-        step: What was done when the process died.
-        words: How it died, None if that is not known.
-        before: The deaths known so far; those of another mark count no more.
+        step: The step in which the process died.
+        words: How it died; None if that is not known.
+        before: The deaths so far; those with another mark no longer count.
     """
     if before is None or before.mark != step.mark:
         before = LoadDeath(step.doing, step.mark)
@@ -102,12 +102,12 @@ def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> Lo
 
 
 def known_from(deaths: Mapping[str, LoadDeath]) -> dict[str, Known]:
-    """Return plugin -> why it is not tried again, of those that are not."""
+    """Return plugin -> why it is not loaded, for plugins that died too often."""
     return {name: _known(name, death) for name, death in deaths.items() if _is_enough(death)}
 
 
 def known_in(folder: Path) -> dict[str, Known]:
-    """Return plugin -> why the daemon does not try it again, for those who only look."""
+    """Return plugin -> why the daemon does not load it, for commands that only inspect plugins."""
     return known_from(load_deaths(folder))
 
 
@@ -119,7 +119,7 @@ def load_deaths(folder: Path) -> dict[str, LoadDeath]:
 
 
 def forget_started(folder: Path, plugins: Iterable[LoadedPlugin]) -> None:
-    """Forget the deaths of plugins that are loaded and started by now."""
+    """Forget the deaths of plugins that have been loaded and started."""
     deaths = load_deaths(folder)
     marks = {plugin.name: plugin.turn.mark for plugin in plugins if plugin.turn is not None}
     kept = {
@@ -132,10 +132,10 @@ def forget_started(folder: Path, plugins: Iterable[LoadedPlugin]) -> None:
 
 
 def forget(folder: Path, plugin: str) -> bool:
-    """Forget the deaths of a plugin, so that it is tried again; False if there are none.
+    """Forget the deaths of a plugin, so that it is tried again; return False if there are none.
 
     Raises:
-        StateError: That cannot be written.
+        StateError: The file cannot be written.
     """
     deaths = load_deaths(folder)
     if deaths.pop(plugin, None) is None:

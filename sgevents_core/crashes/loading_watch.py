@@ -1,8 +1,8 @@
-"""Looks after plugins while a daemon loads, starts and shuts them down.
+"""Watching plugins while a daemon loads, starts and shuts them down.
 
-Each step is noted beforehand, so that the next process knows in which one it died. The main thread,
-in which plugins are loaded as they may expect it, is brought back from a step that takes too long,
-or when the daemon is to stop. Where it cannot be brought back, the process is given up.
+Each step is recorded beforehand, so that the next process knows in which one it died. Plugins are
+loaded in the main thread, as they may expect; it is interrupted if a step takes too long or the
+daemon must stop. If it cannot be interrupted, the process is given up.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _send: Final = signal.pthread_kill
 
 
 class NotingWatch(Watch):
-    """Notes each step where the next process finds it.
+    """A watch that records each step for the next process.
 
     Args:
-        listener: Keeps the last words of this process.
-        known: Plugin -> why it is not tried again.
+        listener: The recorder of this process's last words.
+        known: Plugin -> why it is not loaded.
     """
 
     def __init__(self, listener: Listener, known: Mapping[str, Known] | None = None) -> None:
@@ -60,7 +60,7 @@ class NotingWatch(Watch):
         self._threads = {thread.ident for thread in threading.enumerate()}
 
     def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
-        """Return what one step of a plugin returns."""
+        """Run one step of a plugin, and return its result."""
         try:
             with self._listener.loading(Step(turn.plugin, doing, turn.mark)):
                 return self.within(turn.limit, doing, call)
@@ -69,11 +69,11 @@ class NotingWatch(Watch):
             self._note_threads(turn, doing)
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
-        """Return what `call` returns, however long it takes."""
+        """Return the result of `call`, however long it takes."""
         return call()
 
     def _note_threads(self, turn: Turn, doing: str) -> None:
-        """Note whose the threads are that were started meanwhile."""
+        """Record which plugin owns the threads started meanwhile."""
         for thread in threading.enumerate():
             if thread.ident is not None and thread.ident not in self._threads:
                 self._threads.add(thread.ident)
@@ -83,11 +83,11 @@ class NotingWatch(Watch):
 
 
 class _Interrupted(BaseException):
-    """The main thread is called back from a plugin's code."""
+    """Raised in the main thread to leave a plugin's code."""
 
 
 class _Running(NamedTuple):
-    """A step in hand: until when it may take, by the monotonic clock, and how much longer then."""
+    """A running step: its deadline, in monotonic seconds, and the further time allowed after it."""
 
     until: float
     patience: float
@@ -96,17 +96,17 @@ class _Running(NamedTuple):
 
 
 class LoadingWatch(NotingWatch):
-    """Notes each step, and brings the main thread back from it; to be used in a `with`.
+    """A watch that records each step and interrupts the main thread; use it in a `with`.
 
-    In another thread than the main one it only notes.
+    In any thread but the main one it only records.
 
     Args:
-        listener: Keeps the last words of this process.
-        known: Plugin -> why it is not tried again.
-        give_up: Ends or replaces the process, whose main thread does not come back; is told
-            whether that was to stop. None if that cannot be done.
-        stops: Whether a step is left when the daemon is to stop.
-        systemd: Is told how long a step may take.
+        listener: The recorder of this process's last words.
+        known: Plugin -> why it is not loaded.
+        give_up: Ends or replaces a process whose main thread does not return; takes whether the
+            daemon was to stop. None if that is not possible.
+        stops: Whether to interrupt a step when the daemon must stop.
+        systemd: The service manager, which is asked to wait for a long step.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class LoadingWatch(NotingWatch):
         self._ends: tuple[int, int] | None = None
 
     def __enter__(self) -> LoadingWatch:
-        """Begin to look."""
+        """Start watching."""
         if threading.current_thread() is threading.main_thread():
             reads, writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             self._ends = (reads, writes)
@@ -150,7 +150,7 @@ class LoadingWatch(NotingWatch):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Look no more."""
+        """Stop watching."""
         if self._ends is None:
             return
         self._over = True
@@ -164,21 +164,21 @@ class LoadingWatch(NotingWatch):
         self._ends = None
 
     def stop(self) -> None:
-        """Leave the step in hand, and begin no other; may be called from a signal handler."""
+        """Interrupt the running step and begin no other; may be called from a signal handler."""
         if self._stops:
             self._stopped = True
 
     def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
-        """Return what one step of a plugin returns."""
+        """Run one step of a plugin, and return its result."""
         self._plugin = turn.plugin
         return super().around(turn, doing, call)
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
-        """Return what `call` returns.
+        """Return the result of `call`.
 
         Raises:
-            LoadTimeoutError: It takes longer than so many seconds.
-            LoadingStopped: The daemon is to stop.
+            LoadTimeoutError: It took longer than `seconds`.
+            LoadingStopped: The daemon must stop.
         """
         if self._stopped:
             raise LoadingStopped
@@ -213,7 +213,7 @@ class LoadingWatch(NotingWatch):
         return self._stopped or time.monotonic() > running.until
 
     def _look(self) -> None:
-        """Look at the main thread from one beside it."""
+        """Watch the main thread from another thread."""
         while not self._over:
             self._take_signals()
             running = self._running
@@ -228,14 +228,14 @@ class LoadingWatch(NotingWatch):
             _send(self._main, _INTERRUPT)
 
     def _tell_systemd(self, running: _Running | None) -> None:
-        """Ask the service manager now and then for more patience than the step has."""
+        """Ask the service manager regularly to wait longer than the step may take."""
         now = time.monotonic()
         if running is not None and now - self._told > 1.0:
             self._told = now
             self._systemd.takes(max(running.until - now, 0.0) + running.patience + _REST)
 
     def _warn_if_slow(self, running: _Running | None) -> None:
-        """Warn once of a step that everybody waits for, so that a long start has a name."""
+        """Warn once about a slow step, so that a long start has a visible cause."""
         if running is None or running is self._slow or time.monotonic() - running.since < SLOW:
             return
         self._slow = running
@@ -251,7 +251,7 @@ class LoadingWatch(NotingWatch):
         )
 
     def _take_signals(self) -> None:
-        """Wait a moment; a signal to stop is seen here even where its handler cannot run."""
+        """Wait a moment, and notice a signal to stop even if its handler cannot run."""
         reads = self._ends[0] if self._ends else -1
         ready, _, _ = select.select([reads], [], [], _EVERY)
         if ready:

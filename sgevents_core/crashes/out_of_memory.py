@@ -1,4 +1,4 @@
-"""How often the system has killed a process because memory ran out, as far as Linux tells."""
+"""How often the system has killed a process because memory ran out, as counted by Linux."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _HOST: Final = Path("/proc/vmstat")
 
 
 class OomKills(msgspec.Struct, frozen=True):
-    """Counters of kills for lack of memory; None where they are not told.
+    """Counters of kills for lack of memory; None if unknown.
 
     Args:
-        host: On the whole machine, since it was started.
-        group: Among the processes of this one's control group, since that was made.
-        group_is: What tells that group from one made later under the same name.
+        host: On the whole machine, since its boot.
+        group: In this process's control group, since it was created.
+        group_is: An identity that distinguishes the group from a later one of the same name.
     """
 
     host: int | None = None
@@ -27,7 +27,7 @@ class OomKills(msgspec.Struct, frozen=True):
 
 
 def oom_kills() -> OomKills:
-    """Return the counters as they are now."""
+    """Return the current counters."""
     file = _file_of_group()
     if file is None:
         return OomKills(host=_count(_HOST))
@@ -38,10 +38,11 @@ def oom_kills() -> OomKills:
 
 
 def ran_out(before: OomKills, now: OomKills) -> bool:
-    """Return whether a process that ran from `before` to `now` may have been killed for memory.
+    """Return whether a process that ran from `before` to `now` may have been killed for lack of
+    memory.
 
-    The control group's own counter is believed alone, as long as it is the same group: on a machine
-    with many containers, others are killed all the time.
+    As long as the control group is the same, only its own counter is used: on a machine with many
+    containers, others are killed all the time.
     """
     if before.group is not None and now.group is not None and before.group_is == now.group_is:
         return now.group > before.group

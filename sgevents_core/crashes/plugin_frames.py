@@ -1,4 +1,4 @@
-"""Cuts a traceback down to what a plugin did: the frames that led to its code help nobody."""
+"""Reducing a traceback to a plugin's frames: the frames that led to its code help nobody."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MACHINERY: Final = re.compile(
 
 
 def plugin_frames(trace: str) -> str:
-    """Return a traceback from the plugin's first frame on; as it is, if none is a plugin's.
+    """Return a traceback from the plugin's first frame on, unchanged if no frame is a plugin's.
 
     Args:
-        trace: As `traceback` or `faulthandler` writes it, the most recent call last or first.
+        trace: As written by `traceback` or `faulthandler`, the most recent call last or first.
     """
     head, frames = _parts(trace)
     if _RECENT_FIRST in "".join(head):
@@ -30,7 +30,7 @@ def plugin_frames(trace: str) -> str:
 
 
 def _parts(trace: str) -> tuple[list[str], list[str]]:
-    """Return the lines before the first frame, and the frames with their lines of source."""
+    """Return the lines before the first frame, and the frames with their source lines."""
     head: list[str] = []
     frames: list[str] = []
     for line in trace.splitlines():
@@ -44,7 +44,7 @@ def _parts(trace: str) -> tuple[list[str], list[str]]:
 
 
 def _without_outer(frames: list[str]) -> list[str]:
-    """Return the frames, outermost first, from the first that is not of the machinery."""
+    """Return the frames, outermost first, from the first one outside this package."""
     start = next((at for at, frame in enumerate(frames) if not _is_machinery(frame)), len(frames))
     return frames[start:]
 

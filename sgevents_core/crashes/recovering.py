@@ -1,4 +1,4 @@
-"""Carries recovery out: brings the ledger up to date with what a dead process left behind."""
+"""Carrying out recovery: the ledger is brought up to date with what a dead process left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class LaneStart(NamedTuple):
-    """Where one lane goes on, and the calls its last process died in."""
+    """Where one lane continues, and the calls that were running when its last process died."""
 
     name: str
     progress: Progress
@@ -34,10 +34,10 @@ class LaneStart(NamedTuple):
 
 
 def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str, LaneStart]:
-    """Bring the ledger up to date with what registers say, and return where lanes go on.
+    """Bring the ledger up to date with the registers, and return where lanes continue.
 
-    A plugin that does not ride its lane now (not enabled, or broken) keeps its own cursor, so that
-    nothing is lost for it. What is returned is in the ledger already.
+    A plugin that is not in its lane now (not enabled, or broken) keeps its own cursor, so that it
+    loses nothing. What is returned is already in the ledger.
     """
     records = state.plugins()
     lanes = _lane_names(settings, loaded, records)
@@ -63,9 +63,9 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
 
 
 def fold(folder: Path, state: SqliteState) -> None:
-    """Bring the ledger up to date with what registers say; nothing is to run yet.
+    """Bring the ledger up to date with the registers; no lane may run yet.
 
-    What `recover` does first, for those who change the ledger and start no lane.
+    This is the first part of `recover`, for commands that change the ledger and start no lane.
     """
     records = state.plugins()
     lanes = dict.fromkeys(record.lane for record in records.values())
@@ -79,7 +79,7 @@ def _keep(
     folder: Path,
     state: SqliteState,
 ) -> None:
-    """Write down where lanes and plugins are, and count the deaths; then registers may go."""
+    """Record where lanes and plugins are, and count the deaths; then remove the registers."""
     words = left_behind(folder)
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
@@ -87,12 +87,12 @@ def _keep(
         step = Step(progress=start.progress, plugins=mine, deaths=died, durable=True)
         step.doubts = _doubted(start, state)
         state.record(start.name, state.take_lane(start.name), step)
-    for name in starts:  # not before all of it is in the ledger
+    for name in starts:  # only once everything is in the ledger
         register.forget(register.path_of(folder, name))
 
 
 def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[deaths.Condemned]:
-    """Give up the calls in which the process died too often; those are returned."""
+    """Give up the calls in which the process died too often, and return them."""
     rules = {
         key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
         for plugin in loaded.plugins
@@ -125,7 +125,9 @@ def _recover_lane(
 
 
 def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
-    """Return what the lane's register says, if it speaks of this journal: it may be restored."""
+    """Return the content of a lane's register, if it fits this journal, which may be a restored
+    one.
+    """
     noted = register.read(register.path_of(folder, name))
     end = state.end()
     if any(word is not None and word.seq > end for word in (noted.lane, noted.apart)):
@@ -136,7 +138,7 @@ def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
 
 
 def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, int]]:
-    """Count an attempt for each call the process died in, so that `ctx.attempt` tells of it."""
+    """Count an attempt for each call in which the process died, so that `ctx.attempt` shows it."""
     tried = state.tried()
     counted = []
     for doubt in start.doubts:
@@ -153,7 +155,7 @@ def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, 
 
 
 def _join(record: PluginRecord, lane: Progress) -> None:
-    """Let a plugin that is exactly where its lane is go with it."""
+    """Let a plugin that is level with its lane rejoin it."""
     if record.state in {"active", "not started"} and record.is_level_with(lane):
         record.rejoin_lane()
 
@@ -163,7 +165,7 @@ def _new_record(name: str, lane: str, table: PluginSettings, state: SqliteState)
 
 
 def _start(start: Start | None, state: SqliteState) -> int:
-    """Return the cursor from which a plugin starts that has none: the journal's end by default."""
+    """Return the cursor for a plugin that has none: the journal's end by default."""
     if isinstance(start, Ago):
         return state.seq_before("created_at", int(time.time() - start.seconds))
     if isinstance(start, datetime):
@@ -174,7 +176,7 @@ def _start(start: Start | None, state: SqliteState) -> int:
 
 
 def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState) -> None:
-    """A plugin whose events are no longer kept starts where its config says, or is paused."""
+    """Restart or pause, as its config says, a plugin whose events are no longer kept."""
     lowest = Progress.at(state.lowest())
     if not record.apart or record.cursor >= lowest.finished:
         return

@@ -1,4 +1,4 @@
-"""Where a lane goes on: what the ledger says, and what a register left behind says later. Pure."""
+"""Where a lane continues, from the ledger and the register that a process left behind. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgevents_core.journal.register import ATTEMPTS, Noted, NotedCall
 
 
 class Doubt(NamedTuple):
-    """A call that had begun when the process died: whether it finished, nobody knows."""
+    """A call that was running when the process died: whether it finished is not known."""
 
     seq: int
     key: CallKey
@@ -24,21 +24,21 @@ def goes_on(progress: Progress, noted: NotedCall | None) -> Progress:
 
 
 def catches_up(record: PluginRecord, noted: NotedCall | None) -> None:
-    """Move a plugin that was catching up on its own to where its register says it was.
+    """Move a plugin that was catching up to where its register says it was.
 
-    A register tells of one such plugin; the others were where the ledger says.
+    A register holds one such plugin; the others were where the ledger says.
     """
     if noted is not None and _is_of(record, noted):
         record.stop_at(noted.progress.of(record.name))
 
 
 def advanced(noted: Noted, progress: Progress, records: Iterable[PluginRecord]) -> Step:
-    """Return the step that takes what a register says into the ledger.
+    """Return the step that brings the ledger up to date with a register.
 
     Args:
         noted: What the register says.
         progress: How far the lane is as the ledger says.
-        records: What the ledger says of the lane's plugins; those that moved are changed.
+        records: The ledger's records of the lane's plugins; those that moved are changed.
     """
     step = Step()
     moved = goes_on(progress, noted.lane)
@@ -58,13 +58,13 @@ def doubts(
     records: Iterable[PluginRecord],
     tried: Mapping[tuple[CallKey, int], int],
 ) -> list[Doubt]:
-    """Return the calls that had begun and were not noted as over, by register or ledger.
+    """Return the calls that had begun and that neither register nor ledger records as over.
 
     Args:
         noted: What the register says.
         progress: How far the lane is as the ledger says.
-        records: What the ledger says of the lane's plugins.
-        tried: `(callback, seq)` -> attempts that the ledger has.
+        records: The ledger's records of the lane's plugins.
+        tried: `(callback, seq)` -> attempts in the ledger.
     """
     open_calls = []
     live = noted.lane
@@ -81,12 +81,12 @@ def doubts(
 
 
 def _is_open(noted: NotedCall, tried: Mapping[tuple[CallKey, int], int]) -> bool:
-    """Return whether a call had begun, and what came of this very attempt is not in the ledger."""
+    """Return whether a call had begun, and the ledger has no outcome of this attempt."""
     attempts = tried.get((noted.key, noted.seq), 0)
     is_noted = attempts > 0 and attempts % ATTEMPTS == noted.attempt
     return not noted.returned and not is_noted
 
 
 def _is_of(record: PluginRecord, noted: NotedCall) -> bool:
-    """Return whether a register's word about a plugin on its own way is about this one."""
+    """Return whether a register's word about a plugin catching up is about this one."""
     return record.apart and noted.key.plugin == record.name

@@ -1,8 +1,8 @@
-"""Brings progress to the disk twice a second, whatever lanes do: a power cut takes memory with it.
+"""Bringing progress to disk twice a second, whatever lanes do: a power cut loses what is in memory.
 
-It also makes sure that the state is still there: calls whose records go nowhere are not made.
-A thread of its own reads the registers, so that a lane that is inside a slow call, or a plugin
-that catches up, is as safe as a lane between two events, and no call pays for it.
+It also checks that the state still exists: no call is made if its record could not be kept. Its own
+thread reads the registers, so that a lane inside a slow call, or a plugin catching up, is as safe
+as a lane between two events, at no cost per call.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ EVERY: Final = 0.5
 
 
 class Syncing:
-    """Takes what registers say into the ledger, and the ledger to the disk.
+    """The thread that copies registers into the ledger, and flushes the ledger to disk.
 
     Args:
         lanes: The lanes that run.
         state: A connection of its own to journal and ledger.
-        presence: Tells whether the state is still there.
+        presence: Checks that the state still exists.
 
-    `error` says why it has ended, if nobody has stopped it: the daemon is to end as well.
+    `error` says why it ended, if it was not stopped; the daemon must then end as well.
     """
 
     def __init__(self, lanes: Sequence[Lane], state: SqliteState, presence: Presence) -> None:
@@ -46,11 +46,11 @@ class Syncing:
         self._failed = False
 
     def stop(self) -> None:
-        """Let it end."""
+        """Stop it."""
         self._stop.set()
 
     def run(self) -> None:
-        """Sync until stopped; what cannot be written is tried again."""
+        """Sync until stopped; a failed write is tried again."""
         try:
             while self.error is None and not self._stop.wait(EVERY):
                 self._try()
@@ -62,8 +62,8 @@ class Syncing:
 
         Raises:
             StateGone: The state was deleted or replaced.
-            StateDamaged: It cannot be read any more.
-            SgEventsError: It cannot be written now.
+            StateDamaged: It can no longer be read.
+            SgEventsError: It cannot be written at the moment.
         """
         self._presence.look()
         for lane, seen in self._seen.items():
@@ -87,7 +87,7 @@ class Syncing:
             self._failed = True
         except StaleWriter as error:  # another writer took a lane over: that lane says so
             logger.debug("Not synced: %s", error)
-        except Exception:  # a mistake of ours must not end the thread in silence
+        except Exception:  # a bug of ours must not end the thread silently
             if not self._failed:
                 text = "Progress cannot be synced"
                 logger.exception(text, extra={"action": "state.not_synced"})
