@@ -1,4 +1,4 @@
-"""The border between the daemon and the code of plugins: every call of it goes through here."""
+"""The border between the daemon and the code of plugins: every call of a plugin passes here."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _forked, _trace, _set_trace = forks.generation, sys.gettrace, sys.settrace
 
 
 def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseException | None:
-    """Call a function of a plugin and return what it raised, `SystemExit` and its kind included.
+    """Call a function of a plugin and return what it raised, including `SystemExit` and its kind.
 
-    A process that it has forked, and that comes back here, ends here.
+    A process that the function forked, and that returns here, ends here.
 
     Args:
-        call: Whose call it is; whatever is logged meanwhile says so.
-        function: What is called.
-        args: With what.
+        call: The call; records logged meanwhile name it.
+        function: The function.
+        args: Its arguments.
     """
     generation, trace = _forked[0], _trace()
     note(call)
@@ -41,7 +41,7 @@ def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseExcep
 
 
 def calls_in_hand() -> list[Current]:
-    """Return the calls of plugins that run now, in whatever thread; costs the calls nothing."""
+    """Return the calls of plugins that are running, in any thread; costs the calls nothing."""
     found = []
     for innermost in sys._current_frames().values():  # there is no other way to see other threads
         frames = (frame for frame, _ in traceback.walk_stack(innermost))
@@ -50,5 +50,5 @@ def calls_in_hand() -> list[Current]:
 
 
 def who_runs() -> str:
-    """Return the plugins whose code runs now, for people; empty if none does."""
+    """Return the plugins whose code is running, for people; empty if none is."""
     return ", ".join(sorted({call.plugin for call in calls_in_hand()}))

@@ -1,4 +1,4 @@
-"""Which call a thread is in, so that whatever is logged meanwhile says so."""
+"""The call that a thread is in, so that records logged meanwhile name it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class Current(NamedTuple):
-    """A call of a plugin's code; `event_id` is None for a hook that is no event's."""
+    """A call of a plugin's code; `event_id` is None for a hook that has no event."""
 
     plugin: str
     callback: str
@@ -20,15 +20,15 @@ note: Final = _current.set
 
 
 def enter(call: Current) -> None:
-    """Note that this thread is in a call from here on."""
+    """Note that this thread is in a call from now on."""
     _current.set(call)
 
 
 def leave() -> None:
-    """Note that this thread is in no call any more."""
+    """Note that this thread is no longer in a call."""
     _current.set(None)
 
 
 def current() -> Current | None:
-    """Return the call that this thread is in, None for none."""
+    """Return the call that this thread is in, None if it is in none."""
     return _current.get()

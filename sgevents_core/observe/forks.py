@@ -1,4 +1,4 @@
-"""Keeps code of a plugin that comes back in another process from going on there as the daemon."""
+"""Ending forked processes in which a plugin's code would otherwise continue as the daemon."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MOST: Final = 255
 
 
 def _page() -> mmap.mmap:
-    """Return memory that the system empties in every forked process, whoever forks it.
+    """Return memory that the system empties in every forked process, whatever forked it.
 
-    Python tells of its own forks alone; a library written in C may fork as well.
+    Python reports only its own forks; a library written in C may fork as well.
     """
     page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if sys.platform == "linux":
@@ -43,7 +43,7 @@ os.register_at_fork(after_in_child=_forked)
 def end_child(error: BaseException | None = None) -> NoReturn:
     """End a process that a plugin has forked, at the border of the call it was forked in.
 
-    Nothing of the daemon's is flushed, closed or called: all of it belongs to the other process.
+    Nothing of the daemon is flushed, closed or called: all of it belongs to the other process.
 
     Args:
         error: What the plugin's code raised in the child, None if it returned.
@@ -52,7 +52,7 @@ def end_child(error: BaseException | None = None) -> NoReturn:
 
 
 def _code_of(error: BaseException | None) -> int:
-    """Return the exit code that Python would end with."""
+    """Return the exit code that Python would use."""
     if error is None:
         return 0
     if not issubclass(type(error), SystemExit):

@@ -1,4 +1,4 @@
-"""How a log record reads: for people, or as one JSON object a line."""
+"""The text of a log record: for people, or one JSON object per line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the record's own fields.
+    """One JSON object per line: time, level, logger, message, and the record's own fields.
 
     Args:
-        redact: Takes out what must not be shown.
+        redact: Removes what must not be shown.
     """
 
     def __init__(self, redact: Redactor) -> None:
@@ -59,7 +59,7 @@ class HumanFormatter(logging.Formatter):
     """Time, level and sentence; in colour on a terminal; a plugin's traceback below it.
 
     Args:
-        redact: Takes out what must not be shown.
+        redact: Removes what must not be shown.
         colour: Whether warnings and errors are coloured.
     """
 
@@ -84,7 +84,7 @@ class HumanFormatter(logging.Formatter):
 
 
 def _short(text: str) -> str:
-    """Return begin and end of a text that is longer than a line of a log may be."""
+    """Return the beginning and end of a text that is too long for a line of a log."""
     if len(text) <= MOST_TEXT:
         return text
     left_out = len(text) - MOST_TEXT
@@ -93,7 +93,7 @@ def _short(text: str) -> str:
 
 
 def _source(record: logging.LogRecord) -> str:
-    """Return whose words these are, where they are not the daemon's own."""
+    """Return who wrote the message, if it was not the daemon."""
     if record.name.startswith(PLUGIN_LOGGER):
         return f"[{one_line(record.name.removeprefix(PLUGIN_LOGGER))}] "
     if record.name == PRINTED_LOGGER:

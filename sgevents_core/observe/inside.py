@@ -1,8 +1,8 @@
-"""Watches what code in this process does with signals and processes, while the daemon runs.
+"""Watching what code in this process does with signals and processes while the daemon runs.
 
-Signals are held back from all threads, and a process that is started would inherit that; so it is
-started with signals as usual, and remembered, since it may send some. What a plugin sends to this
-process itself is not sent at all.
+Signals are blocked in all threads, and a new process would inherit that; so it is started with the
+usual signal mask, and remembered, since it may send signals. A signal that a plugin sends to this
+process is not sent at all.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _hold: Final = functools.partial(_signal.pthread_sigmask, signal.SIG_BLOCK, mask
 
 @contextmanager
 def watching_signals(drain: Callable[[], None], tell: Tell) -> Iterator[None]:
-    """Watch them while the block lasts.
+    """Watch signals and processes while the block lasts.
 
     Args:
-        drain: Hears the signals that wait for this thread, before they are let through.
-        tell: Is told of what is not heeded.
+        drain: Handles the signals pending for this thread before they are let through.
+        tell: Reports what is ignored.
     """
     watch = _Watch(drain, tell)
     with ExitStack() as undo:
@@ -51,7 +51,7 @@ def watching_signals(drain: Callable[[], None], tell: Tell) -> Iterator[None]:
 
 
 class _Watch:
-    """What stands in for functions; each takes the real one first."""
+    """The replacements of functions; each takes the real one first."""
 
     def __init__(self, drain: Callable[[], None], tell: Tell) -> None:
         self._home = os.getpid()
@@ -59,7 +59,7 @@ class _Watch:
         self._tell = tell
 
     def stand_ins(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
-        """Return module, name of a function, and what stands in for it."""
+        """Return module, name of a function, and its replacement."""
         return [
             (os, "kill", self._kill),
             (os, "killpg", self._kill_group),
@@ -76,7 +76,7 @@ class _Watch:
         ]
 
     def at_home(self, real: Callable[..., Any], stand_in: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what calls the real function in every other process."""
+        """Return a wrapper that calls the real function in every other process."""
 
         @functools.wraps(real)
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -102,7 +102,7 @@ class _Watch:
             send()
 
     def _send_to_group(self, send: Callable[[], None], function: str, number: int) -> None:
-        """Send a signal to the plugin's own children, of which this process takes no notice."""
+        """Send a signal to the plugin's own children, but not to this process."""
         if number in _STOPPING:
             self._refuse(function, number)
             return
@@ -125,7 +125,10 @@ class _Watch:
     def _set_mask(
         self, real: Callable[..., Any], how: int, signals: Iterable[int], /
     ) -> set[signal.Signals]:
-        """Set which signals are held, but for those held from all; `multiprocessing` does so."""
+        """Set which signals are blocked, except those blocked in all threads.
+
+        `multiprocessing` does so.
+        """
         held = set(signals)
         if how == signal.SIG_UNBLOCK:
             held -= {*mask.HEEDED}

@@ -1,4 +1,4 @@
-"""Trouble that lasts: what goes wrong again and again, and since when."""
+"""Lasting trouble: what fails again and again, and since when."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """Something that goes wrong again and again.
+    """Something that fails again and again.
 
     Args:
-        error: What, at the last try.
+        error: The error of the last attempt.
         since: When it began, in seconds since 1970.
         refused: Whether the site refused the script's key.
     """

@@ -19,7 +19,7 @@ MARGIN: Final = 120.0
 
 
 class _Loop:
-    """A loop that does the work: its last sign of life, and the thread it runs in."""
+    """A loop that does the daemon's work: its last sign of life, and its thread."""
 
     __slots__ = ("pulse", "thread")
 
@@ -33,10 +33,10 @@ _loop_of_thread: Final[ContextVar[_Loop | None]] = ContextVar("sgevents_loop", d
 
 
 def alive(wait: float = 0.0) -> None:
-    """Give a sign of life of the loop that this thread runs; do nothing in any other thread.
+    """Record a sign of life of the loop that this thread runs; do nothing in any other thread.
 
     Args:
-        wait: How long it may be about to wait, in seconds.
+        wait: How long it may wait now, in seconds.
     """
     loop = _loop_of_thread.get()
     if loop is not None:
@@ -44,9 +44,9 @@ def alive(wait: float = 0.0) -> None:
 
 
 def busy() -> None:
-    """Note that the loop of this thread calls a plugin's code, which may take as long as it takes.
+    """Note that this thread's loop calls a plugin's code, which may take any time.
 
-    Without a timeout a callback has no limit: the loop counts as alive until it says `alive` again.
+    Without a timeout a callback has no limit: the loop counts as alive until its next `alive`.
     """
     loop = _loop_of_thread.get()
     if loop is not None:
@@ -79,10 +79,10 @@ class SignsOfCalls(CallObserver):
 
 
 class Liveness:
-    """Knows of each loop whether it gets on with its work.
+    """Knows for each loop whether it makes progress.
 
-    A loop says `alive` at every turn, and how long it is about to wait; `busy` before it calls a
-    plugin. One that says neither for longer than it announced and `MARGIN` hangs.
+    A loop calls `alive` at every turn, with how long it is about to wait, and `busy` before it
+    calls a plugin. A loop that does neither for longer than it announced plus `MARGIN` hangs.
 
     Args:
         loops: Names of the loops, such as `feed` and `lane default`.
@@ -94,10 +94,9 @@ class Liveness:
         self._hanging: frozenset[str] = frozenset()
 
     def run(self, loop: str, body: Callable[[], None]) -> None:
-        """Run the body of a loop's thread, and hear its signs of life while that lasts.
+        """Run the body of a loop's thread, and record its signs of life meanwhile.
 
-        Once the body has ended, nothing is expected of the loop any more: whoever started it sees
-        that.
+        Once the body has ended, nothing more is expected of the loop: whoever started it sees that.
         """
         self._loops[loop].thread = get_ident()
         before = _loop_of_thread.set(self._loops[loop])
@@ -110,7 +109,7 @@ class Liveness:
     def hanging(self, now: float) -> frozenset[str]:
         """Return the names of the loops that hang; log each once, and once when it moves again.
 
-        Ask often: the time that a loop has been silent counts from when it was first seen to be.
+        Call it often: the time that a loop has been silent counts from when that was first seen.
 
         Args:
             now: The monotonic clock, in seconds.

@@ -1,4 +1,4 @@
-"""Where the daemon's log goes: to stderr, to a file, to one more for each plugin."""
+"""Where the daemon's log goes: to stderr, to a file, and to one more for each plugin."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _ended: Final[list[logging.Handler]] = []
 
 
 class Outlet(NamedTuple):
-    """One place where records go, in one form.
+    """A place to which records go, in one form.
 
     Args:
         sink: The place.
-        formatter: Makes the text, in the thread of whoever logs.
+        formatter: Makes the text, in the thread that logs.
         writer: Writes it, in a thread of its own.
     """
 
@@ -45,15 +45,16 @@ class Outlet(NamedTuple):
 
 
 class Outlets(logging.Handler):
-    """Says of each record which call it comes from, and sends it where it belongs.
+    """Adds to each record the call it comes from, and sends it to the right outlets.
 
-    Records are made into texts without a lock and in the thread of whoever logs, since that calls
-    code of plugins; what waits for a terminal or a disk is a thread of the log's own.
+    Records are turned into text without a lock and in the thread that logs, since that calls code
+    of plugins; only the log's own thread waits for a terminal or a disk.
 
     Args:
-        common: Where all records go that are not only a plugin's own words in a file of its own.
-        own: Plugin -> where its own words, and what is said of it, go as well.
-        files: Those of `common` that plugins with an outlet of their own do not fill.
+        common: Outlets of all records, except those of plugins that log only to a file of their
+            own.
+        own: Plugin -> the additional outlet of its records and of records about it.
+        files: Those of `common` that records of plugins with an outlet of their own do not go to.
     """
 
     def __init__(
@@ -69,16 +70,16 @@ class Outlets(logging.Handler):
         self._names = sorted(own, key=len, reverse=True)
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
-        """Make no lock: none is needed, and a plugin's code must not run under one."""
+        """Create no lock: none is needed, and a plugin's code must not run under one."""
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Hand the record to its outlets."""
+        """Pass the record to its outlets."""
         self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand the record to its outlets."""
+        """Pass the record to its outlets."""
         plugin = self._place(record)
         own = self._own.get(plugin)
         words = own is not None and record.name.startswith(PLUGIN_LOGGER)
@@ -90,15 +91,15 @@ class Outlets(logging.Handler):
             outlet.writer.put(outlet.sink, texts[form])
 
     def close(self) -> None:
-        """Stay open: `logging.shutdown` and its kind are a plugin's doing, until `end`."""
+        """Stay open until `end`: `logging.shutdown` and its kind are called by plugins."""
 
     def flush_within(self, seconds: float) -> bool:
-        """Write what waits; False if that takes longer than so many seconds for one outlet."""
+        """Write what is queued; return False if that takes too long (seconds per outlet)."""
         written = [writer.flush(seconds) for writer in reversed(self._writers())]  # files first
         return all(written)
 
     def end(self) -> None:
-        """Write what waits, and close all outlets; what is not taken in time is given up."""
+        """Write what is queued, and close all outlets; drop what is not accepted in time."""
         ended = {writer for writer in self._writers() if writer.close(ENDS_WITHIN)}
         for outlet in (*self._common, *self._own.values()):
             if outlet.writer in ended:
@@ -110,7 +111,7 @@ class Outlets(logging.Handler):
         return list(dict.fromkeys(outlet.writer for outlet in outlets))
 
     def _place(self, record: logging.LogRecord) -> str:
-        """Give the record its action, plugin, callback and event; return the plugin."""
+        """Add action, plugin, callback and event to the record; return the plugin."""
         fields = vars(record)
         call = current()
         if call is not None and fields.setdefault("plugin", call.plugin) == call.plugin:
@@ -144,7 +145,7 @@ def configured(
         settings: `[log]` of the config.
         redact: Takes out what must not be in any log.
         plugins: Names of the plugins that may run.
-        verbose: Whether every call of a callback is told, whatever the config says.
+        verbose: Whether every call of a callback is logged, whatever the config says.
 
     Raises:
         LogFileError: A file cannot be written.
@@ -167,7 +168,7 @@ def configured(
             yield
     finally:
         logging.captureWarnings(capture=False)
-        # Nothing that needs the lock of `logging`: a plugin may keep it for ever.
+        # Nothing here needs the lock of `logging`: a plugin may keep it for ever.
         for logger in (ours, *own):
             logger.level = logging.NOTSET
         root.level = before
@@ -178,7 +179,7 @@ def configured(
 
 
 def flush(within: float = ENDS_WITHIN) -> bool:
-    """Write what waits to be written; False if that takes longer than so many seconds."""
+    """Write what is queued; return False if that takes longer than a number of seconds."""
     keeper = SteadyLogger.keeper
     if keeper is None or not isinstance(keeper.outlets, Outlets):
         return True
@@ -186,7 +187,7 @@ def flush(within: float = ENDS_WITHIN) -> bool:
 
 
 def look(plugin: str = "") -> None:
-    """Put back what a plugin has changed of the log's configuration, and name it."""
+    """Restore what a plugin has changed in the log's configuration, and report the plugin."""
     keeper = SteadyLogger.keeper
     if keeper is not None:
         keeper.look(plugin)
@@ -216,7 +217,7 @@ def _paths(file: Path, plugins: Sequence[str]) -> list[Path]:
 
 
 def _dropped(formatter: logging.Formatter) -> Callable[[Sink, int], str]:
-    """Return what makes the record that tells that records were dropped."""
+    """Return what makes the record which says that records were dropped."""
 
     def says(sink: Sink, number: int) -> str:
         records = counted(number, "record is", "records are")
@@ -251,5 +252,5 @@ def _file(path: Path, keep: int) -> FileSink:
 
 
 def _above_debug(record: logging.LogRecord) -> bool:
-    """Keep out what shotgun_api3 tells at DEBUG: whole requests, and so the script's key."""
+    """Filter out what shotgun_api3 logs at DEBUG: whole requests, and so the script's key."""
     return record.levelno > logging.DEBUG

@@ -1,4 +1,4 @@
-"""The signals that mean something to the daemon, held back from its threads; light to import."""
+"""Blocking the signals that mean something to the daemon; light to import."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ _set_mask: Final = signal.pthread_sigmask
 
 
 def hold_signals() -> None:
-    """Let signals wait until there is a daemon that can be told: one that starts, or starts anew.
+    """Block signals until there is a daemon to handle them: one that starts, or starts anew.
 
-    Without, they would end the process in the middle, or be lost where it is the first of its
-    container.
+    Otherwise they would end the process midway, or be lost if it is the first of its container.
     """
     _set_mask(signal.SIG_BLOCK, HEEDED)
 
 
 def release_signals() -> None:
-    """Let signals come, those that waited first."""
+    """Unblock signals; pending ones are delivered first."""
     _set_mask(signal.SIG_UNBLOCK, HEEDED)

@@ -1,9 +1,9 @@
-"""What plugins print becomes records, wherever the log is JSON or goes to no terminal.
+"""Turning what plugins print into records, if the log is JSON or does not go to a terminal.
 
-So every line of it is one, no secret is in it, and nothing that is printed passes for a record or,
-as `<0>`, for a priority of journald's. That goes for `print`, for what is written to the
-descriptors 1 and 2 by whatever language, and for programs that inherit them. On a terminal people
-see it as it is, beside the log, and may debug there.
+So every line is a record, contains no secret, and cannot pass for another record or, as `<0>`, for
+a priority of journald. This covers `print`, anything written to the descriptors 1 and 2 in any
+language, and programs that inherit them. On a terminal people see it as it is, beside the log, and
+can debug there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Printed:
 
     Args:
         settings: `[log]` of the config.
-        redact: Takes secrets out of a line that is too long for one record.
+        redact: Removes secrets from a line that is too long for one record.
     """
 
     def __init__(self, settings: LogSettings, redact: Redactor) -> None:
@@ -50,7 +50,7 @@ class Printed:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Let `sys.stderr` be a stream of its own in the block, for the log to write to."""
+        """Give the log a stream of its own as `sys.stderr` while the block lasts."""
         if not self._is_needed:
             yield
             return
@@ -96,7 +96,7 @@ class Printed:
 
 
 def put_back() -> None:
-    """Let the descriptors be what they were: for this process, or what takes its place."""
+    """Restore the descriptors, for this process or for its successor."""
     while _kept:
         number, before = _kept.pop()
         os.dup2(before, number)
@@ -104,7 +104,7 @@ def put_back() -> None:
 
 
 def _is_standard() -> bool:
-    """Whether Python's streams are those of the process, and not somebody's who listens in."""
+    """Whether Python's streams are those of the process, rather than replaced to capture output."""
     try:
         return sys.stdout.fileno() == _STDOUT and sys.stderr.fileno() == _STDERR
     except (AttributeError, OSError, ValueError):
@@ -123,7 +123,7 @@ def _stream(number: int) -> TextIO:
 
 
 def _read(reads: int, redact: Redactor) -> None:
-    """Make a record of each line, until nobody can print any more."""
+    """Make a record of each line, until nothing can print any more."""
     rest = b""
     with os.fdopen(reads, "rb", buffering=0) as pipe:
         while more := pipe.read(1 << 16):
@@ -137,9 +137,9 @@ def _read(reads: int, redact: Redactor) -> None:
 
 
 def _cut(line: bytes, redact: Redactor) -> tuple[bytes, bytes]:
-    """Return the begin of a line that does not end, and a rest in which a secret may be half there.
+    """Return the beginning of an unfinished line, and a rest that may hold part of a secret.
 
-    Secrets that are there as a whole are taken out first, so that none is cut in two.
+    Whole secrets are removed first, so that none is cut in two.
     """
     text = redact(line.decode("utf-8", "replace")).encode()
     return text[:-_LONGEST_SECRET], text[-_LONGEST_SECRET:]

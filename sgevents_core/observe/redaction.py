@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that is kept or shown: logs, failures, alerts."""
+"""Keeping secrets out of everything that is kept or shown: logs, failures, alerts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHORTEST_ENCODED: Final = 8
 
 
 class Redactor:
-    """Replaces secrets in texts, also as Python, JSON, HTML, addresses, hex and Base64 have them.
+    """Replaces secrets in texts, also in the forms of Python, JSON, HTML, URLs, hex and Base64.
 
     Redact before shortening a text: half a secret is not recognised.
 
     Args:
         secrets: The texts that must not be shown.
-        learned: More of them, which may grow: models of plugins' settings are loaded later.
+        learned: More secrets, which may grow: models of plugins' settings are loaded later.
     """
 
     __slots__ = ("_known", "_learned", "_written")
@@ -38,20 +38,20 @@ class Redactor:
 
     @classmethod
     def of(cls, settings: Settings) -> Redactor:
-        """Return one that knows the secrets of a configuration, and those found in it later."""
+        """Return a redactor that knows a configuration's secrets, and those found in it later."""
         return cls(secrets_of(settings), settings.learned)
 
     def __call__(self, text: str) -> str:
-        """Return the text without the secrets, and with nothing in it that UTF-8 cannot hold."""
+        """Return the text without the secrets, and without anything that UTF-8 cannot hold."""
         for written in self._forms():
             if written in text:
                 text = text.replace(written, SHOWN)
         return text.encode("utf-8", "replace").decode("utf-8")
 
     def in_value(self, value: Any) -> Any:
-        """Return a value for JSON without the secrets in its texts; what is no text stays.
+        """Return a JSON value without the secrets in its texts; other values are unchanged.
 
-        In the JSON itself a secret of digits would be taken for part of a number.
+        In the encoded JSON, a secret made of digits would also match part of a number.
         """
         if isinstance(value, str):
             return self(value)
@@ -63,7 +63,7 @@ class Redactor:
         return value if is_plain else self(str(value))
 
     def _forms(self) -> list[str]:
-        """Return every form of every secret, the longest first; worked out anew when they grow."""
+        """Return every form of every secret, the longest first; recomputed when they grow."""
         count, written = self._written
         if count != len(self._learned):
             count = len(self._learned)
@@ -75,7 +75,7 @@ class Redactor:
 
 
 def _forms_of(secret: str) -> Iterator[str]:
-    """Yield a secret as it is written in texts, addresses, dumps of bytes and headers."""
+    """Yield a secret as it is written in texts, URLs, dumps of bytes and headers."""
     if len(secret) < SHORTEST:
         return
     raw = secret.encode("utf-8", "surrogateescape" if _is_escaped(secret) else "replace")
@@ -88,7 +88,7 @@ def _forms_of(secret: str) -> Iterator[str]:
 
 
 def _as_text(secret: str, raw: bytes) -> Iterator[str]:
-    """Yield a secret as code, JSON, JSON within JSON, markup and a shell's line have it."""
+    """Yield a secret as it is written in code, JSON, nested JSON, markup and shell lines."""
     yield from (secret, repr(secret)[1:-1], ascii(secret)[1:-1], repr(raw)[2:-1])
     yield from (html.escape(secret), html.escape(secret, quote=False), shlex.quote(secret))
     for once in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
@@ -96,18 +96,18 @@ def _as_text(secret: str, raw: bytes) -> Iterator[str]:
 
 
 def _is_escaped(text: str) -> bool:
-    """Whether a text holds bytes that no UTF-8 is, as `os.environ` has them."""
+    """Whether a text holds bytes that are not UTF-8, as `os.environ` represents them."""
     return any("\udc80" <= char <= "\udcff" for char in text)
 
 
 def _lower_escapes(address: str) -> str:
-    """Return an address with `%2f` for `%2F`, as some write it."""
+    """Return a URL with `%2f` for `%2F`, as some programs write it."""
     first, *others = address.split("%")
     return "%".join([first, *(part[:2].lower() + part[2:] for part in others)])
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:
-    """Yield what of Base64 is certain wherever the secret stands in what was encoded.
+    """Yield the part of a secret's Base64 that does not depend on its surroundings.
 
     Three bytes become four characters, so a secret begins at one of three places of a group:
 

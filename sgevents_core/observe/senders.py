@@ -1,4 +1,4 @@
-"""Who sent a signal: somebody outside, or something in this process or below it."""
+"""Who sent a signal: something outside, or something in this process or below it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def sends(plugin: str) -> None:
 
 
 def sent() -> str:
-    """Return the plugin that has sent a signal that came from this process; empty if not known."""
+    """Return the plugin that sent a signal which came from this process; empty if not known."""
     return _own.popleft() if _own else ""
 
 
 def is_inside(sender: int) -> bool:
-    """Return whether a signal's sender is this process, or one that it has started.
+    """Return whether a signal's sender is this process, or one that it started.
 
     Args:
-        sender: Its pid as the signal tells it; 0 for the system, and for another container.
+        sender: Its pid according to the signal; 0 for the system, and for another container.
     """
     if sender == os.getpid():
         return True
@@ -54,7 +54,7 @@ def is_inside(sender: int) -> bool:
 
 
 def _parent_of(pid: int) -> int | None:
-    """Return a process's parent, None if there is no such process (any more)."""
+    """Return a process's parent, None if the process does not exist (any more)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
         return int(stat[stat.rindex(b")") + 1 :].split()[1])

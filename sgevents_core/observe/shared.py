@@ -1,4 +1,4 @@
-"""Keeps what all threads of the process share from calls of plugins that would take it away."""
+"""Protecting what all threads of the process share from being closed or replaced by plugins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ours: Final[dict[int, tuple[int, int]]] = {}
 
 
 def keep_open(*descriptors: int) -> None:
-    """Let no call of a plugin close what is open there now."""
+    """Do not let calls of plugins close what is open there now."""
     for descriptor in descriptors:
         is_now = _identity(descriptor)
         if is_now is not None:
@@ -64,7 +64,7 @@ def kept_whole(folder: Path) -> Iterator[None]:
 
 
 class _Guard:
-    """What stands in for functions while a plugin is called; each takes the real one first."""
+    """The replacements of functions during calls of plugins; each takes the real one first."""
 
     def __init__(self, folder: Path) -> None:
         self._home = os.getpid()
@@ -72,7 +72,7 @@ class _Guard:
         self._told: set[tuple[str, str]] = set()
 
     def stand_ins(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
-        """Return module, name of a function, and what stands in for it."""
+        """Return module, name of a function, and its replacement."""
         return [
             (os, "close", self._close),
             (os, "closerange", self._close_range),
@@ -88,7 +88,9 @@ class _Guard:
     def in_calls(
         self, real: Callable[..., Any], stand_in: Callable[..., Any]
     ) -> Callable[..., Any]:
-        """Return what calls the real function outside of calls, and in every other process."""
+        """Return a wrapper that calls the real function outside of calls, and in other
+        processes.
+        """
 
         @functools.wraps(real)
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -120,14 +122,14 @@ class _Guard:
     def _dup2(
         self, real: Callable[..., Any], call: Current, fd: int, fd2: int, inheritable: bool = True
     ) -> int:
-        """Refuse to put another file in the place of one of ours; output may go elsewhere."""
+        """Refuse to replace one of the daemon's files; output may be redirected."""
         if fd2 in _STANDARD or fd == fd2 or not self._is_ours(fd2):
             return int(real(fd, fd2, inheritable))
         self._tell("os.dup2", call, "a file of the daemon's stays open")
         raise OSError(errno.EBUSY, "The daemon needs this descriptor")
 
     def _execute(self, real: Callable[..., Any], call: Current, *args: Any) -> None:
-        """Refuse to become another program: nobody would see that there is no daemon any more."""
+        """Refuse to replace the process: nobody would notice that the daemon is gone."""
         self._tell("os.execv", call, "the daemon goes on")
         raise PermissionError(
             errno.EPERM, "It would end the daemon; subprocess.run() starts a program beside it"
@@ -196,7 +198,7 @@ def _descriptors() -> list[int]:
 
 
 def _identity(fd: int) -> tuple[int, int] | None:
-    """Return what tells an open file, pipe or socket from others, None if nothing is open."""
+    """Return what distinguishes an open file from others, None if nothing is open."""
     try:
         found = os.fstat(fd)
     except (OSError, TypeError, ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""Keeps the daemon's log as it is configured, whatever plugins do to `logging`.
+"""Keeping the daemon's log as it is configured, whatever plugins do to `logging`.
 
-The daemon's loggers, its client's, and those of plugins, hand their records straight to the
-outlets: no level, filter, handler or lock of anybody else is asked on the way.
+The loggers of the daemon, its client and plugins pass their records straight to the outlets: no
+level, filter, handler or lock of anybody else is involved.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _OTHERS: Final = ("py.warnings", _CLIENT)
 
 
 class SteadyLogger(logging.Logger):
-    """A logger that is asked nothing by anybody: its level counts, and the keeper's outlets."""
+    """A logger that depends only on its own level and the keeper's outlets."""
 
     keeper: Keeper | None = None
 
     def setLevel(self, level: int | str) -> None:  # noqa: N802 - logging's name
-        """Set its level; a plugin sets that of its own loggers alone."""
+        """Set the level; a plugin can set that of its own loggers only."""
         keeper = self.keeper
         if keeper is None or keeper.lets_set(self):
             super().setLevel(level)
@@ -51,7 +51,7 @@ class SteadyLogger(logging.Logger):
             keeper.look()
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
-        """Return whether its own level lets a record through; `logging.disable` has no say."""
+        """Return whether its own level lets a record through; `logging.disable` is ignored."""
         try:  # emptied where levels change; asked at every call of a callback
             return self._cache[level]  # type: ignore[attr-defined,no-any-return]  # the base's
         except KeyError:
@@ -82,7 +82,7 @@ class SteadyLogger(logging.Logger):
         return record
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Hand a record to the outlets, and a plugin's also to handlers of its own."""
+        """Pass a record to the outlets, and a plugin's also to handlers of its own."""
         keeper = self.keeper
         if keeper is None:
             super().handle(record)
@@ -99,7 +99,7 @@ class SteadyLogger(logging.Logger):
             self._handle_own(record)
 
     def _handle_own(self, record: logging.LogRecord) -> None:
-        """Hand a record to the handlers that were added to a plugin's logger."""
+        """Pass a record to the handlers that were added to a plugin's logger."""
         one: logging.Logger | None = self
         while one is not None and one.name.startswith(PLUGIN_LOGGER):
             for handler in one.handlers:
@@ -109,7 +109,7 @@ class SteadyLogger(logging.Logger):
 
 
 class Keeper:
-    """Puts back what was changed of the log's configuration, and names the plugin.
+    """Restores what was changed in the log's configuration, and reports the plugin.
 
     Args:
         outlets: The handler that all records go to.
@@ -127,7 +127,7 @@ class Keeper:
         self._quiet = threading.local()
 
     def lets_set(self, logger: logging.Logger) -> bool:
-        """Return whether a logger's level may be set by the call in hand, and tell if not."""
+        """Return whether the running call may set a logger's level, and report it if not."""
         call = current()
         own = f"{PLUGIN_LOGGER}{call.plugin}." if call is not None else ""
         name = f"{logger.name}."
@@ -137,10 +137,10 @@ class Keeper:
         return False
 
     def look(self, plugin: str = "") -> None:
-        """Put back what was changed, and tell of it once for each plugin.
+        """Restore what was changed, and report it once for each plugin.
 
         Args:
-            plugin: Whose doing it is; left out, that of the call in hand.
+            plugin: The plugin that did it; by default, that of the running call.
         """
         if self._is_right() or getattr(self._quiet, "now", False):
             return
@@ -154,7 +154,7 @@ class Keeper:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Keep the log while the block lasts."""
+        """Keep the log's configuration while the block lasts."""
         SteadyLogger.keeper = self
         with ExitStack() as undo:
             undo.callback(self._let_go)
@@ -204,7 +204,7 @@ class Keeper:
         return changed
 
     def _take_over(self) -> None:
-        """Make loggers of the daemon and of plugins steady, those made since included.
+        """Make loggers of the daemon and of plugins steady, including those created since.
 
         Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
         """
@@ -237,7 +237,7 @@ class Keeper:
 
 
 def forget_levels() -> None:
-    """Let all loggers look again which levels they let through."""
+    """Make all loggers recompute which levels they let through."""
     for one in _loggers():
         vars(one)["_cache"].clear()
 

@@ -1,4 +1,4 @@
-"""Speak to systemd: ready, stopping, a line of status, and that all is well for its watchdog."""
+"""Notifications to systemd: ready, stopping, a line of status, and the watchdog."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LONGEST_STATUS: Final = 500
 
 
 class Systemd:
-    """The service manager that started this process; says nothing to anybody where there is none.
+    """The service manager that started this process; without one, nothing is sent.
 
     Args:
-        environment: Where `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` are looked for.
+        environment: Holds `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -31,28 +31,28 @@ class Systemd:
         """Seconds within which the watchdog has to be fed; None where none watches."""
 
     def ready(self) -> None:
-        """Say that the start is over and work has begun."""
+        """Report that the start is over and work has begun."""
         self._send("READY=1")
 
     def takes(self, seconds: float) -> None:
-        """Say that the start or the stop takes so long from now on, and that all is well."""
+        """Extend the time allowed for the start or the stop from now on, and feed the watchdog."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}\nWATCHDOG=1")
 
     def stopping(self) -> None:
-        """Say that the process is about to end in order."""
+        """Report that the process is about to end in order."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Show one line of text in `systemctl status`; the same as before is not sent again."""
+        """Show one line of text in `systemctl status`; an unchanged line is not sent again."""
         line = " ".join(text.split())[:_LONGEST_STATUS]
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     def feed_watchdog(self, now: float) -> None:
-        """Say that all is well, if a watchdog watches and has not heard it just now.
+        """Feed the watchdog, if there is one and it was not fed just now.
 
-        To be called more often than the watchdog wants to be fed.
+        Call it more often than the watchdog's interval.
 
         Args:
             now: The monotonic clock, in seconds.
@@ -74,14 +74,14 @@ class Systemd:
 
 
 def _address(text: str) -> str | None:
-    """Return the address of a Unix socket as Python takes it; None if `text` names none."""
+    """Return the address of a Unix socket as Python expects it; None if `text` is not one."""
     if text.startswith("@"):
         return f"\0{text[1:]}"
     return text if text.startswith("/") else None
 
 
 def _watchdog_every(environment: Mapping[str, str]) -> float | None:
-    """Return the seconds between two feedings; None if no watchdog, or that of another process."""
+    """Return the seconds between two feedings; None without a watchdog for this process."""
     owner = environment.get("WATCHDOG_PID", str(os.getpid()))
     try:
         every = int(environment.get("WATCHDOG_USEC", "0")) / 1_000_000

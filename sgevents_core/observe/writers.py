@@ -1,4 +1,4 @@
-"""Writes what is logged, in threads of its own: who logs never waits for a terminal or a disk."""
+"""Writing log records in threads of their own: the thread that logs never waits for I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Complain: TypeAlias = Callable[[str], None]
 
 
 class Sink(Protocol):
-    """Where records go: `write` may take as long as it takes, and raises OSError."""
+    """A destination of records: `write` may take any time, and raises OSError."""
 
     dropped: deque[None]
     """One entry for each record that was not written, because too many waited."""
@@ -40,11 +40,11 @@ class Sink(Protocol):
 
 
 class Writer:
-    """A thread that writes to some sinks, in the order of what is put.
+    """A thread that writes to some sinks, in the order of `put`.
 
     Args:
         name: The thread's name.
-        says: Returns the record that tells that so many were dropped, as the sink has it.
+        says: Returns the record which says how many were dropped, in the sink's form.
     """
 
     def __init__(self, name: str, says: Callable[[Sink, int], str]) -> None:
@@ -59,7 +59,7 @@ class Writer:
         os.register_at_fork(after_in_child=self._write_here)
 
     def put(self, sink: Sink, text: str) -> None:
-        """Let a record be written soon; if too many wait, it is dropped and counted."""
+        """Queue a record to be written soon; if too many are queued, drop and count it."""
         if self._thread is None:
             self._write([(sink, text)])
         elif self._queue.qsize() >= MOST_WAITING:
@@ -70,7 +70,7 @@ class Writer:
                 self._queue.put((sink, ""))
 
     def flush(self, within: float) -> bool:
-        """Wait until what was put by now is written; False if that takes too long (seconds)."""
+        """Wait until what is queued now is written; return False if that takes too long."""
         if self._thread is None:
             return True
         done = threading.Event()
@@ -78,7 +78,7 @@ class Writer:
         return done.wait(within)
 
     def close(self, within: float) -> bool:
-        """Write what waits, and end; False if that takes longer than so many seconds."""
+        """Write what is queued, and end; return False if that takes too long (seconds)."""
         if not self.flush(within):
             return False
         self._queue.put(None)
@@ -87,7 +87,7 @@ class Writer:
         return True
 
     def _write_here(self) -> None:
-        """In a process that was forked, where the thread is not: write at once."""
+        """Write at once in a forked process, which does not have the thread."""
         self._thread = None
         self._queue = SimpleQueue()
 
@@ -133,7 +133,7 @@ class Writer:
 
 
 class StreamSink:
-    """An open stream; its descriptor is kept apart, so that closing the stream cannot silence it.
+    """An open stream; its descriptor is duplicated, so that closing the stream cannot silence it.
 
     Args:
         stream: The stream, usually `sys.stderr`.
@@ -150,7 +150,7 @@ class StreamSink:
             self._identity = _identity(self._descriptor)
 
     def write(self, texts: Sequence[str]) -> None:
-        """Write records, and wait for a terminal that takes none now."""
+        """Write records, and wait while the terminal accepts nothing."""
         text = "".join(texts)
         if self._descriptor is None:
             self._stream.write(text)
@@ -163,18 +163,18 @@ class StreamSink:
         _write_all(self._descriptor, text.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
-        """Close its own descriptor; the stream stays as it is."""
+        """Close its own descriptor; the stream is unaffected."""
         if self._descriptor is not None and _identity(self._descriptor) == self._identity:
             os.close(self._descriptor)
 
 
 class FileSink:
-    """A file that is rotated.
+    """A file with rotation.
 
     Args:
-        path: The file; made if absent.
+        path: The file; created if absent.
         keep: How many older ones are kept beside it.
-        most: Bytes at which it is rotated.
+        most: The size in bytes at which it is rotated.
 
     Raises:
         OSError: It cannot be opened.
@@ -247,7 +247,7 @@ class FileSink:
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what tells one open file from another, None if nothing is open there."""
+    """Return what distinguishes an open file from others, None if nothing is open there."""
     try:
         found = os.fstat(descriptor)
     except OSError:

@@ -1,4 +1,4 @@
-"""Takes people out of recorded rows: names and addresses become made-up ones, always the same."""
+"""Removing people from recorded rows: names and addresses become consistent made-up ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ PEOPLE: Final = {"HumanUser": "Person", "ClientUser": "Client"}
 PERSONAL: Final = frozenset({"login", "email", "firstname", "lastname", "ip", "ip_address"})
 """Keys whose values are about a person, wherever they stand."""
 
-# Each begins where no character before it belongs to the same word: a text is read once, however
-# long it is.
+# Each pattern starts at the beginning of a word, so that a text is read once, however long it is.
 _MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD: Final = re.compile(r"[^\s\"']+")
 _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -22,7 +21,8 @@ _SIGNATURE: Final = re.compile(r"sign|token|key", re.IGNORECASE)
 def unsigned(row: Any) -> Any:
     """Return a row without the signatures of links to files.
 
-    That is the query of an address, if it lets whoever has it in, as links to files on a site do.
+    The signature is the query of a URL if it grants access to whoever has it, as in a site's links
+    to files.
     """
     return _changed(row, lambda text: _WORD.sub(_without_signature, text) if "?" in text else text)
 
@@ -43,7 +43,7 @@ class Anonymiser:
     too, such as descriptions, and so is whatever looks like an e-mail address.
 
     Args:
-        rows: All rows, which tell who there is.
+        rows: All rows, from which the people are collected.
     """
 
     def __init__(self, rows: Iterable[Any]) -> None:
@@ -68,7 +68,7 @@ class Anonymiser:
         return self._mails.setdefault(address.lower(), made_up)
 
     def _personal(self, key: str, value: str) -> str | None:
-        """Return what stands for the value of a key that is about a person; None for others."""
+        """Return the replacement for the value of a key about a person; None for other keys."""
         last = key.rpartition(".")[2]  # user.HumanUser.login
         if last not in PERSONAL:
             return None
@@ -98,7 +98,7 @@ def _changed(
     Args:
         value: The value.
         change: Changes a text.
-        keyed: Changes the text of a key in another way; None leaves it to `change`.
+        keyed: Changes the text of a key differently; None leaves it to `change`.
     """
     if isinstance(value, str):
         return change(value)

@@ -19,26 +19,28 @@ _SET_BY_A_SITE: Final = {"color": "pipeline_step", "sg_sort_order": 1, "sg_statu
 class EventBuilder(RowBuilder):
     """Makes events, as a site writes them; ids and times ascend.
 
-    A record is given as its type, `"Shot"`, where it does not matter which one, or as a mapping
+    A record is given as its type, `"Shot"`, if any record of that type will do, or as a mapping
     with its type and id: what `record` returns, or the client, or a sandbox.
 
     Args:
         first_id: The id of the first event.
-        at: When it happened, aware.
-        project: The project that records are in; one of its own if left out.
-        user: Who does it; a person of its own if left out.
+        at: When it happened; an aware datetime.
+        project: The project that records are in; a new one if left out.
+        user: Who does it; a new person if left out.
     """
 
     # What happens to records
 
     def new(self, record: str | Link, **about: Unpack[About]) -> Event:
-        """A record was created: `Shotgun_<EntityType>_New`."""
+        """Return the event of a created record: `Shotgun_<EntityType>_New`."""
         return self._happened(record, "New", "new_entity", about)
 
     def creation(
         self, record: str | Link, values: Mapping[str, Any], **about: Unpack[About]
     ) -> list[Event]:
-        """A record was created with values: its `_New`, and a `_Change` in create for each."""
+        """Return the events of a creation with values: `_New`, and a `_Change` in create for
+        each.
+        """
         link = self._link(record)
         first = self.new(link, **about)
         rest = {key: value for key, value in about.items() if key != "id"}
@@ -66,13 +68,13 @@ class EventBuilder(RowBuilder):
         data_type: str | None = None,
         **about: Unpack[About],
     ) -> Event:
-        """A field was changed: `Shotgun_<EntityType>_Change`.
+        """Return the event of a changed field: `Shotgun_<EntityType>_Change`.
 
         Args:
-            record: Whose field.
-            attribute: Its name.
-            old: The value before.
-            new: The value after; of a field with several entities, see `multi_change`.
+            record: The record.
+            attribute: The field's name.
+            old: The old value.
+            new: The new value; for a field with several entities, see `multi_change`.
             in_create: Whether it was set while the record was created.
             data_type: The field's type, such as `"text"`; guessed from name and value.
             about: See `About`.
@@ -91,7 +93,7 @@ class EventBuilder(RowBuilder):
         in_create: bool = False,
         **about: Unpack[About],
     ) -> Event:
-        """A field with several entities was changed; it has `added` and `removed`, no values."""
+        """Return the event of a changed multi-entity field: `added` and `removed`, no values."""
         values = {"added": value_of(list(added)), "removed": value_of(list(removed))}
         kind = "multi_entity"
         return self._changed(record, attribute, kind, values, in_create=in_create, about=about)
@@ -99,7 +101,7 @@ class EventBuilder(RowBuilder):
     def back_reference(
         self, original: Event, record: str | Link, attribute: str, **about: Unpack[About]
     ) -> Event:
-        """A field changed only because `original` set a field of the record it links to.
+        """Return the event of a field that changed only because `original` set a linked field.
 
         Its `meta` names the record of `original`, as a site's does.
 
@@ -123,12 +125,12 @@ class EventBuilder(RowBuilder):
         return self._changed(record, attribute, kind, meta, in_create=in_create, about=about)
 
     def retirement(self, record: str | Link, **about: Unpack[About]) -> Event:
-        """A record was deleted: `Shotgun_<EntityType>_Retirement`; the row has no link to it."""
+        """Return the event of a deleted record: `Shotgun_<EntityType>_Retirement`, with no link."""
         about.setdefault("retired", True)
         return self._happened(record, "Retirement", "entity_retirement", about, described=True)
 
     def deletion(self, record: str | Link, **about: Unpack[About]) -> tuple[Event, Event]:
-        """A record was deleted, with both rows of it: the retirement, and a change of its date."""
+        """Return both events of a deleted record: the retirement, and a change of its date."""
         link, at = self._link(record), about.get("at", self._at)
         first = self.retirement(link, **about)
         about.pop("id", None)
@@ -143,12 +145,12 @@ class EventBuilder(RowBuilder):
         tasks: Iterable[str] = ("layout", "comp"),
         **about: Unpack[About],
     ) -> list[Event]:
-        """A task template was applied: all rows of it, credited to whoever did it.
+        """Return all events of applying a task template, credited to the person who applied it.
 
-        Only `template_task` tells such a task from one that was made by hand.
+        Only `template_task` distinguishes such a task from one made by hand.
 
         Args:
-            record: What it was applied to, such as a shot.
+            record: The record it was applied to, such as a shot.
             template: The template.
             tasks: The names of its tasks.
             about: See `About`; without `id`.
@@ -169,15 +171,15 @@ class EventBuilder(RowBuilder):
         return [*rows, self.back_reference(linked, link, "tasks", **about)]
 
     def revival(self, record: str | Link, **about: Unpack[About]) -> Event:
-        """A deleted record was brought back: `Shotgun_<EntityType>_Revival`."""
+        """Return the event of a restored record: `Shotgun_<EntityType>_Revival`."""
         return self._happened(record, "Revival", "entity_revival", about, described=True)
 
     def thumbnail(
         self, record: str | Link = "Version", **about: Unpack[About]
     ) -> tuple[Event, Event]:
-        """A thumbnail was set, which a site tells twice: while it is being made, and when it is.
+        """Return both events of a thumbnail: while it is being made, and when it is ready.
 
-        Its values are ids of pictures.
+        The values are ids of pictures.
         """
         link = self._link(record)
         picture = self.record("Thumbnail")["id"]
@@ -190,7 +192,9 @@ class EventBuilder(RowBuilder):
         return self._changed(link, "image", "image", values, in_create=False, about=about)
 
     def reading(self, record: str | Link = "Note", **about: Unpack[About]) -> Event:
-        """Somebody read a record: `Shotgun_Reading_Change`, which names no type of record."""
+        """Return the event of a record being read: `Shotgun_Reading_Change`, with no record
+        type.
+        """
         name, values = "read_by_current_user", {"old_value": None, "new_value": "read"}
         reading = self.record("Reading")
         meta = attribute_change(name, "list", values)
@@ -202,13 +206,15 @@ class EventBuilder(RowBuilder):
     def playlist_share(
         self, playlist: str | Link = "Playlist", *, revoked: bool = False, **about: Unpack[About]
     ) -> Event:
-        """A playlist was shared for client review, or its share was taken back."""
+        """Return the event of a playlist shared for client review, or of its share being
+        revoked.
+        """
         action = "Revoke" if revoked else "Create"
         meta = {"type": "share", "shared_with": [] if revoked else ["client"]}
         return self._row(f"CRS_PlaylistShare_{action}", meta, about, playlist)
 
     def attachment_view(self, record: str | Link = "Version", **about: Unpack[About]) -> Event:
-        """Somebody viewed a file: `Shotgun_Attachment_View`."""
+        """Return the event of a viewed file: `Shotgun_Attachment_View`."""
         return self._row("Shotgun_Attachment_View", {"type": "view"}, about, record)
 
     def version_view(
@@ -218,16 +224,16 @@ class EventBuilder(RowBuilder):
         page: str | Link = "Page",
         **about: Unpack[About],
     ) -> Event:
-        """Somebody viewed a version: `Shotgun_Version_View`, which has no hook of its own.
+        """Return the event of a viewed version: `Shotgun_Version_View`; it has no hook.
 
-        The row links the page that it was viewed on; the version stands in `meta`.
+        The row links the page on which it was viewed; the version is in `meta`.
         """
         link = self._link(version)
         meta = {"link_entity_type": link["type"], "link_entity_id": link["id"]}
         return self._row("Shotgun_Version_View", meta, about, page)
 
     def preference(self, pref: str, old: Any, new: Any, **about: Unpack[About]) -> Event:
-        """A preference of the site was changed; its `meta` has `pref`, `old` and `new`."""
+        """Return the event of a changed site preference; its `meta` has `pref`, `old` and `new`."""
         meta = {"pref": pref, "old": value_of(old), "new": value_of(new)}
         return self._without_project("Shotgun_Preferences_Change", meta, about)
 
@@ -238,11 +244,11 @@ class EventBuilder(RowBuilder):
         setting: str = "columns",
         **about: Unpack[About],
     ) -> Event:
-        """The layout of a page was changed; `meta` says which settings, and no values.
+        """Return the event of a changed page layout; `meta` names the settings, without values.
 
         Args:
-            page: The page; None, as a site often leaves it out.
-            setting: What of a list on the page has changed.
+            page: The page, or None, since sites often leave it out.
+            setting: The setting of a list on the page that changed.
             about: See `About`.
         """
         path = ["body", "list_content"]
@@ -252,56 +258,56 @@ class EventBuilder(RowBuilder):
         return self._row("Shotgun_PageSetting_Change", meta, about, page)
 
     def big_query(self, *, rows: int = 12_000, **about: Unpack[About]) -> Event:
-        """A query returned very many records: `Shotgun_Big_Query`."""
+        """Return the event of a query with very many records: `Shotgun_Big_Query`."""
         return self._without_project("Shotgun_Big_Query", {"rows": rows, "seconds": 41.5}, about)
 
     def display_column_delete(
         self, entity_type: str = "Shot", name: str = "sg_old", **about: Unpack[About]
     ) -> Event:
-        """A field was deleted from the schema: `Shotgun_DisplayColumn_Delete`."""
+        """Return the event of a field deleted from the schema: `Shotgun_DisplayColumn_Delete`."""
         meta = {"entity_type": entity_type, "name": name}
         return self._without_project("Shotgun_DisplayColumn_Delete", meta, about)
 
     def notes_app_summary_email(
         self, playlist: str | Link = "Playlist", *, recipients: int = 3, **about: Unpack[About]
     ) -> Event:
-        """A summary of notes was mailed: `Shotgun_NotesApp_Summary_Email`."""
+        """Return the event of a mailed summary of notes: `Shotgun_NotesApp_Summary_Email`."""
         meta = {"type": "email", "recipients": recipients}
         return self._row("Shotgun_NotesApp_Summary_Email", meta, about, playlist)
 
     def login(self, **about: Unpack[About]) -> Event:
-        """Somebody logged in: `Shotgun_User_Login`, in no project."""
+        """Return the event of a login: `Shotgun_User_Login`, without a project."""
         who = about.get("user", self.user)
         return self._without_project("Shotgun_User_Login", {"type": "login"}, about, who)
 
     def logout(self, **about: Unpack[About]) -> Event:
-        """Somebody logged out: `Shotgun_User_Logout`, in no project."""
+        """Return the event of a logout: `Shotgun_User_Logout`, without a project."""
         return self._without_project("Shotgun_User_Logout", {"type": "logout"}, about)
 
     def failed_login(self, **about: Unpack[About]) -> Event:
-        """A login was refused: `Shotgun_User_FailedLogin`; by nobody, in no project, no meta."""
+        """Return the event of a refused login: `Shotgun_User_FailedLogin`, with no user or meta."""
         about.setdefault("user", None)
         about.setdefault("session_uuid", None)
         return self._without_project("Shotgun_User_FailedLogin", None, about)
 
     def app_launch(self, app: str = "tk-desktop", **about: Unpack[About]) -> Event:
-        """An application was launched from Toolkit's desktop: `Toolkit_Desktop_AppLaunch`."""
+        """Return the event of an application launched from Toolkit: `Toolkit_Desktop_AppLaunch`."""
         meta = {"app": app, "version": "v2.7.1"}
         return self._without_project("Toolkit_Desktop_AppLaunch", meta, about)
 
     def project_launch(self, engine: str = "tk-maya", **about: Unpack[About]) -> Event:
-        """A project was opened in Toolkit's desktop: `Toolkit_Desktop_ProjectLaunch`."""
+        """Return the event of a project opened in Toolkit: `Toolkit_Desktop_ProjectLaunch`."""
         meta = {"engine": engine, "version": "v0.13"}
         return self._row("Toolkit_Desktop_ProjectLaunch", meta, about, self.project)
 
     def other(
         self, event_type: str, record: str | Link | None = None, **about: Unpack[About]
     ) -> Event:
-        """Any other event: `ClientLogin_Failed`, a studio's own type; with `meta=` if it has one.
+        """Return any other event: `ClientLogin_Failed`, a studio's own type; `meta=` sets its meta.
 
         Args:
             event_type: Its type, with any number of underscores.
-            record: What it is about, if anything.
+            record: The record it is about, if any.
             about: See `About`.
         """
         meta: dict[str, Any] | None = {} if "meta" in about else None

@@ -1,4 +1,4 @@
-"""What a test gives a harness, as the loader takes it: plugins by object or name, their tables."""
+"""What a test gives to a harness, in the loader's form: plugins by object or name, and tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNINSTALLED = "(given to the harness)"
 
 
 class _GivenEntryPoint:
-    """Stands for the entry point of a plugin that is at hand already."""
+    """The stand-in for the entry point of a plugin that is already imported."""
 
     def __init__(self, plugin: object) -> None:
         self._plugin = plugin
@@ -31,7 +31,7 @@ class _GivenEntryPoint:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One plugin that a test gives.
+    """A plugin given by a test.
 
     Args:
         name: Its name, as the configuration would have it.
@@ -50,17 +50,17 @@ def given(
     settings: Mapping[str, Any] | None,
     table: Mapping[str, Any],
 ) -> Given:
-    """Return the plugin as the loader takes it.
+    """Return the plugin in the form that the loader uses.
 
     Args:
         plugin: A module, an instance, or the name of one that is installed.
-        name: What it is called; the name of its entry point or its module if left out.
+        name: The plugin's name; by default that of its entry point or its module.
         settings: Its own settings.
         table: More keys of `[plugins.NAME]`.
 
     Raises:
-        TypeError: There is no such key.
-        ValueError: `on_error` is none of those there are.
+        TypeError: A key of `table` does not exist.
+        ValueError: `on_error` is not a valid policy.
     """
     found = _found(plugin, name)
     wanted = found.name if found is not None else str(plugin)
@@ -74,7 +74,7 @@ def given(
 
 
 def discovery_of(plugins: Mapping[str, Given]) -> Discovery:
-    """Return a discovery that has found the plugins given, and knows what else is installed."""
+    """Return a discovery that finds the plugins given, and knows what else is installed."""
     installed = discover()
     own = {name: one.found for name, one in plugins.items() if one.found is not None}
     return replace(
@@ -99,7 +99,7 @@ def _found(plugin: object, name: str | None) -> Found | None:
 
 
 def _installed_as(plugin: object) -> Found | None:
-    """Return the installed entry point that names this very module, if there is one."""
+    """Return the installed entry point that names this very module, None if there is none."""
     if not isinstance(plugin, ModuleType):
         return None
     installed = discover().found.values()

@@ -1,4 +1,4 @@
-"""Harness: runs plugins on events as the daemon does, and tells what they did."""
+"""Harness: runs plugins on events as the daemon does, and reports what they did."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NO_SITE: Final = SiteSettings(
 
 
 class MakeHarness(Protocol):
-    """What the fixture `sgevents_harness` is: makes harnesses that are closed after the test."""
+    """The type of the fixture `sgevents_harness`, whose harnesses are closed after the test."""
 
     def __call__(self, plugin: object = None, name: str | None = None, **options: Any) -> Harness:
         """Return a harness; the arguments are those of `Harness`."""
@@ -54,21 +54,22 @@ class MakeHarness(Protocol):
 class Harness:
     """Runs plugins on events as the daemon does.
 
-    They are loaded and checked, called in the same order through the same filters; what fails is
-    judged, tried again and put aside by the same policy; `ctx` is the real one. Only time does not
-    pass: a plugin that is held is called again at once. Use it as a context manager, or close it.
+    Plugins are loaded and checked like the daemon's, and called in the same order through the same
+    filters; failures are judged, retried and dead-lettered by the same policy; `ctx` is the real
+    one. Only time does not pass: a plugin that is held is called again at once. Use it as a context
+    manager, or close it.
 
     Args:
         plugin: A module, an instance, or the name of a plugin that is installed; None to `enable`
             some later.
-        name: What it is called; by default as its entry point, else as its module.
+        name: The plugin's name; by default that of its entry point or its module.
         settings: Its own settings, as the configuration would have them; with Secret for secrets.
         site: A sandbox: `ctx.sg` is a real client of it. Without one, `ctx.sg` is a recorder.
         records: What the recorder can read: mappings with `type`, `id` and fields.
-        store: What `ctx.store` holds from the start.
-        groups: Names of groups, in their order.
+        store: The initial content of `ctx.store`.
+        groups: Names of groups, in order.
         fields: Fields of events to read from the site besides the usual ones, as `[feed] fields`.
-        dry_run: What `ctx.dry_run` is.
+        dry_run: The value of `ctx.dry_run`.
         table: More keys of `[plugins.NAME]`: `group`, `on_error`, `max_attempts`, `pause_after`,
             `script_name`, `api_key` and so on.
     """
@@ -111,7 +112,7 @@ class Harness:
         store: Mapping[str, Any] | None = None,
         **table: Any,
     ) -> str:
-        """Enable one more plugin, before the first run; returns its name.
+        """Enable one more plugin before the first run; return its name.
 
         The arguments are those of the harness.
         """
@@ -134,7 +135,7 @@ class Harness:
         self.close()
 
     def close(self) -> Result:
-        """Stop the plugins as the daemon does; returns what their `shutdown` did."""
+        """Stop the plugins as the daemon does; return what their `shutdown` did."""
         session, self._session = self._session, None
         with self._open:
             if session is None:
@@ -143,10 +144,10 @@ class Harness:
             return session.watch.result
 
     def start(self) -> None:
-        """Load the plugins and call their `startup`; the first run does so too.
+        """Load the plugins and call their `startup`; otherwise the first run does so.
 
         Raises:
-            PluginError: A plugin cannot be used; says why, where and what helps.
+            PluginError: A plugin cannot be used; the message says why and what to do.
         """
         self._started()
 
@@ -158,7 +159,7 @@ class Harness:
         Args:
             events: Events, rows as mappings, or lists of events; in this order.
             retry: Whether a plugin that is held is called again at once, until it has succeeded or
-                failed for good. If not, it stays held: the next run goes on with it.
+                failed for good. If not, it stays held: the next run continues with it.
 
         Raises:
             PluginError: A plugin cannot be used.
@@ -171,7 +172,7 @@ class Harness:
     def catch_up(self, *, retry: bool = True) -> Result:
         """Hand the plugins all events that the site has had since the harness was made.
 
-        What plugins write makes events too: they come at the next call.
+        What plugins write makes events too, which are handed over at the next call.
 
         Args:
             retry: As for `run`.
@@ -186,9 +187,9 @@ class Harness:
         return _checked(session.run(retry=retry))
 
     def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
-        """Call the callbacks for events once more, as `sgevents replay` does.
+        """Call the callbacks for events again, as `sgevents replay` does.
 
-        `ctx.key` is the same as before: what a plugin does must not be done twice by that.
+        `ctx.key` is the same as before: it tells a plugin that it must not act twice.
         """
         session = self._started()
         rows = [self._row(event) for event in _flat(events)]
@@ -199,7 +200,7 @@ class Harness:
     def explain(self, event: Event) -> list[Explanation]:
         """Return for every callback, in call order, whether it is called for `event`, or why not.
 
-        Each has `callback`, `matched` and `why_not`.
+        Each item has `callback`, `matched` and `why_not`.
         """
         return Plan(self._started().loaded.callbacks).explain(event)
 
@@ -278,14 +279,14 @@ def _flat(
 
 
 def _forget(names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
-    """Keep no names of scripts: a harness has no next start."""
+    """Do not keep the names of scripts: a harness has no next start."""
 
 
 def _checked(result: Result) -> Result:
-    """Return `result`; raise what a test, not a plugin, has raised inside a call.
+    """Return `result`; raise what the test itself, not a plugin, raised inside a call.
 
-    Callbacks are called in the test's own thread, and whatever is raised in them is noted: also an
-    interruption by a person, by pytest's own `fail` and `skip` or by a timeout of the test.
+    Callbacks are called in the test's own thread, and everything raised in them is recorded, even
+    an interruption by a person, pytest's own `fail` and `skip`, or a timeout of the test.
     """
     outcomes = getattr(sys.modules.get("_pytest.outcomes"), "OutcomeException", KeyboardInterrupt)
     for call in result.calls:

@@ -13,7 +13,7 @@ Link: TypeAlias = Mapping[str, Any]
 
 
 def link_to(record: Link) -> dict[str, Any]:
-    """Return the link that a row has for `record`: its type, id and name, and nothing else of it.
+    """Return the link that a row has for `record`: only its type, id and name.
 
     Args:
         record: At least `type` and `id`; without `name`, its `code` or `content` is its name.
@@ -23,7 +23,7 @@ def link_to(record: Link) -> dict[str, Any]:
 
 
 def value_of(value: Any) -> Any:
-    """Return a field's value as `meta` has it: records become links, datetimes text in UTC."""
+    """Return a field's value as `meta` has it: links for records, UTC text for datetimes."""
     if isinstance(value, Mapping) and {"type", "id"} <= value.keys():
         return {**link_to(value), "valid": "valid"}
     if isinstance(value, list | tuple):
@@ -34,7 +34,7 @@ def value_of(value: Any) -> Any:
 
 
 def data_type_of(attribute: str, value: Any) -> str:
-    """Return the data type that a field of this name and value most likely has."""
+    """Return the most likely data type of a field with this name and value."""
     if attribute.endswith("status_list"):
         return "status_list"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Fixtures for tests of plugins; pytest finds them where sgevents-core is installed.
+"""Fixtures for tests of plugins; pytest finds them if sgevents-core is installed.
 
 Nothing of sgevents is imported before a test asks for a fixture.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sgevents_event() -> EventBuilder:
-    """Makes events: `sgevents_event.new("Shot")`."""
+    """Return a builder of events: `sgevents_event.new("Shot")`."""
     from sgevents_core.testing.builder import EventBuilder  # noqa: PLC0415 - when asked for
 
     return EventBuilder()
@@ -28,7 +28,7 @@ def sgevents_event() -> EventBuilder:
 
 @pytest.fixture
 def sgevents_site() -> Iterator[Sandbox]:
-    """A sandbox site with the small project, closed when the test ends."""
+    """Return a sandbox site with the small project; it is closed when the test ends."""
     from sgevents_core.sandbox import Sandbox  # noqa: PLC0415 - when asked for
 
     with Sandbox() as site:
@@ -37,7 +37,7 @@ def sgevents_site() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sgevents_harness() -> Iterator[MakeHarness]:
-    """Makes harnesses: `sgevents_harness(my_plugin, settings={...})`."""
+    """Return a maker of harnesses: `sgevents_harness(my_plugin, settings={...})`."""
     from sgevents_core.testing.harness import Harness  # noqa: PLC0415 - when asked for
 
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def sgevents_harness() -> Iterator[MakeHarness]:
 
 @pytest.fixture
 def sgevents_recorded(request: pytest.FixtureRequest) -> Callable[[str], list[Event]]:
-    """Loads recorded events: `sgevents_recorded("day.jsonl")`, relative to the test's file."""
+    """Return a loader of recorded events, `sgevents_recorded("day.jsonl")`, beside the test."""
     from sgevents_core.testing.recorded import load_events  # noqa: PLC0415 - when asked for
 
     return lambda file: load_events(request.path.parent / file)

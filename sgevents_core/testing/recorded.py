@@ -1,4 +1,4 @@
-"""Recorded events: files of JSON lines, one row of the event log each, as the site sent it."""
+"""Recorded events: files of JSON lines, each a row of the event log as the site sent it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sgevents_core.printable import escaped_json
 
 
 def load_events(path: Path | str) -> list[Event]:
-    """Return the events in a file that `sgevents record` wrote, in its order.
+    """Return the events in a file that `sgevents record` wrote, in the file's order.
 
     Raises:
-        RecordedEventError: A line is no event.
+        RecordedEventError: A line is not an event.
         OSError: The file cannot be read.
     """
     file = Path(path)
@@ -25,7 +25,7 @@ def load_events(path: Path | str) -> list[Event]:
 
 
 def written(rows: Iterable[Any]) -> str:
-    """Return rows as the text of such a file, fit to be looked at on a terminal."""
+    """Return rows as the text of such a file, safe to show on a terminal."""
     return "".join(escaped_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""What plugins write to the site while they are tested, with a site behind them or without."""
+"""What plugins write to the site while they are tested, with or without a site."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MADE_UP: Final = 9001
 
 
 class Write(NamedTuple):
-    """One thing that was written through `ctx.sg`; equal to a plain tuple of the same values."""
+    """A write made through `ctx.sg`; equal to a plain tuple of the same values."""
 
     method: str
     """`create`, `update`, `delete`, `revive` or `upload`; of a `batch`, each of its requests."""
@@ -31,14 +31,14 @@ Note: TypeAlias = Callable[[Write], None]
 
 
 class NotingClient(CountingShotgun):
-    """The client that plugins get, connected to a sandbox; notes what is written through it."""
+    """The client that plugins get, connected to a sandbox; records what is written through it."""
 
     note: Note
 
     def create(
         self, entity_type: str, data: dict[str, Any], return_fields: list[str] | None = None
     ) -> dict[str, Any]:
-        """Create a record, and note it."""
+        """Create a record, and note the write."""
         made = super().create(entity_type, data, return_fields)
         self.note(Write("create", entity_type, made["id"], deepcopy(data)))
         return made
@@ -50,19 +50,19 @@ class NotingClient(CountingShotgun):
         data: dict[str, Any],
         multi_entity_update_modes: dict[str, Any] | None = None,
     ) -> Any:
-        """Change a record, and note it."""
+        """Update a record, and note the write."""
         updated = super().update(entity_type, entity_id, data, multi_entity_update_modes)
         self.note(Write("update", entity_type, entity_id, deepcopy(data)))
         return updated
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
-        """Retire a record, and note it."""
+        """Retire a record, and note the write."""
         done = super().delete(entity_type, entity_id)
         self.note(Write("delete", entity_type, entity_id, {}))
         return done
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
-        """Bring a record back, and note it."""
+        """Revive a record, and note the write."""
         done = super().revive(entity_type, entity_id)
         self.note(Write("revive", entity_type, entity_id, {}))
         return done
@@ -75,7 +75,7 @@ class NotingClient(CountingShotgun):
         return answers
 
     def upload(self, entity_type: str, entity_id: int, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Upload a file, also as a thumbnail, and note it."""
+        """Upload a file, also as a thumbnail, and note the write."""
         number = super().upload(entity_type, entity_id, path, *args, **kwargs)
         field_name = args[0] if args else kwargs.get("field_name")
         data = {"path": str(path), "field_name": field_name}
@@ -84,21 +84,21 @@ class NotingClient(CountingShotgun):
 
 
 class DryNotingClient(NotingClient, ReadOnlySite):
-    """Reads from the sandbox, and only notes what would be written."""
+    """A client that reads from the sandbox, and only notes what would be written."""
 
     tell = staticmethod(lambda _line: None)
 
 
 class Recorder:
-    """Stands in for the client where there is no site: notes writes, reads what it was given.
+    """The stand-in for the client without a site: notes writes, and reads the given records.
 
-    It answers `find` and `find_one` with the conditions `is`, `is_not`, `in` and `not_in`, and
-    writes change its records, so that what is read back fits. Whatever else is asked of it raises
-    NotAnsweredError: a sandbox answers as a site does.
+    It answers `find` and `find_one` with the conditions `is`, `is_not`, `in` and `not_in`; writes
+    change its records, so that reading back is consistent. Anything else raises NotAnsweredError:
+    for real answers use a sandbox.
 
     Args:
-        records: What can be read: mappings with `type`, `id` and the fields.
-        note: Takes each write.
+        records: The records that can be read: mappings with `type`, `id` and the fields.
+        note: Called with each write.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]], note: Note) -> None:
@@ -116,7 +116,7 @@ class Recorder:
     def find(
         self, entity_type: str, filters: Any, fields: Iterable[str] | None = None, **more: Any
     ) -> list[dict[str, Any]]:
-        """Return the records that pass, each with its type, id and the fields asked for."""
+        """Return the matching records, each with its type, id and the fields asked for."""
         if more.keys() - {"order", "limit"}:
             raise NotAnsweredError(asked=f"sg.find with {', '.join(sorted(more))}")
         passed = [
@@ -129,14 +129,14 @@ class Recorder:
         return _ordered(found, passed, more.get("order"))[: more.get("limit") or None]
 
     def find_one(self, *args: Any, **more: Any) -> dict[str, Any] | None:
-        """Return the first record that passes, or None."""
+        """Return the first matching record, or None."""
         found = self.find(*args, **more)
         return found[0] if found else None
 
     def create(
         self, entity_type: str, data: Mapping[str, Any], return_fields: object = None
     ) -> dict[str, Any]:
-        """Note that a record is created, with an id of its own."""
+        """Note the creation of a record, with an id of its own."""
         made = {"type": entity_type, "id": self._next_id, **deepcopy(dict(data))}
         self._next_id += 1
         self._records[entity_type, made["id"]] = made
@@ -150,7 +150,7 @@ class Recorder:
         data: Mapping[str, Any],
         multi_entity_update_modes: object = None,
     ) -> dict[str, Any]:
-        """Note that a record is changed; one that it was not given is taken to be there."""
+        """Note the update of a record; a record that was not given is assumed to exist."""
         record = self._records.setdefault(
             (entity_type, entity_id), {"type": entity_type, "id": entity_id}
         )
@@ -159,14 +159,14 @@ class Recorder:
         return {"type": entity_type, "id": entity_id, **deepcopy(dict(data))}
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
-        """Note that a record is retired."""
+        """Note the retirement of a record."""
         gone = self._records.pop((entity_type, entity_id), None)
         self._retired[entity_type, entity_id] = gone or {"type": entity_type, "id": entity_id}
         self._note(Write("delete", entity_type, entity_id, {}))
         return True
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
-        """Note that a record is brought back."""
+        """Note the revival of a record."""
         found = self._retired.pop((entity_type, entity_id), None)
         self._records[entity_type, entity_id] = found or {"type": entity_type, "id": entity_id}
         self._note(Write("revive", entity_type, entity_id, {}))
@@ -184,14 +184,14 @@ class Recorder:
         field_name: str | None = None,
         **more: object,
     ) -> int:
-        """Note that a file is uploaded."""
+        """Note the upload of a file."""
         self._next_id += 1
         data = {"path": str(path), "field_name": field_name}
         self._note(Write("upload", entity_type, entity_id, data))
         return self._next_id - 1
 
     def upload_thumbnail(self, entity_type: str, entity_id: int, path: str, **more: object) -> int:
-        """Note that a thumbnail is uploaded."""
+        """Note the upload of a thumbnail."""
         return self.upload(entity_type, entity_id, path, "thumb_image")
 
     def close(self) -> None:
@@ -217,10 +217,10 @@ def _requested(request: Mapping[str, Any], answer: Any) -> Write:
 
 
 def _passes(record: Mapping[str, Any], condition: Any) -> bool:
-    """Return whether a record passes one condition, `[field, relation, value, ...]`.
+    """Return whether a record meets one condition, `[field, relation, value, ...]`.
 
     Raises:
-        NotAnsweredError: It is another kind of condition.
+        NotAnsweredError: The condition is of another kind.
     """
     if not isinstance(condition, list | tuple) or len(condition) < 3:
         raise NotAnsweredError(asked=f"the filter {condition!r}")
@@ -234,7 +234,7 @@ def _passes(record: Mapping[str, Any], condition: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether two values are the same; links are, if they lead to the same record."""
+    """Return whether two values are equal; links are, if they lead to the same record."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return (one.get("type"), one.get("id")) == (other.get("type"), other.get("id"))
     return bool(one == other)

@@ -1,4 +1,4 @@
-"""What a harness tells of a run: the calls in order, what they wrote, what came of them."""
+"""The result of a run of a harness: the calls in order, what they wrote and how they ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLUGIN_LOGGER: Final = "sgevents.plugin."
 
 @dataclass(slots=True)
 class Called:
-    """One call of one callback."""
+    """A call of a callback."""
 
     plugin: str
     callback: str
@@ -54,7 +54,7 @@ class Called:
 
 @dataclass(slots=True)
 class HookCalled:
-    """One call of a hook that is no event's: `startup`, `shutdown`, `callback_failed` and so on."""
+    """A call of a hook that has no event: `startup`, `shutdown`, `callback_failed` and so on."""
 
     plugin: str
     hook: str
@@ -66,7 +66,7 @@ class HookCalled:
 
 @dataclass(slots=True)
 class Result:
-    """What came of one run."""
+    """The result of a run."""
 
     calls: list[Called] = field(default_factory=list)
     """In the order in which they were made."""
@@ -96,7 +96,7 @@ class Result:
 
     @property
     def dead_letters(self) -> list[Called]:
-        """The calls that failed for good and were put aside as dead letters."""
+        """The calls that failed for good and became dead letters."""
         return [call for call in self.calls if call.outcome == "dead-letter"]
 
     @property
@@ -106,28 +106,28 @@ class Result:
 
     @property
     def store(self) -> dict[str, Any]:
-        """The store of the plugin, if there is one plugin.
+        """The store of the plugin, if there is exactly one.
 
         Raises:
-            ValueError: There are several; see `stores`.
+            ValueError: There are several plugins; see `stores`.
         """
         (only,) = self.stores.values()
         return only
 
     @property
     def state(self) -> str:
-        """The state of the plugin, if there is one plugin.
+        """The state of the plugin, if there is exactly one.
 
         Raises:
-            ValueError: There are several; see `states`.
+            ValueError: There are several plugins; see `states`.
         """
         (only,) = self.states.values()
         return only
 
     def raise_errors(self) -> Result:
-        """Raise the first exception of a callback or hook, if there was one; return itself.
+        """Raise the first exception of a callback or hook, if any; otherwise return the result.
 
-        For tests of what has to work: the traceback is the plugin's own.
+        Use it in tests of code that has to work: the traceback is the plugin's own.
         """
         raised = [call.error for call in self.hooks] + [call.error for call in self.calls]
         for error in raised:

@@ -1,4 +1,4 @@
-"""How a row of the event log is put together: ids and times that ascend, links, `meta`."""
+"""Rows of the event log: ids and times that ascend, links, `meta`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SESSION: Final = "5f1c7a52-8c4e-4f0e-9d6b-3a1b2c3d4e5f"
 
 
 class About(TypedDict, total=False):
-    """What every event can be told besides; all of it may be left out."""
+    """The optional details of any event."""
 
     id: int
     """The event's id; the next one that is free."""
@@ -41,13 +41,13 @@ class About(TypedDict, total=False):
 
 
 class RowBuilder:
-    """Makes rows and links to records; what there is to tell of is not its concern.
+    """Makes rows and links to records; it does not decide what happened.
 
     Args:
         first_id: The id of the first event.
-        at: When it happened, aware.
-        project: The project that records are in; one of its own if left out.
-        user: Who does it; a person of its own if left out.
+        at: When it happened; an aware datetime.
+        project: The project that records are in; a new one if left out.
+        user: Who does it; a new person if left out.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RowBuilder:
     def record(
         self, entity_type: str, entity_id: int | None = None, name: str | None = None
     ) -> dict[str, Any]:
-        """Return a link to a record: the one with this id, or another one each time."""
+        """Return a link to a record: the one with this id, or a new one each time."""
         if entity_id is None:
             self._records += 1
             entity_id = self._records
@@ -162,7 +162,7 @@ class RowBuilder:
         )
 
     def _project_of(self, link: Link | None) -> Link | None:
-        """Return the project of a record: replies have none, a project is its own."""
+        """Return the project of a record: replies have none, and a project is its own."""
         if link is not None and link["type"] == "Project":
             return link
         return None if link is not None and link["type"] == "Reply" else self.project
@@ -184,7 +184,7 @@ def _session_of(user: Link | None) -> str | None:
 
 
 def attribute_change(attribute: str, data_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `meta` that the change of a field has, with `values` in it."""
+    """Return the `meta` of a changed field, including `values`."""
     return {
         "type": "attribute_change",
         "attribute_name": attribute,
@@ -194,7 +194,7 @@ def attribute_change(attribute: str, data_type: str, values: Mapping[str, Any]) 
 
 
 def _meta(meta: Mapping[str, Any] | None, about: About) -> dict[str, Any] | str | None:
-    """Return `meta` as the row has it: a dict, the same as text, or None."""
+    """Return `meta` in the row's form: a dict, the same as text, or None."""
     more = about.get("meta", {})
     sudo = {"sudo_actual_user": link_to(about["sudo"])} if "sudo" in about else {}
     if meta is None and not more and not sudo:

@@ -1,4 +1,4 @@
-"""One start of plugins in a harness: loaded, with a journal and ledger of their own, and a site."""
+"""One start of plugins in a harness, with a journal and ledger of their own, and a site."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ ASKED_BY: Final = "a test"
 
 
 class WatchedServices(Services):
-    """What all calls of a plugin share, with a `ctx.sg` that notes what is written.
+    """What all calls of a plugin share, with a `ctx.sg` whose writes are noted.
 
-    `recorder` stands for a site where there is none; `note` takes what is written to one.
+    `recorder` stands in for a missing site; `note` receives each write to a real one.
     """
 
     recorder: Recorder | None = None
@@ -52,7 +52,7 @@ class WatchedServices(Services):
         return cast("Shotgun", self.recorder)
 
     def site_class(self) -> type[Shotgun]:
-        """Return a client that notes what is written; in a dry run, that does no more."""
+        """Return a client that notes what is written and, in a dry run, writes nothing."""
         kind = DryNotingClient if self.dry_run else NotingClient
         return type("Shotgun", (kind,), {"note": staticmethod(self.note)})
 
@@ -61,12 +61,12 @@ class Session:
     """The plugins of a harness while they run, on a state in a folder of its own.
 
     Args:
-        settings: The configuration, but for the state's path.
+        settings: The configuration, except the state's path.
         discovery: Where the plugins are found.
         stores: Plugin -> what its store holds from the start.
-        records: What a recorder can read; None where there is a site.
-        dry_run: What `ctx.dry_run` is.
-        scripts: What the scripts of the site are called.
+        records: What a recorder can read; None if there is a site.
+        dry_run: The value of `ctx.dry_run`.
+        scripts: The names of the site's scripts.
 
     Raises:
         PluginError: A plugin cannot be used.
@@ -99,7 +99,7 @@ class Session:
             self._ready = start_plugins(self.loaded, self._services, self._state)
 
     def close(self) -> None:
-        """Call the plugins' `shutdown`, and let go of everything."""
+        """Call the plugins' `shutdown`, and release everything."""
         with self._open, collected(self.watch.result.log):
             stop_plugins(self._ready, self._services, self._state)
 
@@ -109,7 +109,7 @@ class Session:
         return self._state.append(self._state.end(), [LateRow(row, False) for row in rows], change)
 
     def run(self, *, retry: bool) -> Result:
-        """Let the lanes handle the journal to its end, and return what happened.
+        """Let the lanes handle the journal to its end, and return the result.
 
         Args:
             retry: Whether plugins that are held are called again at once until they are not.
@@ -174,7 +174,7 @@ class Session:
 
 
 def folder_for(stack: ExitStack) -> Path:
-    """Return a fresh folder that is gone when `stack` is closed."""
+    """Return a new folder that is removed when `stack` is closed."""
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgevents-harness-")))
 
 
@@ -187,7 +187,7 @@ def _ending_with(errand: Errand, lane: Lane) -> bool:
 
 
 def _is_done(lane: Lane, end: int, *, retry: bool) -> bool:
-    """Return whether the lane has nothing left to do; what is held need not wait."""
+    """Return whether the lane has nothing left to do; held plugins need not wait."""
     if lane.seq < end:
         return False
     states = [(rider, rider.record.state) for rider in lane.riders if rider.record.apart]

@@ -1,4 +1,4 @@
-"""Watches plugins while they run in a harness: notes every call, what it wrote and came to."""
+"""Watching plugins while they run in a harness: each call, its writes and its result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Res
 
 
 class Watch:
-    """Notes what plugins do into `result`, which is a new one for each run."""
+    """Records what plugins do in `result`, which is a new one for each run."""
 
     def __init__(self) -> None:
         self.result = Result()
@@ -33,13 +33,13 @@ class Watch:
         return replace(loaded, plugins=tuple(self._plugin(one) for one in loaded.plugins))
 
     def wrote(self, write: Write) -> None:
-        """Note a write for the call that this thread is in; in a thread of a plugin, the last."""
+        """Record a write of this thread's call; in a thread of a plugin, of the last call."""
         call = getattr(self._here, "call", None) or self._last
         if call is not None:
             call.writes.append(write)
 
     def judged(self, failure: Failure, event: Event, record: PluginRecord) -> None:
-        """Note what the failure policy made of a call that failed."""
+        """Record what the failure policy decided about a call that failed."""
         call = self._call_of(failure, event)
         call.outcome = failure.outcome  # type: ignore[assignment]  # one of the policy's outcomes
         call.reason, call.attempt = failure.error, failure.attempt
@@ -47,7 +47,7 @@ class Watch:
             call.wait = round(record.retry_at - failure.at, 2)
 
     def _call_of(self, failure: Failure, event: Event) -> Called:
-        """Return the call that failed; where its filter raised, there is none noted yet."""
+        """Return the call that failed; if its filter raised, none is recorded yet."""
         name = (failure.plugin, failure.callback, failure.attempt)
         for call in reversed(self.result.calls):
             if (call.plugin, call.callback, call.attempt) == name and call.event == event:
@@ -97,14 +97,14 @@ class Watch:
 
 
 class WatchedAnnouncer(Announcer):
-    """Tells the plugins' own alerting hooks as ever, and the watch what came of a failure."""
+    """Calls the plugins' own alerting hooks as usual, and reports the failure to the watch."""
 
     def __init__(self, listeners: Sequence[tuple[Services, Hooks]], watch: Watch) -> None:
         super().__init__(listeners)
         self._watch: Final = watch
 
     def failed(self, failure: Failure, event: Event, number: int, record: PluginRecord) -> None:
-        """Tell of a failed callback."""
+        """Report a failed callback."""
         self._watch.judged(failure, event, record)
         super().failed(failure, event, number, record)
 

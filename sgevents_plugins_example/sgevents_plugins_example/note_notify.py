@@ -1,4 +1,4 @@
-"""Tell the artist of a version that somebody has written a note on it.
+"""Notify the artist of a version that somebody has written a note on it.
 
 How people are told is one function, `Tell`: here a line in the log or in a file. A studio puts its
 chat or mail there, and nothing else changes.
@@ -20,7 +20,7 @@ Tell = Callable[[str, str], None]
 @hookimpl
 @match(entity_type="Note")
 def on_new(event: Event, ctx: Context) -> None:
-    """Tell the artist of every version that the new note is linked to, but not its own author."""
+    """Notify the artist of every version that the new note is linked to, except its own author."""
     note = ctx.sg.find_one("Note", [["id", "is", event.entity_id]], ["subject", "note_links"])
     links = note["note_links"] if note else []
     tell = way_of_telling(ctx)
@@ -32,13 +32,13 @@ def on_new(event: Event, ctx: Context) -> None:
 
 
 def artist_of(version: dict[str, Any], sg: Any) -> dict[str, Any] | None:
-    """Return the person who made a version, as a link with `name`, or None if it names nobody."""
+    """Return the artist of a version, as a link with `name`, or None if it has none."""
     found = sg.find_one("Version", [["id", "is", version["id"]]], ["user"])
     return found["user"] if found else None
 
 
 def way_of_telling(ctx: Context) -> Tell:
-    """Choose how to tell from the settings: `file` appends lines of JSON there, else the log."""
+    """Return the way to notify: append lines of JSON to the setting `file`, or log."""
     file = ctx.settings.get("file")
     if file is None:
         return lambda person, text: ctx.logger.info("to %s: %s", person, text)
@@ -49,9 +49,9 @@ def append(file: Path, person: str, text: str, key: str) -> None:
     """Append a message to a file.
 
     Args:
-        file: Made if it is not there; its folder has to be.
-        person: Who is told.
-        text: What they are told.
+        file: Created if it does not exist; its folder has to exist.
+        person: The person to notify.
+        text: The message.
         key: The same whenever this call is made again, so that a reader can drop a second message.
             A mailer would derive its `Message-ID` from it.
     """

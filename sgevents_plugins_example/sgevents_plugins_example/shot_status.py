@@ -1,7 +1,7 @@
 """Roll the statuses of a shot's tasks up to the shot.
 
 The shot takes the status of its least advanced task, and "in progress" as soon as work has begun on
-any of them. Writing the same twice changes nothing, so a call that is repeated does no harm.
+any of them. Writing the same status twice changes nothing, so a repeated call does no harm.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ ORDER = ("wtg", "rdy", "ip", "fin")
 @hookimpl
 @match(entity_type="Task", attribute="sg_status_list")
 def on_change(event: Event, ctx: Context) -> None:
-    """Set the shot of the changed task to what its tasks add up to.
+    """Set the status of the changed task's shot from all of its tasks.
 
     Raises:
         ValueError: A task has a status that the setting `order` does not name. The event becomes a
-            dead letter; once the setting is mended it can be retried.
+            dead letter; once the setting is corrected, it can be retried.
     """
     fields = ["entity", "entity.Shot.code", "entity.Shot.sg_status_list"]
     task = ctx.sg.find_one("Task", [["id", "is", event.entity_id]], fields)
@@ -41,7 +41,8 @@ def roll_up(statuses: Iterable[str], order: Sequence[str] = ORDER) -> str:
 
     Args:
         statuses: One per task; at least one.
-        order: All known statuses, from least to most advanced; "work has begun" is from the third.
+        order: All known statuses, from least to most advanced; work has begun from the third one
+            on.
 
     Raises:
         ValueError: `order` does not name one of them.

@@ -1,7 +1,7 @@
-"""Count what each user does, and say so when they log out.
+"""Count what each user does, and log the counts when they log out.
 
-Three callbacks share one object: the registrar hands the very object given as `args` to each call.
-The counts live as long as the daemon; what has to outlive it belongs into `ctx.store`.
+Three callbacks share one object: the registrar passes the object given as `args` to each call. The
+counts live as long as the daemon; anything that has to outlive it belongs in `ctx.store`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Activity = defaultdict[str, Counter[str]]
 
 @hookimpl
 def register_callbacks(registrar: Registrar) -> None:
-    """Register the three callbacks, in the order in which they are called, around one object."""
+    """Register the three callbacks in call order, with one shared object."""
     activity: Activity = defaultdict(Counter)
     registrar.register(count_change, event_type="Shotgun_*_Change", args=activity)
     registrar.register(count_new, event_type="Shotgun_*_New", args=activity)
@@ -36,7 +36,7 @@ def count_new(event: Event, ctx: Context, args: Activity) -> None:
 
 
 def report(event: Event, ctx: Context, args: Activity) -> None:
-    """Log what the user did since they were last heard of, and forget it."""
+    """Log what the user has done since the last report, and reset the count."""
     if event.user:
         done = args.pop(event.user["name"], Counter())
         total = ", ".join(f"{count} {what}" for what, count in sorted(done.items()))
