@@ -10,7 +10,14 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.printable import escaped_json, escaped_toml, lines, one_line, wants_colours
+from sgevents_core.printable import (
+    counted,
+    escaped_json,
+    escaped_toml,
+    lines,
+    one_line,
+    wants_colours,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
 KEPT = {"\u200c", "\u200d"}
@@ -110,8 +117,19 @@ def test_colours_can_be_refused(environment: dict[str, str], wanted: bool) -> No
         ('"\U000e0041"', '"\\udb40\\udc41"'),
         ('"\ud800"', '"\\ud800"'),
         ('"Grüße"', '"Grüße"'),
+        ('"\x7f"', '"\\u007f"'),
     ],
 )
 def test_json_shows_every_character(text: str, shown: str) -> None:
     """Its lines stay; what cannot be seen is written as JSON does, in halves of a pair."""
     assert escaped_json(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 events"), (1, "1 event"), (2, "2 events"), (-1, "-1 events")]
+)
+def test_counts_have_the_right_noun(count: int, said: str) -> None:
+    """One event, two events; and entries where no `s` makes them."""
+    assert counted(count, "event") == said
+    assert counted(2, "entry", "entries") == "2 entries"
+    assert counted(1, "entry", "entries") == "1 entry"
