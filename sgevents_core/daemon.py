@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core import __version__
 from sgevents_core.calling.context import Services
-from sgevents_core.crashes.evidence import Listener
+from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_deaths import forget_started, known_from, take_stock
 from sgevents_core.crashes.loading_watch import LoadingWatch
 from sgevents_core.crashes.recovering import condemned, fold, recover
@@ -22,7 +22,7 @@ from sgevents_core.crashes.syncing import Syncing
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import Overdue, hung, not_hung
-from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.errors import InternalError, SgEventsError, StateError
@@ -36,9 +36,9 @@ from sgevents_core.observe.logs import look
 from sgevents_core.observe.shared import kept_whole
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.discovery import discover
+from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
-from sgevents_core.plugins.watching import LoadingStopped, Watch
 from sgevents_core.printable import counted
 from sgevents_core.reload import Reloader
 from sgevents_core.requests.inbox import Inbox
@@ -50,7 +50,7 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.notices import BacklogTimedOut, Notice
-from sgevents_core.site.scripts import ScriptLookup
+from sgevents_core.site.script_lookup import ScriptLookup
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -129,7 +129,7 @@ class Daemon:
         """Try the new state, and end to start with it; may be called from a signal handler."""
         self._orders.put("reload")
 
-    def load(self, watch: Watch | None = None) -> Loaded:
+    def load(self, watch: PluginWatch | None = None) -> Loaded:
         """Load the plugins as a run does.
 
         Args:
@@ -158,7 +158,7 @@ class Daemon:
             closing(StateLock(folder)),
             closing(Presence(folder)) as presence,
             closing(SqliteState(folder)) as state,
-            closing(Listener(folder)) as listener,
+            closing(EvidenceKeeper(folder)) as listener,
             kept_whole(folder),
         ):
             _tell_warnings(self._settings)
@@ -178,7 +178,7 @@ class Daemon:
             self._reloads, self.hung = run.reloads, run.hung
             return remains
 
-    def _ready(self, state: SqliteState, listener: Listener, presence: Presence) -> _Run:
+    def _ready(self, state: SqliteState, listener: EvidenceKeeper, presence: Presence) -> _Run:
         """Load and start the plugins, and put all together."""
         loaded = self.load(self._watch)
         tell_statuses(loaded)
@@ -221,7 +221,7 @@ class _Run:
         state: SqliteState,
         *,
         orders: SimpleQueue[Order],
-        listener: Listener,
+        listener: EvidenceKeeper,
         reloader: Reloader,
         drain: bool,
         presence: Presence,
@@ -242,7 +242,7 @@ class _Run:
         self._health = SiteHealth()
         self._shares = True
 
-    def assemble(self, watch: Watch | None) -> None:
+    def assemble(self, watch: PluginWatch | None) -> None:
         """Recover what the last process left, start the plugins, and put all together.
 
         Raises:
@@ -264,7 +264,7 @@ class _Run:
         logger.info("Stopped", extra={"action": "daemon.stopped"})
         return _remains(self._state, {plugin.name for plugin in self._loaded.plugins})
 
-    def _assembled(self, watch: Watch | None) -> _Works:
+    def _assembled(self, watch: PluginWatch | None) -> _Works:
         recover(self._settings, self._loaded, self._state)
         given_up = condemned(self._settings, self._loaded, self._state)
         services = services_of(self._settings, self._loaded, self._state, health=self._health)
@@ -411,7 +411,7 @@ class _Run:
             self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
 
 
-def _give_up(listener: Listener, started: CommandLine | None, stops: bool) -> None:
+def _give_up(listener: EvidenceKeeper, started: CommandLine | None, stops: bool) -> None:
     """Leave a plugin from which the main thread does not come back, and with it the process."""
     if stops:
         extra = {"action": "daemon.stopped"}

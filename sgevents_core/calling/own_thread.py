@@ -37,7 +37,7 @@ Hear: TypeAlias = Callable[[int, str], None]
 """Is told to which lane's call what a thread does belongs: the thread's ident, the lane."""
 
 
-class Turn(NamedTuple):
+class ThreadTurn(NamedTuple):
     """One call of one callback.
 
     Args:
@@ -74,7 +74,7 @@ class Hung:
         began: When it began, in monotonic seconds.
     """
 
-    turn: Turn
+    turn: ThreadTurn
     within: float
     began: float
 
@@ -106,11 +106,11 @@ class OwnThread:
         self._lane = lane
         self._hear = hear
         self._lock = threading.Lock()
-        self._turns: SimpleQueue[Turn | None] = SimpleQueue()
+        self._turns: SimpleQueue[ThreadTurn | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def call(self, turn: Turn, within: float | None) -> Outcome:
+    def call(self, turn: ThreadTurn, within: float | None) -> Outcome:
         """Make a call, and return its outcome.
 
         Args:
@@ -196,7 +196,7 @@ def _always() -> bool:
     return True
 
 
-def made(turn: Turn, in_time: Callable[[], bool] = _always) -> Outcome:
+def made(turn: ThreadTurn, in_time: Callable[[], bool] = _always) -> Outcome:
     """Make a call in this thread, and return its outcome.
 
     If the filter did not return `in_time`, its result is ignored and the callback is not called.
@@ -213,7 +213,7 @@ def made(turn: Turn, in_time: Callable[[], bool] = _always) -> Outcome:
     return Outcome(invoke(current, callback.function, turn.event, turn.context))
 
 
-def _ask(turn: Turn, wants: list[bool]) -> None:
+def _ask(turn: ThreadTurn, wants: list[bool]) -> None:
     wants.append(bool(turn.callback.matches(turn.event)))
 
 

@@ -20,7 +20,7 @@ PLUGIN_LOGGER: Final = "sgevents.plugin."
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DemoCall:
     """One call of a callback, seen in the daemon's log when it was over.
 
     Args:
@@ -42,7 +42,7 @@ class Said:
     text: str
 
 
-class Daemon:
+class DemoDaemon:
     """Starts, kills and stops `sgevents run`, and reads its log as it is written.
 
     Args:
@@ -52,7 +52,7 @@ class Daemon:
 
     def __init__(self, config: Path, extra_path: Path) -> None:
         self.config = config
-        self.news: queue.SimpleQueue[Call | Said] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[DemoCall | Said] = queue.SimpleQueue()
         self.complaints: list[str] = []
         self._environment = {**os.environ, "PYTHONPATH": str(extra_path)}
         self._process: subprocess.Popen[str] | None = None
@@ -146,13 +146,15 @@ class Daemon:
             self.complaints.append(str(record.get("message")))
 
 
-def understood(record: dict[str, Any]) -> Call | Said | None:
+def understood(record: dict[str, Any]) -> DemoCall | Said | None:
     """Return what a record of the log tells of a plugin, if anything."""
     action, plugin = record.get("action"), str(record.get("plugin"))
     if action == RETURNED:
-        return Call(record["event_id"], plugin)
+        return DemoCall(record["event_id"], plugin)
     if action in FAILED:
-        return Call(record["event_id"], plugin, record["traceback"].rstrip().rpartition("\n")[2])
+        return DemoCall(
+            record["event_id"], plugin, record["traceback"].rstrip().rpartition("\n")[2]
+        )
     name = str(record.get("logger"))
     if name.startswith(PLUGIN_LOGGER):
         return Said(name.removeprefix(PLUGIN_LOGGER), str(record.get("message")))

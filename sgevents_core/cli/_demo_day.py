@@ -7,9 +7,9 @@ from collections.abc import Callable
 from queue import Empty
 from typing import Final
 
-from sgevents_core.cli._demo_daemon import Call, Daemon
+from sgevents_core.cli._demo_daemon import DemoCall, DemoDaemon
 from sgevents_core.cli._demo_promises import Evidence, wanted_by
-from sgevents_core.cli._demo_screen import Line, Screen
+from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 
 PATIENCE: Final = 8.0
@@ -28,9 +28,9 @@ class Day:
         pause: Seconds between two scenes, for the reader.
     """
 
-    def __init__(self, studio: Studio, daemon: Daemon, screen: Screen, pause: float) -> None:
+    def __init__(self, studio: Studio, daemon: DemoDaemon, screen: Screen, pause: float) -> None:
         self.site = studio.site
-        self.calls: list[Call] = []
+        self.calls: list[DemoCall] = []
         self.late: set[int] = set()
         self.missing = 0
         self.kills = 0
@@ -40,7 +40,7 @@ class Day:
         self._pause = pause
         self._first = self.site.log.next_id
         self._visible: dict[int, float] = {}
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, ScreenLine] = {}
         self._open: dict[int, set[str]] = {}
         self._said: list[tuple[str, str]] = []
 
@@ -80,7 +80,7 @@ class Day:
                 item = self._daemon.news.get(timeout=0.02)
             except Empty:
                 continue
-            if isinstance(item, Call):
+            if isinstance(item, DemoCall):
                 self._called(item)
             elif item.plugin != "event-log":
                 self._said.append((item.plugin, item.text))
@@ -226,11 +226,13 @@ class Day:
         """Take in what a daemon that has ended had written to its log."""
         self.follow(self._daemon.news.empty, PATIENCE)
 
-    def _called(self, call: Call) -> None:
+    def _called(self, call: DemoCall) -> None:
         self.calls.append(call)
         self._look()
         row = self.site.log.row(call.event_id)
-        line = self._lines.setdefault(call.event_id, Line(row, late=call.event_id in self.late))
+        line = self._lines.setdefault(
+            call.event_id, ScreenLine(row, late=call.event_id in self.late)
+        )
         line.places.setdefault(call.plugin, len(line.places) + 1)
         if call.raised:
             line.raised.add(call.plugin)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sgevents_core.cli._demo_daemon import Call
+from sgevents_core.cli._demo_daemon import DemoCall
 from sgevents_core.cli._demo_studio import NOT_ENABLED
 from sgevents_core.sandbox.eventlog import EventRow
 
@@ -36,7 +36,7 @@ class Evidence:
     """
 
     rows: Sequence[EventRow] = ()
-    calls: Sequence[Call] = ()
+    calls: Sequence[DemoCall] = ()
     late: set[int] = field(default_factory=set)
     missing: int = 0
     kills: int = 0

@@ -24,7 +24,7 @@ _COLUMNS: Final = {name: max(map(len, name.split("-"))) + 2 for name in PLUGINS}
 
 
 @dataclass(slots=True)
-class Line:
+class ScreenLine:
     """What is told of one event, or of several in a row that look the same.
 
     Args:
@@ -45,7 +45,7 @@ class Line:
     said: list[tuple[str, str]] = field(default_factory=list)
     count: int = 1
 
-    def looks_like(self, other: Line) -> bool:
+    def looks_like(self, other: ScreenLine) -> bool:
         """Whether both can be told as one."""
         silent = not (self.said or self.raised or other.raised)
         alike = (self.late, self.places) == (other.late, other.places)
@@ -66,7 +66,7 @@ class Screen:
         self._nothing, self._broken, self._rule = (".", "x", "-") if plain else ("·", "✗", "─")
         self._status = Text()
         self._live = Live(self._status, console=self.console, transient=True, refresh_per_second=10)
-        self._held: Line | None = None
+        self._held: ScreenLine | None = None
 
     def __enter__(self) -> Screen:
         if self.console.is_terminal:
@@ -108,7 +108,7 @@ class Screen:
         self.flush()
         self._indented(text, 7, style)
 
-    def event(self, line: Line) -> None:
+    def event(self, line: ScreenLine) -> None:
         """Print an event; one that looks like the one before it joins that one's line."""
         if self._held is not None and self._held.looks_like(line):
             self._held.count += 1
@@ -168,7 +168,7 @@ class Screen:
         )
         self.console.print(Text(wrapped, style))
 
-    def _told(self, line: Line) -> Text:
+    def _told(self, line: ScreenLine) -> Text:
         number = f"{line.row.id}+{line.count - 1}" if line.count > 1 else str(line.row.id)
         text = Text(f"{number:<{_ID}}", "dim")
         name = f"late: {label(line.row)}" if line.late else label(line.row)
@@ -179,7 +179,7 @@ class Screen:
         text.append(f"{line.after:.2f} s".rjust(_AFTER), "dim")
         return text
 
-    def _cell(self, line: Line, plugin: str) -> tuple[str, str]:
+    def _cell(self, line: ScreenLine, plugin: str) -> tuple[str, str]:
         place = line.places.get(plugin)
         if place is None:
             return self._nothing, "dim"

@@ -12,9 +12,9 @@ from sgevents_core.errors import EventsNotFoundError
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings.starts import moment_of
-from sgevents_core.site.calls import Fetch, Newest, Page, Since, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.history import History
+from sgevents_core.site.questions import Fetch, Newest, Page, Since, spans_of
 
 if TYPE_CHECKING:
     from sgevents_core.journal.base import Row

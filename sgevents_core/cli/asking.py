@@ -21,7 +21,7 @@ from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
 
 if TYPE_CHECKING:
     from sgevents_core.journal.requests import Replayed, Requests
-    from sgevents_core.journal.steps import Answer
+    from sgevents_core.journal.steps import RequestAnswer
     from sgevents_core.settings import Settings
 
 _LOOK_EVERY: Final = 0.05
@@ -246,7 +246,7 @@ def _print(requests: Requests, number: int, wanted: Wanted) -> int:
     return 0 if answer.outcome == "done" else NOT_DONE
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: RequestAnswer) -> str:
     return f"refused: {answer.text}" if answer.outcome == "refused" else answer.text
 
 

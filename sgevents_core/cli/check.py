@@ -28,8 +28,8 @@ from sgevents_core.settings.access import exposures
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
-    from sgevents_core.plugins.status import PluginStatus
-    from sgevents_core.plugins.watching import Watch
+    from sgevents_core.plugins.load_watching import PluginWatch
+    from sgevents_core.plugins.plugin_status import PluginStatus
 
 WRONG_CONFIG: Final = 2
 SOMETHING_FAILS: Final = 1
@@ -134,7 +134,7 @@ class _Loading:
 
         return looked_at_apart(self._settings, self._look)
 
-    def _look(self, watch: Watch) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
+    def _look(self, watch: PluginWatch) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
         from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
         from sgevents_core.plugins.loading import load  # noqa: PLC0415 - as above
 

@@ -16,8 +16,8 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Settings
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
-from sgevents_core.site.calls import Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.questions import Newest, Recent, spans_of
 
 _PATIENCE: Final = 15.0
 _OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.calling.rows import event_in
+from sgevents_core.calling.journal_events import event_in
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.journal import call_times, lock, register, running

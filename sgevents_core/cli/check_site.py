@@ -26,8 +26,8 @@ from sgevents_core.errors import (
     SiteUnreachable,
 )
 from sgevents_core.settings import Secret, Settings, SiteSettings
-from sgevents_core.site.calls import Answer, Count, Newest
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.questions import Answer, Count, Newest
 from sgevents_core.site.ranges import Span
 
 _ON_THE_WAY: Final = "something on the way, such as a page to log in, may answer for it"

@@ -15,7 +15,7 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sgevents_core.plugins.watching import Watch
+    from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.settings import Settings
     from sgevents_core.settings.kinds import Schema
 
@@ -40,7 +40,7 @@ def schema(config: Path, output: Path | None) -> None:
     It knows all keys, and the own settings of the plugins that the configuration enables and that
     declare a model; those are imported. Without a configuration it knows the keys alone.
     """
-    from sgevents_core.settings.schema import config_schema  # noqa: PLC0415 - not for --help
+    from sgevents_core.settings.json_schema import config_schema  # noqa: PLC0415 - not for --help
 
     plugins, parts = _of_plugins(config)
     text = json.dumps(config_schema(plugins, parts), indent=2, default=str) + "\n"
@@ -67,7 +67,7 @@ def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
 
 
 def _described(
-    settings: Settings, watch: Watch
+    settings: Settings, watch: PluginWatch
 ) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
     """Return the schemas of own settings, their parts, and why plugins are left out."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from sgevents_core.cli._demo_daemon import Daemon
+from sgevents_core.cli._demo_daemon import DemoDaemon
 from sgevents_core.cli._demo_day import Day
 from sgevents_core.cli._demo_promises import judged
 from sgevents_core.cli._demo_screen import Screen
@@ -62,7 +62,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
     """
     studio = Studio(site)
     installed, trace = install_not_enabled(folder)
-    daemon = Daemon(write_config(folder, site), installed)
+    daemon = DemoDaemon(write_config(folder, site), installed)
     day = Day(studio, daemon, screen, pause)
     screen.title("sgevents: a day in a studio", ABOUT)
     screen.columns()
@@ -83,7 +83,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
     return exit_code == 0 and all(promise.held for promise in promises)
 
 
-def next_steps(site: Sandbox, daemon: Daemon) -> dict[str, str]:
+def next_steps(site: Sandbox, daemon: DemoDaemon) -> dict[str, str]:
     """Return commands to play with what is running: what for -> command."""
     client = f"shotgun_api3.Shotgun('{site.url}', '{site.script_name}', '{site.api_key}')"
     change = "update('Task', 1, {'sg_status_list': 'ip'})"

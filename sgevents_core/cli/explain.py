@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.journal.requests import Replayed
-    from sgevents_core.reading.outcomes import Fate, What
+    from sgevents_core.reading.outcomes import Outcome, What
     from sgevents_core.settings import Settings
 
 
@@ -42,7 +42,7 @@ class _Line(NamedTuple):
     callback: str
     where: str
     why_not: str
-    fate: Fate | None
+    fate: Outcome | None
 
 
 @click.command()
@@ -104,11 +104,11 @@ def _head(
 
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
-    from sgevents_core.calling.rows import event_of, read_scripts  # noqa: PLC0415
+    from sgevents_core.calling.journal_events import event_of, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Standing, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.outcomes import Outcomes, failures_of  # noqa: PLC0415 - heavy
 
-    standing = Standing(settings.state.path)
+    standing = Outcomes(settings.state.path)
     with closing(Database(settings.state.path, read_only=True)) as db:
         failures = failures_of(db, found.event_id)
     lines = []
@@ -158,7 +158,7 @@ def _print_head(told: dict[str, Any]) -> None:
         echo(f"in the journal at {told['seq']}, era {told['era']}")
 
 
-def _calls(fate: Fate) -> list[str]:
+def _calls(fate: Outcome) -> list[str]:
     """Return a line for each call that is known of, oldest first: when, how long, how it failed."""
     failed = {}
     for failure in fate.failures:
@@ -190,7 +190,7 @@ def _as_json(line: _Line) -> dict[str, Any]:
     return {**told, "fate": _fate_json(line.fate)} if line.fate else told
 
 
-def _fate_json(fate: Fate) -> dict[str, Any]:
+def _fate_json(fate: Outcome) -> dict[str, Any]:
     return {
         "what": fate.what,
         "text": fate.text,

@@ -35,13 +35,13 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
+    from sgevents_core.plugins.load_watching import PluginWatch  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.status import PluginStatus, told_status  # noqa: PLC0415
-    from sgevents_core.plugins.watching import Watch  # noqa: PLC0415
+    from sgevents_core.plugins.plugin_status import PluginStatus, told_status  # noqa: PLC0415
 
     settings = read_to_look(config)
 
-    def look(watch: Watch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
+    def look(watch: PluginWatch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
         loaded = load(settings, discover(), watch=watch)
         return _calls(loaded, event_type), loaded.statuses
 

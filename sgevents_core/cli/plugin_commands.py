@@ -13,15 +13,15 @@ from sgevents_core.cli.printing import read_configuration
 from sgevents_core.errors import ConfigError, UnusablePluginError
 
 if TYPE_CHECKING:
+    from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.plugins.loading import LoadedPlugin
-    from sgevents_core.plugins.watching import Watch
     from sgevents_core.settings import Settings
 
 DEFAULT: Final = "sgevents.toml"
 VARIABLE: Final = "SGEVENTS_CONFIG"
 
 
-class Row(NamedTuple):
+class CommandRow(NamedTuple):
     """A command that a plugin adds: whose it is, and what it does, in short."""
 
     plugin: str
@@ -37,7 +37,7 @@ class PluginCommands(NamedTuple):
         settings: The configuration; None if there is none.
     """
 
-    rows: Mapping[str, Row] = {}
+    rows: Mapping[str, CommandRow] = {}
     missing: Sequence[str] = ()
     settings: Settings | None = None
 
@@ -76,13 +76,13 @@ def command_of(plugin: str, name: str, settings: Settings) -> click.Command | No
 
 
 def _rows(
-    settings: Settings, taken: Container[str], watch: Watch
-) -> tuple[dict[str, Row], list[str]]:
+    settings: Settings, taken: Container[str], watch: PluginWatch
+) -> tuple[dict[str, CommandRow], list[str]]:
     """Load all plugins, and return their commands and why some are missing."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
+    from sgevents_core.plugins.load_watching import LoadingTurn, watching  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.status import told_status  # noqa: PLC0415
-    from sgevents_core.plugins.watching import Turn, watching  # noqa: PLC0415
+    from sgevents_core.plugins.plugin_status import told_status  # noqa: PLC0415
 
     loaded = load(settings, discover(), watch=watch)
     missing = [
@@ -91,12 +91,12 @@ def _rows(
         for one in loaded.statuses
         if one.status not in ("enabled", "disabled")
     ]
-    rows: dict[str, Row] = {}
+    rows: dict[str, CommandRow] = {}
     for plugin in loaded.plugins:
-        with watching(watch, plugin.turn or Turn(plugin.name, 0.0)):
+        with watching(watch, plugin.turn or LoadingTurn(plugin.name, 0.0)):
             added = _added(plugin, taken, rows, missing)
             rows |= {
-                name: Row(plugin.name, command.get_short_help_str())
+                name: CommandRow(plugin.name, command.get_short_help_str())
                 for name, command in added.items()
             }
     return rows, missing

@@ -20,7 +20,7 @@ from sgevents_core.printable import lines
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
-    from sgevents_core.plugins.status import PluginStatus
+    from sgevents_core.plugins.plugin_status import PluginStatus
 
 _STYLES: Final = {"enabled": "green", "disabled": "dim"}
 _WAITING: Final = {"held": "yellow", "paused": "bold red", "not started": "bold red"}
@@ -130,7 +130,7 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
 
 def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin; as plain lines, which a table would squeeze."""
-    from sgevents_core.plugins.status import told_status  # noqa: PLC0415 - as above
+    from sgevents_core.plugins.plugin_status import told_status  # noqa: PLC0415 - as above
 
     if status.status not in _STYLES:
         echo()

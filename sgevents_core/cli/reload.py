@@ -23,7 +23,7 @@ from sgevents_core.errors import (
 from sgevents_core.journal import lock
 from sgevents_core.journal.running import Running, running
 from sgevents_core.printable import one_line
-from sgevents_core.settings.loading import state_path
+from sgevents_core.settings.config_file import state_path
 
 EVERY: Final = 0.05
 _SAY_AFTER: Final = 5.0

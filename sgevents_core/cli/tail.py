@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.journal.base import Entry
-    from sgevents_core.reading.outcomes import Fate, Standing
+    from sgevents_core.reading.outcomes import Outcome, Outcomes
 
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 0.1
@@ -34,7 +34,7 @@ class _Shown(NamedTuple):
 
     entry: Entry
     event: Event
-    fates: dict[str, Fate]
+    fates: dict[str, Outcome]
 
     @property
     def is_settled(self) -> bool:
@@ -100,11 +100,11 @@ def _when_settled(
 
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
-    from sgevents_core.calling.rows import event_in, read_scripts  # noqa: PLC0415
+    from sgevents_core.calling.journal_events import event_in, read_scripts  # noqa: PLC0415
     from sgevents_core.journal.database import Database  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Standing, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.outcomes import Outcomes, failures_of  # noqa: PLC0415 - heavy
 
-    standing = Standing(folder)
+    standing = Outcomes(folder)
     scripts = read_scripts(folder)
     with closing(Database(folder, read_only=True)) as db:
         for entry in entries:
@@ -118,10 +118,10 @@ def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Sho
 
 
 def _fates(
-    plan: Plan, standing: Standing, entry: Entry, event: Event, failures: Any
-) -> Iterator[tuple[str, Fate]]:
+    plan: Plan, standing: Outcomes, entry: Entry, event: Event, failures: Any
+) -> Iterator[tuple[str, Outcome]]:
     """Yield each plugin that wants the event, once, with the worst that has become of it there."""
-    worst: dict[str, Fate] = {}
+    worst: dict[str, Outcome] = {}
     for _, callback in plan.for_type(entry.event_type):
         with suppress(Exception):  # a filter may be a plugin's code
             if callback.matches(event):
@@ -147,7 +147,7 @@ def _line(shown: _Shown) -> str:
     return f"{when}  {what}{late}  -> {called or 'nobody'}"
 
 
-def _marked(plugin: str, fate: Fate) -> str:
+def _marked(plugin: str, fate: Outcome) -> str:
     mark = _MARKS.get(fate.what, fate.what)
     return f"{plugin} ({mark})" if mark else plugin
 

@@ -47,7 +47,7 @@ LOADING: Final = "\0loading"
 """As the lane of last words: they are those of a plugin that is loaded, started or shut down."""
 
 
-class LastWords(NamedTuple):
+class DeathEvidence(NamedTuple):
     """How a process was ended by its own code.
 
     Args:
@@ -71,7 +71,7 @@ class LastWords(NamedTuple):
         return self.lane not in (_ALL, _NONE, lane)
 
 
-class Step(msgspec.Struct, frozen=True):
+class LoadingStep(msgspec.Struct, frozen=True):
     """A step of loading a plugin.
 
     Args:
@@ -93,13 +93,13 @@ class _Said(msgspec.Struct, omit_defaults=True):
 
     thread: int = 0
     lane: str = ""
-    step: Step | None = None
+    step: LoadingStep | None = None
     says: str = ""
     traceback: str = ""
     memory: OomKills | None = None
 
 
-class Listener:
+class EvidenceKeeper:
     """The recorder of a process's last words while it runs; once closed, it keeps none.
 
     `os._exit` and similar functions are wrapped from the start, so that plugins find the wrapped
@@ -146,7 +146,7 @@ class Listener:
             raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None
 
     @contextmanager
-    def loading(self, step: Step) -> Iterator[None]:
+    def loading(self, step: LoadingStep) -> Iterator[None]:
         """Attribute what this thread does in the block to a step of loading a plugin."""
         thread = threading.get_ident()
         self._write(_Said(thread=thread, lane=LOADING, step=step))
@@ -155,7 +155,7 @@ class Listener:
         finally:
             self._write(_Said(thread=thread, lane=_NONE))
 
-    def owns(self, thread: int, step: Step) -> None:
+    def owns(self, thread: int, step: LoadingStep) -> None:
         """Attribute what a thread does to the plugin that started it."""
         self._write(_Said(thread=thread, lane=_thread_lane(thread), step=step))
 
@@ -230,18 +230,18 @@ class Listener:
                 os.write(self._file.fileno(), b"@" + msgspec.json.encode(said) + b"\n")
 
 
-def left_behind(folder: Path) -> LastWords | None:
+def left_behind(folder: Path) -> DeathEvidence | None:
     """Return how the last process died; None if nothing shows that its own code ended it."""
     return read(words_in(folder), oom_kills())
 
 
-def step_left_open(text: str) -> Step | None:
+def step_left_open(text: str) -> LoadingStep | None:
     """Return the step of loading a plugin that has no end in the text of a file."""
     steps = [said for said in _lines_of_ours(text) if said.lane in (LOADING, _NONE)]
     return steps[-1].step if steps else None
 
 
-def blamed_step(text: str, words: LastWords | None) -> Step | None:
+def blamed_step(text: str, words: DeathEvidence | None) -> LoadingStep | None:
     """Return the step of loading a plugin that ended a process; None if none did.
 
     Args:
@@ -267,7 +267,7 @@ def words_in(folder: Path) -> str:
         return ""
 
 
-def read(text: str, memory: OomKills) -> LastWords | None:
+def read(text: str, memory: OomKills) -> DeathEvidence | None:
     """Return the last words in the text of a file; None if there are none.
 
     Args:
@@ -288,9 +288,9 @@ def read(text: str, memory: OomKills) -> LastWords | None:
         return crash
     for thread, one in said.items():
         if one.says:
-            return LastWords(one.says, plugin_frames(one.traceback), lanes.get(thread, _ALL))
+            return DeathEvidence(one.says, plugin_frames(one.traceback), lanes.get(thread, _ALL))
     if before is not None and ran_out(before, memory):
-        return LastWords("the system ran out of memory and killed the process", "")
+        return DeathEvidence("the system ran out of memory and killed the process", "")
     return None
 
 
@@ -301,7 +301,7 @@ def _lines_of_ours(text: str) -> Iterator[_Said]:
                 yield msgspec.json.decode(line[1:], type=_Said)
 
 
-def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
+def _crash(text: str, lanes: dict[int, str]) -> DeathEvidence | None:
     """Return what faulthandler wrote about the thread that crashed."""
     lines = [line for line in text.splitlines() if not line.startswith(_OURS)]
     words = [line for line in lines if line.strip()]
@@ -310,12 +310,12 @@ def _crash(text: str, lanes: dict[int, str]) -> LastWords | None:
     timed_out = words[0].startswith(_TIMED_OUT)
     start = next((n for n, line in enumerate(lines) if _CURRENT.match(line)), None)
     if start is None:
-        return LastWords(words[0], "\n".join(words), timed_out=timed_out)
+        return DeathEvidence(words[0], "\n".join(words), timed_out=timed_out)
     found = _CURRENT.match(lines[start])
     thread = int(found[1], 16) if found else 0
     end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
     trace = plugin_frames("\n".join([words[0], *lines[start:end]]))
-    return LastWords(words[0], trace, lanes.get(thread, _ALL), timed_out)
+    return DeathEvidence(words[0], trace, lanes.get(thread, _ALL), timed_out)
 
 
 def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:

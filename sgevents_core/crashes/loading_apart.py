@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
 from sgevents_core.crashes.evidence import (
-    LastWords,
-    Listener,
-    Step,
+    DeathEvidence,
+    EvidenceKeeper,
+    LoadingStep,
     blamed_step,
     read,
     step_left_open,
@@ -33,8 +33,8 @@ from sgevents_core.dispatch.printed_apart import PrintedApart
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.discovery import Discovery
+from sgevents_core.plugins.load_watching import KnownBroken, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
-from sgevents_core.plugins.watching import Known, Watch
 from sgevents_core.settings import Settings, format_duration
 
 _T = TypeVar("_T")
@@ -48,7 +48,7 @@ _FIX: Final = "Mend the plugin, or disable it: enabled = false."
 _exit: Final = os._exit
 
 
-def looked_at_apart(settings: Settings, look: Callable[[Watch], _T]) -> _T:
+def looked_at_apart(settings: Settings, look: Callable[[PluginWatch], _T]) -> _T:
     """Return the result of `look`, which loads plugins with the watch it is given.
 
     Args:
@@ -69,10 +69,12 @@ def loaded_after_trying(settings: Settings, discovery: Discovery) -> Loaded:
         LoadEndedError: The plugins' process ended, and it is not known which plugin ended it.
     """
     known = _tried(settings, lambda watch: load(settings, discovery, watch=watch).statuses)[1]
-    return load(settings, discovery, watch=Watch(known))
+    return load(settings, discovery, watch=PluginWatch(known))
 
 
-def _tried(settings: Settings, look: Callable[[Watch], _T]) -> tuple[_T, Mapping[str, Known]]:
+def _tried(
+    settings: Settings, look: Callable[[PluginWatch], _T]
+) -> tuple[_T, Mapping[str, KnownBroken]]:
     known = known_in(settings.state.path)
     with closing(PrintedApart(Redactor.of(settings))) as printed:
         while True:
@@ -88,7 +90,7 @@ class _Culprit(NamedTuple):
     """The plugin that ended the process, and how."""
 
     plugin: str
-    known: Known
+    known: KnownBroken
 
 
 class _Answer(NamedTuple):
@@ -128,7 +130,7 @@ class _Apart:
     """
 
     def __init__(
-        self, settings: Settings, known: Mapping[str, Known], printed: PrintedApart
+        self, settings: Settings, known: Mapping[str, KnownBroken], printed: PrintedApart
     ) -> None:
         self._settings = settings
         self._known = known
@@ -137,7 +139,7 @@ class _Apart:
         self._answer = b""
         self._step: tuple[int, float] = (-1, 0.0)
 
-    def found(self, look: Callable[[Watch], _T]) -> _T | _Culprit:
+    def found(self, look: Callable[[PluginWatch], _T]) -> _T | _Culprit:
         """Return the result of `look` in that process, or the plugin that ended it."""
         reads, writes = os.pipe2(os.O_CLOEXEC)
         try:
@@ -222,23 +224,23 @@ class _Apart:
             raise LoadEndedError(how=f"{how}{trace}")
         return _Culprit(step.plugin, self._told(step, how, words))
 
-    def _told(self, step: Step, how: str, words: LastWords | None) -> Known:
+    def _told(self, step: LoadingStep, how: str, words: DeathEvidence | None) -> KnownBroken:
         trace = words.traceback if words is not None else ""
         late = self._step[1] and time.monotonic() - self._step[1] > self._limit(step.plugin)
         if late or (words is not None and words.timed_out):
             within = format_duration(self._limit(step.plugin))
             error = LoadTimeoutError(doing=step.doing, within=within)
-            return Known(error.reason.rstrip("."), error.fix, trace)
-        return Known(f"it ends the process in this: {step.doing}; {how}", _FIX, trace)
+            return KnownBroken(error.reason.rstrip("."), error.fix, trace)
+        return KnownBroken(f"it ends the process in this: {step.doing}; {how}", _FIX, trace)
 
-    def _be_child(self, writes: int, look: Callable[[Watch], object]) -> NoReturn:
+    def _be_child(self, writes: int, look: Callable[[PluginWatch], object]) -> NoReturn:
         """Load, answer, and end the process whatever happens."""
         try:
             with suppress(Exception):
                 ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
             with suppress(OSError):
                 self._printed.take_over()
-            listener = Listener(Path(os.devnull))
+            listener = EvidenceKeeper(Path(os.devnull))
             listener.begin(os.fdopen(os.dup(self._words), "ab", buffering=0))
             answer = self._packed(lambda: look(_ApartWatch(listener, self._known)))
             _write(writes, len(answer).to_bytes(_LENGTH, "big") + answer)

@@ -16,12 +16,12 @@ from typing import Final
 import msgspec
 
 from sgevents_core.crashes.evidence import FILE as WORDS
-from sgevents_core.crashes.evidence import LastWords, Step, blamed_step, read, words_in
+from sgevents_core.crashes.evidence import DeathEvidence, LoadingStep, blamed_step, read, words_in
 from sgevents_core.crashes.out_of_memory import oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.journal.own_files import PRIVATE, read_own
+from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.plugins.watching import Known
 
 FILE: Final = "loading.json"
 UNPROVED: Final = 3
@@ -71,7 +71,7 @@ def take_stock(folder: Path) -> dict[str, LoadDeath]:
     return deaths
 
 
-def _is_of_old_thread(step: Step, folder: Path) -> bool:
+def _is_of_old_thread(step: LoadingStep, folder: Path) -> bool:
     """Return whether a plugin's own thread had run for long when it ended the process.
 
     The next start may run as long, so leaving the plugin out would help nobody.
@@ -83,7 +83,7 @@ def _is_of_old_thread(step: Step, folder: Path) -> bool:
     return False
 
 
-def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> LoadDeath:
+def counted(step: LoadingStep, words: DeathEvidence | None, before: LoadDeath | None) -> LoadDeath:
     """Return the deaths of one plugin, including the one in `step`.
 
     Args:
@@ -101,12 +101,12 @@ def counted(step: Step, words: LastWords | None, before: LoadDeath | None) -> Lo
     )
 
 
-def known_from(deaths: Mapping[str, LoadDeath]) -> dict[str, Known]:
+def known_from(deaths: Mapping[str, LoadDeath]) -> dict[str, KnownBroken]:
     """Return plugin -> why it is not loaded, for plugins that died too often."""
     return {name: _known(name, death) for name, death in deaths.items() if _is_enough(death)}
 
 
-def known_in(folder: Path) -> dict[str, Known]:
+def known_in(folder: Path) -> dict[str, KnownBroken]:
     """Return plugin -> why the daemon does not load it, for commands that only inspect plugins."""
     return known_from(load_deaths(folder))
 
@@ -148,8 +148,8 @@ def _is_enough(death: LoadDeath) -> bool:
     return death.proved > 0 or death.unproved >= UNPROVED
 
 
-def _known(name: str, death: LoadDeath) -> Known:
-    return Known(
+def _known(name: str, death: LoadDeath) -> KnownBroken:
+    return KnownBroken(
         reason=f"the process died in this: {death.doing}; {death.how}",
         fix=FIX.format(name=name),
         traceback=death.traceback,

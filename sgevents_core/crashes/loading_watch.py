@@ -20,12 +20,17 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final, NamedTuple, TypeVar
 
-from sgevents_core.crashes.evidence import Listener, Step
+from sgevents_core.crashes.evidence import EvidenceKeeper, LoadingStep
 from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.shared import keep_open
 from sgevents_core.observe.systemd import Systemd
-from sgevents_core.plugins.watching import Known, LoadingStopped, Turn, Watch
+from sgevents_core.plugins.load_watching import (
+    KnownBroken,
+    LoadingStopped,
+    LoadingTurn,
+    PluginWatch,
+)
 from sgevents_core.settings import format_duration
 
 _T = TypeVar("_T")
@@ -46,7 +51,7 @@ _ORDERS_TO_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _send: Final = signal.pthread_kill
 
 
-class NotingWatch(Watch):
+class NotingWatch(PluginWatch):
     """A watch that records each step for the next process.
 
     Args:
@@ -54,15 +59,17 @@ class NotingWatch(Watch):
         known: Plugin -> why it is not loaded.
     """
 
-    def __init__(self, listener: Listener, known: Mapping[str, Known] | None = None) -> None:
+    def __init__(
+        self, listener: EvidenceKeeper, known: Mapping[str, KnownBroken] | None = None
+    ) -> None:
         super().__init__(known)
         self._listener: Final = listener
         self._threads = {thread.ident for thread in threading.enumerate()}
 
-    def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
+    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Run one step of a plugin, and return its result."""
         try:
-            with self._listener.loading(Step(turn.plugin, doing, turn.mark)):
+            with self._listener.loading(LoadingStep(turn.plugin, doing, turn.mark)):
                 return self.within(turn.limit, doing, call)
         finally:
             self._listener.listen_for_crashes()
@@ -72,13 +79,13 @@ class NotingWatch(Watch):
         """Return the result of `call`, however long it takes."""
         return call()
 
-    def _note_threads(self, turn: Turn, doing: str) -> None:
+    def _note_threads(self, turn: LoadingTurn, doing: str) -> None:
         """Record which plugin owns the threads started meanwhile."""
         for thread in threading.enumerate():
             if thread.ident is not None and thread.ident not in self._threads:
                 self._threads.add(thread.ident)
                 doings = f"a thread that it started while {doing}"
-                step = Step(turn.plugin, doings, turn.mark, thread_since=time.time())
+                step = LoadingStep(turn.plugin, doings, turn.mark, thread_since=time.time())
                 self._listener.owns(thread.ident, step)
 
 
@@ -111,8 +118,8 @@ class LoadingWatch(NotingWatch):
 
     def __init__(
         self,
-        listener: Listener,
-        known: Mapping[str, Known] | None = None,
+        listener: EvidenceKeeper,
+        known: Mapping[str, KnownBroken] | None = None,
         *,
         give_up: Callable[[bool], None] | None = None,
         stops: bool = True,
@@ -168,7 +175,7 @@ class LoadingWatch(NotingWatch):
         if self._stops:
             self._stopped = True
 
-    def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
+    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Run one step of a plugin, and return its result."""
         self._plugin = turn.plugin
         return super().around(turn, doing, call)

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sgevents_core.crashes import deaths, recovery
+from sgevents_core.crashes import giving_up as deaths
+from sgevents_core.crashes import recovery
 from sgevents_core.crashes.evidence import left_behind
-from sgevents_core.dispatch.calls import key_of, rules_of
+from sgevents_core.dispatch.caller import key_of, rules_of
 from sgevents_core.dispatch.lane_plugin import failure_rules
 from sgevents_core.journal import register
 from sgevents_core.journal.base import PluginRecord, Step

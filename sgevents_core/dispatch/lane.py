@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.calling.rows import event_in
+from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.calls import Call, Caller, Steps, key_of
+from sgevents_core.dispatch.caller import Call, Caller, Steps, key_of
 from sgevents_core.dispatch.errands import Errand, Errands
-from sgevents_core.dispatch.lane_plugin import Rider
+from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
@@ -46,7 +46,7 @@ class Lane:
 
     Args:
         name: The lane's name.
-        riders: Its plugins, in call order.
+        lane_plugins: Its plugins, in call order.
         state: A connection of its own to journal and ledger.
         progress: How far it is.
         tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
@@ -59,7 +59,7 @@ class Lane:
     def __init__(
         self,
         name: str,
-        riders: Sequence[Rider],
+        lane_plugins: Sequence[LanePlugin],
         *,
         state: SqliteState,
         progress: Progress,
@@ -71,12 +71,16 @@ class Lane:
     ) -> None:
         self.name = name
         self.scripts = scripts
-        self.riders = riders
+        self.lane_plugins = lane_plugins
         self.error: BaseException | None = None
-        callbacks = [callback for rider in riders for callback in rider.plugin.callbacks]
+        callbacks = [
+            callback for lane_plugin in lane_plugins for callback in lane_plugin.plugin.callbacks
+        ]
         self._plan = Plan(callbacks)
         self._keys = [key_of(callback) for callback in callbacks]
-        self._rider_of = [rider for rider in riders for _ in rider.plugin.callbacks]
+        self._lane_plugin_of = [
+            lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
+        ]
         self._finished, self._done = progress
         self._folded: Progress | None = None
         self._folded_at = 0.0
@@ -86,7 +90,9 @@ class Lane:
         self._announcer = announcer
         self.ledger = LaneLedger(name, state, self._stop)
         self._register = Register(path_of(folder, name), self._keys)
-        self._threads = [rider.thread for rider in riders if rider.thread is not None]
+        self._threads = [
+            lane_plugin.thread for lane_plugin in lane_plugins if lane_plugin.thread is not None
+        ]
         for thread in self._threads:
             thread.returned = self.wake
         self._times = CallTimes(folder, name, self._keys)
@@ -124,7 +130,9 @@ class Lane:
             self._finished >= end
             and not self.errands
             and not self.errands.wait
-            and not any(rider.works or rider.waits_for_site for rider in self.riders)
+            and not any(
+                lane_plugin.works or lane_plugin.waits_for_site for lane_plugin in self.lane_plugins
+            )
         )
 
     def noted(self) -> Noted:
@@ -138,7 +146,7 @@ class Lane:
         """
         found = [(seq, self._plan.callbacks[index], index) for seq, index in self._register.open()]
         return [
-            (seq, callback, self._rider_of[index].limit(callback) is not None)
+            (seq, callback, self._lane_plugin_of[index].limit(callback) is not None)
             for seq, callback, index in found
         ]
 
@@ -202,7 +210,7 @@ class Lane:
 
     def _sleep(self) -> float:
         now = time.monotonic()
-        held = [r for r in self.riders if r.record.state == "held"]
+        held = [r for r in self.lane_plugins if r.record.state == "held"]
         ready = [r for r in held if r.hung is None and r.waiting is None]
         holds = [r.hold_until - now for r in ready if not r.late]
         late = [r.services.late_start for r in held if r.late]
@@ -226,7 +234,9 @@ class Lane:
             now = time.monotonic()
             if now - self._folded_at > FOLD_EVERY:
                 self._fold()
-            if now > until and (self.errands or any(rider.due(now) for rider in self.riders)):
+            if now > until and (
+                self.errands or any(lane_plugin.due(now) for lane_plugin in self.lane_plugins)
+            ):
                 break
         return bool(entries)
 
@@ -241,18 +251,21 @@ class Lane:
 
     def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[CallKey]) -> bool:
         self._caller.resumed = done
-        event = self._event(entry, [rider for rider in self.riders if not rider.record.apart])
+        event = self._event(
+            entry,
+            [lane_plugin for lane_plugin in self.lane_plugins if not lane_plugin.record.apart],
+        )
         if event is None:
             return True
         number = 0
         try:
             for number, (index, _) in enumerate(steps):
-                rider = self._rider_of[index]
-                if rider.record.apart or self._keys[index] in done:
+                lane_plugin = self._lane_plugin_of[index]
+                if lane_plugin.record.apart or self._keys[index] in done:
                     continue
                 if self._stop.is_set():
                     break
-                self._caller.call(Call(LANE, entry, event, steps, number, rider))
+                self._caller.call(Call(LANE, entry, event, steps, number, lane_plugin))
             else:
                 return True
         except BaseException:  # what the call in hand came to is not noted: it is not done
@@ -261,7 +274,7 @@ class Lane:
         self._cut_short(entry, steps, number, done)
         return False
 
-    def _event(self, entry: Entry, riders: Sequence[Rider]) -> Event | None:
+    def _event(self, entry: Entry, lane_plugins: Sequence[LanePlugin]) -> Event | None:
         """Return the event of an entry; None for one that cannot be read, which is set aside.
 
         It is kept that some plugins are owed the event, should the site give it once more.
@@ -269,7 +282,9 @@ class Lane:
         try:
             return event_in(entry, self.scripts)
         except UnreadableEntry as error:
-            self.ledger.pass_over(entry, [rider.record.name for rider in riders], error.reason)
+            self.ledger.pass_over(
+                entry, [lane_plugin.record.name for lane_plugin in lane_plugins], error.reason
+            )
             return None
 
     def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
@@ -281,38 +296,38 @@ class Lane:
 
     def _catch_up_all(self) -> bool:
         worked = False
-        for rider in self.riders:
+        for lane_plugin in self.lane_plugins:
             if not self._done:
-                self._look_at_the_site(rider)
-            if not self._done and rider.due(time.monotonic()) and not self._stop.is_set():
-                worked = self._catch_up(rider) or worked
+                self._look_at_the_site(lane_plugin)
+            if not self._done and lane_plugin.due(time.monotonic()) and not self._stop.is_set():
+                worked = self._catch_up(lane_plugin) or worked
         return worked
 
-    def _look_at_the_site(self, rider: Rider) -> None:
+    def _look_at_the_site(self, lane_plugin: LanePlugin) -> None:
         """See whether a plugin that waits for the site may be started, or called again."""
-        if rider.waiting is not None:
-            self._caller.look_at_the_site(rider)
-        late_start = rider.services.late_start
-        if late_start is None or rider.record.state != "held":
+        if lane_plugin.waiting is not None:
+            self._caller.look_at_the_site(lane_plugin)
+        late_start = lane_plugin.services.late_start
+        if late_start is None or lane_plugin.record.state != "held":
             return
         tried = late_start.turn(self._announcer)
         if tried is None:
             return
         if not tried.error:
-            rider.services.late_start = None
-        self.ledger.record(settle(tried, rider.record))
+            lane_plugin.services.late_start = None
+        self.ledger.record(settle(tried, lane_plugin.record))
         if tried.store is not None:
             tried.store.committed()
 
-    def _catch_up(self, rider: Rider) -> bool:
+    def _catch_up(self, lane_plugin: LanePlugin) -> bool:
         """Let a plugin catch up for one slice; it rejoins when its cursor is the lane's."""
-        record = rider.record
+        record = lane_plugin.record
         if record.cursor > self._finished:
             return False
         record.resume()
         until = time.monotonic() + SLICE
         while record.cursor < self._finished and time.monotonic() < until:
-            if self._stop.is_set() or not self._catch_up_one(rider):
+            if self._stop.is_set() or not self._catch_up_one(lane_plugin):
                 break
         rejoins = record.state == "active" and record.cursor == self._finished
         if rejoins:
@@ -321,38 +336,40 @@ class Lane:
         self.ledger.record(step)
         self._register.clear(APART)
         if rejoins:
-            rider.ahead.clear()
+            lane_plugin.ahead.clear()
             extra = {"action": "plugin.rejoined", "plugin": record.name}
             logger.info("Plugin %s has caught up with its lane", record.name, extra=extra)
         return record.state == "active"
 
-    def _catch_up_one(self, rider: Rider) -> bool:
+    def _catch_up_one(self, lane_plugin: LanePlugin) -> bool:
         """Hand a plugin the next event it is behind on; False if it stops there."""
-        entry = rider.next_entry()
+        entry = lane_plugin.next_entry()
         if entry is None:
-            rider.ahead = self.ledger.read(rider.record.cursor, PAGE)
-            entry = rider.ahead[0]
+            lane_plugin.ahead = self.ledger.read(lane_plugin.record.cursor, PAGE)
+            entry = lane_plugin.ahead[0]
         steps = self._plan.for_type(entry.event_type)
-        mine = [n for n, (index, _) in enumerate(steps) if self._rider_of[index] is rider]
-        if (mine or entry.whole is False) and not self._hand_over(rider, entry, mine):
+        mine = [
+            n for n, (index, _) in enumerate(steps) if self._lane_plugin_of[index] is lane_plugin
+        ]
+        if (mine or entry.whole is False) and not self._hand_over(lane_plugin, entry, mine):
             return False
-        rider.record.finish(entry.seq)
+        lane_plugin.record.finish(entry.seq)
         return True
 
-    def _hand_over(self, rider: Rider, entry: Entry, mine: Sequence[int]) -> bool:
+    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry, mine: Sequence[int]) -> bool:
         steps = self._plan.for_type(entry.event_type)
-        event = self._event(entry, [rider])
+        event = self._event(entry, [lane_plugin])
         if event is None:
             return True
         for number in mine:
             key = self._keys[steps[number][0]]
-            if key in rider.record.progress.done:
+            if key in lane_plugin.record.progress.done:
                 continue
             if self._stop.is_set():
                 return False
-            if not self._caller.call(Call(APART, entry, event, steps, number, rider)):
+            if not self._caller.call(Call(APART, entry, event, steps, number, lane_plugin)):
                 return False
-            rider.record.finish_callback(key)
+            lane_plugin.record.finish_callback(key)
         return True
 
     # The ledger

@@ -16,7 +16,7 @@ from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
 
 if TYPE_CHECKING:
-    from sgevents_core.dispatch.calls import Call
+    from sgevents_core.dispatch.caller import Call
 
 
 class Waiting(NamedTuple):
@@ -38,7 +38,7 @@ class Waiting(NamedTuple):
 
 
 @dataclass(slots=True)
-class Rider:
+class LanePlugin:
     """One plugin in its lane.
 
     Args:
@@ -164,29 +164,31 @@ class Rider:
         return self.ahead[0] if self.ahead else None
 
 
-def rider_of(
+def lane_plugin_of(
     plugin: LoadedPlugin,
     record: PluginRecord,
     services: Services,
     settings: Settings,
     hear: Hear,
-) -> Rider:
+) -> LanePlugin:
     """Return a plugin in its lane, as its record and the config say.
 
     `hear` is told which lane its own thread works for, if it has one.
     """
     table = settings.plugins[plugin.name]
-    rider = Rider(plugin, record, services, failure_rules(table), breaker=_breaker(table, settings))
+    lane_plugin = LanePlugin(
+        plugin, record, services, failure_rules(table), breaker=_breaker(table, settings)
+    )
     lane = settings.lanes.get(plugin.lane)
-    rider.timeout = table.timeout or (lane.timeout if lane else None)
-    if any(rider.limit(callback) is not None for callback in plugin.callbacks):
-        rider.thread = OwnThread(plugin.name, plugin.lane, hear)
+    lane_plugin.timeout = table.timeout or (lane.timeout if lane else None)
+    if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
+        lane_plugin.thread = OwnThread(plugin.name, plugin.lane, hear)
     if record.hangs:
         record.resume()  # the thread that it waited for is gone with its process
     elif record.state == "held":
         left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
-        rider.hold_until = time.monotonic() + left
-    return rider
+        lane_plugin.hold_until = time.monotonic() + left
+    return lane_plugin
 
 
 def failure_rules(table: PluginSettings) -> FailureRules:

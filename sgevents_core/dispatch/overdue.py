@@ -142,7 +142,12 @@ class Overdue:
 
 def hung(lanes: Sequence[Lane]) -> list[str]:
     """Return the names of the plugins whose threads hang."""
-    return [rider.plugin.name for lane in lanes for rider in lane.riders if rider.hung is not None]
+    return [
+        lane_plugin.plugin.name
+        for lane in lanes
+        for lane_plugin in lane.lane_plugins
+        if lane_plugin.hung is not None
+    ]
 
 
 def not_hung(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:

@@ -11,7 +11,7 @@ from sgevents_core.calling.own_thread import Hear, heard_by_nobody
 from sgevents_core.calling.store import Store
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.lane_plugin import rider_of
+from sgevents_core.dispatch.lane_plugin import lane_plugin_of
 from sgevents_core.errors import StateDamaged
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
@@ -87,14 +87,14 @@ def lanes_of(
         state = open_state()
         records = state.plugins()
         progress = state.lane_progress(name) or Progress(state.end())
-        riders = [
-            rider_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
+        lane_plugins = [
+            lane_plugin_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
             for plugin in plugins
             if plugin.lane == name
         ]
         lane = Lane(
             name,
-            riders,
+            lane_plugins,
             state=state,
             progress=progress,
             tried=state.tried(),

@@ -16,7 +16,7 @@ import msgspec
 
 from sgevents_core.journal.database import Database
 from sgevents_core.journal.letters import write_dismissed, write_letter
-from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 
 _encode: Final = msgspec.json.Encoder().encode
 _COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
@@ -155,12 +155,12 @@ class Requests:
         found = {row[0] for row in self._db.all("SELECT id FROM requests WHERE outcome IS NULL")}
         return [number for number in numbers if number in found]
 
-    def answer_of(self, number: int) -> Answer | None:
+    def answer_of(self, number: int) -> RequestAnswer | None:
         """Return what came of a request, None while it is unanswered."""
         found = self._db.one(
             "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
         )
-        return None if found is None else Answer(*found)
+        return None if found is None else RequestAnswer(*found)
 
     def last(self, count: int) -> list[Asked]:
         """Return the last requests, answered or not, the newest last."""
@@ -176,7 +176,7 @@ class Requests:
         with self._db.transaction() as db:
             db.execute("UPDATE requests SET begun = begun + 1 WHERE id = ?", (number,))
 
-    def answer(self, number: int, answer: Answer) -> None:
+    def answer(self, number: int, answer: RequestAnswer) -> None:
         """Answer a request that needs no other record."""
         with self._db.transaction() as db:
             write_request(db, RequestStep(number, answer=answer))

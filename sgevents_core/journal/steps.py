@@ -9,7 +9,7 @@ from sgevents_core.journal.base import Failure
 from sgevents_core.journal.keys import CallKey
 
 
-class Answer(NamedTuple):
+class RequestAnswer(NamedTuple):
     """The answer to a request.
 
     Args:
@@ -53,7 +53,7 @@ class RequestStep(NamedTuple):
 
     number: int
     progress: Mapping[str, Any] | None = None
-    answer: Answer | None = None
+    answer: RequestAnswer | None = None
     letter: LetterChange | None = None
     passed: tuple[str, int] | None = None
     dismissed: Sequence[int] = ()

@@ -12,16 +12,16 @@ from packaging.utils import canonicalize_name
 from sgevents_core.plugins.installed import Remark, folder_of, recorded
 
 if TYPE_CHECKING:
-    from sgevents_core.plugins.discovery import Found
+    from sgevents_core.plugins.discovery import FoundPlugin
 
 
-def clashes_of(found: Iterable[Found]) -> dict[str, str]:
+def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
     """Return plugin -> why it cannot run: its module is that of another distribution's too.
 
     Args:
         found: All entry points of plugins.
     """
-    by_module: dict[str, dict[str, Found]] = {}
+    by_module: dict[str, dict[str, FoundPlugin]] = {}
     every = list(found)
     for one in every:
         provider = canonicalize_name(one.distribution)
@@ -34,9 +34,9 @@ def clashes_of(found: Iterable[Found]) -> dict[str, str]:
     }
 
 
-def overlaps_of(found: Iterable[Found]) -> list[Remark]:
+def overlaps_of(found: Iterable[FoundPlugin]) -> list[Remark]:
     """Return which modules of distributions with plugins were overwritten by another's."""
-    records: dict[str, tuple[Found, Mapping[str, str]]] = {}
+    records: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
     for one in found:
         folder = folder_of(one.entry_point.dist)
         if folder is not None:
@@ -59,13 +59,13 @@ def overlaps_of(found: Iterable[Found]) -> list[Remark]:
     return told
 
 
-def _told(module: str, providers: list[Found]) -> str:
+def _told(module: str, providers: list[FoundPlugin]) -> str:
     listed = " and ".join(found.provider for found in providers)
     files = sorted({str(file) for found in providers for file in _files_of(found)})
     return f"{listed} both ship its module {module} ({', '.join(files)}), so only one of them runs"
 
 
-def _files_of(found: Found) -> list[Path]:
+def _files_of(found: FoundPlugin) -> list[Path]:
     """Return the files of the plugin's module that its distribution has installed."""
     folder = folder_of(found.entry_point.dist)
     if folder is None:

@@ -10,7 +10,7 @@ from importlib_metadata import distributions
 from packaging.utils import canonicalize_name
 
 from sgevents_core.plugins.clashes import clashes_of, overlaps_of
-from sgevents_core.plugins.installed import Place, Remark, folder_of, left_over
+from sgevents_core.plugins.installed import InstallPlace, Remark, folder_of, left_over
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -21,7 +21,7 @@ NAMELESS: Final = "(a distribution without a name)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundPlugin:
     """One entry point that a distribution provides."""
 
     name: str
@@ -52,9 +52,9 @@ class Found:
 class Discovery:
     """All plugins that are installed."""
 
-    found: dict[str, Found]
+    found: dict[str, FoundPlugin]
     """By name; without those of which there are several."""
-    conflicts: dict[str, tuple[Found, ...]] = field(default_factory=dict)
+    conflicts: dict[str, tuple[FoundPlugin, ...]] = field(default_factory=dict)
     """By name, the entry points that claim it, by distribution."""
     problems: tuple[str, ...] = ()
     """Distributions whose metadata cannot be read, each with what is wrong with it."""
@@ -68,7 +68,7 @@ class Discovery:
         """The names of all plugins, sorted."""
         return tuple(sorted({*self.found, *self.conflicts}))
 
-    def claimants(self, name: str) -> tuple[Found, ...]:
+    def claimants(self, name: str) -> tuple[FoundPlugin, ...]:
         """Return every entry point called `name`."""
         found = self.found.get(name)
         return self.conflicts.get(name, ()) if found is None else (found,)
@@ -87,7 +87,7 @@ def discover() -> Discovery:
 
 def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
     """Return `entries` by name, the same one seen twice as one, rivals for a name as a conflict."""
-    by_name: dict[str, dict[tuple[str, str], Found]] = {}
+    by_name: dict[str, dict[tuple[str, str], FoundPlugin]] = {}
     for entry in entries:
         found = _described(entry)
         same = (canonicalize_name(found.distribution), found.value)
@@ -108,8 +108,8 @@ def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) ->
     )
 
 
-def _described(entry: EntryPoint) -> Found:
-    return Found(
+def _described(entry: EntryPoint) -> FoundPlugin:
+    return FoundPlugin(
         name=entry.name,
         value="".join(entry.value.split()),
         distribution=_read(entry, "name") or NAMELESS,
@@ -139,7 +139,7 @@ def _entries(problems: list[str], leftovers: list[Remark]) -> Iterator[EntryPoin
 
     One whose metadata are broken hides no other.
     """
-    place, seen = Place(), set[str]()
+    place, seen = InstallPlace(), set[str]()
     for distribution in distributions():
         folder = folder_of(distribution)
         try:

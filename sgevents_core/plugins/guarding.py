@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from sgevents_core.errors import PluginRaisedError, UnusablePluginError
 from sgevents_core.observe import forks
-from sgevents_core.plugins.watching import LoadingStopped, looked_after
+from sgevents_core.plugins.load_watching import LoadingStopped, looked_after
 
 _T = TypeVar("_T")
 _FRAMES: Final = 8

@@ -35,7 +35,7 @@ class Remark(NamedTuple):
     fix: str
 
 
-class Place:
+class InstallPlace:
     """The distributions in the folders of the path, as far as their metadata lie there."""
 
     def __init__(self) -> None:

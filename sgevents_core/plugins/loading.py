@@ -33,21 +33,21 @@ from sgevents_core.plugins.implementing import (
     pointless,
     unread_logins,
 )
+from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watching
 from sgevents_core.plugins.marks import mark_of
 from sgevents_core.plugins.members import Members, members_of
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import model_of, own_settings
+from sgevents_core.plugins.plugin_status import PluginStatus, Unusable, chosen, incompatibility
 from sgevents_core.plugins.process_state import told
 from sgevents_core.plugins.registrar import CallbackRegistrar
-from sgevents_core.plugins.status import PluginStatus, Trouble, chosen, incompatibility
-from sgevents_core.plugins.watching import Known, Turn, Watch, watching
 from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback
-    from sgevents_core.plugins.discovery import Discovery, Found
+    from sgevents_core.plugins.discovery import Discovery, FoundPlugin
     from sgevents_core.settings import PluginSettings, Settings
 
 LEFT_OUT: Final = "it is left out of this run"
@@ -75,7 +75,7 @@ class LoadedPlugin:
     """What its `settings_model` returned; None if it has no such hook."""
     warnings: tuple[str, ...] = ()
     """What looks like a mistake in it."""
-    turn: Turn | None = dataclass_field(default=None, repr=False)
+    turn: LoadingTurn | None = dataclass_field(default=None, repr=False)
     """How its code is looked after that is no callback's."""
 
 
@@ -101,7 +101,7 @@ def load(
     *,
     strict: bool = False,
     without: Container[str] = (),
-    watch: Watch | None = None,
+    watch: PluginWatch | None = None,
 ) -> Loaded:
     """Load the plugins that `settings` enables, in call order; imports no other.
 
@@ -124,7 +124,7 @@ def load(
     }
     plugins, statuses = [], []
     for name in call_order([group.name for group in settings.groups], groups):
-        outcome, status = _load_one(name, settings, discovery, registry, watch or Watch())
+        outcome, status = _load_one(name, settings, discovery, registry, watch or PluginWatch())
         if outcome is not None:
             plugins.append(outcome)
             status = replace(status, order=len(plugins))
@@ -142,7 +142,7 @@ def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
 
 
 def described_models(
-    settings: Settings, discovery: Discovery, watch: Watch
+    settings: Settings, discovery: Discovery, watch: PluginWatch
 ) -> Iterator[tuple[str, tuple[Schema, dict[str, Schema]] | str]]:
     """Yield plugins whose own settings have a model: its schema and parts, or why there is none.
 
@@ -151,7 +151,7 @@ def described_models(
     """
     for name, table in settings.plugins.items():
         found = chosen(name, table, discovery) if table.enabled else None
-        if found is None or isinstance(found, Trouble) or incompatibility(found, table):
+        if found is None or isinstance(found, Unusable) or incompatibility(found, table):
             continue
         turn = turn_of(found, table)
         known = watch.known(name, turn.mark)
@@ -174,17 +174,17 @@ def _described(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]] | st
         return raised.error
 
 
-def turn_of(found: Found, table: PluginSettings) -> Turn:
+def turn_of(found: FoundPlugin, table: PluginSettings) -> LoadingTurn:
     """Return the turn of a plugin to be loaded."""
-    return Turn(found.name, table.load_timeout, mark_of(found, table))
+    return LoadingTurn(found.name, table.load_timeout, mark_of(found, table))
 
 
 def _load_one(
-    name: str, settings: Settings, discovery: Discovery, registry: Registry, watch: Watch
+    name: str, settings: Settings, discovery: Discovery, registry: Registry, watch: PluginWatch
 ) -> tuple[LoadedPlugin | None, PluginStatus]:
     table = settings.plugins[name]
     found = chosen(name, table, discovery)
-    if isinstance(found, Trouble):
+    if isinstance(found, Unusable):
         return None, _status(name, settings, found)
     trouble = incompatibility(found, table)
     if trouble is not None:
@@ -192,7 +192,7 @@ def _load_one(
     turn = turn_of(found, table)
     known = watch.known(name, turn.mark)
     if known is not None and not known.hook:
-        broken = Trouble(status="broken", reason=known.reason, fix=known.fix)
+        broken = Unusable(status="broken", reason=known.reason, fix=known.fix)
         return None, replace(_status(name, settings, broken, found), traceback=known.traceback)
     changed: list[str] = []
     try:
@@ -204,27 +204,27 @@ def _load_one(
     loaded = replace(loaded, turn=turn, warnings=(*loaded.warnings, *told(changed)))
     if known is not None:
         loaded = _without_hook(loaded, known)
-    enabled = _status(name, settings, Trouble(status="enabled", reason="", fix=""), found)
+    enabled = _status(name, settings, Unusable(status="enabled", reason="", fix=""), found)
     return loaded, replace(enabled, callbacks=len(loaded.callbacks), warnings=loaded.warnings)
 
 
 def _status_of_broken(
-    fault: UnusablePluginError, name: str, settings: Settings, found: Found
+    fault: UnusablePluginError, name: str, settings: Settings, found: FoundPlugin
 ) -> PluginStatus:
-    broken = Trouble(status="broken", reason=fault.reason, fix=fault.fix)
+    broken = Unusable(status="broken", reason=fault.reason, fix=fault.fix)
     problems = fault.problems if isinstance(fault, PluginSettingsError) else ()
     trace = fault.trace if isinstance(fault, LoadTimeoutError | PluginRaisedError) else ""
     return replace(_status(name, settings, broken, found), traceback=trace, problems=problems)
 
 
-def _without_hook(loaded: LoadedPlugin, known: Known) -> LoadedPlugin:
+def _without_hook(loaded: LoadedPlugin, known: KnownBroken) -> LoadedPlugin:
     """Return a plugin without the hook in which the process died."""
     hooks = {name: hook for name, hook in loaded.hooks.items() if name != known.hook}
     warning = f"its {known.hook} is not called: {known.reason}. {known.fix}"
     return replace(loaded, hooks=hooks, warnings=(*loaded.warnings, warning))
 
 
-def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugin:
+def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> LoadedPlugin:
     """Import, check and register one plugin; raises UnusablePluginError, nothing registered."""
     plugin, members = _imported(found)
     table = settings.plugins[found.name]
@@ -262,7 +262,7 @@ def _loaded(found: Found, settings: Settings, registry: Registry) -> LoadedPlugi
     )
 
 
-def _imported(found: Found) -> tuple[object, Members]:
+def _imported(found: FoundPlugin) -> tuple[object, Members]:
     try:
         plugin = guarded(f"importing {found.value}", found.entry_point.load)
     except PluginRaisedError as raised:
@@ -277,7 +277,7 @@ def _imported(found: Found) -> tuple[object, Members]:
     return plugin, guarded(f"reading {found.value}", lambda: members_of(plugin))
 
 
-def _misses(found: Found, error: BaseException | None) -> str | None:
+def _misses(found: FoundPlugin, error: BaseException | None) -> str | None:
     """Return what of the entry point is not there, if that is why importing it raised `error`."""
     module, _, attribute = found.value.partition("[")[0].partition(":")
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
@@ -331,7 +331,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
 def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
     """Return the status of a plugin that does not run, with what would keep it from loading."""
     found = chosen(name, table, discovery)
-    if isinstance(found, Trouble):
+    if isinstance(found, Unusable):
         is_conflict = found.status == "conflict"
         return PluginStatus(
             name=name,
@@ -355,7 +355,7 @@ def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> 
 
 
 def _status(
-    name: str, settings: Settings, trouble: Trouble, found: Found | None = None
+    name: str, settings: Settings, trouble: Unusable, found: FoundPlugin | None = None
 ) -> PluginStatus:
     group, lane = _group_and_lane(settings.plugins[name], settings)
     return PluginStatus(

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sgevents_core.plugins.discovery import Found
+    from sgevents_core.plugins.discovery import FoundPlugin
     from sgevents_core.settings import PluginSettings
 
 _MOST_FILES: Final = 500
 
 
-def mark_of(found: Found, table: PluginSettings) -> str:
+def mark_of(found: FoundPlugin, table: PluginSettings) -> str:
     """Return the mark of a plugin: its distribution, its files and its table in the configuration.
 
     Nothing of it is imported.

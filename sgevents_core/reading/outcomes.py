@@ -38,7 +38,7 @@ _SETTLED: Final[dict[str, What]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Outcome:
     """What has become of an event with one callback.
 
     Args:
@@ -54,7 +54,7 @@ class Fate:
     calls: tuple[TimedCall, ...] = ()
 
 
-class Standing:
+class Outcomes:
     """How far every plugin is, at the moment it was made.
 
     Args:
@@ -105,7 +105,7 @@ class Standing:
 
     def fate(
         self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]
-    ) -> Fate:
+    ) -> Outcome:
         """Return what has become of an event with a callback that wants it.
 
         Args:
@@ -118,26 +118,28 @@ class Standing:
         mine = [one for one in own if one[0].callback == callback]
         history = tuple(failure for failure, _, _ in mine)
         if not self.is_for(plugin, seq):
-            return Fate("not for it", "the plugin was enabled later, and began behind this event")
+            return Outcome(
+                "not for it", "the plugin was enabled later, and began behind this event"
+            )
         for failure, dead, number in reversed(mine):
             if dead:
                 text = f"dead letter {number}: {failure.error}"
-                return Fate("dead letter", text, history)
+                return Outcome("dead letter", text, history)
             if failure.outcome in _SETTLED:
                 return _settled(failure, number, history)
         if not self.is_done(plugin, callback, seq):
             return self._not_done(self.records[plugin], seq, history)
         for failure, _, _ in own:
             if was_skipped(failure, callback):
-                return Fate("skipped", failure.error, history)
+                return Outcome("skipped", failure.error, history)
         times = f" after {counted(len(history), 'failed attempt')}" if history else ""
-        return Fate("handled", f"handled{times}", history)
+        return Outcome("handled", f"handled{times}", history)
 
-    def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Fate:
+    def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Outcome:
         if not record.apart:
             behind = (self._lanes[record.lane] or BEGINNING).behind(seq)
             text = f"not yet: its lane is {counted(behind, 'event')} before it"
-            return Fate("not yet", text, history)
+            return Outcome("not yet", text, history)
         stands = record.progress.running == seq
         how = record.state
         if stands and history:
@@ -146,11 +148,11 @@ class Standing:
             text = (
                 f"{how} at it after {times}" if how != "active" else f"called again after {times}"
             )
-            return Fate("failed", text, history)
+            return Outcome("failed", text, history)
         why = f"{how}, {record.reason}" if how != "active" else "catching up"
         before = counted(record.progress.before(seq), "event")
         where = "at it" if stands else f"{before} before it"
-        return Fate("not yet", f"not yet: the plugin is {where} ({why})", history)
+        return Outcome("not yet", f"not yet: the plugin is {where} ({why})", history)
 
 
 def failures_of(db: Database, event_id: int) -> list[tuple[Failure, bool, int]]:
@@ -163,11 +165,11 @@ def failures_of(db: Database, event_id: int) -> list[tuple[Failure, bool, int]]:
     return [(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
 
 
-def _settled(failure: Failure, number: int, history: tuple[Failure, ...]) -> Fate:
+def _settled(failure: Failure, number: int, history: tuple[Failure, ...]) -> Outcome:
     what = _SETTLED[failure.outcome]
     text = {
         "handled later": f"dead letter {number} was handled when called again",
         "dismissed": f"dead letter {number} was dismissed: {failure.error}",
         "skipped": f"failed, and skipped as on_error says: {failure.error}",
     }[what]
-    return Fate(what, text, history)
+    return Outcome(what, text, history)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sgevents_core import __version__
 from sgevents_core.journal.running import Running, running
-from sgevents_core.plugins.status import PluginStatus, Standing
+from sgevents_core.plugins.plugin_status import PluginStatus, Standing
 from sgevents_core.reading.overview import PluginOverview, overview
 
 _TAKE_UP: Final = "`sgevents reload` takes it up"

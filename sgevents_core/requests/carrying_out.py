@@ -22,14 +22,14 @@ from sgevents_core.journal.letters import Letters
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.skips import skip_note
-from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
-from sgevents_core.requests.request_work import Desk, never_enabled, tell
+from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
 
 logger = logging.getLogger("sgevents.requests")
 
-_Handler: TypeAlias = Callable[[Desk], bool]
+_Handler: TypeAlias = Callable[[RequestWork], bool]
 
 
 def carry_out(number: int, lane: Lane, folder: Path) -> bool:
@@ -51,15 +51,20 @@ def carry_out(number: int, lane: Lane, folder: Path) -> bool:
 
 
 def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -> bool:
-    rider = next((r for r in lane.riders if r.record.name == request.plugin), None)
-    record = rider.record if rider else lane.ledger.plugins().get(request.plugin)
+    lane_plugin = next((r for r in lane.lane_plugins if r.record.name == request.plugin), None)
+    record = lane_plugin.record if lane_plugin else lane.ledger.plugins().get(request.plugin)
     if record is None:
-        answer = Answer("refused", never_enabled(request.plugin, lane.ledger.plugins()))
+        answer = RequestAnswer("refused", never_enabled(request.plugin, lane.ledger.plugins()))
         requests.answer(request.number, answer)
         tell(request, answer)
         return True
-    desk = Desk(
-        request=request, lane=lane, folder=folder, requests=requests, record=record, rider=rider
+    desk = RequestWork(
+        request=request,
+        lane=lane,
+        folder=folder,
+        requests=requests,
+        record=record,
+        lane_plugin=lane_plugin,
     )
     try:
         return _HANDLERS[request.kind](desk)
@@ -68,37 +73,37 @@ def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -
     except Exception as error:
         logger.exception("Request %d failed", request.number, extra={"action": "request.broken"})
         text = f"it went wrong: {type(error).__name__}: {error}"
-        return desk.close(Step(), Answer("failed", text))
+        return desk.close(Step(), RequestAnswer("failed", text))
 
 
-def _pause(desk: Desk) -> bool:
+def _pause(desk: RequestWork) -> bool:
     record = desk.record
     if record.state == "paused":
-        return desk.close(Step(), Answer("done", f"it is paused already: {record.reason}"))
+        return desk.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
     reason = str(desk.request.detail.get("reason") or f"{desk.request.asked_by} paused it")
     record.leave_lane(desk.lane.progress)
     record.pause(reason)
     entry = _next_entry(desk)
     where = f"at event {entry.event_id}" if entry else "behind the last event"
     text = f"paused {where}; it loses nothing, and continues there when resumed"
-    return desk.close(Step(plugins=[record]), Answer("done", text))
+    return desk.close(Step(plugins=[record]), RequestAnswer("done", text))
 
 
-def _resume(desk: Desk) -> bool:
+def _resume(desk: RequestWork) -> bool:
     record = desk.record
     if record.state not in {"held", "paused"}:
-        return desk.close(Step(), Answer("done", "it is neither paused nor held"))
-    hung = desk.rider.hung if desk.rider else None
+        return desk.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
+    hung = desk.lane_plugin.hung if desk.lane_plugin else None
     if hung is not None and record.state == "held":
         return desk.refuse(f"{hung.reason}, or until the daemon starts anew")
     was = record.state
     lost = _skip_what_is_gone(desk)
     step = _go_on(desk)
     still = f"; {record.reason}" if record.state == "held" else ""
-    return desk.close(step, Answer("done", f"no longer {was}{lost}{still}"))
+    return desk.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
 
 
-def _skip_what_is_gone(desk: Desk) -> str:
+def _skip_what_is_gone(desk: RequestWork) -> str:
     """Let a plugin whose next events are no longer kept go on at the oldest that is."""
     entry = _next_entry(desk)
     record = desk.record
@@ -112,30 +117,30 @@ def _skip_what_is_gone(desk: Desk) -> str:
     )
 
 
-def _go_on(desk: Desk) -> Step:
+def _go_on(desk: RequestWork) -> Step:
     """Let a plugin go on, with its lane where it is not behind it; return the step that says so."""
     record, lane = desk.record, desk.lane.progress
     record.resume_afresh()
     step = Step(plugins=[record])
-    if desk.rider is None:
+    if desk.lane_plugin is None:
         return step
-    late_start = desk.rider.services.late_start
+    late_start = desk.lane_plugin.services.late_start
     if late_start is not None:  # it is not called before it has started
         late_start.hold(record)
         late_start.at_once()
         return step
-    desk.rider.hold_until = 0.0
-    hung = desk.rider.hung
+    desk.lane_plugin.hold_until = 0.0
+    hung = desk.lane_plugin.hung
     if hung is not None:
-        desk.rider.wait_for(hung)
+        desk.lane_plugin.wait_for(hung)
     elif record.is_level_with(lane):
         record.rejoin_lane()
         step.progress = lane
-        desk.rider.ahead.clear()
+        desk.lane_plugin.ahead.clear()
     return step
 
 
-def _skip(desk: Desk) -> bool:
+def _skip(desk: RequestWork) -> bool:
     record, wanted = desk.record, int(desk.request.detail["event_id"])
     done = record.progress.done
     entry = _next_entry(desk)
@@ -150,17 +155,17 @@ def _skip(desk: Desk) -> bool:
     note = skip_note(record.name, entry, done, desk.request.asked_by, time.time())
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
-    return desk.close(step, Answer("done", f"it continues after event {wanted}"), letter)
+    return desk.close(step, RequestAnswer("done", f"it continues after event {wanted}"), letter)
 
 
-def _next_entry(desk: Desk) -> Entry | None:
+def _next_entry(desk: RequestWork) -> Entry | None:
     """Return the event that a plugin stands at, None behind the last."""
     record = desk.record
     found = desk.lane.ledger.read(record.cursor, 1)
     return found[0] if found else None
 
 
-def _dismiss(desk: Desk) -> bool:
+def _dismiss(desk: RequestWork) -> bool:
     if "letters" in desk.request.detail:
         return _dismiss_all(desk, desk.request.detail["letters"])
     with closing(Letters(desk.folder)) as letters:
@@ -168,13 +173,13 @@ def _dismiss(desk: Desk) -> bool:
     if letter is None or not letter.dead:
         return desk.refuse("there is no such dead letter any more")
     gone = LetterChange(letter.number, recalls.closed(letter.failure, "dismissed"), dead=False)
-    return desk.close(Step(), Answer("done", f"dead letter {letter.number} dismissed"), gone)
+    return desk.close(Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), gone)
 
 
-def _dismiss_all(desk: Desk, numbers: list[int]) -> bool:
+def _dismiss_all(desk: RequestWork, numbers: list[int]) -> bool:
     """Dismiss many dead letters in one step; those that are gone by now stay as they are."""
     step = Step(request=RequestStep(desk.request.number, dismissed=numbers))
-    return desk.close(step, Answer("done", f"{len(numbers)} dead letters dismissed"))
+    return desk.close(step, RequestAnswer("done", f"{len(numbers)} dead letters dismissed"))
 
 
 _HANDLERS: Final[dict[str, _Handler]] = {

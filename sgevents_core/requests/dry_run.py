@@ -11,7 +11,7 @@ import msgspec
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe
-from sgevents_core.calling.rows import event_of, read_scripts
+from sgevents_core.calling.journal_events import event_of, read_scripts
 from sgevents_core.crashes.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded

@@ -11,7 +11,7 @@ from typing import Protocol
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.journal.requests import Request, Requests
-from sgevents_core.journal.steps import Answer
+from sgevents_core.journal.steps import RequestAnswer
 from sgevents_core.requests import carrying_out as requests
 
 logger = logging.getLogger("sgevents.requests")
@@ -67,14 +67,14 @@ class Inbox:
         lane = self._lane_of(request.plugin)
         if lane is None:
             text = "no plugin is loaded; stop the daemon and ask again"
-            self._requests.answer(request.number, Answer("refused", text))
+            self._requests.answer(request.number, RequestAnswer("refused", text))
             return
         lane.post(partial(_carry_out, request.number, self._folder))
 
     def _lane_of(self, plugin: str) -> Lane | None:
         """Return the lane a plugin rides with; any lane can see to one that is not loaded."""
         for lane in self._lanes:
-            if any(rider.record.name == plugin for rider in lane.riders):
+            if any(lane_plugin.record.name == plugin for lane_plugin in lane.lane_plugins):
                 return lane
         return self._lanes[0] if self._lanes else None
 

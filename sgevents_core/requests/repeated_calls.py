@@ -15,22 +15,22 @@ from typing import Any, Final, NamedTuple
 
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.describing import describe
+from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.outage import is_put_off
-from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, Turn, made
-from sgevents_core.calling.rows import event_of
+from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, ThreadTurn, made
 from sgevents_core.calling.store import Store
-from sgevents_core.dispatch.calls import is_unwanted, weighed
+from sgevents_core.dispatch.caller import is_unwanted, weighed
 from sgevents_core.dispatch.lane import SLICE
-from sgevents_core.dispatch.lane_plugin import Rider
+from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Failure, FailureOutcome, Step
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed
-from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.printable import counted
-from sgevents_core.requests.request_work import Desk
+from sgevents_core.requests.request_work import RequestWork
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -40,33 +40,33 @@ MOST_NAMED: Final = 20
 """Dead letters that the answer to a replay names."""
 
 
-def retry(desk: Desk) -> bool:
+def retry(desk: RequestWork) -> bool:
     """Call the callback of a dead letter once more; one that succeeds settles it."""
     with closing(Letters(desk.folder)) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
         return desk.refuse("there is no such dead letter any more")
-    if desk.rider is None:
+    if desk.lane_plugin is None:
         return desk.refuse(_not_loaded(desk))
-    callback = _callback(desk.rider, letter.failure.callback)
+    callback = _callback(desk.lane_plugin, letter.failure.callback)
     if callback is None:
         text = f"the plugin has no callback {letter.failure.callback} any more: dismiss the letter"
         return desk.refuse(text)
     if desk.request.begun >= MOST_DEATHS:
         return _killed(desk, letter)
-    wait = _why_to_wait(desk.rider)
+    wait = _why_to_wait(desk.lane_plugin)
     if wait:
         return desk.refuse(f"{wait}: ask again then")
-    return _retry(desk, desk.rider, callback, letter)
+    return _retry(desk, desk.lane_plugin, callback, letter)
 
 
-def replay(desk: Desk) -> bool:
+def replay(desk: RequestWork) -> bool:
     """Replay events for one slice of time; True when the last one was replayed."""
-    if desk.rider is None:
+    if desk.lane_plugin is None:
         return desk.refuse(_not_loaded(desk))
-    if desk.rider.late:
-        return desk.refuse(f"{_why_to_wait(desk.rider)}: ask again then")
-    return _Replay(desk, desk.rider).run()
+    if desk.lane_plugin.late:
+        return desk.refuse(f"{_why_to_wait(desk.lane_plugin)}: ask again then")
+    return _Replay(desk, desk.lane_plugin).run()
 
 
 def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
@@ -74,22 +74,22 @@ def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
     return replace(failure, outcome=outcome)
 
 
-def _not_loaded(desk: Desk) -> str:
+def _not_loaded(desk: RequestWork) -> str:
     return f"plugin {desk.record.name} is not loaded: sgevents plugins list says why"
 
 
-def _why_to_wait(rider: Rider) -> str:
+def _why_to_wait(lane_plugin: LanePlugin) -> str:
     """Return why none of a plugin's callbacks may be called now, empty if they may."""
-    if rider.late:
-        return rider.record.reason or "its startup waits for the site"
-    return "" if rider.hung is None else rider.hung.reason
+    if lane_plugin.late:
+        return lane_plugin.record.reason or "its startup waits for the site"
+    return "" if lane_plugin.hung is None else lane_plugin.hung.reason
 
 
-def _callback(rider: Rider, name: str) -> Callback | None:
-    return next((one for one in rider.plugin.callbacks if one.name == name), None)
+def _callback(lane_plugin: LanePlugin, name: str) -> Callback | None:
+    return next((one for one in lane_plugin.plugin.callbacks if one.name == name), None)
 
 
-def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool:
+def _retry(desk: RequestWork, lane_plugin: LanePlugin, callback: Callback, letter: Letter) -> bool:
     if not letter.whole:
         text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
         return desk.refuse(text)
@@ -99,33 +99,33 @@ def _retry(desk: Desk, rider: Rider, callback: Callback, letter: Letter) -> bool
     if failure is None:
         desk.requests.begin(desk.request.number)
         event = event_of(letter.body, desk.lane.scripts)
-        came = _call(rider, callback, replayed, event, attempt, observers=desk.lane.observers)
+        came = _call(lane_plugin, callback, replayed, event, attempt, observers=desk.lane.observers)
         failure, _, store, waits = came
         if failure is not None and waits:
-            return _wait(desk, rider, failure, desk.request.progress)
+            return _wait(desk, lane_plugin, failure, desk.request.progress)
     if failure is not None:
         text = f"dead letter {letter.number} failed again: {failure.error}"
         change = LetterChange(letter.number, failure, dead=True)
-        return desk.close(_held(desk, rider), Answer("failed", text), change)
+        return desk.close(_held(desk, lane_plugin), RequestAnswer("failed", text), change)
     text = f"dead letter {letter.number} was handled: {callback.name} got event {replayed.event_id}"
     done = replace(closed(letter.failure, "retried"), attempt=attempt)
-    step = _with_store(rider, store)
-    desk.close(step, Answer("done", text), LetterChange(letter.number, done, dead=False))
+    step = _with_store(lane_plugin, store)
+    desk.close(step, RequestAnswer("done", text), LetterChange(letter.number, done, dead=False))
     _kept(store)
     return True
 
 
-def _killed(desk: Desk, letter: Letter) -> bool:
+def _killed(desk: RequestWork, letter: Letter) -> bool:
     text = f"the process died {desk.request.begun} times while it was retried"
     failure = replace(letter.failure, error=f"ProcessDied: {text}", traceback="", at=time.time())
     return desk.close(
-        Step(), Answer("failed", text), LetterChange(letter.number, failure, dead=True)
+        Step(), RequestAnswer("failed", text), LetterChange(letter.number, failure, dead=True)
     )
 
 
-def _with_store(rider: Rider, store: Store | None) -> Step:
+def _with_store(lane_plugin: LanePlugin, store: Store | None) -> Step:
     changes = {} if store is None else store.changes()
-    return Step(store={rider.record.name: changes} if changes else {})
+    return Step(store={lane_plugin.record.name: changes} if changes else {})
 
 
 def _kept(store: Store | None) -> None:
@@ -133,14 +133,14 @@ def _kept(store: Store | None) -> None:
         store.committed()
 
 
-def _held(desk: Desk, rider: Rider) -> Step:
+def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
     """Hold a plugin if a call of it was given up and hangs; return the step that says so."""
-    hung = rider.hung
-    if hung is None or rider.record.state != "active":
+    hung = lane_plugin.hung
+    if hung is None or lane_plugin.record.state != "active":
         return Step()
-    rider.record.leave_lane(desk.lane.progress)
-    rider.wait_for(hung)
-    return Step(plugins=[rider.record])
+    lane_plugin.record.leave_lane(desk.lane.progress)
+    lane_plugin.wait_for(hung)
+    return Step(plugins=[lane_plugin.record])
 
 
 class _Recalled(NamedTuple):
@@ -171,7 +171,7 @@ class _Came(NamedTuple):
 
 
 def _call(
-    rider: Rider,
+    lane_plugin: LanePlugin,
     callback: Callback,
     replayed: Replayed,
     event: Event,
@@ -182,21 +182,21 @@ def _call(
 ) -> _Came:
     """Call one callback, with `asks` only if its filter wants the event; return what came of it."""
     recalled = _Recalled(callback.plugin, callback.name, replayed.event_id, replayed.seq)
-    limit = None if rider.thread is None else rider.limit(callback)
+    limit = None if lane_plugin.thread is None else lane_plugin.limit(callback)
     for begins in observers.began:
         begins(recalled, limit)
-    context = CallContext(rider.services, event, callback.name, attempt, era=replayed.era)
+    context = CallContext(lane_plugin.services, event, callback.name, attempt, era=replayed.era)
     began = time.perf_counter()
-    turn = Turn(callback, event, context, rider.services, replayed.event_id, asks)
-    outcome = made(turn) if rider.thread is None else _there(rider.thread, turn, limit)
+    turn = ThreadTurn(callback, event, context, lane_plugin.services, replayed.event_id, asks)
+    outcome = made(turn) if lane_plugin.thread is None else _there(lane_plugin.thread, turn, limit)
     _observe_end(observers, recalled, began, outcome)
     store = context.end()
     if outcome.error is None:
         return _Came(None, outcome.wanted, store)
     since = time.monotonic() - (time.perf_counter() - began)
-    error, contact = outcome.error, rider.services.contact
-    waits = rider.hung is None and is_put_off(contact, error, weighed(error), began=since)
-    return _Came(_failure(rider, callback, replayed, attempt, error), waits=waits)
+    error, contact = outcome.error, lane_plugin.services.contact
+    waits = lane_plugin.hung is None and is_put_off(contact, error, weighed(error), began=since)
+    return _Came(_failure(lane_plugin, callback, replayed, attempt, error), waits=waits)
 
 
 def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcome: Outcome) -> None:
@@ -209,16 +209,18 @@ def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcom
         ends(call, began, seconds, outcome.error)
 
 
-def _wait(desk: Desk, rider: Rider, failure: Failure, progress: dict[str, Any]) -> bool:
+def _wait(
+    desk: RequestWork, lane_plugin: LanePlugin, failure: Failure, progress: dict[str, Any]
+) -> bool:
     """Put a request off until the site answers, with what is done of it; False: it is not over."""
-    health = rider.services.contact.health
+    health = lane_plugin.services.contact.health
     desk.lane.ledger.record(Step(request=RequestStep(desk.request.number, progress)))
     if health is not None:
         desk.lane.errands.put_off(desk.request.number, failure, health)
     return False
 
 
-def _there(thread: OwnThread, turn: Turn, limit: float | None) -> Outcome:
+def _there(thread: OwnThread, turn: ThreadTurn, limit: float | None) -> Outcome:
     """Make a call in the plugin's own thread, for as long as it may take."""
     if turn.asks and is_unwanted(turn.callback, turn.event):
         return Outcome(None, wanted=False)
@@ -226,9 +228,13 @@ def _there(thread: OwnThread, turn: Turn, limit: float | None) -> Outcome:
 
 
 def _failure(
-    rider: Rider, callback: Callback, replayed: Replayed, attempt: int, error: BaseException
+    lane_plugin: LanePlugin,
+    callback: Callback,
+    replayed: Replayed,
+    attempt: int,
+    error: BaseException,
 ) -> Failure:
-    line, text = describe(error, rider.services.redact)
+    line, text = describe(error, lane_plugin.services.redact)
     return Failure(
         plugin=callback.plugin,
         callback=callback.name,
@@ -245,9 +251,9 @@ def _failure(
 class _Replay:
     """One slice of a replay."""
 
-    def __init__(self, desk: Desk, rider: Rider) -> None:
+    def __init__(self, desk: RequestWork, lane_plugin: LanePlugin) -> None:
         self._desk = desk
-        self._rider = rider
+        self._lane_plugin = lane_plugin
         self._begun = desk.request.begun
         self._waits = False
         self._index = 0
@@ -299,7 +305,7 @@ class _Replay:
     def _pass_over(self, replayed: Replayed, deaths: int) -> None:
         self._failed += 1
         text = "The process died %d times while event %d was replayed; the call is passed over"
-        name = self._rider.record.name
+        name = self._lane_plugin.record.name
         extra = {"action": "replay.died", "plugin": name, "event_id": replayed.event_id}
         logger.error(text, deaths, replayed.event_id, extra=extra)
 
@@ -309,10 +315,10 @@ class _Replay:
         Returns the call that hangs and forbids the others; None if all are done, or one waits.
         """
         event = event_of(replayed.body, self._desk.lane.scripts)
-        for callback in self._rider.plugin.callbacks:
+        for callback in self._lane_plugin.plugin.callbacks:
             if callback.accepts_type(event.event_type) and callback.name not in self._done:
-                if self._rider.hung is not None:
-                    return self._rider.hung
+                if self._lane_plugin.hung is not None:
+                    return self._lane_plugin.hung
                 self._done.append(callback.name)
                 self._replay(callback, replayed, event)
             if self._waits:
@@ -332,11 +338,17 @@ class _Replay:
             self._desk.requests.begin(number)
             observers = self._desk.lane.observers
             came = _call(
-                self._rider, callback, replayed, event, begun + 1, observers=observers, asks=True
+                self._lane_plugin,
+                callback,
+                replayed,
+                event,
+                begun + 1,
+                observers=observers,
+                asks=True,
             )
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)
-            self._waits = not _wait(self._desk, self._rider, came.failure, self._progress())
+            self._waits = not _wait(self._desk, self._lane_plugin, came.failure, self._progress())
             return
         self._calls += came.called
         self._note(callback, replayed, came.failure, came.store)
@@ -358,9 +370,9 @@ class _Replay:
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
         if failure is None:
-            step = _with_store(self._rider, store)
+            step = _with_store(self._lane_plugin, store)
         else:
-            step = _held(self._desk, self._rider)
+            step = _held(self._desk, self._lane_plugin)
         step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
         number = self._desk.lane.ledger.record(step)
         if failure is None:
@@ -368,15 +380,15 @@ class _Replay:
         else:
             self._named = [*self._named, number][:MOST_NAMED]
 
-    def _cut_short(self, replayed: Replayed, hung: Hung) -> Answer:
+    def _cut_short(self, replayed: Replayed, hung: Hung) -> RequestAnswer:
         text = self._summary().text
         where = f"event {replayed.event_id} and those behind it are not replayed"
-        return Answer("failed", f"{text}; {hung.reason}; {where}: ask again then")
+        return RequestAnswer("failed", f"{text}; {hung.reason}; {where}: ask again then")
 
-    def _summary(self) -> Answer:
+    def _summary(self) -> RequestAnswer:
         text = f"replayed {counted(self._index, 'event')} in {counted(self._calls, 'call')}"
         if not self._failed:
-            return Answer("done", text)
+            return RequestAnswer("done", text)
         text += f", {self._failed} failed"
         kept = ", ".join(map(str, self._named))
-        return Answer("failed", f"{text}; kept as dead letters: {kept}" if kept else text)
+        return RequestAnswer("failed", f"{text}; kept as dead letters: {kept}" if kept else text)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.lane_plugin import Rider
+from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.journal.requests import Request, Requests
-from sgevents_core.journal.steps import Answer, LetterChange, RequestStep
+from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.settings.spelling import nearest
 
 logger = logging.getLogger("sgevents.requests")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
+class RequestWork:
     """One request, and the lane in whose thread it is carried out.
 
     Args:
@@ -27,7 +27,7 @@ class Desk:
         folder: The state's folder.
         requests: The state's requests.
         record: What the ledger knows of the plugin that the request is about.
-        rider: The plugin itself, None if it is not loaded.
+        lane_plugin: The plugin itself, None if it is not loaded.
     """
 
     request: Request
@@ -35,13 +35,13 @@ class Desk:
     folder: Path
     requests: Requests
     record: PluginRecord
-    rider: Rider | None
+    lane_plugin: LanePlugin | None
 
     def refuse(self, text: str) -> bool:
         """Answer that the request makes no sense; nothing is changed."""
-        return self.close(Step(), Answer("refused", text))
+        return self.close(Step(), RequestAnswer("refused", text))
 
-    def close(self, step: Step, answer: Answer, letter: LetterChange | None = None) -> bool:
+    def close(self, step: Step, answer: RequestAnswer, letter: LetterChange | None = None) -> bool:
         """Write a step and the answer as one, and tell it; returns that the request is over."""
         about = step.request or RequestStep(self.request.number)
         step.request = about._replace(progress=None, answer=answer, letter=letter)
@@ -51,7 +51,7 @@ class Desk:
         return True
 
 
-def tell(request: Request, answer: Answer) -> None:
+def tell(request: Request, answer: RequestAnswer) -> None:
     """Log what came of a request."""
     logger.log(
         logging.INFO if answer.outcome == "done" else logging.WARNING,

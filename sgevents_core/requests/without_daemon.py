@@ -14,13 +14,13 @@ from sgevents_core.crashes.recovering import fold
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
-from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.requests import Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
@@ -57,7 +57,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
         elif plugin not in state.plugins():
             for request in waiting:
                 text = never_enabled(plugin, state.plugins())
-                state.answer(RequestStep(request.number, answer=Answer("refused", text)))
+                state.answer(RequestStep(request.number, answer=RequestAnswer("refused", text)))
         else:
             _carry_out(settings, plugin, waiting, state)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.relations import entity_hash
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 Call = dict[str, Any]
 
 
-def existing(database: Database, method: str, value: Any) -> Record:
+def existing(database: SiteDatabase, method: str, value: Any) -> Record:
     """Return the live record of an entity hash.
 
     Raises:
@@ -29,21 +29,21 @@ def existing(database: Database, method: str, value: Any) -> Record:
     return record
 
 
-def _follow(database: Database, _caller: Caller, call: Call) -> Call:
+def _follow(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
     user = existing(database, "follow", call.get("user"))
     entity = existing(database, "follow", call.get("entity"))
     database.following.setdefault(user.ref, {})[entity.ref] = None
     return {"followed": True, "user": call["user"], "entity": call["entity"]}
 
 
-def _unfollow(database: Database, _caller: Caller, call: Call) -> Call:
+def _unfollow(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
     user = existing(database, "unfollow", call.get("user"))
     entity = existing(database, "unfollow", call.get("entity"))
     database.following.get(user.ref, {}).pop(entity.ref, None)
     return {"unfollowed": True, "user": call["user"], "entity": call["entity"]}
 
 
-def _followers(database: Database, _caller: Caller, call: Call) -> list[Call]:
+def _followers(database: SiteDatabase, _caller: SignedIn, call: Call) -> list[Call]:
     entity = existing(database, "followers", call.get("entity")).ref
     followers = [user for user, what in database.following.items() if entity in what]
     people = (database.records.live(user) for user in followers)
@@ -54,7 +54,7 @@ def _followers(database: Database, _caller: Caller, call: Call) -> list[Call]:
     ]
 
 
-def _following(database: Database, _caller: Caller, call: Call) -> list[Call]:
+def _following(database: SiteDatabase, _caller: SignedIn, call: Call) -> list[Call]:
     user = existing(database, "following", call.get("user"))
     wanted, project = call.get("entity_type"), call.get("project")
     of = existing(database, "following", project).ref if project else None
@@ -65,7 +65,7 @@ def _following(database: Database, _caller: Caller, call: Call) -> list[Call]:
     ]
 
 
-def _is_of(database: Database, ref: Ref, project: Ref | None) -> bool:
+def _is_of(database: SiteDatabase, ref: Ref, project: Ref | None) -> bool:
     record = database.records.live(ref)
     if record is None:
         return False

@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sgevents_core.moments import moment_of, stamp_of
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record, Ref
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 PATTERNS: Final = 2_000
 """How many different rows there are to choose from; their parts are shared."""
@@ -26,7 +26,7 @@ A_DAY: Final = 50_000
 _STATUSES: Final = ("wtg", "rdy", "ip", "rev", "apr", "fin")
 
 
-def fill(database: Database, caller: Caller, count: int, seed: int) -> range:
+def fill(database: SiteDatabase, caller: SignedIn, count: int, seed: int) -> range:
     """Append rows that end now; returns their ids.
 
     They tell of the records there are (of a person logging in, if there are none); the
@@ -69,7 +69,7 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _last(database: Database, ends: datetime) -> datetime:
+def _last(database: SiteDatabase, ends: datetime) -> datetime:
     highest = database.log.highest_id
     newest = moment_of(database.log.row(highest).created_at) if highest else None
     return ends - _EVER if newest is None else min(ends, newest)
@@ -102,7 +102,7 @@ def _times_of_day() -> list[str]:
     ]
 
 
-def _patterns(database: Database, caller: Caller, die: random.Random) -> list[dict[str, Any]]:
+def _patterns(database: SiteDatabase, caller: SignedIn, die: random.Random) -> list[dict[str, Any]]:
     people = [person.ref for person in database.records.of_type("HumanUser")]
     users: list[Ref | None] = [*people] or [caller.user]
     sessions = [str(uuid.UUID(int=die.getrandbits(128), version=4)) for _ in range(64)]

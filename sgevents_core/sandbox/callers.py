@@ -13,7 +13,7 @@ from sgevents_core.scripts import LOGS, NAME
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class SignedIn:
     """Whose call it is.
 
     Args:
@@ -39,7 +39,7 @@ class Callers:
         self._keys: dict[str, str] = {}
         self._passwords: dict[str, str] = {}
         self._scripts: dict[str, Ref] = {}
-        self._sessions: dict[str, Caller] = {}
+        self._sessions: dict[str, SignedIn] = {}
 
     def add_script(self, name: str, key: str, version: str = "1.0", *, logs: bool = True) -> Ref:
         """Let a script call the site; a second call with its name changes its key."""
@@ -62,15 +62,15 @@ class Callers:
         """Let a person of the site log in with a password."""
         self._passwords[login] = password
 
-    def script(self, name: str) -> Caller:
+    def script(self, name: str) -> SignedIn:
         """Return the caller that a script is.
 
         Raises:
             KeyError: The site knows no such script.
         """
-        return Caller(self._scripts[name], name)
+        return SignedIn(self._scripts[name], name)
 
-    def authenticated(self, auth: dict[str, Any]) -> Caller:
+    def authenticated(self, auth: dict[str, Any]) -> SignedIn:
         """Return the caller that the authentication parameters of a call name.
 
         Raises:
@@ -85,39 +85,39 @@ class Callers:
                     f"The user does not have permission to 'sudo': {auth['sudo_as_login']}"
                 )
             user, actual = self._sudo(auth["sudo_as_login"]), caller.user
-        return Caller(user, caller.script, session, actual)
+        return SignedIn(user, caller.script, session, actual)
 
-    def _whoever(self, auth: dict[str, Any]) -> Caller:
+    def _whoever(self, auth: dict[str, Any]) -> SignedIn:
         if "session_token" in auth:
             return self._session(auth["session_token"])
         return self._person(auth) if "user_login" in auth else self._script(auth)
 
-    def _session(self, token: object) -> Caller:
+    def _session(self, token: object) -> SignedIn:
         caller = self._sessions.get(token) if isinstance(token, str) else None
         if caller is None:
             raise RefusedCallError("Can't authenticate with that session token", AUTHENTICATION)
         return caller
 
-    def begin_session(self, caller: Caller) -> str:
+    def begin_session(self, caller: SignedIn) -> str:
         """Return a token that stands for a caller until the site ends."""
         token = secrets.token_hex(16)
-        self._sessions[token] = Caller(caller.user, caller.script)
+        self._sessions[token] = SignedIn(caller.user, caller.script)
         return token
 
-    def _script(self, auth: dict[str, Any]) -> Caller:
+    def _script(self, auth: dict[str, Any]) -> SignedIn:
         name = auth.get("script_name")
         known = self._keys.get(name) if isinstance(name, str) else None
         if known is None or not _same(known, auth.get("script_key")):
             raise RefusedCallError(f"Can't authenticate script '{name}'", AUTHENTICATION)
         return self.script(str(name))
 
-    def _person(self, auth: dict[str, Any]) -> Caller:
+    def _person(self, auth: dict[str, Any]) -> SignedIn:
         login = str(auth.get("user_login"))
         user = self.person(login)
         known = self._passwords.get(login) or self._proxy(user)
         if known is None or user is None or not _same(known, auth.get("user_password")):
             raise RefusedCallError(f"Can't authenticate user '{login}'.", AUTHENTICATION)
-        return Caller(user)
+        return SignedIn(user)
 
     def _proxy(self, user: Ref | None) -> str | None:
         """Return the password that was written into a person's record."""

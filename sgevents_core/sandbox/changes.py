@@ -8,10 +8,10 @@ from typing import Any
 
 from sgevents_core.moments import logged_stamp, moment_of
 from sgevents_core.sandbox.connections import BEHIND, Connection, connecting
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.entity_schema import MASKED, Field
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.schema import MASKED, Field
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 Undo = Callable[[], object]
 
@@ -35,7 +35,7 @@ class Changes:
     """
 
     def __init__(
-        self, database: Database, event: Callable[..., EventRow], undo: list[Undo]
+        self, database: SiteDatabase, event: Callable[..., EventRow], undo: list[Undo]
     ) -> None:
         self._records = database.records
         self._schema = database.schema

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from sgevents_core.sandbox.records import Record, Ref
 
 if TYPE_CHECKING:
-    from sgevents_core.sandbox.database import Database
+    from sgevents_core.sandbox.site_database import SiteDatabase
 
-Computed = Callable[["Database", Record], Any]
+Computed = Callable[["SiteDatabase", Record], Any]
 """Database and record -> the value."""
 
 _OPEN: Final = ("opn", "ip", "rdy")
 
 
-def _time_logs_sum(database: Database, record: Record) -> int:
+def _time_logs_sum(database: SiteDatabase, record: Record) -> int:
     logs = database.records.of_type("TimeLog")
     return sum(log.values.get("duration") or 0 for log in logs if _about(log) == record.ref)
 
@@ -26,26 +26,26 @@ def _about(log: Record) -> Ref | None:
     return about
 
 
-def _time_vs_est(database: Database, record: Record) -> int | None:
+def _time_vs_est(database: SiteDatabase, record: Record) -> int | None:
     estimate = record.values.get("est_in_mins")
     return None if estimate is None else estimate - _time_logs_sum(database, record)
 
 
-def _time_percent(database: Database, record: Record) -> int | None:
+def _time_percent(database: SiteDatabase, record: Record) -> int | None:
     estimate = record.values.get("est_in_mins")
     return 100 * _time_logs_sum(database, record) // estimate if estimate else None
 
 
-def _open_notes(database: Database, record: Record) -> tuple[Ref, ...]:
+def _open_notes(database: SiteDatabase, record: Record) -> tuple[Ref, ...]:
     notes = (database.records.live(ref) for ref in record.values.get("notes") or ())
     return tuple(note.ref for note in notes if note and note.values["sg_status_list"] in _OPEN)
 
 
-def _open_notes_count(database: Database, record: Record) -> int:
+def _open_notes_count(database: SiteDatabase, record: Record) -> int:
     return len(_open_notes(database, record))
 
 
-def _task_count(database: Database, record: Record) -> int:
+def _task_count(database: SiteDatabase, record: Record) -> int:
     tasks = database.records.of_type("Task")
     return sum(task.values.get("task_template") == record.ref for task in tasks)
 

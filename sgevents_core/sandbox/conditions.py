@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
-from sgevents_core.sandbox.database import EVENT_LOG, Database, Row, Rows
-from sgevents_core.sandbox.paths import Path, resolve
-from sgevents_core.sandbox.ranges import (
+from sgevents_core.sandbox.id_conditions import (
     EVERYTHING,
     HIGHEST,
     LOWEST,
@@ -20,9 +18,11 @@ from sgevents_core.sandbox.ranges import (
     tidy,
     union,
 )
+from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.records import Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.relations import NEGATED, Relation
+from sgevents_core.sandbox.site_database import EVENT_LOG, Row, Rows, SiteDatabase
 from sgevents_core.sandbox.timestamps import read_timestamp
 
 _BACKWARDS: Final = "$FROM$"
@@ -66,7 +66,7 @@ class Compiler:
         script: The script that asks; rows may be hidden from it.
     """
 
-    def __init__(self, database: Database, method: str, script: str | None = None) -> None:
+    def __init__(self, database: SiteDatabase, method: str, script: str | None = None) -> None:
         self.database = database
         self.method = method
         self.script = script

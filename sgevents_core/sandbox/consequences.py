@@ -7,9 +7,9 @@ from typing import Any
 
 from sgevents_core.sandbox.changes import Changes, Undo
 from sgevents_core.sandbox.connections import SIDES, connecting
-from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 
 class Consequences:
@@ -24,7 +24,7 @@ class Consequences:
 
     def __init__(
         self,
-        database: Database,
+        database: SiteDatabase,
         changes: Changes,
         undo: list[Undo],
         delete: Callable[[str, int], object],

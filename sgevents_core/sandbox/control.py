@@ -9,7 +9,7 @@ import msgspec
 
 from sgevents_core.errors import SgEventsError
 from sgevents_core.sandbox.refusal import RefusedCallError
-from sgevents_core.sandbox.server import Answer
+from sgevents_core.sandbox.server import Response
 
 if TYPE_CHECKING:
     from sgevents_core.sandbox.site import Sandbox
@@ -156,7 +156,7 @@ ORDERS: Final[dict[str, Callable[[Sandbox, Order], Any]]] = {
 """Address after `/sandbox/` -> what carries it out."""
 
 
-def controlled(site: Sandbox, name: str, body: bytes) -> Answer:
+def controlled(site: Sandbox, name: str, body: bytes) -> Response:
     """Carry out an order of another process.
 
     Args:
@@ -179,5 +179,5 @@ def controlled(site: Sandbox, name: str, body: bytes) -> Answer:
         return _answer({"error": str(error)}, 400)
 
 
-def _answer(value: Any, status: int = 200) -> Answer:
-    return Answer(msgspec.json.encode(value), status)
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status)

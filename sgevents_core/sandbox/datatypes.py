@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from sgevents_core.sandbox.colors import color
+from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, class_of, shown
-from sgevents_core.sandbox.schema import Field
 from sgevents_core.sandbox.timestamps import is_date, read_timestamp
 
 HASH: Final = (
@@ -33,7 +33,7 @@ _TIME_FORMAT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ValuePlace:
     """Where a value was met: in a call of which method, in which field."""
 
     method: str
@@ -68,7 +68,7 @@ class Place:
         return RefusedCallError(f"API {self.method}() CRUD ERROR #5: {what}", CRUD)
 
 
-def known(place: Place, value: Any) -> Any:
+def known(place: ValuePlace, value: Any) -> Any:
     """Return a value that is no link as the site keeps it, or looks for it.
 
     Args:
@@ -82,7 +82,7 @@ def known(place: Place, value: Any) -> Any:
     return _text(place, value) if kind is None else kind(place, value)
 
 
-def _text(place: Place, value: Any) -> str | None:
+def _text(place: ValuePlace, value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -90,7 +90,7 @@ def _text(place: Place, value: Any) -> str | None:
     return (value.strip() if place.writes else value) or None
 
 
-def _bounded(place: Place, value: int) -> int:
+def _bounded(place: ValuePlace, value: int) -> int:
     """Refuse, in a write, what no column of 32 bits holds."""
     if place.writes and not -LARGEST <= value < LARGEST:
         out_of_range = "PG::NumericValueOutOfRange: ERROR:  integer out of range\n"
@@ -98,7 +98,7 @@ def _bounded(place: Place, value: int) -> int:
     return value
 
 
-def _number(place: Place, value: Any) -> int | None:
+def _number(place: ValuePlace, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int)):
@@ -108,7 +108,7 @@ def _number(place: Place, value: Any) -> int | None:
     return _bounded(place, int(value))
 
 
-def _integer(place: Place, value: Any) -> int | None:
+def _integer(place: ValuePlace, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
@@ -116,7 +116,7 @@ def _integer(place: Place, value: Any) -> int | None:
     return _bounded(place, value)
 
 
-def _duration(place: Place, value: Any) -> int | None:
+def _duration(place: ValuePlace, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -126,7 +126,7 @@ def _duration(place: Place, value: Any) -> int | None:
     return _bounded(place, int(float(value)))
 
 
-def _float(place: Place, value: Any) -> float | None:
+def _float(place: ValuePlace, value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (str, float)):
@@ -136,7 +136,7 @@ def _float(place: Place, value: Any) -> float | None:
     return round(float(value), 6)
 
 
-def _checkbox(place: Place, value: Any) -> bool:
+def _checkbox(place: ValuePlace, value: Any) -> bool:
     if not isinstance(value, (str, bool)):
         place.wrong_class("[String, FalseClass, TrueClass]", value)
     if value not in (True, False, "true", "false"):
@@ -144,7 +144,7 @@ def _checkbox(place: Place, value: Any) -> bool:
     return value in (True, "true")
 
 
-def _date(place: Place, value: Any) -> str | None:
+def _date(place: ValuePlace, value: Any) -> str | None:
     text = _text(place, value)
     if text is not None and not is_date(text):
         raise RefusedCallError(
@@ -153,7 +153,7 @@ def _date(place: Place, value: Any) -> str | None:
     return text
 
 
-def _date_time(place: Place, value: Any) -> str | None:
+def _date_time(place: ValuePlace, value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -166,7 +166,7 @@ def _date_time(place: Place, value: Any) -> str | None:
     return read
 
 
-def _list(place: Place, value: Any) -> str | None:
+def _list(place: ValuePlace, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         place.wrong_class("[String, NilClass]", value)
     if not value:
@@ -178,7 +178,7 @@ def _list(place: Place, value: Any) -> str | None:
     return value
 
 
-def _color(place: Place, value: Any) -> str | None:
+def _color(place: ValuePlace, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         place.wrong_class("[String, NilClass]", value)
     of_task = place.entity_type == "Task"
@@ -197,7 +197,7 @@ def _color(place: Place, value: Any) -> str | None:
         ) from None
 
 
-def _uuid(place: Place, value: Any) -> str | None:
+def _uuid(place: ValuePlace, value: Any) -> str | None:
     if not isinstance(value, str):
         place.wrong_class("[String]", value)
     if value and not _UUID.fullmatch(value):
@@ -209,7 +209,7 @@ def _uuid(place: Place, value: Any) -> str | None:
     return value.lower() or None
 
 
-def _image(place: Place, value: Any) -> None:
+def _image(place: ValuePlace, value: Any) -> None:
     if value is None:
         return
     if not place.writes:
@@ -225,19 +225,19 @@ def _image(place: Place, value: Any) -> None:
     )
 
 
-def _serializable(place: Place, value: Any) -> Any:
+def _serializable(place: ValuePlace, value: Any) -> Any:
     if value is not None and not isinstance(value, (dict, list, str)):
         place.wrong_class("[Hash, Array, NilClass]", value)
     return value
 
 
-def _footage(place: Place, value: Any) -> Any:
+def _footage(place: ValuePlace, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
         place.wrong_class("[Integer, NilClass, String, Float, BigDecimal]", value)
     return value
 
 
-def _tag_list(place: Place, value: Any) -> tuple[str, ...]:
+def _tag_list(place: ValuePlace, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         place.wrong_class("[Array]", value)
     return tuple(value)
@@ -248,7 +248,7 @@ _CHOICES: Final = {
     "status_list": ("status", "statuses"),
     "entity_type": ("entity type", "entity types"),
 }
-_KINDS: Final[dict[str, Callable[[Place, Any], Any]]] = {
+_KINDS: Final[dict[str, Callable[[ValuePlace, Any], Any]]] = {
     "checkbox": _checkbox,
     "color": _color,
     "currency": _float,

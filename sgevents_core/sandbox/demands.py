@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.records import Record, Records
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
-from sgevents_core.sandbox.schema import EntityType
 
 
 def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> None:

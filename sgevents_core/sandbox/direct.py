@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sgevents_core.sandbox.callers import Caller, Callers
-from sgevents_core.sandbox.database import EVENT_LOG, Database
+from sgevents_core.sandbox.callers import Callers, SignedIn
+from sgevents_core.sandbox.client_values import fields_list, filters_group
 from sgevents_core.sandbox.methods import Methods
-from sgevents_core.sandbox.wire import fields_list, filters_group
+from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
 
 
 class Direct:
     """The part of a sandbox that reads and writes its records and its log directly."""
 
     script_name: str
-    database: Database
+    database: SiteDatabase
     _callers: Callers
     _methods: Methods
 
-    def _caller(self, user: str | None = None, session_uuid: str | None = None) -> Caller:
+    def _caller(self, user: str | None = None, session_uuid: str | None = None) -> SignedIn:
         person = None if user is None else self._callers.person(user)
         if person is not None:
-            return Caller(person, None, session_uuid, insists=False)
+            return SignedIn(person, None, session_uuid, insists=False)
         script = self._callers.script(self.script_name if user is None else user)
-        return Caller(script.user, script.script, session_uuid, insists=False)
+        return SignedIn(script.user, script.script, session_uuid, insists=False)
 
     def call(self, method: str, params: Any, user: str | None = None) -> Any:
         """Carry out a call of the API: its parameters as on the wire, its results likewise.

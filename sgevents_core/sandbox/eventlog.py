@@ -50,7 +50,7 @@ class Visible:
         self.ids = [some for some in self.ids if some not in ids]
 
 
-class EventLog:
+class SandboxEventLog:
     """The rows by id, and which of them show to whom.
 
     Ids are handed out at once and rows show when they are committed, as on a site. Rows that

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sgevents_core.sandbox.attention import Call
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
+from sgevents_core.sandbox.entity_schema import LINKS, MANY, EntityType, Field
 from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
-from sgevents_core.sandbox.schema import LINKS, MANY, EntityType, Field
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 CREATED: Final = (
     *("checkbox", "currency", "date", "date_time", "duration", "entity", "float", "footage"),
@@ -40,7 +40,7 @@ def _properties(method: str, call: Call) -> Call:
     return told
 
 
-def _create(database: Database, _caller: Caller, call: Call) -> str:
+def _create(database: SiteDatabase, _caller: SignedIn, call: Call) -> str:
     method = "schema_field_create"
     kind = database.schema.get(method, call.get("type"))
     told, data_type = _properties(method, call), call.get("data_type")
@@ -61,7 +61,7 @@ def _create(database: Database, _caller: Caller, call: Call) -> str:
     return name
 
 
-def _free_name(database: Database, kind: EntityType, label: str) -> str:
+def _free_name(database: SiteDatabase, kind: EntityType, label: str) -> str:
     """Return the name that a site makes of a label; one that was deleted stays taken."""
     base = _OWN + re.sub(r"[^a-z0-9]", "_", label.strip().lower())
     if (kind.name, base) in database.deleted_fields:
@@ -91,7 +91,7 @@ def _told(field: Field, told: Call) -> Field:
     return changed
 
 
-def _update(database: Database, _caller: Caller, call: Call) -> bool:
+def _update(database: SiteDatabase, _caller: SignedIn, call: Call) -> bool:
     method = "schema_field_update"
     kind = database.schema.get(method, call.get("type"))
     field = database.schema.field(method, kind.name, str(call.get("field_name")))
@@ -107,7 +107,7 @@ def _update(database: Database, _caller: Caller, call: Call) -> bool:
     return True
 
 
-def _delete(database: Database, _caller: Caller, call: Call) -> bool:
+def _delete(database: SiteDatabase, _caller: SignedIn, call: Call) -> bool:
     method = "schema_field_delete"
     kind = database.schema.get(method, call.get("type"))
     field = database.schema.field(method, kind.name, str(call.get("field_name")))

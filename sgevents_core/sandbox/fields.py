@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sgevents_core.sandbox.schema import EntityType, Field
+from sgevents_core.sandbox.entity_schema import EntityType, Field
 
 STATUSES: Final = {
     "wtg": "Waiting to Start",

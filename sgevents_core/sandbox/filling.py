@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
+from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.records import Ref
-from sgevents_core.sandbox.schema import EntityType
 
 _AUTHORED: Final = ("Version", "Note", "Reply")
 """Types whose `user` is who makes the record, unless somebody else is named."""

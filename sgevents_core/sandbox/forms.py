@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from sgevents_core.sandbox.files import File
+from sgevents_core.sandbox.stored_files import File
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.sandbox.database import Database, Row
 from sgevents_core.sandbox.paths import resolve
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.site_database import Row, SiteDatabase
 from sgevents_core.sandbox.timestamps import calendar_span
 
 
@@ -91,7 +91,7 @@ def _five_days(value: Any) -> Group:
     return Group((True, str(first)), str(first), f"{first}_{first + timedelta(days=4)}")
 
 
-def _clustered(database: Database) -> Callable[[Any], Group]:
+def _clustered(database: SiteDatabase) -> Callable[[Any], Group]:
     def group(value: Any) -> Group:
         if value is None:
             return _NONE
@@ -110,7 +110,7 @@ def _fits(data_type: str, kind: Any) -> bool:
     return data_type in (_NUMBERS if kind in _STEPS else ("date", "date_time"))
 
 
-def _by_type(database: Database, kind: str) -> Callable[[Any], Group] | None:
+def _by_type(database: SiteDatabase, kind: str) -> Callable[[Any], Group] | None:
     if kind in _STEPS:
         return _number(_STEPS[kind])
     if kind == "clustered_date":
@@ -129,7 +129,7 @@ def _by_type(database: Database, kind: str) -> Callable[[Any], Group] | None:
     return kinds.get(kind)
 
 
-def group_of(database: Database, entity_type: str, asked: Any) -> Callable[[Row], list[Group]]:
+def group_of(database: SiteDatabase, entity_type: str, asked: Any) -> Callable[[Row], list[Group]]:
     """Return what tells the groups of a row; a row with many links is in several.
 
     Args:
@@ -169,7 +169,7 @@ def _link_type(ref: Any) -> Group:
     return _plain(ref[0] if ref else None)
 
 
-def _link(database: Database) -> Callable[[Any], Group]:
+def _link(database: SiteDatabase) -> Callable[[Any], Group]:
     def group(ref: Any) -> Group:
         link = database.records.link(ref)
         if link is None:

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sgevents_core.sandbox import attention, field_changes, search, site_facts, threads, workdays
-from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.counts import Counts
-from sgevents_core.sandbox.database import EVENT_LOG, Database, Rows
 from sgevents_core.sandbox.demands import check_demands
+from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.queries import projection, query, read
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
-from sgevents_core.sandbox.schema import EntityType
 from sgevents_core.sandbox.schemas import entity_types, field_types, schema
+from sgevents_core.sandbox.site_database import EVENT_LOG, Rows, SiteDatabase
 from sgevents_core.sandbox.summaries import summarize
 from sgevents_core.sandbox.transactions import Transactions
 from sgevents_core.sandbox.values import kept_values
@@ -24,7 +24,7 @@ from sgevents_core.sandbox.writes import Transaction
 
 VERSION: Final = (8, 80, 0)
 
-Simple = Callable[[Database, Caller, dict[str, Any]], Any]
+Simple = Callable[[SiteDatabase, SignedIn, dict[str, Any]], Any]
 """A method that needs no transaction: its parameters -> its results."""
 
 _SIMPLE: Final[dict[str, Simple]] = {
@@ -52,12 +52,12 @@ class Methods:
 
     def __init__(
         self,
-        database: Database,
+        database: SiteDatabase,
         transactions: Transactions,
         counts: Counts,
         faults: Faults,
         *,
-        sessions: Callable[[Caller], str],
+        sessions: Callable[[SignedIn], str],
         page_size: int = 500,
         version: tuple[int, int, int] = VERSION,
     ) -> None:
@@ -96,7 +96,7 @@ class Methods:
         }
 
     def call(
-        self, method: str, caller: Caller, params: Any, replica: Fault | None = None
+        self, method: str, caller: SignedIn, params: Any, replica: Fault | None = None
     ) -> dict[str, Any]:
         """Carry out a call.
 
@@ -122,12 +122,12 @@ class Methods:
             return {"results": known(method, caller, params or {}, replica)}
 
     def _simple(self, method: Simple) -> Callable[..., Any]:
-        def call(_name: str, caller: Caller, params: Any, _replica: Any) -> Any:
+        def call(_name: str, caller: SignedIn, params: Any, _replica: Any) -> Any:
             return method(self._database, caller, params)
 
         return call
 
-    def read_all(self, caller: Caller, params: dict[str, Any]) -> list[dict[str, Any]]:
+    def read_all(self, caller: SignedIn, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the entities of a `read` on one page, however many, past the counts.
 
         Raises:
@@ -143,13 +143,13 @@ class Methods:
             return entities
 
     def _rows(
-        self, entity_type: str, caller: Caller, replica: Fault | None, *, retired: bool = False
+        self, entity_type: str, caller: SignedIn, replica: Fault | None, *, retired: bool = False
     ) -> Rows:
         rows = self._database.rows(entity_type, retired=retired, script=caller.script)
         behind = replica.options["rows"] if replica and entity_type == EVENT_LOG else 0
         return Rows(rows.ids[: max(0, len(rows.ids) - behind)], rows.get) if behind else rows
 
-    def _read(self, method: str, caller: Caller, params: Any, replica: Fault | None) -> Any:
+    def _read(self, method: str, caller: SignedIn, params: Any, replica: Fault | None) -> Any:
         asked = query(params, self._page_size)
         self._database.schema.get(method, asked.entity_type)
         rows = self._rows(asked.entity_type, caller, replica, retired=asked.retired)
@@ -157,16 +157,16 @@ class Methods:
         self._counts.read(asked.entity_type, len(results["entities"]))
         return results
 
-    def _summarize(self, method: str, caller: Caller, params: Any, replica: Fault | None) -> Any:
+    def _summarize(self, method: str, caller: SignedIn, params: Any, replica: Fault | None) -> Any:
         entity_type = self._database.schema.get(method, params.get("type")).name
         rows = self._rows(entity_type, caller, replica)
         return summarize(self._database, params, rows, caller.script)
 
-    def _write(self, method: str, caller: Caller, params: Any, _replica: Fault | None) -> Any:
+    def _write(self, method: str, caller: SignedIn, params: Any, _replica: Fault | None) -> Any:
         with self._transactions.written(caller, self._struck(method, caller, params)) as work:
             return self._one(work, method, params)
 
-    def _batch(self, method: str, caller: Caller, params: Any, _replica: Fault | None) -> Any:
+    def _batch(self, method: str, caller: SignedIn, params: Any, _replica: Fault | None) -> Any:
         if not isinstance(params, list):
             raise RefusedCallError(f"API batch() expects an array of requests: {shown(params)}")
         struck = self._struck(method, caller, {})
@@ -183,7 +183,7 @@ class Methods:
                     ) from refused
         return results
 
-    def _struck(self, method: str, caller: Caller, params: dict[str, Any]) -> list[Fault]:
+    def _struck(self, method: str, caller: SignedIn, params: dict[str, Any]) -> list[Fault]:
         return self._faults.striking(
             writes=True, method=method, entity_type=params.get("type"), script=caller.script
         )
@@ -219,16 +219,16 @@ class Methods:
     def _answer(self, entity_type: str, row: Record | EventRow, fields: list[str]) -> Any:
         return projection(self._database, entity_type, fields)(row)
 
-    def _session_token(self, _method: str, caller: Caller, *_ignored: Any) -> Any:
+    def _session_token(self, _method: str, caller: SignedIn, *_ignored: Any) -> Any:
         return {"session_id": self._sessions(caller)}
 
-    def _schema_read(self, _method: str, _caller: Caller, params: Any, _replica: Any) -> Any:
+    def _schema_read(self, _method: str, _caller: SignedIn, params: Any, _replica: Any) -> Any:
         return schema(self._database, _project_id(params))
 
     def _schema_entity_read(self, *_ignored: Any) -> Any:
         return entity_types(self._database.schema)
 
-    def _schema_field_read(self, method: str, _caller: Caller, params: Any, _replica: Any) -> Any:
+    def _schema_field_read(self, method: str, _caller: SignedIn, params: Any, _replica: Any) -> Any:
         return field_types(
             self._database,
             method,

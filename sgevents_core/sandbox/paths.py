@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any, Final
 
 from sgevents_core.sandbox.computed import COMPUTED
-from sgevents_core.sandbox.database import EVENT_LOG, Database
+from sgevents_core.sandbox.entity_schema import MASKED, Field
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import RefusedCallError
-from sgevents_core.sandbox.schema import MASKED, Field
+from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
 from sgevents_core.sandbox.urls import as_read
 
 Getter = Callable[[Any], Any]
@@ -39,7 +39,7 @@ class Path:
 
 
 def resolve(
-    database: Database, method: str, entity_type: str, path: str, *, shown: bool = False
+    database: SiteDatabase, method: str, entity_type: str, path: str, *, shown: bool = False
 ) -> Path:
     """Return the path of a name such as "code" or "entity.Shot.sg_sequence.Sequence.code".
 
@@ -61,7 +61,7 @@ def resolve(
     return found
 
 
-def _resolved(database: Database, entity_type: str, path: str, *, shown: bool) -> Path | None:
+def _resolved(database: SiteDatabase, entity_type: str, path: str, *, shown: bool) -> Path | None:
     name, _, rest = path.partition(".")
     kind = database.schema.find(entity_type)
     field = kind.fields.get(name) if kind else None
@@ -79,7 +79,7 @@ def _resolved(database: Database, entity_type: str, path: str, *, shown: bool) -
     return Path(beyond.entity_type, beyond.field, get, field.many or beyond.several)
 
 
-def _getter(database: Database, entity_type: str, field: Field) -> Getter:
+def _getter(database: SiteDatabase, entity_type: str, field: Field) -> Getter:
     if field.name == "cached_display_name":
         return database.name
     if entity_type == EVENT_LOG:
@@ -88,7 +88,7 @@ def _getter(database: Database, entity_type: str, field: Field) -> Getter:
     return _only_live(database, stored, field) if field.links else stored
 
 
-def _of_record(database: Database, field: Field) -> Getter:
+def _of_record(database: SiteDatabase, field: Field) -> Getter:
     name = field.name
     if field.data_type == "image":
         return lambda record: _picture(database, record.values.get(name))
@@ -109,12 +109,12 @@ def _of_record(database: Database, field: Field) -> Getter:
     return get
 
 
-def _picture(database: Database, picture: int | None) -> str | None:
+def _picture(database: SiteDatabase, picture: int | None) -> str | None:
     address = database.files.picture_address(picture)
     return None if address is None else database.address + address
 
 
-def _of_event(database: Database, field: Field) -> Getter:
+def _of_event(database: SiteDatabase, field: Field) -> Getter:
     if field.name == "type":
         return lambda _row: EVENT_LOG
     if field.name == "description":
@@ -125,7 +125,7 @@ def _of_event(database: Database, field: Field) -> Getter:
     return _only_live(database, stored, field) if field.links else stored
 
 
-def described(database: Database, row: EventRow) -> str:
+def described(database: SiteDatabase, row: EventRow) -> str:
     """Return the sentence a site shows for an event."""
     if row.description is not None:
         return row.description
@@ -136,7 +136,7 @@ def described(database: Database, row: EventRow) -> str:
     return f'{user}: {row.event_type} on "{entity}"'
 
 
-def _only_live(database: Database, stored: Getter, field: Field) -> Getter:
+def _only_live(database: SiteDatabase, stored: Getter, field: Field) -> Getter:
     live = database.records.live
     if field.many:
         return lambda row: [ref for ref in stored(row) if live(ref)]
@@ -148,7 +148,7 @@ def _only_live(database: Database, stored: Getter, field: Field) -> Getter:
     return get
 
 
-def _through_one(database: Database, first: Getter, through: str, beyond: Path) -> Getter:
+def _through_one(database: SiteDatabase, first: Getter, through: str, beyond: Path) -> Getter:
     def get(row: Any) -> Any:
         ref = first(row)
         record = database.records.live(ref) if ref and ref[0] == through else None
@@ -159,7 +159,7 @@ def _through_one(database: Database, first: Getter, through: str, beyond: Path) 
     return get
 
 
-def _through_many(database: Database, first: Getter, through: str, beyond: Path) -> Getter:
+def _through_many(database: SiteDatabase, first: Getter, through: str, beyond: Path) -> Getter:
     def get(row: Any) -> list[Any]:
         records = [database.records.live(ref) for ref in first(row) if ref[0] == through]
         values = [beyond.get(record) for record in records if record is not None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sgevents_core.sandbox.database import Database, Row
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.site_database import Row, SiteDatabase
 
 LATEST_BY: Final = ("ENTITIES_CREATED_AT", "PIPELINE_STEP_NUMBER_AND_ENTITIES_CREATED_AT")
 
@@ -35,7 +35,7 @@ def preset(asked: Any) -> str | None:
     return str(asked[0]["latest_by"]) if asked else None
 
 
-def latest(database: Database, rows: Iterable[Row], by: str) -> list[Row]:
+def latest(database: SiteDatabase, rows: Iterable[Row], by: str) -> list[Row]:
     """Return, of rows in id order, the latest one for each record that they link to.
 
     Args:
@@ -55,7 +55,7 @@ def latest(database: Database, rows: Iterable[Row], by: str) -> list[Row]:
     return sorted((row for _rank, row in best.values()), key=lambda row: row.id)
 
 
-def _step_number(database: Database, row: Record) -> int:
+def _step_number(database: SiteDatabase, row: Record) -> int:
     task = database.records.live(row.values.get("sg_task"))
     step = database.records.live(task.values.get("step")) if task else None
     return int(step.values.get("list_order") or 0) if step else 0

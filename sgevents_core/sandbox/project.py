@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.fields import STATUSES
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.writes import Transaction
 
 PEOPLE: Final = (
@@ -53,7 +53,7 @@ class Seed:
         seed: Where chance begins.
     """
 
-    def __init__(self, database: Database, caller: Caller, seed: int) -> None:
+    def __init__(self, database: SiteDatabase, caller: SignedIn, seed: int) -> None:
         self._random = random.Random(f"project {seed}")  # noqa: S311 - a die, no secret
         self._database = database
         self._caller = caller

@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any, Final
 
 from sgevents_core.sandbox.conditions import ALL, Compiler, Condition, matching
-from sgevents_core.sandbox.database import EVENT_LOG, Database, Row, Rows
+from sgevents_core.sandbox.id_conditions import count, places
 from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.presets import latest, preset
-from sgevents_core.sandbox.ranges import count, places
 from sgevents_core.sandbox.records import Records
 from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
+from sgevents_core.sandbox.site_database import EVENT_LOG, Row, Rows, SiteDatabase
 
 Getter = Callable[[Row], Any]
 
@@ -94,7 +94,7 @@ def _wanted_counts(params: dict[str, Any]) -> bool | None:
     return True if params.get("return_paging_info", True) else None
 
 
-def read(database: Database, asked: Query, rows: Rows, script: str | None) -> dict[str, Any]:
+def read(database: SiteDatabase, asked: Query, rows: Rows, script: str | None) -> dict[str, Any]:
     """Return the results of a query: a page of entities and what was asked about paging.
 
     Args:
@@ -122,7 +122,7 @@ def read(database: Database, asked: Query, rows: Rows, script: str | None) -> di
     return results
 
 
-def without_archived(database: Database, entity_type: str, condition: Condition) -> Condition:
+def without_archived(database: SiteDatabase, entity_type: str, condition: Condition) -> Condition:
     """Return the condition that also leaves out what belongs to an archived project."""
     fields = database.schema.get("read", entity_type).fields
     path = "archived" if entity_type == "Project" else "project.Project.archived"
@@ -134,7 +134,7 @@ def without_archived(database: Database, entity_type: str, condition: Condition)
 
 
 def _rows(
-    database: Database, asked: Query, rows: Rows, condition: Condition, offset: int
+    database: SiteDatabase, asked: Query, rows: Rows, condition: Condition, offset: int
 ) -> Sequence[Row]:
     """Return the rows of a page and one more, if there is one."""
     end = offset + asked.size + 1
@@ -171,7 +171,7 @@ def _by_id(asked: Query) -> str | None:
     return first.get("direction", "asc") if first.get("field_name") in same else None
 
 
-def _sorted(database: Database, asked: Query, rows: list[Row]) -> list[Row]:
+def _sorted(database: SiteDatabase, asked: Query, rows: list[Row]) -> list[Row]:
     for sort in reversed(asked.sorts):
         try:
             path = resolve(database, "read", asked.entity_type, sort.get("field_name", ""))
@@ -225,7 +225,7 @@ def how_many(rows: Rows, condition: Condition) -> int:
 
 
 def projection(
-    database: Database, entity_type: str, fields: Sequence[str]
+    database: SiteDatabase, entity_type: str, fields: Sequence[str]
 ) -> Callable[[Row], dict[str, Any]]:
     """Return what makes the dict of a row: type, id and the fields asked for."""
     getters: list[tuple[str, Getter]] = []
@@ -248,7 +248,7 @@ def _by_name(link: dict[str, Any]) -> tuple[str, int]:
     return str(link["name"] or "").casefold(), link["id"]
 
 
-def _shown_getter(database: Database, entity_type: str, name: str) -> Getter | None:
+def _shown_getter(database: SiteDatabase, entity_type: str, name: str) -> Getter | None:
     try:
         path = resolve(database, "read", entity_type, name, shown=True)
     except RefusedCallError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sgevents_core.sandbox.schema import Schema
+from sgevents_core.sandbox.entity_schema import Schema
 from sgevents_core.scripts import API_USER
 
 VERSION: Final = "lastname"

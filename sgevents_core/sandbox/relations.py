@@ -7,10 +7,10 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
-from sgevents_core.sandbox.datatypes import HASH, Place, known
+from sgevents_core.sandbox.datatypes import HASH, ValuePlace, known
+from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.records import Records, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
-from sgevents_core.sandbox.schema import Field
 from sgevents_core.sandbox.timestamps import calendar_span, shifted
 
 Test = Callable[[Any], bool]
@@ -135,7 +135,7 @@ class Relation:
             )
 
     def _known(self, value: Any) -> Any:
-        return known(Place(self.method, self.entity_type, self.field), value)
+        return known(ValuePlace(self.method, self.entity_type, self.field), value)
 
     def _scalar(self, relation: str, values: list[Any]) -> Test:
         if relation == "in" and self.field.data_type == "text" and None in values:
@@ -162,7 +162,7 @@ class Relation:
                 f"API {self.method}() invalid/missing entity hash: {shown(value)}"
             )
         if not isinstance(value, dict):
-            Place(self.method, self.entity_type, self.field).wrong_class(HASH, value)
+            ValuePlace(self.method, self.entity_type, self.field).wrong_class(HASH, value)
         return entity_hash(self.method, value)
 
     def _linked(self, relation: str, values: list[Any]) -> Test:

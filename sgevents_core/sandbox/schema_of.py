@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.sandbox.database import EVENT_LOG
 from sgevents_core.sandbox.datatypes import DATA_TYPES
 from sgevents_core.sandbox.fields import entity_type, label_of
+from sgevents_core.sandbox.site_database import EVENT_LOG
 from sgevents_core.sandbox.types_file import FieldTable, Tables, TypeTable
 
 _EVERYWHERE: Final = frozenset(entity_type("", "", "").fields)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.entity_schema import EntityType, Field, Schema
 from sgevents_core.sandbox.field_changes import is_own
 from sgevents_core.sandbox.fields import STATUSES
-from sgevents_core.sandbox.schema import EntityType, Field, Schema
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 
 def entity_types(schema: Schema) -> dict[str, Any]:
@@ -17,13 +17,13 @@ def entity_types(schema: Schema) -> dict[str, Any]:
     }
 
 
-def schema(database: Database, project: int | None) -> dict[str, Any]:
+def schema(database: SiteDatabase, project: int | None) -> dict[str, Any]:
     """Return all fields of all entity types, as they show in a project or everywhere."""
     return {kind.name: _fields(database, kind, project) for kind in database.schema}
 
 
 def field_types(
-    database: Database,
+    database: SiteDatabase,
     method: str,
     entity_type: object,
     field_name: str | None,
@@ -41,14 +41,14 @@ def field_types(
     return {field_name: _field(database, kind, field, project)}
 
 
-def _fields(database: Database, kind: EntityType, project: int | None) -> dict[str, Any]:
+def _fields(database: SiteDatabase, kind: EntityType, project: int | None) -> dict[str, Any]:
     return {
         name: _field(database, kind, field, project) for name, field in sorted(kind.fields.items())
     }
 
 
 def _field(
-    database: Database, kind: EntityType, field: Field, project: int | None
+    database: SiteDatabase, kind: EntityType, field: Field, project: int | None
 ) -> dict[str, Any]:
     hidden = (kind.name, field.name, project) in database.hidden_fields
     return {

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sgevents_core.sandbox.attention import Call
-from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.conditions import Compiler, matching
-from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.paths import resolve
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
 
 _METHOD: Final = "query_display_name_cache"
 _USUAL_LIMIT: Final = 25
 
 
-def _text_search(database: Database, caller: Caller, call: Call) -> Call:
+def _text_search(database: SiteDatabase, caller: SignedIn, call: Call) -> Call:
     terms = str(call.get("text") or "").casefold().split()
     wanted = call.get("entity_types")
     if not terms or not isinstance(wanted, dict):
@@ -39,7 +39,7 @@ def _text_search(database: Database, caller: Caller, call: Call) -> Call:
 
 
 def _of_type(
-    database: Database, caller: Caller, entity_type: str, filters: Any
+    database: SiteDatabase, caller: SignedIn, entity_type: str, filters: Any
 ) -> Iterator[Record]:
     database.schema.get(_METHOD, entity_type)
     if entity_type == EVENT_LOG:
@@ -50,13 +50,13 @@ def _of_type(
             yield row
 
 
-def _matches(database: Database, record: Record, terms: list[str]) -> bool:
+def _matches(database: SiteDatabase, record: Record, terms: list[str]) -> bool:
     """Tell whether every term is in the record's name or in that of what it links to."""
     name = f"{record.link['name'] or ''}\n{_linked(database, record)[1]}".casefold()
     return all(term in name for term in terms)
 
 
-def _linked(database: Database, record: Record) -> list[str]:
+def _linked(database: SiteDatabase, record: Record) -> list[str]:
     ref = record.values.get("entity")
     link = database.records.link(ref) if ref else None
     return [link["type"], str(link["name"] or "")] if link else ["", ""]
@@ -67,7 +67,7 @@ def _project(record: Record) -> int | None:
     return project[1] if project else None
 
 
-def _match(database: Database, record: Record) -> Call:
+def _match(database: SiteDatabase, record: Record) -> Call:
     return {
         "id": record.id,
         "type": record.type,

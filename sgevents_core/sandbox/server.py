@@ -28,7 +28,7 @@ _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What is sent back for a request.
 
     Args:
@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """What is asked: the HTTP method, the path with its query, and the body."""
 
     method: str
@@ -56,7 +56,7 @@ class Request:
     body: bytes
 
 
-Respond = Callable[[Request], Answer]
+Respond = Callable[[HttpRequest], Response]
 """Request -> its answer."""
 
 
@@ -71,15 +71,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         foreign = refusal(self.headers, self.server.server_port)
         if foreign is not None:
-            self._send(Answer(msgspec.json.encode({"error": foreign}), 403))
+            self._send(Response(msgspec.json.encode({"error": foreign}), 403))
             return
-        self._send(self.server.respond(Request(self.command, self.path, body)))
+        self._send(self.server.respond(HttpRequest(self.command, self.path, body)))
 
     def do_GET(self) -> None:
         """Answer a request without a body."""
         self.do_POST()
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         if answer.instead is not None:
             self._refuse(answer.instead)
             return

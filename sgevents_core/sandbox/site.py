@@ -10,19 +10,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sgevents_core.sandbox.answers import Answers
 from sgevents_core.sandbox.bulk import fill
 from sgevents_core.sandbox.callers import Callers
 from sgevents_core.sandbox.control import controlled
 from sgevents_core.sandbox.counts import Counts
-from sgevents_core.sandbox.database import Database
 from sgevents_core.sandbox.direct import Direct
-from sgevents_core.sandbox.eventlog import EventLog
+from sgevents_core.sandbox.entity_schema import Field
+from sgevents_core.sandbox.eventlog import SandboxEventLog
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.methods import Methods
 from sgevents_core.sandbox.project import Seed
-from sgevents_core.sandbox.schema import Field
-from sgevents_core.sandbox.server import HOST, Answer, Request, Server
+from sgevents_core.sandbox.responding import Answers
+from sgevents_core.sandbox.server import HOST, HttpRequest, Response, Server
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.traffic import Flow, Traffic
 from sgevents_core.sandbox.transactions import Transactions
@@ -82,7 +82,7 @@ class Sandbox(Direct):
         self.seed = seed
         self.counts = Counts()
         self.faults = Faults(seed)
-        self.database = Database(clock)
+        self.database = SiteDatabase(clock)
         for told in types:
             tables = read_types(Path(told)) if isinstance(told, (str, Path)) else told
             add_types(self.database.schema, tables, over=True)
@@ -159,11 +159,11 @@ class Sandbox(Direct):
         return f"http://{HOST}:{self._server.port}"
 
     @property
-    def log(self) -> EventLog:
+    def log(self) -> SandboxEventLog:
         """Its event log; hold `database.lock` to look at several things of it at once."""
         return self.database.log
 
-    def _respond(self, request: Request) -> Answer:
+    def _respond(self, request: HttpRequest) -> Response:
         name = request.path.partition("?")[0].strip("/")
         if request.method == "POST":
             if name == "api3/json":
@@ -175,7 +175,7 @@ class Sandbox(Direct):
         file = self.database.files.answer(f"/{name}") if request.method == "GET" else None
         if file is not None:
             return file
-        return Answer(b'{"error": "the sandbox knows no such address"}', 404)
+        return Response(b'{"error": "the sandbox knows no such address"}', 404)
 
     @contextmanager
     def transaction(self, user: str | None = None) -> Iterator[Transaction]:

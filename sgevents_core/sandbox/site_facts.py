@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.attention import Call, existing
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 PREFERENCES: Final[dict[str, Any]] = {
     "creative_review_settings": {},
@@ -32,21 +32,21 @@ PREFERENCES: Final[dict[str, Any]] = {
 """The preferences of a site that nobody has changed."""
 
 
-def _preferences(_database: Database, _caller: Caller, call: Call) -> Call:
+def _preferences(_database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
     wanted = call.get("prefs") or list(PREFERENCES)
     if not isinstance(wanted, list):
         raise RefusedCallError("API preferences_read() invalid array 'prefs'")
     return {name: value for name, value in PREFERENCES.items() if name in wanted}
 
 
-def _export(_database: Database, _caller: Caller, call: Call) -> Any:
+def _export(_database: SiteDatabase, _caller: SignedIn, call: Call) -> Any:
     for name in ("format", "page_id"):
         if call.get(name) is None:
             raise RefusedCallError(f"API export_page() '{name}' missing")
     raise RefusedCallError(f"Export for Page id={call['page_id']} not available")
 
 
-def _accessed(database: Database, caller: Caller, call: Call) -> list[Call]:
+def _accessed(database: SiteDatabase, caller: SignedIn, call: Call) -> list[Call]:
     """Note that a person has opened a project."""
     method = "update_project_last_accessed_by_current_user"
     project = existing(database, method, {"type": "Project", "id": call.get("project_id")})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from sgevents_core.sandbox.entity_schema import EntityType, Field
 from sgevents_core.sandbox.fields import USERS, entity_type, link, links, plain, status, text
 from sgevents_core.sandbox.records import VERSION
-from sgevents_core.sandbox.schema import EntityType, Field
 from sgevents_core.scripts import LOGS
 
 CUSTOM_TYPES: Final = tuple(f"CustomEntity{number:02d}" for number in range(1, 31))

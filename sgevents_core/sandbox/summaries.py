@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sgevents_core.sandbox.conditions import Compiler, Condition, matching
-from sgevents_core.sandbox.database import Database, Row, Rows
 from sgevents_core.sandbox.grouping import group_of
 from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.queries import how_many, without_archived
 from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
+from sgevents_core.sandbox.site_database import Row, Rows, SiteDatabase
 
 Summary = Callable[[list[Any], dict[str, Any]], Any]
 
@@ -75,7 +75,7 @@ _TAKEN: Final[dict[str, tuple[str, ...]]] = {
 class _Wanted:
     """One summary that was asked for."""
 
-    def __init__(self, database: Database, entity_type: str, asked: Any) -> None:
+    def __init__(self, database: SiteDatabase, entity_type: str, asked: Any) -> None:
         if not isinstance(asked, dict) or not isinstance(asked.get("field"), str):
             raise RefusedCallError(f"API summarize() invalid/missing 'summaries': {shown(asked)}")
         self.asked = asked
@@ -109,7 +109,7 @@ class _Wanted:
 
 
 def summarize(
-    database: Database, params: dict[str, Any], rows: Rows, script: str | None
+    database: SiteDatabase, params: dict[str, Any], rows: Rows, script: str | None
 ) -> dict[str, Any]:
     """Return the results of a `summarize` call.
 
@@ -137,7 +137,7 @@ def summarize(
     return {"summaries": _over(found, wanted), "groups": _groups(found, wanted, levels)}
 
 
-def _condition(database: Database, params: dict[str, Any], script: str | None) -> Condition:
+def _condition(database: SiteDatabase, params: dict[str, Any], script: str | None) -> Condition:
     filters = params.get("filters") or {"logical_operator": "and", "conditions": []}
     condition = Compiler(database, "summarize", script).group(params["type"], filters)
     if params.get("include_archived_projects") is False:

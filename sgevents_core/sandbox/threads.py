@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Any, Final
 
 from sgevents_core.sandbox.attention import Call, existing
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.paths import resolve
 from sgevents_core.sandbox.queries import projection
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, listed, shown
+from sgevents_core.sandbox.site_database import SiteDatabase
 
 _USUAL: Final = {
     "Note": ("content", "created_at", "created_by"),
@@ -27,7 +27,7 @@ _USUAL_LIMIT: Final = 25
 _LARGEST: Final = 500
 
 
-def _thread(database: Database, _caller: Caller, call: Call) -> list[Call]:
+def _thread(database: SiteDatabase, _caller: SignedIn, call: Call) -> list[Call]:
     number = call.get("note_id")
     note = database.records.live(("Note", number)) if isinstance(number, int) else None
     if note is None:
@@ -46,7 +46,7 @@ def _more(method: str, call: Call) -> Call:
     return {name: listed(method, told, name, str) for name in told}
 
 
-def _attached(database: Database, note: Record) -> list[Record]:
+def _attached(database: SiteDatabase, note: Record) -> list[Record]:
     listed = set(note.values.get("attachments") or ())
     return [
         file
@@ -55,12 +55,12 @@ def _attached(database: Database, note: Record) -> list[Record]:
     ]
 
 
-def _replies(database: Database, note: Record) -> list[Record]:
+def _replies(database: SiteDatabase, note: Record) -> list[Record]:
     replies = database.records.of_type("Reply")
     return [reply for reply in replies if reply.values.get("entity") == note.ref]
 
 
-def _part(database: Database, part: Record, more: Any) -> Call:
+def _part(database: SiteDatabase, part: Record, more: Any) -> Call:
     wider = () if part.type == "Reply" else tuple(more)  # as on a site, which ignores those
     told = projection(database, part.type, (*_USUAL[part.type], *wider))(part)
     if part.type == "Reply" and told["user"]:
@@ -70,7 +70,7 @@ def _part(database: Database, part: Record, more: Any) -> Call:
     return told
 
 
-def _stream(database: Database, caller: Caller, call: Call) -> Call:
+def _stream(database: SiteDatabase, caller: SignedIn, call: Call) -> Call:
     target = existing(
         database, "activity_stream", {name: call.get(name) for name in ("type", "id")}
     )
@@ -97,7 +97,7 @@ def _stream(database: Database, caller: Caller, call: Call) -> Call:
     }
 
 
-def _updates(database: Database, target: Record, ids: list[int]) -> Iterator[EventRow]:
+def _updates(database: SiteDatabase, target: Record, ids: list[int]) -> Iterator[EventRow]:
     """Return the rows that the stream of a record tells, the newest first."""
     for number in reversed(ids):
         row = database.log.row(number)
@@ -121,7 +121,7 @@ def _leads(record: Record, ref: Ref) -> bool:
     return any(value == ref or (isinstance(value, tuple) and ref in value) for value in values)
 
 
-def _update(database: Database, row: EventRow, more: Call) -> Call:
+def _update(database: SiteDatabase, row: EventRow, more: Call) -> Call:
     record = database.records.live(row.entity)
     assert record is not None  # noqa: S101 - the rows of a stream have one
     created = isinstance(row.meta, dict) and row.meta.get("type") == "new_entity"
@@ -140,7 +140,7 @@ def _update(database: Database, row: EventRow, more: Call) -> Call:
     }
 
 
-def _author(database: Database, user: Ref | None) -> Call | None:
+def _author(database: SiteDatabase, user: Ref | None) -> Call | None:
     author = database.records.live(user)
     if author is None:
         return None

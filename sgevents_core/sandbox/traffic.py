@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from sgevents_core.sandbox.callers import Caller, Callers
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import Callers, SignedIn
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.transactions import Transactions
 from sgevents_core.sandbox.writes import Transaction
 
@@ -43,7 +43,7 @@ class Traffic:
 
     def __init__(
         self,
-        database: Database,
+        database: SiteDatabase,
         callers: Callers,
         transactions: Transactions,
         faults: Faults,
@@ -83,17 +83,17 @@ class Traffic:
             act(self, work)
         return work.ids
 
-    def _someone(self) -> Caller:
+    def _someone(self) -> SignedIn:
         """Return a person mostly, a script now and then."""
         people = list(self.database.records.of_type("HumanUser"))
         if not people or self.die.random() < 0.15:
             return self._callers.script(self._script)
         return self.person(self.die.choice(people))
 
-    def person(self, record: Record) -> Caller:
+    def person(self, record: Record) -> SignedIn:
         """Return the caller that a person is, with the session they work in."""
         fresh = str(uuid.UUID(int=self.die.getrandbits(128), version=4))
-        return Caller(record.ref, session_uuid=self._sessions.setdefault(record.ref, fresh))
+        return SignedIn(record.ref, session_uuid=self._sessions.setdefault(record.ref, fresh))
 
     def some(self, entity_type: str) -> Record:
         """Return a record of a type.

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.faults import Fault
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.writes import Transaction
 
@@ -22,14 +22,14 @@ class Transactions:
         timers: What commits the late ones.
     """
 
-    def __init__(self, database: Database, timers: Timers) -> None:
+    def __init__(self, database: SiteDatabase, timers: Timers) -> None:
         self._database = database
         self._timers = timers
         self._lock = threading.Lock()
         self._open: dict[int, Transaction] = {}
         self._last_id = 0
 
-    def begin(self, caller: Caller, at: datetime | None = None) -> Transaction:
+    def begin(self, caller: SignedIn, at: datetime | None = None) -> Transaction:
         """Return a transaction that is open until told otherwise."""
         return Transaction(self._database, caller, at)
 
@@ -50,7 +50,7 @@ class Transactions:
             return self._open[number]
 
     @contextmanager
-    def written(self, caller: Caller, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
+    def written(self, caller: SignedIn, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
         """Begin a transaction, and end it as the faults that strike it say.
 
         An exception inside rolls it back. Without a fault it commits when the block is left.

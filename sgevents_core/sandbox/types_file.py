@@ -15,8 +15,8 @@ import tomli
 
 from sgevents_core.errors import TypesFileError
 from sgevents_core.sandbox.datatypes import DATA_TYPES
+from sgevents_core.sandbox.entity_schema import LINKS, MANY, EntityType, Field, Schema
 from sgevents_core.sandbox.fields import entity_type, label_of
-from sgevents_core.sandbox.schema import LINKS, MANY, EntityType, Field, Schema
 
 _NAMING: Final = ("code", "name", "title", "content", "subject")
 """Fields that name a record, where a file does not say which."""

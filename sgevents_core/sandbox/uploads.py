@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sgevents_core.sandbox.callers import Caller, Callers
+from sgevents_core.sandbox.callers import Callers, SignedIn
 from sgevents_core.sandbox.counts import Counts
-from sgevents_core.sandbox.database import Database
-from sgevents_core.sandbox.files import File
 from sgevents_core.sandbox.forms import Form, read_form
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError
-from sgevents_core.sandbox.server import Answer
+from sgevents_core.sandbox.server import Response
+from sgevents_core.sandbox.site_database import SiteDatabase
+from sgevents_core.sandbox.stored_files import File
 from sgevents_core.sandbox.timers import Timers
 from sgevents_core.sandbox.transactions import Transactions
 from sgevents_core.sandbox.urls import uploaded
@@ -39,7 +39,7 @@ class Uploads:
 
     def __init__(
         self,
-        database: Database,
+        database: SiteDatabase,
         callers: Callers,
         transactions: Transactions,
         counts: Counts,
@@ -54,7 +54,7 @@ class Uploads:
         self._timers = timers
         self._pending = pending
 
-    def answer(self, address: str, body: bytes) -> Answer:
+    def answer(self, address: str, body: bytes) -> Response:
         """Return the answer to a form: `1:<id of the Attachment>`, or what is wrong."""
         form = read_form(body)
         self._counts.call("upload", form.texts.get("entity_type", ""))
@@ -64,9 +64,9 @@ class Uploads:
                 text = ADDRESSES[address](self, form, caller)
         except (RefusedCallError, KeyError, ValueError) as error:
             text = f"0:{error}\n"
-        return Answer(text.encode(), kind=TEXT)
+        return Response(text.encode(), kind=TEXT)
 
-    def _file(self, form: Form, caller: Caller) -> str:
+    def _file(self, form: Form, caller: SignedIn) -> str:
         """Attach a file to a record, or set it in a field of it."""
         target, file, texts = self._target(form), _file_of(form), form.texts
         name = texts.get("display_name") or file.name
@@ -81,7 +81,7 @@ class Uploads:
                 work.set_url(target, field, uploaded(attachment, file, name))
         return f"1:{attachment.id}\n"
 
-    def _thumbnail(self, form: Form, caller: Caller) -> str:
+    def _thumbnail(self, form: Form, caller: SignedIn) -> str:
         """Set a picture as the thumbnail of a record."""
         target, file = self._target(form), _file_of(form)
         field = "filmstrip_image" if form.texts.get("filmstrip") else "image"
@@ -107,14 +107,14 @@ class Uploads:
         work.set_picture(target, field, picture, transient=True)
         self._timers.after(self._pending, lambda: self._settle(work.caller, target, field, picture))
 
-    def _settle(self, caller: Caller, target: Record, field: str, picture: int) -> None:
+    def _settle(self, caller: SignedIn, target: Record, field: str, picture: int) -> None:
         with self._database.lock:
             self._database.files.done(picture)
             if target.values.get(field) == picture and not target.retired:
                 with self._transactions.written(caller) as work:
                     work.set_picture(target, field, picture, transient=False)
 
-    def _share(self, form: Form, caller: Caller) -> str:
+    def _share(self, form: Form, caller: SignedIn) -> str:
         """Set the thumbnail of one record for others."""
         field = "filmstrip_image" if form.texts.get("filmstrip_thumbnail") == "1" else "image"
         picture = self._live(_ref(form.texts["source_entity"])).values.get(field)
@@ -150,7 +150,7 @@ def _ref(text: str) -> Ref:
     return entity_type, int(number)
 
 
-ADDRESSES: Final[dict[str, Callable[[Uploads, Form, Caller], str]]] = {
+ADDRESSES: Final[dict[str, Callable[[Uploads, Form, SignedIn], str]]] = {
     "upload/publish_thumbnail": Uploads._thumbnail,
     "upload/upload_file": Uploads._file,
     "upload/share_thumbnail": Uploads._share,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import mimetypes
 from typing import Any, Final
 
-from sgevents_core.sandbox.database import Database
-from sgevents_core.sandbox.datatypes import HASH, Place
-from sgevents_core.sandbox.files import File, Files
+from sgevents_core.sandbox.datatypes import HASH, ValuePlace
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.relations import entity_hash
+from sgevents_core.sandbox.site_database import SiteDatabase
+from sgevents_core.sandbox.stored_files import File, Files
 
 PLATFORMS: Final = ("linux", "mac", "windows")
 
@@ -27,7 +27,7 @@ def uploaded(attachment: Record, file: File, name: str) -> dict[str, Any]:
     }
 
 
-def written(database: Database, place: Place, value: Any) -> dict[str, Any] | None:
+def written(database: SiteDatabase, place: ValuePlace, value: Any) -> dict[str, Any] | None:
     """Return the value of a field of type url that is written, all but its Attachment.
 
     Args:
@@ -57,7 +57,7 @@ def written(database: Database, place: Place, value: Any) -> dict[str, Any] | No
     )
 
 
-def _storage_of(database: Database, place: Place, path: str) -> tuple[Record, str]:
+def _storage_of(database: SiteDatabase, place: ValuePlace, path: str) -> tuple[Record, str]:
     """Return the storage whose root lies deepest above a path, and the rest of the path."""
     found: list[tuple[int, Ref, Record, str]] = []
     for storage in database.records.of_type("LocalStorage"):
@@ -94,7 +94,7 @@ def _joined(root: str | None, relative: str) -> str | None:
     return root.rstrip("/\\") + separator + relative.replace("/", separator)
 
 
-def as_read(database: Database, record: Record, value: Any) -> Any:
+def as_read(database: SiteDatabase, record: Record, value: Any) -> Any:
     """Return the value of a field of type url as it is read: with its whole address."""
     if not isinstance(value, dict):
         return value

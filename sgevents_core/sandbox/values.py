@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgevents_core.sandbox.database import Database
-from sgevents_core.sandbox.datatypes import HASH, Place, known
+from sgevents_core.sandbox.datatypes import HASH, ValuePlace, known
 from sgevents_core.sandbox.records import Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
 from sgevents_core.sandbox.relations import entity_hash
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.urls import written
 
 
 def kept_values(
-    database: Database, method: str, entity_type: str, values: dict[str, Any]
+    database: SiteDatabase, method: str, entity_type: str, values: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the values of a write as the site keeps them: links as `Ref`.
 
@@ -34,11 +34,11 @@ def kept_values(
         if not field.editable and not (field.on_create and method == "create"):
             why = "is editable on create only." if field.on_create else "is read only."
             raise RefusedCallError(f"API {method}() {entity_type}.{name} {why}")
-        kept[name] = _kept(database, Place(method, entity_type, field), value)
+        kept[name] = _kept(database, ValuePlace(method, entity_type, field), value)
     return kept
 
 
-def _kept(database: Database, place: Place, value: Any) -> Any:
+def _kept(database: SiteDatabase, place: ValuePlace, value: Any) -> Any:
     if place.field.many:
         return _many(database, place, value)
     if place.field.links:
@@ -48,7 +48,7 @@ def _kept(database: Database, place: Place, value: Any) -> Any:
     )
 
 
-def _many(database: Database, place: Place, value: Any) -> tuple[Ref, ...]:
+def _many(database: SiteDatabase, place: ValuePlace, value: Any) -> tuple[Ref, ...]:
     if not isinstance(value, (list, tuple)):
         place.wrong_class("[Array, Hash]", value)
     for one in value:
@@ -59,7 +59,7 @@ def _many(database: Database, place: Place, value: Any) -> tuple[Ref, ...]:
     return tuple(dict.fromkeys(_ref(database, place, one) for one in value))
 
 
-def _ref(database: Database, place: Place, value: Any) -> Ref:
+def _ref(database: SiteDatabase, place: ValuePlace, value: Any) -> Ref:
     if not isinstance(value, dict):
         place.wrong_class(HASH, value)
     ref = entity_hash(place.method, value)

@@ -6,17 +6,17 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from sgevents_core.sandbox.attention import Call, existing
-from sgevents_core.sandbox.callers import Caller
-from sgevents_core.sandbox.database import Database
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.records import Ref
 from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timestamps import is_date
 
 _REASONS: Final = {"HumanUser": "USER_EXCEPTION", "Project": "PROJECT_EXCEPTION"}
 _RECALCULATED: Final = (None, "due_date", "duration")
 
 
-def works_on(database: Database, day: date, scopes: tuple[Ref | None, ...] = (None,)) -> Call:
+def works_on(database: SiteDatabase, day: date, scopes: tuple[Ref | None, ...] = (None,)) -> Call:
     """Return what is known of a day: whether it is worked, and why.
 
     Args:
@@ -39,11 +39,11 @@ def _day(method: str, call: Call, name: str) -> date:
     return date.fromisoformat(text)
 
 
-def _scope(database: Database, method: str, value: Any) -> Ref | None:
+def _scope(database: SiteDatabase, method: str, value: Any) -> Ref | None:
     return existing(database, method, value).ref if value else None
 
 
-def _read(database: Database, _caller: Caller, call: Call) -> Call:
+def _read(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
     method = "work_schedule_read"
     first, last = _day(method, call, "start_date"), _day(method, call, "end_date")
     if last < first:
@@ -56,7 +56,7 @@ def _read(database: Database, _caller: Caller, call: Call) -> Call:
     return {str(day): works_on(database, day, scopes) for day in days}
 
 
-def _update(database: Database, _caller: Caller, call: Call) -> Call:
+def _update(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
     method = "work_schedule_update"
     day, working = _day(method, call, "date"), call.get("working")
     if not isinstance(working, bool):

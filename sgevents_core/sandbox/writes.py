@@ -7,18 +7,18 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
-from sgevents_core.sandbox.callers import Caller
+from sgevents_core.sandbox.callers import SignedIn
 from sgevents_core.sandbox.changes import Changes
 from sgevents_core.sandbox.connections import SIDES
 from sgevents_core.sandbox.consequences import Consequences
-from sgevents_core.sandbox.database import EVENT_LOG, Database
 from sgevents_core.sandbox.demands import check_unique
+from sgevents_core.sandbox.entity_schema import EntityType, Field
 from sgevents_core.sandbox.eventlog import EventRow
 from sgevents_core.sandbox.filling import filled_in
 from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.schedule import rescheduled
-from sgevents_core.sandbox.schema import EntityType, Field
+from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
 from sgevents_core.sandbox.templates import apply_template
 from sgevents_core.sandbox.values import kept_values
 from sgevents_core.sandbox.workdays import works_on
@@ -40,7 +40,9 @@ class Transaction:
         at: The time of its rows, when it is not the site's clock.
     """
 
-    def __init__(self, database: Database, caller: Caller, at: datetime | None = None) -> None:
+    def __init__(
+        self, database: SiteDatabase, caller: SignedIn, at: datetime | None = None
+    ) -> None:
         self.database = database
         self.caller = caller
         self._at = at and stamp_of(at)

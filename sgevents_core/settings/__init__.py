@@ -4,8 +4,8 @@ Every room may read settings; only the commands and the daemon load them.
 """
 
 from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.config_file import load_settings, read_settings
 from sgevents_core.settings.durations import format_duration, parse_duration
-from sgevents_core.settings.loading import load_settings, read_settings
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,

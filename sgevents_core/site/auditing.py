@@ -11,11 +11,11 @@ from typing import Final
 from sgevents_core.journal.base import FeedState, LateRow
 from sgevents_core.site import ages
 from sgevents_core.site.audits import HOUR, SMALLEST_COUNT, Audit, Window, due, windows
-from sgevents_core.site.calls import Answer, Call, Count, Fetch, Ids, reach_of
+from sgevents_core.site.follower_values import Rules, Taken
 from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
+from sgevents_core.site.questions import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Rules, Taken
 from sgevents_core.site.sizes import Size
 
 MOST_OLD: Final = 1000

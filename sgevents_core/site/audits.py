@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from sgevents_core.site.calls import Call, Count, Fetch, Ids, spans_of
+from sgevents_core.site.questions import Call, Count, Fetch, Ids, spans_of
 from sgevents_core.site.ranges import Span
 
 MINUTE: Final = 60

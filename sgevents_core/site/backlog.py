@@ -8,11 +8,11 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from sgevents_core.site.audits import halves
-from sgevents_core.site.calls import Answer, Look, Odd, reach_of
+from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.notices import Notice, backlog_timed_out
+from sgevents_core.site.questions import Answer, Look, Odd, reach_of
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Rules
 from sgevents_core.site.sizes import Size
 
 FIRST_LOOK: Final = 1.0
@@ -27,7 +27,7 @@ FAILURES_TOLD: Final = 6
 """Looks for one id alone that fail before it is set aside by name."""
 
 
-class Turn(NamedTuple):
+class LookTurn(NamedTuple):
     """When to look for the missing ids of a range; ids found meanwhile leave holes in it."""
 
     at: float
@@ -51,9 +51,9 @@ class Backlog:
     def __init__(self, rules: Rules, known: Known) -> None:
         self._rules = rules
         self._known = known
-        self._waiting: list[Turn] = []
-        self._due: OrderedDict[Turn, None] = OrderedDict()
-        self._newest: list[tuple[int, Turn]] = []
+        self._waiting: list[LookTurn] = []
+        self._due: OrderedDict[LookTurn, None] = OrderedDict()
+        self._newest: list[tuple[int, LookTurn]] = []
         self._first: deque[Span] = deque(span for span, _ in known.hot)
         self._parts: list[tuple[Span, ...]] = []
         self._part = False
@@ -61,7 +61,7 @@ class Backlog:
         self._asked: tuple[Span, ...] = ()
         self._failed: tuple[Span, ...] = ()
         self._failures: dict[int, int] = {}
-        self._alone: list[Turn] = []
+        self._alone: list[LookTurn] = []
         self._alone_next = False
         self._first_seen: deque[int] = deque()
         self._size = Size(MOST_SPANS)
@@ -70,7 +70,7 @@ class Backlog:
         """Wait for a range from now on and look for it first at a time (monotonic seconds)."""
         self._known.hot.add(*span, hole)
         self._first_seen.append(span.first)
-        heappush(self._waiting, Turn(at, *span))
+        heappush(self._waiting, LookTurn(at, *span))
 
     # Looking
 
@@ -135,11 +135,11 @@ class Backlog:
                 self._first.appendleft(rest)
         return tuple(sorted(spans))
 
-    def _note_due(self, turn: Turn) -> None:
+    def _note_due(self, turn: LookTurn) -> None:
         self._due[turn] = None
         heappush(self._newest, (-turn.first, turn))
 
-    def _pop_newest(self) -> Turn:
+    def _pop_newest(self) -> LookTurn:
         while (turn := heappop(self._newest)[1]) not in self._due:
             pass  # it was popped as the oldest
         del self._due[turn]
@@ -198,7 +198,7 @@ class Backlog:
             self._known.cool(span)
             return True
         wait = min(max(age / LOOKS_PER_AGE, FIRST_LOOK), LONGEST_BETWEEN_LOOKS, left)
-        heappush(self._waiting, Turn(now + max(wait, LEAST_BETWEEN_LOOKS), *span))
+        heappush(self._waiting, LookTurn(now + max(wait, LEAST_BETWEEN_LOOKS), *span))
         return False
 
     def look_failed(self, call: Look) -> None:
@@ -231,7 +231,7 @@ class Backlog:
             return []
         failures = self._failures[span.first] = self._failures.get(span.first, 0) + 1
         wait = min(2.0 ** min(failures, 10), LONGEST_PUT_OFF)
-        heappush(self._alone, Turn(now + wait, *span))
+        heappush(self._alone, LookTurn(now + wait, *span))
         told = failures == FAILURES_TOLD
         return [Odd(str(span.first), "the site fails when it is asked for its row")] * told
 

@@ -55,7 +55,7 @@ class Proxy(NamedTuple):
         return {"Proxy-Authorization": f"Basic {pair}"}
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """Where a site is, how it is reached and which certificates are trusted."""
 
     scheme: str
@@ -85,7 +85,7 @@ class ProxyRefusedError(ConnectionError):
         self.reason = reason
 
 
-class Line:
+class BoundedSocket:
     """An open socket, in the form that http.client asks for.
 
     Args:
@@ -179,7 +179,7 @@ class Line:
         except (OSError, ValueError):
             return False
 
-    def secure(self, place: Place) -> None:
+    def secure(self, place: Endpoint) -> None:
         """Begin TLS as a client of the host."""
         self._wait()
         context = trusting(place.ca_certs)
@@ -192,8 +192,8 @@ class Line:
 class _Bytes(io.RawIOBase):
     """A reader of a line."""
 
-    def __init__(self, line: Line) -> None:
-        self._line: Line | None = line
+    def __init__(self, line: BoundedSocket) -> None:
+        self._line: BoundedSocket | None = line
 
     def readable(self) -> bool:
         return True
@@ -208,7 +208,7 @@ class _Bytes(io.RawIOBase):
         super().close()
 
 
-def dial(place: Place, deadline: Deadline) -> Line:
+def dial(place: Endpoint, deadline: Deadline) -> BoundedSocket:
     """Open a line to a site.
 
     Raises:
@@ -218,7 +218,7 @@ def dial(place: Place, deadline: Deadline) -> Line:
     """
     proxy = place.proxy
     sock = _connected(*(proxy[:2] if proxy else (place.host, place.to_port)), deadline)
-    line = Line(sock, deadline)
+    line = BoundedSocket(sock, deadline)
     try:
         if proxy:
             _tunnel(line, place, proxy)
@@ -293,7 +293,7 @@ def _keep_alive(sock: socket.socket) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _tunnel(line: Line, place: Place, proxy: Proxy) -> None:
+def _tunnel(line: BoundedSocket, place: Endpoint, proxy: Proxy) -> None:
     """Ask a proxy for a connection to the site."""
     host = f"[{place.host}]" if ":" in place.host else place.host
     target = f"{host}:{place.to_port}"

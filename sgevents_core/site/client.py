@@ -27,7 +27,9 @@ from sgevents_core.observe import liveness
 from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
 from sgevents_core.site.bodies import decoded
-from sgevents_core.site.calls import (
+from sgevents_core.site.client_errors import unreachable
+from sgevents_core.site.guarded import GuardedShotgun
+from sgevents_core.site.questions import (
     After,
     Answer,
     Call,
@@ -40,11 +42,9 @@ from sgevents_core.site.calls import (
     Recent,
     Since,
 )
-from sgevents_core.site.client_errors import unreachable
-from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.rows import answer_of
-from sgevents_core.site.scripts import ScriptLookup
+from sgevents_core.site.script_lookup import ScriptLookup
 from sgevents_core.site.stock_client import AuthenticationFault, Fault
 
 ENTITY: Final = "EventLogEntry"

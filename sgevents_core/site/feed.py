@@ -29,15 +29,15 @@ from sgevents_core.settings import FeedSettings
 from sgevents_core.site import notices
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
-from sgevents_core.site.aside import forget_aside
 from sgevents_core.site.audits import SMALLEST_COUNT
-from sgevents_core.site.calls import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.follower import Follower, Rules, Taken
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.mending import Mender
+from sgevents_core.site.odd_rows import forget_aside
 from sgevents_core.site.paging import SMALLEST_PAGE
 from sgevents_core.site.parking import decide_parked
+from sgevents_core.site.questions import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
 

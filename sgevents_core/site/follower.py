@@ -15,10 +15,14 @@ from typing import Final
 from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 from sgevents_core.site import ages
 from sgevents_core.site.anchoring import Anchoring, anchor
-from sgevents_core.site.aside import Aside
 from sgevents_core.site.auditing import Auditor
 from sgevents_core.site.backlog import FIRST_LOOK, Backlog
-from sgevents_core.site.calls import (
+from sgevents_core.site.first_start import Beginning, FirstStart
+from sgevents_core.site.follower_values import Rules, Taken
+from sgevents_core.site.known import Hole, Known
+from sgevents_core.site.odd_rows import Aside
+from sgevents_core.site.paging import Paging
+from sgevents_core.site.questions import (
     ASIDE,
     After,
     Answer,
@@ -33,13 +37,9 @@ from sgevents_core.site.calls import (
     Since,
     reach_of,
 )
-from sgevents_core.site.known import Hole, Known
-from sgevents_core.site.paging import Paging
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Rules, Taken
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
-from sgevents_core.site.starting import Beginning, FirstStart
 
 __all__ = ["Follower", "Rules", "Taken"]
 

@@ -19,10 +19,10 @@ from xmlrpc.client import ProtocolError
 
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site.answers import NotAnAnswerError, TooLargeError, answer_in, excerpt
-from sgevents_core.site.bounded_socket import Place, Proxy
+from sgevents_core.site.bounded_socket import Endpoint, Proxy
 from sgevents_core.site.client_errors import AnswerTooLarge, NoAnswer, redirected
 from sgevents_core.site.deadline import Deadline
-from sgevents_core.site.files import GuardedFiles
+from sgevents_core.site.transfers import GuardedFiles
 from sgevents_core.site.wire import Wire
 
 
@@ -75,13 +75,13 @@ class GuardedShotgun(GuardedFiles):
             return None
         return Proxy(known.proxy_server, known.proxy_port, known.proxy_user, known.proxy_pass)
 
-    def _place(self) -> Place:
+    def _place(self) -> Endpoint:
         """Where the site is, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
         if server.count(":") > 1 and "[" not in server:  # an address of IP version 6, cut open
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]
         parts = urlsplit(f"//{server}")
-        return Place(scheme, parts.hostname or "", parts.port, self._ca_certs, self._proxy())
+        return Endpoint(scheme, parts.hostname or "", parts.port, self._ca_certs, self._proxy())
 
     def _get_connection(self) -> Any:
         if self._wire is None:

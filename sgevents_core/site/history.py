@@ -17,8 +17,8 @@ from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Ago, Settings
 from sgevents_core.site.audits import MOST_FETCHED_SPANS
-from sgevents_core.site.calls import Fetch, Look, Page, Since
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.questions import Fetch, Look, Page, Since
 from sgevents_core.site.ranges import Span
 
 _PAGE: Final = 500

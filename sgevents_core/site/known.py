@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing, Parked, Row
-from sgevents_core.site.calls import spans_of
+from sgevents_core.site.questions import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
 
 

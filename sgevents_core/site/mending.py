@@ -8,8 +8,8 @@ from typing import Final
 from sgevents_core.errors import SiteError
 from sgevents_core.journal.base import Row
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.site.calls import Fetch, spans_of
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.questions import Fetch, spans_of
 
 logger = logging.getLogger("sgevents.feed")
 

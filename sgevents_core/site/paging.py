@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sgevents_core.journal.base import FeedState, Row
-from sgevents_core.site.calls import After, Page
-from sgevents_core.site.rules import Rules
+from sgevents_core.site.follower_values import Rules
+from sgevents_core.site.questions import After, Page
 from sgevents_core.site.sizes import Size
 
 QUIET: Final = 180.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.site import ages
 from sgevents_core.site.known import Hole, Known
@@ -16,7 +16,7 @@ from sgevents_core.site.ranges import Span
 logger = logging.getLogger("sgevents.feed")
 
 
-def decide_parked(state: SqliteState, request: Request) -> Answer:
+def decide_parked(state: SqliteState, request: Request) -> RequestAnswer:
     """Carry out a decision about parked rows, and return the result.
 
     Rows to be handled are looked for like missing ones, from the next call to the site on. The
@@ -35,7 +35,7 @@ def decide_parked(state: SqliteState, request: Request) -> Answer:
     known = Known(record)
     spans = known.parked_as(frozenset(request.detail["numbers"]))
     if record is None or record.state.era != request.detail["era"] or not spans:
-        answer = Answer("done", "nothing of that is parked any more")
+        answer = RequestAnswer("done", "nothing of that is parked any more")
         state.answer(RequestStep(request.number, answer=answer))
         return answer
     if request.detail["decision"] == "handle":
@@ -44,7 +44,7 @@ def decide_parked(state: SqliteState, request: Request) -> Answer:
     else:
         known.drop(spans)
         becomes = "are dropped: no plugin gets them"
-    answer = Answer("done", f"{rows_of(spans)} {becomes}")
+    answer = RequestAnswer("done", f"{rows_of(spans)} {becomes}")
     change = known.change(record.state)
     state.decide(state.end(), change, RequestStep(request.number, answer=answer))
     _tell(spans, answer, request)
@@ -57,7 +57,7 @@ def rows_of(spans: Sequence[Span]) -> str:
     return f"{counted(rows, 'parked row')}, events {first} to {last},"
 
 
-def _tell(spans: Sequence[Span], answer: Answer, request: Request) -> None:
+def _tell(spans: Sequence[Span], answer: RequestAnswer, request: Request) -> None:
     extra = {
         "action": "feed.unparked",
         "rows": sum(span.size for span in spans),

@@ -10,7 +10,7 @@ from sgevents_core.errors import SiteError, StartAheadError
 from sgevents_core.journal.base import FeedChange
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.settings import Start
 from sgevents_core.settings.starts import start_of
 from sgevents_core.site.client import EventLog
@@ -19,7 +19,7 @@ from sgevents_core.site.follower import Follower, Rules
 logger = logging.getLogger("sgevents.feed")
 
 
-def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> Answer:
+def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> RequestAnswer:
     """Carry out a request to begin anew, and return the result.
 
     What is in the journal stays, and is handled before what comes. The new era and the answer are
@@ -39,9 +39,9 @@ def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request
         try:
             change = first_change(log, rules, start_of(str(request.detail["from"])))
         except StartAheadError as error:
-            answer = Answer("refused", f"{error} Nothing was changed.")
+            answer = RequestAnswer("refused", f"{error} Nothing was changed.")
         except SiteError as error:
-            answer = Answer("failed", f"{error} Nothing was changed; ask again.")
+            answer = RequestAnswer("failed", f"{error} Nothing was changed; ask again.")
         else:
             return _begin(state, request, change)
     state.answer(RequestStep(request.number, answer=answer))
@@ -66,14 +66,16 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
     return change
 
 
-def _refusal(state: SqliteState, request: Request) -> Answer | None:
+def _refusal(state: SqliteState, request: Request) -> RequestAnswer | None:
     feed = state.load_feed()
     if feed is None:
-        return Answer("refused", "nothing was read yet: start in [feed] says where to begin")
+        return RequestAnswer("refused", "nothing was read yet: start in [feed] says where to begin")
     if feed.state.era != request.detail["era"]:
-        return Answer("done", f"the feed has begun anew already; this is era {feed.state.era}")
+        return RequestAnswer(
+            "done", f"the feed has begun anew already; this is era {feed.state.era}"
+        )
     if not feed.state.rewound and not request.detail.get("force"):
-        return Answer(
+        return RequestAnswer(
             "refused",
             "the event log has not gone backwards, and events could be handed out twice or not at"
             " all; sgevents replay hands out old ones again, and --force resets all the same",
@@ -81,12 +83,12 @@ def _refusal(state: SqliteState, request: Request) -> Answer | None:
     return None
 
 
-def _begin(state: SqliteState, request: Request, change: FeedChange) -> Answer:
+def _begin(state: SqliteState, request: Request, change: FeedChange) -> RequestAnswer:
     change.state.era = int(request.detail["era"]) + 1
     change.state.answered = time.time()
     first = change.state.frontier + 1
     text = f"era {change.state.era} begins at event {first}; the journal is handed out first"
-    answer = Answer("done", text)
+    answer = RequestAnswer("done", text)
     state.begin_era(state.end(), change, RequestStep(request.number, answer=answer))
     extra = {"action": "feed.reset", "era": change.state.era, "event_id": first}
     logger.warning("The feed begins anew: %s", text, extra=extra)

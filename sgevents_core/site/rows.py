@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from sgevents_core.journal.base import Row
 from sgevents_core.moments import seconds_of
 from sgevents_core.site.bodies import encoded, in_whole_characters
-from sgevents_core.site.calls import (
+from sgevents_core.site.questions import (
     After,
     Answer,
     Fetch,

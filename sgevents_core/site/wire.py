@@ -11,7 +11,7 @@ from ssl import SSLEOFError
 from typing import Final, NamedTuple, cast
 
 from sgevents_core.site.answers import NotAnAnswerError, too_large
-from sgevents_core.site.bounded_socket import LARGEST, Line, Place, dial
+from sgevents_core.site.bounded_socket import LARGEST, BoundedSocket, Endpoint, dial
 from sgevents_core.site.deadline import Deadline
 
 IDLE: Final = 30.0
@@ -37,11 +37,11 @@ class Wire:
         place: Where the site is.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Endpoint) -> None:
         self.place: Final = place
         self._lock = threading.Lock()
         self._http: HTTPConnection | None = None
-        self._line: Line | None = None
+        self._line: BoundedSocket | None = None
         self._used_at = 0.0
         _WIRES.add(self)
 
@@ -123,7 +123,7 @@ class Wire:
         self._drop()
         return False
 
-    def _opened(self, deadline: Deadline) -> tuple[HTTPConnection, Line]:
+    def _opened(self, deadline: Deadline) -> tuple[HTTPConnection, BoundedSocket]:
         if self._http is None or self._line is None:
             self._line = dial(self.place, deadline)
             self._http = HTTPConnection(self.place.host, self.place.to_port)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sgevents_core.events import Event
 from sgevents_core.testing.links import Link, data_type_of, value_of
-from sgevents_core.testing.rows import About, RowBuilder, attribute_change
+from sgevents_core.testing.row_building import About, RowBuilder, attribute_change
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from sgevents_core.filters import WrongValueError, checked_on_error
-from sgevents_core.plugins.discovery import Discovery, Found, discover
+from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
 from sgevents_core.settings import PluginSettings, Secret
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Given:
     """
 
     name: str
-    found: Found | None
+    found: FoundPlugin | None
     table: PluginSettings
 
 
@@ -84,11 +84,11 @@ def discovery_of(plugins: Mapping[str, Given]) -> Discovery:
     )
 
 
-def _found(plugin: object, name: str | None) -> Found | None:
+def _found(plugin: object, name: str | None) -> FoundPlugin | None:
     if isinstance(plugin, str):
         return discover().found.get(plugin)
     installed = _installed_as(plugin)
-    found = installed or Found(
+    found = installed or FoundPlugin(
         name=_own_name(plugin),
         value=_value_of(plugin),
         distribution=UNINSTALLED,
@@ -98,7 +98,7 @@ def _found(plugin: object, name: str | None) -> Found | None:
     return replace(found, name=name) if name is not None else found
 
 
-def _installed_as(plugin: object) -> Found | None:
+def _installed_as(plugin: object) -> FoundPlugin | None:
     """Return the installed entry point that names this very module, None if there is none."""
     if not isinstance(plugin, ModuleType):
         return None

@@ -25,9 +25,9 @@ from sgevents_core.settings import (
     SiteSettings,
     StateSettings,
 )
-from sgevents_core.site.calls import Page
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.scripts import ScriptLookup
+from sgevents_core.site.questions import Page
+from sgevents_core.site.script_lookup import ScriptLookup
 from sgevents_core.testing.given import Given, discovery_of, given
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for

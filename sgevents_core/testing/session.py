@@ -13,7 +13,7 @@ from sgevents_core.calling.context import Services
 from sgevents_core.crashes.recovering import recover
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row, Step
 from sgevents_core.journal.requests import Replayed, Requests
@@ -23,9 +23,9 @@ from sgevents_core.plugins.loading import load
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
+from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collected
 from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
 from sgevents_core.testing.results import Result
-from sgevents_core.testing.watching import Watch, WatchedAnnouncer, collected
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
@@ -82,7 +82,7 @@ class Session:
         dry_run: bool,
         scripts: Scripts,
     ) -> None:
-        self.watch: Final = Watch()
+        self.watch: Final = CallWatch()
         self._scripts = scripts
         self._settings = settings
         self._recorder = None if records is None else Recorder(records, self.watch.wrote)
@@ -190,10 +190,14 @@ def _is_done(lane: Lane, end: int, *, retry: bool) -> bool:
     """Return whether the lane has nothing left to do; held plugins need not wait."""
     if lane.seq < end:
         return False
-    states = [(rider, rider.record.state) for rider in lane.riders if rider.record.apart]
-    for rider, state in states:
+    states = [
+        (lane_plugin, lane_plugin.record.state)
+        for lane_plugin in lane.lane_plugins
+        if lane_plugin.record.apart
+    ]
+    for lane_plugin, state in states:
         if state == "held" and retry:
-            rider.hold_until = 0.0
+            lane_plugin.hold_until = 0.0
     waiting = {"active", "held"} if retry else {"active"}
     return not any(state in waiting for _, state in states)
 

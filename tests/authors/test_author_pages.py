@@ -13,7 +13,7 @@ from doc_pages import DOCS, blocks
 from sgevents_core import testing
 from sgevents_core.testing import Called, EventBuilder, Harness, HookCalled, Result, pytest_plugin
 from sgevents_core.testing.recorded import written
-from sgevents_core.testing.rows import About
+from sgevents_core.testing.row_building import About
 
 HOW_TO = DOCS / "how-to" / "test-a-plugin.md"
 PAGE = (DOCS / "reference" / "testing.md").read_text("utf-8")

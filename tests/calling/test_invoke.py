@@ -19,7 +19,7 @@ from sgevents_core.calling.describing import (
     describe,
 )
 from sgevents_core.calling.policy import Raised
-from sgevents_core.dispatch.calls import weighed
+from sgevents_core.dispatch.caller import weighed
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.observe.redaction import Redactor

@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 from waiting import PATIENCE
 
-from sgevents_core.cli._demo_daemon import Daemon
+from sgevents_core.cli._demo_daemon import DemoDaemon
 from sgevents_core.cli._demo_day import Day
 from sgevents_core.cli._demo_promises import Promise, judged
-from sgevents_core.cli._demo_screen import Line, Screen
+from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.eventlog import EventRow
@@ -82,7 +82,7 @@ class TestScreen:
         self, screen: Screen, printed: io.StringIO
     ) -> None:
         """An event's line has its id, what happened, and a number for each plugin called."""
-        screen.event(Line(row(12), places={"shot-status": 1, "event-log": 2}, after=0.25))
+        screen.event(ScreenLine(row(12), places={"shot-status": 1, "event-log": 2}, after=0.25))
         screen.flush()
         assert printed.getvalue().split() == [
             *("12", "Task", "status", "1", "·", "·", "·", "2", "0.25", "s")
@@ -90,7 +90,7 @@ class TestScreen:
 
     def test_plugin_that_raised_is_marked(self, screen: Screen, printed: io.StringIO) -> None:
         """A plugin that raised has a cross beside its number."""
-        screen.event(Line(row(12), places={"shot-status": 1}, raised={"shot-status"}))
+        screen.event(ScreenLine(row(12), places={"shot-status": 1}, raised={"shot-status"}))
         screen.flush()
         assert " 1✗ " in printed.getvalue()
 
@@ -99,8 +99,8 @@ class TestScreen:
     ) -> None:
         """Events in a row that would look the same are one line with their count."""
         for event_id in (12, 13, 14):
-            screen.event(Line(row(event_id), places={"event-log": 1}))
-        screen.event(Line(row(15), places={"event-log": 1}, late=True))
+            screen.event(ScreenLine(row(event_id), places={"event-log": 1}))
+        screen.event(ScreenLine(row(15), places={"event-log": 1}, late=True))
         screen.flush()
         first, second = printed.getvalue().splitlines()
         assert first.startswith("12+2 ")
@@ -119,7 +119,7 @@ class TestScreen:
         with Screen(console) as screen:
             screen.columns()
             screen.scene("09:00", "A title", "And " * 40)
-            screen.event(Line(row(1234567, "Shotgun_CustomEntity06_Change"), late=True))
+            screen.event(ScreenLine(row(1234567, "Shotgun_CustomEntity06_Change"), late=True))
         text = printed.getvalue()
         assert "\x1b[1m" in text
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split("\n")
@@ -132,7 +132,7 @@ class TestScreen:
         screen = Screen(console)
         screen.title("A title", "About it.")
         screen.columns()
-        screen.event(Line(row(12), places={"shot-status": 1}, raised={"shot-status"}))
+        screen.event(ScreenLine(row(12), places={"shot-status": 1}, raised={"shot-status"}))
         screen.promises([Promise("A", "seen", held=True)])
         console.file.flush()
         assert b"1x" in raw.getvalue()
@@ -144,7 +144,7 @@ def test_daemon_that_does_not_start_ends_the_day(
     """Where the daemon ends by itself the day ends at once, and its last words are kept."""
     monkeypatch.setattr("sgevents_core.cli._demo_day.PATIENCE", float("inf"))
     with Sandbox(project=False) as site:
-        daemon = Daemon(tmp_path / "missing.toml", tmp_path)
+        daemon = DemoDaemon(tmp_path / "missing.toml", tmp_path)
         day = Day(Studio(site), daemon, Screen(Console(file=io.StringIO())), pause=0.0)
         day.play()
         assert daemon.stop() == 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sgevents_core.cli._demo_daemon import Call, Said, understood
+from sgevents_core.cli._demo_daemon import DemoCall, Said, understood
 from sgevents_core.cli._demo_promises import Evidence, judged, wanted_by
 from sgevents_core.sandbox.eventlog import EventRow
 
@@ -25,7 +25,7 @@ def row(event_id: int, kind: str = "Shotgun_Task_Change") -> EventRow:
 ROWS = [row(1), row(2, "Shotgun_Note_New"), row(4), row(5)]
 LATE = 2
 CALLS = [
-    Call(some.id, plugin, "ValueError: no" if (some.id, plugin) == (4, "shot-status") else None)
+    DemoCall(some.id, plugin, "ValueError: no" if (some.id, plugin) == (4, "shot-status") else None)
     for some in (ROWS[0], ROWS[2], ROWS[1], ROWS[3])
     for plugin in wanted_by(some)
 ]
@@ -107,9 +107,9 @@ def test_import_of_what_is_not_enabled_is_seen() -> None:
 def test_log_is_understood() -> None:
     """Calls, failures and sentences of plugins are taken from the daemon's log; no more."""
     ours = {"plugin": "a", "event_id": 7, "logger": "sgevents.dispatch"}
-    assert understood({**ours, "action": "callback.returned"}) == Call(7, "a")
+    assert understood({**ours, "action": "callback.returned"}) == DemoCall(7, "a")
     failed = {**ours, "action": "callback.dead_lettered", "traceback": "Traceback\n  x\nOops: no\n"}
-    assert understood(failed) == Call(7, "a", "Oops: no")
+    assert understood(failed) == DemoCall(7, "a", "Oops: no")
     said = {"logger": "sgevents.plugin.a", "message": "hello"}
     assert understood(said) == Said("a", "hello")
     assert understood({"logger": "sgevents.feed", "action": "feed.page"}) is None

@@ -8,8 +8,8 @@ import pytest
 from lane_house import House
 from request_desk import letters
 
-from sgevents_core.crashes.deaths import OUTSIDE, Condemned, counted, is_condemned
-from sgevents_core.crashes.evidence import FILE, LastWords
+from sgevents_core.crashes.evidence import FILE, DeathEvidence
+from sgevents_core.crashes.giving_up import OUTSIDE, Condemned, counted, is_condemned
 from sgevents_core.crashes.recovering import condemned, fold, recover
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.journal.base import Step
@@ -20,7 +20,7 @@ from sgevents_core.journal.register import LANE, Register, path_of
 from sgevents_core.journal.steps import Died
 
 CALL = Doubt(7, CallKey("alpha", "alpha:one"))
-CRASH = LastWords("it crashed", "here", "default")
+CRASH = DeathEvidence("it crashed", "here", "default")
 WORDS = '@{"thread":4711,"lane":"default"}\n@{"thread":4711,"says":"it called os._exit(3)"}\n'
 
 

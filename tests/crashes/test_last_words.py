@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sgevents_core.calling.own_thread import LATE
-from sgevents_core.crashes.evidence import FILE, LastWords, Listener, left_behind, read
+from sgevents_core.crashes.evidence import FILE, DeathEvidence, EvidenceKeeper, left_behind, read
 from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
 
 NO_KILLS = OomKills()
@@ -84,7 +84,7 @@ def test_end_that_was_announced_is_evidence() -> None:
     """A thread that said it would end the process, and is not known to have gone on, did."""
     said = '@{"thread":4711,"says":"it called os._exit(3)","traceback":"here"}\n'
     words = read(MAIN + LANE + said, NO_KILLS)
-    assert words == LastWords("it called os._exit(3)", "here", "default")
+    assert words == DeathEvidence("it called os._exit(3)", "here", "default")
     assert read(MAIN + LANE + said + '@{"thread":4711}\n', NO_KILLS) is None
 
 
@@ -132,7 +132,7 @@ def test_counters_can_be_read_here() -> None:
 def test_what_ends_a_process_is_put_back(tmp_path: Path) -> None:
     """While it listens, the functions are wrapped; afterwards they are the old ones."""
     before = (os._exit, os.kill, signal.raise_signal)
-    with closing(Listener(tmp_path)) as listener:
+    with closing(EvidenceKeeper(tmp_path)) as listener:
         assert os._exit is not before[0]
         listener.begin()
         assert left_behind(tmp_path) is None
@@ -145,7 +145,7 @@ def test_signal_that_does_not_end_the_process_is_no_evidence(tmp_path: Path) -> 
     got: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))
     try:
-        with closing(Listener(tmp_path)) as listener:
+        with closing(EvidenceKeeper(tmp_path)) as listener:
             listener.begin()
             os.kill(os.getpid(), signal.SIGUSR1)
             os.kill(os.getpid(), 0)
@@ -157,7 +157,7 @@ def test_signal_that_does_not_end_the_process_is_no_evidence(tmp_path: Path) -> 
 
 def test_exec_that_fails_is_no_evidence(tmp_path: Path) -> None:
     """The process goes on, so a kill from outside later is nobody's doing."""
-    with closing(Listener(tmp_path)) as listener:
+    with closing(EvidenceKeeper(tmp_path)) as listener:
         listener.begin()
         with pytest.raises(OSError, match="No such file"):
             os.execl(tmp_path / "no-such-program", "p")
@@ -170,7 +170,7 @@ def test_arguments_of_a_program_are_not_kept(tmp_path: Path) -> None:
     """Neither its arguments nor its environment: keys stand in both."""
     words = ["argument", "variable"]
     arguments, environment = ["p", f"demo-{words[0]}"], {"KEY": f"demo-{words[1]}"}
-    with closing(Listener(tmp_path)) as listener:
+    with closing(EvidenceKeeper(tmp_path)) as listener:
         listener.begin()
         with pytest.raises(OSError, match="No such file"):
             os.execve("/no-such-program", arguments, environment)
@@ -188,8 +188,8 @@ def test_lanes_are_known_by_their_threads(tmp_path: Path) -> None:
         text = (tmp_path / FILE).read_text()
         found.append(read("".join(text.splitlines(keepends=True)[:-1]), NO_KILLS))
 
-    found: list[LastWords | None] = []
-    with closing(Listener(tmp_path)) as listener:
+    found: list[DeathEvidence | None] = []
+    with closing(EvidenceKeeper(tmp_path)) as listener:
         listener.begin()
         thread = threading.Thread(target=listener.run_lane, args=("slow", talk))
         thread.start()
@@ -204,8 +204,8 @@ def test_lanes_are_known_by_their_threads(tmp_path: Path) -> None:
 CHILD = """
 import os, sys
 from pathlib import Path
-from sgevents_core.crashes.evidence import Listener
-listener = Listener(Path(sys.argv[1]))
+from sgevents_core.crashes.evidence import EvidenceKeeper
+listener = EvidenceKeeper(Path(sys.argv[1]))
 listener.begin()
 child = os.fork()
 if not child:
@@ -229,6 +229,6 @@ def test_file_of_somebody_else_is_no_obstacle(tmp_path: Path) -> None:
     """One left by another user, who ran the daemon once, is replaced."""
     (tmp_path / FILE).write_text("old words")
     (tmp_path / FILE).chmod(0o400)
-    with closing(Listener(tmp_path)) as listener:
+    with closing(EvidenceKeeper(tmp_path)) as listener:
         listener.begin()
         assert "old words" not in (tmp_path / FILE).read_text()

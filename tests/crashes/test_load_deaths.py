@@ -9,11 +9,11 @@ import pytest
 
 from sgevents_core.crashes import loading_deaths as load_deaths
 from sgevents_core.crashes.evidence import FILE as WORDS
-from sgevents_core.crashes.evidence import LOADING, LastWords, Step
+from sgevents_core.crashes.evidence import LOADING, DeathEvidence, LoadingStep
 from sgevents_core.crashes.loading_deaths import LoadDeath, counted, known_from, take_stock
 
-STEP = Step("one", "importing one", "mark")
-EXIT = LastWords("it called os._exit(3)", "here", LOADING)
+STEP = LoadingStep("one", "importing one", "mark")
+EXIT = DeathEvidence("it called os._exit(3)", "here", LOADING)
 BEGUN = '@{"thread":1,"lane":"\\u0000loading","step":' + (
     '{"plugin":"one","doing":"importing one","mark":"mark"}}\n'
 )

@@ -20,7 +20,7 @@ from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.database import Database
-from sgevents_core.reading.outcomes import Standing, failures_of
+from sgevents_core.reading.outcomes import Outcomes, failures_of
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
 
@@ -311,9 +311,9 @@ def test_answer_that_asks_for_patience_is_waited_for(house: House) -> None:
             wait_until(lambda: house.health.is_wanted)
             house.site_is_down()
             house.site_answers()
-            rider = house.lanes[0].riders[0]
-            wait_until(lambda: rider.waiting is None)
-            assert asked + 5.0 < rider.hold_until <= time.monotonic() + 7.0
+            lane_plugin = house.lanes[0].lane_plugins[0]
+            wait_until(lambda: lane_plugin.waiting is None)
+            assert asked + 5.0 < lane_plugin.hold_until <= time.monotonic() + 7.0
     assert house.calls == ["1 writes.write"]
 
 
@@ -323,16 +323,16 @@ def test_person_decides_in_an_outage(house: House, site: Site) -> None:
     with house.running():
         house.events(1)
         wait_until(lambda: is_held(house, "writes"))
-        rider = house.lanes[0].riders[0]
+        lane_plugin = house.lanes[0].lane_plugins[0]
 
         def pause(lane: Any) -> bool:
-            rider.record.pause("a person did")
+            lane_plugin.record.pause("a person did")
             return True
 
         house.lanes[0].post(pause)
-        wait_until(lambda: rider.record.state == "paused")
+        wait_until(lambda: lane_plugin.record.state == "paused")
         house.site_answers()
-        wait_until(lambda: rider.waiting is None)
+        wait_until(lambda: lane_plugin.waiting is None)
     assert house.calls == ["1 writes.write"]
     assert house.state.dead_letters() == []
 
@@ -533,7 +533,7 @@ def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) 
         house.site_is_down()
         with closing(Database(house.folder, read_only=True)) as db:
             failures = failures_of(db, 1)
-        fate = Standing(house.folder).fate("writes", "writes:writes", 1, failures)
+        fate = Outcomes(house.folder).fate("writes", "writes:writes", 1, failures)
     reason = "waits for the site: ConnectionRefusedError"
     assert house.records()["writes"].reason.startswith(reason)
     assert fate.text.startswith(f"held at it after 1 attempt: {reason}")

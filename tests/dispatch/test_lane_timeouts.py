@@ -277,5 +277,5 @@ def test_own_writes_are_counted_where_the_plugin_runs(house: House) -> None:
     with house.running():
         house.events(1, 2)
         house.settle()
-        (rider,) = house.lanes[0].riders
-        assert (rider.writes, rider.services.writes) == (2, 0)
+        (lane_plugin,) = house.lanes[0].lane_plugins
+        assert (lane_plugin.writes, lane_plugin.services.writes) == (2, 0)

@@ -127,5 +127,5 @@ def test_four_threads_that_hang_wear_the_process_out(
         assert overdue.look(100.0 + NOT_BEFORE) == restarts
         assert len(told(caplog, "daemon.worn")) == 1
         doors[0].opened.set()
-        wait_until(lambda: house.lanes[0].riders[0].hung is None)
+        wait_until(lambda: house.lanes[0].lane_plugins[0].hung is None)
         assert not overdue.look(200.0)

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, TypeGuard, get_args, get_type_hints
 
 import sgevents_core
 from sgevents_core.dispatch import alerting
-from sgevents_core.journal.steps import Answer
-from sgevents_core.plugins.status import Status
+from sgevents_core.journal.steps import RequestAnswer
+from sgevents_core.plugins.plugin_status import Status
 from sgevents_core.site import notices
 from sgevents_core.site.ranges import Span
 
@@ -40,7 +40,7 @@ CALCULATED: Final = {
         f"callback.{name}" for name in alerting._ACTIONS.values()
     },
     "f'request.{answer.outcome}'": {
-        f"request.{outcome}" for outcome in get_args(get_type_hints(Answer)["outcome"])
+        f"request.{outcome}" for outcome in get_args(get_type_hints(RequestAnswer)["outcome"])
     },
     "notice.action": {notice.action for notice in NOTICES},
     "saying.action": set(),  # of what MADE_BY makes

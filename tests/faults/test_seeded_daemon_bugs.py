@@ -15,10 +15,10 @@ from simulated_studio import StateJournal
 
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import Doubt
-from sgevents_core.dispatch import calls
-from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch import caller as calls
+from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.lane_plugin import Rider
+from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Entry, FeedChange, LateRow, PluginRecord, Step
@@ -27,7 +27,7 @@ from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import Noted, NotedCall, Register
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.requests import carrying_out as requests
-from sgevents_core.requests.request_work import Desk
+from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site.health import SiteHealth, Standing
 
 Patch = pytest.MonkeyPatch
@@ -67,7 +67,7 @@ def store_kept_although_the_callback_raised(patch: Patch) -> None:
     def failed(self: Caller, call: Call, *rest: Any) -> bool:
         store = None if call.context is None else call.context.end()
         if store is not None and store.changes():
-            self._ledger.record(Step(store={call.rider.record.name: store.changes()}))
+            self._ledger.record(Step(store={call.lane_plugin.record.name: store.changes()}))
             store.committed()
         return real(self, call, *rest)
 
@@ -105,34 +105,36 @@ def rejoins_one_event_early(patch: Patch) -> None:
     """A plugin goes with its lane again although the lane is one event ahead of it."""
     real = Lane._catch_up_one
 
-    def catch_up_one(self: Lane, rider: Rider) -> bool:
-        if rider.record.progress.running == self.seq:
-            rider.record.finish(self.seq)
+    def catch_up_one(self: Lane, lane_plugin: LanePlugin) -> bool:
+        if lane_plugin.record.progress.running == self.seq:
+            lane_plugin.record.finish(self.seq)
             return True
-        return real(self, rider)
+        return real(self, lane_plugin)
 
     patch.setattr(Lane, "_catch_up_one", catch_up_one)
 
 
 def hold_lets_later_events_pass(patch: Patch) -> None:
     """A plugin that waits to try again is handed what comes meanwhile."""
-    real = Rider.hold
+    real = LanePlugin.hold
 
-    def hold(self: Rider, reason: str, seconds: float, *, now: float, wall: float) -> None:
+    def hold(self: LanePlugin, reason: str, seconds: float, *, now: float, wall: float) -> None:
         real(self, reason, seconds, now=now, wall=wall)
         self.record.apart = False
 
-    patch.setattr(Rider, "hold", hold)
+    patch.setattr(LanePlugin, "hold", hold)
 
 
 def hold_ends_at_once(patch: Patch) -> None:
     """A plugin that asked for a wait is called again without one."""
-    patch.setattr(Rider, "due", lambda self, _: self.record.apart and self.record.state != "paused")
+    patch.setattr(
+        LanePlugin, "due", lambda self, _: self.record.apart and self.record.state != "paused"
+    )
 
 
 def pause_lets_the_plugin_run(patch: Patch) -> None:
     """A paused plugin that is behind goes on catching up."""
-    patch.setattr(Rider, "due", lambda self, now: self.record.apart and now >= self.hold_until)
+    patch.setattr(LanePlugin, "due", lambda self, now: self.record.apart and now >= self.hold_until)
 
 
 def pause_is_not_written(patch: Patch) -> None:
@@ -160,10 +162,10 @@ def replay_moves_the_cursor(patch: Patch) -> None:
     """A plugin goes on behind the events that were replayed for it."""
     real = requests._HANDLERS["replay"]
 
-    def replay(desk: Desk) -> bool:
+    def replay(desk: RequestWork) -> bool:
         event = desk.requests.replayed(desk.request.number, 0)
         over = real(desk)
-        if event is not None and desk.rider is not None and desk.record.apart:
+        if event is not None and desk.lane_plugin is not None and desk.record.apart:
             desk.record.finish(max(desk.record.cursor, event.seq))
         return over
 
@@ -295,14 +297,14 @@ def own_fault_taken_for_an_outage(patch: Patch) -> None:
 
 def event_passed_over_in_an_outage(patch: Patch) -> None:
     """A plugin that waits for the site goes on behind the event when it is back."""
-    real = Rider.site_is_back
+    real = LanePlugin.site_is_back
 
-    def site_is_back(self: Rider, at: float) -> None:
+    def site_is_back(self: LanePlugin, at: float) -> None:
         assert self.waiting is not None
         self.record.finish(self.waiting.call.entry.seq)
         real(self, at)
 
-    patch.setattr(Rider, "site_is_back", site_is_back)
+    patch.setattr(LanePlugin, "site_is_back", site_is_back)
 
 
 def callbacks_in_reverse(patch: Patch) -> None:

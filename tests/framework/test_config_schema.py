@@ -13,7 +13,7 @@ import tomli
 from installed_packages import Packages
 
 from sgevents_core.cli.root import sgevents
-from sgevents_core.settings.schema import config_schema
+from sgevents_core.settings.json_schema import config_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 SITE = """

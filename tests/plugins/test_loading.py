@@ -10,7 +10,7 @@ from installed_packages import NO_CONTEXT, Packages
 from sgevents_core import Event
 from sgevents_core.errors import PluginError
 from sgevents_core.plugins.loading import Loaded
-from sgevents_core.plugins.status import PluginStatus
+from sgevents_core.plugins.plugin_status import PluginStatus
 from sgevents_core.settings import GroupSettings, PluginSettings
 
 FINE = """

@@ -9,9 +9,9 @@ import pytest
 from waiting import wait_until
 
 from sgevents_core.crashes import loading_watch
-from sgevents_core.crashes.evidence import Listener
+from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_watch import LoadingWatch
-from sgevents_core.plugins.watching import Turn
+from sgevents_core.plugins.load_watching import LoadingTurn
 
 
 def test_slow_step_is_warned_of_once_while_it_runs(
@@ -19,8 +19,8 @@ def test_slow_step_is_warned_of_once_while_it_runs(
 ) -> None:
     """The daemon has not started yet, and its log would be empty for a minute otherwise."""
     monkeypatch.setattr(loading_watch, "SLOW", 0.01)
-    turn = Turn(plugin="notes", mark="", limit=60.0)
-    with LoadingWatch(Listener(Path(os.devnull))) as watch:
+    turn = LoadingTurn(plugin="notes", mark="", limit=60.0)
+    with LoadingWatch(EvidenceKeeper(Path(os.devnull))) as watch:
         watch.around(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
     (record,) = (one for one in caplog.records if one.__dict__["action"] == "plugin.loads_slowly")
     assert record.__dict__["plugin"] == "notes"

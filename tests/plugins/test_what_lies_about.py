@@ -11,7 +11,7 @@ import pytest
 from installed_packages import Packages
 
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.status import PluginStatus
+from sgevents_core.plugins.plugin_status import PluginStatus
 
 PLUGIN = "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(event): ...\n"
 

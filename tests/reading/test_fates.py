@@ -17,15 +17,15 @@ from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE, Register, path_of
-from sgevents_core.reading.outcomes import Fate, Standing, failures_of
+from sgevents_core.reading.outcomes import Outcome, Outcomes, failures_of
 
 
-def fate(house: House, plugin: str, callback: str, seq: int) -> Fate:
+def fate(house: House, plugin: str, callback: str, seq: int) -> Outcome:
     """What has become of the event at a place with a callback."""
     event_id = house.state.read(seq - 1, 1)[0].event_id
     with closing(Database(house.folder, read_only=True)) as db:
         failures = failures_of(db, event_id)
-    return Standing(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
+    return Outcomes(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
 
 
 def test_handled_and_not_for_it(house: House) -> None:
@@ -176,7 +176,7 @@ def test_calls_with_their_durations(house: House) -> None:
     house.run()
     house.events(1)
     house.run()
-    standing = Standing(house.folder)
+    standing = Outcomes(house.folder)
     (failed,) = standing.calls("alpha", "alpha:fails", 1)
     (other,) = standing.calls("alpha", "alpha:two", 1)
     assert failed.began <= other.began

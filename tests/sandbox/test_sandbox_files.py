@@ -13,7 +13,7 @@ from shotgun_api3.shotgun import ShotgunThumbnailNotReady as NotReady
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.files import PENDING
+from sgevents_core.sandbox.stored_files import PENDING
 
 Connect = Callable[..., Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.wire import filters_group
+from sgevents_core.sandbox.client_values import filters_group
 
 FIELDS = ["event_type", "attribute_name", "meta", "entity", "user", "project", "created_at"]
 SMALL, LARGE = 5_000, 100_000

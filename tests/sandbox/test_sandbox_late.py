@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.eventlog import EventLog, EventRow
+from sgevents_core.sandbox.eventlog import EventRow, SandboxEventLog
 from sgevents_core.sandbox.refusal import RefusedCallError
 from sgevents_core.sandbox.writes import Transaction
 
@@ -210,7 +210,7 @@ def test_restored_backup_takes_ids_back(site: Sandbox, sg: Any) -> None:
 )
 def test_log_shows_what_is_committed_and_not_hidden(steps: list[tuple[str, Any]]) -> None:
     """Whatever happens, a view holds the committed rows that are not hidden from it, in order."""
-    log = EventLog()
+    log = SandboxEventLog()
     committed: set[int] = set()
     waiting: list[list[EventRow]] = []
     hidden: dict[str | None, set[int]] = {None: set(), "one": set()}

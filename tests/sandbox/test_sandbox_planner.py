@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.ranges import (
+from sgevents_core.sandbox.client_values import filters_group
+from sgevents_core.sandbox.id_conditions import (
     EVERYTHING,
     Ranges,
     complement,
@@ -22,7 +23,6 @@ from sgevents_core.sandbox.ranges import (
     tidy,
     union,
 )
-from sgevents_core.sandbox.wire import filters_group
 
 BEGIN = datetime(2026, 5, 1, tzinfo=timezone.utc)
 TOP = 60

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.entity_schema import Field
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sandbox_command import client, running
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.schema import Field
+from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.schema_of import tables_of, written_types
 from sgevents_core.sandbox.types_file import FieldTable, TypeTable, parsed_types
 

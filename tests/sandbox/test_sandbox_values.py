@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.refusal import RefusedCallError
-from sgevents_core.sandbox.schema import Field
 
 LARGEST = 2**31 - 1
 

@@ -12,7 +12,7 @@ import tomli
 from msgspec.structs import FieldInfo, fields
 
 from sgevents_core.settings import parse_duration, read_settings
-from sgevents_core.settings.loading import SECTIONS
+from sgevents_core.settings.config_file import SECTIONS
 from sgevents_core.settings.shapes import shape_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"

@@ -11,7 +11,7 @@ import pytest
 
 from sgevents_core.errors import ConfigError
 from sgevents_core.settings import load_settings
-from sgevents_core.settings.loading import state_path
+from sgevents_core.settings.config_file import state_path
 
 SITE = '[site]\nurl = "https://studio.example"\nscript_name = "s"\n'
 LARGE = 10 * 1024**3

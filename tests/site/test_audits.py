@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.site.audits import DAY, HOUR, MINUTE, Audit, Window, due, windows
-from sgevents_core.site.calls import Count, Fetch, Ids
+from sgevents_core.site.questions import Count, Fetch, Ids
 from sgevents_core.site.ranges import Span
 
 WINDOW = Window("15m", 60, 900)

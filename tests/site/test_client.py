@@ -13,8 +13,18 @@ from site_records import AT, ROW, Connect
 
 from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.site.calls import Answer, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.client import FIELDS, EventLog, Reader
+from sgevents_core.site.questions import (
+    Answer,
+    Count,
+    Fetch,
+    Ids,
+    Look,
+    Newest,
+    Page,
+    Recent,
+    Since,
+)
 from sgevents_core.site.ranges import Span
 
 

@@ -18,8 +18,8 @@ from sgevents_core.errors import (
 )
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
-from sgevents_core.site.calls import Call, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.questions import Call, Count, Fetch, Ids, Look, Newest, Page, Recent, Since
 from sgevents_core.site.ranges import Span
 
 PAGE = Page(0, 20, None)

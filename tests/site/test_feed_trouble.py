@@ -17,9 +17,9 @@ from sgevents_core.journal.base import FeedChange
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site import trouble
-from sgevents_core.site.calls import Look, Page
 from sgevents_core.site.health import Standing
 from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
+from sgevents_core.site.questions import Look, Page
 from sgevents_core.site.ranges import Span
 
 EVERY_TROUBLE = (

@@ -6,8 +6,8 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.site.calls import Count, Fetch, Ids, Look
 from sgevents_core.site.notices import LateRowsFound, RowsVanished
+from sgevents_core.site.questions import Count, Fetch, Ids, Look
 
 MINUTE = 60.0
 HOUR = 3600.0

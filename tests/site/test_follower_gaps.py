@@ -10,8 +10,8 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.calls import Fetch, Look, Page
 from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
+from sgevents_core.site.questions import Fetch, Look, Page
 
 MINUTE = 60.0
 

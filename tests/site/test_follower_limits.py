@@ -10,8 +10,8 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.calls import ASIDE, Call, Count, Ids, Look, Newest, Page, Recent
 from sgevents_core.site.notices import BacklogTimedOut, EventSetAside, LogRewound
+from sgevents_core.site.questions import ASIDE, Call, Count, Ids, Look, Newest, Page, Recent
 
 MINUTE = 60.0
 HOUR = 3600.0

@@ -8,8 +8,8 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.site.calls import Newest, Page, Recent
 from sgevents_core.site.notices import LogResumed, LogRewound, RowsVanished
+from sgevents_core.site.questions import Newest, Page, Recent
 
 MINUTE = 60.0
 HOUR = 3600.0

@@ -8,10 +8,10 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.calls import Count, Fetch, Ids, Look
 from sgevents_core.site.follower import Follower
 from sgevents_core.site.known import Hole
 from sgevents_core.site.notices import BacklogTimedOut, LogRewound, RowsParked, RowsVanished
+from sgevents_core.site.questions import Count, Fetch, Ids, Look
 from sgevents_core.site.ranges import Span
 
 MINUTE = 60.0

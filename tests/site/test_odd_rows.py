@@ -13,14 +13,14 @@ from running_feed import Running
 from scripted_site import ScriptedSite
 from site_records import AT, ROW, Connect
 
-from sgevents_core.calling.rows import event_of
+from sgevents_core.calling.journal_events import event_of
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.reading.id_standing import whereabouts
 from sgevents_core.site import backlog, sizes, trouble
 from sgevents_core.site import feed as feed_module
 from sgevents_core.site import follower as gaps
-from sgevents_core.site.calls import Fetch, Ids, Look, Newest, Page, Since
 from sgevents_core.site.notices import EventSetAside
+from sgevents_core.site.questions import Fetch, Ids, Look, Newest, Page, Since
 from sgevents_core.site.ranges import Span
 
 PAGE = Page(1, 500, None)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgevents_core.site.calls import spans_of
+from sgevents_core.site.questions import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
 
 HIGHEST = 30

@@ -18,9 +18,9 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.origin import is_by_script
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.scripts import Scripts
-from sgevents_core.site.calls import Page
 from sgevents_core.site.client import EventLog
-from sgevents_core.site.scripts import MOST_AFTER, ScriptLookup
+from sgevents_core.site.questions import Page
+from sgevents_core.site.script_lookup import MOST_AFTER, ScriptLookup
 
 
 class Told:

@@ -16,10 +16,10 @@ from sgevents_core.site.anchoring import Anchoring
 from sgevents_core.site.auditing import Auditor
 from sgevents_core.site.audits import Audit
 from sgevents_core.site.backlog import Backlog
-from sgevents_core.site.calls import Answer, Call, Look, Odd
 from sgevents_core.site.follower import Follower
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.paging import Paging
+from sgevents_core.site.questions import Answer, Call, Look, Odd
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Budget
 

@@ -18,7 +18,7 @@ from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.calling.passing import passing
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site import deadline
-from sgevents_core.site.files import is_safe
+from sgevents_core.site.transfers import is_safe
 
 KEY = "key-to-keep"
 SESSION = "session-to-keep"

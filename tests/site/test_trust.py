@@ -24,9 +24,9 @@ from sgevents_core.cli.check_site import site_findings
 from sgevents_core.errors import SiteError, SiteNotTrusted, SiteProxyRefused
 from sgevents_core.settings import Secret, Settings, SiteSettings
 from sgevents_core.site.bounded_socket import ProxyRefusedError
-from sgevents_core.site.calls import Newest
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.distrust import objection_to
+from sgevents_core.site.questions import Newest
 
 DAY = timedelta(days=1)
 ROW = {"type": "Shot", "id": 5}

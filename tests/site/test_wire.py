@@ -23,7 +23,7 @@ from sgevents_core.calling.passing import passing
 from sgevents_core.errors import SiteAnswerError, SiteAnswerTooLarge, SiteError, SiteUnreachable
 from sgevents_core.site import bounded_socket as line_module
 from sgevents_core.site import wire as wire_module
-from sgevents_core.site.calls import Newest
+from sgevents_core.site.questions import Newest
 
 SHOT = {"type": "Shot", "id": 5}
 

@@ -10,7 +10,7 @@ import random_schedules
 from simulated_daemon import SimulatedDaemon
 from simulated_plugins import FINAL, Made
 
-from sgevents_core.calling.rows import event_of
+from sgevents_core.calling.journal_events import event_of
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE
 

@@ -99,7 +99,7 @@ def _at_once() -> None:
     caught_up = Lane.caught_up
 
     def and_not_held(lane: Lane, end: int) -> bool:
-        return caught_up(lane, end) and all(one.record.state != "held" for one in lane.riders)
+        return caught_up(lane, end) and all(one.record.state != "held" for one in lane.lane_plugins)
 
     Lane.caught_up = and_not_held  # type: ignore[assignment, method-assign]
     _synced_with_the_calls()
@@ -234,7 +234,8 @@ def _files(points: _Points) -> None:
 
 def _callbacks(points: _Points) -> None:
     from sgevents_core.calling import own_thread
-    from sgevents_core.dispatch import alerting, calls
+    from sgevents_core.dispatch import alerting
+    from sgevents_core.dispatch import caller as calls
 
     for module, what in ((calls, "lane"), (own_thread, "request"), (alerting, "hook")):
         invoke = module.invoke

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.journal.base import FeedChange, LateRow, Step
 from sgevents_core.journal.progress import Progress

@@ -20,7 +20,7 @@ from sgevents_core.crashes.syncing import Syncing
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
-from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
@@ -31,7 +31,7 @@ from sgevents_core.observe.observers import CallObserver
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
-from sgevents_core.plugins.status import PluginStatus, Status
+from sgevents_core.plugins.plugin_status import PluginStatus, Status
 from sgevents_core.settings import (
     LaneSettings,
     PluginSettings,

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import pytest
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.dispatch import calls, lane
+from sgevents_core.dispatch import caller as calls
+from sgevents_core.dispatch import lane
 from sgevents_core.journal import database, register
 from sgevents_core.journal.keys import CallKey
 

@@ -9,8 +9,8 @@ from bisect import bisect_left
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.calls import ASIDE
 from sgevents_core.site.follower import Rules
+from sgevents_core.site.questions import ASIDE
 
 
 def transaction(site: SimulatedSite, rng: random.Random, most: int = 30) -> None:

@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.journal.requests import Replayed, Request, Requests
-from sgevents_core.journal.steps import Answer
+from sgevents_core.journal.steps import RequestAnswer
 from sgevents_core.requests.inbox import Inbox
 
 
@@ -47,14 +47,16 @@ class Asking:
         """Hand on what was noted."""
         self._inbox.poll()
 
-    def answer(self, number: int) -> Answer:
+    def answer(self, number: int) -> RequestAnswer:
         """Wait for what comes of a request."""
         wait_until(lambda: self._requests.answer_of(number) is not None, what="it is answered")
         answer = self._requests.answer_of(number)
         assert answer is not None
         return answer
 
-    def ask(self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any) -> Answer:
+    def ask(
+        self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any
+    ) -> RequestAnswer:
         """Ask, hand on, and wait for what comes of it."""
         number = self.note(kind, plugin, events, **detail)
         self.poll()

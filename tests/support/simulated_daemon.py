@@ -22,7 +22,7 @@ from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSi
 
 from sgevents_core.crashes.recovering import condemned, recover
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.starting import start_plugins, stop_plugins
+from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.requests import Replayed, Request, Requests
 from sgevents_core.journal.sqlite import SqliteState

@@ -20,9 +20,9 @@ from sgevents_core.journal.base import (
     Row,
 )
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
-from sgevents_core.site.calls import ASIDE, Answer, Call, Count, Fetch, Look
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.notices import Notice
+from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
 
 _Kind = TypeVar("_Kind", bound=Notice)
 

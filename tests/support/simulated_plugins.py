@@ -14,7 +14,7 @@ from mortal_process import Machine
 
 from sgevents_core import Retry
 from sgevents_core.choices import OnError
-from sgevents_core.dispatch.calls import Call, Caller
+from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.errands import Errands
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
@@ -105,7 +105,7 @@ class CallLog:
         put_off, charged, set_aside = Caller._put_off, Caller._charged, Errands.put_off
 
         def puts_off(caller: Caller, call: Call, *rest: Any) -> None:
-            self._put_off(self._open[call.rider.record.name])
+            self._put_off(self._open[call.lane_plugin.record.name])
             put_off(caller, call, *rest)
 
         def charges(caller: Caller, call: Call, *rest: Any) -> bool:

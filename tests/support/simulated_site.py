@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sgevents_core.journal.base import Row
-from sgevents_core.site.calls import (
+from sgevents_core.site.questions import (
     After,
     Answer,
     Call,

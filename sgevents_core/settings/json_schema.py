@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
+from sgevents_core.settings.config_file import SECTIONS
 from sgevents_core.settings.fitting import Key, keys_of
 from sgevents_core.settings.kinds import Schema
-from sgevents_core.settings.loading import SECTIONS
 from sgevents_core.settings.references import REFERENCE_KEYS
 from sgevents_core.settings.shapes import Shape
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from sgevents_core.calling.journal_events import event_in
 from sgevents_core.calling.policy import FailureRules
-from sgevents_core.calling.rows import event_in
 from sgevents_core.choices import OnError
-from sgevents_core.crashes.evidence import LastWords
+from sgevents_core.crashes.evidence import DeathEvidence
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, PluginRecord, Step, entry_at
@@ -42,7 +42,7 @@ class Condemned(NamedTuple):
 def counted(
     doubts: Sequence[Doubt],
     lane: str,
-    words: LastWords | None,
+    words: DeathEvidence | None,
     known: Iterable[Died],
 ) -> list[Died]:
     """Return the deaths in the calls that were running when a process died, this one included.

@@ -15,9 +15,15 @@ from sgevents_core.errors import StateError
 from sgevents_core.journal.base import Step
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.plugins.load_watching import (
+    LoadingStopped,
+    LoadingTurn,
+    PluginWatch,
+    looked_after,
+    watching,
+)
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import told
-from sgevents_core.plugins.watching import LoadingStopped, Turn, Watch, looked_after, watching
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -26,7 +32,7 @@ def start_plugins(
     loaded: Loaded,
     services: Mapping[str, Services],
     state: SqliteState,
-    watch: Watch | None = None,
+    watch: PluginWatch | None = None,
 ) -> list[LoadedPlugin]:
     """Call the plugins' `startup`, and return those that may be handed events.
 
@@ -67,14 +73,20 @@ def start_plugins(
 
 
 def _call_watched(
-    context: CallContext, plugin: LoadedPlugin, services: Services, hook: str, watch: Watch | None
+    context: CallContext,
+    plugin: LoadedPlugin,
+    services: Services,
+    hook: str,
+    watch: PluginWatch | None,
 ) -> BaseException | None:
     """Call `startup` or `shutdown` of a plugin as a step of loading it; return what it raised."""
     function = plugin.hooks.get(hook)
     if function is None:
         return None
     watched = {hook: lambda *args: looked_after(hook, lambda: function(*args))}
-    with watching(watch or Watch(), plugin.turn or Turn(plugin.name, math.inf)) as changed:
+    with watching(
+        watch or PluginWatch(), plugin.turn or LoadingTurn(plugin.name, math.inf)
+    ) as changed:
         error = call_hook(context, services, watched, hook)
     for text in told(changed):
         extra = {"action": "plugin.put_back", "plugin": plugin.name}
@@ -86,7 +98,7 @@ def stop_plugins(
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
     state: SqliteState,
-    watch: Watch | None = None,
+    watch: PluginWatch | None = None,
 ) -> StateError | None:
     """Call the plugins' `shutdown`, and close what they have used.
 

@@ -20,7 +20,7 @@ from sgevents_core.testing.recorder import Write
 from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Result
 
 
-class Watch:
+class CallWatch:
     """Records what plugins do in `result`, which is a new one for each run."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class Watch:
 class WatchedAnnouncer(Announcer):
     """Calls the plugins' own alerting hooks as usual, and reports the failure to the watch."""
 
-    def __init__(self, listeners: Sequence[tuple[Services, Hooks]], watch: Watch) -> None:
+    def __init__(self, listeners: Sequence[tuple[Services, Hooks]], watch: CallWatch) -> None:
         super().__init__(listeners)
         self._watch: Final = watch
 

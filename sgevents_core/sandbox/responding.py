@@ -15,7 +15,7 @@ from sgevents_core.sandbox.counts import Counts
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.methods import Methods
 from sgevents_core.sandbox.refusal import AUTHENTICATION, RefusedCallError
-from sgevents_core.sandbox.server import HTML, Answer
+from sgevents_core.sandbox.server import HTML, Response
 
 _LOG: Final = logging.getLogger("sgevents.sandbox")
 _PAGE: Final = (
@@ -54,7 +54,7 @@ class Answers:
         self._effects = effects
         self._closing = closing
 
-    def answer(self, body: bytes) -> Answer:
+    def answer(self, body: bytes) -> Response:
         """Return the answer to a call, or what a fault makes of it."""
         try:
             call = msgspec.json.decode(body)
@@ -74,7 +74,9 @@ class Answers:
                 self._effects[fault.kind](fault)
         return self._struck(faults, method, auth, asked)
 
-    def _struck(self, faults: list[Fault], method: str, auth: dict[str, Any], asked: Any) -> Answer:
+    def _struck(
+        self, faults: list[Fault], method: str, auth: dict[str, Any], asked: Any
+    ) -> Response:
         instead = next((fault for fault in faults if fault.kind in _INSTEAD), None)
         if instead is not None:
             return _INSTEAD[instead.kind](instead, str(auth.get("script_name")))
@@ -83,8 +85,8 @@ class Answers:
         cut = next((fault.kind for fault in faults if fault.kind.startswith("cut-")), None)
         half = len(answer.body) // 2
         if cut == "cut-json":
-            return Answer(answer.body[:half])
-        return Answer(answer.body, sent=half) if cut else answer
+            return Response(answer.body[:half])
+        return Response(answer.body, sent=half) if cut else answer
 
     def _carried_out(
         self, method: str, auth: dict[str, Any], asked: Any, replica: Fault | None
@@ -105,30 +107,30 @@ def _typed(method: str, asked: Any) -> bool:
     return method in _TYPED and isinstance(asked, dict)
 
 
-def _json(value: Any) -> Answer:
+def _json(value: Any) -> Response:
     try:
-        return Answer(msgspec.json.encode(value))
+        return Response(msgspec.json.encode(value))
     except UnicodeEncodeError:  # a half of a character in some text; real sites send it escaped
-        return Answer(json.dumps(msgspec.to_builtins(value)).encode())
+        return Response(json.dumps(msgspec.to_builtins(value)).encode())
 
 
-def _refused(script: str) -> Answer:
+def _refused(script: str) -> Response:
     return _json(RefusedCallError(f"Can't authenticate script '{script}'", AUTHENTICATION).answer())
 
 
-def _api_error(fault: Fault) -> Answer:
+def _api_error(fault: Fault) -> Response:
     message, code = str(fault.options["message"]), int(fault.options["code"])
     return _json(RefusedCallError(message, code).answer())
 
 
-_INSTEAD: Final[dict[str, Callable[[Fault, str], Answer]]] = {
-    "status": lambda fault, _: Answer(_PAGE, int(fault.options["status"]), HTML),
-    "html": lambda _fault, _: Answer(_PAGE, kind=HTML),
-    "garbage": lambda _fault, _: Answer(b'{"results": {"entities": [{"id": 1,, }]\x00'),
-    "outage": lambda _fault, _: Answer(instead="drop"),
-    "drop": lambda _fault, _: Answer(instead="drop"),
-    "reset": lambda _fault, _: Answer(instead="reset"),
-    "silent": lambda _fault, _: Answer(instead="silent"),
+_INSTEAD: Final[dict[str, Callable[[Fault, str], Response]]] = {
+    "status": lambda fault, _: Response(_PAGE, int(fault.options["status"]), HTML),
+    "html": lambda _fault, _: Response(_PAGE, kind=HTML),
+    "garbage": lambda _fault, _: Response(b'{"results": {"entities": [{"id": 1,, }]\x00'),
+    "outage": lambda _fault, _: Response(instead="drop"),
+    "drop": lambda _fault, _: Response(instead="drop"),
+    "reset": lambda _fault, _: Response(instead="reset"),
+    "silent": lambda _fault, _: Response(instead="silent"),
     "refused-key": lambda _fault, script: _refused(script),
     "api-error": lambda fault, _: _api_error(fault),
 }

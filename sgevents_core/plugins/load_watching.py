@@ -18,7 +18,7 @@ from sgevents_core.plugins.process_state import ProcessState
 _T = TypeVar("_T")
 
 
-class Turn(NamedTuple):
+class LoadingTurn(NamedTuple):
     """A plugin whose code runs because it is loaded, started or shut down.
 
     Args:
@@ -32,7 +32,7 @@ class Turn(NamedTuple):
     mark: str = ""
 
 
-class Known(NamedTuple):
+class KnownBroken(NamedTuple):
     """Why a plugin, or a hook of it, is not tried again.
 
     Args:
@@ -54,31 +54,33 @@ class LoadingStopped(BaseException):
     """The daemon is told to stop while it loads: no error, and nobody else's to catch."""
 
 
-class Watch:
+class PluginWatch:
     """Lets each step run.
 
     Args:
         known: Plugin -> why it is not tried again.
     """
 
-    def __init__(self, known: Mapping[str, Known] | None = None) -> None:
+    def __init__(self, known: Mapping[str, KnownBroken] | None = None) -> None:
         self._known: Final = known or {}
 
-    def known(self, plugin: str, mark: str) -> Known | None:
+    def known(self, plugin: str, mark: str) -> KnownBroken | None:
         """Return why a plugin, or a hook of it, is left out; None if it is tried."""
         found = self._known.get(plugin)
         return found if found is not None and found.mark in ("", mark) else None
 
-    def around(self, turn: Turn, doing: str, call: Callable[[], _T]) -> _T:
+    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Return what one step of a plugin returns."""
         return call()
 
 
-_now: Final[ContextVar[tuple[Watch, Turn] | None]] = ContextVar("sgevents_loading", default=None)
+_now: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
+    "sgevents_loading", default=None
+)
 
 
 @contextmanager
-def watching(watch: Watch, turn: Turn) -> Iterator[list[str]]:
+def watching(watch: PluginWatch, turn: LoadingTurn) -> Iterator[list[str]]:
     """Let `watch` look after each step of a plugin in the block.
 
     Yields:

@@ -11,10 +11,10 @@ from typing import TypeAlias
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.describing import describe, looked_at
 from sgevents_core.calling.outage import is_put_off, wait_after
-from sgevents_core.calling.own_thread import Turn, made
+from sgevents_core.calling.own_thread import ThreadTurn, made
 from sgevents_core.calling.policy import FailureRules, Raised, Verdict, judge, raised_of
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.lane_plugin import Rider, Waiting
+from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.journal.base import Entry, Failure, Step
@@ -40,7 +40,7 @@ class Call:
         event: The event.
         steps: All callbacks for the event's type, with their indices in the plan.
         number: Which of them it is.
-        rider: Its plugin.
+        lane_plugin: Its plugin.
         context: The `ctx` of the callback whose turn it is, once it is called.
     """
 
@@ -49,7 +49,7 @@ class Call:
     event: Event
     steps: Steps
     number: int
-    rider: Rider
+    lane_plugin: LanePlugin
     context: CallContext | None = None
 
     @property
@@ -127,8 +127,8 @@ class Caller:
             StateError: What came of it cannot be written, and the lane is to end.
         """
         index, callback = call.steps[call.number]
-        entry, rider = call.entry, call.rider
-        if rider.thread is not None or callback.match.where is not None:
+        entry, lane_plugin = call.entry, call.lane_plugin
+        if lane_plugin.thread is not None or callback.match.where is not None:
             return self._call_asking(call)
         error: BaseException | None = None
         try:
@@ -136,14 +136,16 @@ class Caller:
                 return True
         except BaseException as raised:  # values compared may be a plugin's
             error = raised
-        rider.meet(entry.seq)
+        lane_plugin.meet(entry.seq)
         attempt = self._attempts(index, entry.seq) + 1
         self._register.begun(call.word, entry.seq, index, attempt)
         for begins in self._observers.began:
             begins(call, None)
         began = time.perf_counter()
         if error is None:
-            context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
+            context = CallContext(
+                lane_plugin.services, call.event, callback.name, attempt, era=entry.era
+            )
             call.context = context
             current = Current(callback.plugin, callback.name, entry.event_id)
             error = invoke(current, callback.function, call.event, context)
@@ -159,23 +161,29 @@ class Caller:
 
         That code may hang or end the process like the callback itself, so it is part of the call.
         """
-        (index, callback), rider, entry = call.steps[call.number], call.rider, call.entry
+        (index, callback), lane_plugin, entry = (
+            call.steps[call.number],
+            call.lane_plugin,
+            call.entry,
+        )
         if is_unwanted(callback, call.event):
             return True
         attempt = self._attempts(index, entry.seq) + 1
-        context = CallContext(rider.services, call.event, callback.name, attempt, era=entry.era)
+        context = CallContext(
+            lane_plugin.services, call.event, callback.name, attempt, era=entry.era
+        )
         call.context = context
         self._register.begun(call.word, entry.seq, index, attempt)
-        turn = Turn(callback, call.event, context, rider.services, entry.event_id)
-        thread = rider.thread
-        limit = None if thread is None else rider.limit(callback)
+        turn = ThreadTurn(callback, call.event, context, lane_plugin.services, entry.event_id)
+        thread = lane_plugin.thread
+        limit = None if thread is None else lane_plugin.limit(callback)
         for begins in self._observers.began:
             begins(call, limit)
         began = time.perf_counter()
         outcome = made(turn) if thread is None else thread.call(turn, limit)
         stays = True
         if outcome.wanted:
-            rider.meet(entry.seq)
+            lane_plugin.meet(entry.seq)
             stays = self._settled(call, attempt, outcome.error, began)
         else:
             for passed in self._observers.passed:
@@ -193,14 +201,14 @@ class Caller:
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
         """Note what came of a call; False if its plugin stops at this event."""
-        rider = call.rider
+        lane_plugin = call.lane_plugin
         seconds = time.perf_counter() - began
         for ends in self._observers.ended:
             ends(call, began, seconds, error)
         if error is None:
-            rider.put_off = 0
+            lane_plugin.put_off = 0
             self._succeeded(call)
-            return rider.breaker is None or not self._loops(call)
+            return lane_plugin.breaker is None or not self._loops(call)
         return self._failed(call, attempt, error, began) and not self._loops(call)
 
     def _note_stop(self, call: Call) -> None:
@@ -223,13 +231,13 @@ class Caller:
     def _succeeded(self, call: Call) -> None:
         """Commit what has to be: changes of the store, the end of attempts and of failures."""
         index, callback = call.steps[call.number]
-        record = call.rider.record
+        record = call.lane_plugin.record
         store = None if call.context is None else call.context.end()
         changes = {} if store is None else store.changes()
         tried = self._tried.pop((self._keys[index], call.entry.seq), 0) if self._tried else 0
-        if not (changes or tried or call.rider.recovered):
+        if not (changes or tried or call.lane_plugin.recovered):
             return
-        call.rider.recovered = False
+        call.lane_plugin.recovered = False
         step = self._finished(call)
         if changes:
             step.store = {record.name: changes}
@@ -241,12 +249,12 @@ class Caller:
 
     def _finished(self, call: Call) -> Step:
         """Return the step that says that the callback is finished for this event."""
-        step = Step(plugins=[call.rider.record])
+        step = Step(plugins=[call.lane_plugin.record])
         if call.word == LANE:
             done = frozenset(self._keys[index] for index, _ in call.steps[: call.number + 1])
             step.progress = Progress.at(call.entry.seq, done | self.resumed)
-        elif call.rider.record.apart:
-            call.rider.record.finish_callback(self._keys[call.steps[call.number][0]])
+        elif call.lane_plugin.record.apart:
+            call.lane_plugin.record.finish_callback(self._keys[call.steps[call.number][0]])
         return step
 
     def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
@@ -263,47 +271,47 @@ class Caller:
     def _is_put_off(self, call: Call, error: BaseException, raised: Raised, began: float) -> bool:
         """Return whether a failure is not judged yet; what may be skipped is worth no wait."""
         callback = call.steps[call.number][1]
-        if rules_of(callback, call.rider.rules).on_error == "skip":
+        if rules_of(callback, call.lane_plugin.rules).on_error == "skip":
             return False
         since = time.monotonic() - (time.perf_counter() - began)
-        return is_put_off(call.rider.services.contact, error, raised, began=since)
+        return is_put_off(call.lane_plugin.services.contact, error, raised, began=since)
 
     def _put_off(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> None:
         """Hold the plugin until it is known whether the site or the call was at fault."""
         self._leave_lane(call)
         again = replace(call, word=APART)
         waiting = Waiting(again, attempt, raised, failure, time.monotonic())
-        call.rider.wait_for_site(waiting, wall=time.time())
+        call.lane_plugin.wait_for_site(waiting, wall=time.time())
         self._ledger.record(self._passed(call))
-        health = call.rider.services.contact.health
+        health = call.lane_plugin.services.contact.health
         if health is not None:
             health.want()
 
-    def look_at_the_site(self, rider: Rider) -> None:
+    def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
         """Let a plugin go on that has waited for the site, or charge the call it waited with."""
-        waiting, health = rider.waiting, rider.services.contact.health
+        waiting, health = lane_plugin.waiting, lane_plugin.services.contact.health
         if waiting is None or health is None:
             return
-        if rider.record.state != "held":  # a person has decided
-            rider.waiting = None
+        if lane_plugin.record.state != "held":  # a person has decided
+            lane_plugin.waiting = None
             return
         standing = health.standing(waiting.failed)
         if standing is Standing.DOWN:
-            self._tell_once(rider, waiting, health.outages)
+            self._tell_once(lane_plugin, waiting, health.outages)
         elif standing is Standing.OVER:
             now = time.monotonic()
-            wait = wait_after(rider.put_off, random.random())  # noqa: S311 - no secret
+            wait = wait_after(lane_plugin.put_off, random.random())  # noqa: S311 - no secret
             asked = waiting.failed + (waiting.raised.after or 0.0)
-            rider.site_is_back(max(now + wait, asked))
+            lane_plugin.site_is_back(max(now + wait, asked))
         elif standing is Standing.OWN:
-            rider.waiting, rider.put_off = None, 0
-            rider.record.resume()
+            lane_plugin.waiting, lane_plugin.put_off = None, 0
+            lane_plugin.record.resume()
             self._charged(waiting.call, waiting.attempt, waiting.raised, waiting.failure)
 
-    def _tell_once(self, rider: Rider, waiting: Waiting, outage: int) -> None:
+    def _tell_once(self, lane_plugin: LanePlugin, waiting: Waiting, outage: int) -> None:
         """Tell that a plugin waits for the site, once in each outage."""
-        if rider.told_outage != outage:
-            rider.told_outage = outage
+        if lane_plugin.told_outage != outage:
+            lane_plugin.told_outage = outage
             failure = waiting.failure
             self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
 
@@ -311,7 +319,7 @@ class Caller:
         """Do what the policy says of a failure; False if its plugin stops at this event."""
         index, callback = call.steps[call.number]
         key = (self._keys[index], call.entry.seq)
-        rules = rules_of(callback, call.rider.rules)
+        rules = rules_of(callback, call.lane_plugin.rules)
         verdict = judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
         failure = replace(failure, outcome=verdict.outcome)
         stays = self._stays(call, verdict, failure) and not self._hangs(call)
@@ -324,64 +332,64 @@ class Caller:
             step = self._passed(call)
         step.failure, step.dead = failure, verdict.outcome == "dead-letter"
         number = self._ledger.record(step)
-        self._announcer.failed(failure, call.event, number, call.rider.record)
+        self._announcer.failed(failure, call.event, number, call.lane_plugin.record)
         return stays
 
     def _passed(self, call: Call) -> Step:
         """Return the step that says that the lane goes on without the callback's plugin."""
         step = self._finished(call) if call.word == LANE else Step()
-        step.plugins = [call.rider.record]
+        step.plugins = [call.lane_plugin.record]
         return step
 
     def _stays(self, call: Call, verdict: Verdict, failure: Failure) -> bool:
         """Change the plugin's record to what the verdict says; False if it stops here."""
-        rider = call.rider
+        lane_plugin = call.lane_plugin
         if verdict.outcome == "retry":
             self._leave_lane(call)
-            rider.hold(failure.error, verdict.after, now=time.monotonic(), wall=time.time())
+            lane_plugin.hold(failure.error, verdict.after, now=time.monotonic(), wall=time.time())
             return False
         if verdict.outcome == "pause":
             self._leave_lane(call)
-            rider.record.pause(f'on_error = "pause": {failure.error}')
+            lane_plugin.record.pause(f'on_error = "pause": {failure.error}')
             return False
         if verdict.outcome == "skip":
             return True
-        rider.give_up()
-        if rider.record.failures >= rider.rules.pause_after:
+        lane_plugin.give_up()
+        if lane_plugin.record.failures >= lane_plugin.rules.pause_after:
             self._leave_lane(call, finished=True)
-            rider.record.pause(
-                f"{rider.record.failures} failures in a row, the last: {failure.error}"
+            lane_plugin.record.pause(
+                f"{lane_plugin.record.failures} failures in a row, the last: {failure.error}"
             )
             return False
         return True
 
     def _hangs(self, call: Call) -> bool:
         """Hold the plugin if the call was given up and has not returned; True if it does."""
-        hung = call.rider.hung
+        hung = call.lane_plugin.hung
         if hung is None:
             return False
         self._leave_lane(call, finished=True)
-        call.rider.wait_for(hung)
+        call.lane_plugin.wait_for(hung)
         return True
 
     def _loops(self, call: Call) -> bool:
         """Pause the plugin if what it writes calls it again and again; True if it does."""
-        rider, breaker = call.rider, call.rider.breaker
+        lane_plugin, breaker = call.lane_plugin, call.lane_plugin.breaker
         if breaker is None:
             return False
-        if not breaker.trips(call.event, call.entry.created, rider.writes):
+        if not breaker.trips(call.event, call.entry.created, lane_plugin.writes):
             return False
         self._leave_lane(call, finished=True)
-        rider.record.pause(breaker.reason)
+        lane_plugin.record.pause(breaker.reason)
         self._ledger.record(self._passed(call))
-        self._announcer.paused(rider.record, call.event)
+        self._announcer.paused(lane_plugin.record, call.event)
         return True
 
     def _leave_lane(self, call: Call, *, finished: bool = False) -> None:
         """Let the plugin stop at the event of a call, or behind the call if it is finished."""
         before = call.steps[: call.number + finished]
         done = frozenset(self._keys[index] for index, _ in before)
-        record = call.rider.record
+        record = call.lane_plugin.record
         record.stop_at(Progress.at(call.entry.seq, done).of(record.name))
 
 
@@ -412,7 +420,7 @@ def weighed(error: BaseException) -> Raised:
 
 def _failure(call: Call, attempt: int, error: BaseException) -> Failure:
     callback = call.steps[call.number][1]
-    line, text = describe(error, call.rider.services.redact)
+    line, text = describe(error, call.lane_plugin.services.redact)
     return Failure(
         plugin=callback.plugin,
         callback=callback.name,

@@ -19,7 +19,7 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request
 from xmlrpc.client import ProtocolError
 
 from sgevents_core.site.answers import NotAnAnswerError, excerpt
-from sgevents_core.site.bounded_socket import Line, trusting
+from sgevents_core.site.bounded_socket import BoundedSocket, trusting
 from sgevents_core.site.client_errors import NoAnswer, redirected
 from sgevents_core.site.deadline import Pace
 from sgevents_core.site.stock_client import Shotgun, ShotgunError
@@ -315,7 +315,7 @@ def _bounded(kind: Any, timeout: float | None, largest: int | None) -> Any:
         def connect(self) -> None:
             super().connect()
             own: Any = self
-            own.sock = Line(own.sock, Pace(timeout), largest)
+            own.sock = BoundedSocket(own.sock, Pace(timeout), largest)
 
     return Bounded
 

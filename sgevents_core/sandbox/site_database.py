@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sgevents_core.sandbox.eventlog import EventLog, EventRow
-from sgevents_core.sandbox.files import Files
+from sgevents_core.sandbox.entity_schema import Schema
+from sgevents_core.sandbox.eventlog import EventRow, SandboxEventLog
 from sgevents_core.sandbox.records import Record, Records, Ref
-from sgevents_core.sandbox.schema import Schema
+from sgevents_core.sandbox.stored_files import Files
 from sgevents_core.sandbox.studio import entity_types
 from sgevents_core.sandbox.types_file import add_types, standard_types
 
@@ -28,7 +28,7 @@ class Rows:
     get: Callable[[int], Row]
 
 
-class Database:
+class SiteDatabase:
     """Records and event log together. Whoever reads or writes holds `lock`.
 
     Args:
@@ -50,7 +50,7 @@ class Database:
         self.schema = Schema(entity_types())
         add_types(self.schema, standard_types(), over=True)
         self.records = Records(self.schema)
-        self.log = EventLog()
+        self.log = SandboxEventLog()
         self.files = Files()
         self.address = ""
         self.reader: Ref | None = None

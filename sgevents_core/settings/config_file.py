@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.settings.access import exposures
+from sgevents_core.settings.cross_checks import check_rules
 from sgevents_core.settings.diagnostics import Diagnostics, located
 from sgevents_core.settings.fitting import Fitter, keys_of
 from sgevents_core.settings.locate import Locator, Where
@@ -28,7 +29,6 @@ from sgevents_core.settings.model import (
     StateSettings,
 )
 from sgevents_core.settings.regular import NotPlainError, read_plain
-from sgevents_core.settings.rules import check_rules
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import described, dotted, nearest, quoted
 from sgevents_core.settings.toml_errors import explained

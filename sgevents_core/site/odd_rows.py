@@ -10,12 +10,12 @@ from sgevents_core.journal.aside import SetAside
 from sgevents_core.journal.base import FeedChange, LateRow
 from sgevents_core.journal.requests import Request
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import Answer, RequestStep
+from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.printable import counted
-from sgevents_core.site.calls import Odd
+from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.notices import EventSetAside
+from sgevents_core.site.questions import Odd
 from sgevents_core.site.ranges import Span
-from sgevents_core.site.rules import Taken
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -81,7 +81,7 @@ class Aside:
         return change
 
 
-def forget_aside(state: SqliteState, request: Request) -> Answer:
+def forget_aside(state: SqliteState, request: Request) -> RequestAnswer:
     """Carry out a request to forget what is set aside, and return the result.
 
     It covers what the person was shown; rows set aside since then stay on record.
@@ -94,7 +94,7 @@ def forget_aside(state: SqliteState, request: Request) -> Answer:
         StateError: It cannot be written; the request waits.
     """
     ones = [SetAside(*one) for one in request.detail["set_aside"]]
-    answer = Answer(
+    answer = RequestAnswer(
         "done", f"{counted(len(ones), 'event is', 'events are')} no longer on record as set aside"
     )
     state.forget_aside(ones, RequestStep(request.number, answer=answer))

@@ -15,7 +15,7 @@ from sgevents_core.plugins.signatures import suggestion
 
 if TYPE_CHECKING:
     from sgevents_core.errors import Problem
-    from sgevents_core.plugins.discovery import Discovery, Found
+    from sgevents_core.plugins.discovery import Discovery, FoundPlugin
     from sgevents_core.settings import PluginSettings
 
 Status: TypeAlias = Literal[
@@ -59,7 +59,7 @@ class PluginStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
+class Unusable:
     """Why a plugin cannot be loaded, known before it is imported."""
 
     status: Status
@@ -72,7 +72,9 @@ def told_status(status: Standing) -> str:
     return "in conflict" if status == "conflict" else status
 
 
-def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> Found | Trouble:
+def chosen(
+    name: str, settings: PluginSettings | None, discovery: Discovery
+) -> FoundPlugin | Unusable:
     """Return the entry point that the configuration means by `name`, or why there is none.
 
     Args:
@@ -81,7 +83,7 @@ def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> 
         discovery: What is installed.
     """
     if name in discovery.clashes:
-        return Trouble(status="conflict", reason=discovery.clashes[name], fix=_ONE_OF_THEM)
+        return Unusable(status="conflict", reason=discovery.clashes[name], fix=_ONE_OF_THEM)
     claims = discovery.claimants(name)
     wanted = settings.distribution if settings else None
     if not claims:
@@ -94,7 +96,7 @@ def chosen(name: str, settings: PluginSettings | None, discovery: Discovery) -> 
     return _conflict(name, tuple(provided)) if provided else _refused(name, wanted, claims)
 
 
-def incompatibility(found: Found, settings: PluginSettings | None) -> Trouble | None:
+def incompatibility(found: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
     """Return what of `found` does not fit this version or the configuration; None if all fits."""
     return _core_too_old_or_new(found) or _version_unwanted(found, settings)
 
@@ -103,19 +105,19 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def _not_installed(name: str, discovery: Discovery) -> Trouble:
+def _not_installed(name: str, discovery: Discovery) -> Unusable:
     close = suggestion(name, discovery.names)
     unread = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
-    return Trouble(
+    return Unusable(
         status="not installed",
         reason=f"no installed distribution has a plugin called {name!r}{close}{unread}",
         fix="Install its distribution with pip, or correct the name in [plugins.NAME].",
     )
 
 
-def _conflict(name: str, claims: tuple[Found, ...]) -> Trouble:
+def _conflict(name: str, claims: tuple[FoundPlugin, ...]) -> Unusable:
     listed = " and ".join(f"{found.provider} ({found.value})" for found in claims)
-    return Trouble(
+    return Unusable(
         status="conflict",
         reason=f"{name!r} is claimed by {listed}",
         fix=f'Uninstall one, or choose: distribution = "{claims[0].distribution}" '
@@ -123,20 +125,20 @@ def _conflict(name: str, claims: tuple[Found, ...]) -> Trouble:
     )
 
 
-def _refused(name: str, wanted: str, claims: tuple[Found, ...]) -> Trouble:
+def _refused(name: str, wanted: str, claims: tuple[FoundPlugin, ...]) -> Unusable:
     listed = " and ".join(found.provider for found in claims)
-    return Trouble(
+    return Unusable(
         status="conflict",
         reason=f"{name!r} is provided by {listed}, and the configuration wants it from {wanted}",
         fix=f"Install {wanted}, or correct `distribution` in [plugins.{name}].",
     )
 
 
-def _core_too_old_or_new(found: Found) -> Trouble | None:
+def _core_too_old_or_new(found: FoundPlugin) -> Unusable | None:
     for line in found.requires:
         specifier = _core_specifier(line)
         if specifier is not None and not specifier.contains(__version__, prereleases=True):
-            return Trouble(
+            return Unusable(
                 status="incompatible",
                 reason=f"{found.provider} needs {CORE} {specifier}, this is {__version__}",
                 fix=f"Install another version of {found.distribution}, or the {CORE} it needs.",
@@ -155,7 +157,7 @@ def _core_specifier(requirement: str) -> SpecifierSet | None:
     return parsed.specifier if is_core and applies else None
 
 
-def _version_unwanted(found: Found, settings: PluginSettings | None) -> Trouble | None:
+def _version_unwanted(found: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
     if settings is None or settings.version is None:
         return None
     try:
@@ -164,7 +166,7 @@ def _version_unwanted(found: Found, settings: PluginSettings | None) -> Trouble 
         fits = False
     if fits:
         return None
-    return Trouble(
+    return Unusable(
         status="incompatible",
         reason=f"{found.provider} is installed, and the configuration wants {settings.version}",
         fix=f'pip install "{found.distribution}{settings.version}", or change `version` in '

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from sgevents_core.sandbox.server import HTML, Answer
+from sgevents_core.sandbox.server import HTML, Response
 
 PENDING: Final = "/images/status/transient/thumbnail_pending.png"
 """The address of what stands in for a picture that is still being made."""
@@ -69,22 +69,22 @@ class Files:
         """Return where on the site an uploaded file is."""
         return f"{_ATTACHMENTS}{attachment}"
 
-    def answer(self, path: str) -> Answer | None:
+    def answer(self, path: str) -> Response | None:
         """Return the answer to a GET of a file or picture; None for any other address."""
         if path == PENDING:
-            return Answer(_PIXEL, kind="image/png")
+            return Response(_PIXEL, kind="image/png")
         for prefix in (_ATTACHMENTS, _PICTURES):
             if path.startswith(prefix):
                 return self._file(path.removeprefix(prefix), picture=prefix == _PICTURES)
         return None
 
-    def _file(self, number: str, *, picture: bool) -> Answer:
+    def _file(self, number: str, *, picture: bool) -> Response:
         file = self._files.get(int(number)) if number.isdecimal() else None
         if file is not None:
-            return Answer(file.content, kind=file.kind)
+            return Response(file.content, kind=file.kind)
         if picture:  # one that the site's own traffic made
-            return Answer(_PIXEL, kind="image/png")
-        return Answer(b"Attachment may not exist or is a local file", 400, HTML)
+            return Response(_PIXEL, kind="image/png")
+        return Response(b"Attachment may not exist or is a local file", 400, HTML)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
