@@ -1,4 +1,4 @@
-"""The daemon: puts feed, journal and lanes together, starts them, stops them in order."""
+"""The daemon: it assembles feed, journal and lanes, starts them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ PRUNE_EVERY: Final = 600.0
 
 
 class Remains(NamedTuple):
-    """What a drained daemon leaves behind, for people.
+    """What remains after a drain, for people.
 
     Args:
         waiting: Ids still waited for.
-        apart: Plugins that are held, paused or not started, with the reason.
+        apart: Plugins that are held, paused or not started, with the reason for each.
     """
 
     waiting: int
@@ -78,15 +78,15 @@ class Remains(NamedTuple):
 
 
 class Daemon:
-    """Runs one site's events through the enabled plugins.
+    """The daemon of one site, which passes its events to the enabled plugins.
 
     Args:
         settings: The configuration.
-        drain: Whether to end when everything there is was handled.
-        strict: Whether every enabled plugin has to load.
-        without: Enabled plugins to leave out of this run; their events wait for them.
+        drain: Whether to end once every event so far is handled.
+        strict: Whether every enabled plugin must load.
+        without: Enabled plugins to leave out of this run; their events are kept for them.
         started: How the process was started; None if it cannot be reloaded.
-        refused: Why this process was not replaced by another after all; empty if it is the first.
+        refused: Why an earlier attempt to replace this process failed; empty if there was none.
     """
 
     def __init__(
@@ -114,30 +114,32 @@ class Daemon:
 
     @property
     def reloads(self) -> bool:
-        """Whether it has ended to be executed anew, and nobody has told it to stop since."""
+        """Whether it has ended in order to be executed again, and was not stopped since."""
         while not self._orders.empty():
             self._reloads &= self._orders.get() != "stop"
         return self._reloads
 
     def stop(self) -> None:
-        """Stop after the callbacks in hand; may be called from a signal handler."""
+        """Stop after the running callbacks; may be called from a signal handler."""
         self._orders.put("stop")
         if self._watch is not None:
             self._watch.stop()
 
     def reload(self) -> None:
-        """Try the new state, and end to start with it; may be called from a signal handler."""
+        """Test the new configuration, and end to start with it; may be called from a signal
+        handler.
+        """
         self._orders.put("reload")
 
     def load(self, watch: PluginWatch | None = None) -> Loaded:
         """Load the plugins as a run does.
 
         Args:
-            watch: Looks after their code; by default nobody does.
+            watch: Watches the plugins' code; by default it is not watched.
 
         Raises:
             PluginError: `strict`, and an enabled plugin cannot be used.
-            LoadingStopped: Who watches is told to stop.
+            LoadingStopped: The watch was stopped.
         """
         strict, without = self._strict, self._without
         discovery = discover()
@@ -151,7 +153,7 @@ class Daemon:
             StateInUse: Another daemon runs on the state.
             StateError: The state cannot be used.
             PluginError: `strict`, and an enabled plugin cannot be used.
-            SgEventsError: The feed or a lane cannot go on.
+            SgEventsError: The feed or a lane cannot continue.
         """
         folder = self._settings.state.path
         with (
@@ -179,7 +181,7 @@ class Daemon:
             return remains
 
     def _ready(self, state: SqliteState, listener: EvidenceKeeper, presence: Presence) -> _Run:
-        """Load and start the plugins, and put all together."""
+        """Load and start the plugins, and assemble everything."""
         loaded = self.load(self._watch)
         tell_statuses(loaded)
         run = _Run(
@@ -197,7 +199,7 @@ class Daemon:
 
 
 class _Works(NamedTuple):
-    """What works while a daemon runs."""
+    """The parts that work while a daemon runs."""
 
     plugins: list[LoadedPlugin]
     services: dict[str, Services]
@@ -212,7 +214,7 @@ class _Works(NamedTuple):
 
 
 class _Run:
-    """One run of the daemon, on a state that it holds."""
+    """One run of the daemon, on a state that it has locked."""
 
     def __init__(
         self,
@@ -243,15 +245,15 @@ class _Run:
         self._shares = True
 
     def assemble(self, watch: PluginWatch | None) -> None:
-        """Recover what the last process left, start the plugins, and put all together.
+        """Recover what the last process left, start the plugins, and assemble everything.
 
         Raises:
-            LoadingStopped: Who watches is told to stop.
+            LoadingStopped: The watch was stopped.
         """
         self._works = self._assembled(watch)
 
     def run(self, watch: LoadingWatch) -> Remains:
-        """Run what was assembled, until it ends; `watch` looks after what shuts down."""
+        """Run until the end; `watch` watches the plugins' shutdown."""
         works = self._works
         self._start(works)
         try:
@@ -311,7 +313,9 @@ class _Run:
         self._systemd.ready()
 
     def _end(self, works: _Works, watch: LoadingWatch) -> SgEventsError | None:
-        """Stop all in order; return what a plugin's `shutdown` could not write."""
+        """Stop everything in order; return the error if a plugin's `shutdown` could not be
+        recorded.
+        """
         if not self.reloads:  # what follows a reload is the same service
             self._systemd.stopping()
         self._reloader.close()
@@ -347,7 +351,7 @@ class _Run:
         )
 
     def _watch(self, works: _Works) -> None:
-        """Wait for a signal, an error, or in a drain for the end of the work."""
+        """Wait for a signal, an error or, in a drain, the end of the work."""
         restarts = self._reloader.can_restart and not self._drain
         overdue = Overdue(works.lanes, self._state, started=time.monotonic(), restarts=restarts)
         watched = Watched(works.feed, works.lanes, overdue, self._state.feed_trouble)
@@ -389,7 +393,7 @@ class _Run:
         return all(lane.caught_up(end) for lane in lanes)
 
     def _share_tracebacks(self) -> None:
-        """Let what an older version wrote share its tracebacks, a slice at a time."""
+        """Let failures written by an older version share their tracebacks, a slice at a time."""
         try:
             self._shares = self._state.share_tracebacks() > 0
         except StateError as error:
@@ -412,7 +416,7 @@ class _Run:
 
 
 def _give_up(listener: EvidenceKeeper, started: CommandLine | None, stops: bool) -> None:
-    """Leave a plugin from which the main thread does not come back, and with it the process."""
+    """End or replace the process, because its main thread does not return from a plugin."""
     if stops:
         extra = {"action": "daemon.stopped"}
         logger.warning("Stopped in the middle of a plugin that does not return", extra=extra)
@@ -434,8 +438,8 @@ def feed_watchdog(systemd: Systemd, liveness: Liveness, now: float) -> None:
 
     Args:
         systemd: The service manager.
-        liveness: What is known of the daemon's loops.
-        now: The monotonic clock, in seconds.
+        liveness: The liveness of the daemon's loops.
+        now: The current monotonic time, in seconds.
     """
     if not liveness.hanging(now):
         systemd.feed_watchdog(now)
@@ -457,7 +461,7 @@ def _stop(works: _Works, feed_watchdog: Callable[[], None]) -> None:
 
 
 def _loop_of(lane: Lane) -> str:
-    """Return the name of the loop that a lane's thread runs."""
+    """Return the name of the loop of a lane's thread."""
     return f"lane {lane.name}"
 
 

@@ -1,6 +1,6 @@
-"""The end of a daemon's process, bounded in time whatever plugins have left behind.
+"""The end of a daemon's process, bounded in time whatever plugins left behind.
 
-Python waits for threads that are no daemons, and for what was registered with `atexit`, for ever.
+Python would wait for ever for non-daemon threads and for functions registered with `atexit`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _sleep: Final = time.sleep
 
 
 def end_within(seconds: float, code: int, log: Callable[[], AbstractContextManager[None]]) -> None:
-    """Let the process end within so many seconds from now on, in whatever its threads are.
+    """End the process within some seconds from now, whatever its threads are doing.
 
     Args:
         seconds: How long plugins' threads and `atexit` functions may take.
         code: The exit code.
-        log: Opens the log once more, to tell what was not waited for.
+        log: Opens the log again, to report what was not waited for.
     """
     args = (seconds, code, log)
     threading.Thread(target=_end_late, args=args, name="end", daemon=True).start()
@@ -56,6 +56,6 @@ def _tell(log: Callable[[], AbstractContextManager[None]]) -> None:
 
 
 def left_behind() -> list[str]:
-    """Return the names of the threads that Python waits for at the end."""
+    """Return the names of the threads that Python waits for at exit."""
     main = threading.main_thread()
     return [one.name for one in threading.enumerate() if not one.daemon and one is not main]

@@ -1,7 +1,7 @@
-"""Reloading: the new configuration and packages are tried in a process of their own, and only if
-they load does the daemon stop between two callbacks and execute itself anew.
+"""Reloading: the new configuration and packages are tried in a separate process; only if they load
+does the daemon stop between two callbacks and execute itself again.
 
-Packages are never reloaded in place: what is imported stays as it is until the process is another.
+Packages are never reloaded in place: what is imported stays as it is until the process is replaced.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _LAST_WORDS: Final = 2000
 
 
 class Reloader:
-    """Carries out requests to reload, up to the point where the daemon has to stop.
+    """The part that handles requests to reload, up to the point where the daemon has to stop.
 
     Args:
-        settings: The configuration that runs.
-        loaded: The plugins that run.
-        started: How the process was started; None where it cannot be started again.
-        refused: Why the last try to reload came to nothing after all; empty if it did not.
+        settings: The running configuration.
+        loaded: The running plugins.
+        started: How the process was started; None if it cannot be started again.
+        refused: Why the last attempt to restart failed; empty if it did not fail.
 
-    `can_restart` tells whether it can.
+    `can_restart` says whether the process can be restarted.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Reloader:
             self._note()
 
     def ask(self) -> None:
-        """Take a request to reload; whatever is being tried is tried again with what is new."""
+        """Accept a request to reload; a trial that is running is repeated with the newest state."""
         if self._started is not None:
             extra = {"action": "daemon.reload_asked"}
             logger.info("Asked to reload: the new state is tried first", extra=extra)
             self._asked = True
 
     def poll(self) -> bool:
-        """Go on with a request; True once the new state has been shown to load."""
+        """Continue with a request; return True once the new state is known to load."""
         if self._child is not None:
             if not self._child.is_over():
                 return False
@@ -101,16 +101,17 @@ class Reloader:
         return False
 
     def leave_hung(self, now: float) -> None:
-        """Take a request of the daemon itself, whose threads hang; after a refusal, not at once.
+        """Request a restart because threads of the daemon hang; after a refusal, wait before the
+        next.
 
         Args:
-            now: The monotonic clock, in seconds.
+            now: The current monotonic time, in seconds.
         """
         if self._child is None and not self._asked and now >= self._not_before:
             self._asked, self._not_before = True, now + AGAIN_AFTER
 
     def close(self) -> None:
-        """End what is being tried."""
+        """End a running trial."""
         if self._child is not None:
             self._child.end()
         if self._noted is not None:
@@ -118,7 +119,7 @@ class Reloader:
             self._noted = None
 
     def _try(self, started: CommandLine) -> bool:
-        """Try what is new in a process of its own, if that can be started at all."""
+        """Try the new state in a separate process, if one can be started at all."""
         try:
             self._child = _Rehearsal(started, self._longest)
         except OSError as error:
@@ -154,7 +155,7 @@ class Reloader:
 
 
 class _Rehearsal:
-    """A process that loads what would run, and tells what came of it."""
+    """A process that loads the new state and reports the result."""
 
     def __init__(self, started: CommandLine, longest: float) -> None:
         self._longest = longest
@@ -174,7 +175,7 @@ class _Rehearsal:
             opened.pop_all()
 
     def is_over(self) -> bool:
-        """Whether it has ended; one that takes too long is ended."""
+        """Return whether it has ended; end it if it takes too long."""
         if self._process.poll() is None and time.monotonic() > self._until:
             self._late = True
             self._process.kill()
@@ -182,17 +183,17 @@ class _Rehearsal:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         self._close()
 
     def objection(self, folder: Path, unusable: set[tuple[str, str]]) -> str:
-        """Return why the new state is not taken; empty if it is.
+        """Return why the new state is refused; empty if it is accepted.
 
         Args:
-            folder: The state's folder that is in use.
-            unusable: Name and status of plugins that cannot be used as it is.
+            folder: The folder of the state in use.
+            unusable: Name and status of the plugins that cannot be used even now.
         """
         out, errors = _text(self._out), _text(self._errors)
         code = self._process.returncode
@@ -213,7 +214,7 @@ class _Rehearsal:
 
 
 def rehearsed(settings: Settings, loaded: Loaded) -> str:
-    """Return what `Reloader` wants to know of a state that was loaded, as one line of JSON."""
+    """Return what `Reloader` needs to know about a loaded state, as one line of JSON."""
     unusable = [one for one in loaded.statuses if one.status not in USABLE]
     told = {
         "state": str(settings.state.path),

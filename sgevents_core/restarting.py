@@ -1,6 +1,6 @@
-"""How this process was started, whether it could be again, and doing so.
+"""How this process was started, whether it can be started again, and doing so.
 
-What a restart needs is tried before anything is ended: a process that cannot start anew goes on.
+What a restart needs is checked before anything ends: a process that cannot restart continues.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _exit: Final = os._exit
 
 
 class CommandLine(NamedTuple):
-    """How this process was started, and can be started again.
+    """How this process was started and can be started again.
 
     Args:
         words: The program and its arguments.
-        home: The folder it was started in; None if that is not there.
-        variables: The environment it was started in, whatever plugins have made of it since.
+        home: The folder it was started in; None if that does not exist.
+        variables: The environment it was started in, whatever plugins have changed since.
     """
 
     words: tuple[str, ...]
@@ -39,12 +39,12 @@ class CommandLine(NamedTuple):
     variables: Mapping[str, str]
 
     def folder(self) -> Path:
-        """Return where it can be started again: the same folder, or if that is gone, the root."""
+        """Return the folder to start it in again: the same one or, if that is gone, the root."""
         return self.home if self.home is not None and self.home.is_dir() else _ROOT
 
 
 def command_line() -> CommandLine:
-    """Return how this process was started; to be asked before a plugin can change the folder."""
+    """Return how this process was started; call it before a plugin can change the folder."""
     home: Path | None = None
     with suppress(OSError):  # it is gone
         home = Path.cwd()
@@ -52,12 +52,12 @@ def command_line() -> CommandLine:
 
 
 def obstacle(started: CommandLine, state: Path, log: LogSettings) -> str:
-    """Return why a process started now could not run, for people; empty if nothing is known.
+    """Return why a process started now could not run, for people; empty if no reason is known.
 
     Args:
-        started: How it would be started.
+        started: The command line it would be started with.
         state: The state's folder.
-        log: Where it would log to.
+        log: The file it would log to.
     """
     python = started.words[0]
     if not os.access(python, os.X_OK):
@@ -90,10 +90,10 @@ def _write_some(folder: Path) -> None:
 
 
 def execute_anew(started: CommandLine) -> NoReturn:
-    """Replace this process by a new one that is started as this one was.
+    """Replace this process by a new one, started in the same way.
 
     Raises:
-        OSError: That cannot be done; nothing has changed.
+        OSError: It cannot be replaced; nothing has changed.
     """
     flush_all()
     put_back()
@@ -104,13 +104,13 @@ def execute_anew(started: CommandLine) -> NoReturn:
 
 
 def end_at_once(code: int = 0) -> NoReturn:
-    """End this process, and wait for no thread: not for one that hangs, nor for its own."""
+    """End this process without waiting for any thread."""
     flush_all()
     _exit(code)
 
 
 def flush_all() -> None:
-    """Write what waits for log, output and errors; a terminal that takes nothing is given up."""
+    """Flush log, output and errors; give up on a terminal that accepts nothing."""
     flush()
     thread = threading.Thread(target=_flush_streams, name="output", daemon=True)
     with suppress(RuntimeError):  # there are too many threads

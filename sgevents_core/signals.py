@@ -1,8 +1,8 @@
-"""What signals of a person or the system mean to the daemon: stop in order, or reload.
+"""The daemon's response to signals from a person or the system: stop in order, or reload.
 
-They are blocked in all threads, and taken from the system by a thread of their own, which hears of
-each who sent it. One that comes from a plugin, or from a process that a plugin has started, is no
-person's: it is told of and changes nothing.
+Signals are blocked in all threads and received by a separate thread, which learns the sender of
+each. One sent by a plugin, or by a process that a plugin started, is not from a person: it is
+logged and otherwise ignored.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ _exit, _kill_thread, _set_mask = os._exit, signal.pthread_kill, signal.pthread_s
 
 
 class Signalled(Protocol):
-    """What can be told to stop and to reload, also from a signal handler."""
+    """Something that can stop and reload, also from a signal handler."""
 
     def stop(self) -> None:
-        """Stop after the callbacks in hand."""
+        """Stop after the running callbacks."""
 
     def reload(self) -> None:
-        """Try the new state, and start with it if it loads."""
+        """Try the new state, and restart with it if it loads."""
 
 
 @contextmanager
 def stopped_by_signals(daemon: Signalled) -> Iterator[Ears]:
-    """Let Ctrl-C and SIGTERM stop the daemon in order, a second one end it, SIGHUP reload it.
+    """Make Ctrl-C and SIGTERM stop the daemon in order, a second one end it, and SIGHUP reload it.
 
-    A SIGHUP that says that the terminal is gone stops it, unless it is to survive that (`nohup`).
-    Signals are held before and afterwards.
+    A SIGHUP because the terminal is gone stops it, unless it should survive that (`nohup`). Before
+    and afterwards, signals are held back.
 
     Raises:
-        SignalInDoubt: It was stopped by a signal of which nobody can say who sent it.
+        SignalInDoubt: It was stopped by a signal whose sender is unknown.
     """
     hold_signals()
     ears = Ears(daemon)
@@ -77,9 +77,9 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[Ears]:
 
 
 class Ears:
-    """Takes signals from the system in a thread, and does what they mean.
+    """The thread that receives signals from the system and acts on them.
 
-    `doubt` is the signal that has stopped the daemon though nobody knows who sent it, 0 for none.
+    `doubt` is the signal of unknown sender that stopped the daemon; 0 if there was none.
     """
 
     def __init__(self, daemon: Signalled) -> None:
@@ -92,11 +92,11 @@ class Ears:
         self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
 
     def start(self) -> None:
-        """Begin to hear."""
+        """Start receiving."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; what has come by now is heard."""
+        """End the thread, after handling the signals received so far."""
         self.is_open = False
         if self._thread.ident is not None:
             _kill_thread(self._thread.ident, signal.SIGHUP)
@@ -104,12 +104,12 @@ class Ears:
         self.drain()
 
     def drain(self) -> None:
-        """Hear what waits, for this thread alone also."""
+        """Handle pending signals, including those for this thread only."""
         while (one := signal.sigtimedwait(HEEDED, 0)) is not None:
             self._hear(one)
 
     def hear_anybody(self, number: int, frame: FrameType | None) -> None:
-        """Heed a signal that came in the moment in which a process was started: in doubt, stop."""
+        """Handle a signal that arrived while a process was being started: if in doubt, stop."""
         if number != signal.SIGHUP and not self._stopped:
             self.doubt = number
         self._hear_person(number)
@@ -149,11 +149,11 @@ class Ears:
 
 
 def tell_ignored(what: str, plugin: str = "") -> None:
-    """Tell that a signal from inside was not heeded.
+    """Log that a signal from inside was ignored.
 
     Args:
         what: The signal, or the function that sends it.
-        plugin: Who sent it; whoever runs, where that is not known.
+        plugin: The plugin that sent it; if that is not known, the one that is running.
     """
     who = plugin or who_runs()
     logger.warning(
@@ -180,7 +180,7 @@ def _tell_spare(number: int, frame: FrameType | None) -> None:
 
 
 def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
-    """Let signals do in processes that plugins fork what they do anywhere."""
+    """Give signals their usual effect in processes that plugins fork."""
     home = os.getpid()
 
     def usual() -> None:
@@ -193,7 +193,9 @@ def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
 
 
 def _end_at_once(number: int) -> None:
-    """End the process by a signal, in whatever thread; Python's way is for the main one only."""
+    """End the process by a signal, from any thread; Python's own way works only in the
+    main thread.
+    """
     flush(_CLOSES_WITHIN)
     if os.getpid() != 1:  # to the first process of a container, a signal by default does nothing
         system = ctypes.CDLL(None).signal
@@ -206,7 +208,7 @@ def _end_at_once(number: int) -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether there is a terminal that can hang up."""
+    """Return whether there is a terminal that can hang up."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

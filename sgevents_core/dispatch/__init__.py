@@ -1,4 +1,4 @@
-"""Lanes: which callbacks an event calls, in which order and thread, and how a plugin falls behind.
+"""Lanes: which callbacks an event calls, in which order and thread, and how plugins fall behind.
 
-The daemon puts lanes together here and runs them; requests work in a lane's own thread.
+The daemon assembles and runs lanes from here; requests work in a lane's own thread.
 """

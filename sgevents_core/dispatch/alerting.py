@@ -1,4 +1,6 @@
-"""Tells people and plugins of failures: the log at once, plugins on a thread of its own."""
+"""Reporting failures to people and plugins: in the log at once, to plugins from a
+separate thread.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ MOST_WAITING: Final = 10_000
 
 
 class Announcer:
-    """Logs what failed and hands it to the plugins that want to know.
+    """The reporter that logs failures and passes them to the plugins that implement the hooks.
 
     Args:
         listeners: Services and hooks of the plugins, in call order.
@@ -46,7 +48,7 @@ class Announcer:
         self._thread.start()
 
     def failed(self, failure: Failure, event: Event, number: int, record: PluginRecord) -> None:
-        """Tell of a failed callback, and of the dead letter or pause that came of it."""
+        """Report a failed callback, and the dead letter or pause that resulted."""
         self._log_failure(failure, record)
         again = record.retry_at if failure.outcome == "retry" else 0.0
         self._send(
@@ -78,7 +80,7 @@ class Announcer:
             self.paused(record, event)
 
     def paused(self, record: PluginRecord, event: Event) -> None:
-        """Tell that a plugin is paused at an event."""
+        """Report that a plugin is paused at an event."""
         logger.error(
             "Plugin %s is paused at event %d: %s",
             record.name,
@@ -90,7 +92,7 @@ class Announcer:
         self._send("plugin_paused", pause)
 
     def waits_for_site(self, plugin: str, event_id: int, error: str) -> None:
-        """Tell that a plugin waits at an event until the site answers."""
+        """Report that a plugin waits at an event until the site answers."""
         logger.warning(
             "Plugin %s waits at event %d until the site answers, and loses nothing: %s",
             plugin,
@@ -100,7 +102,7 @@ class Announcer:
         )
 
     def waits_to_start(self, plugin: str, error: str) -> None:
-        """Tell that a plugin is started only when the site answers."""
+        """Report that a plugin will start only once the site answers."""
         logger.warning(
             "Plugin %s is started when the site answers, and loses nothing until then: %s",
             plugin,
@@ -109,12 +111,12 @@ class Announcer:
         )
 
     def timed_out(self, first_id: int, last_id: int, noticed_at: datetime, ids: int = 1) -> None:
-        """Tell of missing ids that are no longer waited for; the feed has logged it."""
+        """Report missing ids that are no longer waited for; the feed has logged them."""
         details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at, ids=ids)
         self._send("backlog_timed_out", details)
 
     def attention(self, need: Need, *, over: bool) -> None:
-        """Tell that something needs a person, or does not any more."""
+        """Report that something needs a person, or no longer does."""
         logger.log(
             logging.INFO if over else logging.ERROR,
             "%s: %s" if over else "%s. To do: %s",
@@ -128,7 +130,7 @@ class Announcer:
         self._send("attention_needed", details)
 
     def close(self, timeout: float) -> None:
-        """Let the hooks finish what waits, for at most so many seconds."""
+        """Let the hooks finish their queue, for at most `timeout` seconds."""
         until = time.monotonic() + timeout
         try:
             self._queue.put(None, timeout=timeout)
@@ -179,14 +181,14 @@ class Announcer:
 def call_hook(
     context: CallContext, services: Services, hooks: Hooks, hook: str, *args: Any
 ) -> BaseException | None:
-    """Call one plugin's implementation of a hook that is no event's; return what it raised.
+    """Call one plugin's implementation of a hook that is not an event hook; return what it raised.
 
     Args:
         context: The hook's `ctx`.
-        services: The plugin's.
+        services: The plugin's services.
         hooks: Its implementations by name; each takes the details, if any, and `ctx`.
-        hook: The hook's name; nothing happens where the plugin has none.
-        args: What goes before `ctx`.
+        hook: The hook's name; if the plugin does not implement it, nothing happens.
+        args: The arguments before `ctx`.
     """
     function = hooks.get(hook)
     if function is None:

@@ -1,4 +1,6 @@
-"""What people ask of a lane, in order; what meets a silent site waits aside until it answers."""
+"""The requests that a lane carries out, in order; those that the site fails wait until it
+answers.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class _PutOff(NamedTuple):
 
 
 class Errands:
-    """The errands of one lane; posted from any thread, run in the lane's own."""
+    """The errands of one lane, posted from any thread and run in the lane's own."""
 
     def __init__(self) -> None:
         self._queue: deque[Errand] = deque()
@@ -41,15 +43,15 @@ class Errands:
 
     @property
     def wait(self) -> bool:
-        """Whether any waits for the site."""
+        """Whether any errand waits for the site."""
         return bool(self._aside)
 
     def post(self, errand: Errand) -> None:
-        """Put one behind the others."""
+        """Append an errand."""
         self._queue.append(errand)
 
     def run(self, lane: Lane, goes_on: Callable[[], bool]) -> bool:
-        """Carry out what waits for as long as it `goes_on`; return whether there was anything."""
+        """Run errands for as long as `goes_on` says; return whether there were any."""
         self._take_up()
         worked = bool(self._queue)
         while self._queue and goes_on():
@@ -63,12 +65,12 @@ class Errands:
         return worked
 
     def put_off(self, request: int, failure: Failure, health: SiteHealth) -> None:
-        """Let the errand that runs wait until it is known whether the site or a call was at fault.
+        """Put off the running errand until it is clear whether the site or a call was at fault.
 
         Args:
-            request: Its number.
-            failure: How a call of it failed.
-            health: What is known of the site.
+            request: The request's number.
+            failure: The failure of its call.
+            health: The health of the site.
         """
         self._put_off = _PutOff(request, failure, health, time.monotonic())
         health.want()
@@ -80,11 +82,11 @@ class Errands:
         )
 
     def own_fault(self, request: int) -> Failure | None:
-        """Return the failure with which a request was put off, if it was the call's own fault."""
+        """Return the failure for which a request was put off, if it was the call's own fault."""
         return self._own_faults.pop(request, None)
 
     def _take_up(self) -> None:
-        """Put the errands back whose doubt is over."""
+        """Queue again the errands that no longer need to wait."""
         waiting, self._aside = self._aside, []
         for errand, put_off in waiting:
             standing = put_off.health.standing(put_off.failed)

@@ -1,4 +1,4 @@
-"""One worker that hands the journal's events to the callbacks of its groups, in order."""
+"""A lane: one worker that passes the journal's events to the callbacks of its groups, in order."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ LONGEST_SLEEP: Final = 1.0
 
 
 class Lane:
-    """Processes one lane; `run` is the body of its thread.
+    """One lane; `run` is the body of its thread.
 
     Args:
         name: The lane's name.
         lane_plugins: Its plugins, in call order.
-        state: A connection of its own to journal and ledger.
+        state: Its own connection to the journal and the ledger.
         progress: How far it is.
-        tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
+        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
         folder: Where its register is kept.
-        announcer: Tells plugins and people of failures.
-        scripts: What the scripts of the site are called; guessed from rows if left out.
+        announcer: Reports failures to people and plugins.
+        scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Are told of each call, after the lane's own.
     """
 
@@ -108,23 +108,24 @@ class Lane:
         )
 
     def stop(self) -> None:
-        """Let the lane end after the callback in hand."""
+        """End the lane after the running callback."""
         self._stop.set()
         self._news.set()
 
     def wake(self) -> None:
-        """Tell the lane that the journal has grown."""
+        """Notify the lane that the journal has grown."""
         self._news.set()
 
     def post(self, errand: Errand) -> None:
-        """Let the lane carry something out in its own thread, between two events."""
+        """Have the lane run an errand in its own thread, between two events."""
         self.errands.post(errand)
         self._news.set()
 
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end.
 
-        Those that wait for the site are not: whether it or their call was at fault is still open.
+        Plugins that wait for the site are not: it is still open whether it or their call was at
+        fault.
         """
         return (
             self._finished >= end
@@ -136,13 +137,15 @@ class Lane:
         )
 
     def noted(self) -> Noted:
-        """Return how far its register says it is, and the plugin catching up; from any thread."""
+        """Return its register's content: its progress, and that of the plugin catching up;
+        thread-safe.
+        """
         return self._register.noted()
 
     def running_calls(self) -> list[tuple[int, Callback, bool]]:
-        """Return the calls that have begun: the event's `seq`, the callback, whether it is limited.
+        """Return the running calls: the event's `seq`, the callback, whether it has a timeout.
 
-        May be asked from any thread.
+        May be called from any thread.
         """
         found = [(seq, self._plan.callbacks[index], index) for seq, index in self._register.open()]
         return [
@@ -151,7 +154,7 @@ class Lane:
         ]
 
     def forget(self, plugin: str, seq: int) -> None:
-        """Forget how often callbacks of a plugin were tried for an event that it is done with."""
+        """Forget how often a plugin's callbacks were tried for an event that it has finished."""
         self._caller.forget(plugin, seq)
 
     @property
@@ -160,7 +163,7 @@ class Lane:
         return self._finished
 
     def run(self) -> None:
-        """Process events until stopped; an error that ends it is kept in `error`."""
+        """Process events until stopped; keep an error that ends it in `error`."""
         try:
             while not self._stop.is_set():
                 self._news.clear()
@@ -168,13 +171,13 @@ class Lane:
                 if wait:
                     liveness.alive(wait)
                     self._news.wait(wait)
-        except BaseException as error:  # the daemon ends on it, and says so
+        except BaseException as error:  # the daemon ends because of it and logs it
             self.error = error
         finally:
             self.close()
 
     def turn(self) -> float:
-        """Do what there is to do now; return how long to wait for more, in seconds."""
+        """Do the work that is due now; return how long to wait for more, in seconds."""
         liveness.alive()
         worked = self._run_errands()
         worked = self._live() or worked
@@ -183,10 +186,10 @@ class Lane:
         return 0.0 if worked else self._sleep()
 
     def close(self) -> None:
-        """Note where the lane stands, and put its things away; `run` does so by itself.
+        """Record the lane's progress, and release its resources; `run` does so by itself.
 
-        An error is kept in `error`. After a failed write it is noted once more: a register lasts
-        one boot.
+        An error is kept in `error`. After a failed write the progress is recorded once more,
+        because a register lasts only until the next boot.
         """
         self.stop()
         known = self.error is None or isinstance(self.error, StateError)
@@ -218,7 +221,7 @@ class Lane:
         return max(min([LONGEST_SLEEP, *holds]), 0.001)
 
     def _run_errands(self) -> bool:
-        """Carry out what waits, for one slice of time; return whether there was anything."""
+        """Run waiting errands for one slice of time; return whether there were any."""
         until = time.monotonic() + SLICE
         return self.errands.run(self, lambda: time.monotonic() < until and not self._stop.is_set())
 
@@ -241,7 +244,9 @@ class Lane:
         return bool(entries)
 
     def _handle(self, entry: Entry) -> bool:
-        """Hand one event to every callback whose plugin goes with the lane; False if cut short."""
+        """Pass one event to every callback whose plugin is with the lane; return False if cut
+        short.
+        """
         steps = self._plan.for_type(entry.event_type)
         done, self._done = self._done, frozenset()
         if (steps or entry.whole is False) and not self._hand_out(entry, steps, done):
@@ -268,16 +273,16 @@ class Lane:
                 self._caller.call(Call(LANE, entry, event, steps, number, lane_plugin))
             else:
                 return True
-        except BaseException:  # what the call in hand came to is not noted: it is not done
+        except BaseException:  # the running call has no recorded outcome: it is not done
             self._cut_short(entry, steps, number, done)
             raise
         self._cut_short(entry, steps, number, done)
         return False
 
     def _event(self, entry: Entry, lane_plugins: Sequence[LanePlugin]) -> Event | None:
-        """Return the event of an entry; None for one that cannot be read, which is set aside.
+        """Return the event of an entry; None if the entry cannot be read and is set aside.
 
-        It is kept that some plugins are owed the event, should the site give it once more.
+        The plugins that need the event are recorded, in case the site delivers it again.
         """
         try:
             return event_in(entry, self.scripts)
@@ -288,11 +293,13 @@ class Lane:
             return None
 
     def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
-        """Stay at an event, with what was done for it before and all steps up to one."""
+        """Stay at an event, with the callbacks done before and all steps up to one recorded as
+        done.
+        """
         done = done.union(self._keys[index] for index, _ in steps[:number])
         self._finished, self._done = Progress.at(entry.seq, done)
 
-    # Plugins that go their own way
+    # Plugins that are separate from the lane
 
     def _catch_up_all(self) -> bool:
         worked = False
@@ -304,7 +311,7 @@ class Lane:
         return worked
 
     def _look_at_the_site(self, lane_plugin: LanePlugin) -> None:
-        """See whether a plugin that waits for the site may be started, or called again."""
+        """Start or continue a plugin that waits for the site, if it may be."""
         if lane_plugin.waiting is not None:
             self._caller.look_at_the_site(lane_plugin)
         late_start = lane_plugin.services.late_start
@@ -320,7 +327,9 @@ class Lane:
             tried.store.committed()
 
     def _catch_up(self, lane_plugin: LanePlugin) -> bool:
-        """Let a plugin catch up for one slice; it rejoins when its cursor is the lane's."""
+        """Let a plugin catch up for one slice of time; it rejoins once it is level with
+        the lane.
+        """
         record = lane_plugin.record
         if record.cursor > self._finished:
             return False
@@ -342,7 +351,7 @@ class Lane:
         return record.state == "active"
 
     def _catch_up_one(self, lane_plugin: LanePlugin) -> bool:
-        """Hand a plugin the next event it is behind on; False if it stops there."""
+        """Pass a plugin the next event it has missed; return False if it stops there."""
         entry = lane_plugin.next_entry()
         if entry is None:
             lane_plugin.ahead = self.ledger.read(lane_plugin.record.cursor, PAGE)
@@ -380,7 +389,9 @@ class Lane:
         return Progress(self._finished, self._done)
 
     def _fold(self) -> None:
-        """Note in the ledger where the lane is, at most once a second; `Syncing` does the rest."""
+        """Record the lane's progress in the ledger, at most once a second; `Syncing` does
+        the rest.
+        """
         self._times.write()
         now = time.monotonic()
         if self.progress == self._folded or now - self._folded_at < FOLD_EVERY:

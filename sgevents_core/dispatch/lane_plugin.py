@@ -1,4 +1,4 @@
-"""One plugin in its lane: goes with it, or its own way while held, paused or catching up."""
+"""One plugin in its lane: with it, or separate while held, paused or catching up."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Waiting(NamedTuple):
-    """A call that failed when the site did not answer.
+    """A call that failed while the site did not answer.
 
     Args:
-        call: The call, as it is made again: the plugin goes its own way meanwhile.
-        attempt: Which attempt it was; it counts only if it was the call's own fault.
-        raised: What matters of its failure.
-        failure: What people see of it.
+        call: The call as it will be repeated; the plugin is separate from its lane meanwhile.
+        attempt: The number of the attempt; it counts only if the failure was the call's own fault.
+        raised: The relevant facts about its failure.
+        failure: The failure as shown to people.
         failed: When it failed, in monotonic seconds.
     """
 
@@ -43,18 +43,18 @@ class LanePlugin:
 
     Args:
         plugin: The plugin.
-        record: Its record in the ledger; this is the copy that counts while the lane runs.
+        record: Its record in the ledger; this copy is the current one while the lane runs.
         services: What its calls share.
         rules: Its failure policy.
-        hold_until: When a hold ends, in seconds of the monotonic clock.
-        ahead: Entries read for it while it catches up.
-        breaker: Stops it where its own writes call it for ever; None where nothing does.
-        recovered: Whether its failures in a row have ended, and the ledger does not know yet.
-        timeout: How long a callback of it may take that has no limit of its own, in seconds.
-        thread: Where its callbacks run; None for in the lane's thread, without a limit.
-        waiting: The failed call for which it waits for the site; None if it does not.
-        put_off: How often it has done so since it last got on.
-        told_outage: The number of the outage in which people were told of it last.
+        hold_until: When a hold ends, in monotonic seconds.
+        ahead: Entries read ahead for it while it catches up.
+        breaker: Stops it if its own writes call it for ever; None if loops are allowed.
+        recovered: Whether its failures in a row have ended and the ledger does not have it yet.
+        timeout: The limit for callbacks without one of their own, in seconds.
+        thread: The thread its callbacks run in; None for the lane's thread, without a limit.
+        waiting: The failed call because of which it waits for the site; None if it does not wait.
+        put_off: How often it has waited since its last progress.
+        told_outage: The number of the last outage in which its wait was reported.
     """
 
     plugin: LoadedPlugin
@@ -75,12 +75,12 @@ class LanePlugin:
 
     @property
     def hung(self) -> Hung | None:
-        """The call that it hangs in; none of its callbacks may be called until that returns."""
+        """The call it hangs in; none of its callbacks may be called until that returns."""
         return None if self.thread is None else self.thread.hung
 
     @property
     def late(self) -> bool:
-        """Whether it has not started, since that waits for the site."""
+        """Whether it has not started yet because it waits for the site."""
         return self.services.late_start is not None
 
     @property
@@ -90,20 +90,24 @@ class LanePlugin:
 
     @property
     def waits_for_site(self) -> bool:
-        """Whether it goes on, or is given up, as soon as it is known whether the site answers."""
+        """Whether it waits to be continued or given up once it is clear whether the site
+        answers.
+        """
         return self.record.state == "held" and (self.waiting is not None or self.late)
 
     @property
     def writes(self) -> int:
-        """How often it has written to the site, where its callbacks run."""
+        """The number of its writes to the site, in the thread of its callbacks."""
         return self.services.writes if self.thread is None else self.thread.writes
 
     def limit(self, callback: Callback) -> float | None:
-        """Return how long one of its callbacks may take, in seconds; None for any time."""
+        """Return the time limit of one of its callbacks, in seconds; None for no limit."""
         return self.timeout if callback.timeout is None else callback.timeout
 
     def meet(self, seq: int) -> None:
-        """Note that it is handed an event: one without a dead letter ends failures in a row."""
+        """Note that it gets an event: one that ends without a dead letter ends its failures in a
+        row.
+        """
         if seq == self._seq:
             return
         if self.record.failures and self._seq and self._given_up != self._seq:
@@ -112,13 +116,15 @@ class LanePlugin:
         self._seq = seq
 
     def give_up(self) -> None:
-        """Note a dead letter of the event it was handed; several count as one."""
+        """Note a dead letter of its current event; several for one event count once."""
         if self._given_up != self._seq:
             self.record.count_failure()
         self._given_up = self._seq
 
     def due(self, now: float) -> bool:
-        """Return whether it goes its own way and may be called now (monotonic seconds)."""
+        """Return whether it is separate from its lane and may be called at `now` (monotonic
+        seconds).
+        """
         record = self.record
         if not record.apart or record.state == "paused" or self.hung is not None:
             return False
@@ -127,38 +133,38 @@ class LanePlugin:
         return record.state == "active" or (self.waiting is None and now >= self.hold_until)
 
     def hold(self, reason: str, seconds: float, *, now: float, wall: float) -> None:
-        """Call it again after so many seconds.
+        """Hold it for some seconds.
 
         Args:
             reason: Why, for people.
             seconds: How long to wait.
-            now: The monotonic clock, in seconds.
-            wall: The host's clock, in seconds since 1970.
+            now: The current monotonic time, in seconds.
+            wall: The host's time, in seconds since 1970.
         """
         self.record.hold(wall + seconds, reason)
         self.hold_until = now + seconds
 
     def wait_for_site(self, waiting: Waiting, *, wall: float) -> None:
-        """Call it again when the site answers, or charge the call if it was its own fault.
+        """Wait with a failed call until the site answers, or count it if it was its own fault.
 
         Args:
             waiting: The call.
-            wall: The host's clock, in seconds since 1970.
+            wall: The host's time, in seconds since 1970.
         """
         self.record.hold(wall, f"waits for the site: {waiting.failure.error}")
         self.waiting, self.put_off = waiting, self.put_off + 1
 
     def site_is_back(self, at: float) -> None:
-        """Call it again at a time, in monotonic seconds."""
+        """Call it again at a time in monotonic seconds, because the site answers."""
         self.waiting, self.hold_until = None, at
 
     def wait_for(self, hung: Hung) -> None:
-        """Call it again as soon as the call that it hangs in has returned, or is gone."""
+        """Hold it until the call that it hangs in has returned or is gone."""
         self.record.hold(0.0, hung.reason)
         self.hold_until = 0.0
 
     def next_entry(self) -> Entry | None:
-        """Return the next of the entries read ahead, None if they have to be read."""
+        """Return the next entry read ahead; None if more have to be read."""
         while self.ahead and self.ahead[0].seq <= self.record.cursor:
             del self.ahead[0]
         return self.ahead[0] if self.ahead else None
@@ -171,9 +177,9 @@ def lane_plugin_of(
     settings: Settings,
     hear: Hear,
 ) -> LanePlugin:
-    """Return a plugin in its lane, as its record and the config say.
+    """Return a plugin in its lane, according to its record and the config.
 
-    `hear` is told which lane its own thread works for, if it has one.
+    `hear` is called with the lane that its own thread works for, if it has one.
     """
     table = settings.plugins[plugin.name]
     lane_plugin = LanePlugin(
@@ -184,7 +190,7 @@ def lane_plugin_of(
     if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
         lane_plugin.thread = OwnThread(plugin.name, plugin.lane, hear)
     if record.hangs:
-        record.resume()  # the thread that it waited for is gone with its process
+        record.resume()  # the thread it waited for ended with its process
     elif record.state == "held":
         left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
         lane_plugin.hold_until = time.monotonic() + left
@@ -192,12 +198,12 @@ def lane_plugin_of(
 
 
 def failure_rules(table: PluginSettings) -> FailureRules:
-    """Return the failure policy that a plugin's table of the config says."""
+    """Return the failure policy in a plugin's table of the config."""
     return FailureRules(table.on_error, table.max_attempts, table.pause_after)
 
 
 def _breaker(table: PluginSettings, settings: Settings) -> Breaker | None:
-    """Return what stops a plugin that calls itself for ever; None if it may."""
+    """Return the breaker for a plugin that calls itself for ever; None if it may."""
     if not table.breaker_events:
         return None
     common = settings.site.script_name

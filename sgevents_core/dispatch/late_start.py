@@ -1,4 +1,4 @@
-"""Plugins whose `startup` failed because the site did not answer: they are started when it does."""
+"""Plugins whose `startup` failed because the site did not answer; they start once it does."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class Tried(NamedTuple):
-    """What a `startup` came to: why it failed, empty if it did not, and its store."""
+    """The outcome of a `startup`: why it failed (empty if it did not), and its store."""
 
     error: str
     store: CallStore | None = None
 
 
 class LateStart:
-    """Starts one plugin late, in its lane's thread; until then it is handed nothing.
+    """The late start of one plugin, in its lane's thread; until then it gets no events.
 
     Args:
         plugin: The plugin.
-        services: What its calls share; they have met a site that did not answer.
-        health: What is known of the site.
-        error: How its `startup` failed, in one line.
+        services: What its calls share; one of them found that the site did not answer.
+        health: The health of the site.
+        error: The error of its `startup`, in one line.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class LateStart:
         self._told = 0
 
     def hold(self, record: PluginRecord) -> None:
-        """Let the plugin's record say that it waits."""
+        """Record that the plugin waits."""
         record.hold(time.time(), f"its startup waits for the site: {self._error}")
 
     def at_once(self) -> None:
-        """Try at the next turn, whatever is known of the site: a person asks for it."""
+        """Try at the next turn, whatever the health of the site, because a person asked for it."""
         self.not_before = 0.0
 
     def turn(self, announcer: Announcer) -> Tried | None:
-        """Start the plugin if it is time to; return what that came to, None while it waits."""
+        """Start the plugin if it is time; return the outcome, None while it waits."""
         now = time.monotonic()
         if self.not_before is None:
             standing = self._health.standing(self._failed)
@@ -95,7 +95,7 @@ class LateStart:
 def late_start_of(
     plugin: LoadedPlugin, services: Services, error: BaseException, began: float
 ) -> LateStart | None:
-    """Return what starts a plugin late whose `startup` failed; None if the site is not why.
+    """Return the late start of a plugin whose `startup` failed; None if the site was not the cause.
 
     Args:
         plugin: The plugin.
@@ -110,7 +110,7 @@ def late_start_of(
 
 
 def settle(tried: Tried, record: PluginRecord) -> Step:
-    """Let a plugin's record say what its late `startup` came to; return the step that keeps it."""
+    """Update a plugin's record with the outcome of its late `startup`; return the step to write."""
     step = Step(plugins=[record])
     extra = {"plugin": record.name}
     if tried.error:

@@ -1,4 +1,4 @@
-"""A lane's access to journal and ledger, which outlasts a full disk: it waits and tries again."""
+"""A lane's access to the journal and the ledger, which waits and retries while the disk is full."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _T = TypeVar("_T")
 
 
 class LaneLedger:
-    """What a lane reads and writes; no step is given up while the lane is to run.
+    """A lane's reads and writes; no step is given up while the lane runs.
 
     Args:
         lane: The lane's name.
-        state: The lane's connection to journal and ledger.
-        stopping: Set when the lane is to end: what does not work then raises StateError. Damage
-            raises StateDamaged at once, since waiting does not mend it.
+        state: The lane's connection to the journal and the ledger.
+        stopping: Set when the lane must end: a failing write then raises StateError. Damage raises
+            StateDamaged at once, since waiting does not repair it.
 
     Raises:
         StateError: The lane cannot be taken over.
@@ -46,15 +46,15 @@ class LaneLedger:
         return self._lasting(lambda: self._state.read(after, limit))
 
     def record(self, step: Step) -> int:
-        """Write a step as one, and return the number of its failure, 0 without one."""
+        """Write a step atomically, and return the number of its failure, 0 if it has none."""
         return self._lasting(lambda: self._state.record(self._lane, self.fence, step))
 
     def record_once(self, step: Step) -> None:
-        """Write a step without a second try."""
+        """Write a step without retrying."""
         self._state.record(self._lane, self.fence, step)
 
     def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
-        """Set an entry aside that cannot be read; some plugins are owed its event."""
+        """Set aside an entry that cannot be read; record the plugins that need its event."""
         if self._lasting(lambda: self._state.pass_over(entry, plugins, reason)):
             logger.warning(
                 "Event %d cannot be read from the journal (%s). It is set aside and asked of the "
@@ -88,7 +88,7 @@ class LaneLedger:
                 return result
 
     def _pause(self, error: StateError) -> float:
-        """Tell of the first failure; return how long to wait, in seconds."""
+        """Report the first failure; return how long to wait, in seconds."""
         if not self._failed:
             self._failed_at = time.monotonic()
             logger.error(

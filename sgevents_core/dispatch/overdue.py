@@ -1,5 +1,5 @@
-"""What the main thread sees of callbacks that do not return: those that hold up a lane, and those
-that were given up and hang.
+"""The main thread's view of callbacks that do not return: those that hold up a lane, and those that
+timed out and hang.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOT_BEFORE: Final = 5.0
 
 
 class _Seen(NamedTuple):
-    """A running call: when it was first seen, and after how long it is logged; never if it has a
+    """A running call: when it was first seen, and after how long it is logged; never, if it has a
     limit of its own.
     """
 
@@ -39,12 +39,12 @@ class _Seen(NamedTuple):
 
 
 class Overdue:
-    """Looks at the calls in hand; for the main thread.
+    """The monitor of running calls; for the main thread.
 
     Args:
         lanes: The lanes that run.
-        journal: Where events are found.
-        started: When the process began its work, by the monotonic clock, in seconds.
+        journal: The journal, to look up events.
+        started: When the process began its work, in monotonic seconds.
         restarts: Whether the process can be replaced.
     """
 
@@ -59,10 +59,11 @@ class Overdue:
         self._told = 0
 
     def look(self, now: float) -> bool:
-        """Tell of calls that take long; True if so many threads hang that the process is worn.
+        """Report calls that take long; return whether too many threads hang for the process to
+        continue.
 
         Args:
-            now: The monotonic clock, in seconds.
+            now: The current monotonic time, in seconds.
         """
         before, self._seen = self._seen, {}
         for lane in self._lanes:
@@ -76,10 +77,10 @@ class Overdue:
         return self._is_worn(now)
 
     def lasting(self, now: float) -> list[RunningCall]:
-        """Return the calls that have lasted for a second, the oldest first.
+        """Return the calls that have run for a second or longer, oldest first.
 
         Args:
-            now: The monotonic clock, in seconds.
+            now: The current monotonic time, in seconds.
         """
         found = []
         for (lane, seq, plugin, callback), seen in self._seen.items():
@@ -90,7 +91,7 @@ class Overdue:
         return sorted(found, key=lambda call: call.since)
 
     def _is_held_up(self, now: float) -> bool:
-        """Whether a call lasts long already: to stop would be to wait for it, in all lanes."""
+        """Return whether a call has run for long: stopping would make all lanes wait for it."""
         calls = self._seen.values()
         return any(now - seen.since >= SLOW for seen in calls if seen.tell_after != math.inf)
 
@@ -112,7 +113,9 @@ class Overdue:
         return self._restarts
 
     def _event_at(self, seq: int) -> int:
-        """Return the id of an event; 0 if the journal cannot be read, which others tell of."""
+        """Return the id of an event; 0 if the journal cannot be read, which is reported
+        elsewhere.
+        """
         try:
             entry = entry_at(self._journal, seq)
         except StateError:
@@ -151,7 +154,7 @@ def hung(lanes: Sequence[Lane]) -> list[str]:
 
 
 def not_hung(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:
-    """Return the plugins whose `shutdown` can be called; it must not meet a call that hangs."""
+    """Return the plugins whose `shutdown` can be called: those in which no call hangs."""
     names = hung(lanes)
     for name in names:
         text = "Plugin %s is not shut down: a callback of it has not returned"

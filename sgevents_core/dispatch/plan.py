@@ -1,4 +1,4 @@
-"""The plan: which callbacks are called for an event, in which order. Pure; compiled when loaded."""
+"""The plan: which callbacks are called for an event, in which order. Pure, compiled at load."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Explanation(NamedTuple):
 
 
 class Plan:
-    """The table event type -> callbacks in call order, filled as types are met."""
+    """The table event type -> callbacks in call order, filled as types occur."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        """Plan for `callbacks`, which are in call order."""
+        """Make the plan for `callbacks`, which are in call order."""
         self.callbacks: Final = tuple(callbacks)
         self._by_type: dict[str, Planned] = {}
 
@@ -41,7 +41,7 @@ class Plan:
         return self._compile(event_type) if planned is None else planned
 
     def explain(self, event: Event) -> list[Explanation]:
-        """Return for every callback, in call order, whether it is called for `event`."""
+        """Return, for every callback in call order, whether it is called for `event`."""
         reasons = [(callback, callback.why_not(event)) for callback in self.callbacks]
         return [Explanation(callback, reason is None, reason or "") for callback, reason in reasons]
 

@@ -1,6 +1,6 @@
-"""What is printed in processes that load plugins for those who look: shown as text, and no more.
+"""What plugins print in the separate processes that load them for inspection, shown only as text.
 
-It is held until the last of them has ended, since only then all secrets in it are known.
+It is held back until the last of them has ended: only then are all secrets in it known.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _READS: Final = 16
 
 
 class PrintedApart:
-    """The standard streams of such processes, one after the other.
+    """The standard streams of such processes, one after another.
 
     Args:
-        redact: Knows, at the end, what must not be shown.
+        redact: Removes secrets; it knows all of them only at the end.
     """
 
     def __init__(self, redact: Redactor) -> None:
@@ -38,13 +38,13 @@ class PrintedApart:
         self._left_out = 0
 
     def fileno(self) -> int:
-        """Return what can be waited for until something is printed."""
+        """Return a file descriptor that is readable once something is printed."""
         return self._reads
 
     def take_over(self) -> None:
-        """Let all that this process prints from here on come here, in whatever language.
+        """Redirect everything this process prints from now on to here, C code included.
 
-        Nothing is read there: nobody can be asked.
+        Its standard input is empty: it cannot ask anybody.
         """
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -59,7 +59,7 @@ class PrintedApart:
         )
 
     def hear(self) -> None:
-        """Take in what has been printed."""
+        """Read what has been printed."""
         with suppress(BlockingIOError):
             for _ in range(_READS):
                 more = os.read(self._reads, _AT_ONCE)
@@ -68,10 +68,10 @@ class PrintedApart:
                 self._left_out += len(more[room:])
 
     def close(self) -> None:
-        """Hear nothing more, and show on standard error what was printed.
+        """Stop reading, and show on standard error what was printed.
 
-        Each line becomes one that can forge no other, and stands there once, though plugins are
-        loaded anew when one of them has ended the process.
+        Each line is escaped so that it cannot imitate another, and is shown once, even though
+        plugins are loaded again when one of them has ended the process.
         """
         os.close(self._reads)
         os.close(self._writes)

@@ -1,4 +1,4 @@
-"""Says once a second what the daemon is doing, and tells plugins what needs a person."""
+"""Writing once a second what the daemon is doing, and notifying plugins of what needs a person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDS_EVERY: Final = 5.0
 
 
 class Troubled(Protocol):
-    """What the feed knows of its own trouble."""
+    """The feed, as far as it knows its own trouble."""
 
     @property
     def site_trouble(self) -> Lasting | None:
@@ -36,13 +36,13 @@ class Troubled(Protocol):
 
 
 class Watched(NamedTuple):
-    """What there is to look at.
+    """The parts of a daemon to look at.
 
     Args:
         feed: The feed.
         lanes: The lanes.
-        overdue: Who sees the calls that last.
-        feed_trouble: Reads what is on record of the feed's trouble; raises StateError if it cannot.
+        overdue: The monitor of running calls.
+        feed_trouble: Reads the recorded trouble of the feed; raises StateError if it cannot.
     """
 
     feed: Troubled
@@ -52,12 +52,12 @@ class Watched(NamedTuple):
 
 
 class VitalSigns:
-    """Looks at a running daemon; for the main thread.
+    """The monitor of a running daemon; for the main thread.
 
     Args:
         folder: The state's folder, where the pulse is written.
-        watched: What there is to look at.
-        announcer: Who tells people and plugins.
+        watched: The parts of a daemon to look at.
+        announcer: Reports to people and plugins.
     """
 
     def __init__(self, folder: Path, watched: Watched, announcer: Announcer) -> None:
@@ -70,10 +70,10 @@ class VitalSigns:
         self._needs: dict[tuple[AttentionKind, str], Need] = {}
 
     def look(self, now: float) -> None:
-        """Write the pulse and tell what needs a person, each as often as it is due.
+        """Write the pulse and report what needs a person, each as often as it is due.
 
         Args:
-            now: The monotonic clock, in seconds.
+            now: The current monotonic time, in seconds.
         """
         if now - self._beaten < pulse.EVERY:
             return
@@ -85,7 +85,7 @@ class VitalSigns:
             self._tell(seen)
 
     def close(self) -> None:
-        """Remove the pulse: nothing beats any more."""
+        """Remove the pulse."""
         pulse.forget(self._folder)
 
     def _pulse(self, now: float) -> Pulse:
@@ -102,11 +102,11 @@ class VitalSigns:
         )
 
     def _tell(self, seen: Pulse) -> None:
-        """Tell what needs a person since the last look, and what does not any more."""
+        """Report what needs a person since the last look, and what no longer does."""
         try:
             feed = self._watched.feed_trouble()
         except StateError:
-            return  # who writes to the state says so
+            return  # whoever writes to the state reports it
         found = {(need.kind, need.plugin): need for need in needs_of(seen, feed, seen.at)}
         for key, need in found.items():
             if key not in self._needs:

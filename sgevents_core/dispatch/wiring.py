@@ -1,4 +1,4 @@
-"""Puts lanes and what their plugins share together."""
+"""Assembling lanes, and what the calls of each plugin share."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def services_of(
     *,
     health: SiteHealth | None = None,
 ) -> dict[str, Services]:
-    """Return what the calls of each plugin share, by its name, in call order.
+    """Return what the calls of each plugin share, by plugin name, in call order.
 
     Args:
         settings: The configuration.
         loaded: The plugins.
-        state: Where their stores are.
-        kind: The class of what is returned.
-        health: What is known of the site; None where nobody follows it.
+        state: The state with their stores.
+        kind: The class of the values.
+        health: The health of the site; None if nothing monitors it.
     """
     site_key = urlsplit(settings.site.url).netloc
     redact = Redactor.of(settings)
@@ -59,7 +59,7 @@ def services_of(
 
 
 def _store_of(plugin: str, state: SqliteState) -> Store:
-    """Return a plugin's store; one that is damaged keeps that plugin alone from starting."""
+    """Return a plugin's store; a damaged one keeps only that plugin from starting."""
     try:
         return Store(plugin, state.store(plugin))
     except StateDamaged as error:
@@ -79,8 +79,8 @@ def lanes_of(
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
-    `hear` is told which threads of plugins work for which lane, `scripts` knows what the scripts
-    of the site are called, `observers` are told of each call.
+    `hear` is called with each plugin thread and its lane, `scripts` knows the names of the site's
+    scripts, `observers` are notified of each call.
     """
     lanes = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):

@@ -1,4 +1,4 @@
-"""What people are shown: a whole state, one event, one plugin. Reads only, and prints nothing.
+"""What is shown to people: a whole state, one event, one plugin. It only reads and prints nothing.
 
-Commands come in here, and whatever else shows a state.
+Used by commands, and by anything else that shows a state.
 """

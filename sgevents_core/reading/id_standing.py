@@ -1,4 +1,4 @@
-"""Where the feed stands with one id: taken, missing, given up, or not met yet. Only reads."""
+"""The feed's view of one id: stored, missing, given up or not seen yet. Only reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgevents_core.journal.sqlite import SqliteState
 
 
 def whereabouts(folder: Path, event_id: int) -> str:
-    """Return in a sentence why an id is not in the journal.
+    """Return a sentence that explains why an id is not in the journal.
 
     Raises:
         StateError: The state cannot be read.

@@ -1,4 +1,4 @@
-"""What has become of an event with each callback, as ledger and registers tell; only reads."""
+"""The outcome of an event for each callback, from the ledger and the registers. Only reads."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _SETTLED: Final[dict[str, What]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has become of an event with one callback.
+    """The outcome of an event for one callback.
 
     Args:
-        what: In one word or two.
-        text: In a sentence.
-        failures: How it failed, oldest first.
-        calls: When it was called and how long that took, oldest first, as far as it is known.
+        what: The outcome in a word or two.
+        text: The outcome in a sentence.
+        failures: Its failures, oldest first.
+        calls: The known calls with their times, oldest first.
     """
 
     what: What
@@ -55,7 +55,7 @@ class Outcome:
 
 
 class Outcomes:
-    """How far every plugin is, at the moment it was made.
+    """The progress of every plugin at the moment this object was made.
 
     Args:
         folder: The state's folder.
@@ -81,7 +81,7 @@ class Outcomes:
             self._joined = dict(db.all("SELECT plugin, seq FROM joined"))
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
-        """Return whether a plugin has an event behind it, as far as one callback goes."""
+        """Return whether a callback is finished for an event."""
         record = self.records.get(plugin)
         if record is None:
             return False
@@ -89,11 +89,11 @@ class Outcomes:
         return progress is not None and progress.is_done(seq, CallKey(plugin, callback))
 
     def is_for(self, plugin: str, seq: int) -> bool:
-        """Return whether an event came after the place at which a plugin began."""
+        """Return whether an event came after the point at which a plugin began."""
         return plugin in self.records and seq > self._joined.get(plugin, 0)
 
     def calls(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
-        """Return the calls of a callback for an event that are known of, oldest first."""
+        """Return the known calls of a callback for an event, oldest first."""
         record = self.records.get(plugin)
         if record is None:
             return ()
@@ -106,7 +106,7 @@ class Outcomes:
     def fate(
         self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]
     ) -> Outcome:
-        """Return what has become of an event with a callback that wants it.
+        """Return the outcome of an event for a callback that wants it.
 
         Args:
             plugin: The callback's plugin.

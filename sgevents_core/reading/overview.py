@@ -1,4 +1,4 @@
-"""What a state says to people: how far the feed is, how far behind plugins are, what failed."""
+"""An overview of a state for people: the feed's progress, how far behind plugins are, failures."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ from sgevents_core.journal.sqlite import SqliteState
 
 @dataclass(frozen=True, slots=True)
 class FeedOverview:
-    """How far the feed is.
+    """The progress of the feed.
 
     Args:
-        newest_id: Highest id taken from the site.
-        complete_to: No id up to this one is still waited for.
-        proved_to: Up to this id an audit has shown that nothing is missing; 0 before the first.
+        newest_id: Highest id read from the site.
+        complete_to: The id up to which none is still waited for.
+        proved_to: The id up to which an audit has shown that nothing is missing; 0 before the
+            first.
         proved_at: The site's clock at that audit, in seconds since 1970.
         waiting: Ids still waited for.
-        waiting_ranges: In how many ranges.
+        waiting_ranges: The number of ranges they form.
         given_up: Ids no longer waited for that audits still look for.
         answered_s_ago: Seconds since the site was last known to answer.
-        rewound: Why the feed stands still, empty if it does not.
-        parked: Rows that came late by the thousand and wait for a decision.
-        parked_first: The lowest id of these, 0 without any.
+        rewound: Why the feed has stopped; empty if it has not.
+        parked: Rows that arrived late by the thousand and await a decision.
+        parked_first: The lowest id of these; 0 if there are none.
         parked_last: The highest id.
         parked_since: When the first of them were parked, in seconds since 1970 on the site's clock.
     """
@@ -62,21 +63,21 @@ class FeedOverview:
 
 @dataclass(frozen=True, slots=True)
 class PluginOverview:
-    """How one plugin is.
+    """The state of one plugin.
 
     Args:
         name: Its name.
-        lane: The lane it rides with.
-        state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or
-            `not loaded` by the daemon that runs.
+        lane: Its lane.
+        state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or `not loaded`
+            by the running daemon.
         reason: Why it is held or paused.
-        behind: Events in the journal it has not finished.
-        behind_s: Age of the oldest of them, in seconds; 0 when there is none.
+        behind: The number of events in the journal that it has not finished.
+        behind_s: Age of the oldest of them, in seconds; 0 if there is none.
         retry_in_s: Seconds until a held plugin is called again.
         dead_letters: How many it has.
         failures: How many events in a row it failed on.
         last_error: Its newest failure, in one line.
-        hangs: Whether it is held until a call that its `timeout` gave up has returned.
+        hangs: Whether it is held until a call that exceeded its `timeout` has returned.
     """
 
     name: str
@@ -97,14 +98,14 @@ class Overview:
     """A whole state, for people.
 
     Args:
-        pid: Process of the daemon that runs on it, None if none does.
+        pid: Process id of the daemon that runs on it; None if none does.
         host: That process's machine.
         events: How many events the journal holds.
-        version: Its version of sgevents-core; empty if it does not say.
-        started: When it began its work, in seconds since 1970; 0 if it does not say.
-        feed: How far the feed is, None before the site's first answer.
-        plugins: The plugins that were ever enabled, by lane and name.
-        set_aside: Events that cannot be taken or read, while all else goes on.
+        version: The daemon's version of sgevents-core; empty if unknown.
+        started: When the daemon began its work, in seconds since 1970; 0 if unknown.
+        feed: The progress of the feed; None before the site's first answer.
+        plugins: All plugins ever enabled, by lane and name.
+        set_aside: Events that cannot be stored or read, while everything else continues.
     """
 
     pid: int | None
@@ -122,7 +123,7 @@ class Overview:
 
     @property
     def feed_trouble(self) -> FeedTrouble:
-        """What is on record of the feed's trouble."""
+        """The recorded trouble of the feed."""
         feed = self.feed
         aside = [one.event for one in self.set_aside]
         if feed is None:
@@ -131,7 +132,7 @@ class Overview:
         return FeedTrouble(feed.rewound, *parked, aside)
 
     def needs(self, now: float) -> list[Need | ShownNeed]:
-        """Return what needs a person, the most urgent first.
+        """Return what needs a person, most urgent first.
 
         Args:
             now: The time, in seconds since 1970.
@@ -147,7 +148,7 @@ class Overview:
 
 
 def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
-    """Return what a state says; None if nothing has run on it yet. Changes nothing.
+    """Return the overview of a state; None if nothing has run on it yet. Change nothing.
 
     Args:
         folder: The state's folder.
@@ -248,7 +249,7 @@ def _plugin(
 
 
 def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str] | None) -> str:
-    """Return how a plugin stands; `loaded` are those of the daemon, None where none runs."""
+    """Return the state of a plugin; `loaded` are the daemon's plugins, None if none runs."""
     if record.name not in enabled:
         return "disabled"
     if record.state in {"held", "paused"}:

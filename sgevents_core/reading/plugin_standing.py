@@ -1,4 +1,4 @@
-"""How plugins stand besides what loading says: in the ledger, and in the daemon that runs."""
+"""The state of plugins beyond their loading: in the ledger, and in the running daemon."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _HANGS: Final = (
 
 
 def with_standing(statuses: Sequence[PluginStatus], state: Path) -> tuple[PluginStatus, ...]:
-    """Return `statuses` with what the ledger and a running daemon say of the plugins.
+    """Return `statuses`, completed from the ledger and a running daemon.
 
     Args:
-        statuses: What loading says.
+        statuses: The statuses from loading.
         state: The state's folder.
 
     Raises:
@@ -51,7 +51,9 @@ def with_standing(statuses: Sequence[PluginStatus], state: Path) -> tuple[Plugin
 
 
 def differences(statuses: Sequence[PluginStatus], state: Path) -> Iterator[str]:
-    """Yield in words what the running daemon has loaded and what it would load now."""
+    """Yield sentences on how what the running daemon has loaded differs from what would
+    load now.
+    """
     daemon = running(state)
     if daemon is None:
         return

@@ -1,4 +1,4 @@
-"""What people ask for: carried out in a lane of the daemon, or by the command itself without one.
+"""People's requests: carried out in a lane of the daemon, or by the command itself without one.
 
-The daemon and the commands come in here; plugins do not.
+Used by the daemon and the commands, never by plugins.
 """

@@ -1,9 +1,8 @@
-"""Carries out what people ask of plugins: pause, resume, skip, and calls made again.
+"""Carrying out people's requests about plugins: pause, resume, skip, and repeated calls.
 
 The same code serves the running daemon, in the thread of the plugin's lane, and a command that
-holds the state's lock where no daemon runs. What is done and that it was done are written as one,
-so a request is carried out once; only a call that was in hand when the process died is made again,
-once.
+holds the state's lock if no daemon runs. The work and its answer are written atomically, so a
+request is carried out once; only a call that was running when the process died is repeated, once.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _Handler: TypeAlias = Callable[[RequestWork], bool]
 def carry_out(number: int, lane: Lane, folder: Path) -> bool:
     """Carry out a request, or a slice of it, and return whether it is over.
 
-    Whatever goes wrong in a plugin becomes its answer.
+    Whatever goes wrong in a plugin becomes the answer.
 
     Args:
         number: The request's number.
@@ -104,7 +103,7 @@ def _resume(desk: RequestWork) -> bool:
 
 
 def _skip_what_is_gone(desk: RequestWork) -> str:
-    """Let a plugin whose next events are no longer kept go on at the oldest that is."""
+    """Continue a plugin whose next events are no longer kept at the oldest one that is."""
     entry = _next_entry(desk)
     record = desk.record
     if entry is None or entry.seq == record.progress.running:
@@ -118,7 +117,7 @@ def _skip_what_is_gone(desk: RequestWork) -> str:
 
 
 def _go_on(desk: RequestWork) -> Step:
-    """Let a plugin go on, with its lane where it is not behind it; return the step that says so."""
+    """Resume a plugin, within its lane if it is not behind; return the step that records it."""
     record, lane = desk.record, desk.lane.progress
     record.resume_afresh()
     step = Step(plugins=[record])
@@ -159,7 +158,7 @@ def _skip(desk: RequestWork) -> bool:
 
 
 def _next_entry(desk: RequestWork) -> Entry | None:
-    """Return the event that a plugin stands at, None behind the last."""
+    """Return the entry that a plugin is at; None after the last."""
     record = desk.record
     found = desk.lane.ledger.read(record.cursor, 1)
     return found[0] if found else None
@@ -177,7 +176,7 @@ def _dismiss(desk: RequestWork) -> bool:
 
 
 def _dismiss_all(desk: RequestWork, numbers: list[int]) -> bool:
-    """Dismiss many dead letters in one step; those that are gone by now stay as they are."""
+    """Dismiss many dead letters in one step; those settled meanwhile stay as they are."""
     step = Step(request=RequestStep(desk.request.number, dismissed=numbers))
     return desk.close(step, RequestAnswer("done", f"{len(numbers)} dead letters dismissed"))
 

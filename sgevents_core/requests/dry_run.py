@@ -1,4 +1,4 @@
-"""A dry run: a plugin's callbacks called for events, and what they would change only told."""
+"""A dry run: a plugin's callbacks are called for events, and their changes only printed."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _MOST_SHOWN: Final = 300
 
 
 class Ran(NamedTuple):
-    """What a dry run came to: how many calls, and how many of them failed."""
+    """The result of a dry run: the number of calls, and how many of them failed."""
 
     calls: int
     failed: int
 
 
 class ReadOnlySite(GuardedShotgun):
-    """The client of plugins, except that it tells what it would change instead of doing so."""
+    """The client of plugins, which prints changes instead of making them."""
 
     tell: Tell = staticmethod(print)
     redact: Callable[[str], str] = staticmethod(str)
@@ -64,7 +64,7 @@ class ReadOnlySite(GuardedShotgun):
         return self._blocked(method, params)
 
     def _blocked(self, method: str, params: Any) -> Any:
-        """Tell of a change, and return what the site might have answered."""
+        """Print a change, and return what the site might have answered."""
         if method == "batch":
             return [self._blocked(one["request_type"], one) for one in params]
         what = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
@@ -75,7 +75,7 @@ class ReadOnlySite(GuardedShotgun):
         if method not in {"create", "update"}:
             return True
         if method == "create":
-            self._made -= 1  # no record has such an id, so none is taken for another
+            self._made -= 1  # no record has a negative id, so none is mistaken for another
         return {"id": params.get("id", self._made), "type": params["type"], **fields}
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
@@ -97,7 +97,7 @@ _NAMED: Final = frozenset({"type", "id", "fields", "return_fields", "request_typ
 
 
 class DryServices(Services):
-    """What the calls of a plugin share in a dry run."""
+    """What a plugin's calls share in a dry run."""
 
     dry_run = True
     scripts: Scripts | None = None
@@ -112,14 +112,14 @@ class DryServices(Services):
 def dry_run(settings: Settings, plugin: str, events: Iterable[Replayed], tell: Tell) -> Ran:
     """Call a plugin's callbacks for events, in this process, and change nothing.
 
-    The plugin is loaded and started as in a daemon. Its store is that of now; what it changes there
-    is seen by the calls that follow, told, and forgotten at the end.
+    The plugin is loaded and started as in a daemon. It begins with its current store; changes to it
+    are visible to later calls, printed, and discarded at the end.
 
     Args:
         settings: The configuration.
         plugin: The plugin's name.
         events: The events, in order.
-        tell: Called with each line for people.
+        tell: Prints a line for people.
 
     Raises:
         PluginNotLoaded: It is not enabled, or cannot be loaded or started.

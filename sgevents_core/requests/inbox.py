@@ -1,4 +1,6 @@
-"""Brings people's requests to the running daemon: looks for new ones, hands each to who does it."""
+"""The daemon's inbox: it looks for people's new requests and passes each to its lane or
+the feed.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,14 @@ logger = logging.getLogger("sgevents.requests")
 
 
 class Decided(Protocol):
-    """A feed that people decide about."""
+    """A feed that can carry out people's decisions."""
 
     def decide(self, request: Request) -> None:
-        """Let the feed's own thread carry out a request about it, and answer it."""
+        """Have the feed's own thread carry out a request about it and answer it."""
 
 
 class Inbox:
-    """The requests that wait, each handed on once; for the main thread.
+    """The unanswered requests, each passed on once; for the main thread.
 
     Args:
         folder: The state's folder.
@@ -41,12 +43,12 @@ class Inbox:
         self._seen = 0
 
     def poll(self) -> None:
-        """Hand on what came since the last time; a look costs some microseconds."""
+        """Pass on the requests made since the last call; a look costs a few microseconds."""
         try:
             for request in self._requests.waiting(above=self._seen):
                 self._hand_on(request)
                 self._seen = request.number
-        except StateError as error:  # a full disk: they wait, as all else does
+        except StateError as error:  # a full disk: requests wait, like everything else
             logger.debug("Requests cannot be looked for: %s", error)
 
     def forget(self, before: float) -> None:
@@ -57,7 +59,7 @@ class Inbox:
             logger.debug("Old requests stay: %s", error)
 
     def close(self) -> None:
-        """Close the connection; what is not carried out yet waits for the next start."""
+        """Close the connection; open requests wait for the next start."""
         self._requests.close()
 
     def _hand_on(self, request: Request) -> None:
@@ -72,7 +74,7 @@ class Inbox:
         lane.post(partial(_carry_out, request.number, self._folder))
 
     def _lane_of(self, plugin: str) -> Lane | None:
-        """Return the lane a plugin rides with; any lane can see to one that is not loaded."""
+        """Return a plugin's lane; for one that is not loaded, any lane will do."""
         for lane in self._lanes:
             if any(lane_plugin.record.name == plugin for lane_plugin in lane.lane_plugins):
                 return lane

@@ -1,7 +1,7 @@
-"""Calls made again because a person asked: dead letters retried, events replayed.
+"""Calls repeated because a person asked: dead letters retried, events replayed.
 
-They run in the thread of the plugin's lane and move no cursor. What a call did to the plugin's
-store commits together with the record of the call.
+They run in the thread of the plugin's lane and move no cursor. A call's changes to the plugin's
+store are committed together with the record of the call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MOST_NAMED: Final = 20
 
 
 def retry(desk: RequestWork) -> bool:
-    """Call the callback of a dead letter once more; one that succeeds settles it."""
+    """Call the callback of a dead letter once more; a success settles it."""
     with closing(Letters(desk.folder)) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
@@ -61,7 +61,7 @@ def retry(desk: RequestWork) -> bool:
 
 
 def replay(desk: RequestWork) -> bool:
-    """Replay events for one slice of time; True when the last one was replayed."""
+    """Replay events for one slice of time; return True once the last one was replayed."""
     if desk.lane_plugin is None:
         return desk.refuse(_not_loaded(desk))
     if desk.lane_plugin.late:
@@ -70,7 +70,7 @@ def replay(desk: RequestWork) -> bool:
 
 
 def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
-    """Return what is kept of a dead letter that was settled: `retried` or `dismissed`."""
+    """Return the record of a settled dead letter: `retried` or `dismissed`."""
     return replace(failure, outcome=outcome)
 
 
@@ -79,7 +79,7 @@ def _not_loaded(desk: RequestWork) -> str:
 
 
 def _why_to_wait(lane_plugin: LanePlugin) -> str:
-    """Return why none of a plugin's callbacks may be called now, empty if they may."""
+    """Return why none of a plugin's callbacks may be called now; empty if they may."""
     if lane_plugin.late:
         return lane_plugin.record.reason or "its startup waits for the site"
     return "" if lane_plugin.hung is None else lane_plugin.hung.reason
@@ -134,7 +134,7 @@ def _kept(store: Store | None) -> None:
 
 
 def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
-    """Hold a plugin if a call of it was given up and hangs; return the step that says so."""
+    """Hold a plugin if a call of it timed out and hangs; return the step that records it."""
     hung = lane_plugin.hung
     if hung is None or lane_plugin.record.state != "active":
         return Step()
@@ -144,7 +144,7 @@ def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
 
 
 class _Recalled(NamedTuple):
-    """A call that a person asked for, as observers see it."""
+    """A call that a person asked for, as shown to observers."""
 
     plugin: str
     callback_name: str
@@ -155,13 +155,13 @@ class _Recalled(NamedTuple):
 
 
 class _Came(NamedTuple):
-    """What came of a call.
+    """The outcome of a call.
 
     Args:
         failure: How it failed, if it did.
-        called: Whether it was called at all.
-        store: Its store, with the changes that are to be kept.
-        waits: Whether it failed because the site did not answer, as far as is known.
+        called: Whether the callback was called at all.
+        store: Its store, with the changes to commit.
+        waits: Whether it seems to have failed because the site did not answer.
     """
 
     failure: Failure | None
@@ -180,7 +180,7 @@ def _call(
     observers: CallObservers,
     asks: bool = False,
 ) -> _Came:
-    """Call one callback, with `asks` only if its filter wants the event; return what came of it."""
+    """Call one callback, with `asks` only if its filter wants the event; return the outcome."""
     recalled = _Recalled(callback.plugin, callback.name, replayed.event_id, replayed.seq)
     limit = None if lane_plugin.thread is None else lane_plugin.limit(callback)
     for begins in observers.began:
@@ -212,7 +212,9 @@ def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcom
 def _wait(
     desk: RequestWork, lane_plugin: LanePlugin, failure: Failure, progress: dict[str, Any]
 ) -> bool:
-    """Put a request off until the site answers, with what is done of it; False: it is not over."""
+    """Put a request off until the site answers, keeping its progress; return False: it is
+    not over.
+    """
     health = lane_plugin.services.contact.health
     desk.lane.ledger.record(Step(request=RequestStep(desk.request.number, progress)))
     if health is not None:
@@ -221,7 +223,7 @@ def _wait(
 
 
 def _there(thread: OwnThread, turn: ThreadTurn, limit: float | None) -> Outcome:
-    """Make a call in the plugin's own thread, for as long as it may take."""
+    """Make a call in the plugin's own thread, within its time limit."""
     if turn.asks and is_unwanted(turn.callback, turn.event):
         return Outcome(None, wanted=False)
     return thread.call(turn, limit)
@@ -264,7 +266,7 @@ class _Replay:
         self._load(**desk.request.progress)
 
     def run(self) -> bool:
-        """Replay for one slice of time; True when the last event was replayed."""
+        """Replay for one slice of time; return True once the last event was replayed."""
         number, requests = self._desk.request.number, self._desk.requests
         until = time.monotonic() + SLICE
         while (event := requests.replayed(number, self._index)) is not None:
@@ -310,9 +312,10 @@ class _Replay:
         logger.error(text, deaths, replayed.event_id, extra=extra)
 
     def _call_all(self, replayed: Replayed) -> Hung | None:
-        """Hand an event to the callbacks that are not done with it, as a dead process noted.
+        """Pass an event to the callbacks that have not finished it, as recorded before a process
+        died.
 
-        Returns the call that hangs and forbids the others; None if all are done, or one waits.
+        Return the call that hangs and blocks the others; None if all are done or one waits.
         """
         event = event_of(replayed.body, self._desk.lane.scripts)
         for callback in self._lane_plugin.plugin.callbacks:
@@ -356,9 +359,9 @@ class _Replay:
     def _note(
         self, callback: Callback, replayed: Replayed, failure: Failure | None, store: Store | None
     ) -> None:
-        """Commit as one that a call is done, what it changed, and what it means for dead letters.
+        """Commit atomically that a call is done, its store changes, and its effect on dead letters.
 
-        Apart from each other, a process that dies in between would do one of them twice.
+        Written separately, a process that dies in between would do one of them twice.
         """
         with closing(Letters(self._desk.folder)) as letters:
             letter = letters.of(callback.plugin, callback.name, replayed.seq, replayed.event_id)

@@ -1,4 +1,4 @@
-"""A request on its way: what it asks, whose lane carries it out, how it is answered."""
+"""A request being carried out: its lane, its plugin, and its answer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ logger = logging.getLogger("sgevents.requests")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestWork:
-    """One request, and the lane in whose thread it is carried out.
+    """One request, and the lane whose thread carries it out.
 
     Args:
         request: The request.
         lane: The lane.
         folder: The state's folder.
         requests: The state's requests.
-        record: What the ledger knows of the plugin that the request is about.
+        record: The ledger's record of the request's plugin.
         lane_plugin: The plugin itself, None if it is not loaded.
     """
 
@@ -38,11 +38,11 @@ class RequestWork:
     lane_plugin: LanePlugin | None
 
     def refuse(self, text: str) -> bool:
-        """Answer that the request makes no sense; nothing is changed."""
+        """Refuse the request; nothing is changed."""
         return self.close(Step(), RequestAnswer("refused", text))
 
     def close(self, step: Step, answer: RequestAnswer, letter: LetterChange | None = None) -> bool:
-        """Write a step and the answer as one, and tell it; returns that the request is over."""
+        """Write a step and the answer atomically, and log it; return True: the request is over."""
         about = step.request or RequestStep(self.request.number)
         step.request = about._replace(progress=None, answer=answer, letter=letter)
         step.durable = True
@@ -52,7 +52,7 @@ class RequestWork:
 
 
 def tell(request: Request, answer: RequestAnswer) -> None:
-    """Log what came of a request."""
+    """Log the answer to a request."""
     logger.log(
         logging.INFO if answer.outcome == "done" else logging.WARNING,
         "%s asked to %s: %s",
@@ -69,7 +69,7 @@ def tell(request: Request, answer: RequestAnswer) -> None:
 
 
 def never_enabled(plugin: str, known: Iterable[str]) -> str:
-    """Return why a request about a plugin that the state does not know is refused."""
+    """Return why a request about a plugin unknown to the state is refused."""
     meant = nearest(plugin, known)
     hint = f"did you mean {meant}?" if meant else "sgevents status lists those that were"
     return f"no plugin {plugin} was ever enabled on this state; {hint}"

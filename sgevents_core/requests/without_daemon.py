@@ -1,4 +1,4 @@
-"""Carries requests out where no daemon runs: the command itself holds the state's lock."""
+"""Carrying out requests without a daemon: the command itself holds the state's lock."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ALERTS_END_WITHIN: Final = 1.0
 
 
 def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
-    """Carry out all requests about a plugin that wait; only that plugin is loaded, if at all.
+    """Carry out all open requests about a plugin; only that plugin is loaded, if any.
 
     Args:
         settings: The configuration.
         plugin: The plugin; empty for requests about the feed.
-        command: The command that does so, for whoever finds the state in use.
+        command: The command, which is named to others who find the state in use.
 
     Raises:
         StateInUse: A daemon, or another command, holds the state.
@@ -75,14 +75,14 @@ def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: S
 
 @contextmanager
 def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -> Iterator[Lane]:
-    """Make the lane of a plugin, which is never run; the plugin is started and shut down."""
+    """Make the lane of a plugin, never run; start the plugin, and shut it down at the end."""
     services = services_of(settings, loaded, state)
     ready = start_plugins(loaded, services, state)
     announcer = Announcer()
     folder = settings.state.path
     lanes = lanes_of(settings, ready, services, lambda: SqliteState(folder), announcer)
     lane = lanes[0] if lanes else _empty_lane(folder, plugin, state, announcer)
-    lane.stop()  # so that a state that cannot be written is an error, and not waited for
+    lane.stop()  # so that a failing write is an error instead of a wait
     try:
         yield lane
     finally:
