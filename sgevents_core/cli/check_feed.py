@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import SiteError, StateError
+from sgevents_core.errors import SiteError, StartAheadError, StateError
 from sgevents_core.journal.base import FeedState
 from sgevents_core.journal.database import is_made
 from sgevents_core.journal.needs import WAYS_OUT
@@ -17,7 +17,9 @@ from sgevents_core.settings import Settings
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
 from sgevents_core.site.client import EventLog
+from sgevents_core.site.feed import rules_of
 from sgevents_core.site.questions import Newest, Recent, spans_of
+from sgevents_core.site.reset import first_change
 
 _PATIENCE: Final = 15.0
 _OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"
@@ -26,7 +28,9 @@ _OTHER_SITE: Final = "give each site a folder of its own: change path in [state]
 def feed_findings(settings: Settings) -> list[Finding]:
     """Compare the last events taken with those that the site shows; changes nothing."""
     state = _feed_state(settings)
-    if state is None or not state.recent:
+    if state is None:
+        return _start_findings(settings)
+    if not state.recent:
         return []
     site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
     with closing(EventLog(site)) as log:
@@ -41,6 +45,25 @@ def feed_findings(settings: Settings) -> list[Finding]:
         message = f"the site's event log is not the one that was followed: {why}"
         return [Finding("state", "problem", message, WAYS_OUT)]
     return [Finding("state", "ok", f"it goes on behind event {state.frontier}")]
+
+
+def _start_findings(settings: Settings) -> list[Finding]:
+    """Look whether a first start can begin where `[feed] start` says."""
+    if settings.feed.start == "now":
+        return []
+    site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
+    try:
+        with closing(EventLog(site)) as log:
+            first_change(log, rules_of(settings.feed), settings.feed.start)
+    except StartAheadError as error:
+        message = (
+            f"the start {error.start} is ahead of the site, whose newest event is {error.newest}"
+        )
+        fix = f"write an id up to {error.highest}, a time that is over, or now"
+        return [Finding("config", "problem", message, fix, "feed.start")]
+    except SiteError:
+        return []  # the look at the site reports it
+    return [Finding("config", "ok", "the first start can begin there", subject="feed.start")]
 
 
 def _feed_state(settings: Settings) -> FeedState | None:

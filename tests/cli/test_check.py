@@ -585,3 +585,16 @@ def test_literal_secret_of_a_plugin_in_an_open_file_is_noticed(
     assert "literal-demo-text" not in result.output
     result = check(f'{tables}{{ env = "CHAT_TOKEN" }}\n', key='{ env = "SITE_KEY" }', mode=0o644)
     assert not any(told in one for one in result.of("plugins", "warning"))
+
+
+def test_start_that_a_run_refuses_is_a_problem(check: Check, site: Sandbox) -> None:
+    """A first start cannot begin ahead of the site; a good start, and none, are not mentioned."""
+    newest = site.log.highest_id
+    result = check(f"[feed]\nstart = {newest + 1000}\n")
+    (told,) = result.of("config", "problem")
+    assert told.startswith(f"feed.start the start {newest + 1000} is ahead of the site")
+    assert f"write an id up to {newest + 1}" in told
+    assert result.code == 1
+    assert check("[feed]\nstart = 2099-01-01\n").of("config", "problem")
+    for start in ("1", '"2h"', '"now"'):
+        assert not check(f"[feed]\nstart = {start}\n").of("config", "problem")
