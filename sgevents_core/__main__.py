@@ -1,4 +1,4 @@
-"""`python -m sgevents_core`: the command where its script is not on the PATH."""
+"""`python -m sgevents_core`: the command, if its script is not on the PATH."""
 
 from sgevents_core.cli import main
 

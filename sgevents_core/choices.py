@@ -1,4 +1,4 @@
-"""What keys and arguments of a few fixed values can be; each list is declared here alone."""
+"""The fixed values that keys and arguments can have; each list is declared here alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event: one row of the site's event log, with the traps of the log taken out of the way.
+"""Event: one row of the site's event log, without the traps of the log.
 
 Nothing here raises on a strange row: what cannot be understood reads as None, empty or False.
 """
@@ -42,7 +42,7 @@ _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_e
 
 
 class TypeParts(NamedTuple):
-    """An event type taken apart."""
+    """An event type split into its parts."""
 
     domain: str
     """The text before the first underscore: `Shotgun`, `Toolkit`, a studio's own."""
@@ -54,7 +54,7 @@ class TypeParts(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def type_parts(event_type: str) -> TypeParts:
-    """Take `event_type` apart; any text with any number of underscores will do."""
+    """Split `event_type` into its parts; any text with any number of underscores will do."""
     domain, _, rest = event_type.partition("_")
     middle, _, action = rest.rpartition("_")
     is_record = domain == "Shotgun" and bool(middle) and action in RECORD_ACTIONS
@@ -64,19 +64,19 @@ def type_parts(event_type: str) -> TypeParts:
 class Event(Mapping[str, Any]):
     """One event, as an immutable mapping with the classic keys and as attributes.
 
-    What the mapping and the attributes give out is a copy: changing it changes nothing for the
-    next callback. `event["created_at"]` is an aware datetime in local time, `event["meta"]` is
-    always a dict.
+    The mapping and the attributes return copies: changing one does not affect the next callback.
+    `event["created_at"]` is an aware datetime in local time, `event["meta"]` is always a dict.
     """
 
     __slots__ = ("_created_at", "_meta", "_row", "_scripts")
 
     def __init__(self, row: Mapping[str, Any], scripts: Scripts | None = None) -> None:
-        """Wrap `row`, one EventLogEntry as read; nothing is parsed before it is asked for.
+        """Wrap `row`, one EventLogEntry as read; nothing is parsed before it is needed.
 
         Args:
-            row: The row, kept and not copied; `created_at` is what `moments.moment_of` reads.
-            scripts: What the scripts of its site are called; guessed from the row if left out.
+            row: The row, which is not copied; `created_at` is anything that `moments.moment_of`
+                reads.
+            scripts: The names of its site's scripts; guessed from the row if left out.
         """
         self._row: Mapping[str, Any] = row if isinstance(row, Mapping) else {}
         self._scripts = _UNKNOWN if scripts is None else scripts
@@ -128,32 +128,32 @@ class Event(Mapping[str, Any]):
 
     @property
     def row(self) -> dict[str, Any]:
-        """The row as it was read, for what keeps or sends it on."""
+        """The row as it was read, to be stored or sent on."""
         return _copied(dict(self._row))
 
     @property
     def id(self) -> int:
-        """The event's id; 0 where the row has none."""
+        """The event's id; 0 if the row has none."""
         return _integer(self._row.get("id")) or 0
 
     @property
     def event_type(self) -> str:
-        """The type, `Shotgun_Task_Change`; empty where the row has none."""
+        """The type, `Shotgun_Task_Change`; empty if the row has none."""
         return _text(self._row.get("event_type")) or ""
 
     @property
     def domain(self) -> str:
-        """The type's text before the first underscore: `Shotgun`, `Toolkit`, a studio's own."""
+        """The type up to the first underscore: `Shotgun`, `Toolkit` or a studio's own."""
         return type_parts(self.event_type).domain
 
     @property
     def action(self) -> str | None:
-        """The type's text after the last underscore: `New`, `Change`, `Login`; or None."""
+        """The type after the last underscore: `New`, `Change`, `Login`; or None."""
         return type_parts(self.event_type).action
 
     @property
     def attribute(self) -> str | None:
-        """The field that changed, `sg_status_list`, or the preference; None but for changes."""
+        """The field or preference that changed, `sg_status_list`; None unless it is a change."""
         name = _text(self._row.get("attribute_name"))
         if name is None and self.action == "Change":
             meta = self._read_meta()
@@ -162,13 +162,13 @@ class Event(Mapping[str, Any]):
 
     @property
     def old_value(self) -> Any:
-        """The field's value before; None for multi-entity fields, which have `removed`."""
+        """The field's old value; None for multi-entity fields, which have `removed`."""
         meta = self._read_meta()
         return _copied(meta.get("old" if _of_preference(meta) else "old_value"))
 
     @property
     def new_value(self) -> Any:
-        """The field's value after; None for multi-entity fields, which have `added`."""
+        """The field's new value; None for multi-entity fields, which have `added`."""
         meta = self._read_meta()
         return _copied(meta.get("new" if _of_preference(meta) else "new_value"))
 
@@ -189,28 +189,28 @@ class Event(Mapping[str, Any]):
 
     @property
     def is_transient(self) -> bool:
-        """Whether this is the first of the two events of a thumbnail, the thumbnail not ready."""
+        """Whether this is the first of the two events of a thumbnail, which is not ready yet."""
         return self._read_meta().get("is_transient") is True
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The event's details; never None, decoded where the site sent a JSON string."""
+        """The event's details; never None, decoded if the site sent a JSON string."""
         return _copied(self._read_meta())
 
     @property
     def entity(self) -> dict[str, Any] | None:
         """The record as the row links it; None once the record is retired.
 
-        Where a record was viewed on a page, it is the page; see `entity_type` and `entity_id`.
+        If a record was viewed on a page, this is the page; see `entity_type` and `entity_id`.
         """
         return _dict(self._row.get("entity"))
 
     @property
     def entity_type(self) -> str | None:
-        """The record's type, also where it is retired; None where no record is meant.
+        """The record's type, also if it is retired; None if there is no record.
 
-        For `Shotgun_Reading_Change` it is the type of what was read, for `Shotgun_Version_View`
-        and its like that of what was viewed.
+        For `Shotgun_Reading_Change` it is the type of what was read, for `Shotgun_Version_View` and
+        similar types that of what was viewed.
         """
         if self._is_view:
             return self._viewed()[0]
@@ -220,10 +220,10 @@ class Event(Mapping[str, Any]):
 
     @property
     def entity_id(self) -> int | None:
-        """The record's id, also where it is retired; None where it cannot be known.
+        """The record's id, also if it is retired; None if it cannot be known.
 
-        It cannot for a back-reference to a record that is retired: its `meta` names the other
-        record. `original_event_id` leads on from there.
+        It cannot be known for a back-reference to a retired record, whose `meta` names the other
+        record. `original_event_id` leads to it.
         """
         if self._is_view:
             return self._viewed()[1]
@@ -243,7 +243,7 @@ class Event(Mapping[str, Any]):
 
     @property
     def project(self) -> dict[str, Any] | None:
-        """The project; None for replies, logins and other things that are in none."""
+        """The project; None for replies, logins and other things without one."""
         return _dict(self._row.get("project"))
 
     @property
@@ -259,7 +259,7 @@ class Event(Mapping[str, Any]):
 
     @property
     def script(self) -> str | None:
-        """The name of the script that did it, also in a person's name (sudo); None for a person.
+        """The name of the script that did it, also as another user (sudo); None for a person.
 
         A site shows scripts as "name version", in `user["name"]`; this is the name alone.
         """
@@ -268,7 +268,7 @@ class Event(Mapping[str, Any]):
 
     @property
     def sudo_user(self) -> dict[str, Any] | None:
-        """Who is behind `user` where somebody acted in that user's name (sudo), else None."""
+        """Who is behind `user` if it acted as that user (sudo), otherwise None."""
         return _dict(self._read_meta().get("sudo_actual_user"))
 
     @property
@@ -278,14 +278,14 @@ class Event(Mapping[str, Any]):
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was done: aware, in local time; None where the row does not tell."""
+        """When it was done: aware, in local time; None if the row does not say."""
         if self._created_at is _UNREAD:
             moment = moment_of(self._row.get("created_at"))
             self._created_at = None if moment is None else local(moment)
         return self._created_at
 
     def _read_meta(self) -> dict[str, Any]:
-        """Return the event's own dict of details, which is never given out."""
+        """Return the event's own dict of details, which is never handed out."""
         if self._meta is _UNREAD:
             self._meta = _decoded(self._row.get("meta"))
         return self._meta
@@ -295,7 +295,7 @@ class Event(Mapping[str, Any]):
         return self.action == "View" and self.domain == "Shotgun"
 
     def _viewed(self) -> tuple[str | None, int | None]:
-        """Return type and id of what was viewed: the row's own link may be the page it was on."""
+        """Return type and id of what was viewed: the row's own link may be the page."""
         meta, entity = self._read_meta(), self._row.get("entity")
         linked = _text(meta.get("link_entity_type"))
         if linked is not None:
@@ -329,22 +329,22 @@ class Event(Mapping[str, Any]):
 
 
 def acting_links(event: Event) -> list[dict[str, Any]]:
-    """Return the scripts that caused `event`: its user, or who is behind that user; not copied."""
+    """Return links, not copied, to the scripts behind `event`: its user, or who acts as it."""
     return scripts_on(event._row.get("user"), event._read_meta())
 
 
 def scripts_of(event: Event) -> Scripts:
-    """Return what is known of the scripts of the site that `event` is from."""
+    """Return what is known about the scripts of the event's site."""
     return event._scripts
 
 
 def meta_of(event: Event) -> Mapping[str, Any]:
-    """Return the details of `event` themselves, not a copy, for code that only looks at them."""
+    """Return the details of `event` themselves, not a copy, for code that only reads them."""
     return event._read_meta()
 
 
 def _of_preference(meta: Mapping[str, Any]) -> bool:
-    """Return whether `meta` tells of a preference of the site: it has names of its own."""
+    """Return whether `meta` describes a preference of the site, which has keys of its own."""
     return "pref" in meta and "type" not in meta
 
 

@@ -1,6 +1,6 @@
 """Match: the events that a callback wants, as a value; how its conditions are read and tested.
 
-`markers.match` puts one on a function, the registrar makes one of its arguments.
+`markers.match` attaches one to a function; the registrar makes one from its arguments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Condition: TypeAlias = tuple[str, Callable[["Event"], object]]
 
 
 class WrongValueError(ValueError):
-    """A value that a filter cannot have: what is wrong, and what helps."""
+    """A value that a filter does not accept: what is wrong and what to do."""
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(problem)
@@ -76,22 +76,22 @@ class Match:
         object.__setattr__(self, "_conditions", tuple(self._made_conditions()))
 
     def accepts_type(self, event_type: str) -> bool:
-        """Whether events of `event_type` can be wanted at all."""
+        """Return whether events of `event_type` can be wanted at all."""
         return self._fits_type(event_type)
 
     def accepts(self, event: Event) -> bool:
-        """Whether `event` is wanted. Raises what the filter's `where` raises."""
+        """Return whether `event` is wanted; raise what the filter's `where` raises."""
         return self._fits_type(event.event_type) and self.accepts_rest(event)
 
     def accepts_rest(self, event: Event) -> bool:
-        """Whether `event`, whose type is known to be accepted, is wanted."""
+        """Return whether `event`, whose type is known to be accepted, is wanted."""
         for _, holds in self._conditions:  # noqa: SIM110 - half the time of all(...), per event
             if not holds(event):
                 return False
         return True
 
     def may_accept(self, event: Event) -> bool:
-        """Whether `event`, whose type is known to be accepted, is wanted if `where` says so."""
+        """Return whether `event`, whose type is accepted, is wanted if `where` agrees."""
         return all(name == "where" or holds(event) for name, holds in self._conditions)
 
     def why_not(self, event: Event) -> str | None:
@@ -190,7 +190,7 @@ def made_match(
     new_value: Values = ...,
     where: Where | None = None,
 ) -> Match:
-    """Make a Match of the values that `markers.match` and the registrar take.
+    """Make a Match from the values that `markers.match` and the registrar take.
 
     Raises:
         WrongValueError: A value is wrong.
@@ -214,11 +214,11 @@ def made_match(
 
 
 def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
-    """Raise WrongValueError for the first of `given`, which no condition is called.
+    """Raise WrongValueError for the first of `given`, which is not the name of a condition.
 
     Args:
-        given: Arguments besides those that there are.
-        others: Arguments that are no conditions.
+        given: Arguments that are not known.
+        others: Valid arguments that are not conditions.
     """
     from sgevents_core.settings.spelling import nearest  # noqa: PLC0415 - seldom wanted
 
@@ -230,7 +230,7 @@ def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
 
 
 def checked_on_error(value: OnError | None) -> OnError | None:
-    """Return `value` if it is a policy or None; raises WrongValueError."""
+    """Return `value` if it is a policy or None; otherwise raise WrongValueError."""
     policies = get_args(OnError)
     if value is None or value in policies:
         return value
@@ -240,7 +240,7 @@ def checked_on_error(value: OnError | None) -> OnError | None:
 
 
 def checked_timeout(value: str | float | None) -> float | None:
-    """Return `value`, seconds or a duration as text, in seconds; raises WrongValueError."""
+    """Return `value`, seconds or a duration as text, in seconds; raise WrongValueError."""
     if value is None:
         return None
     advice = 'Give seconds, or text such as "30s" or "5m"; at least "10ms".'
@@ -317,7 +317,7 @@ def _members(name: str, value: object) -> list[object]:
 
 
 def _fits(patterns: tuple[str, ...]) -> Callable[[str | None], bool]:
-    """Return a test of whether a text fits any of `patterns`; None fits only where all do."""
+    """Return a test of whether a text fits any of `patterns`; None fits only if all do."""
     if not patterns:
         return lambda _text: True
     if not any("*" in pattern for pattern in patterns):
@@ -347,7 +347,7 @@ def _either(values: tuple[object, ...]) -> str:
 
 
 def _shown(value: object) -> object:
-    """Return an entity as `Shot 12`, anything else as it is."""
+    """Return an entity as `Shot 12`, anything else unchanged."""
     if isinstance(value, Mapping) and "id" in value:
         return f"{value.get('name') or value.get('type', '')} {value['id']}".strip()
     return value

@@ -1,7 +1,7 @@
 """Every hook that a plugin can implement, with its arguments and what it promises.
 
 An implementation names the arguments it wants, in any order, so a hook can gain arguments without
-breaking any. What those are is in `protocols`.
+breaking any. The types of the arguments are in `protocols`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def hook_arguments() -> Mapping[str, tuple[str, ...]]:
     }
 
 
-# A specification has no body: its docstring is what the hook promises.
+# A specification has no body: its docstring says what the hook promises.
 
 
 @hookspec
@@ -115,8 +115,8 @@ def on_new(event: Event, ctx: Context) -> None:
 def on_change(event: Event, ctx: Context) -> None:
     """Fires when a field of a record was changed: `Shotgun_<EntityType>_Change`.
 
-    Thread, order, result and errors as for `on_new`. Fields set while a record is created come too,
-    with `event.in_create`; marking something read is `Shotgun_Reading_Change`.
+    Thread, order, result and errors as for `on_new`. Fields set while a record is created are
+    included, with `event.in_create`; marking something as read is `Shotgun_Reading_Change`.
     """
 
 
@@ -146,7 +146,7 @@ def on_playlist_share_create(event: Event, ctx: Context) -> None:
 
 @hookspec
 def on_playlist_share_revoke(event: Event, ctx: Context) -> None:
-    """Fires when the share of a playlist was taken back: `CRS_PlaylistShare_Revoke`.
+    """Fires when the share of a playlist was revoked: `CRS_PlaylistShare_Revoke`.
 
     Thread, order, result and errors as for `on_new`.
     """
@@ -236,8 +236,8 @@ def on_other(event: Event, ctx: Context) -> None:
 def on_event(event: Event, ctx: Context) -> None:
     """Fires for every event, besides the hook of its type.
 
-    It has no special place: in the plugin it comes where it stands. Thread, order, result and
-    errors as for `on_new`.
+    It has no special position: in the plugin it is called in the order of definition. Thread,
+    order, result and errors as for `on_new`.
     """
 
 
@@ -253,12 +253,12 @@ def register_callbacks(registrar: Registrar) -> None:
 
 @hookspec
 def settings_model() -> type:
-    """Asks for the model of the plugin's settings, to which `[plugins.NAME.settings]` is held.
+    """Asks for the model of the plugin's settings, which validates `[plugins.NAME.settings]`.
 
     Called once for each load, in the thread that loads plugins, before `register_callbacks`. It
     returns a class: a dataclass, a msgspec Struct or a pydantic model; `ctx.settings` is then an
-    instance of it. If it raises or the table does not fit, the plugin's status is broken; the
-    other plugins run.
+    instance of it. If it raises or the table does not fit, the plugin's status is broken; the other
+    plugins run.
     """
     raise NotImplementedError
 
@@ -268,7 +268,7 @@ def startup(ctx: Context) -> None:
     """Fires once, before the plugin's first event after the start.
 
     Called one plugin at a time, in call order. What it returns is ignored. If it raises, the plugin
-    is broken and handed no events, of which none is lost; the other plugins run.
+    is broken and is handed no events, none of which is lost; the other plugins run.
     """
 
 
@@ -277,13 +277,13 @@ def shutdown(ctx: Context) -> None:
     """Fires once, after the plugin's last event, when the daemon stops in an orderly way.
 
     Called one plugin at a time, in call order. What it returns is ignored. If it raises, that is
-    logged, and the next plugin's is called. It is not called when the process is killed.
+    logged, and the next plugin is called. It is not called if the process is killed.
     """
 
 
 @hookspec
 def callback_failed(details: CallbackFailure, ctx: Context) -> None:
-    """Fires when a callback of any plugin failed, also where it will be tried again.
+    """Fires when a callback of any plugin failed, even if it will be retried.
 
     Called on the thread for alerts, one plugin at a time, in call order; no event waits for it.
     What it returns is ignored. If it raises, that is logged, and causes no further alert.
@@ -310,16 +310,16 @@ def plugin_paused(details: PluginPause, ctx: Context) -> None:
 def backlog_timed_out(details: BacklogTimeout, ctx: Context) -> None:
     """Fires when ids missing in the event log are no longer waited for.
 
-    Thread, order, result and errors as for `callback_failed`. Should a row turn up after all, it is
+    Thread, order, result and errors as for `callback_failed`. If a row turns up after all, it is
     handled; there is no need to look for it.
     """
 
 
 @hookspec
 def attention_needed(details: Attention, ctx: Context) -> None:
-    """Fires when something needs a person, and once more when it is over.
+    """Fires when something needs a person's attention, and again when it is over.
 
-    Thread, order, result and errors as for `callback_failed`. It is told once for each kind and
+    Thread, order, result and errors as for `callback_failed`. It fires once for each kind and
     plugin: a log that went backwards, parked or set aside events, a refused key, a site or a state
     that has failed for a minute, a call that holds up its lane or hangs.
     """
@@ -329,7 +329,7 @@ def attention_needed(details: Attention, ctx: Context) -> None:
 def register_commands(group: click.Group) -> None:
     """Adds commands of the plugin to the command `sgevents`.
 
-    Called in the process of the command, in call order, when a command is asked for that is not
-    one of sgevents' own, or for help; not in the daemon. What it returns is ignored. If it raises,
-    the plugin's commands are missing and that is said; all others work.
+    Called in the process of the command, in call order, for help or for a command that is not one
+    of sgevents' own; not in the daemon. What it returns is ignored. If it raises, the plugin's
+    commands are missing and the error is reported; all others work.
     """

@@ -1,4 +1,4 @@
-"""The marks that a plugin puts on its functions: `hookimpl` and `match`."""
+"""The marks that a plugin attaches to its functions: `hookimpl` and `match`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What `match` leaves on a function."""
+    """What `match` attaches to a function."""
 
     match: Match
     on_error: OnError | None = None
@@ -66,27 +66,28 @@ def match(
 ) -> Callable[[_F], _F]:
     """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
 
-    Every condition given has to hold. One that is a list, tuple or set holds if any of its members
-    does. Nothing else of the function changes, so it can be called and tested as before.
+    Every condition given has to hold. A list, tuple or set holds if any of its members does. The
+    function itself does not change, so it can be called and tested as before.
 
     Args:
         event_type: Types such as `"Shotgun_Task_*"`; `*` stands for any characters.
-        entity_type: Types of record such as `"Shot"`, for a retired record too. Takes `*`.
-        attribute: Fields such as `"sg_status_list"`. Takes `*`.
+        entity_type: Types of record such as `"Shot"`, for a retired record too. Accepts `*`.
+        attribute: Fields such as `"sg_status_list"`. Accepts `*`.
         project: Projects by id or name.
-        user: People who did it, by id, login or name. Logins are compared where `[feed] fields`
-            has `"user.HumanUser.login"`.
-        script: Names of scripts that did it, also in a user's name (sudo). Takes `*`.
+        user: People who did it, by id, login or name. Logins are compared if `[feed] fields` has
+            `"user.HumanUser.login"`.
+        script: Names of scripts that did it, also as another user (sudo). Accepts `*`.
         in_create: Whether the value was set while the record was created.
-        old_value: Values before the change. An entity is compared by type and id; for a
-            multi-entity field it has to be among those removed.
-        new_value: Values after the change; for a multi-entity field, among those added.
-        where: Called with the event, last; the event is wanted if it returns something true. If it
+        old_value: Old values. An entity is compared by type and id; for a multi-entity field it has
+            to be among those removed.
+        new_value: New values; for a multi-entity field, among those added.
+        where: Called last, with the event; the event is wanted if it returns something true. If it
             raises, that counts as the callback raising.
         on_error: `"dead-letter"`, `"pause"` or `"skip"`, for this callback instead of the plugin's.
-        timeout: How long it may take: seconds, or text such as `"30s"`; then its plugin waits for
-            it, and the others go on. Else `timeout` of the plugin or its lane counts.
-        unknown: Refused, with what was probably meant.
+        timeout: How long it may take: seconds, or text such as `"30s"`. After that its plugin waits
+            for it, and the others continue. Without it, `timeout` of the plugin or its lane
+            applies.
+        unknown: Refused, with a suggestion.
 
     Raises:
         MatchError: An argument or value is wrong, or the function has a `@match` already.
@@ -114,7 +115,7 @@ def match(
 
 
 def matched_of(function: object) -> Matched | None:
-    """Return what `match` left on `function`, or on the function inside a method; or None."""
+    """Return what `match` attached to `function`, or to the function inside a method; or None."""
     for holder in (function, getattr(function, "__func__", None)):
         found = getattr(holder, "__dict__", {}).get(_MARK)
         if isinstance(found, Matched):

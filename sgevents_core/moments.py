@@ -1,7 +1,7 @@
-"""Moments as sites write them, read and written in one place: timestamps of rows and of values.
+"""Moments as sites write them, read and written in one place: timestamps of rows and values.
 
-A site writes UTC, as `2026-01-31T12:00:00Z` or `2026-01-31 12:00:00 UTC`. Anything else that means
-one moment is read as well, on every Python alike.
+A site writes UTC, as `2026-01-31T12:00:00Z` or `2026-01-31 12:00:00 UTC`. Any other text that
+denotes one moment is read as well, identically on every Python.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _MOMENT: Final = re.compile(f"{_DATE}(?:(?:T| +){_TIME} *{_ZONE})?", re.ASCII | 
 
 
 def moment_of(value: object) -> datetime | None:
-    """Return the aware datetime that `value` stands for, or None if it is no moment.
+    """Return the aware datetime that `value` denotes, or None if it is not a moment.
 
     Args:
-        value: Text, in UTC where it names no zone; or a datetime, a naive one in local time.
+        value: Text, in UTC unless it names a zone; or a datetime, in local time if naive.
     """
     if isinstance(value, str):
         return _utc_moment(value) if len(value) <= _LONGEST else None
@@ -42,15 +42,15 @@ def moment_of(value: object) -> datetime | None:
 
 
 def seconds_of(value: object) -> int | None:
-    """Return the moment that `value` stands for in whole seconds since 1970, or None."""
+    """Return the moment that `value` denotes in whole seconds since 1970, or None."""
     moment = moment_of(value)
     return None if moment is None else math.floor((moment - EPOCH).total_seconds())
 
 
 def local(moment: datetime) -> datetime:
-    """Return `moment` in local time, or as it is where the platform's clock does not reach.
+    """Return `moment` in local time, or unchanged if it is out of the platform clock's range.
 
-    A naive one is taken as local time, where that cannot be as UTC.
+    A naive one is taken as local time, or as UTC where that fails.
     """
     try:
         return moment.astimezone()
@@ -59,7 +59,7 @@ def local(moment: datetime) -> datetime:
 
 
 def stamp_of(moment: datetime) -> str:
-    """Return a datetime, a naive one in local time, as the API writes it: they sort as text."""
+    """Return a datetime, local if naive, in the API's form, which sorts as text."""
     utc = local(moment)
     with suppress(OverflowError):
         utc = utc.astimezone(timezone.utc)
@@ -68,12 +68,12 @@ def stamp_of(moment: datetime) -> str:
 
 
 def logged_stamp(moment: datetime) -> str:
-    """Return a datetime as a site writes those among the values in a row's `meta`."""
+    """Return a datetime in the form that a site uses for values in a row's `meta`."""
     return stamp_of(moment).replace("T", " ").replace("Z", " UTC")
 
 
 def written_moment(text: str) -> datetime | None:
-    """Return what `text` says, naive where it names no zone; None if it is no moment.
+    """Return the moment in `text`, naive if it names no zone; None if it is not a moment.
 
     A date alone is its first second.
     """
@@ -105,7 +105,7 @@ def _made(parts: dict[str, str]) -> datetime:
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise ValueError("no time of day")
     midnight = datetime(day.year, day.month, day.day, tzinfo=_zone_of(parts))
-    # Added, as 24:00 and the leap second 60 belong to what follows.
+    # Added rather than set: 24:00 and the leap second 60 belong to the following minute or day.
     part = int(f"{parts['part']:0<6}"[:6])
     return midnight + timedelta(hours=hour, minutes=minute, seconds=second, microseconds=part)
 
@@ -122,10 +122,10 @@ LONGEST_ASKED: Final = 3600.0
 
 
 def seconds_to_wait(text: str, now: float) -> float | None:
-    """Return what a `Retry-After` says in seconds, bounded; None if it says nothing.
+    """Return the seconds that a `Retry-After` header asks for, bounded; None if it asks for none.
 
     Args:
-        text: Seconds, or a date as HTTP has it.
+        text: Seconds, or an HTTP date.
         now: Seconds since 1970.
     """
     try:
@@ -139,5 +139,5 @@ def seconds_to_wait(text: str, now: float) -> float | None:
 
 
 def bounded_wait(seconds: float) -> float | None:
-    """Return a wait that an answer asks for, from none to an hour; None if it is no number."""
+    """Return a wait that an answer asks for, limited to an hour; None if it is not a number."""
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_ASKED)

@@ -1,4 +1,4 @@
-"""Who caused an event: a person, a script, or a script in a person's name (sudo)."""
+"""Who caused an event: a person, a script, or a script acting as a person (sudo)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LOGIN: Final = "user.HumanUser.login"
 
 
 def is_by_script(event: Event, name: str) -> bool:
-    """Whether the script that signs in as `name` caused `event`, also in a person's name."""
+    """Return whether the script that signs in as `name` caused `event`, also as another user."""
     scripts = scripts_of(event)
     return any(scripts.is_named(link, name) for link in acting_links(event))
 
 
 def is_by(event: Event, people: Container[object]) -> bool:
-    """Whether a person among `people`, ids and logins and names, caused `event`."""
+    """Return whether one of `people`, given as ids, logins or names, caused `event`."""
     user = event.user
     if user is None or user.get("type") != "HumanUser":
         return False

@@ -1,8 +1,8 @@
-"""Text from outside, made fit to be shown: nothing in it can move a cursor or forge a line.
+"""Making text from outside safe to show: nothing in it can move a cursor or forge a line.
 
-Names, errors and values come from users, the site and packages. Whatever is shown to people or
-written into a file for people goes through here; JSON for programs keeps the values and escapes
-the same characters its own way.
+Names, errors and values come from users, the site and packages. Everything shown to people or
+written to a file for people passes through here; JSON for programs keeps the values and escapes the
+same characters in its own way.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _SHORT: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def one_line(text: object) -> str:
-    r"""Return `text` as one line in which every character shows: an ESC becomes `\x1b`.
+    r"""Return `text` as one line in which every character is visible: an ESC becomes `\x1b`.
 
     Args:
-        text: What comes from outside; anything but text is shown as `str` has it.
+        text: The text from outside; anything else is converted with `str`.
     """
     shown = text if isinstance(text, str) else str(text)
     return shown if shown.isascii() and shown.isprintable() else _IN_ONE_LINE.sub(_shown, shown)
 
 
 def lines(text: str, *, indent: str = "") -> str:
-    """Return `text` with its lines and tabs kept, and every other character shown.
+    """Return `text` with its lines and tabs, and every other character visible.
 
     Args:
-        text: What comes from outside.
-        indent: What lines after the first begin with, so that none can pass for a new message.
+        text: The text from outside.
+        indent: Precedes every line after the first, so that none can pass for a new message.
     """
     shown = _IN_LINES.sub(_shown, text.replace("\r\n", "\n"))
     return shown.replace("\n", f"\n{indent}") if indent else shown
@@ -56,31 +56,31 @@ def counted(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun: `1 event`, `2 events`.
 
     Args:
-        count: How many there are.
-        noun: What one is called.
-        nouns: What several are called; with an `s` if left out.
+        count: The number.
+        noun: The singular.
+        nouns: The plural; with an `s` if left out.
     """
     return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"
 
 
 def wants_colours(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a terminal should get colours: unless `NO_COLOR` is set, or it has none."""
+    """Return whether to use colours: unless `NO_COLOR` is set, or the terminal has none."""
     return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def escaped_json(text: str) -> str:
-    r"""Return JSON with the same meaning in which every character shows, as `\u202e` and its like.
+    r"""Return JSON with the same meaning in which every character is visible, as `\u202e`.
 
     Args:
-        text: JSON; only its strings can hold such characters.
+        text: JSON; only its strings can contain such characters.
     """
     return text if text.isascii() and text.isprintable() else _IN_ONE_LINE.sub(_as_json, text)
 
 
 def escaped_toml(text: str) -> str:
-    r"""Return the inside of a basic string of TOML in which every character shows.
+    r"""Return the inside of a basic TOML string in which every character is visible.
 
-    Halves of a pair stay as they are: TOML has no way to write one.
+    Lone surrogates stay as they are: TOML has no way to write one.
 
     Args:
         text: The inside of a basic string, quotes and backslashes escaped already.

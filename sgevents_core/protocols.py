@@ -1,7 +1,7 @@
-"""The objects that hooks are given: the context, the registrar and the details of what happened.
+"""The objects that hooks are given: the context, the registrar and the details of an occurrence.
 
-Plugin authors use them for type hints; what they are made of is the daemon's affair. Details come
-as one frozen object, so that a field more breaks no plugin.
+Plugin authors use them for type hints; the daemon implements them. Details are one frozen object,
+so that a new field breaks no plugin.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Context(Protocol):
     def sg(self) -> Any:
         """The site, with the plugin's own credentials; connected when first used.
 
-        A `shotgun_api3.Shotgun`, whose own types know no fields but id and type. One for each
-        thread. What is written through it carries the event's `session_uuid`.
+        A `shotgun_api3.Shotgun`, whose own types declare no fields except id and type. Each thread
+        has its own. Writes through it carry the event's `session_uuid`.
         """
 
     @property
@@ -43,20 +43,20 @@ class Context(Protocol):
 
     @property
     def store(self) -> MutableMapping[str, Any]:
-        """What the plugin remembers: JSON values by name, kept over restarts.
+        """What the plugin remembers: JSON values by name, kept across restarts.
 
-        Changes count when the callback returns, together with the record that it did; if it raises
-        they are dropped, and what a thread assigns later is refused. Change a value by assigning
-        it: `ctx.store["seen"] = [*seen, 12]`.
+        Changes are saved when the callback returns, together with the record of its return; if it
+        raises they are dropped, and what a thread assigns later is refused. Change a value by
+        assigning it: `ctx.store["seen"] = [*seen, 12]`.
         """
 
     @property
     def attempt(self) -> int:
-        """Which try this is for the event and callback, from 1."""
+        """The number of this attempt for the event and callback, from 1."""
 
     @property
     def key(self) -> str:
-        """The same text for every try of this event and callback, and no other."""
+        """A text that is the same for every attempt of this event and callback, and unique."""
 
     @property
     def plugin(self) -> str:
@@ -64,11 +64,11 @@ class Context(Protocol):
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is to be changed outside: say what would be done instead."""
+        """Whether nothing outside may be changed: log what would be done instead."""
 
 
 class Registrar(Protocol):
-    """Registers callbacks that are no hook implementations; good until its hook returns."""
+    """Registers callbacks that are not hook implementations; valid until its hook returns."""
 
     @property
     def plugin(self) -> str:
@@ -109,7 +109,7 @@ class Registrar(Protocol):
 
         Args:
             callback: A function, method, partial or instance with `__call__`. It is called with as
-                many of event, context and `args` as it takes, by position.
+                many of event, context and `args` as it accepts, by position.
             event_type: As for `match`, and so are the next nine and `on_error` and `timeout`.
             entity_type: Types of record.
             attribute: Fields.
@@ -117,26 +117,26 @@ class Registrar(Protocol):
             user: People who did it, by id, login or name.
             script: Names of scripts that did it.
             in_create: Whether the value was set while the record was created.
-            old_value: Values before the change.
-            new_value: Values after the change.
+            old_value: Old values.
+            new_value: New values.
             where: Called with the event; the event is wanted if it returns something true.
-            args: Handed to the callback as the very same object each time.
-            on_error: What to do when it fails, instead of the plugin's way.
+            args: Passed to the callback, the same object each time.
+            on_error: What to do when it fails, instead of the plugin's policy.
             timeout: How long it may take: seconds, or text such as `"30s"`.
-            name: What it is called in logs and progress; by default `module:qualname`. A name that
-                stays the same over releases lets a failed event be retried after an upgrade.
+            name: Its name in logs and progress; by default `module:qualname`. A name that stays the
+                same across releases lets a failed event be retried after an upgrade.
 
         Returns:
             The callback's name, unique within the plugin.
 
         Raises:
-            RegistrationError: It cannot be called so, or a value is wrong.
+            RegistrationError: It cannot be called this way, or a value is wrong.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallbackFailure:
-    """A callback raised, ran into its timeout or ended the process."""
+    """A callback raised, exceeded its timeout or ended the process."""
 
     plugin: str
     callback: str
@@ -153,7 +153,7 @@ class CallbackFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """An event that a callback failed on for good; kept until retried or dismissed."""
+    """An event on which a callback failed for good; kept until retried or dismissed."""
 
     plugin: str
     callback: str
@@ -190,7 +190,7 @@ AttentionKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """Something needs a person, or does not any more."""
+    """Something needs a person's attention, or no longer does."""
 
     kind: AttentionKind
     summary: str
@@ -205,7 +205,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True)
 class BacklogTimeout:
-    """Ids whose rows did not come within `backlog_timeout`; they are no longer waited for."""
+    """Ids whose rows did not arrive within `backlog_timeout`; they are no longer waited for."""
 
     first_id: int
     last_id: int

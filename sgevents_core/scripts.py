@@ -1,4 +1,4 @@
-"""Scripts: which script is behind a link to an ApiUser. Who did something is the id.
+"""Scripts: which script is behind a link to an ApiUser. The id identifies it.
 
 A site shows a script as "name version"; that is for people, and the name alone is a field of the
 ApiUser. `site.scripts` asks for it, the state keeps it, and here it is looked up.
@@ -32,18 +32,18 @@ class Scripts:
 
     @property
     def names(self) -> dict[int, str]:
-        """The names that are known, by id."""
+        """The known names, by id."""
         return dict(self._names)
 
     def learn(self, names: Mapping[int, str]) -> None:
-        """Take in what scripts are called."""
+        """Add names of scripts."""
         self._names.update(names)
         for name in names.values():
             if name in self._ids:
                 self._ids[name] |= {one for one, its in names.items() if its == name}
 
     def settle(self, name: str, ids: Collection[int]) -> None:
-        """Take in which scripts sign in as `name`: for good, whatever they are called later."""
+        """Record which scripts sign in as `name`: for good, whatever their names become later."""
         self._ids[name] = frozenset(ids)
         gone = [one for one, its in self._names.items() if its == name and one not in ids]
         for one in gone:
@@ -51,7 +51,7 @@ class Scripts:
         self._names.update(dict.fromkeys(ids, name))
 
     def merge(self, names: Mapping[int, str]) -> None:
-        """Take in names of another source; an id that has two of them is nobody's."""
+        """Add names of another source; an id with two names belongs to no script."""
         for one, name in names.items():
             if self._names.setdefault(one, name) != name:
                 self._names[one] = ""
@@ -59,7 +59,7 @@ class Scripts:
     def name_of(self, link: Mapping[str, Any]) -> str:
         """Return the name of the script that `link` leads to.
 
-        One that the site has not told yet is guessed from what it shows.
+        A name that the site has not sent yet is guessed from what it shows.
         """
         known = self._names.get(link["id"]) if type(link.get("id")) is int else None
         return known or _guessed(link) or f"{API_USER} {link.get('id')}"
@@ -73,7 +73,7 @@ class Scripts:
 
 
 def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
-    """Return the scripts that caused a row: its user, or who is behind that user (sudo).
+    """Return the scripts that caused a row: its user, or whoever is behind that user (sudo).
 
     Args:
         user: The row's user.
@@ -89,7 +89,7 @@ def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
 
 
 def ids_of(name: str, found: Iterable[tuple[int, str]]) -> list[int]:
-    """Return the ids of scripts called `name`; where there is none, of those but for its case.
+    """Return the ids of scripts called `name`, or, without any, of those that differ only in case.
 
     A site compares text without regard to case, and lets scripts sign in so.
     """

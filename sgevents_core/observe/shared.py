@@ -88,9 +88,7 @@ class _Guard:
     def in_calls(
         self, real: Callable[..., Any], stand_in: Callable[..., Any]
     ) -> Callable[..., Any]:
-        """Return a wrapper that calls the real function outside of calls, and in other
-        processes.
-        """
+        """Return a wrapper that calls the real function outside of calls and in other processes."""
 
         @functools.wraps(real)
         def called(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A stand-in for a Flow Production Tracking site, to try things on and to test against."""
+"""A stand-in for a Flow Production Tracking site, for trying things and for tests."""
 
 from __future__ import annotations
 

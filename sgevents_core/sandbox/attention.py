@@ -17,7 +17,7 @@ def existing(database: SiteDatabase, method: str, value: Any) -> Record:
     """Return the live record of an entity hash.
 
     Raises:
-        RefusedCallError: It is none, or there is no such record.
+        RefusedCallError: It is not an entity hash, or the record does not exist.
     """
     if not isinstance(value, dict):
         raise RefusedCallError(f"API {method}() invalid/missing entity hash: {shown(value)}")

@@ -1,4 +1,4 @@
-"""Filling the event log with very many rows in little time, for sites as large as real ones."""
+"""Filling the event log with very many rows quickly, for sites as large as real ones."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _STATUSES: Final = ("wtg", "rdy", "ip", "rev", "apr", "fin")
 
 
 def fill(database: SiteDatabase, caller: SignedIn, count: int, seed: int) -> range:
-    """Append rows that end now; returns their ids.
+    """Append rows up to the present time; return their ids.
 
-    They tell of the records there are (of a person logging in, if there are none); the
-    records themselves stay as they are.
+    They concern the existing records (or a person logging in, if there are none), which stay as
+    they are.
 
     Args:
-        database: Whose log is filled.
-        caller: Who stands on the rows that no person has made.
-        count: How many rows.
-        seed: Where chance begins.
+        database: The database whose log is filled.
+        caller: The caller on rows that no person has made.
+        count: The number of rows.
+        seed: The seed of all chance.
     """
     die = random.Random(f"bulk {seed}")  # noqa: S311 - a die, no secret
     with database.lock, _no_collections():
@@ -59,7 +59,8 @@ def fill(database: SiteDatabase, caller: SignedIn, count: int, seed: int) -> ran
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    # Making a million objects sets off collections that find nothing and take most of the time.
+    # Creating a million objects triggers garbage collections that find nothing and take most of the
+    # time.
     enabled = gc.isenabled()
     gc.disable()
     try:

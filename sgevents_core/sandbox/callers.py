@@ -14,14 +14,14 @@ from sgevents_core.scripts import LOGS, NAME
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Whose call it is.
+    """The caller of a call.
 
     Args:
-        user: Who stands on the events that the call causes.
+        user: The user of the events that the call causes.
         script: The script's name, for rows hidden from it; None for a person.
-        session_uuid: What the client sends to mark its events, if anything.
-        actual_user: Who acts in the name of `user`, where a script uses sudo.
-        insists: Whether a record that needs a project is refused without; from Python it is not.
+        session_uuid: The mark that the client sends for its events, if any.
+        actual_user: Who acts as `user`, if a script uses sudo.
+        insists: Whether a record that needs a project is refused without one; not so from Python.
     """
 
     user: Ref | None
@@ -55,7 +55,7 @@ class Callers:
         return self._scripts[name]
 
     def revoke(self, name: str) -> None:
-        """Refuse a script from now on, as when its key was changed or it was retired."""
+        """Refuse a script from now on, as if its key had changed or it had been retired."""
         self._keys.pop(name, None)
 
     def add_password(self, login: str, password: str) -> None:
@@ -63,10 +63,10 @@ class Callers:
         self._passwords[login] = password
 
     def script(self, name: str) -> SignedIn:
-        """Return the caller that a script is.
+        """Return the caller for a script.
 
         Raises:
-            KeyError: The site knows no such script.
+            KeyError: The site does not know the script.
         """
         return SignedIn(self._scripts[name], name)
 
@@ -99,7 +99,7 @@ class Callers:
         return caller
 
     def begin_session(self, caller: SignedIn) -> str:
-        """Return a token that stands for a caller until the site ends."""
+        """Return a token that represents a caller until the site ends."""
         token = secrets.token_hex(16)
         self._sessions[token] = SignedIn(caller.user, caller.script)
         return token
@@ -120,7 +120,7 @@ class Callers:
         return SignedIn(user)
 
     def _proxy(self, user: Ref | None) -> str | None:
-        """Return the password that was written into a person's record."""
+        """Return the password stored in a person's record."""
         record = self._records.live(user)
         return record.values.get("password_proxy") if record else None
 

@@ -1,4 +1,4 @@
-"""Setting a field: the record, the record at the other end of a link, and the rows this makes."""
+"""Setting a field: the record, the record at the other end of a link, and the rows written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Undo = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a change of the other end of a link comes from."""
+    """The origin of a change at the other end of a link."""
 
     record: Record
     field: Field
@@ -29,9 +29,9 @@ class Changes:
     """The changes of one transaction.
 
     Args:
-        database: What is changed.
+        database: The database that is changed.
         event: Writes a row: `event(event_type, **fields)`.
-        undo: Where what takes a change back is added.
+        undo: Collects the functions that undo changes.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Changes:
         self._undo = undo
 
     def set(self, record: Record, field: Field, value: Any, *, in_create: bool = False) -> None:
-        """Set one field; writes no row where nothing changes.
+        """Set one field; write no row if nothing changes.
 
         Args:
-            record: Whose field.
+            record: The record.
             field: The field.
-            value: The value as the site keeps it.
-            in_create: Whether the record is being created. What is empty or unticked then makes
-                no row.
+            value: The value in the site's form.
+            in_create: Whether the record is being created. Empty and unticked values then write no
+                row.
         """
         old = record.values.get(field.name)
         if in_create:
@@ -69,7 +69,7 @@ class Changes:
             self._connect(ref, origin, added=added)
 
     def record_event(self, record: Record, action: str, kind: str, **more: Any) -> EventRow:
-        """Write the row that tells of a record made, retired or revived."""
+        """Write the row of a record created, retired or revived."""
         meta = {"type": kind, "entity_type": record.type, "entity_id": record.id, **more}
         name = f"Shotgun_{record.type}_{action}"
         return self._event(name, meta=meta, entity=record.ref, project=_project(record))
@@ -88,13 +88,13 @@ class Changes:
         self._change_event(record, "retirement_date", meta)
 
     def picture(self, record: Record, field: Field, picture: int, *, transient: bool) -> None:
-        """Set a thumbnail, or write the row that tells of it once more.
+        """Set a thumbnail, or write its row again.
 
         Args:
-            record: Whose thumbnail.
+            record: The record.
             field: The field.
             picture: The id of the picture.
-            transient: Whether a placeholder is shown for it as yet.
+            transient: Whether a placeholder is still shown for it.
         """
         meta = self._meta(record, field, record.values.get(field.name), picture)
         self._store(record, field.name, picture)
@@ -133,7 +133,7 @@ class Changes:
         return [link for link in map(self._link, refs) if link]
 
     def _other_end(self, ref: Ref, origin: _Origin, *, added: bool) -> None:
-        """Change the field of the linked record that lists the link in turn, if it has one."""
+        """Change the field of the linked record that lists the link, if it has one."""
         other = self._records.find(ref)
         back = self._schema.get("update", ref[0]).fields.get(origin.field.back or "")
         if other is None or back is None:
@@ -150,7 +150,7 @@ class Changes:
         self._back_row(other, back, origin, old, value)
 
     def _connect(self, ref: Ref, origin: _Origin, *, added: bool) -> None:
-        """Make or retire the row that stands behind a link."""
+        """Create or retire the row that represents a link."""
         one = BEHIND.get((origin.record.type, origin.field.name))
         if one is None:
             return
@@ -176,7 +176,7 @@ class Changes:
                 self.set(row, fields[name], row.values[name], in_create=True)
 
     def _leave(self, other: Record, origin: _Origin, old: Ref | None, new: Ref | None) -> None:
-        """Take a record that has one link out of the list of the one it linked to before."""
+        """Remove a record with a single link from the list of the record it linked to before."""
         former = self._records.find(old) if old and new and old != new else None
         if former is not None:
             listed = former.values.get(origin.field.name, ())
@@ -185,7 +185,7 @@ class Changes:
             self._back_row(former, origin.field, origin, listed, left)
 
     def _back_row(self, other: Record, back: Field, origin: _Origin, old: Any, value: Any) -> None:
-        """Write the row of a back-reference: its meta names the record where it all began."""
+        """Write the row of a back-reference: its meta names the record of the original change."""
         meta = {
             **self._meta(origin.record, back, old, value),
             "field_data_type": origin.field.data_type,
@@ -219,7 +219,7 @@ class Changes:
 
 
 def _logged(stamp: str | None) -> str | None:
-    """Return a timestamp as it stands among the values of a row."""
+    """Return a timestamp in the form of values in a row."""
     moment = moment_of(stamp)
     return stamp if moment is None else logged_stamp(moment)
 
@@ -229,7 +229,7 @@ def _project(record: Record) -> Ref | None:
 
 
 def _difference(field: Field, old: Any, new: Any) -> tuple[list[Ref], list[Ref]]:
-    """Return the links that went and those that came."""
+    """Return the links removed and the links added."""
     if not field.links:
         return [], []
     before = list(old or ()) if field.many else [old] if old else []

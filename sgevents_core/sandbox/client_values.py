@@ -1,4 +1,4 @@
-"""From what people write for the client in Python to what it sends on the wire."""
+"""Converting what people write for the client in Python to what it sends on the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgevents_core.moments import stamp_of
 
 
 def on_the_wire(value: Any) -> Any:
-    """Return a value with its datetimes as the API writes them."""
+    """Return a value with its datetimes in the API's form."""
     if isinstance(value, datetime):
         return stamp_of(value)
     if isinstance(value, Mapping):

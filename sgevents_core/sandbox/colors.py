@@ -1,4 +1,4 @@
-"""Colours as a site keeps them: decimal red, green and blue, or the colour of a pipeline step."""
+"""Colours as a site stores them: decimal red, green and blue, or the colour of a pipeline step."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMED: Final = {
 
 
 def color(text: str, *, steps: bool) -> str:
-    """Return a colour as it is kept.
+    """Return a colour in the stored form.
 
     Args:
-        text: What was written, such as "222,0,0".
-        steps: Whether names and `OF_THE_STEP` are taken, as for a Task.
+        text: The colour as written, such as "222,0,0".
+        steps: Whether names and `OF_THE_STEP` are accepted, as for a Task.
 
     Raises:
-        ValueError: It is none; the message says why.
+        ValueError: It is not a valid colour; the message says why.
     """
     if steps and (text == OF_THE_STEP or text.lower() in NAMED):
         return NAMED.get(text.lower(), text)

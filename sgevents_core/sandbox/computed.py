@@ -1,4 +1,4 @@
-"""Fields that a site computes when they are read: sums of time logs, counts of tasks and notes."""
+"""Fields computed when read: sums of time logs, counts of tasks and notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of a query, compiled: a test for each row, and the ids that can pass at all."""
+"""The filters of a query, compiled: a test for each row, and the ids that can match at all."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BACKWARDS: Final = "$FROM$"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a filter comes to.
+    """A compiled filter.
 
     Args:
-        test: Tells whether a row passes.
-        ranges: Ids outside of these cannot pass.
-        exact: Whether all ids within pass, so that no row needs to be looked at.
+        test: Returns whether a row matches.
+        ranges: Ids outside of these cannot match.
+        exact: Whether all ids within match, so that no row needs to be read.
     """
 
     test: Callable[[Row], bool]
@@ -48,7 +48,7 @@ ALL: Final = Condition(lambda _row: True, EVERYTHING, exact=True)
 
 
 def matching(rows: Rows, condition: Condition, *, descending: bool = False) -> Iterator[Row]:
-    """Return the rows that pass, in id order."""
+    """Return the matching rows in id order."""
     ids, get, test = rows.ids, rows.get, condition.test
     for span in places(ids, condition.ranges, descending=descending):
         for place in span:
@@ -61,9 +61,9 @@ class Compiler:
     """Compiles the filters of one call.
 
     Args:
-        database: What is asked.
+        database: The database that is queried.
         method: The API method that asks, for messages.
-        script: The script that asks; rows may be hidden from it.
+        script: The script that makes the call; rows may be hidden from it.
     """
 
     def __init__(self, database: SiteDatabase, method: str, script: str | None = None) -> None:
@@ -75,7 +75,7 @@ class Compiler:
         """Return the condition of a group, `{"logical_operator": ..., "conditions": [...]}`.
 
         Raises:
-            RefusedCallError: It names something that does not exist or does not fit.
+            RefusedCallError: It names something that does not exist or is not valid.
         """
         known = filters if isinstance(filters, dict) else {}
         operator, conditions = known.get("logical_operator", "and"), known.get("conditions")
@@ -87,7 +87,7 @@ class Compiler:
         return reduce(_both if operator == "and" else _either, parts)
 
     def one(self, entity_type: str, condition: Any) -> Condition:
-        """Return the condition of one part of a group: a group again, or a relation."""
+        """Return the condition of one part of a group: a nested group, or a relation."""
         if isinstance(condition, dict) and "logical_operator" in condition:
             return self.group(entity_type, condition)
         named = isinstance(condition, dict) and (condition.get("path"), condition.get("relation"))
@@ -140,7 +140,7 @@ class Compiler:
     def _backwards(
         self, entity_type: str, path: str, relation: str, values: list[Any]
     ) -> Condition:
-        """Return the condition that some record linking to the row passes."""
+        """Return the condition that some record linking to the row matches."""
         other, _, rest = path[len(_BACKWARDS) :].partition(".")
         linking, _, rest = rest.partition(".")
         field = self.database.schema.field(self.method, other, linking)
@@ -154,14 +154,14 @@ class Compiler:
         rows = self.database.rows(other, script=self.script)
         refs: set[Ref] = set()
         for row in matching(rows, condition):
-            # As stored, not as shown: the link to a retired record is the point of asking so.
+            # As stored, not as shown: this filter is used to find links to retired records.
             value = _stored(row, linking)
             refs.update(value if _several(value) else [value] if value else ())
         return refs
 
 
 def _several(value: Any) -> bool:
-    """Tell whether a value is many links rather than one, which is a tuple too."""
+    """Return whether a value is many links rather than one, which is a tuple too."""
     return isinstance(value, tuple) and (not value or isinstance(value[0], tuple))
 
 

@@ -1,7 +1,7 @@
-"""Connections: the rows that stand behind fields with several links, such as a playlist's versions.
+"""Connections: the rows behind fields with several links, such as a playlist's versions.
 
-A link makes one and its end retires it. A row of a connection that is made, retired or revived
-makes and ends the link in turn.
+A link creates one and its end retires it. A row of a connection that is created, retired or revived
+creates and ends the link in turn.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from sgevents_core.sandbox.records import Record, Records, Ref
 
 
 class Connection(NamedTuple):
-    """A connection as one of its two sides sees it.
+    """A connection, seen from one of its two sides.
 
     Args:
         entity_type: Its entity type.
-        here: Its field that holds the side whose field links.
-        there: Its field that holds what is linked to.
-        logged: Whether the log tells of its rows.
+        here: Its field with the side whose field links.
+        there: Its field with the linked record.
+        logged: Whether its rows are written to the log.
     """
 
     entity_type: str
@@ -28,7 +28,7 @@ class Connection(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The fields of the two types that a connection stands behind."""
+    """The fields of the two types that a connection represents."""
 
     entity_type: str
     field: str

@@ -1,4 +1,4 @@
-"""What a write brings with it: links of a connection, and what retires along with a record."""
+"""The consequences of a write: links of a connection, and what retires along with a record."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Consequences:
     """The consequences of the writes of one transaction.
 
     Args:
-        database: What is written to.
-        changes: What sets fields and writes rows.
-        undo: Where what takes a change back is added.
+        database: The database.
+        changes: Sets fields and writes rows.
+        undo: Collects the functions that undo changes.
         delete: Retires a record of a type by its id.
     """
 
@@ -36,11 +36,11 @@ class Consequences:
         self._delete = delete
 
     def connection(self, entity_type: str, kept: dict[str, Any]) -> Record:
-        """Return the row of a connection, made by the link that it stands behind.
+        """Return the row of a connection, created by the link that it represents.
 
         Args:
             entity_type: The connection's type.
-            kept: The values of the create as the site keeps them.
+            kept: The values of the create in the site's form.
 
         Raises:
             RefusedCallError: An end is missing, or both are connected already.
@@ -66,7 +66,7 @@ class Consequences:
         return row
 
     def relink(self, row: Record, *, linked: bool) -> None:
-        """Make or end the link that a row of a connection stands behind."""
+        """Create or end the link that a row of a connection represents."""
         side, one = SIDES[row.type]
         here = self._records.find(row.values[one.here])
         if linked:
@@ -80,7 +80,7 @@ class Consequences:
         self._changes.set(here, field, (*rest, there) if linked else rest)
 
     def of_retirement(self, record: Record) -> None:
-        """Retire what goes with a record: its connections, its versions, a template's tasks."""
+        """Retire what depends on a record: its connections, its versions, a template's tasks."""
         for row in self._records.connected(record.ref):
             if not row.retired:
                 self._set_retired(row, retired=True)

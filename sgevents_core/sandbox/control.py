@@ -1,4 +1,4 @@
-"""The control endpoint: another process steers a running sandbox with `POST /sandbox/...`."""
+"""The control endpoint: another process controls a running sandbox with `POST /sandbox/...`."""
 
 from __future__ import annotations
 
@@ -157,10 +157,10 @@ ORDERS: Final[dict[str, Callable[[Sandbox, Order], Any]]] = {
 
 
 def controlled(site: Sandbox, name: str, body: bytes) -> Response:
-    """Carry out an order of another process.
+    """Carry out an order from another process.
 
     Args:
-        site: What is steered.
+        site: The sandbox.
         name: The address after `/sandbox/`.
         body: A JSON object with the order's values; empty for none.
 

@@ -1,4 +1,4 @@
-"""How often the sandbox site was called, for what, and how many rows it handed out."""
+"""How often the sandbox site was called, for what, and how many rows it returned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 class Counts:
     """Counts of calls by method and entity type, and of rows read by entity type.
 
-    A call counts when it arrives, also when a fault then answers it.
+    A call is counted when it arrives, even if a fault then answers it.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Counts:
             self._calls[method, entity_type] += 1
 
     def read(self, entity_type: str, rows: int) -> None:
-        """Count rows handed out."""
+        """Count rows returned."""
         with self._lock:
             self._rows[entity_type] += rows
 
@@ -40,12 +40,12 @@ class Counts:
             )
 
     def rows(self, entity_type: str = "EventLogEntry") -> int:
-        """Return the number of rows of an entity type handed out."""
+        """Return the number of rows of an entity type that were returned."""
         with self._lock:
             return self._rows[entity_type]
 
     def reset(self) -> None:
-        """Begin at zero again."""
+        """Start again at zero."""
         with self._lock:
             self._calls.clear()
             self._rows.clear()
@@ -58,9 +58,9 @@ class Counts:
 
     @contextmanager
     def during(self) -> Iterator[Counts]:
-        """Count apart what happens within: `with site.counts.during() as counts: ...`.
+        """Count separately what happens within: `with site.counts.during() as counts: ...`.
 
-        What it yields has its numbers when the block is left.
+        The yielded counts have their numbers once the block is left.
         """
         before = self._copy()
         inside = Counts()

@@ -1,6 +1,6 @@
-"""What the values of each data type are: what a write and a filter take, and what is kept of it.
+"""The values of each data type: what a write and a filter accept, and what is stored.
 
-Recorded on a site: what is coerced, what is cut, and in which words the rest is refused.
+Recorded on a site: what is coerced, what is cut, and how the rest is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TIME_FORMAT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ValuePlace:
-    """Where a value was met: in a call of which method, in which field."""
+    """Where a value was given: the method of the call, and the field."""
 
     method: str
     entity_type: str
@@ -45,38 +45,38 @@ class ValuePlace:
 
     @property
     def writes(self) -> bool:
-        """Whether the value is to be kept, rather than looked for."""
+        """Whether the value is to be stored, rather than searched for."""
         return self.method in WRITES
 
     def wrong_class(self, expected: str, value: Any) -> NoReturn:
-        """Refuse a value of a class that the data type does not take."""
+        """Refuse a value of a class that the data type does not accept."""
         raise RefusedCallError(
             f"API {self.method}() {self} expected {expected} data type(s) but got "
             f"{class_of(value)}: {shown(value)}"
         )
 
     def invalid(self, value: Any) -> NoReturn:
-        """Refuse text that stands for no value of the data type."""
+        """Refuse text that is not a value of the data type."""
         raise RefusedCallError(
             f"API {self.method}() {self}: Invalid data for '{self.field.data_type}' data type. "
             f"Value: {value}"
         )
 
     def failed(self, reason: str) -> RefusedCallError:
-        """Return the refusal of a value that the field does not take, though its data type does."""
+        """Return the refusal of a value that the field refuses, though its data type accepts it."""
         what = f"{self.method.title()} failed for [{self}]: {reason}"
         return RefusedCallError(f"API {self.method}() CRUD ERROR #5: {what}", CRUD)
 
 
 def known(place: ValuePlace, value: Any) -> Any:
-    """Return a value that is no link as the site keeps it, or looks for it.
+    """Return a value that is not a link in the form that the site stores or searches for.
 
     Args:
-        place: Where it was met.
+        place: Where it was given.
         value: The value as on the wire.
 
     Raises:
-        RefusedCallError: It is not one of the field's data type, or not one of its values.
+        RefusedCallError: It is not of the field's data type, or not one of its values.
     """
     kind = _KINDS.get(place.field.data_type)
     return _text(place, value) if kind is None else kind(place, value)
@@ -91,7 +91,7 @@ def _text(place: ValuePlace, value: Any) -> str | None:
 
 
 def _bounded(place: ValuePlace, value: int) -> int:
-    """Refuse, in a write, what no column of 32 bits holds."""
+    """Refuse, in a write, what does not fit a column of 32 bits."""
     if place.writes and not -LARGEST <= value < LARGEST:
         out_of_range = "PG::NumericValueOutOfRange: ERROR:  integer out of range\n"
         raise place.failed(out_of_range if place.method == "create" else "Invalid statement.")

@@ -1,4 +1,4 @@
-"""What a site demands of a create or an update beyond values that fit: a project, a name."""
+"""What a site requires of a create or an update beyond valid values: a project, a name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 
 
 def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> None:
-    """Refuse a write that leaves out, or empties, what a record of its type must have.
+    """Refuse a write that omits or empties what a record of its type must have.
 
     Args:
         method: "create" or "update".
@@ -19,8 +19,8 @@ def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> N
         values: Field name -> value as on the wire.
 
     Raises:
-        RefusedCallError: There is no project where one is needed, the name is empty, or it is a
-            note of a client.
+        RefusedCallError: A required project is missing, the name is empty, or it is a note of a
+            client.
     """
     if method == "create":
         _check_project(kind, values)
@@ -38,17 +38,17 @@ def check_demands(method: str, kind: EntityType, values: Mapping[str, Any]) -> N
 def check_unique(
     method: str, records: Records, kind: EntityType, kept: Mapping[str, Any], own: Record | None
 ) -> None:
-    """Refuse a value that another live record has, in a field where that is not allowed.
+    """Refuse a value that another live record has, in a field that has to be unique.
 
     Args:
         method: "create" or "update".
-        records: Where others are looked up.
+        records: The records to compare with.
         kind: The type written.
-        kept: Field name -> value as the site keeps it.
-        own: The record that is written, if it is there already.
+        kept: Field name -> value in the site's form.
+        own: The record that is written, if it exists already.
 
     Raises:
-        RefusedCallError: Another one has the value.
+        RefusedCallError: Another record has the value.
     """
     for name, value in kept.items():
         field = kind.fields[name]

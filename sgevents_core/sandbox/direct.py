@@ -1,4 +1,4 @@
-"""Reading and writing a sandbox from Python, as the API does but past HTTP, faults and counts."""
+"""Reading and writing a sandbox from Python: like the API, but without HTTP, faults and counts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Direct:
         return SignedIn(script.user, script.script, session_uuid, insists=False)
 
     def call(self, method: str, params: Any, user: str | None = None) -> Any:
-        """Carry out a call of the API: its parameters as on the wire, its results likewise.
+        """Carry out a call of the API, with parameters and results as on the wire.
 
         Raises:
-            RefusedCallError: What the client would raise as `Fault`.
+            RefusedCallError: The call is refused; the client would raise `Fault`.
         """
         return self._methods.call(method, self._caller(user), params)["results"]
 
@@ -42,9 +42,9 @@ class Direct:
         *,
         retired: bool = False,
     ) -> list[dict[str, Any]]:
-        """Return all records that pass filters written as for the client, in id order.
+        """Return all records that match filters in the client's form, in id order.
 
-        Datetimes come as the API writes them, "2026-01-31T12:00:00Z".
+        Datetimes are in the API's form, "2026-01-31T12:00:00Z".
         """
         params = {
             "type": entity_type,
@@ -56,16 +56,16 @@ class Direct:
         return self._methods.read_all(self._caller(), params)
 
     def event_rows(self, *ids: int) -> list[dict[str, Any]]:
-        """Return rows of the log with all their fields: those named, or all that show."""
+        """Return rows of the log with all their fields: those named, or all that are visible."""
         fields = list(self.database.schema.get("read", EVENT_LOG).fields)
         return self.find(EVENT_LOG, [["id", "in", list(ids)]] if ids else (), fields)
 
     def create(
         self, entity_type: str, values: Mapping[str, Any], user: str | None = None
     ) -> dict[str, Any]:
-        """Create a record as the API does; returns its type, id and the values set.
+        """Create a record as the API does; return its type, id and the values set.
 
-        A site wants a `project` for most types; from here it may be left out.
+        A site requires a `project` for most types; here it may be left out.
 
         Args:
             entity_type: Its type; "EventLogEntry" for a row of the log.
@@ -84,7 +84,7 @@ class Direct:
         modes: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> dict[str, Any]:
-        """Update a record as the API does; returns its type, id and the values set.
+        """Update a record as the API does; return its type, id and the values set.
 
         Args:
             entity_type: Its type.
@@ -99,15 +99,15 @@ class Direct:
         return updated
 
     def delete(self, entity_type: str, entity_id: int, user: str | None = None) -> bool:
-        """Retire a record; returns whether it was not retired before."""
+        """Retire a record; return whether it was not retired before."""
         return bool(self.call("delete", {"type": entity_type, "id": entity_id}, user))
 
     def revive(self, entity_type: str, entity_id: int, user: str | None = None) -> bool:
-        """Bring a retired record back; returns whether it was retired."""
+        """Revive a retired record; return whether it was retired."""
         return bool(self.call("revive", {"type": entity_type, "id": entity_id}, user))
 
     def event(self, event_type: str | None, **values: Any) -> int:
-        """Write one row to the log, of any type; returns its id.
+        """Write one row of any type to the log; return its id.
 
         Args:
             event_type: Its type, such as "Shotgun_User_Login" or a studio's own.

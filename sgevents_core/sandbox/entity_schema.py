@@ -1,4 +1,4 @@
-"""Which entity types and fields the sandbox site has, and what values a field takes."""
+"""The entity types and fields of the sandbox site, and the values a field accepts."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Field:
         label: The name that people read.
         valid_types: The entity types it may link to; empty means any.
         valid_values: The values of a list; empty means any.
-        default: What a record gets that is created without it.
+        default: The value of a record created without it.
         editable: Whether the API may set it.
         back: The field of the linked record that lists this one in turn.
-        description: What people read about it.
-        summary_default: How a column of it is summed up, unless somebody says otherwise.
-        unique: Whether no two live records have the same value.
+        description: The description for people.
+        summary_default: The default summary of its column.
+        unique: Whether no two live records may have the same value.
         on_create: Whether a create may set it though an update may not.
-        binds: Whether it takes no type but the valid ones. Most fields of a site take any.
+        binds: Whether it accepts only the valid types. Most fields of a site accept any.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Field:
 
     @property
     def binding(self) -> bool:
-        """Whether it refuses other types than `valid_types`."""
+        """Whether it refuses types other than `valid_types`."""
         return self.binds or (self.many and len(self.valid_types) == 1)
 
     @property
@@ -77,9 +77,9 @@ class EntityType:
         label: The name that people read.
         naming: The field that names its records; empty for none.
         fields: Its fields by name.
-        shown_as: How a record is named where that is more than one field: "#{id}: {title}".
-        new_name: The name of a record that is made without one: "New Delivery {id}".
-        needs_project: Whether a record cannot be made without `project`.
+        shown_as: How a record is named if that takes more than one field: "#{id}: {title}".
+        new_name: The name of a record created without one: "New Delivery {id}".
+        needs_project: Whether a record cannot be created without `project`.
     """
 
     name: str
@@ -91,7 +91,7 @@ class EntityType:
     needs_project: bool = False
 
     def made_up_name(self, number: int) -> str | None:
-        """Return the name of a record that is made without one, or None."""
+        """Return the name of a record that is created without one, or None."""
         usual = self.needs_project and self.naming in ("code", "content")
         text = self.new_name or ("New {label} {id}" if usual else "")
         return text.format(label=self.label, id=number) or None
@@ -125,7 +125,7 @@ class Schema:
         """Return the entity type `name`.
 
         Raises:
-            RefusedCallError: There is none; the message begins with the API method's name.
+            RefusedCallError: It does not exist; the message begins with the API method's name.
         """
         kind = self._types.get(name) if isinstance(name, str) else None
         if kind is None:

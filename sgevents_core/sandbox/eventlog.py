@@ -1,4 +1,4 @@
-"""The event log of the sandbox site: ids handed out, rows that show, rows hidden."""
+"""The event log of the sandbox site: ids handed out, rows visible, rows hidden."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sgevents_core.sandbox.records import Ref
 
 
 class EventRow(msgspec.Struct, gc=False, kw_only=True):
-    """One row of the event log; links are kept as `Ref`, `created_at` as the API writes it."""
+    """One row of the event log; links are `Ref`, `created_at` is in the API's form."""
 
     id: int
     event_type: str | None
@@ -35,7 +35,7 @@ class Visible:
         self.ids = list(ids)
 
     def add(self, ids: Sequence[int]) -> None:
-        """Add ids, ascending, wherever they belong."""
+        """Add ascending ids, wherever they belong."""
         if ids and (not self.ids or ids[0] > self.ids[-1]):
             self.ids.extend(ids)
         elif len(ids) < 16:
@@ -46,15 +46,15 @@ class Visible:
             self.ids.sort()
 
     def remove(self, ids: set[int]) -> None:
-        """Take ids out."""
+        """Remove ids."""
         self.ids = [some for some in self.ids if some not in ids]
 
 
 class SandboxEventLog:
-    """The rows by id, and which of them show to whom.
+    """The rows by id, and which of them are visible to whom.
 
-    Ids are handed out at once and rows show when they are committed, as on a site. Rows that
-    the site makes itself have timestamps that ascend with their ids.
+    Ids are handed out at once and rows become visible when they are committed, as on a site. Rows
+    that the site creates itself have timestamps that ascend with their ids.
     """
 
     def __init__(self) -> None:
@@ -67,28 +67,28 @@ class SandboxEventLog:
 
     @property
     def next_id(self) -> int:
-        """The id that the next row gets."""
+        """The id of the next row."""
         return self._next
 
     @property
     def highest_id(self) -> int:
-        """The highest id that shows to a script from which nothing is hidden; 0 for none."""
+        """The highest id visible to a script from which nothing is hidden; 0 for none."""
         ids = self._views[None].ids
         return ids[-1] if ids else 0
 
     def visible_ids(self, script: str | None = None) -> list[int]:
-        """Return the ids that show, ascending: to all, or to one script."""
+        """Return the visible ids, ascending: to everybody, or to one script."""
         return list(self.view(script))
 
     def view(self, script: str | None = None) -> list[int]:
-        """Return the ids that show to a script: the log's own list, not to be changed."""
+        """Return the ids visible to a script: the log's own list, not to be changed."""
         return self._views.get(script, self._views[None]).ids
 
     def row(self, event_id: int) -> EventRow:
         """Return a committed row, hidden or not.
 
         Raises:
-            KeyError: No such row was committed.
+            KeyError: The row was not committed.
         """
         return self._rows[event_id]
 
@@ -99,20 +99,21 @@ class SandboxEventLog:
         """Return the next id and the timestamp of its row.
 
         Args:
-            stamp: The time as the API writes it; an earlier one than the last id's is that one's.
+            stamp: The time as the API writes it; if it is earlier than that of the last id, the
+                last id's is used.
         """
         self._stamp = max(stamp, self._stamp)
         self._next += 1
         return self._next - 1, self._stamp
 
     def burn(self, count: int) -> range:
-        """Use up `count` ids whose rows never come, as a transaction that fails does."""
+        """Use up `count` ids whose rows never arrive, as a failed transaction does."""
         first = self._next
         self._next += count
         return range(first, self._next)
 
     def commit(self, rows: Sequence[EventRow]) -> None:
-        """Let rows show whose ids were handed out before."""
+        """Commit rows whose ids were handed out before, so that they become visible."""
         self._rows.update((row.id, row) for row in rows)
         self._show_new(sorted(row.id for row in rows))
 
@@ -123,7 +124,7 @@ class SandboxEventLog:
             view.add([some for some in ids if some not in hidden] if hidden else ids)
 
     def extend(self, rows: Sequence[EventRow]) -> None:
-        """Append many rows at once whose ids begin at `next_id` and whose timestamps ascend."""
+        """Append many rows at once, with ids from `next_id` and ascending timestamps."""
         ids = range(self._next, self._next + len(rows))
         self._rows.update(zip(ids, rows, strict=True))
         self._show_new(ids)
@@ -131,9 +132,9 @@ class SandboxEventLog:
         self._stamp = rows[-1].created_at
 
     def hide(self, ids: Iterable[int], script: str | None = None) -> None:
-        """Hide rows, as when rights are withdrawn: from one script, or from all.
+        """Hide rows, as if rights had been withdrawn: from one script, or from everybody.
 
-        Ids whose rows are not committed yet are hidden when they are.
+        Rows that are not committed yet are hidden once they are.
         """
         wanted = set(ids)
         self._hidden.setdefault(script, set()).update(wanted)
@@ -168,6 +169,6 @@ class SandboxEventLog:
         self.era += 1
 
     def first_at(self, stamp: str, ids: Sequence[int], *, after: bool = False) -> int:
-        """Return the place in `ids` of the first row at `stamp` or later, or after it."""
+        """Return the index in `ids` of the first row at `stamp` or later, or after it."""
         search = bisect_right if after else bisect_left
         return search(ids, stamp, key=lambda event_id: self._rows[event_id].created_at)

@@ -1,4 +1,4 @@
-"""Ways in which the sandbox site misbehaves on demand: which, how often, and how often it did."""
+"""Ways in which the sandbox site misbehaves on demand: which, how often, and a count of them."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Fault:
         id: Its number, for the control endpoint.
         kind: One of `KINDS`.
         options: The kind's own options, such as the seconds of a latency.
-        calls: How many calls it still strikes; None for any number.
-        probability: How likely it strikes a call that it could, from 0 to 1.
-        only: What a call must be like: `method`, `entity_type`, `script`.
-        injected: How many calls it has struck.
+        calls: The number of calls it still strikes; None for any number.
+        probability: The likelihood of striking a matching call, from 0 to 1.
+        only: What a call must match: `method`, `entity_type`, `script`.
+        injected: The number of calls it has struck.
     """
 
     id: int
@@ -61,7 +61,7 @@ class Fault:
     injected: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the control endpoint shows it."""
+        """Return it in the form of the control endpoint."""
         about = {"id": self.id, "kind": self.kind, "injected": self.injected, "calls": self.calls}
         return {**about, "probability": self.probability, **self.only, **self.options}
 
@@ -70,7 +70,7 @@ class Faults:
     """The faults in force. Chance comes from the seed, so the same calls meet the same faults.
 
     Args:
-        seed: Where chance begins.
+        seed: The seed of all chance.
     """
 
     def __init__(self, seed: int) -> None:
@@ -88,17 +88,17 @@ class Faults:
         probability: float = 1.0,
         **options: Any,
     ) -> Fault:
-        """Misbehave from now on.
+        """Add a fault.
 
         Args:
             kind: One of `KINDS`.
             calls: Strike only this many calls, the next ones.
             probability: Strike a call with this likelihood, from 0 to 1.
-            options: The kind's own options; `method`, `entity_type` and `script` narrow it down
-                to calls that are like that.
+            options: The kind's own options; `method`, `entity_type` and `script` restrict it to
+                matching calls.
 
         Raises:
-            UnknownFaultError: No such kind, or it has no such option.
+            UnknownFaultError: The kind does not exist, or does not have the option.
         """
         known = KINDS.get(kind)
         if known is None:
@@ -116,7 +116,7 @@ class Faults:
 
     @staticmethod
     def kinds() -> tuple[str, ...]:
-        """Return all kinds of faults there are."""
+        """Return all kinds of faults."""
         return tuple(KINDS)
 
     def add_all(self, faults: Iterable[Mapping[str, Any]]) -> None:
@@ -125,13 +125,13 @@ class Faults:
             self.add(**fault)
 
     def remove(self, fault: Fault | int) -> None:
-        """End one fault; no matter when it has ended by itself."""
+        """End one fault, even if it has ended by itself."""
         wanted = fault.id if isinstance(fault, Fault) else fault
         with self._lock:
             self._faults = [some for some in self._faults if some.id != wanted]
 
     def clear(self) -> None:
-        """Behave from now on. What was injected stays counted."""
+        """End all faults; the counts stay."""
         with self._lock:
             self._faults.clear()
 
@@ -141,7 +141,7 @@ class Faults:
             return sum(self._injected.values()) if kind is None else self._injected[kind]
 
     def as_list(self) -> list[dict[str, Any]]:
-        """Return the faults in force as the control endpoint shows them."""
+        """Return the faults in force in the form of the control endpoint."""
         with self._lock:
             return [fault.as_dict() for fault in self._faults]
 
@@ -178,7 +178,7 @@ def parse_fault(text: str) -> dict[str, Any]:
     """Return the fault that an option such as "status:status=500,probability=0.1" describes.
 
     Raises:
-        UnknownFaultError: No such kind, or a part of it is no `name=value`.
+        UnknownFaultError: The kind does not exist, or a part is not `name=value`.
     """
     kind, _, rest = text.partition(":")
     if kind not in KINDS:

@@ -1,4 +1,4 @@
-"""Fields made, changed and deleted through the API: `schema_field_create` and its like."""
+"""Fields created, changed and deleted through the API: `schema_field_create` and the like."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _create(database: SiteDatabase, _caller: SignedIn, call: Call) -> str:
 
 
 def _free_name(database: SiteDatabase, kind: EntityType, label: str) -> str:
-    """Return the name that a site makes of a label; one that was deleted stays taken."""
+    """Return the name that a site derives from a label; a deleted field's name stays taken."""
     base = _OWN + re.sub(r"[^a-z0-9]", "_", label.strip().lower())
     if (kind.name, base) in database.deleted_fields:
         raise RefusedCallError(f"API schema_field_create() failed: {base} was deleted before")
@@ -74,7 +74,7 @@ def _free_name(database: SiteDatabase, kind: EntityType, label: str) -> str:
 
 
 def _told(field: Field, told: Call) -> Field:
-    """Return a field with the properties that a call tells."""
+    """Return a field with the properties set by a call."""
     changed = field
     if "name" in told:
         changed = replace(changed, label=told["name"])
@@ -119,7 +119,7 @@ def _delete(database: SiteDatabase, _caller: SignedIn, call: Call) -> bool:
 
 
 def is_own(field: Field) -> bool:
-    """Tell whether a field is one of a studio's own."""
+    """Return whether a field is one of a studio's own."""
     return field.name.startswith(_OWN)
 
 

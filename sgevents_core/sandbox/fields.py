@@ -1,4 +1,4 @@
-"""Makers of fields and entity types, in the words that the sandbox's schema is written in."""
+"""Makers of fields and entity types, in the terms of the sandbox's schema."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ USERS: Final = ("HumanUser", "ApiUser", "ClientUser")
 
 
 def label_of(name: str) -> str:
-    """Return the name that people read for a field that has no other."""
+    """Return the display name of a field that has no other."""
     return name.removeprefix("sg_").replace("_", " ").title()
 
 
 def plain(data_type: str, *names: str, **options: Any) -> list[Field]:
-    """Return fields of one data type that are no links."""
+    """Return fields of one data type that are not links."""
     return [Field(name, data_type, label_of(name), **options) for name in names]
 
 
@@ -71,7 +71,7 @@ def _stamps() -> list[Field]:
 
 
 def entity_type(name: str, label: str, naming: str, *fields: list[Field]) -> EntityType:
-    """Return an entity type with the fields that all have: id, type, image, stamps, tags."""
+    """Return an entity type with the fields that all types have: id, type, image, stamps, tags."""
     everywhere = [
         Field("id", "number", "Id", editable=False),
         Field("type", "entity_type", "Type", editable=False),

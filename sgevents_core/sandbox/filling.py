@@ -1,4 +1,4 @@
-"""What a site fills in itself when a record is made: authors, dates, names of people, uuids."""
+"""What a site fills in when a record is created: authors, dates, names of people, uuids."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _AUTHORED: Final = ("Version", "Note", "Reply")
 
 
 def filled_in(kind: EntityType, kept: dict[str, Any], user: Ref | None, now: str) -> dict[str, Any]:
-    """Return what is filled in without a row; what has a row is added to `kept`.
+    """Return what is filled in without a row; add what has a row to `kept`.
 
     Args:
         kind: The type of the record.
-        kept: The values of the create as the site keeps them.
-        user: Who makes it.
-        now: The time, as the API writes it.
+        kept: The values of the create in the site's form.
+        user: The creator.
+        now: The time in the API's form.
     """
     if kind.name in _AUTHORED:
         kept.setdefault("user", user)
@@ -31,7 +31,7 @@ def filled_in(kind: EntityType, kept: dict[str, Any], user: Ref | None, now: str
 
 
 def _names_of_a_person(kept: dict[str, Any]) -> dict[str, Any]:
-    """Return the name of a person from its parts, or the parts of a name that came alone."""
+    """Return the name of a person from its parts, or the parts of a name given alone."""
     if kept.get("name") is None:
         parts = [kept[name] for name in ("firstname", "lastname") if kept.get(name)]
         return {"name": " ".join(parts)} if parts else {}

@@ -1,4 +1,4 @@
-"""The forms that the client sends, with a file (multipart) or without, taken apart."""
+"""The parsed forms that the client sends, with a file (multipart) or without."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sgevents_core.sandbox.stored_files import File
 
 @dataclass(slots=True)
 class Form:
-    """The texts of a form by name, and the file in it, if there is one."""
+    """The texts of a form by name, and the file in it, if any."""
 
     texts: dict[str, str] = field(default_factory=dict)
     file: File | None = None
 
 
 def read_form(body: bytes) -> Form:
-    """Return what a form holds.
+    """Return the contents of a form.
 
     Args:
-        body: Parts after a boundary, or pairs of names and values as in an address.
+        body: Parts after a boundary, or pairs of names and values as in a URL.
     """
     if not body.startswith(b"--"):
         return Form(dict(parse_qsl(body.decode("utf-8", "replace"))))

@@ -13,7 +13,7 @@ from sgevents_core.sandbox.timestamps import calendar_span
 
 
 class Group(NamedTuple):
-    """A group that a row belongs to: what it is sorted by, its name, its value."""
+    """A group that a row belongs to: its sort key, its name, its value."""
 
     key: tuple[bool, Any]
     name: str
@@ -104,7 +104,7 @@ def _clustered(database: SiteDatabase) -> Callable[[Any], Group]:
 
 
 def _fits(data_type: str, kind: Any) -> bool:
-    """Tell whether values of a data type can be grouped so."""
+    """Return whether values of a data type can be grouped this way."""
     if kind in ("exact", "firstletter"):
         return True
     return data_type in (_NUMBERS if kind in _STEPS else ("date", "date_time"))
@@ -130,10 +130,10 @@ def _by_type(database: SiteDatabase, kind: str) -> Callable[[Any], Group] | None
 
 
 def group_of(database: SiteDatabase, entity_type: str, asked: Any) -> Callable[[Row], list[Group]]:
-    """Return what tells the groups of a row; a row with many links is in several.
+    """Return the function that yields a row's groups; a row with many links is in several.
 
     Args:
-        database: Where the names of links are looked up.
+        database: Resolves the names of links.
         entity_type: The type of the rows.
         asked: `{"field": ..., "type": ..., "direction": ...}`.
 

@@ -1,4 +1,4 @@
-"""Sets of ids as ranges: what a query's conditions on ids leave to look at."""
+"""Sets of ids as ranges: the ids that a query's conditions leave."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERYTHING: Final[Ranges] = ((LOWEST, HIGHEST),)
 
 
 def tidy(ranges: Iterable[Range]) -> Ranges:
-    """Return ranges sorted, the empty ones dropped, those that overlap or touch made one."""
+    """Return ranges sorted, without empty ones, with overlapping and adjacent ones joined."""
     done: list[Range] = []
     for first, last in sorted(some for some in ranges if some[0] <= some[1]):
         if done and first <= done[-1][1] + 1:
@@ -66,7 +66,7 @@ def count(ids: Sequence[int], ranges: Ranges) -> int:
 
 
 def places(ids: Sequence[int], ranges: Ranges, *, descending: bool) -> Iterator[range]:
-    """Return the places in the ascending `ids` that lie in the ranges, in the order asked for."""
+    """Return the positions in ascending `ids` that lie in the ranges, in the order asked for."""
     for first, last in reversed(ranges) if descending else ranges:
         begin, end = bisect_left(ids, first), bisect_right(ids, last)
         if begin < end:

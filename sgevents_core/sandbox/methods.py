@@ -1,4 +1,4 @@
-"""The methods of the API, `info` to `schema_field_read`, each taking the client's parameters."""
+"""The methods of the API, from `info` to `schema_field_read`, with the client's parameters."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Methods:
     """Carries out the calls of clients.
 
     Args:
-        database: What is read and written.
-        transactions: Where transactions are begun and ended.
-        counts: What counts the rows handed out.
+        database: The database that is read and written.
+        transactions: Begins and ends transactions.
+        counts: Counts the rows returned.
         faults: The faults in force, for those that strike writes.
-        sessions: What begins a session and returns its token.
-        page_size: The most rows a page may have.
-        version: The version of the site that `info` tells.
+        sessions: Begins a session and returns its token.
+        page_size: The largest page, in rows.
+        version: The site's version in `info`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Methods:
         }
 
     def info(self) -> dict[str, Any]:
-        """Return what the site says of itself; needs no authentication."""
+        """Return what the site says about itself; needs no authentication."""
         return {
             "version": list(self._version),
             "full_version": [*self._version, 0],
@@ -102,15 +102,15 @@ class Methods:
 
         Args:
             method: The API method.
-            caller: Who calls.
-            params: What the client sends beside its authentication.
-            replica: The fault that has this call answered by a lagging replica.
+            caller: The caller.
+            params: The client's parameters besides its authentication.
+            replica: The fault that lets a lagging replica answer this call.
 
         Returns:
             The answer as JSON values.
 
         Raises:
-            RefusedCallError: The call names something that does not exist or does not fit.
+            RefusedCallError: The call names something that does not exist or is not valid.
         """
         known = self._known.get(method)
         if known is None:
@@ -128,10 +128,10 @@ class Methods:
         return call
 
     def read_all(self, caller: SignedIn, params: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the entities of a `read` on one page, however many, past the counts.
+        """Return the entities of a `read` on one page, however many, without counting them.
 
         Raises:
-            RefusedCallError: The call names something that does not exist or does not fit.
+            RefusedCallError: The call names something that does not exist or is not valid.
         """
         with self._database.lock:
             asked = query({**params, "paging": {"entities_per_page": 2**62}}, 2**62)
@@ -189,7 +189,7 @@ class Methods:
         )
 
     def _one(self, work: Transaction, method: Any, params: dict[str, Any]) -> Any:
-        """Carry out one write within a transaction; returns its part of the answer."""
+        """Carry out one write within a transaction; return its part of the answer."""
         kind = self._database.schema.get(str(method), params.get("type"))
         entity_type = kind.name
         if method in ("create", "update") and work.caller.insists:

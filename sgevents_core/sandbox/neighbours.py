@@ -1,7 +1,7 @@
-"""Which requests the sandbox takes at all: those of programs on this machine, of no web page.
+"""Which requests the sandbox accepts: those of programs on this machine, not those of web pages.
 
-A browser on this machine reaches 127.0.0.1 too. A page of another site may post to it, or let
-its own name stand for 127.0.0.1 (DNS rebinding): Origin and Host tell.
+A browser on this machine reaches 127.0.0.1 too. A page of another site may post to it, or let its
+own name resolve to 127.0.0.1 (DNS rebinding): Origin and Host reveal this.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def refusal(headers: Message, port: int) -> str | None:
-    """Return why a request is refused by its headers, or None.
+    """Return why a request is refused because of its headers, or None.
 
     Args:
         headers: The headers of the request.

@@ -23,12 +23,12 @@ _DIRECT: Final = ("id", "type")
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A path taken apart.
+    """A parsed path.
 
     Args:
         entity_type: The type whose field it ends in.
         field: The field it ends in.
-        get: Row -> value as the site keeps it, or a list of such values when `several`.
+        get: Row -> value in the site's form, or a list of such values when `several`.
         several: Whether it goes through a field with many links.
     """
 
@@ -44,14 +44,14 @@ def resolve(
     """Return the path of a name such as "code" or "entity.Shot.sg_sequence.Sequence.code".
 
     Args:
-        database: Whose schema knows the names.
+        database: The database with the schema.
         method: The API method, for messages.
-        entity_type: The type that the path begins at.
-        path: The name.
-        shown: Whether it is a field to return: then its types must be valid ones of its links.
+        entity_type: The type at which the path begins.
+        path: The path.
+        shown: Whether it is a field to return: then its types must be valid types of its links.
 
     Raises:
-        RefusedCallError: It names a type or field that does not exist, or goes through no link.
+        RefusedCallError: It names a type or field that does not exist, or one that is not a link.
     """
     database.schema.get(method, entity_type)
     known = isinstance(path, str)

@@ -13,10 +13,10 @@ LATEST_BY: Final = ("ENTITIES_CREATED_AT", "PIPELINE_STEP_NUMBER_AND_ENTITIES_CR
 
 
 def preset(asked: Any) -> str | None:
-    """Return by what the latest records are told apart, or None where no preset is asked for.
+    """Return the key that distinguishes the latest records, or None without a preset.
 
     Raises:
-        RefusedCallError: What is asked for is no list of one known preset.
+        RefusedCallError: The parameter is not a list of one known preset.
     """
     if asked is None:
         return None
@@ -39,8 +39,8 @@ def latest(database: SiteDatabase, rows: Iterable[Row], by: str) -> list[Row]:
     """Return, of rows in id order, the latest one for each record that they link to.
 
     Args:
-        database: Where pipeline steps are looked up.
-        rows: The rows that pass all filters.
+        database: The database with the pipeline steps.
+        rows: The rows that match all filters.
         by: One of `LATEST_BY`.
     """
     best: dict[Ref | None, tuple[Any, Row]] = {}

@@ -1,4 +1,4 @@
-"""The small project that a fresh sandbox site holds: people, sequences, shots, tasks, versions."""
+"""The small project of a fresh sandbox site: people, sequences, shots, tasks, versions."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Seed:
     """Writes the project; the same seed writes the same records and events.
 
     Args:
-        database: Where it is written.
-        caller: Whose writes these are.
-        seed: Where chance begins.
+        database: The database to write to.
+        caller: The caller of the writes.
+        seed: The seed of all chance.
     """
 
     def __init__(self, database: SiteDatabase, caller: SignedIn, seed: int) -> None:
@@ -61,7 +61,7 @@ class Seed:
         self._done = 0
 
     def write(self) -> None:
-        """Write the whole project, one transaction a record."""
+        """Write the whole project, one transaction per record."""
         with self._database.lock:
             self._site()
             people = self._people()
@@ -77,7 +77,7 @@ class Seed:
             self._pipeline(project)
 
     def _add(self, entity_type: str, /, **values: Any) -> Record:
-        # Spread over the time it took, however many records there are.
+        # Spread over the time of the project, however many records there are.
         self._done += 1
         at = self._began + min(LASTED, timedelta(minutes=45) * self._done)
         work = Transaction(self._database, self._caller, at)
@@ -210,7 +210,7 @@ class Seed:
             self._add("Playlist", code=name, project=project, versions=part)
 
     def _pipeline(self, project: Record) -> None:
-        """Write what a pipeline looks up: storages, kinds of files, a page."""
+        """Write the records that a pipeline looks up: storages, kinds of files, a page."""
         roots = {"linux_path": "/mnt/projects", "mac_path": "/Volumes/projects"}
         self._add("LocalStorage", code="primary", windows_path="P:\\projects", **roots)
         for name, short in (("Maya Scene", "maya"), ("Alembic Cache", "abc"), ("Image", "img")):

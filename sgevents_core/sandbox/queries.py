@@ -23,20 +23,20 @@ UNSORTED: Final = frozenset({"calculated", "password", "serializable", "summary"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A call of `read` taken apart.
+    """A parsed call of `read`.
 
     Args:
-        entity_type: What is asked for.
+        entity_type: The entity type asked for.
         filters: The group of conditions as the client sends it.
         fields: The fields wanted besides type and id; unknown ones are left out, as on a site.
-        sorts: `{"field_name": ..., "direction": "asc" | "desc"}`; unknown ones are passed over.
+        sorts: `{"field_name": ..., "direction": "asc" | "desc"}`; unknown ones are ignored.
         retired: Whether retired records are wanted instead of live ones.
         archived: Whether records of archived projects count.
-        size: Rows a page.
+        size: The number of rows per page.
         page: The page wanted; the first is 1.
-        counts: What is told about paging: nothing, all, or only whether there is a next page.
-        latest: By what the latest of the rows that pass is told for each record linked to; None
-            for all of them.
+        counts: What is returned about paging: nothing, all, or only whether there is a next page.
+        latest: The key by which only the latest matching row is returned for each linked record;
+            None for all rows.
     """
 
     entity_type: str
@@ -55,11 +55,11 @@ def query(params: dict[str, Any], largest: int) -> Query:
     """Return the query of a `read` call.
 
     Args:
-        params: What the client sends.
-        largest: The most rows a page may have.
+        params: The client's parameters.
+        largest: The largest page, in rows.
 
     Raises:
-        RefusedCallError: The paging is none, or a filter preset.
+        RefusedCallError: The paging or a filter preset is not valid.
     """
     paging = params.get("paging") or {}
     if not isinstance(paging, dict):
@@ -95,16 +95,16 @@ def _wanted_counts(params: dict[str, Any]) -> bool | None:
 
 
 def read(database: SiteDatabase, asked: Query, rows: Rows, script: str | None) -> dict[str, Any]:
-    """Return the results of a query: a page of entities and what was asked about paging.
+    """Return the results of a query: a page of entities and the paging information asked for.
 
     Args:
-        database: What is asked.
+        database: The database.
         asked: The query.
         rows: The rows of its type that the caller can see.
         script: The caller's script, for conditions that look at other rows.
 
     Raises:
-        RefusedCallError: A condition names what does not exist or does not fit.
+        RefusedCallError: A condition names something that does not exist or is not valid.
     """
     compiler = Compiler(database, "read", script)
     condition = compiler.group(asked.entity_type, asked.filters)
@@ -123,7 +123,7 @@ def read(database: SiteDatabase, asked: Query, rows: Rows, script: str | None) -
 
 
 def without_archived(database: SiteDatabase, entity_type: str, condition: Condition) -> Condition:
-    """Return the condition that also leaves out what belongs to an archived project."""
+    """Return the condition that also excludes what belongs to an archived project."""
     fields = database.schema.get("read", entity_type).fields
     path = "archived" if entity_type == "Project" else "project.Project.archived"
     if entity_type != "Project" and "project" not in fields:
@@ -150,7 +150,7 @@ def _rows(
 def _exact_rows(
     rows: Rows, condition: Condition, offset: int, end: int, *, descending: bool
 ) -> list[Row]:
-    """Return rows by their places, so that a late page costs no more than the first."""
+    """Return rows by their positions, so that a late page costs no more than the first."""
     found: list[Row] = []
     for span in places(rows.ids, condition.ranges, descending=descending):
         part = span[max(offset, 0) : max(end, 0)]
@@ -162,7 +162,7 @@ def _exact_rows(
 
 
 def _by_id(asked: Query) -> str | None:
-    """Return the direction if the order wanted is that of the ids."""
+    """Return the direction if the order asked for is that of the ids."""
     if not asked.sorts:
         return "asc"
     first = asked.sorts[0]
@@ -218,7 +218,7 @@ def _paging(asked: Query, rows: Rows, condition: Condition, *, more: bool) -> di
 
 
 def how_many(rows: Rows, condition: Condition) -> int:
-    """Return the number of rows that pass."""
+    """Return the number of matching rows."""
     if condition.exact:
         return count(rows.ids, condition.ranges)
     return sum(1 for _ in matching(rows, condition))
@@ -227,7 +227,7 @@ def how_many(rows: Rows, condition: Condition) -> int:
 def projection(
     database: SiteDatabase, entity_type: str, fields: Sequence[str]
 ) -> Callable[[Row], dict[str, Any]]:
-    """Return what makes the dict of a row: type, id and the fields asked for."""
+    """Return the function that makes the dict of a row: type, id and the fields asked for."""
     getters: list[tuple[str, Getter]] = []
     for name in dict.fromkeys(fields):
         getter = _shown_getter(database, entity_type, name)
@@ -244,7 +244,7 @@ def projection(
 
 
 def _by_name(link: dict[str, Any]) -> tuple[str, int]:
-    """Links of a field come by name, whatever order they were written in; replies by age."""
+    """Return links sorted by name, whatever order they were written in; replies by age."""
     return str(link["name"] or "").casefold(), link["id"]
 
 

@@ -18,7 +18,7 @@ Ref = tuple[str, int]
 class Record:
     """One record: its values by field name, links as `Ref` or tuples of `Ref`.
 
-    Its `serial` tells which of two records was made first, whatever their types.
+    Its `serial` gives the order of creation across all types.
     """
 
     __slots__ = ("id", "link", "retired", "serial", "type", "values")
@@ -48,7 +48,7 @@ class _Table:
 
 
 def _in_name(value: Any) -> Any:
-    """Return a value as it stands in a name that is put together: a link as "Task 12"."""
+    """Return a value in the form of a composed name: a link as "Task 12"."""
     return f"{value[0]} {value[1]}" if isinstance(value, tuple) and len(value) == 2 else value
 
 
@@ -76,11 +76,11 @@ class Records:
         return record
 
     def drop(self, record: Record) -> None:
-        """Take back a record whose transaction failed; its id stays used."""
+        """Remove a record whose transaction failed; its id stays used."""
         self._table(record.type).by_id.pop(record.id, None)
 
     def rename(self, record: Record) -> None:
-        """Let links show the name that the record's values give it now."""
+        """Update the name that links show, from the record's present values."""
         kind = self._schema.get("read", record.type)
         name = record.values.get(kind.naming)
         version = record.values.get(VERSION) if record.type == API_USER else None
@@ -113,7 +113,7 @@ class Records:
         return None if record is None or record.retired else record
 
     def link(self, ref: Ref | None) -> dict[str, Any] | None:
-        """Return a link as the API shows it, None where the record is retired."""
+        """Return a link as the API shows it, None if the record is retired."""
         record = self.live(ref)
         return record.link if record else None
 

@@ -14,7 +14,7 @@ class RefusedCallError(Exception):
     """A call that the site refuses; the client raises it as `shotgun_api3.Fault`.
 
     Args:
-        message: What the caller reads.
+        message: The message for the caller.
         code: The API's error code; 102 becomes an `AuthenticationFault` in the client.
     """
 
@@ -29,7 +29,7 @@ class RefusedCallError(Exception):
 
 
 def shown(value: object) -> str:
-    """Return `value` as it stands in a message: sites write theirs in Ruby."""
+    """Return `value` as messages show it: sites write values in Ruby's form."""
     if isinstance(value, dict):
         pairs = ", ".join(f"{shown(key)} => {shown(some)}" for key, some in value.items())
         return f"{{{pairs}}}"
@@ -39,7 +39,7 @@ def shown(value: object) -> str:
 
 
 def class_of(value: object) -> str:
-    """Return the name of the class that a value of JSON has on a site."""
+    """Return the name of the class that a JSON value has on a site."""
     if isinstance(value, bool):
         return "TrueClass" if value else "FalseClass"
     names = {int: "Integer", float: "Float", str: "String", dict: "Hash", list: "Array"}
@@ -47,10 +47,10 @@ def class_of(value: object) -> str:
 
 
 def listed(method: str, params: dict[str, Any], name: str, kind: type[Any]) -> tuple[Any, ...]:
-    """Return the elements of an array of a call, which may be left out.
+    """Return the elements of an array of a call; the array may be missing.
 
     Raises:
-        RefusedCallError: It is none, or an element is not of `kind`.
+        RefusedCallError: It is not an array, or an element is not of `kind`.
     """
     values = params.get(name) or ()
     if not isinstance(values, list | tuple) or not all(isinstance(one, kind) for one in values):

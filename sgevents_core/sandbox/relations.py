@@ -1,4 +1,4 @@
-"""The relations of a filter: which of them a data type takes, and what each one tests."""
+"""The relations of a filter: which of them a data type accepts, and what each one tests."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class Relation:
     """One relation on one field, ready to make tests of.
 
     Args:
-        records: Where the names of links are looked up.
-        method: The API method that asked, for messages.
-        entity_type: The type whose field it is.
+        records: Resolves the names of links.
+        method: The API method of the call, for messages.
+        entity_type: The type that has the field.
         field: The field.
         now: The site's time, for relations such as `in_last`.
     """
@@ -93,7 +93,7 @@ class Relation:
         self.now = now
 
     def test(self, relation: str, values: list[Any]) -> Test:
-        """Return the test of a relation that is no negation.
+        """Return the test of a relation that is not a negation.
 
         Raises:
             RefusedCallError: The number or the kind of the values is wrong.
@@ -112,7 +112,7 @@ class Relation:
         return self._scalar(relation, values)
 
     def check(self, relation: str) -> None:
-        """Raise RefusedCallError if the field's data type does not take the relation."""
+        """Raise RefusedCallError if the field's data type does not accept the relation."""
         taken = RELATIONS.get(self.field.data_type)
         where = f"API {self.method}() {self.entity_type}.{self.field.name}'s"
         kind = f"'{self.field.data_type}' data type"
@@ -239,7 +239,7 @@ def _day(moment: date) -> str:
 
 
 def entity_hash(method: str, value: dict[str, Any]) -> Ref:
-    """Return the link that a `{"type": ..., "id": ...}` stands for.
+    """Return the link that a `{"type": ..., "id": ...}` denotes.
 
     Raises:
         RefusedCallError: One of the two is missing or of the wrong kind.
@@ -254,7 +254,7 @@ def entity_hash(method: str, value: dict[str, Any]) -> Ref:
 
 
 def _holds(value: Any, wanted: Any) -> bool:
-    """Tell whether an object has all that another one has."""
+    """Return whether an object contains everything that another one has."""
     if not isinstance(value, dict) or not isinstance(wanted, dict):
         return False
     return all(name in value and value[name] == some for name, some in wanted.items())
@@ -281,7 +281,7 @@ def _on_ordered(relation: str, known: list[Any]) -> Test:
 
 
 def _on_text(relation: str, known: list[Any]) -> Test:
-    """Text is compared without regard to case, as sites do."""
+    """Return text without regard to case, as sites compare it."""
     folded = [None if value is None else str(value).casefold() for value in known]
     if relation in ("is", "in"):
         return lambda value: (None if value is None else value.casefold()) in folded

@@ -29,9 +29,9 @@ class Answers:
     """Answers the calls that arrive at `/api3/json`.
 
     Args:
-        methods: What carries out a call.
+        methods: Carries out a call.
         callers: Who may call.
-        counts: What counts the calls.
+        counts: Counts the calls.
         faults: The faults in force.
         effects: Kind of fault -> what it does to the site before the call is carried out.
         closing: Set when the site closes, to end waits.

@@ -1,4 +1,4 @@
-"""The dates of tasks: start, due date and duration are one triple, in days that are worked."""
+"""The dates of tasks: start, due date and duration belong together, in working days."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Works = Callable[[date], bool]
 def rescheduled(
     before: Mapping[str, Any], written: Mapping[str, Any], works: Works
 ) -> dict[str, Any]:
-    """Return what a write of a task's dates changes beside what it writes.
+    """Return what a write of a task's dates changes besides what it writes.
 
-    Two dates give the duration, a start and a duration the due date. A date that is cleared
-    changes nothing else.
+    Two dates give the duration, a start and a duration the due date. A date that is cleared changes
+    nothing else.
 
     Args:
         before: The task's values before the write.
         written: The values written.
-        works: Which days are worked.
+        works: Returns whether a day is worked.
     """
     wrote = {name for name in ("start_date", "due_date", "duration") if written.get(name)}
     start, due, duration = (
@@ -57,5 +57,5 @@ def _minutes(first: date, last: date, works: Works) -> int | None:
 
 
 def _end(first: date, days: int, works: Works) -> date | None:
-    """Return the last of so many working days."""
+    """Return the last of a number of working days."""
     return next(islice(filter(works, _days(first)), days - 1, None), None)

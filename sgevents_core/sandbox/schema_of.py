@@ -1,4 +1,4 @@
-"""A site's own schema as a types file: from what `schema_read` says, and as TOML text."""
+"""A site's own schema as a types file: from the answer of `schema_read`, and as TOML text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPAQUE: Final = "serializable"
 
 
 def tables_of(schema: Mapping[str, Mapping[str, Any]]) -> Tables:
-    """Return what a site's `schema_read` says, without what each type has and the event log."""
+    """Return the tables of an answer of `schema_read`, without common fields and the event log."""
     return {
         name: TypeTable(
             fields={
@@ -92,7 +92,7 @@ def _toml(value: Any) -> str:
 
 
 def _character(one: str) -> str:
-    """Return a character as it stands in a string of TOML: printable, whatever it is."""
+    """Return a character as a TOML string has it: printable, whatever it is."""
     if one in '"\\':
         return f"\\{one}"
     return one if one.isprintable() else f"\\U{ord(one):08x}"

@@ -18,7 +18,7 @@ def entity_types(schema: Schema) -> dict[str, Any]:
 
 
 def schema(database: SiteDatabase, project: int | None) -> dict[str, Any]:
-    """Return all fields of all entity types, as they show in a project or everywhere."""
+    """Return all fields of all entity types, as visible in a project or everywhere."""
     return {kind.name: _fields(database, kind, project) for kind in database.schema}
 
 
@@ -29,7 +29,7 @@ def field_types(
     field_name: str | None,
     project: int | None,
 ) -> dict[str, Any]:
-    """Return the fields of an entity type, or one of them, as they show in a project.
+    """Return the fields of an entity type, or one of them, as visible in a project.
 
     Raises:
         RefusedCallError: The entity type or the field does not exist.

@@ -51,7 +51,7 @@ def _of_type(
 
 
 def _matches(database: SiteDatabase, record: Record, terms: list[str]) -> bool:
-    """Tell whether every term is in the record's name or in that of what it links to."""
+    """Return whether every term is in the record's name or in that of a linked record."""
     name = f"{record.link['name'] or ''}\n{_linked(database, record)[1]}".casefold()
     return all(term in name for term in terms)
 

@@ -1,4 +1,4 @@
-"""The HTTP side of the sandbox site: a server on 127.0.0.1 that can go away and come back."""
+"""The HTTP side of the sandbox site: a server on 127.0.0.1 that can go down and come back."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is sent back for a request.
+    """The reply to a request.
 
     Args:
         body: The body.
         status: The HTTP status.
         kind: The content type.
         sent: How many bytes of the body are sent before the connection is cut; None for all.
-        instead: "drop" closes the connection without an answer, "reset" does so rudely,
+        instead: "drop" closes the connection without an answer, "reset" does so with an RST,
             "silent" never answers.
     """
 
@@ -49,7 +49,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is asked: the HTTP method, the path with its query, and the body."""
+    """A request: the HTTP method, the path with its query, and the body."""
 
     method: str
     path: str
@@ -106,18 +106,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _hung_up(self) -> bool:
-        """Tell whether the client has given up waiting."""
+        """Return whether the client has stopped waiting."""
         try:
             return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has it
-        """Say nothing: the caller's log is not the server's."""
+        """Log nothing: the server has no part in the caller's log."""
 
 
 class _Listener(ThreadingHTTPServer):
-    """One time of listening, with the connections and threads it has."""
+    """One period of listening, with its connections and threads."""
 
     daemon_threads = True
     block_on_close = False
@@ -194,10 +194,10 @@ class Server:
 
     Args:
         port: The port; 0 for one that is free.
-        respond: What answers requests; called on many threads at once.
+        respond: Answers requests; called on many threads at once.
 
     Raises:
-        PortInUseError: The port cannot be listened on.
+        PortInUseError: The port is not available.
     """
 
     def __init__(self, port: int, respond: Respond) -> None:
@@ -210,7 +210,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Listen, on the port it had before; does nothing when it does already, or is closed."""
+        """Listen, on the same port as before; do nothing if it does already, or is closed."""
         with self._lock:
             if self._listener is not None or self._closed:
                 return
@@ -226,7 +226,7 @@ class Server:
             self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections and cut those there are; does nothing when it does already."""
+        """Refuse connections and cut existing ones; do nothing if it does already."""
         with self._lock:
             listener, thread = self._listener, self._thread
             self._listener = self._thread = None

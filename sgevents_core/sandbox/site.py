@@ -36,29 +36,29 @@ def _utc_now() -> datetime:
 
 
 class Sandbox(Direct):
-    """A site to try things on: a real HTTP server on 127.0.0.1, within this process.
+    """A site to experiment with: a real HTTP server on 127.0.0.1, within this process.
 
-    It stands in for a Flow Production Tracking site and is none. It starts when it is made;
-    close it, or use it as a context manager. All of it may be used from any thread.
+    It stands in for a Flow Production Tracking site. It starts when it is created; close it, or use
+    it as a context manager. All of it may be used from any thread.
 
     Args:
         port: The port to listen on; 0 for one that is free.
         script_name: The script that may call it.
         api_key: The script's key.
-        seed: Where all chance begins: the project, the traffic, the faults.
-        project: Whether a small project is there from the start, and its events in the log.
-        events: Rows to fill the log with beside those of the project; a million takes seconds.
-        types: Files with entity types and fields beside the standard ones, or what was read of
-            such a file or of a site.
+        seed: The seed of all chance: the project, the traffic, the faults.
+        project: Whether it starts with a small project, and its events in the log.
+        events: Rows to fill the log with, besides those of the project; a million takes seconds.
+        types: Files with entity types and fields besides the standard ones, or tables read from
+            such a file or a site.
         faults: Faults in force from the start: mappings with `kind` and the options of
             `Faults.add`.
-        page_size: The most rows a page may have.
-        thumbnail_seconds: How long a placeholder stands in for a thumbnail that was uploaded.
-        clock: What it takes the time from; aware datetimes.
+        page_size: The largest page, in rows.
+        thumbnail_seconds: How long a placeholder stands in for an uploaded thumbnail.
+        clock: Its clock; returns aware datetimes.
 
     Raises:
-        PortInUseError: The port cannot be listened on.
-        UnknownFaultError: A fault is none.
+        PortInUseError: The port is not available.
+        UnknownFaultError: A fault does not exist.
         TypesFileError: A file of `types` cannot be read, or something in it is wrong.
     """
 
@@ -147,7 +147,7 @@ class Sandbox(Direct):
         self.close()
 
     def close(self) -> None:
-        """Stop it: refuse connections, cut those there are, end its threads."""
+        """Stop it: refuse connections, cut existing ones, end its threads."""
         self._closing.set()
         self.set_rate(0)
         self._timers.close()
@@ -160,7 +160,7 @@ class Sandbox(Direct):
 
     @property
     def log(self) -> SandboxEventLog:
-        """Its event log; hold `database.lock` to look at several things of it at once."""
+        """Its event log; hold `database.lock` to read several things of it consistently."""
         return self.database.log
 
     def _respond(self, request: HttpRequest) -> Response:
@@ -179,9 +179,9 @@ class Sandbox(Direct):
 
     @contextmanager
     def transaction(self, user: str | None = None) -> Iterator[Transaction]:
-        """Write several things that show together when the block is left.
+        """Write several things that become visible together when the block is left.
 
-        An exception inside rolls it back, its ids used up.
+        An exception inside rolls the transaction back and uses up its ids.
         """
         with self._transactions.written(self._caller(user)) as work:
             yield work
@@ -191,11 +191,11 @@ class Sandbox(Direct):
         return self._transactions.begin(self._caller(user))
 
     def late(self, rows: int = 1, *, seconds: float | None = None) -> Transaction:
-        """Hand out ids now whose rows show later.
+        """Hand out ids now whose rows become visible later.
 
         Args:
-            rows: How many.
-            seconds: When they show; when `commit()` is called if left out.
+            rows: The number of rows.
+            seconds: When they become visible; by default when `commit()` is called.
 
         Returns:
             The transaction: its `ids`, `commit()` and `roll_back()`.
@@ -213,15 +213,15 @@ class Sandbox(Direct):
         return self._transactions.keep(transaction)
 
     def kept(self, number: int) -> Transaction:
-        """Return a transaction kept before; KeyError if there is none."""
+        """Return a transaction kept before; raise KeyError if there is none."""
         return self._transactions.kept(number)
 
     def fill(self, events: int) -> range:
-        """Append very many rows to the log, quickly; returns their ids."""
+        """Append very many rows to the log quickly; return their ids."""
         return fill(self.database, self._caller(), events, self.seed)
 
     def burn(self, ids: int) -> range:
-        """Use up ids of the log as a failed transaction does; returns them."""
+        """Use up ids of the log as a failed transaction does; return them."""
         with self.database.lock:
             return self.log.burn(ids)
 
@@ -231,12 +231,12 @@ class Sandbox(Direct):
             self.log.hide(ids, script)
 
     def show(self, ids: Iterable[int] | None = None, script: str | None = None) -> None:
-        """Show hidden rows again; all that were hidden from that script unless told which."""
+        """Show hidden rows again, by default all that were hidden from that script."""
         with self.database.lock:
             self.log.show(ids, script)
 
     def rewind(self, to_id: int) -> None:
-        """Take the log back to an id, as restoring a backup does; higher ids come again.
+        """Rewind the log to an id, as restoring a backup does; higher ids are given out again.
 
         Records stay as they are. Open transactions lose their rows.
         """
@@ -247,17 +247,17 @@ class Sandbox(Direct):
         """Let another script call the site, or change the key of one.
 
         Args:
-            name: What it signs in as.
+            name: The name it signs in with.
             key: Its key.
-            version: What links show behind its name; may be empty.
-            logs: Whether the event log tells what it writes: `generate_event_log_entries`, which is
-                off on a site until somebody ticks it.
+            version: The version that links show after its name; may be empty.
+            logs: Whether its writes appear in the event log: `generate_event_log_entries`, which is
+                off on a site by default.
         """
         with self.database.lock:
             self._callers.add_script(name, key, version, logs=logs)
 
     def revoke_script(self, name: str) -> None:
-        """Refuse a script's key from now on; `add_script` lets it in again."""
+        """Refuse a script's key from now on; `add_script` accepts it again."""
         self._callers.revoke(name)
 
     def add_password(self, login: str, password: str) -> None:
@@ -265,10 +265,10 @@ class Sandbox(Direct):
         self._callers.add_password(login, password)
 
     def thumbnail(self, entity_type: str, entity_id: int, field: str = "image") -> int:
-        """Give a record a new thumbnail, as an upload does; returns the picture's id.
+        """Give a record a new thumbnail, as an upload does; return the picture's id.
 
         Raises:
-            KeyError: There is no such record.
+            KeyError: The record does not exist.
         """
         with self.database.lock, self.transaction() as work:
             record = self.database.records.live((entity_type, entity_id))
@@ -284,7 +284,7 @@ class Sandbox(Direct):
             self.database.schema.add_field(entity_type, field)
 
     def step(self, kind: str | None = None) -> list[int]:
-        """Do one thing that people do on a site; returns the ids of its events.
+        """Do one thing that people do on a site; return the ids of its events.
 
         Args:
             kind: One of `sgevents_core.sandbox.traffic.STEPS`; chance decides if left out.
@@ -293,23 +293,23 @@ class Sandbox(Direct):
 
     @property
     def rate(self) -> float:
-        """Events a second of the running traffic; 0 for none."""
+        """The rate of the running traffic, in events per second; 0 for none."""
         return self._flow.rate if self._flow else 0.0
 
     def set_rate(self, rate: float) -> None:
-        """Let traffic run at a rate of events a second from now on; 0 ends it."""
+        """Run traffic at a rate of events per second from now on; 0 ends it."""
         if self._flow is not None:
             self._flow.stop()
         self._flow = Flow(self.step, rate) if rate > 0 else None
 
     @contextmanager
     def traffic(self, rate: float) -> Iterator[Flow]:
-        """Let traffic run at a rate of events a second while the block lasts."""
+        """Run traffic at a rate of events per second while the block lasts."""
         with Flow(self.step, rate) as flow:
             yield flow
 
     def go_down(self) -> None:
-        """Refuse all connections and cut those there are, until `come_back`."""
+        """Refuse all connections and cut existing ones, until `come_back`."""
         self._server.stop()
 
     def come_back(self) -> None:
@@ -326,13 +326,13 @@ class Sandbox(Direct):
             self.come_back()
 
     def outage_for(self, seconds: float, *, begins: float = 0.0) -> None:
-        """Be down for some seconds, beginning in `begins` seconds; returns at once."""
+        """Go down for some seconds, beginning in `begins` seconds; return at once."""
 
         def begin() -> None:
             self.go_down()
             self._timers.after(seconds, self.come_back)
 
-        # On a thread of its own: the one that answers a call would wait for itself.
+        # On a thread of its own: a thread that answers a call would wait for itself.
         self._timers.after(begins, begin)
 
     def _outage(self, fault: Fault) -> None:

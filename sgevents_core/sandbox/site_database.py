@@ -1,4 +1,4 @@
-"""What the sandbox site holds: schema, records, event log, and the lock that guards them."""
+"""The contents of the sandbox site: schema, records, event log, and the lock that guards them."""
 
 from __future__ import annotations
 
@@ -22,26 +22,24 @@ Row = Record | EventRow
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows a query looks at: their ids in ascending order, and how to get one."""
+    """The rows a query looks at: their ids in ascending order, and access to each."""
 
     ids: list[int]
     get: Callable[[int], Row]
 
 
 class SiteDatabase:
-    """Records and event log together. Whoever reads or writes holds `lock`.
+    """Records and event log together. Hold `lock` to read or write.
 
     Args:
-        clock: What the site takes the time from.
+        clock: The site's clock.
 
-    Attributes:
-        address: Where the site listens, for what it says of its files: "http://127.0.0.1:8020".
-        reader: Who calls just now, for fields that read differently for each person.
-        following: Person -> what they follow, in the order begun.
-        work_days: Day and project, person or None for all -> an exception to the working week.
-        accessed: Project and person -> when they last opened it.
-        hidden_fields: Type, field and project in which it does not show.
-        deleted_fields: Type and name of fields that were deleted: their names stay taken.
+    Attributes: address: Where the site listens, for the URLs of its files: "http://127.0.0.1:8020".
+    reader: The present caller, for fields that differ for each person. following: Person -> what
+    they follow, in order. work_days: Day and project, person or None for all -> an exception to the
+    working week. accessed: Project and person -> when they last opened it. hidden_fields: Type,
+    field and project in which it does not show. deleted_fields: Type and name of fields that were
+    deleted: their names stay taken.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -61,7 +59,7 @@ class SiteDatabase:
         self.deleted_fields: set[tuple[str, str]] = set()
 
     def rows(self, entity_type: str, *, retired: bool = False, script: str | None = None) -> Rows:
-        """Return the rows of an entity type that show to a script."""
+        """Return the rows of an entity type that are visible to a script."""
         if entity_type == EVENT_LOG:
             return Rows([] if retired else self.log.view(script), self.log.row)
         found: Iterable[Record] = self.records.of_type(entity_type, retired=retired)

@@ -1,4 +1,4 @@
-"""What a site says of itself and notes about its callers: preferences, pages, projects opened."""
+"""What a site says about itself and its callers: preferences, pages, projects opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files sent to the sandbox site: kept in memory while it runs, and handed out again."""
+"""Files sent to the sandbox site: kept in memory while it runs, and served again."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PICTURES: Final = "/thumbnail/image/"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file: its name and what is in it."""
+    """A file: its name and content."""
 
     name: str
     content: bytes
 
     @property
     def kind(self) -> str:
-        """Its content type, by its name."""
+        """Its content type, derived from its name."""
         return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
 
 
@@ -55,18 +55,18 @@ class Files:
             self._waiting.discard(picture)
 
     def is_waiting(self, picture: int) -> bool:
-        """Tell whether a placeholder is shown for a picture."""
+        """Return whether a placeholder is shown for a picture."""
         return picture in self._waiting
 
     def picture_address(self, picture: int | None) -> str | None:
-        """Return where on the site a picture is shown: its value in a field of type image."""
+        """Return where on the site a picture is served: its value in a field of type image."""
         if picture is None:
             return None
         return PENDING if picture in self._waiting else f"{_PICTURES}{picture}"
 
     @staticmethod
     def address(attachment: int) -> str:
-        """Return where on the site an uploaded file is."""
+        """Return where on the site an uploaded file is served."""
         return f"{_ATTACHMENTS}{attachment}"
 
     def answer(self, path: str) -> Response | None:

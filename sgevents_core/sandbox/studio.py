@@ -1,4 +1,4 @@
-"""The entity types of the sandbox site: those a studio works with daily, and a few of its own."""
+"""The entity types of the sandbox site: those that a studio uses daily, and a few of its own."""
 
 from __future__ import annotations
 

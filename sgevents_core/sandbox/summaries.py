@@ -1,4 +1,4 @@
-"""The API method `summarize`: counts, sums and the like over the rows that pass, and by groups."""
+"""The API method `summarize`: counts, sums and the like over matching rows, and by groups."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Wanted:
 
     @property
     def counts_rows(self) -> bool:
-        """Whether it is the number of rows, whatever is in them."""
+        """Whether it is the number of rows, regardless of their content."""
         return self.asked["type"] == "record_count" or (
             self.asked["type"] == "count" and self.name == "id"
         )
@@ -113,16 +113,16 @@ def summarize(
 ) -> dict[str, Any]:
     """Return the results of a `summarize` call.
 
-    Counting rows by conditions on ids looks at none of them.
+    Counting rows by conditions on ids reads none of them.
 
     Args:
-        database: What is asked.
-        params: What the client sends.
+        database: The database.
+        params: The client's parameters.
         rows: The rows of its type that the caller can see.
         script: The caller's script, for conditions that look at other rows.
 
     Raises:
-        RefusedCallError: A field, a summary or a grouping does not exist or does not fit.
+        RefusedCallError: A field, a summary or a grouping does not exist or is not valid.
     """
     entity_type = params["type"]
     condition = _condition(database, params, script)

@@ -1,4 +1,4 @@
-"""Task templates: the tasks that a record is made with, or gets when its template is changed."""
+"""Task templates: the tasks that a record is created with, or gets when its template changes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Create = Callable[[str, Mapping[str, Any]], Record]
 
 
 def apply_template(records: Records, record: Record, template: Ref, create: Create) -> None:
-    """Make the tasks of a template that a record has not yet, with their dependencies.
+    """Create the tasks of a template that a record does not have yet, with their dependencies.
 
-    A task that it has from the same task of the template is not made again; nothing else that it
-    has counts, and nothing is taken away.
+    A task that it has from the same task of the template is not created again; its other tasks do
+    not matter, and none is removed.
 
     Args:
-        records: Where tasks are looked up.
-        record: What gets the tasks.
+        records: The records, with the tasks.
+        record: The record that gets the tasks.
         template: The template.
-        create: What makes a record.
+        create: Creates a record.
     """
     tasks = list(records.of_type("Task"))
     there = {task.values.get("template_task") for task in tasks if _is_of(task, record)}
@@ -60,7 +60,7 @@ def _values(task: Record, record: Record) -> dict[str, Any]:
 
 
 def _wire(value: Any) -> Any:
-    """Return a value as kept as it is sent: links as hashes."""
+    """Return a stored value in the form that is sent: links as hashes."""
     if isinstance(value, tuple):
         if value and isinstance(value[0], str):
             return {"type": value[0], "id": value[1]}

@@ -1,4 +1,4 @@
-"""Conversations and what happened to a record: `note_thread_contents` and `activity_stream`."""
+"""Conversations and the activity of a record: `note_thread_contents` and `activity_stream`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _thread(database: SiteDatabase, _caller: SignedIn, call: Call) -> list[Call]
 
 
 def _more(method: str, call: Call) -> Call:
-    """Return the fields wanted beside the usual ones, by entity type."""
+    """Return the fields asked for besides the usual ones, by entity type."""
     told = call.get("entity_fields") or {}
     if not isinstance(told, dict):
         raise RefusedCallError(f"API {method}() invalid hash 'entity_fields': {shown(told)}")
@@ -98,7 +98,7 @@ def _stream(database: SiteDatabase, caller: SignedIn, call: Call) -> Call:
 
 
 def _updates(database: SiteDatabase, target: Record, ids: list[int]) -> Iterator[EventRow]:
-    """Return the rows that the stream of a record tells, the newest first."""
+    """Return the rows in the stream of a record, the newest first."""
     for number in reversed(ids):
         row = database.log.row(number)
         record = database.records.live(row.entity)

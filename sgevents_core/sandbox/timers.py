@@ -1,4 +1,4 @@
-"""Things a sandbox site does after a while, dropped when it closes."""
+"""Actions that a sandbox site takes after a while, dropped when it closes."""
 
 from __future__ import annotations
 

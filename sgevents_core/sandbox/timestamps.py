@@ -1,4 +1,4 @@
-"""Datetimes as the API writes them, "2026-01-31T12:00:00Z": they sort as text."""
+"""Datetimes in the API's form, "2026-01-31T12:00:00Z", which sorts as text."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def read_timestamp(text: str) -> str | None:
-    """Return `text` as a timestamp of the API, or None when it is no datetime.
+    """Return `text` as a timestamp of the API, or None if it is not a datetime.
 
-    A date alone is its first second, and what names no zone is UTC, as on a site; with a space in
-    place of the T, which sites write here and there, they do not take it.
+    A date alone is its first second, and a time without a zone is UTC, as on a site. A space in
+    place of the T, which sites write here and there, is not accepted.
     """
     moment = None if " " in text else moment_of(text)
     return None if moment is None else stamp_of(moment)
 
 
 def is_date(text: str) -> bool:
-    """Tell whether `text` is a date as the API writes it, "2026-01-31"."""
+    """Return whether `text` is a date in the API's form, "2026-01-31"."""
     return bool(_DATE.fullmatch(text)) and moment_of(text) is not None
 
 
@@ -31,7 +31,7 @@ def shifted(start: datetime, count: int, unit: str) -> datetime:
     """Return `start` moved by `count` units: HOUR, DAY, WEEK, MONTH or YEAR.
 
     Raises:
-        KeyError: The unit is none of these.
+        KeyError: The unit is not one of these.
     """
     if unit in ("MONTH", "YEAR"):
         return _months_later(start, count * (12 if unit == "YEAR" else 1))
@@ -55,7 +55,7 @@ def calendar_span(today: date, unit: str, offset: int) -> tuple[date, date]:
     """Return the first day of a calendar day, week, month or year and the first one after it.
 
     Args:
-        today: The day that offset 0 lies in. Weeks begin on Monday.
+        today: The day at offset 0. Weeks begin on Monday.
         unit: "day", "week", "month" or "year".
         offset: How many units later; negative for earlier.
     """

@@ -1,4 +1,4 @@
-"""What a studio does all day: one deterministic step at a time, or at a rate of events a second."""
+"""What a studio does all day: one deterministic step at a time, or at a rate per second."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _REMARKS: Final = (
 
 
 class Traffic:
-    """Does what people and scripts do on a site; the same seed does the same things.
+    """Does what people and scripts do on a site; the same seed gives the same steps.
 
     Args:
-        database: What it works on.
-        callers: Who may be the script of a step.
-        transactions: Where its transactions begin and end.
+        database: The database it works on.
+        callers: The possible scripts of a step.
+        transactions: Begins and ends its transactions.
         faults: Those that strike writes strike its transactions too.
-        seed: Where chance begins.
+        seed: The seed of all chance.
         script: The script that works beside the people.
     """
 
@@ -62,13 +62,13 @@ class Traffic:
         self._weights = list(STEPS.values())
 
     def step(self, kind: str | None = None) -> list[int]:
-        """Do one thing; returns the ids of its events.
+        """Do one thing; return the ids of its events.
 
         Args:
             kind: One of `STEPS`; chance decides if left out.
 
         Raises:
-            KeyError: No such kind.
+            KeyError: The kind does not exist.
         """
         with self.database.lock:
             act = _ACTS[kind or self.die.choices(self._kinds, self._weights)[0]]
@@ -84,14 +84,14 @@ class Traffic:
         return work.ids
 
     def _someone(self) -> SignedIn:
-        """Return a person mostly, a script now and then."""
+        """Return a person usually, a script now and then."""
         people = list(self.database.records.of_type("HumanUser"))
         if not people or self.die.random() < 0.15:
             return self._callers.script(self._script)
         return self.person(self.die.choice(people))
 
     def person(self, record: Record) -> SignedIn:
-        """Return the caller that a person is, with the session they work in."""
+        """Return the caller for a person, with the session they work in."""
         fresh = str(uuid.UUID(int=self.die.getrandbits(128), version=4))
         return SignedIn(record.ref, session_uuid=self._sessions.setdefault(record.ref, fresh))
 
@@ -99,7 +99,7 @@ class Traffic:
         """Return a record of a type.
 
         Raises:
-            IndexError: There is none.
+            IndexError: There is no such record.
         """
         return self.die.choice(list(self.database.records.of_type(entity_type)))
 
@@ -153,7 +153,7 @@ def _note(traffic: Traffic, work: Transaction) -> None:
 
 
 def _reply(traffic: Traffic, work: Transaction) -> None:
-    """A Reply belongs to no project."""
+    """Write a reply, which belongs to no project."""
     note = traffic.some("Note")
     work.create("Reply", {"content": traffic.die.choice(_REMARKS), "entity": _link(note)})
 
@@ -183,7 +183,7 @@ def _revive(traffic: Traffic, work: Transaction) -> None:
 
 
 def _bare(event_type: str, about: str | None = None, **meta: Any) -> Act:
-    """Return a step that writes one row, of application behaviour or a studio's own."""
+    """Return a step that writes one row, of application behaviour or of a studio's own type."""
 
     def act(traffic: Traffic, work: Transaction) -> None:
         _row(traffic, work, event_type, about, meta or None)
@@ -205,7 +205,7 @@ def _row(
 
 
 def _reading(traffic: Traffic, work: Transaction) -> None:
-    """A reading names no entity type of its own: its entity is what was read."""
+    """Write a reading, whose type names no entity type: its entity is what was read."""
     note = traffic.some("Note")
     meta = {
         "type": "attribute_change",
@@ -222,7 +222,7 @@ def _reading(traffic: Traffic, work: Transaction) -> None:
 
 
 def _version_view(traffic: Traffic, work: Transaction) -> None:
-    """Where a version was viewed stands in `entity`: the page. Which one, only `meta` says."""
+    """Write a view of a version: `entity` is the page, and only `meta` names the version."""
     version = traffic.some("Version")
     meta = {"link_entity_type": version.type, "link_entity_id": version.id}
     row = _row(traffic, work, "Shotgun_Version_View", None, meta)
@@ -231,14 +231,14 @@ def _version_view(traffic: Traffic, work: Transaction) -> None:
 
 
 def _preference(traffic: Traffic, work: Transaction) -> None:
-    """A preference of the site has words of its own for old and new, and no type."""
+    """Write a change of a preference, which has keys of its own for old and new, and no type."""
     old, new = traffic.die.sample((8, 9, 10), 2)
     meta = {"pref": "hours_per_day", "old": old, "new": new}
     _row(traffic, work, "Shotgun_Preferences_Change", None, meta)
 
 
 def _page_setting(traffic: Traffic, work: Transaction) -> None:
-    """The layout of a page: which settings changed, and no values."""
+    """Write a change of a page layout: which settings changed, without values."""
     change = {"path": ["body", "list_content"], "type": "SG.Widget.NewGrid", "setting": "columns"}
     meta = {"type": "page_setting_change", "changes": [change], "friendly_changes": "On Grid"}
     page = next(traffic.database.records.of_type("Page"), None)
@@ -252,12 +252,12 @@ def _login(traffic: Traffic, work: Transaction) -> None:
 
 
 def _failed_login(traffic: Traffic, work: Transaction) -> None:
-    """Nobody is behind a failed login, and its meta is None."""
+    """Write a failed login, which has no user and no meta."""
     work.event("Shotgun_User_FailedLogin", user=None, session_uuid=None)
 
 
 def _text_meta(traffic: Traffic, work: Transaction) -> None:
-    """A studio's own type, with a meta that is JSON as text."""
+    """Write an event of a studio's own type, whose meta is JSON as text."""
     text = json.dumps({"farm_job": traffic.die.randrange(1000), "frames": [1001, 1040]})
     _row(traffic, work, "Studio_Farm_JobDone", "Shot", text)
 
@@ -316,8 +316,8 @@ class Flow:
     """Traffic at a rate, on a thread of its own until it is stopped.
 
     Args:
-        step: What does one thing and returns the ids of its events.
-        rate: Events a second.
+        step: Does one thing and returns the ids of its events.
+        rate: Events per second.
     """
 
     def __init__(self, step: Callable[[], list[int]], rate: float) -> None:
@@ -336,7 +336,7 @@ class Flow:
                 self.events += max(1, len(self._step()))
 
     def stop(self) -> int:
-        """End it; returns how many events it made."""
+        """End it; return the number of events it made."""
         self._stopped.set()
         self._thread.join()
         return self.events

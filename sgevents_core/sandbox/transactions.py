@@ -1,4 +1,4 @@
-"""Beginning and ending transactions: at once, after a while, when told, or never."""
+"""Beginning and ending transactions: at once, later, on request, or never."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Transactions:
     """The transactions of a site.
 
     Args:
-        database: What they write to.
-        timers: What commits the late ones.
+        database: The database they write to.
+        timers: Commits the late ones.
     """
 
     def __init__(self, database: SiteDatabase, timers: Timers) -> None:
@@ -30,7 +30,7 @@ class Transactions:
         self._last_id = 0
 
     def begin(self, caller: SignedIn, at: datetime | None = None) -> Transaction:
-        """Return a transaction that is open until told otherwise."""
+        """Return a transaction that stays open until it is ended explicitly."""
         return Transaction(self._database, caller, at)
 
     def keep(self, transaction: Transaction) -> int:
@@ -44,14 +44,14 @@ class Transactions:
         """Return a transaction kept before.
 
         Raises:
-            KeyError: None is kept under that number.
+            KeyError: No transaction has that number.
         """
         with self._lock:
             return self._open[number]
 
     @contextmanager
     def written(self, caller: SignedIn, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
-        """Begin a transaction, and end it as the faults that strike it say.
+        """Begin a transaction, and end it as the faults that strike it require.
 
         An exception inside rolls it back. Without a fault it commits when the block is left.
         """
@@ -73,5 +73,5 @@ class Transactions:
             work.commit()
 
     def commit_after(self, transaction: Transaction, seconds: float) -> None:
-        """Let a transaction's rows show in `seconds`; closing the site drops it."""
+        """Commit a transaction in `seconds`; closing the site drops it."""
         self._timers.after(seconds, transaction.commit)

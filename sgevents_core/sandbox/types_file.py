@@ -1,4 +1,4 @@
-"""Files that tell the sandbox of entity types and fields: the standard ones, and a studio's own."""
+"""Files with entity types and fields for the sandbox: the standard ones, and a studio's own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Tables = Mapping[str, TypeTable]
 
 
 def read_types(path: Path) -> Tables:
-    """Return what a file says of entity types and fields.
+    """Return the entity types and fields in a file.
 
     Raises:
         TypesFileError: It cannot be read, or something in it is wrong.
@@ -66,7 +66,7 @@ def read_types(path: Path) -> Tables:
 
 
 def parsed_types(text: str, path: Path) -> Tables:
-    """Return what the text of a file says; `path` stands in what is told of mistakes.
+    """Return the entity types and fields in a text; `path` is used in messages.
 
     Raises:
         TypesFileError: Something in it is wrong.
@@ -118,9 +118,9 @@ def add_types(schema: Schema, tables: Tables, *, over: bool) -> None:
     """Add types and fields to a schema.
 
     Args:
-        schema: What they are added to.
-        tables: What a file says.
-        over: Whether a field that there is already is replaced.
+        schema: The schema.
+        tables: The content of a file.
+        over: Whether an existing field is replaced.
     """
     for name, table in tables.items():
         kind = schema.find(name) or _new_type(name, table)
@@ -167,7 +167,7 @@ def _default(told: FieldTable) -> Any:
 
 
 def _like(known: Field | None, field: Field) -> Field:
-    """Return a field with what a file, such as one read from a site, cannot know of it."""
+    """Return a field with the properties that a file, such as one read from a site, cannot have."""
     if known is None or field.data_type not in LINKS or known.data_type != field.data_type:
         return field
     return replace(field, back=field.back or known.back, binds=field.binds or known.binds)

@@ -26,15 +26,15 @@ _NOT_READY: Final = (
 
 
 class Uploads:
-    """Takes the forms that the client's `upload`, `upload_thumbnail`, `share_thumbnail` send.
+    """Handles the forms that the client's `upload`, `upload_thumbnail`, `share_thumbnail` send.
 
     Args:
-        database: What is written to.
+        database: The database.
         callers: Who may send.
-        transactions: Where transactions begin and end.
-        counts: What counts the calls.
-        timers: What ends the wait for a thumbnail.
-        pending: Seconds until the thumbnail of an upload is there; at once for 0.
+        transactions: Begins and ends transactions.
+        counts: Counts the calls.
+        timers: Ends the wait for a thumbnail.
+        pending: Seconds until the thumbnail of an upload is ready; 0 for at once.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Uploads:
         self._pending = pending
 
     def answer(self, address: str, body: bytes) -> Response:
-        """Return the answer to a form: `1:<id of the Attachment>`, or what is wrong."""
+        """Return the answer to a form: `1:<id of the Attachment>`, or the error."""
         form = read_form(body)
         self._counts.call("upload", form.texts.get("entity_type", ""))
         try:

@@ -28,15 +28,15 @@ def uploaded(attachment: Record, file: File, name: str) -> dict[str, Any]:
 
 
 def written(database: SiteDatabase, place: ValuePlace, value: Any) -> dict[str, Any] | None:
-    """Return the value of a field of type url that is written, all but its Attachment.
+    """Return the stored value of a url field that is written, except its Attachment.
 
     Args:
-        database: Where local storages are looked up.
-        place: Where it was met.
+        database: The database with the local storages.
+        place: Where it was given.
         value: `{"url": ...}`, `{"local_path": ...}`, or a relative path with its storage.
 
     Raises:
-        RefusedCallError: It is none of these, or the path lies in no storage.
+        RefusedCallError: It is none of these, or the path is not in a storage.
     """
     if value is None:
         return None
@@ -58,7 +58,7 @@ def written(database: SiteDatabase, place: ValuePlace, value: Any) -> dict[str, 
 
 
 def _storage_of(database: SiteDatabase, place: ValuePlace, path: str) -> tuple[Record, str]:
-    """Return the storage whose root lies deepest above a path, and the rest of the path."""
+    """Return the storage whose root is the deepest above a path, and the rest of the path."""
     found: list[tuple[int, Ref, Record, str]] = []
     for storage in database.records.of_type("LocalStorage"):
         for platform in PLATFORMS:
@@ -95,7 +95,7 @@ def _joined(root: str | None, relative: str) -> str | None:
 
 
 def as_read(database: SiteDatabase, record: Record, value: Any) -> Any:
-    """Return the value of a field of type url as it is read: with its whole address."""
+    """Return the value of a url field as it is read, with its full URL."""
     if not isinstance(value, dict):
         return value
     shown_value = dict(value)

@@ -1,4 +1,4 @@
-"""Values of a write, checked against the schema and turned into what the site keeps."""
+"""Values of a write, checked against the schema and converted to the site's form."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sgevents_core.sandbox.urls import written
 def kept_values(
     database: SiteDatabase, method: str, entity_type: str, values: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the values of a write as the site keeps them: links as `Ref`.
+    """Return the values of a write in the site's form: links as `Ref`.
 
     Args:
-        database: Where the schema and the linked records are looked up.
+        database: The database with the schema and the linked records.
         method: The API method that writes, for messages.
-        entity_type: What is written.
+        entity_type: The type written.
         values: Field name -> value as on the wire.
 
     Raises:
-        RefusedCallError: A field does not exist or is read only, or a value does not fit.
+        RefusedCallError: A field does not exist or is read only, or a value is not valid.
     """
     kept = {}
     for name, value in values.items():

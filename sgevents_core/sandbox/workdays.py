@@ -20,7 +20,7 @@ def works_on(database: SiteDatabase, day: date, scopes: tuple[Ref | None, ...] =
     """Return what is known of a day: whether it is worked, and why.
 
     Args:
-        database: Where exceptions are kept.
+        database: The database with the exceptions.
         day: The day.
         scopes: Whose exceptions count, the nearest first; None for the whole studio.
     """

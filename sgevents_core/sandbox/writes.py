@@ -29,15 +29,15 @@ STAMPS: Final = ("created_at", "created_by", "updated_at", "updated_by")
 
 
 class Transaction:
-    """Writes that show together: ids are handed out as it writes, rows show when it commits.
+    """Writes that become visible together: ids are handed out at once, rows appear at the commit.
 
-    Records change at once (only the log's rows wait for the commit); rolling back restores them
-    and leaves the ids used up.
+    Records change at once (only the log's rows wait for the commit); rolling back restores them and
+    leaves the ids used up.
 
     Args:
-        database: What is written to.
-        caller: Whose writes these are.
-        at: The time of its rows, when it is not the site's clock.
+        database: The database.
+        caller: The caller of the writes.
+        at: The time of its rows, if it is not the site's clock.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Transaction:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the event log it was handed."""
+        """The ids of the event log that it was given."""
         return [row.id for row in self.rows]
 
     def commit(self) -> list[int]:
-        """Let its rows show; returns their ids. Does nothing once it has ended.
+        """Make its rows visible; return their ids. Do nothing if it has ended.
 
-        When the log was rewound meanwhile, its rows are gone with it.
+        If the log was rewound meanwhile, its rows are gone.
         """
         with self.database.lock:
             if self.open and self._era == self.database.log.era:
@@ -70,7 +70,7 @@ class Transaction:
             return self.ids
 
     def roll_back(self) -> list[int]:
-        """Undo it; returns the ids that are used up. Does nothing once it has ended."""
+        """Undo it; return the ids that are used up. Do nothing if it has ended."""
         with self.database.lock:
             if self.open:
                 for undo in reversed(self._undo):
@@ -96,9 +96,9 @@ class Transaction:
             return row
 
     def _told(self, event_type: str | None, **fields: Any) -> EventRow:
-        """Write the row of a change, unless the log is not to tell what the script writes.
+        """Write the row of a change, unless the script's writes do not appear in the log.
 
-        What it does in a person's name is told in any case, as on a site.
+        What it does as another user is logged in any case, as on a site.
         """
         script = self.database.records.find(self.caller.user) if self.caller.user else None
         hushed = script is not None and script.type == API_USER and not script.values.get(LOGS)
@@ -114,7 +114,7 @@ class Transaction:
             values: Field name -> value as on the wire.
 
         Raises:
-            RefusedCallError: A field or value does not fit.
+            RefusedCallError: A field or value is not valid.
         """
         with self.database.lock:
             kept = self._kept("create", entity_type, values)
@@ -129,7 +129,7 @@ class Transaction:
             check_unique("create", self.database.records, kind, kept, None)
             kept.update(self._schedule({}, kind, kept))
             filled = filled_in(kind, kept, self.caller.user, self._now())
-            # Name and project first: they stand on all the rows that follow.
+            # Name and project first: all rows that follow include them.
             first = {name: kept[name] for name in (kind.naming, "project") if name in kept}
             record = self.database.records.add(entity_type, {**defaults, **first})
             self._name(record, kind, kept)
@@ -161,7 +161,7 @@ class Transaction:
             modes: Multi-entity field -> "set", "add" or "remove".
 
         Raises:
-            RefusedCallError: It does not exist, is retired, or a value does not fit.
+            RefusedCallError: It does not exist, is retired, or a value is not valid.
         """
         with self.database.lock:
             record = self._live(entity_type, entity_id)
@@ -183,7 +183,7 @@ class Transaction:
     def _schedule(
         self, before: Mapping[str, Any], kind: EntityType, kept: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return what the dates of a task come to when some of them are written."""
+        """Return the dates of a task after some of them are written."""
         if kind.name != "Task":
             return {}
         project = kept.get("project", before.get("project"))
@@ -196,7 +196,7 @@ class Transaction:
         return rescheduled(before, kept, works)
 
     def _apply_template(self, record: Record, before: Ref | None) -> None:
-        """Make the tasks of a template that has just been set."""
+        """Create the tasks of a template that has just been set."""
         template = record.values.get("task_template")
         if template is None or template == before or record.type == "Task":
             return
@@ -209,14 +209,14 @@ class Transaction:
         apply_template(self.database.records, record, template, create)
 
     def _name(self, record: Record, kind: EntityType, kept: dict[str, Any]) -> None:
-        """Make up the name of a record that is made without one."""
+        """Make up the name of a record that is created without one."""
         name = None if kind.naming in kept else kind.made_up_name(record.id)
         if name is not None:
             kept[kind.naming] = record.values[kind.naming] = name
             self.database.records.rename(record)
 
     def _kept(self, method: str, entity_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a write as the site keeps them; a file gets its Attachment."""
+        """Return the values of a write in the site's form; a file gets its Attachment."""
         kept = kept_values(self.database, method, entity_type, dict(values))
         fields = self.database.schema.get(method, entity_type).fields
         for name, value in kept.items():
@@ -232,13 +232,13 @@ class Transaction:
     def set_picture(
         self, record: Record, name: str, picture: int, *, transient: bool | None = None
     ) -> None:
-        """Set a thumbnail, as an upload does and nothing else can.
+        """Set a thumbnail, as only an upload can.
 
         Args:
-            record: Whose.
+            record: The record.
             name: "image" or "filmstrip_image".
             picture: The id of the picture.
-            transient: Whether a placeholder is shown as yet; None for both, one after the other.
+            transient: Whether a placeholder is still shown; None for both, one after the other.
         """
         field = self.database.schema.field("update", record.type, name)
         with self.database.lock:
@@ -250,7 +250,7 @@ class Transaction:
         """Set the file of a field, as an upload does.
 
         Raises:
-            RefusedCallError: The field does not exist, or is none for files.
+            RefusedCallError: The field does not exist, or is not a field for files.
         """
         field = self.database.schema.field("update", record.type, name)
         if field.data_type != "url":
@@ -260,7 +260,7 @@ class Transaction:
             self._stamp(record, "updated")
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
-        """Retire a record; returns whether it was not retired before.
+        """Retire a record; return whether it was not retired before.
 
         Raises:
             RefusedCallError: It does not exist.
@@ -276,7 +276,7 @@ class Transaction:
             return self._retire(record, retired=True)
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
-        """Bring a retired record back; returns whether it was retired.
+        """Revive a retired record; return whether it was retired.
 
         Raises:
             RefusedCallError: It does not exist.

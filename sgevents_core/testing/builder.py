@@ -38,9 +38,7 @@ class EventBuilder(RowBuilder):
     def creation(
         self, record: str | Link, values: Mapping[str, Any], **about: Unpack[About]
     ) -> list[Event]:
-        """Return the events of a creation with values: `_New`, and a `_Change` in create for
-        each.
-        """
+        """Return the events of a creation with values: `_New`, and a `_Change` for each value."""
         link = self._link(record)
         first = self.new(link, **about)
         rest = {key: value for key, value in about.items() if key != "id"}
@@ -192,9 +190,7 @@ class EventBuilder(RowBuilder):
         return self._changed(link, "image", "image", values, in_create=False, about=about)
 
     def reading(self, record: str | Link = "Note", **about: Unpack[About]) -> Event:
-        """Return the event of a record being read: `Shotgun_Reading_Change`, with no record
-        type.
-        """
+        """Return the event of a record being read: `Shotgun_Reading_Change`, without its type."""
         name, values = "read_by_current_user", {"old_value": None, "new_value": "read"}
         reading = self.record("Reading")
         meta = attribute_change(name, "list", values)
@@ -206,9 +202,7 @@ class EventBuilder(RowBuilder):
     def playlist_share(
         self, playlist: str | Link = "Playlist", *, revoked: bool = False, **about: Unpack[About]
     ) -> Event:
-        """Return the event of a playlist shared for client review, or of its share being
-        revoked.
-        """
+        """Return the event of a playlist shared for client review, or of a revoked share."""
         action = "Revoke" if revoked else "Create"
         meta = {"type": "share", "shared_with": [] if revoked else ["client"]}
         return self._row(f"CRS_PlaylistShare_{action}", meta, about, playlist)
