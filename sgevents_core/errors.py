@@ -398,6 +398,15 @@ class StockClientError(ExplainedError):
     owner: str
 
 
+class NoMoreFilesError(SgEventsError):
+    """This process cannot open another file: {reason}.
+    Raise its limit, by ulimit -n or by LimitNOFILE= in the service's unit, or look for a program on
+    this machine that keeps too many files open.
+    """
+
+    reason: str
+
+
 class StateInUse(SgEventsError):
     """The state {path} is in use by a daemon (process {pid} on {host}).
     One daemon per state: stop that one first, or give this one a [state] path of its own.

@@ -5,6 +5,7 @@ Several distributions provide a module of this name, and so do folders on a stud
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -13,7 +14,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from sgevents_core.errors import StockClientError
+from sgevents_core.errors import NoMoreFilesError, StockClientError
 
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import (
@@ -36,14 +37,22 @@ CHANGED: Final = (
 """Methods of the stock client that are overridden here and have to be there."""
 
 
+_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+
 def stock_client() -> ModuleType:
     """Return the module shotgun_api3.
 
     Raises:
         StockClientError: It is missing, cannot be imported, is too old, or is another module.
+        NoMoreFilesError: This process cannot open the module's files.
     """
     try:
         module = importlib.import_module(MODULE)
+    except OSError as error:
+        if error.errno in _NO_MORE_FILES:
+            raise NoMoreFilesError(reason=error.strerror or str(error)) from error
+        raise _error(f"importing it raised {type(error).__name__}: {error}") from error
     except Exception as error:  # what an old or half a copy trips over at import
         found = " ".join(f"{type(error).__name__}: {error}".split())
         raise _error(f"importing it raised {found}") from error

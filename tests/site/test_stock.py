@@ -124,3 +124,13 @@ def test_commands_tell_it_and_no_traceback(tmp_path: Path) -> None:
     assert "sg-python-api 3.3" in found["message"]
     assert str(file) in found["message"]
     assert "pip install" in found["fix"]
+
+
+def test_process_without_files_is_not_blamed_on_the_client(tmp_path: Path) -> None:
+    """The client is fine if this process cannot open its files; the limit is what helps."""
+    raises = "import errno\nraise OSError(errno.EMFILE, 'Too many open files')"
+    another(tmp_path, "shotgun_api3.py", raises)
+    catch = CATCH.replace("StockClientError", "NoMoreFilesError")
+    run = python(tmp_path, "-c", catch)
+    assert run.stdout.startswith("This process cannot open another file: Too many open files."), run
+    assert "LimitNOFILE=" in run.stdout
