@@ -1,4 +1,4 @@
-"""One call of one callback for one event, and the note of what came of it."""
+"""One call of one callback for one event, and the record of its outcome."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Steps: TypeAlias = Sequence[tuple[int, Callback]]
 
 @dataclass(slots=True)
 class Call:
-    """One callback's turn for one event; the same object serves all callbacks of an event.
+    """One call of a callback for an event; the same object serves all callbacks of an event.
 
     Args:
-        word: The register's word it is noted in: the lane's, or that of a plugin catching up.
+        word: The register word that records it: the lane's, or that of a plugin catching up.
         entry: The event's place in the journal.
         event: The event.
         steps: All callbacks for the event's type, with their indices in the plan.
-        number: Which of them it is.
+        number: The index of the current one.
         lane_plugin: Its plugin.
-        context: The `ctx` of the callback whose turn it is, once it is called.
+        context: The `ctx` of the current callback, once it is called.
     """
 
     word: int
@@ -79,27 +79,27 @@ class Call:
 
     @property
     def number_in_lane(self) -> int:
-        """The callback's number among all of its lane."""
+        """The callback's index among all callbacks of its lane."""
         return self.steps[self.number][0]
 
 
 def key_of(callback: Callback) -> CallKey:
-    """Return what names a callback among those of all plugins."""
+    """Return the key of a callback among those of all plugins."""
     return CallKey(callback.plugin, callback.name)
 
 
 class Caller:
-    """Calls callbacks, and writes down what came of it before the next is called.
+    """The caller of a lane's callbacks; it records each outcome before the next call.
 
     Args:
-        ledger: The lane's access to journal and ledger.
+        ledger: The lane's access to the journal and the ledger.
         register: The lane's register.
         keys: The callbacks in the order of the plan.
-        tried: `(callback, seq)` -> attempts so far, of calls that are not settled.
-        announcer: Tells plugins and people of failures.
+        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        announcer: Reports failures to people and plugins.
         observers: Are told when calls begin and end.
 
-    `resumed` holds the callbacks that an earlier process finished for the event in hand.
+    `resumed` holds the callbacks that an earlier process finished for the current event.
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class Caller:
         self._observers = observers
 
     def call(self, call: Call) -> bool:
-        """Call the callback if it wants the event; False if its plugin stops at this event.
+        """Call the callback if it wants the event; return False if its plugin stops at this event.
 
         Raises:
-            StateError: What came of it cannot be written, and the lane is to end.
+            StateError: The outcome cannot be recorded and the lane must end.
         """
         index, callback = call.steps[call.number]
         entry, lane_plugin = call.entry, call.lane_plugin
@@ -134,7 +134,7 @@ class Caller:
         try:
             if not callback.match.accepts_rest(call.event):
                 return True
-        except BaseException as raised:  # values compared may be a plugin's
+        except BaseException as raised:  # compared values may be a plugin's
             error = raised
         lane_plugin.meet(entry.seq)
         attempt = self._attempts(index, entry.seq) + 1
@@ -157,9 +157,9 @@ class Caller:
         return stays
 
     def _call_asking(self, call: Call) -> bool:
-        """Call the callback in its plugin's own thread, or one whose filter is code.
+        """Call a callback that runs in its plugin's own thread or has a filter function.
 
-        That code may hang or end the process like the callback itself, so it is part of the call.
+        A filter may hang or end the process like the callback itself, so it is part of the call.
         """
         (index, callback), lane_plugin, entry = (
             call.steps[call.number],
@@ -188,7 +188,7 @@ class Caller:
         else:
             for passed in self._observers.passed:
                 passed(call)
-            self._succeeded(call)  # a death in its filter is over
+            self._succeeded(call)  # a counted death in its filter is settled
         if stays:
             self._register.returned(call.word, entry.seq, index)
         else:
@@ -196,11 +196,11 @@ class Caller:
         return stays
 
     def _attempts(self, index: int, seq: int) -> int:
-        """Return how often a callback was tried for an event; for most there is none to look up."""
+        """Return how often a callback was tried for an event; for most events there is no entry."""
         return self._tried.get((self._keys[index], seq), 0) if self._tried else 0
 
     def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
-        """Note what came of a call; False if its plugin stops at this event."""
+        """Record the outcome of a call; return False if its plugin stops at this event."""
         lane_plugin = call.lane_plugin
         seconds = time.perf_counter() - began
         for ends in self._observers.ended:
@@ -212,10 +212,10 @@ class Caller:
         return self._failed(call, attempt, error, began) and not self._loops(call)
 
     def _note_stop(self, call: Call) -> None:
-        """Note in the register that a call is over after which its plugin stops.
+        """Record in the register that a call is over after which its plugin stops.
 
-        Where the plugin is on its own way, the call is to be made again, or not, as the ledger says
-        by now: the register must not know better.
+        If the plugin is separate from its lane, the ledger already says whether the call is
+        repeated: the register must not contradict it.
         """
         if call.word == LANE:
             self._register.returned(call.word, call.entry.seq, call.steps[call.number][0])
@@ -223,13 +223,13 @@ class Caller:
             self._register.clear(call.word)
 
     def forget(self, plugin: str, seq: int) -> None:
-        """Forget how often callbacks of a plugin were tried for an event that it is done with."""
+        """Forget how often a plugin's callbacks were tried for an event that it has finished."""
         for key in [key for key in self._tried if key[1] == seq]:
             if key[0].plugin == plugin:
                 del self._tried[key]
 
     def _succeeded(self, call: Call) -> None:
-        """Commit what has to be: changes of the store, the end of attempts and of failures."""
+        """Commit what a success changes: the store, the end of attempts and of failures."""
         index, callback = call.steps[call.number]
         record = call.lane_plugin.record
         store = None if call.context is None else call.context.end()
@@ -248,7 +248,7 @@ class Caller:
             store.committed()
 
     def _finished(self, call: Call) -> Step:
-        """Return the step that says that the callback is finished for this event."""
+        """Return the step that records the callback as finished for this event."""
         step = Step(plugins=[call.lane_plugin.record])
         if call.word == LANE:
             done = frozenset(self._keys[index] for index, _ in call.steps[: call.number + 1])
@@ -258,7 +258,9 @@ class Caller:
         return step
 
     def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
-        """Judge a failure, or put that off while the site does not answer; False if it stops."""
+        """Judge a failure, or put that off while the site does not answer; return False if it
+        stops.
+        """
         if call.context is not None:
             call.context.end()
         raised = weighed(error)
@@ -269,7 +271,7 @@ class Caller:
         return self._charged(call, attempt, raised, failure)
 
     def _is_put_off(self, call: Call, error: BaseException, raised: Raised, began: float) -> bool:
-        """Return whether a failure is not judged yet; what may be skipped is worth no wait."""
+        """Return whether to put off judging a failure; events that may be skipped do not wait."""
         callback = call.steps[call.number][1]
         if rules_of(callback, call.lane_plugin.rules).on_error == "skip":
             return False
@@ -277,7 +279,7 @@ class Caller:
         return is_put_off(call.lane_plugin.services.contact, error, raised, began=since)
 
     def _put_off(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> None:
-        """Hold the plugin until it is known whether the site or the call was at fault."""
+        """Hold the plugin until it is clear whether the site or the call was at fault."""
         self._leave_lane(call)
         again = replace(call, word=APART)
         waiting = Waiting(again, attempt, raised, failure, time.monotonic())
@@ -288,7 +290,9 @@ class Caller:
             health.want()
 
     def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
-        """Let a plugin go on that has waited for the site, or charge the call it waited with."""
+        """Continue a plugin that waited for the site, or count the failure of the call it waited
+        with.
+        """
         waiting, health = lane_plugin.waiting, lane_plugin.services.contact.health
         if waiting is None or health is None:
             return
@@ -309,14 +313,14 @@ class Caller:
             self._charged(waiting.call, waiting.attempt, waiting.raised, waiting.failure)
 
     def _tell_once(self, lane_plugin: LanePlugin, waiting: Waiting, outage: int) -> None:
-        """Tell that a plugin waits for the site, once in each outage."""
+        """Report that a plugin waits for the site, once per outage."""
         if lane_plugin.told_outage != outage:
             lane_plugin.told_outage = outage
             failure = waiting.failure
             self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
 
     def _charged(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> bool:
-        """Do what the policy says of a failure; False if its plugin stops at this event."""
+        """Apply the failure policy; return False if the plugin stops at this event."""
         index, callback = call.steps[call.number]
         key = (self._keys[index], call.entry.seq)
         rules = rules_of(callback, call.lane_plugin.rules)
@@ -336,13 +340,13 @@ class Caller:
         return stays
 
     def _passed(self, call: Call) -> Step:
-        """Return the step that says that the lane goes on without the callback's plugin."""
+        """Return the step that lets the lane continue without the callback's plugin."""
         step = self._finished(call) if call.word == LANE else Step()
         step.plugins = [call.lane_plugin.record]
         return step
 
     def _stays(self, call: Call, verdict: Verdict, failure: Failure) -> bool:
-        """Change the plugin's record to what the verdict says; False if it stops here."""
+        """Change the plugin's record according to the verdict; return False if it stops here."""
         lane_plugin = call.lane_plugin
         if verdict.outcome == "retry":
             self._leave_lane(call)
@@ -364,7 +368,9 @@ class Caller:
         return True
 
     def _hangs(self, call: Call) -> bool:
-        """Hold the plugin if the call was given up and has not returned; True if it does."""
+        """Hold the plugin if the call timed out and has not returned; return whether it
+        was held.
+        """
         hung = call.lane_plugin.hung
         if hung is None:
             return False
@@ -373,7 +379,9 @@ class Caller:
         return True
 
     def _loops(self, call: Call) -> bool:
-        """Pause the plugin if what it writes calls it again and again; True if it does."""
+        """Pause the plugin if its own writes call it again and again; return whether it
+        was paused.
+        """
         lane_plugin, breaker = call.lane_plugin, call.lane_plugin.breaker
         if breaker is None:
             return False
@@ -386,7 +394,7 @@ class Caller:
         return True
 
     def _leave_lane(self, call: Call, *, finished: bool = False) -> None:
-        """Let the plugin stop at the event of a call, or behind the call if it is finished."""
+        """Stop the plugin at the event of a call, or after the call if that is finished."""
         before = call.steps[: call.number + finished]
         done = frozenset(self._keys[index] for index, _ in before)
         record = call.lane_plugin.record
@@ -394,7 +402,7 @@ class Caller:
 
 
 def is_unwanted(callback: Callback, event: Event) -> bool:
-    """Return whether its filter says so without its code, which is asked where the plugin runs.
+    """Return whether the static part of the filter rejects the event; its code runs with the call.
 
     Args:
         callback: The callback; it accepts the event's type.
@@ -402,7 +410,7 @@ def is_unwanted(callback: Callback, event: Event) -> bool:
     """
     try:
         return not callback.match.may_accept(event)
-    except BaseException:  # values compared may be a plugin's too; it raises the same there
+    except BaseException:  # compared values may be a plugin's too; the call raises the same
         return False
 
 
@@ -414,7 +422,7 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
 
 
 def weighed(error: BaseException) -> Raised:
-    """Return what matters of an error; one that cannot be looked at is a bug."""
+    """Return the relevant facts about an error; one that cannot be inspected counts as a bug."""
     return looked_at(error, lambda: raised_of(error, time.time()), Raised)
 
 

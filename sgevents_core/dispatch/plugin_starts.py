@@ -1,4 +1,4 @@
-"""Starts plugins and shuts them down, and keeps what their hooks have changed."""
+"""Starting plugins and shutting them down, and committing what their hooks changed."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def start_plugins(
     state: SqliteState,
     watch: PluginWatch | None = None,
 ) -> list[LoadedPlugin]:
-    """Call the plugins' `startup`, and return those that may be handed events.
+    """Call the plugins' `startup`, and return the plugins that may get events.
 
     Args:
         loaded: The plugins.
-        services: What the calls of each share.
-        state: Journal and ledger.
-        watch: Looks after their code; by default nobody does.
+        services: What each plugin's calls share.
+        state: The journal and the ledger.
+        watch: Watches the plugins' code; by default it is not watched.
 
     Raises:
-        LoadingStopped: The daemon is to stop; those that had started are shut down.
+        LoadingStopped: The daemon must stop; plugins that had started are shut down.
     """
     ready: list[LoadedPlugin] = []
     for plugin in loaded.plugins:
@@ -79,7 +79,7 @@ def _call_watched(
     hook: str,
     watch: PluginWatch | None,
 ) -> BaseException | None:
-    """Call `startup` or `shutdown` of a plugin as a step of loading it; return what it raised."""
+    """Call a plugin's `startup` or `shutdown` as a watched step; return what it raised."""
     function = plugin.hooks.get(hook)
     if function is None:
         return None
@@ -100,16 +100,16 @@ def stop_plugins(
     state: SqliteState,
     watch: PluginWatch | None = None,
 ) -> StateError | None:
-    """Call the plugins' `shutdown`, and close what they have used.
+    """Call the plugins' `shutdown`, and close their connections.
 
     Args:
         plugins: The plugins.
-        services: What the calls of each share.
-        state: Journal and ledger.
-        watch: Looks after their code; by default nobody does.
+        services: What each plugin's calls share.
+        state: The journal and the ledger.
+        watch: Watches the plugins' code; by default it is not watched.
 
     Returns:
-        Why changes of their stores could not be kept, None if they could.
+        Why changes to their stores could not be committed; None if they were.
     """
     failed = None
     for plugin in plugins:
@@ -129,7 +129,7 @@ def stop_plugins(
 
 
 def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
-    """Let a plugin be called that had not started and has started now."""
+    """Make a plugin active that had not started before and has started now."""
     record = state.plugins()[plugin.name]
     if record.state == "not started":
         record.resume()
@@ -138,7 +138,7 @@ def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
 
 
 def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteState) -> None:
-    """Let a plugin keep its place that is to be started when the site answers."""
+    """Keep the position of a plugin that will start once the site answers."""
     record = state.plugins()[plugin.name]
     if record.state != "paused":
         late_start.hold(record)
@@ -148,7 +148,7 @@ def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteSta
 
 
 def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
-    """Let a plugin whose startup failed keep its place, while its lane goes on without it."""
+    """Keep the position of a plugin whose `startup` failed, while its lane continues without it."""
     record = state.plugins()[plugin.name]
     record.fail_to_start(error)
     record.leave_lane(state.lane_progress(plugin.lane) or Progress(state.end()))
@@ -162,7 +162,7 @@ def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
 
 
 def _keep_store(plugin: LoadedPlugin, context: CallContext, state: SqliteState) -> None:
-    """Commit what a hook that is no event's has changed in the plugin's store."""
+    """Commit what a hook that is not an event hook changed in the plugin's store."""
     store = context.end()
     changes = {} if store is None else store.changes()
     if store is not None and changes:
