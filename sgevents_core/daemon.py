@@ -165,7 +165,7 @@ class Daemon:
         ):
             _tell_warnings(self._settings)
             known = known_from(take_stock(folder))
-            fold(folder, state)  # what the last process left of calls, before it is forgotten
+            fold(folder, state)  # keep the last process's record of its calls
             listener.begin()
             give_up, systemd = partial(_give_up, listener, self._started), Systemd()
             try:
@@ -307,7 +307,7 @@ class _Run:
             extra={"action": "daemon.started"},
         )
         self._presence.look()
-        works.inbox.poll()  # before the lanes: who is to be paused gets no event
+        works.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
         for thread in (works.feed_thread, *works.lane_threads, works.syncing_thread):
             thread.start()
         self._systemd.ready()
@@ -316,7 +316,7 @@ class _Run:
         """Stop everything in order; return the error if a plugin's `shutdown` could not be
         recorded.
         """
-        if not self.reloads:  # what follows a reload is the same service
+        if not self.reloads:  # after a reload it is still the same service
             self._systemd.stopping()
         self._reloader.close()
         works.inbox.close()
@@ -412,7 +412,7 @@ class _Run:
         if removed:
             told: dict[str, object] = {"action": "journal.pruned", "events": removed}
             logger.info("%s left the journal", counted(removed, "old event"), extra=told)
-            self._pruned_at -= PRUNE_EVERY  # there may be more; the next turn sees
+            self._pruned_at -= PRUNE_EVERY  # there may be more, for the next turn
 
 
 def _give_up(listener: EvidenceKeeper, started: CommandLine | None, stops: bool) -> None:
@@ -454,7 +454,7 @@ def _stop(works: _Works, feed_watchdog: Callable[[], None]) -> None:
     for thread in works.lane_threads:
         while thread.is_alive():
             thread.join(TICK)
-            feed_watchdog()  # a callback may take its time
+            feed_watchdog()  # a callback may take long
     works.feed_thread.join(FEED_ENDS_WITHIN)
     works.syncing.stop()
     works.syncing_thread.join()

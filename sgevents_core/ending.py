@@ -32,7 +32,7 @@ def end_within(seconds: float, code: int, log: Callable[[], AbstractContextManag
     """
     args = (seconds, code, log)
     threading.Thread(target=_end_late, args=args, name="end", daemon=True).start()
-    # The last of it is without threads of Python: there, objects of plugins are taken apart.
+    # A second limit that needs no Python thread: none runs while plugins' objects are destroyed.
     faulthandler.dump_traceback_later(3 * seconds, exit=True)
 
 

@@ -150,7 +150,7 @@ class Reloader:
     def _note(self) -> None:
         try:
             self._noted = note(self._folder, self._running, self._noted)
-        except StateError as error:  # a full disk: only `plugins list` and `reload` know less
+        except StateError as error:  # a full disk: only `plugins list` and `reload` show less
             logger.warning("%s", error, extra={"action": "daemon.not_noted"})
 
 

@@ -46,7 +46,7 @@ class CommandLine(NamedTuple):
 def command_line() -> CommandLine:
     """Return how this process was started; call it before a plugin can change the folder."""
     home: Path | None = None
-    with suppress(OSError):  # it is gone
+    with suppress(OSError):  # it no longer exists
         home = Path.cwd()
     return CommandLine((sys.executable, *sys.orig_argv[1:]), home, dict(os.environ))
 
@@ -81,7 +81,7 @@ def _write_some(folder: Path) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         written = os.write(descriptor, bytes(ROOM))
-        if written < ROOM:  # the next write says why
+        if written < ROOM:  # the next write raises the reason
             os.write(descriptor, bytes(ROOM - written))
         os.fsync(descriptor)
     finally:
@@ -120,5 +120,5 @@ def flush_all() -> None:
 
 def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # a plugin may have put anything there
+        with suppress(Exception):  # a plugin may have replaced it by anything
             stream.flush()

@@ -34,7 +34,7 @@ _SPARE: Final = (
 )
 """Signals that end a process by default, and that nobody needs to end this one."""
 _CLOSES_WITHIN: Final = 1.0
-# What plugins call is watched, so these are taken before: they speak of nobody.
+# Calls by plugins are watched; these originals, taken before, are not.
 _exit, _kill_thread, _set_mask = os._exit, signal.pthread_kill, signal.pthread_sigmask
 
 
@@ -126,7 +126,7 @@ class Ears:
         reloads = one.si_signo == signal.SIGHUP and not self._hung_up()
         if own:
             tell_ignored(name, senders.sent())
-        elif senders.is_inside(one.si_pid) and not reloads:  # it may call `sgevents reload`
+        elif senders.is_inside(one.si_pid) and not reloads:  # a plugin may call `sgevents reload`
             tell_ignored(name)
         else:
             self.doubt = 0
@@ -197,7 +197,7 @@ def _end_at_once(number: int) -> None:
     main thread.
     """
     flush(_CLOSES_WITHIN)
-    if os.getpid() != 1:  # to the first process of a container, a signal by default does nothing
+    if os.getpid() != 1:  # a container's first process ignores signals by default
         system = ctypes.CDLL(None).signal
         system.argtypes = (ctypes.c_int, ctypes.c_void_p)
         system.restype = ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""One call of one callback for one event, and the record of its outcome."""
+"""Calling one callback for one event, and recording the outcome."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Caller:
         keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
         announcer: Reports failures to people and plugins.
-        observers: Are told when calls begin and end.
+        observers: Notified when calls begin and end.
 
     `resumed` holds the callbacks that an earlier process finished for the current event.
     """

@@ -48,12 +48,12 @@ class Lane:
         name: The lane's name.
         lane_plugins: Its plugins, in call order.
         state: Its own connection to the journal and the ledger.
-        progress: How far it is.
+        progress: Its progress so far.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
         folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
-        observers: Are told of each call, after the lane's own.
+        observers: Notified of each call, after the lane's own observers.
     """
 
     def __init__(
@@ -385,7 +385,7 @@ class Lane:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """Its progress."""
         return Progress(self._finished, self._done)
 
     def _fold(self) -> None:

@@ -1,4 +1,4 @@
-"""Callback: one function of a plugin as it is called, with its filter, name and place in code."""
+"""Callbacks: the functions of a plugin as they are called, with filter, name and source line."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Callback:
     """For people: `package/module.py:12`."""
 
     def accepts_type(self, event_type: str) -> bool:
-        """Whether it can be called for events of `event_type` at all."""
+        """Return whether it can be called for events of `event_type` at all."""
         fires = self.hook is None or self.hook in (EVERY_HOOK, hook_of(event_type))
         return fires and self.match.accepts_type(event_type)
 
     def matches(self, event: Event) -> bool:
-        """Whether it is to be called for `event`. Raises what its filter's `where` raises."""
+        """Return whether it is to be called for `event`; raise what its filter's `where` raises."""
         return self.accepts_type(event.event_type) and self.match.accepts_rest(event)
 
     def why_not(self, event: Event) -> str | None:
-        """Return in words why it is not called for `event`; None if it is."""
+        """Return, for people, why it is not called for `event`; None if it is."""
         fired = hook_of(event.event_type)
         if self.hook is None or self.hook in (EVERY_HOOK, fired):
             return self.match.why_not(event)
@@ -57,7 +57,7 @@ class Callback:
 
 
 def callback_name(function: object, taken: Container[str]) -> str:
-    """Return `module:qualname` of `function`, with `#2`, `#3` and so on where that is `taken`."""
+    """Return `module:qualname` of `function`, with `#2`, `#3` and so on if that is `taken`."""
     inner = inner_callable(function)
     named = inner if hasattr(inner, "__qualname__") else type(inner)
     name = f"{getattr(named, '__module__', None) or '?'}:{named.__qualname__}"
@@ -70,13 +70,13 @@ def callback_name(function: object, taken: Container[str]) -> str:
 
 
 def place_of(function: object) -> str:
-    """Return where `function` is written, for errors: `/path/of/module.py:12`."""
+    """Return where `function` is defined, for errors: `/path/of/module.py:12`."""
     code = _code_of(function)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else _PLACELESS
 
 
 def short_place_of(function: object) -> str:
-    """Return where `function` is written, from its top package on: `package/module.py:12`."""
+    """Return where `function` is defined, relative to its top package: `package/module.py:12`."""
     code = _code_of(function)
     if code is None:
         return _PLACELESS
@@ -87,7 +87,7 @@ def short_place_of(function: object) -> str:
 
 
 def inner_callable(function: object) -> object:
-    """Return what is inside partials and bound methods: a function, an instance or a builtin."""
+    """Unwrap partials and bound methods; return a function, an instance or a builtin."""
     while True:
         if isinstance(function, (functools.partial, functools.partialmethod)):
             function = function.func

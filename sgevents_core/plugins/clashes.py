@@ -1,4 +1,4 @@
-"""Distributions that ship the same file: the one installed last has overwritten the other's."""
+"""Distributions that contain the same file: the one installed last has overwritten the other's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
-    """Return plugin -> why it cannot run: its module is that of another distribution's too.
+    """Return plugin -> why it cannot run, for plugins whose module another distribution contains
+    too.
 
     Args:
         found: All entry points of plugins.
@@ -35,7 +36,9 @@ def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
 
 
 def overlaps_of(found: Iterable[FoundPlugin]) -> list[Remark]:
-    """Return which modules of distributions with plugins were overwritten by another's."""
+    """Return which modules of distributions with plugins were overwritten by another
+    distribution.
+    """
     records: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
     for one in found:
         folder = folder_of(one.entry_point.dist)
@@ -66,7 +69,7 @@ def _told(module: str, providers: list[FoundPlugin]) -> str:
 
 
 def _files_of(found: FoundPlugin) -> list[Path]:
-    """Return the files of the plugin's module that its distribution has installed."""
+    """Return the files of the plugin's module that its distribution installed."""
     folder = folder_of(found.entry_point.dist)
     if folder is None:
         return []

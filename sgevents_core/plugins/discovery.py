@@ -1,4 +1,4 @@
-"""What plugins are installed, read from the metadata of distributions; nothing is imported."""
+"""The installed plugins, read from the metadata of distributions; nothing is imported."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class FoundPlugin:
 
     @property
     def provider(self) -> str:
-        """Distribution and version for people: `studio-status 1.2`."""
+        """The distribution and its version, for people: `studio-status 1.2`."""
         return f"{self.distribution} {self.version or ''}".strip()
 
     @property
     def module(self) -> str:
-        """The module that it points at, or into."""
+        """The module that it refers to."""
         return self.value.partition("[")[0].partition(":")[0]
 
     def is_from(self, name: str) -> bool:
-        """Whether the distribution called `name` provides it, however the name is spelled."""
+        """Return whether the distribution `name` provides it, in any spelling of the name."""
         return canonicalize_name(self.distribution) == canonicalize_name(name)
 
 
@@ -75,7 +75,7 @@ class Discovery:
 
 
 def discover() -> Discovery:
-    """Return the plugins installed where this Python looks for packages; imports none of them."""
+    """Return the plugins installed on this Python's path, without importing them."""
     problems: list[str] = []
     leftovers: list[Remark] = []
     found = list(_entries(problems, leftovers))
@@ -86,7 +86,7 @@ def discover() -> Discovery:
 
 
 def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
-    """Return `entries` by name, the same one seen twice as one, rivals for a name as a conflict."""
+    """Return `entries` by name: duplicates merged, several providers of a name as a conflict."""
     by_name: dict[str, dict[tuple[str, str], FoundPlugin]] = {}
     for entry in entries:
         found = _described(entry)
@@ -122,7 +122,7 @@ def _described(entry: EntryPoint) -> FoundPlugin:
 def _read(entry: EntryPoint, field_name: str) -> str | None:
     try:
         value = getattr(entry.dist, field_name, None)
-    except Exception:  # broken metadata: the field is missing, or is no text
+    except Exception:  # broken metadata: the field is missing or not a text
         return None
     return value if isinstance(value, str) and value else None
 
@@ -135,9 +135,9 @@ def _requires(entry: EntryPoint) -> tuple[str, ...]:
 
 
 def _entries(problems: list[str], leftovers: list[Remark]) -> Iterator[EntryPoint]:
-    """Yield the entry points of what is installed, the first on the path for each distribution.
+    """Yield the entry points of each installed distribution, the first of its name on the path.
 
-    One whose metadata are broken hides no other.
+    Broken metadata of one distribution do not hide the others.
     """
     place, seen = InstallPlace(), set[str]()
     for distribution in distributions():

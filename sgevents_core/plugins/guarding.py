@@ -1,4 +1,4 @@
-"""Runs code of a plugin while it is loaded, and tells what it raised in a form for people."""
+"""Running a plugin's code while it is loaded, and reporting what it raised for people."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _OWN: Final = str(PurePath(__file__).parent)
 
 
 def guarded(doing: str, call: Callable[[], _T]) -> _T:
-    """Return what `call` returns; whatever it raises, exits included, is the plugin's fault.
+    """Return the result of `call`; whatever it raises, exits included, is the plugin's fault.
 
-    A process that the plugin forks, and that comes back here, ends here.
+    A process that the plugin forks and that returns to this point ends here.
 
     Args:
-        doing: What is done, for the message: `importing studio.status`.
-        call: Runs code of one plugin.
+        doing: What the call does, for the message: `importing studio.status`.
+        call: Runs one plugin's code.
 
     Raises:
-        UnusablePluginError: One that the plugin ran into itself, such as a wrong `@match`.
-        PluginRaisedError: For anything else; that is its cause.
+        UnusablePluginError: The plugin raised one, such as for a wrong `@match`.
+        PluginRaisedError: It raised anything else, which is the cause.
     """
     try:
         return looked_after(doing, lambda: _bordered(call))
@@ -41,7 +41,7 @@ def guarded(doing: str, call: Callable[[], _T]) -> _T:
 
 
 def _raised(doing: str, error: BaseException) -> PluginRaisedError:
-    """Return what is told of an error; its words are code of the plugin too."""
+    """Return the error to report; the original's text is produced by the plugin's code too."""
 
     def told() -> tuple[str, str, str]:
         return one_line(error), _place_of_raise(error), short_traceback(error)
@@ -51,7 +51,7 @@ def _raised(doing: str, error: BaseException) -> PluginRaisedError:
 
 
 def _bordered(call: Callable[[], _T]) -> _T:
-    """Return what `call` returns, in this process only."""
+    """Return the result of `call`, in this process only."""
     generation = forks.generation[0]
     try:
         result = call()
@@ -65,14 +65,14 @@ def _bordered(call: Callable[[], _T]) -> _T:
 
 
 def one_line(error: BaseException) -> str:
-    """Return type and message of `error` in one line of bounded length."""
+    """Return the type and message of `error` in one line of bounded length."""
     text = traceback.format_exception_only(type(error), error)[-1]
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
 def short_traceback(error: BaseException) -> str:
-    """Return the traceback of `error` as Python prints it, with the last frames of the plugin."""
+    """Return the traceback of `error` as Python prints it, with the plugin's last frames."""
     told = traceback.TracebackException.from_exception(error)
     told.stack = traceback.StackSummary.from_list(_frames(error)[-_FRAMES:])
     return "".join(told.format())
@@ -86,7 +86,7 @@ def _place_of_raise(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames that ran in the plugin and what it called, outermost first."""
+    """Return the frames of the plugin and of what it called, outermost first."""
     return [
         frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)
     ]

@@ -1,4 +1,4 @@
-"""Makes the callbacks and the other hooks of a plugin of what it implements, and registers it."""
+"""Turning what a plugin implements into callbacks and other hooks, and registering it."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _OF_EXPRESSIONS: Final = frozenset("^$?+|\\[](){}")
 
 
 class Registry(pluggy.PluginManager):
-    """pluggy's manager, knowing the hooks; it checks and registers, the calling is not its job."""
+    """pluggy's manager with our hooks; it checks and registers plugins but does not call them."""
 
     def __init__(self) -> None:
         super().__init__(PROJECT)
         self.add_hookspecs(hookspecs)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """Return pluggy's options of the function `name`; it is registered under `HOOK NUMBER`."""
+        """Return pluggy's options for the function `name`, which is registered as `HOOK NUMBER`."""
         is_hook = isinstance(plugin, _Functions) and name in vars(plugin)
         return {"specname": name.partition(" ")[0]} if is_hook else None
 
     def add(
         self, plugin: str, callbacks: Sequence[Callback], found: Sequence[Implementation]
     ) -> None:
-        """Register the event `callbacks` and other hooks among `found` for `plugin`, all or none.
+        """Register the event `callbacks` and other hooks among `found` of `plugin`, all or none.
 
         Raises:
-            PluginRaisedError: pluggy refuses one.
+            PluginRaisedError: pluggy refused one.
         """
         functions = [(callback.hook or "", callback.function) for callback in callbacks]
         others = [(one.hook, one.function) for one in found if one.hook not in EVENT_HOOKS]
@@ -60,9 +60,9 @@ class Registry(pluggy.PluginManager):
 
 
 class _Functions:
-    """A plugin as pluggy sees it: the functions that implement hooks, and nothing else of it.
+    """A plugin as pluggy sees it: only the functions that implement hooks.
 
-    So pluggy runs no property of the plugin and compares no two plugins with their own `==`.
+    So pluggy evaluates no property of the plugin and never uses a plugin's own `==`.
     """
 
     def __init__(self, functions: Sequence[tuple[str, Function]]) -> None:
@@ -98,7 +98,7 @@ def other_hooks(implementations: Sequence[Implementation]) -> dict[str, Function
     """Return the other hooks by name; each takes all of the hook's arguments, by position.
 
     Raises:
-        UnusablePluginError: One of them cannot be called, or is there twice.
+        UnusablePluginError: One of them cannot be called, or is implemented twice.
     """
     hooks: dict[str, Function] = {}
     for found in implementations:
@@ -112,7 +112,9 @@ def other_hooks(implementations: Sequence[Implementation]) -> dict[str, Function
 
 
 def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> list[str]:
-    """Return what can hardly be meant: a plugin without hooks, a filter that nothing passes."""
+    """Return warnings about likely mistakes: a plugin without hooks, a filter that
+    nothing passes.
+    """
     if not callbacks and not hooks:
         return ["it implements no hook, so it is never called; is @hookimpl missing?"]
     return [
@@ -124,7 +126,9 @@ def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> lis
 
 
 def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
-    """Return where a filter has a regular expression, which would be compared as it stands."""
+    """Return warnings about filters with a regular expression, which would be compared
+    literally.
+    """
     return [
         f"{callback.where}: {callback.name}: {name}={pattern!r} looks like a regular expression; "
         "only * is special here, and stands for any characters"
@@ -136,11 +140,11 @@ def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
 
 
 def unread_logins(callbacks: Sequence[Callback], fields: Collection[str]) -> list[str]:
-    """Return where a filter may mean a login, which the feed does not read.
+    """Return warnings about filters that seem to use a login, which the feed does not read.
 
     Args:
         callbacks: The plugin's callbacks.
-        fields: What the feed reads besides the usual fields.
+        fields: The fields that the feed reads besides the usual ones.
     """
     if LOGIN in fields:
         return []

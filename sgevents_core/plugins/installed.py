@@ -1,7 +1,7 @@
-"""Which of the metadata folders that lie about belong to what is installed.
+"""Which of the metadata folders on the path belong to installed distributions.
 
-An upgrade or a removal that broke off leaves folders behind: `~tudio_status-1.0.dist-info`, or the
-folder of an older version beside that of the newer. All of them claim the same plugins.
+An interrupted upgrade or removal leaves folders behind: `~tudio_status-1.0.dist-info`, or the
+folder of an older version beside the newer one. All of them claim the same plugins.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _OLDEST: Final = Version("0.dev0")
 
 
 class Remark(NamedTuple):
-    """Something that lies about among the packages and should not.
+    """Something among the packages that should not be there.
 
     Args:
         text: What it is, for people.
-        fix: What helps.
+        fix: How to fix it.
     """
 
     text: str
@@ -36,20 +36,20 @@ class Remark(NamedTuple):
 
 
 class InstallPlace:
-    """The distributions in the folders of the path, as far as their metadata lie there."""
+    """The distributions on the path, as far as their metadata are in its folders."""
 
     def __init__(self) -> None:
         self._rivals: dict[Path, dict[str, list[Path]]] = {}
 
     def name_of(self, distribution: Any) -> str:
-        """Return the name that a distribution shares with its other versions."""
+        """Return the normalised name that all versions of a distribution share."""
         folder = folder_of(distribution)
         return plain_name(folder) if folder else canonicalize_name(str(distribution.name))
 
     def instead_of(self, folder: Path) -> Path | None:
-        """Return which folder tells of what is installed, of those that tell of the same as this.
+        """Return the folder that describes what is installed, among those of the same distribution.
 
-        None if none of them does.
+        Return None if none of them does.
         """
         rivals = self._beside(folder).get(plain_name(folder), [folder])
         candidates = [one for one in rivals if not one.name.startswith(_PIPS)]
@@ -58,7 +58,9 @@ class InstallPlace:
         return candidates[0] if candidates else None
 
     def _beside(self, folder: Path) -> dict[str, list[Path]]:
-        """Return the folders of metadata in the same place, by the plain name of what they tell."""
+        """Return the metadata folders beside this one, by the normalised name of their
+        distribution.
+        """
         if folder.parent not in self._rivals:
             found: dict[str, list[Path]] = {}
             for other in sorted(folder.parent.iterdir()):
@@ -69,22 +71,23 @@ class InstallPlace:
 
 
 def folder_of(distribution: object) -> Path | None:
-    """Return the folder of a distribution's metadata; None if it has none of its own."""
+    """Return the folder of a distribution's metadata; None if it has no folder of its own."""
     path = getattr(distribution, "_path", None)
     is_own = isinstance(path, Path) and path.suffix in _KINDS and path.is_dir()
     return path if is_own else None
 
 
 def left_over(folder: Path, installed: Path | None) -> Remark:
-    """Return that a folder belongs to nothing that is installed."""
+    """Return the remark that a folder belongs to nothing that is installed."""
     what = f"installed is {_version_of(installed)}" if installed else "which is not installed"
     return Remark(f"{folder} is left over from {_name_of(folder)}, {what}", "remove that folder")
 
 
 def plain_name(folder: Path) -> str:
-    """Return the name of a distribution as all ways to write it come to, from its folder's name.
+    """Return the normalised name of a distribution, from its folder's name.
 
-    pip cuts a folder's name from the left when it puts it aside; then the metadata are asked.
+    pip cuts off the beginning of a folder's name when it moves it aside; then the metadata are
+    read.
     """
     if folder.name.startswith(_PIPS):
         return canonicalize_name(_name_of(folder))
@@ -92,7 +95,7 @@ def plain_name(folder: Path) -> str:
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """Return path -> hash of the files that were installed with a distribution, as far as told."""
+    """Return path -> hash of the files installed with a distribution, as far as recorded."""
     with suppress(OSError, csv.Error):
         text = (folder / "RECORD").read_text("utf-8", "replace")
         rows = [row for row in csv.reader(text.splitlines()) if row]
@@ -101,7 +104,7 @@ def recorded(folder: Path) -> dict[str, str]:
 
 
 def _name_of(folder: Path) -> str:
-    """Return the name that a folder's metadata has, else that of the folder."""
+    """Return the name in a folder's metadata, or the folder's own name."""
     return _header(folder, "name") or folder.stem.partition("-")[0]
 
 
@@ -122,7 +125,7 @@ def _header(folder: Path, header: str) -> str:
 
 
 def _likeness(folder: Path) -> tuple[bool, float, Version, float]:
-    """Return how well a folder fits what is installed, to be compared with others."""
+    """Return a sort key for how well a folder fits what is installed."""
     complete = bool(_header(folder, "name"))
     try:
         version = Version(_version_of(folder))
@@ -132,14 +135,14 @@ def _likeness(folder: Path) -> tuple[bool, float, Version, float]:
 
 
 def _share_that_fits(folder: Path) -> float:
-    """Return which share of the modules in its RECORD are there as it has them."""
+    """Return the share of the modules in its RECORD that exist unchanged."""
     modules = [one for one in recorded(folder).items() if one[0].endswith(".py")]
     fits = [_fits(folder.parent / path, hashed) for path, hashed in modules[:_MOST_COMPARED]]
     return sum(fits) / len(fits) if fits else 0.0
 
 
 def _fits(file: Path, hashed: str) -> bool:
-    """Whether a file is as RECORD says: `sha256=...`."""
+    """Return whether a file has the hash in RECORD: `sha256=...`."""
     try:
         content = file.read_bytes()
     except (OSError, ValueError):

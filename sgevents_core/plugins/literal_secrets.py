@@ -1,8 +1,9 @@
-"""Finds what a plugin's model of settings takes for a secret, so that it is shown nowhere.
+"""Finding the values that a plugin's settings model declares as secrets, so that they are never
+shown.
 
-A reference (`{ env = "NAME" }`) is known for a secret from the file. A literal one is plain text
-there; only the model says what it is, by the type of a field: `Secret`, or a class whose instances
-have `get_secret_value`, as pydantic's have.
+A reference (`{ env = "NAME" }`) is recognisable as a secret in the file. A literal secret is plain
+text there; only the model shows what it is, by the type of a field: `Secret`, or a class whose
+instances have `get_secret_value`, like pydantic's.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ _DEEPEST: Final = 8
 
 
 def texts_by_model(model: Any, table: Mapping[str, Any], depth: int = _DEEPEST) -> Iterator[str]:
-    """Yield the texts in `table` where the fields of `model` hold secrets.
+    """Yield the texts in `table` at the fields of `model` that hold secrets.
 
-    Works before the table is fitted, so that no complaint about it can show one.
+    It works before the table is validated, so that no error about it can show a secret.
 
     Args:
         model: A dataclass, msgspec Struct or pydantic model.
-        table: What the configuration file has for it.
-        depth: Levels to look into.
+        table: Its values in the configuration file.
+        depth: The number of levels to look into.
     """
     for names, kind in _fields(model):
         for name in names:
@@ -41,7 +42,7 @@ def texts_in_value(value: Any, depth: int = _DEEPEST) -> Iterator[str]:
 
     Args:
         value: The instance, or a part of it.
-        depth: Levels to look into.
+        depth: The number of levels to look into.
     """
     if isinstance(value, Secret):
         if value.is_there:
@@ -77,13 +78,13 @@ def _fields(model: Any) -> Iterator[tuple[list[str], Any]]:
 
 
 def _choices(alias: Any) -> Iterable[Any]:
-    """Return the names in an alias of pydantic, which may be one or several."""
+    """Return the names in a pydantic alias, which may be one or several."""
     choices = getattr(alias, "choices", None)
     return choices if isinstance(choices, list) else [alias]
 
 
 def _is_secret(kind: Any, depth: int) -> bool:
-    """Whether a type is a secret, or a union or container of secrets."""
+    """Return whether a type is a secret, or a union or container of secrets."""
     if kind is Secret or callable(getattr(kind, "get_secret_value", None)):
         return True
     return bool(depth) and any(_is_secret(inner, depth - 1) for inner in get_args(kind))
@@ -97,7 +98,7 @@ def _models_in(kind: Any) -> Iterator[Any]:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """Return the values in a mapping, a list or a model's instance; none of anything else."""
+    """Return the values in a mapping, a list or a model's instance; none for anything else."""
     if isinstance(value, Mapping):
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset):
@@ -112,7 +113,7 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _texts(raw: Any) -> Iterator[str]:
-    """Yield every text in what the file has in a secret's place."""
+    """Yield every text in a value that the file has for a secret."""
     yield from _text_of(raw)
     if not isinstance(raw, str):
         for inner in _parts(raw):

@@ -1,7 +1,7 @@
-"""Who looks after the code of plugins while they are loaded: knows whose turn it is, and for what.
+"""Watching the code of plugins while they are loaded: which plugin runs, and in which step.
 
-The default lets code run and keeps the process whole around it. A daemon's notes each step, so that
-the next process knows in which one it died, and ends what takes too long.
+The default watch only runs the code and protects the process. A daemon's watch records each step,
+so that the next process knows in which one it died, and ends a step that takes too long.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _T = TypeVar("_T")
 
 
 class LoadingTurn(NamedTuple):
-    """A plugin whose code runs because it is loaded, started or shut down.
+    """A plugin that is being loaded, started or shut down.
 
     Args:
         plugin: Its name.
-        limit: How long each step may take, in seconds.
-        mark: What it is loaded from; another one after anything about it has changed.
+        limit: The time limit of each step, in seconds.
+        mark: Its mark, which changes with its code or settings.
     """
 
     plugin: str
@@ -33,14 +33,14 @@ class LoadingTurn(NamedTuple):
 
 
 class KnownBroken(NamedTuple):
-    """Why a plugin, or a hook of it, is not tried again.
+    """Why a plugin, or one of its hooks, is not tried again.
 
     Args:
         reason: What it did, for people.
-        fix: What helps.
-        traceback: Where it did that, as far as known.
-        mark: What it was loaded from then; empty for any.
-        hook: The hook that alone is left out; empty for the whole plugin.
+        fix: How to fix it.
+        traceback: Where it did that, if known.
+        mark: Its mark at that time; empty for any.
+        hook: The only hook to leave out; empty for the whole plugin.
     """
 
     reason: str
@@ -51,11 +51,11 @@ class KnownBroken(NamedTuple):
 
 
 class LoadingStopped(BaseException):
-    """The daemon is told to stop while it loads: no error, and nobody else's to catch."""
+    """The daemon was stopped while it loads plugins; not an error, and not for plugins to catch."""
 
 
 class PluginWatch:
-    """Lets each step run.
+    """A watch that only runs each step.
 
     Args:
         known: Plugin -> why it is not tried again.
@@ -65,12 +65,12 @@ class PluginWatch:
         self._known: Final = known or {}
 
     def known(self, plugin: str, mark: str) -> KnownBroken | None:
-        """Return why a plugin, or a hook of it, is left out; None if it is tried."""
+        """Return why a plugin, or one of its hooks, is left out; None if it is not."""
         found = self._known.get(plugin)
         return found if found is not None and found.mark in ("", mark) else None
 
     def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
-        """Return what one step of a plugin returns."""
+        """Run one step of a plugin, and return its result."""
         return call()
 
 
@@ -81,10 +81,10 @@ _now: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
 
 @contextmanager
 def watching(watch: PluginWatch, turn: LoadingTurn) -> Iterator[list[str]]:
-    """Let `watch` look after each step of a plugin in the block.
+    """Let `watch` watch each step of a plugin in the block.
 
     Yields:
-        What the plugin has changed of the process and was put back, for people; filled in the end.
+        What the plugin changed in the process and was restored, for people; filled at the end.
     """
     before = ProcessState()
     token = _now.set((watch, turn))
@@ -97,11 +97,11 @@ def watching(watch: PluginWatch, turn: LoadingTurn) -> Iterator[list[str]]:
 
 
 def looked_after(doing: str, call: Callable[[], _T]) -> _T:
-    """Return what code of a plugin returns; who watches is told of it.
+    """Run a plugin's code under the current watch, and return its result.
 
     Args:
-        doing: What is done, for people: `importing studio.status`.
-        call: Runs code of one plugin.
+        doing: What the call does, for people: `importing studio.status`.
+        call: Runs one plugin's code.
     """
     now = _now.get()
     if now is None:

@@ -1,6 +1,6 @@
-"""Loads the plugins that are enabled: imports, checks and registers them, one by one.
+"""Loading the enabled plugins: importing, checking and registering them, one by one.
 
-Whatever a plugin does while it is loaded costs itself: it is reported as broken, nothing of it is
+Whatever a plugin does while it is loaded only affects itself: it is reported as broken and not
 registered, and the others are loaded.
 """
 
@@ -81,7 +81,7 @@ class LoadedPlugin:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What has become of all plugins, installed or configured."""
+    """The result of loading: all plugins that are installed or configured."""
 
     plugins: tuple[LoadedPlugin, ...]
     """Those that are loaded, in call order."""
@@ -103,17 +103,17 @@ def load(
     without: Container[str] = (),
     watch: PluginWatch | None = None,
 ) -> Loaded:
-    """Load the plugins that `settings` enables, in call order; imports no other.
+    """Load the plugins that `settings` enables, in call order; import no others.
 
     Args:
         settings: The configuration.
-        discovery: What is installed.
-        strict: Whether every enabled plugin has to load.
-        without: Plugins to leave out as if they were not enabled.
-        watch: Looks after their code; by default nobody does.
+        discovery: The installed plugins.
+        strict: Whether every enabled plugin must load.
+        without: Plugins to leave out, as if they were not enabled.
+        watch: Watches the plugins' code; by default it is not watched.
 
     Raises:
-        PluginError: `strict`, and enabled plugins cannot be used; all of them are named.
+        PluginError: `strict`, and enabled plugins cannot be used; the error names all of them.
     """
     tables, registry = settings.plugins, Registry()
     redact = Redactor.of(settings)
@@ -137,17 +137,16 @@ def load(
 
 
 def statuses_unconfigured(discovery: Discovery) -> tuple[PluginStatus, ...]:
-    """Return the status of all installed plugins where no configuration enables any."""
+    """Return the status of all installed plugins when no configuration enables any."""
     return tuple(_disabled(name, None, discovery) for name in discovery.names)
 
 
 def described_models(
     settings: Settings, discovery: Discovery, watch: PluginWatch
 ) -> Iterator[tuple[str, tuple[Schema, dict[str, Schema]] | str]]:
-    """Yield plugins whose own settings have a model: its schema and parts, or why there is none.
+    """Yield the plugins with a settings model: its schema and parts, or why there is no schema.
 
-    It imports those that are enabled and looks at nothing else; one that cannot be imported is left
-    out.
+    Only enabled plugins are imported; one that cannot be imported is left out.
     """
     for name, table in settings.plugins.items():
         found = chosen(name, table, discovery) if table.enabled else None
@@ -175,7 +174,7 @@ def _described(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]] | st
 
 
 def turn_of(found: FoundPlugin, table: PluginSettings) -> LoadingTurn:
-    """Return the turn of a plugin to be loaded."""
+    """Return the turn for loading a plugin."""
     return LoadingTurn(found.name, table.load_timeout, mark_of(found, table))
 
 
@@ -218,14 +217,14 @@ def _status_of_broken(
 
 
 def _without_hook(loaded: LoadedPlugin, known: KnownBroken) -> LoadedPlugin:
-    """Return a plugin without the hook in which the process died."""
+    """Return a plugin without its hook in which the process died."""
     hooks = {name: hook for name, hook in loaded.hooks.items() if name != known.hook}
     warning = f"its {known.hook} is not called: {known.reason}. {known.fix}"
     return replace(loaded, hooks=hooks, warnings=(*loaded.warnings, warning))
 
 
 def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> LoadedPlugin:
-    """Import, check and register one plugin; raises UnusablePluginError, nothing registered."""
+    """Import, check and register one plugin, or raise UnusablePluginError and register nothing."""
     plugin, members = _imported(found)
     table = settings.plugins[found.name]
     callbacks = event_callbacks(found.name, members.implementations)
@@ -278,7 +277,7 @@ def _imported(found: FoundPlugin) -> tuple[object, Members]:
 
 
 def _misses(found: FoundPlugin, error: BaseException | None) -> str | None:
-    """Return what of the entry point is not there, if that is why importing it raised `error`."""
+    """Return what the entry point names that does not exist, if that is why importing it failed."""
     module, _, attribute = found.value.partition("[")[0].partition(":")
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
         return f"there is no module {error.name}"
@@ -289,12 +288,12 @@ def _misses(found: FoundPlugin, error: BaseException | None) -> str | None:
 
 
 def _ignoring(callback: Callback, script: str | None) -> Callback:
-    """Return the callback without the events that `script`, the plugin's own, caused."""
+    """Return the callback, ignoring events caused by `script`, which is the plugin's own."""
     return replace(callback, match=replace(callback.match, not_script=script))
 
 
 def _redacted(status: PluginStatus, redact: Redactor) -> PluginStatus:
-    """Return a status without secrets: what a plugin raises may quote its settings."""
+    """Return a status without secrets: an error of a plugin may quote its settings."""
     return replace(
         status,
         reason=redact(status.reason),
@@ -329,7 +328,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
 
 
 def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
-    """Return the status of a plugin that does not run, with what would keep it from loading."""
+    """Return the status of a plugin that is not enabled, with what would keep it from loading."""
     found = chosen(name, table, discovery)
     if isinstance(found, Unusable):
         is_conflict = found.status == "conflict"

@@ -1,4 +1,4 @@
-"""What a plugin is loaded from, as a short text that is another one once anything of it changes."""
+"""The mark of a plugin: a short text that changes whenever its code or settings change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_FILES: Final = 500
 def mark_of(found: FoundPlugin, table: PluginSettings) -> str:
     """Return the mark of a plugin: its distribution, its files and its table in the configuration.
 
-    Nothing of it is imported.
+    Nothing is imported.
     """
     digest = hashlib.sha256()
     for part in (found.distribution, found.version, found.value, table, sys.version):
@@ -32,7 +32,7 @@ def mark_of(found: FoundPlugin, table: PluginSettings) -> str:
 
 
 def _files_of(top: str) -> Iterator[str]:
-    """Yield name, size and time of the files of a top-level module, in order."""
+    """Yield the name, size and time of each file of a top-level module, in order."""
     for place in _places_of(top):
         for number, path in enumerate(sorted(_python_files(place))):
             if number >= _MOST_FILES:

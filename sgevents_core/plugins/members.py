@@ -1,6 +1,6 @@
-"""The hook implementations of a plugin, in registration order: order of first appearance.
+"""The hook implementations of a plugin, in registration order: the order of first appearance.
 
-pluggy itself goes by `dir()`, which is alphabetical; here the order is the author's.
+pluggy itself uses `dir()`, which is alphabetical; here the order is the author's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Implementation:
 
 @dataclass(frozen=True, kw_only=True)
 class Members:
-    """What a plugin implements, and what looks like a mistake."""
+    """What a plugin implements, and warnings about likely mistakes."""
 
     implementations: tuple[Implementation, ...]
     warnings: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class _Member:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """The same for one function under two names, not for one function of two instances."""
+        """An identity that is equal for one function under two names, but not for two instances."""
         inner = getattr(self.function, "__func__", self.function)
         return id(inner), id(getattr(self.function, "__self__", None))
 
@@ -68,8 +68,8 @@ def members_of(plugin: object) -> Members:
 
     Raises:
         UnknownHookError: A function is marked for a hook that does not exist.
-        NotAFunctionError: Something is marked that is not a function or method.
-        HookOptionError: One asks to be first or last, or to wrap others.
+        NotAFunctionError: Something marked is not a function or method.
+        HookOptionError: A function asks to run first or last, or to wrap others.
     """
     members = list(_members(plugin))
     hooks = hook_arguments()
@@ -119,7 +119,7 @@ def _unmarked(member: _Member) -> list[str]:
 
 
 def _of_unknown_hook(member: _Member, implemented: set[tuple[int, int]], home: str) -> list[str]:
-    """Return a warning, or raise: only an alias and an optional hook may have no hook's name."""
+    """Return a warning, or raise: only an alias or an optional hook may lack a hook's name."""
     if member.function is not None and member.identity in implemented:
         return []
     place = home if member.function is None else place_of(member.function)
@@ -133,7 +133,7 @@ def _of_unknown_hook(member: _Member, implemented: set[tuple[int, int]], home: s
 
 
 def _members(plugin: object) -> Iterator[_Member]:
-    """Yield what may be an implementation, in order of first appearance."""
+    """Yield possible implementations, in order of first appearance."""
     if isinstance(plugin, ModuleType):
         for attribute, value in list(vars(plugin).items()):
             yield _own_member(attribute, value)
@@ -142,7 +142,7 @@ def _members(plugin: object) -> Iterator[_Member]:
     inherited: dict[str, object] = {}
     for base in reversed(type(plugin).__mro__):
         for attribute, value in vars(base).items():
-            inherited[attribute] = value  # keeps the place of its first appearance
+            inherited[attribute] = value  # keeps the position of its first appearance
     for attribute in dict.fromkeys([*inherited, *own]):
         if attribute in own:
             yield _own_member(attribute, own[attribute])
@@ -153,7 +153,7 @@ def _members(plugin: object) -> Iterator[_Member]:
 
 
 def _home_of(plugin: object) -> str:
-    """Return the file of `plugin`, for what in it has no line of its own."""
+    """Return the file of `plugin`, for members without a source line of their own."""
     is_module = isinstance(plugin, ModuleType)
     module = plugin if is_module else sys.modules.get(type(plugin).__module__)
     return str(getattr(module, "__file__", None) or module)
@@ -168,20 +168,20 @@ def _own_attributes(plugin: object) -> dict[str, object]:
 
 
 def _own_member(attribute: str, value: object) -> _Member:
-    """Return what stands in a module or an instance itself, where nothing is bound to it."""
+    """Return a member of a module or of an instance itself, which is not bound."""
     return _member(attribute, value, value.__func__ if isinstance(value, staticmethod) else value)
 
 
 def _slot_member(plugin: object, attribute: str, slot: object) -> Iterator[_Member]:
     try:
         value = slot.__get__(plugin, type(plugin))  # type: ignore[attr-defined]  # it is a slot
-    except AttributeError:  # nothing in it
+    except AttributeError:  # the slot is empty
         return
     yield _own_member(attribute, value)
 
 
 def _class_member(plugin: object, attribute: str, value: object) -> _Member:
-    """Return what stands in a class of an instance, bound to the instance as Python does it."""
+    """Return a member of an instance's class, bound to the instance as Python does it."""
     bound: object = None
     if isinstance(value, staticmethod):
         bound = value.__func__
@@ -203,7 +203,7 @@ def _member(attribute: str, value: object, bound: object) -> _Member:
 
 
 def _options(value: object) -> Mapping[str, Any] | None:
-    """Return what `hookimpl` left on `value`; asks nothing that could run code of the plugin."""
+    """Return what `hookimpl` stored on `value`, without running the plugin's code."""
     holders = [value]
     if isinstance(value, (MethodType, staticmethod, classmethod)):
         holders.append(value.__func__)

@@ -1,4 +1,4 @@
-"""The JSON schema of a plugin's own settings, made of the model that it declares."""
+"""The JSON schema of a plugin's own settings, made from the model that it declares."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SCALARS: Final = frozenset({"string", "integer", "number", "boolean"})
 
 
 def schema_of(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]]:
-    """Return the schema of `model`, and what it refers to in `$defs`, under names of its own.
+    """Return the schema of `model`, and the `$defs` it refers to, under names unique to the plugin.
 
     Args:
         plugin: The plugin's name.
-        model: What its `settings_model` returned.
+        model: The result of its `settings_model`.
 
     Raises:
-        Exception: The model has types that no schema can be made of.
+        Exception: The model has types that no schema can describe.
     """
     if is_pydantic(model):
         whole = model.model_json_schema(ref_template=f"#/$defs/{plugin}.{{model}}")
@@ -36,7 +36,7 @@ def schema_of(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]]:
 
 
 def _closed(part: Schema) -> Schema:
-    """Return the schema of a table without other keys than its own, as they are refused."""
+    """Return the schema of a table that allows no other keys, since they are refused."""
     return {**part, "additionalProperties": False} if "properties" in part else part
 
 
@@ -47,7 +47,9 @@ def _hook(kind: type) -> Schema:
 
 
 def _widened(schema: Any) -> Any:
-    """Return a schema in which any plain value may be a reference, and durations are ours."""
+    """Return a schema in which any plain value may be a reference, and durations have our
+    format.
+    """
     if isinstance(schema, list):
         return [_widened(one) for one in schema]
     if not isinstance(schema, dict):

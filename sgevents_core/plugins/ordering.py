@@ -1,4 +1,4 @@
-"""The order of plugins: groups as configured, plugins in a group by code point of their name.
+"""The order of plugins: groups as configured, plugins within a group by code point of the name.
 
 Pure: names in, names out.
 """
@@ -14,9 +14,9 @@ def group_order(configured: Sequence[str], used: Iterable[str]) -> tuple[str, ..
     """Return all groups in their order.
 
     Args:
-        configured: The groups that the configuration lists, in its order.
-        used: The groups that plugins are in, in any order; those that are not listed come after
-            those that are, by code point, and `default` comes last unless it is listed.
+        configured: The groups in the configuration, in its order.
+        used: The groups of the plugins, in any order; those not listed follow the listed ones, by
+            code point, and `default` comes last unless it is listed.
     """
     listed = tuple(dict.fromkeys(configured))
     unlisted = sorted({*used, DEFAULT_GROUP} - {*listed, DEFAULT_GROUP})
@@ -28,7 +28,7 @@ def call_order(configured: Sequence[str], group_of: Mapping[str, str]) -> tuple[
     """Return the names of plugins in the order in which they are called.
 
     Args:
-        configured: The groups that the configuration lists, in its order.
+        configured: The groups in the configuration, in its order.
         group_of: Plugin name -> its group.
     """
     places = {

@@ -1,4 +1,4 @@
-"""A plugin's own settings as it is given them: an instance of its model, or a read-only mapping."""
+"""A plugin's own settings as it gets them: an instance of its model, or a read-only mapping."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MODEL_DECIDES: Final = "correct the value; what it may be is said by the plugin
 
 
 def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
-    """Return the model that a plugin's `settings_model` declares; None if it has no such hook.
+    """Return the model that a plugin's `settings_model` returns; None if it has no such hook.
 
     Args:
         hooks: The plugin's hooks by name.
 
     Raises:
-        SettingsModelError: What it returns is not a model.
-        PluginRaisedError: It raises.
+        SettingsModelError: The hook's result is not a model.
+        PluginRaisedError: The hook raised.
     """
     hook = hooks.get("settings_model")
     if hook is None:
@@ -41,7 +41,9 @@ def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
 
 
 def _unlike_a_model(model: object) -> str:
-    """Return what `model` is if it is not a model, for people; asking is a plugin's code too."""
+    """Return what `model` is if it is not a model, for people; inspecting it runs a
+    plugin's code.
+    """
     if not isinstance(model, type):
         return f"{model!r:.60}"
     is_one = is_table_model(model) or is_pydantic(model)
@@ -49,17 +51,17 @@ def _unlike_a_model(model: object) -> str:
 
 
 def is_pydantic(model: object) -> bool:
-    """Whether `model` validates a mapping the way models of pydantic do."""
+    """Return whether `model` validates a mapping the way pydantic's models do."""
     return callable(getattr(model, "model_validate", None))
 
 
 def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, list[Diagnostic]]:
-    """Return `table` as an instance of `model`, and all that is wrong with it.
+    """Return `table` as an instance of `model`, and everything that is wrong with it.
 
     Args:
-        model: A dataclass, msgspec Struct or pydantic model; None for none.
-        table: The plugin's own settings, with a Secret where the file has a reference.
-        folder: Where relative paths of a dataclass or Struct start.
+        model: A dataclass, msgspec Struct or pydantic model; None if there is none.
+        table: The plugin's own settings, with a Secret for each reference in the file.
+        folder: The base of relative paths in a dataclass or Struct.
     """
     if model is None:
         return MappingProxyType(dict(table)), []
@@ -70,16 +72,16 @@ def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, l
 
 
 def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
-    """Return what `ctx.settings` is for `plugin`; its secrets are learned, literal ones included.
+    """Return `ctx.settings` for `plugin`, and learn its secrets, literal ones included.
 
     Args:
         plugin: The plugin's name.
-        model: What `settings_model` returned; None for none.
+        model: The result of `settings_model`; None if there is none.
         settings: The whole configuration.
 
     Raises:
-        PluginSettingsError: The table does not fit; carries every problem.
-        PluginRaisedError: Code of the model raises something unforeseen.
+        PluginSettingsError: The table does not fit the model; the error has every problem.
+        PluginRaisedError: Code of the model raised something unexpected.
     """
     config, name = settings.path, dotted(_where(plugin))
     table = settings.plugins[plugin].settings
@@ -104,7 +106,7 @@ def _where(plugin: str) -> Where:
 
 
 def _lines_of(config: Path) -> Locator:
-    """Return the lines of the file, as far as it can still be read."""
+    """Return the line numbers of the file, as far as it can still be read."""
     try:
         return Locator(config.read_text("utf-8-sig"))
     except (OSError, ValueError):
@@ -124,7 +126,7 @@ def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnost
 
 
 def _diagnostic_of(error: Mapping[str, Any], model: Any) -> Diagnostic:
-    """Return one error of pydantic as ours; its `input` is left out, as it may be a secret."""
+    """Convert one pydantic error to ours, without its `input`, which may be a secret."""
     where = tuple(error.get("loc", ()))
     message = str(error.get("msg", "it is wrong"))
     fix = _MODEL_DECIDES
@@ -139,7 +141,7 @@ def _diagnostic_of(error: Mapping[str, Any], model: Any) -> Diagnostic:
 
 
 def _unknown(model: Any, table: Mapping[str, Any]) -> list[Diagnostic]:
-    """Return the keys that the model would leave out without a word, unless it says it wants to."""
+    """Return the keys that the model would silently ignore, unless it is declared to do so."""
     names = _names(model)
     extra = getattr(model, "model_config", {}).get("extra")
     if extra is not None or not names:
@@ -152,7 +154,7 @@ def _unknown(model: Any, table: Mapping[str, Any]) -> list[Diagnostic]:
 
 
 def _names(model: Any) -> list[str]:
-    """Return the keys that a pydantic model knows; none if it does not name all of them."""
+    """Return the keys that a pydantic model knows; empty if it also accepts others."""
     names: list[str] = []
     for name, field in getattr(model, "model_fields", {}).items():
         aliases = [getattr(field, kind, None) for kind in ("alias", "validation_alias")]

@@ -1,4 +1,4 @@
-"""The status of a plugin, and what can be told of it from metadata and configuration alone."""
+"""The status of a plugin, and what metadata and configuration alone show about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CORE: Final = "sgevents-core"
 
 @dataclass(frozen=True, kw_only=True)
 class PluginStatus:
-    """How a plugin stands: whether it is loaded, why not, and what helps."""
+    """The status of a plugin: whether it is loaded, why not, and how to fix it."""
 
     name: str
     status: Standing
@@ -54,13 +54,13 @@ class PluginStatus:
     """The version that a running daemon has loaded; None if none has loaded it."""
 
     def told(self) -> str:
-        """Return how it stands in one line for people, with why and what helps."""
+        """Return its status in one line for people, with the reason and the fix."""
         return f"{self.name} is {told_status(self.status)}: {_sentence(self.reason)} {self.fix}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unusable:
-    """Why a plugin cannot be loaded, known before it is imported."""
+    """Why a plugin cannot be loaded, as known before it is imported."""
 
     status: Status
     reason: str
@@ -68,7 +68,7 @@ class Unusable:
 
 
 def told_status(status: Standing) -> str:
-    """Return `status` as it is said of a plugin, behind `is`."""
+    """Return `status` as worded after "is"."""
     return "in conflict" if status == "conflict" else status
 
 
@@ -80,7 +80,7 @@ def chosen(
     Args:
         name: The plugin's name.
         settings: Its table in the configuration; None if it has none.
-        discovery: What is installed.
+        discovery: The installed plugins.
     """
     if name in discovery.clashes:
         return Unusable(status="conflict", reason=discovery.clashes[name], fix=_ONE_OF_THEM)
@@ -97,7 +97,7 @@ def chosen(
 
 
 def incompatibility(found: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
-    """Return what of `found` does not fit this version or the configuration; None if all fits."""
+    """Return why `found` does not fit this version or the configuration; None if it does."""
     return _core_too_old_or_new(found) or _version_unwanted(found, settings)
 
 
@@ -147,7 +147,7 @@ def _core_too_old_or_new(found: FoundPlugin) -> Unusable | None:
 
 
 def _core_specifier(requirement: str) -> SpecifierSet | None:
-    """Return the versions of this distribution that `requirement` allows; None if it is another."""
+    """Return the versions of sgevents-core that `requirement` allows; None if it is for another."""
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement:

@@ -1,8 +1,8 @@
-"""What all plugins of a process share, taken back from one that changes it while it is loaded.
+"""The state that all plugins of a process share, restored if one changes it while it is loaded.
 
 Signal handlers, timers, the working folder, standard streams and the like belong to the daemon: a
-plugin that changes them changes them for everybody. What adds to the process (a folder on
-`sys.path`, a variable, a module, a hook for errors nobody catches) is left as it is.
+plugin that changes them changes them for all. Additions to the process (a folder on `sys.path`, a
+variable, a module, a hook for uncaught errors) are left as they are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CRITICAL: Final[tuple[str, ...]] = (
 
 
 class ProcessState:
-    """The process as it is now; to be made before code of a plugin runs."""
+    """The process as it is now; made before a plugin's code runs."""
 
     def __init__(self) -> None:
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -77,14 +77,14 @@ class ProcessState:
         self._names["builtins"] = dict(vars(builtins))
 
     def put_back(self) -> list[str]:
-        """Put back what was changed since; return what that is, for people."""
+        """Restore what was changed since; return what that was, for people."""
         return [*self._signals(), *self._places(), *self._settings(), *self._imports()]
 
     def _signals(self) -> Iterator[str]:
         for number, before in self._handlers.items():
             if signal.getsignal(number) is before or before is None:
                 continue
-            with suppress(OSError, ValueError):  # another thread's business, or the system's
+            with suppress(OSError, ValueError):  # set by another thread or the system
                 signal.signal(number, before)
                 yield f"the handler of {signal.Signals(number).name}"
         for name, (left, interval) in self._timers.items():
@@ -163,7 +163,7 @@ class ProcessState:
 
 
 def told(changes: list[str]) -> list[str]:
-    """Return what was put back as warnings about a plugin, for people."""
+    """Return warnings about what a plugin changed and was restored, for people."""
     return [
         f"it changes what all plugins share: {change}; put back, so it does not have that either"
         for change in changes
@@ -171,7 +171,7 @@ def told(changes: list[str]) -> list[str]:
 
 
 def _restored(names: MutableMapping[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Put back what is gone from `names` or is another object by now; return what that was."""
+    """Restore what is missing from `names` or was replaced; return what that was."""
     lost = object()
     changed = {key: old for key, old in before.items() if names.get(key, lost) is not old}
     names.update(changed)
@@ -192,12 +192,12 @@ def _blocked() -> set[signal.Signals]:
 def _folder() -> str:
     try:
         return os.getcwd()  # noqa: PTH109 - a text is compared
-    except OSError:  # it is gone
+    except OSError:  # it no longer exists
         return ""
 
 
 def _umask() -> int:
-    """Return the umask; there is no way to look at it that does not set it."""
+    """Return the umask; it can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

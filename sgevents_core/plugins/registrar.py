@@ -1,4 +1,4 @@
-"""The registrar that a plugin's `register_callbacks` is given; see `protocols.Registrar`."""
+"""The registrar passed to a plugin's `register_callbacks`; see `protocols.Registrar`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def plugin_logger(plugin: str) -> logging.Logger:
 
 
 class CallbackRegistrar:
-    """Collects what one plugin registers in code, after what it implements."""
+    """The callbacks that one plugin registers in code, after those it implements."""
 
     def __init__(self, plugin: str, settings: Any, taken: Collection[str] = ()) -> None:
         """Start with no callbacks.
@@ -49,7 +49,7 @@ class CallbackRegistrar:
         Args:
             plugin: The plugin's name.
             settings: The plugin's own settings: an instance of its model, or a mapping.
-            taken: The names of the callbacks that the plugin has already.
+            taken: The names of the plugin's other callbacks.
         """
         self.plugin: Final = plugin
         is_mapping = isinstance(settings, Mapping)
@@ -61,7 +61,7 @@ class CallbackRegistrar:
         self._is_open = True
 
     def close(self) -> None:
-        """Take no more registrations."""
+        """Refuse further registrations."""
         self._is_open = False
 
     def register(
@@ -84,7 +84,7 @@ class CallbackRegistrar:
         name: str | None = None,
         **unknown: NoReturn,
     ) -> str:
-        """Register `callback`; as `protocols.Registrar.register` says."""
+        """Register `callback`; see `protocols.Registrar.register`."""
         caller = sys._getframe(1)
         here = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._refuse_when_closed(here)

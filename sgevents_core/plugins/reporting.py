@@ -1,4 +1,4 @@
-"""Tells the log what has become of the plugins when they were loaded."""
+"""Logging the result of loading the plugins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ logger = logging.getLogger("sgevents.daemon")
 
 
 def tell_remarks(discovery: Discovery) -> None:
-    """Log what lies about among the packages and should not."""
+    """Log what should not be among the packages."""
     for remark in discovery.remarks:
         extra = {"action": "plugins.remark"}
         logger.warning("%s; %s", remark.text, remark.fix, extra=extra)
 
 
 def tell_statuses(loaded: Loaded) -> None:
-    """Log what was loaded, what was not and why, and what looks like a mistake."""
+    """Log what was loaded, what was not and why, and likely mistakes."""
     for status in loaded.statuses:
         extra = {"action": f"plugin.{status.status.replace(' ', '_')}", "plugin": status.name}
         for warning in status.warnings:

@@ -1,5 +1,5 @@
-"""What functions take, and how they are called: `(event, ctx)` on one side, the author's wish on
-the other. What cannot be called is refused here; adapters are made once, at load.
+"""The signatures of functions, and adapters from `(event, ctx)` to the arguments an author names.
+What cannot be called is refused here; adapters are made once, at load.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _NO_YIELD: Final = "Take the yield out, or put it into another function that thi
 
 
 def refuse_what_runs_nothing(function: Function) -> None:
-    """Raise NotPlainFunctionError if calling `function` would only make something to run later."""
+    """Raise NotPlainFunctionError if calling `function` would only create something to
+    run later.
+    """
     inner = inner_callable(function)
     called = inner
     if not inspect.isroutine(inner):
@@ -49,12 +51,12 @@ def refuse_what_runs_nothing(function: Function) -> None:
 
 
 def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the arguments that the hook implementation `function` names, in its order.
+    """Return the arguments that the hook implementation `function` names, in order.
 
     Args:
-        function: As it is called, so without `self`.
+        function: The function as it is called, so without `self`.
         hook: The hook that it implements.
-        known: The arguments that the hook has.
+        known: The hook's arguments.
 
     Raises:
         ParameterKindError: It takes `*args`, `**kwargs` or a keyword-only argument.
@@ -84,7 +86,7 @@ def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tup
 
 
 def event_adapter(function: Function, wanted: tuple[str, ...]) -> Function:
-    """Return what calls `function` with what it wants when called with `(event, ctx)`."""
+    """Return an adapter that takes `(event, ctx)` and passes `function` what it wants."""
     if wanted == ("event", "ctx"):
         return _unwrappable(function) if hasattr(function, "__wrapped__") else function
     if wanted == ("event",):
@@ -97,7 +99,7 @@ def event_adapter(function: Function, wanted: tuple[str, ...]) -> Function:
 
 
 def _unwrappable(function: Function) -> Function:
-    """Return what calls `function` and hides what it wraps, which pluggy would check instead."""
+    """Return a wrapper that hides what `function` wraps, which pluggy would check instead."""
 
     def call(event: object, ctx: object) -> object:
         return function(event, ctx)
@@ -106,7 +108,7 @@ def _unwrappable(function: Function) -> Function:
 
 
 def hook_adapter(function: Function, wanted: tuple[str, ...], known: Sequence[str]) -> Function:
-    """Return what calls `function` with what it wants when called with all of `known`."""
+    """Return an adapter that takes all of `known` and passes `function` what it wants."""
     if wanted == tuple(known):
         return function
     places = [known.index(name) for name in wanted]
@@ -114,18 +116,19 @@ def hook_adapter(function: Function, wanted: tuple[str, ...], known: Sequence[st
 
 
 def positional_adapter(function: Function, args: object) -> Function | None:
-    """Return what calls `function` by position when called with `(event, ctx)`; None if it cannot.
+    """Return an adapter that takes `(event, ctx)` and calls `function` by position; None if it
+    cannot.
 
-    It is handed as many of event, ctx and `args` as it takes. A parameter with a default is handed
-    one of them only if it has its name, so that `lambda event, shot=shot: ...` works.
+    It passes as many of event, ctx and `args` as the function takes. A parameter with a default
+    gets one of them only if it has that name, so that `lambda event, shot=shot: ...` works.
 
     Args:
         function: Any callable.
-        args: The third argument, handed on as it is; `...` for none.
+        args: The third argument, passed unchanged; `...` for none.
     """
     try:
         parameters = _parameters(function)
-    except (TypeError, ValueError):  # a builtin that does not tell
+    except (TypeError, ValueError):  # a builtin without a signature
         return None
     count = _count_taken(parameters, has_args=args is not ...)
     if count is None:
@@ -136,12 +139,12 @@ def positional_adapter(function: Function, args: object) -> Function | None:
 
 
 def takes_args(function: Function) -> bool:
-    """Whether `function`, which can be called by position, takes a third argument."""
+    """Return whether `function`, which can be called by position, takes a third argument."""
     return _count_taken(_parameters(function), has_args=True) == len(_ARGUMENTS)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return ` (did you mean X?)` for what of `known` is like `name`, or nothing."""
+    """Return ` (did you mean X?)` if one of `known` is similar to `name`, otherwise nothing."""
     close = nearest(name, known)
     return f" (did you mean {close}?)" if close else ""
 
@@ -166,7 +169,7 @@ def _count_taken(parameters: Sequence[Parameter], has_args: bool) -> int | None:
 
 
 def _parameters(function: Function) -> list[Parameter]:
-    """Return what `function` takes; what it wraps tells where it takes anything itself."""
+    """Return the parameters of `function`, or of what it wraps if it accepts anything itself."""
     own = list(inspect.signature(function, follow_wrapped=False).parameters.values())
     takes_anything = any(p.kind is Parameter.VAR_POSITIONAL for p in own)
     if takes_anything and hasattr(inner_callable(function), "__wrapped__"):
