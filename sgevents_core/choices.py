@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 OnError: TypeAlias = Literal["dead-letter", "pause", "skip"]
 """What happens when a callback fails for good."""
 OrderBy: TypeAlias = Literal["entity", "project", "none"]
-"""What several workers of a lane keep in order."""
+"""The order that several workers of a lane keep."""
 Executor: TypeAlias = Literal["thread", "process"]
-"""What a worker is."""
+"""The kind of a worker."""
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 """The least severe records that are logged."""
 LogFormat: TypeAlias = Literal["auto", "human", "json"]

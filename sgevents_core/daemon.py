@@ -55,12 +55,12 @@ from sgevents_core.site.script_lookup import ScriptLookup
 logger = logging.getLogger("sgevents.daemon")
 
 Order: TypeAlias = Literal["stop", "reload"]
-"""What the main thread is told by a signal."""
+"""The order that a signal gives to the main thread."""
 
 TICK: Final = 0.2
 DRAIN_TICK: Final = 0.02
 FEED_ENDS_WITHIN: Final = 2.0
-"""Seconds the feed may take to end; a silent site is not waited for, nothing of it is lost."""
+"""Seconds the feed may take to end; a silent site is not waited for, and nothing is lost."""
 ALERTS_END_WITHIN: Final = 5.0
 PRUNE_EVERY: Final = 600.0
 

@@ -16,9 +16,9 @@ from typing import Final
 from sgevents_core.restarting import end_at_once
 
 ENDS_WITHIN: Final = 5.0
-"""Seconds that plugins' threads and `atexit` functions may take when all else has ended."""
+"""Seconds that plugins' threads and `atexit` functions may take once everything else has ended."""
 TOLD_WITHIN: Final = 2.0
-"""Seconds that telling of them may take."""
+"""Seconds that reporting them may take."""
 _sleep: Final = time.sleep
 
 

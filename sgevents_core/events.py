@@ -29,14 +29,14 @@ CLASSIC_KEYS: Final = (
     "created_at",
     "type",
 )
-"""The keys that every event has, whether its row had them or not."""
+"""The keys that every event has, even if its row lacks them."""
 
 _DEFAULTS: Final[dict[str, Any]] = {**dict.fromkeys(CLASSIC_KEYS), "type": "EventLogEntry"}
 _T = TypeVar("_T")
 _UNREAD: Final[Any] = object()
 _UNKNOWN: Final = Scripts()
 _NO_RECORDS: Final = frozenset({"Reading", "Preferences"})
-"""What stands in a type where records have their type, and is none."""
+"""Names in the position of a record type that are not record types."""
 _RETIREMENTS: Final = ("entity_retirement", "entity_revival")
 _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_entry_id")
 
@@ -45,11 +45,11 @@ class TypeParts(NamedTuple):
     """An event type split into its parts."""
 
     domain: str
-    """The text before the first underscore: `Shotgun`, `Toolkit`, a studio's own."""
+    """The type up to the first underscore: `Shotgun`, `Toolkit` or a studio's own."""
     entity_type: str | None
-    """The record's type in `Shotgun_<EntityType>_<New|Change|Retirement|Revival>`, else None."""
+    """The record's type in `Shotgun_<EntityType>_<New|Change|Retirement|Revival>`, or None."""
     action: str | None
-    """The text after the last underscore; None in a type without any."""
+    """The type after the last underscore; None without an underscore."""
 
 
 @lru_cache(maxsize=4096)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
 
 Texts: TypeAlias = str | Collection[str] | None
-"""One text or several of them, of which any will do; None for any. `*` is any characters."""
+"""One text, or several of which any may match; None for any. `*` matches any characters."""
 Project: TypeAlias = int | str | Mapping[str, Any]
 """A project by id, by name, or as the API gives it: `{"type": "Project", "id": 65}`."""
 User: TypeAlias = int | str | Mapping[str, Any]
 """A person by id, by login or name, or as the API gives it: `{"type": "HumanUser", "id": 7}`."""
 Values: TypeAlias = object
-"""A value, or a list, tuple or set of values of which any will do; `...` for any value."""
+"""A value, or a list, tuple or set of which any value may match; `...` for any value."""
 Where: TypeAlias = Callable[["Event"], object]
 """A condition in code: the event is wanted if it returns something true."""
 
@@ -49,25 +49,25 @@ class Match:
     """The events that a callback wants; every condition that is set has to hold."""
 
     event_type: tuple[str, ...] = ()
-    """Patterns, of which one has to fit; empty for any type. So are the next two."""
+    """Patterns, one of which has to match; empty for any type. The next two work the same way."""
     entity_type: tuple[str, ...] = ()
     attribute: tuple[str, ...] = ()
     project: tuple[int | str, ...] = ()
-    """Ids and names, of which one has to be the project's."""
+    """Ids and names, one of which has to be the project's."""
     user: tuple[int | str, ...] = ()
-    """Ids, logins and names, of which one has to be that of the person who did it."""
+    """Ids, logins and names, one of which has to be that of the person who did it."""
     script: tuple[str, ...] = ()
-    """Patterns, of which one has to fit the name of the script that did it, also by sudo."""
+    """Patterns, one of which has to match the name of the script that did it, also by sudo."""
     in_create: bool | None = None
-    """Whether the value has to be one set while the record was created; None for either."""
+    """Whether the value has to be set while the record was created; None for either."""
     old_value: tuple[object, ...] = ()
-    """Values, of which one has to be the old value or among the entities removed."""
+    """Values, one of which has to be the old value or among the entities removed."""
     new_value: tuple[object, ...] = ()
-    """Values, of which one has to be the new value or among the entities added."""
+    """Values, one of which has to be the new value or among the entities added."""
     where: Where | None = None
     """Called last, with the event."""
     not_script: str | None = None
-    """A script whose doings are not wanted: the plugin's own, with `ignore_own = true`."""
+    """A script whose events are not wanted: the plugin's own, with `ignore_own = true`."""
     _fits_type: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
     _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
 

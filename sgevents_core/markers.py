@@ -28,7 +28,7 @@ from sgevents_core.filters import (
 __all__ = ["Match", "Matched", "hookimpl", "match", "matched_of"]
 
 hookimpl: Final = pluggy.HookimplMarker("sgevents")
-"""Marks a function or method as the implementation of the hook that has its name.
+"""Marks a function or method as the implementation of the hook of the same name.
 
 `@hookimpl(specname="on_new")` implements `on_new` under another name, so that a plugin can have
 several functions for one hook.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LONGEST: Final = 64
-"""Characters that a moment may have; no text that is longer is one."""
+"""The largest number of characters in a moment."""
 _DATE: Final = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 _TIME: Final = (
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]+))?)?"
@@ -118,7 +118,7 @@ def _zone_of(parts: dict[str, Any]) -> timezone | None:
 
 
 LONGEST_ASKED: Final = 3600.0
-"""Most seconds that the `Retry-After` of an answer is waited for."""
+"""The longest time that a `Retry-After` is respected, in seconds."""
 
 
 def seconds_to_wait(text: str, now: float) -> float | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
 
 LOGIN: Final = "user.HumanUser.login"
-"""The field of a row that holds the login of who did it, where `[feed] fields` asks for it."""
+"""The field of a row with the login of its user, if `[feed] fields` asks for it."""
 
 
 def is_by_script(event: Event, name: str) -> bool:

@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from typing import Final
 
 _CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
-"""C0, DEL and C1 (CSI among them), less tab and newline."""
+"""C0, DEL and C1 (including CSI), without tab and newline."""
 _INVISIBLE: Final = (
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0001\U000e0020-\U000e007f"
 )
-"""What reorders, hides or breaks text: bidi controls, zero widths, line separators, tags.
+"""Characters that reorder, hide or break text: bidi controls, zero widths, line separators, tags.
 
 Joiners (U+200C, U+200D) stay, since scripts and emoji are written with them.
 """
 _SURROGATE: Final = "\ud800-\udfff"
-"""Halves of a pair, which UTF-8 cannot hold."""
+"""Lone surrogates, which UTF-8 cannot encode."""
 
 _IN_LINES: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
 _IN_ONE_LINE: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}{_SURROGATE}]")

@@ -142,13 +142,13 @@ class CallbackFailure:
     callback: str
     event: Event
     error: str
-    """Type and message of the exception, or what happened else, in one line."""
+    """Type and message of the exception, or else what happened, in one line."""
     traceback: str
-    """As Python prints it; empty where there is none."""
+    """As Python prints it; empty if there is none."""
     attempt: int
-    """Which try it was, from 1."""
+    """The number of this attempt, from 1."""
     next_attempt_at: datetime | None
-    """When it will be called again, aware; None if it will not."""
+    """When it will be called again, an aware datetime; None if it will not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class PluginPause:
     plugin: str
     reason: str
     event_id: int | None
-    """The event at which it will go on; None if it was paused between events."""
+    """The event at which it will continue; None if it was paused between events."""
 
 
 AttentionKind: TypeAlias = Literal[
@@ -185,7 +185,7 @@ AttentionKind: TypeAlias = Literal[
     "parked",
     "set_aside",
 ]
-"""What can need a person, besides failed callbacks and paused plugins, which have their hooks."""
+"""The occurrences that need a person, besides failed callbacks and paused plugins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,13 +194,13 @@ class Attention:
 
     kind: AttentionKind
     summary: str
-    """What is the matter, in a sentence."""
+    """What is wrong, in a sentence."""
     fix: str
     """What to do about it."""
     plugin: str
-    """The plugin it is about; empty if it is about none."""
+    """The plugin concerned; empty if none is."""
     over: bool
-    """Whether it is over: it was told before with `over=False`."""
+    """Whether it is over: it was reported before with `over=False`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +211,6 @@ class BacklogTimeout:
     last_id: int
     """The same as `first_id` for a single id."""
     noticed_at: datetime
-    """When the gap was first seen, aware; of several the oldest."""
+    """When the gap was first seen, an aware datetime; for several gaps, the oldest."""
     ids: int = 1
-    """How many ids: fewer than from the first to the last where many gaps are told of as one."""
+    """The number of ids: fewer than from first to last if several gaps are reported as one."""

@@ -28,12 +28,12 @@ from sgevents_core.settings import Settings
 logger = logging.getLogger("sgevents.daemon")
 
 REHEARSE: Final = "--rehearse"
-"""The option with which `sgevents run` only tells, as JSON, what it would run."""
+"""The option with which `sgevents run` only prints, as JSON, what it would run."""
 LONGEST: Final = 60.0
 """Seconds the rehearsal may take."""
 USABLE: Final = ("enabled", "disabled")
 AGAIN_AFTER: Final = 60.0
-"""Seconds after which a daemon whose threads hang tries again to start anew."""
+"""Seconds after which a daemon whose threads hang tries to restart again."""
 _LAST_WORDS: Final = 2000
 
 

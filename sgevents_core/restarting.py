@@ -18,9 +18,9 @@ from sgevents_core.observe.printed import put_back
 from sgevents_core.settings import LogSettings
 
 ROOM: Final = 256 * 1024
-"""Bytes that the disk must have left for a restart: the files that it writes first."""
+"""Bytes that have to be free on the disk for a restart, for the files that it writes first."""
 _FLUSHES_WITHIN: Final = 1.0
-"""Seconds that a terminal has to take what was printed."""
+"""Seconds to wait for a terminal to accept what was printed."""
 _ROOT: Final = Path("/")
 _exit: Final = os._exit
 

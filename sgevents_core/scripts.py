@@ -12,11 +12,11 @@ from typing import Any, Final
 
 API_USER: Final = "ApiUser"
 NAME: Final = "firstname"
-"""The field of an ApiUser that is its name; its version is another one."""
+"""The field of an ApiUser with its name; its version is another field."""
 LOGS: Final = "generate_event_log_entries"
-"""Whether the event log tells what a script writes; a site's default is that it does not."""
+"""Whether a script's writes appear in the event log; by default of a site they do not."""
 _WITH_VERSION: Final = re.compile(r"(?P<name>.*\S) +[vV]?[0-9]\S*(?: +[^\s0-9]\S*)*\s*", re.DOTALL)
-"""A name and what looks like a version behind it: its last word with a digit at its head."""
+"""A name followed by what looks like a version: a last word that begins with a digit."""
 
 
 class Scripts:

@@ -32,7 +32,7 @@ _SPARE: Final = (
     *(getattr(signal, name) for name in ("SIGPWR", "SIGSTKFLT") if hasattr(signal, name)),
     *range(getattr(signal, "SIGRTMIN", 0), getattr(signal, "SIGRTMAX", -1) + 1),
 )
-"""Signals that end a process by default, and that nobody needs to end this one."""
+"""Signals that end a process by default, and that are not needed to end this one."""
 _CLOSES_WITHIN: Final = 1.0
 # Calls by plugins are watched; these originals, taken before, are not.
 _exit, _kill_thread, _set_mask = os._exit, signal.pthread_kill, signal.pthread_sigmask

@@ -16,7 +16,7 @@ class Current(NamedTuple):
 
 _current: Final[ContextVar[Current | None]] = ContextVar("sgevents_current", default=None)
 note: Final = _current.set
-"""What `enter` and `leave` do, for the border of every call, where a step more is measured."""
+"""Does what `enter` and `leave` do, for the border of every call, where each step counts."""
 
 
 def enter(call: Current) -> None:

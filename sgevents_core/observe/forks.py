@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 _exit: Final = os._exit
 _WIPE_ON_FORK: Final = 18
-"""MADV_WIPEONFORK of Linux, which `mmap` has no name for."""
+"""Linux's MADV_WIPEONFORK, for which `mmap` has no name."""
 _MOST: Final = 255
 
 
@@ -28,7 +28,7 @@ def _page() -> mmap.mmap:
 
 
 generation: Final = _page()
-"""Whose byte 0 tells a process from those forked off it; to be compared before and after a call."""
+"""A page whose byte 0 distinguishes a process from its forks; compared before and after a call."""
 _count: Final = [1]
 
 

@@ -17,10 +17,12 @@ PRINTED_LOGGER: Final = "sgevents.printed"
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET: Final = "\x1b[0m"
 MOST_TEXT: Final = 65_536
-"""Characters of a message or another field; the middle is left out of longer ones."""
+"""The longest message or other field, in characters; the middle of a longer one is left out."""
 _INDENT: Final = "    "
-"""What continuation lines begin with: none can pass for a record of its own, nor for journald's
-`<0>`, which would give it a priority."""
+"""Precedes continuation lines, so that none can pass for a record of its own.
+
+Nor can one pass for journald's `<0>`, which would give it a priority.
+"""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

@@ -23,7 +23,7 @@ from sgevents_core.observe import mask, senders
 from sgevents_core.observe.current import current
 
 Tell = Callable[[str, str], None]
-"""Is told of what is not heeded: the function, and the plugin whose call it is, if known."""
+"""Reports an ignored signal: the function, and the plugin whose call it is, if known."""
 
 _STOPPING: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _REFUSED: Final = frozenset((*mask.HEEDED, *_STOPPING))

@@ -15,7 +15,7 @@ from sgevents_core.observe.observers import CallObserver, ObservedCall
 logger = logging.getLogger("sgevents.daemon")
 
 MARGIN: Final = 120.0
-"""Seconds a loop may need for a turn of its own; the database alone may be waited for 30 s."""
+"""Seconds a loop may need for one turn; waiting for the database alone may take 30 s."""
 
 
 class _Loop:
@@ -25,7 +25,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self.pulse: tuple[int, float | None] = (0, MARGIN)
-        """Number of the sign, and the seconds allowed until the next; None for any."""
+        """The number of the sign, and the seconds allowed until the next; None for any time."""
         self.thread = 0
 
 

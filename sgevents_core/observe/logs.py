@@ -22,12 +22,12 @@ from sgevents_core.settings import LogSettings
 MOST_BYTES: Final = 10_000_000
 """Size at which a log file is rotated."""
 ENDS_WITHIN: Final = 2.0
-"""Seconds for which a terminal or a disk that takes nothing is waited for at the end."""
+"""Seconds to wait at the end for a terminal or a disk that accepts nothing."""
 _LIBRARIES: Final = "WARNING"
-"""What of libraries people should know; of ours, what they ask for."""
+"""The level for libraries, of which only warnings matter; ours log what is configured."""
 
 _ended: Final[list[logging.Handler]] = []
-"""Those of logs that are over: `logging` takes its lock to forget one, and a plugin may hold it."""
+"""Handlers of closed logs: `logging` takes its lock to forget one, and a plugin may hold it."""
 
 
 class Outlet(NamedTuple):

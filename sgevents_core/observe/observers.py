@@ -1,6 +1,6 @@
-"""Who is told when a lane's calls begin and end: the log, the times of calls, signs of life.
+"""Observers of a lane's calls, such as the log, the times of calls and signs of life.
 
-Nothing is decided by what observers hear; how far a lane has come is for its register to know.
+Observers decide nothing; the progress of a lane is recorded in its register.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ class ObservedCall(Protocol):
 
     @property
     def created(self) -> float:
-        """When the event was created, in seconds since 1970; 0 where that is not known."""
+        """When the event was created, in seconds since 1970; 0 if that is not known."""
 
     @property
     def seq(self) -> int:
-        """The event's place in the journal; 0 where the journal does not hold it."""
+        """The event's place in the journal; 0 if it is not in the journal."""
 
     @property
     def number_in_lane(self) -> int | None:
-        """The callback's number among all of its lane; None for a call that a person asked for."""
+        """The callback's number in its lane; None for a call that a person requested."""
 
 
 class CallObserver:
-    """Base of those that are told; each overrides what it wants to hear of.
+    """Base class of observers; each overrides the methods it needs.
 
-    All are called in the thread of the lane, around every call: they have to be quick, never to
-    wait, and never to raise.
+    All are called in the lane's thread, around every call: they have to be quick, and must not wait
+    or raise.
     """
 
     def began(self, call: ObservedCall, limit: float | None) -> None:
-        """Hear that a call begins, or that the callback's filter is asked first.
+        """Observe that a call begins, possibly with the callback's filter.
 
         Args:
             call: The call.
-            limit: How long it may take, in seconds; None for as long as it takes.
+            limit: How long it may take, in seconds; None for no limit.
         """
 
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
     ) -> None:
-        """Hear that a call is over, or given up.
+        """Observe that a call has ended, or was given up.
 
         Args:
             call: The call.
@@ -65,7 +65,7 @@ class CallObserver:
         """
 
     def passed(self, call: ObservedCall) -> None:
-        """Hear that a call that began was none: the callback's filter did not want the event.
+        """Observe that a begun call was not made: the callback's filter did not want the event.
 
         Args:
             call: The call.
@@ -83,7 +83,7 @@ class CallObservers:
     """The observers of one lane; what an observer does not override costs its calls nothing.
 
     Args:
-        observers: They are told in this order.
+        observers: They are called in this order.
     """
 
     def __init__(self, observers: Iterable[CallObserver]) -> None:

@@ -27,13 +27,13 @@ logger = logging.getLogger(PRINTED_LOGGER)
 _STDOUT: Final = 1
 _STDERR: Final = 2
 _ROOM: Final = 1 << 20
-"""Bytes that may wait to be read: code in C may print them while it lets no thread run."""
+"""Bytes that may wait to be read: code in C may print them without letting any thread run."""
 _LONGEST: Final = 16_384
-"""Bytes after which a line becomes a record though it has no end."""
+"""The bytes after which an unfinished line becomes a record."""
 _LONGEST_SECRET: Final = 4_096
-"""Bytes at the end of such a piece that wait for the next: a secret may begin in them."""
+"""Bytes at the end of such a piece that wait for the next, since a secret may begin in them."""
 _kept: Final[list[tuple[int, int]]] = []
-"""While it is redirected: descriptor -> what it was before."""
+"""Descriptor -> its original, while it is redirected."""
 
 
 class Printed:

@@ -14,9 +14,9 @@ from sgevents_core.settings import SecretTexts, Settings, secrets_in
 
 SHOWN: Final = "***"
 SHORTEST: Final = 4
-"""Shorter texts are no secrets, and words of every sentence."""
+"""The shortest secret, in characters: shorter texts occur in every sentence."""
 _SHORTEST_ENCODED: Final = 8
-"""Base64 of a shorter text might stand in any other."""
+"""The shortest secret searched for in Base64: a shorter one might match anything."""
 
 
 class Redactor:

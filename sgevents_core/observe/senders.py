@@ -10,7 +10,7 @@ from typing import Final
 _MOST_REMEMBERED: Final = 256
 _DEEPEST: Final = 64
 _started: Final[deque[int]] = deque(maxlen=_MOST_REMEMBERED)
-"""Processes that were started here last; one that sends a signal may have ended by now."""
+"""Processes started here most recently; one that sends a signal may have ended by now."""
 
 
 def started(pid: int) -> None:

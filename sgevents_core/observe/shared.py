@@ -22,7 +22,7 @@ LONGEST_TURN: Final = 0.05
 """Seconds for which one thread may keep all others from running."""
 _OPEN: Final = Path("/proc/self/fd")
 _STANDARD: Final = (0, 1, 2)
-"""What is opened next would take the place of one that is closed, and be printed into."""
+"""Closing one of these would give its number to the next file, which would be printed into."""
 _LIMITS: Final = {
     resource.RLIMIT_NOFILE: "open files",
     resource.RLIMIT_CPU: "processor time",
@@ -32,9 +32,9 @@ _LIMITS: Final = {
     resource.RLIMIT_STACK: "the stack",
     resource.RLIMIT_NPROC: "processes",
 }
-"""Limits of the process that would end or hold up its other plugins."""
+"""Limits of the process that would end or delay its other plugins."""
 _ours: Final[dict[int, tuple[int, int]]] = {}
-"""Descriptor -> what was open there, for those that the daemon has opened for itself."""
+"""Descriptor -> the file that the daemon itself has opened there."""
 
 
 def keep_open(*descriptors: int) -> None:

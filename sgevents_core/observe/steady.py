@@ -29,12 +29,12 @@ _CONFIGURING: Final[tuple[tuple[ModuleType, str], ...]] = (
     (logging.config, "dictConfig"),
     (logging.config, "fileConfig"),
 )
-"""What changes logging for a whole program."""
+"""The functions that change logging for a whole program."""
 _CLIENT: Final = "shotgun_api3"
-"""Whose words the daemon's own threads say too; those at DEBUG hold the script's key."""
+"""The client's logger, which the daemon's own threads use too; DEBUG contains the script's key."""
 _STEADY: Final = (f"{ROOT}.", f"{_CLIENT}.")
 _OTHERS: Final = ("py.warnings", _CLIENT)
-"""Loggers that speak of what people should know, as ours do."""
+"""Other loggers whose records people should see."""
 
 
 class SteadyLogger(logging.Logger):

@@ -11,7 +11,7 @@ from typing import Final
 logger = logging.getLogger("sgevents.daemon")
 
 FED_PER_INTERVAL: Final = 4
-"""Times the watchdog is fed within the time that it allows."""
+"""How often the watchdog is fed within its interval."""
 _PATIENCE: Final = 1.0
 _LONGEST_STATUS: Final = 500
 
@@ -28,7 +28,7 @@ class Systemd:
         self._status = ""
         self._fed_at = float("-inf")
         self.watchdog_every = _watchdog_every(environment)
-        """Seconds within which the watchdog has to be fed; None where none watches."""
+        """The watchdog's interval in seconds; None without a watchdog."""
 
     def ready(self) -> None:
         """Report that the start is over and work has begun."""

@@ -22,7 +22,7 @@ class TimingLog(CallObserver):
 
 
 def timing_log() -> list[CallObserver]:
-    """Return what logs the durations of calls; nothing where the log does not take them."""
+    """Return the observers that log the durations of calls; none if the level excludes them."""
     return [TimingLog()] if logger.isEnabledFor(logging.DEBUG) else []
 
 

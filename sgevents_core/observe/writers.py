@@ -13,15 +13,15 @@ from queue import Empty, SimpleQueue
 from typing import IO, Final, Protocol, TypeAlias
 
 MOST_WAITING: Final = 8192
-"""Records, and pieces of `PIECE` characters of long ones, that wait for one thread."""
+"""The most records, or pieces of `PIECE` characters of long ones, queued for one thread."""
 PIECE: Final = 4096
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two complaints that a log cannot be written."""
 FILE_MODE: Final = 0o640
 _AT_ONCE: Final = 512
-"""Records that are written in one go at most."""
+"""The most records written in one go."""
 _AGAIN_AFTER: Final = 0.05
-"""Seconds after which a terminal that takes nothing now is asked again."""
+"""Seconds after which a terminal that accepts nothing is tried again."""
 
 Complain: TypeAlias = Callable[[str], None]
 
@@ -30,7 +30,7 @@ class Sink(Protocol):
     """A destination of records: `write` may take any time, and raises OSError."""
 
     dropped: deque[None]
-    """One entry for each record that was not written, because too many waited."""
+    """One entry for each record dropped because too many were queued."""
 
     def write(self, texts: Sequence[str]) -> None:
         """Write records, each a text with its line end."""

@@ -18,10 +18,10 @@ from sgevents_core.sandbox.records import Record, Ref
 from sgevents_core.sandbox.site_database import SiteDatabase
 
 PATTERNS: Final = 2_000
-"""How many different rows there are to choose from; their parts are shared."""
+"""The number of different rows to choose from; their parts are shared."""
 
 A_DAY: Final = 50_000
-"""Rows a day, which tells how far back the first one lies."""
+"""Rows per day, which decides how far back the first one lies."""
 
 _STATUSES: Final = ("wtg", "rdy", "ip", "rev", "apr", "fin")
 

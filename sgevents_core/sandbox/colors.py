@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 OF_THE_STEP: Final = "pipeline_step"
-"""The colour of a Task that has that of its pipeline step."""
+"""The colour of a Task that uses its pipeline step's."""
 
 NAMED: Final = {
     "blue": "2,149,216",
@@ -18,7 +18,7 @@ NAMED: Final = {
     "grey": "129,129,129",
     "black": "45,45,45",
 }
-"""Names that a Task's colour was chosen by once, and what they are kept as."""
+"""Former names of a Task's colours, and the colours they are stored as."""
 
 
 def color(text: str, *, steps: bool) -> str:

@@ -58,4 +58,4 @@ COMPUTED: Final[dict[str, Computed]] = {
     "time_percent_of_est": _time_percent,
     "time_vs_est": _time_vs_est,
 }
-"""Field -> what computes it, in whatever type has it."""
+"""Field -> the function that computes it, in any type that has it."""

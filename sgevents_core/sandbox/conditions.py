@@ -44,7 +44,7 @@ class Condition:
 
 
 ALL: Final = Condition(lambda _row: True, EVERYTHING, exact=True)
-"""The condition that everything passes."""
+"""The condition that everything meets."""
 
 
 def matching(rows: Rows, condition: Condition, *, descending: bool = False) -> Iterator[Row]:

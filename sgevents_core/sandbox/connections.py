@@ -71,10 +71,10 @@ BEHIND: Final = {
         for side, one in _PAIRS.items()
     },
 }
-"""Entity type and field -> the connection behind it, as that side sees it."""
+"""Entity type and field -> the connection behind it, seen from that side."""
 
 SIDES: Final = {one.entity_type: (side, one) for side, one in _PAIRS.items()}
-"""Type of connection -> the side that it is written through."""
+"""Type of connection -> the side through which it is written."""
 
 
 def connecting(records: Records, one: Connection, here: Ref, there: Ref) -> Record | None:

@@ -153,7 +153,7 @@ ORDERS: Final[dict[str, Callable[[Sandbox, Order], Any]]] = {
     "scripts/revoke": _revoke_script,
     "outage": _outage,
 }
-"""Address after `/sandbox/` -> what carries it out."""
+"""Address after `/sandbox/` -> the function that carries it out."""
 
 
 def controlled(site: Sandbox, name: str, body: bytes) -> Response:

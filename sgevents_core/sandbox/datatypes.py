@@ -269,7 +269,7 @@ _KINDS: Final[dict[str, Callable[[ValuePlace, Any], Any]]] = {
     "timecode": _integer,
     "uuid": _uuid,
 }
-"""Data type -> what makes of a value what is kept; the others are text."""
+"""Data type -> the function that converts a value to its stored form; others are text."""
 
 DATA_TYPES: Final = (
     *("addressing", "calculated", "entity", "multi_entity", "password", "pivot_column"),

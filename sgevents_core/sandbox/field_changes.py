@@ -16,16 +16,16 @@ CREATED: Final = (
     *("checkbox", "currency", "date", "date_time", "duration", "entity", "float", "footage"),
     *("list", "multi_entity", "number", "percent", "status_list", "text", "timecode", "url"),
 )
-"""Data types of which a field can be made."""
+"""Data types that a new field can have."""
 
 PROPERTIES: Final = (
     *("name", "visible", "description", "summary_default", "default_value", "valid_values"),
     *("valid_types", "custom_metadata"),
 )
-"""What can be told of a field."""
+"""The properties of a field that can be set."""
 
 _OWN: Final = "sg_"
-"""What the names of a studio's own fields begin with."""
+"""The prefix of a studio's own fields."""
 
 
 def _properties(method: str, call: Call) -> Call:

@@ -23,10 +23,10 @@ STATUSES: Final = {
     "act": "Active",
     "dis": "Disabled",
 }
-"""Status codes of the site and the names people read."""
+"""Status codes of the site and their display names."""
 
 BINDING: Final = ("project", "task_template", "episode")
-"""Links that take no type but their own, in whatever type they are."""
+"""Links that accept only their own types, in any entity type."""
 
 USERS: Final = ("HumanUser", "ApiUser", "ClientUser")
 

@@ -9,7 +9,7 @@ from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.records import Ref
 
 _AUTHORED: Final = ("Version", "Note", "Reply")
-"""Types whose `user` is who makes the record, unless somebody else is named."""
+"""Types whose `user` is the creator of the record, unless somebody else is named."""
 
 
 def filled_in(kind: EntityType, kept: dict[str, Any], user: Ref | None, now: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _STEPS: Final = {
     "millions": 1_000_000,
 }
 UNGROUPED: Final = ("image", "password", "serializable", "summary", "url")
-"""Data types whose values make no groups."""
+"""Data types whose values cannot be grouped."""
 
 _NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
 _NONE: Final = Group((False, ""), "", None)

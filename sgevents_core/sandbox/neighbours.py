@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-"""The names that stand for this machine and for nothing else."""
+"""The names that mean this machine and nothing else."""
 
 
 def refusal(headers: Message, port: int) -> str | None:

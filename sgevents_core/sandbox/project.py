@@ -35,13 +35,13 @@ ASSETS: Final = (
     ("Rope", "Prop"),
 )
 _ESSENTIAL: Final = ("name", "login", "code", "content", "project", "entity", "step", "users")
-"""What a record is made with where a site's own lists refuse something of it."""
+"""Values to create a record with if a site's own lists refuse some of its values."""
 
 BEGAN: Final = timedelta(days=30)
 """How long ago the project began."""
 
 LASTED: Final = timedelta(days=10)
-"""How long it took to set it up."""
+"""How long it took to set the project up."""
 
 
 class Seed:

@@ -18,7 +18,7 @@ from sgevents_core.sandbox.site_database import EVENT_LOG, Row, Rows, SiteDataba
 Getter = Callable[[Row], Any]
 
 UNSORTED: Final = frozenset({"calculated", "password", "serializable", "summary", "url"})
-"""Data types by which a site does not sort, though it takes the order asked for."""
+"""Data types by which a site does not sort, though it accepts the request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from sgevents_core.sandbox.entity_schema import Schema
 from sgevents_core.scripts import API_USER
 
 VERSION: Final = "lastname"
-"""The field of a script that holds its version, which links show behind its name."""
+"""The field with a script's version, which links show after its name."""
 
 Ref = tuple[str, int]
-"""A link as the site keeps it: entity type and id."""
+"""A stored link: entity type and id."""
 
 
 class Record:

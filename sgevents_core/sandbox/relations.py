@@ -14,7 +14,7 @@ from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
 from sgevents_core.sandbox.timestamps import calendar_span, shifted
 
 Test = Callable[[Any], bool]
-"""Value as the site keeps it -> whether it passes."""
+"""Stored value -> whether it matches."""
 
 NEGATED: Final = {
     "is_not": "is",
@@ -26,7 +26,7 @@ NEGATED: Final = {
     "type_is_not": "type_is",
     "name_not_contains": "name_contains",
 }
-"""A relation that holds just where another one does not."""
+"""A relation that holds exactly if another one does not."""
 
 _EQUAL: Final = ("is", "is_not")
 _CHOICE: Final = (*_EQUAL, "in", "not_in")
@@ -67,7 +67,7 @@ RELATIONS: Final[dict[str, tuple[str, ...]]] = {
     "timecode": _ORDER,
     "uuid": _CHOICE,
 }
-"""Data type -> the relations it takes. The others cannot be filtered on."""
+"""Data type -> the relations it accepts. The others cannot be filtered on."""
 
 _SIZES: Final = {"between": 2, "in_last": 2, "in_next": 2}
 

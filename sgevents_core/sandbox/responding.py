@@ -134,4 +134,4 @@ _INSTEAD: Final[dict[str, Callable[[Fault, str], Response]]] = {
     "refused-key": lambda _fault, script: _refused(script),
     "api-error": lambda fault, _: _api_error(fault),
 }
-"""Kind of fault -> what is answered instead of carrying out the call."""
+"""Kind of fault -> the answer given instead of carrying out the call."""

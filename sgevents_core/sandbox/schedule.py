@@ -8,13 +8,13 @@ from itertools import islice
 from typing import Any, Final
 
 A_DAY: Final = 480
-"""Minutes of a working day, as the preferences say."""
+"""Minutes of a working day, by the preferences."""
 
 _LONGEST: Final = 36_500
-"""Days beyond which nothing is reckoned."""
+"""The largest number of days computed."""
 
 Works = Callable[[date], bool]
-"""Tells whether a day is worked."""
+"""Returns whether a day is worked."""
 
 
 def rescheduled(

@@ -16,7 +16,7 @@ from sgevents_core.sandbox.types_file import FieldTable, Tables, TypeTable
 _EVERYWHERE: Final = frozenset(entity_type("", "", "").fields)
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _OPAQUE: Final = "serializable"
-"""Stands for a data type that the sandbox does not know."""
+"""Replaces a data type that the sandbox does not know."""
 
 
 def tables_of(schema: Mapping[str, Mapping[str, Any]]) -> Tables:

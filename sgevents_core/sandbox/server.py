@@ -21,7 +21,7 @@ HOST: Final = "127.0.0.1"
 JSON: Final = "application/json; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
 _KEPT_APART: Final = "Content-Security-Policy: sandbox\r\nX-Content-Type-Options: nosniff\r\n"
-"""A file that somebody sent and a browser shows must not act in the sandbox's name."""
+"""Headers for uploaded files: one shown in a browser must not act in the sandbox's name."""
 
 _GLANCE: Final = 0.1  # seconds between looks whether a client still waits
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}

@@ -12,7 +12,7 @@ from typing import Final
 from sgevents_core.sandbox.server import HTML, Response
 
 PENDING: Final = "/images/status/transient/thumbnail_pending.png"
-"""The address of what stands in for a picture that is still being made."""
+"""The address of the placeholder of a picture that is still being made."""
 
 _ATTACHMENTS: Final = "/file_serve/attachment/"
 _PICTURES: Final = "/thumbnail/image/"

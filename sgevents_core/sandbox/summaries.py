@@ -53,7 +53,7 @@ SUMMARIES: Final[dict[str, Summary]] = {
     "checked": lambda values, _: sum(value is True for value in values),
     "unchecked": lambda values, _: sum(value is not True for value in values),
 }
-"""Summary type -> what it makes of a field's values."""
+"""Summary type -> the function that computes it from a field's values."""
 
 _NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
 _TAKEN: Final[dict[str, tuple[str, ...]]] = {

@@ -11,12 +11,12 @@ COPIED: Final = (
     *("content", "step", "sg_sort_order", "sg_status_list", "duration", "est_in_mins"),
     *("sg_description", "milestone", "task_assignees", "task_reviewers", "start_date", "due_date"),
 )
-"""Fields that a task has from the task of the template."""
+"""Fields that a task copies from the template's task."""
 
 _DEPENDENCY: Final = ("dependency_type", "offset_days", "shift_ratio")
 
 Create = Callable[[str, Mapping[str, Any]], Record]
-"""Makes a record of a type with values as on the wire."""
+"""Creates a record of a type with values as on the wire."""
 
 
 def apply_template(records: Records, record: Record, template: Ref, create: Create) -> None:

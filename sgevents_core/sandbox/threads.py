@@ -22,7 +22,7 @@ _USUAL: Final = {
 }
 _LINKS: Final = ("entity", "note_links", "sg_task", "tasks", "task", "version")
 _TOLD: Final = ("sg_status_list", "task_assignees")
-"""Fields whose changes the stream of a record tells."""
+"""Fields whose changes appear in the stream of a record."""
 _USUAL_LIMIT: Final = 25
 _LARGEST: Final = 500
 

@@ -309,7 +309,7 @@ STEPS: Final[dict[str, float]] = {
     "version-view": 3.0,
     "launch": 2.0,
 }
-"""Kind of step -> how often it comes, in relation to the others."""
+"""Kind of step -> its relative frequency."""
 
 
 class Flow:

@@ -19,7 +19,7 @@ from sgevents_core.sandbox.entity_schema import LINKS, MANY, EntityType, Field, 
 from sgevents_core.sandbox.fields import entity_type, label_of
 
 _NAMING: Final = ("code", "name", "title", "content", "subject")
-"""Fields that name a record, where a file does not say which."""
+"""Fields that name a record, if a file does not say which."""
 
 
 class FieldTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -49,7 +49,7 @@ class TypeTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 Tables = Mapping[str, TypeTable]
-"""Entity type -> what a file says of it."""
+"""Entity type -> what a file says about it."""
 
 
 def read_types(path: Path) -> Tables:

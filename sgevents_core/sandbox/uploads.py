@@ -155,4 +155,4 @@ ADDRESSES: Final[dict[str, Callable[[Uploads, Form, SignedIn], str]]] = {
     "upload/upload_file": Uploads._file,
     "upload/share_thumbnail": Uploads._share,
 }
-"""Address of a form -> what takes it."""
+"""Address of a form -> the function that handles it."""

@@ -9,13 +9,13 @@ from typing import Final
 from sgevents_core.journal.base import FeedState, Row
 
 RECENT_IDS: Final = 200
-"""Rows with the highest ids that are remembered, to recognise the log by."""
+"""The number of rows with the highest ids that are remembered to recognise the log."""
 ASKED_FOR_THE_TIME: Final = 9
-"""Rows whose middle `created_at` counts as the site's clock: some wrong ones do no harm."""
+"""Rows whose median `created_at` counts as the site's clock; a few wrong ones do no harm."""
 MARKS_APART: Final = 30
-"""Least seconds between two marks of which ids are how old."""
+"""The shortest time between two marks that date ids, in seconds."""
 MARKS_PER_AGE: Final = 10
-"""Marks that are so old that this many of their distances reach back to them."""
+"""The age of a mark divided by this limits its distance to the next."""
 
 
 def middle(times: Sequence[int]) -> int:

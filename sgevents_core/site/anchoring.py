@@ -14,7 +14,7 @@ from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
 from sgevents_core.site.questions import Call, Newest, Page, Recent, spans_of
 
 FEWEST_RECENT: Final = 10
-"""Known ids by which the log is recognised where the site answers for no more."""
+"""Known ids by which the log is recognised if the site does not answer for more."""
 
 
 class Anchoring:

@@ -15,11 +15,11 @@ Loads = Callable[[bytes], Any]
 Clean = Callable[[str], str]
 
 MOST_VALUES: Final = 2_000_000
-"""Most values in an answer: each takes far more memory than room in the text."""
+"""The most values in an answer: each takes far more memory than space in the text."""
 UNWRAPPED: Final = frozenset({"info", "user_subscriptions_create"})
-"""Methods whose answers may stand alone, without `results` around them."""
+"""Methods whose answers may come without `results` around them."""
 PLAIN_TEXT: Final = frozenset({"export_page"})
-"""Methods that answer in text that need not be JSON."""
+"""Methods whose answers are text that need not be JSON."""
 _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "delete": bool,
     "revive": bool,
@@ -177,7 +177,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {
     "update": _check_update,
     "batch": _check_batch,
 }
-"""Method -> what looks at its results."""
+"""Method -> the check of its results."""
 
 
 def _short(value: Any) -> str:

@@ -19,10 +19,10 @@ from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Size
 
 MOST_OLD: Final = 1000
-"""Late rows older than an hour that one audit may append; a person decides about more."""
+"""The most late rows older than an hour that one audit may append; a person decides about more."""
 OLD: Final = HOUR
 MOST_COUNTED: Final = 2**40
-"""Ids of a range that are counted in one call, as long as the site does that."""
+"""The most ids counted in one call, as long as the site does that."""
 FAILED_COUNTS: Final = 4
 """Counts of few ids that fail in a row before ids are compared instead."""
 

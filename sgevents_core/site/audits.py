@@ -13,9 +13,9 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86400
 MOST_FETCHED_SPANS: Final = 400
-"""Ranges of new ids asked for in one call."""
+"""The most ranges of new ids asked for in one call."""
 SMALLEST_COUNT: Final = 1000
-"""Ids that are counted in one call where the site does not count more."""
+"""Ids counted in one call if the site does not count more."""
 
 
 class Window(NamedTuple):

@@ -20,11 +20,11 @@ LONGEST_BETWEEN_LOOKS: Final = 15.0
 LOOKS_PER_AGE: Final = 4
 LEAST_BETWEEN_LOOKS: Final = 0.01
 MOST_SPANS: Final = 400
-"""Missing ranges asked for in one look."""
+"""The most missing ranges asked for in one look."""
 LONGEST_PUT_OFF: Final = 600.0
-"""Most seconds between two looks for an id that the site fails on."""
+"""The longest time between two looks for an id that the site fails on, in seconds."""
 FAILURES_TOLD: Final = 6
-"""Looks for one id alone that fail before it is set aside by name."""
+"""Failed looks for a single id before it is set aside by name."""
 
 
 class LookTurn(NamedTuple):

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 DEEPEST: Final = 100
-"""Levels of lists and objects that are kept; what lies deeper becomes null."""
+"""Levels of lists and objects that are kept; deeper ones become null."""
 LONGEST_INTEGER: Final = 1000
-"""Digits of an integer that stays one; a longer one becomes text."""
+"""The most digits of an integer; a longer one becomes text."""
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 
 

@@ -25,7 +25,7 @@ from sgevents_core.site.answers import too_large
 from sgevents_core.site.deadline import Deadline
 
 LARGEST: Final = 128 * 1024 * 1024
-"""Most bytes of an answer, as it comes and unpacked. A page of 500 rows has about one hundredth."""
+"""The largest answer in bytes, packed or unpacked: about 100 times a page of 500 rows."""
 _BUFFER: Final = 1 << 16
 _SENT_AT_ONCE: Final = 1 << 18
 _OPTIONS: Final[Mapping[str, int]] = {
@@ -34,8 +34,10 @@ _OPTIONS: Final[Mapping[str, int]] = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 20_000,
 }
-"""A peer that is gone is noticed within half a minute, where the system can: seconds, a count,
-milliseconds."""
+"""Keep-alive options in seconds, a count and milliseconds, as far as the system has them.
+
+A lost peer is then noticed within half a minute.
+"""
 
 
 class Proxy(NamedTuple):

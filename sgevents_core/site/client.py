@@ -60,17 +60,17 @@ FIELDS: Final = (
     "created_at",
 )
 MOST_CALLS: Final = 4
-"""What the feed asks the site at once may take several calls, each of them a whole timeout."""
+"""The most calls, each with its own timeout, for one question of the feed."""
 SINGLE_IDS: Final = 500
-"""Most ids named one by one in a query; ranges that would go beyond are asked for as ranges."""
+"""The most ids named one by one in a query; ranges beyond that are asked for as ranges."""
 _FEWEST: Final = 10
-"""Rows asked for where one is wanted: the first may be odd."""
+"""Rows asked for if one is needed: the first may be odd."""
 LISTED_SPAN: Final = 4
-"""Ranges up to this size are named id by id: `in` is the cheapest thing to ask a site."""
+"""Ranges up to this size are named id by id: `in` is the cheapest query for a site."""
 
 
 _NO_ANSWER: Final = (OSError, ProtocolError, HTTPException)
-"""What the client raises when the site did not answer at all."""
+"""What the client raises if the site did not answer at all."""
 
 
 class Reader(GuardedShotgun):
@@ -127,7 +127,7 @@ class EventLog:
         self._sg.config.timeout_secs = site.timeout
         self._sg.config.max_rpc_attempts = 1
         self.longest_call = MOST_CALLS * site.timeout
-        """Seconds that what the feed asks the site at once may take."""
+        """Seconds that one question of the feed may take."""
 
     def page_size(self) -> int:
         """Return the largest number of rows the site gives in one page; asks the site once.

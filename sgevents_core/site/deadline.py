@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 SLOWEST: Final = 1024
-"""Bytes a second that a file has to come or go with."""
+"""The lowest rate of a file's transfer, in bytes per second."""
 
 
 class Deadline:

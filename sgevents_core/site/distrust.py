@@ -71,7 +71,7 @@ _OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
         ),
     ),
 }
-"""OpenSSL's number of an objection to a certificate -> what it means."""
+"""OpenSSL's number of an objection to a certificate -> its meaning."""
 _NO_TLS: Final = Objection(
     "what answers there does not speak TLS",
     "correct the port in url of [site], or write http:// if the site has no https",
@@ -126,7 +126,7 @@ _OF_TLS: Final[Mapping[str, Objection]] = {
     **dict.fromkeys(("TLSV1_UNRECOGNIZED_NAME", "TLSV1_ALERT_UNRECOGNIZED_NAME"), _NO_SUCH_NAME),
     **dict.fromkeys(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "X509_LIB"), _NO_CERTIFICATES),
 }
-"""OpenSSL's name of a reason -> what it means."""
+"""OpenSSL's name of a reason -> its meaning."""
 _SEE: Final = f"check the host and port in url of [site], {_BETWEEN}"
 
 

@@ -44,14 +44,14 @@ from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
 logger = logging.getLogger("sgevents.feed")
 
 NOTE_EVERY: Final = 5.0
-"""Seconds between two notes of the feed's state while nothing happens."""
+"""Seconds between two saves of the feed's state while nothing happens."""
 REFUSALS_AT_START: Final = 3
-"""Refusals in a row before this process's first answer that end it: the credentials are wrong."""
+"""Refusals in a row, before this process's first answer, that end it: the credentials are wrong."""
 BETWEEN_REFUSALS: Final = 1.0
 REMIND_EVERY: Final = 600.0
 """Seconds between two reminders that a log went backwards."""
 QUICK_WAIT: Final = 1.0
-"""Seconds to a page that is asked for otherwise, after a small question was answered."""
+"""Seconds until the next page after a small question was answered."""
 _T = TypeVar("_T")
 
 

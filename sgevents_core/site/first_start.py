@@ -15,9 +15,9 @@ from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import Answer, Call, Newest, Since, reach_of
 
 AHEAD: Final = 60
-"""Seconds that a start may be ahead of the site's clock: clocks differ."""
+"""Seconds that a start may be ahead of the site's clock, since clocks differ."""
 START_PAGES: Final = 20
-"""Most pages read below a start "now" in search of ids that are still under way."""
+"""The most pages read below a start "now" in search of ids that may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ __all__ = ["Follower", "Rules", "Taken"]
 PAGES_BEFORE_OTHERS: Final = 4
 """Full pages read in a row before a due look or audit gets its turn."""
 LONGEST_OBSERVED: Final = 60.0
-"""Most seconds that count as observed between two answers: a sleeping machine observed nothing."""
+"""Most seconds that count as observed between two answers: a sleeping machine observes nothing."""
 SHORTEST_WAIT: Final = 0.001
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 CALM: Final = 10.0
-"""Seconds before a call's failure in which trouble of the feed's still counts as its cause."""
+"""Seconds before a call's failure in which trouble of the feed still counts as its cause."""
 
 
 class Standing(Enum):
@@ -30,12 +30,12 @@ class SiteHealth:
 
     def __init__(self) -> None:
         self.outages = 0
-        """How many outages there were, one that lasts included."""
+        """The number of outages, including one under way."""
         self._lock = threading.Lock()
         self._answered = float("-inf")
-        """When the newest call began that was answered."""
+        """When the newest answered call began."""
         self._failed = float("-inf")
-        """When the newest call of the feed's began that was not."""
+        """When the feed's newest failed call began."""
         self._troubled = float("-inf")
         """When the feed last learnt that it gets no answer."""
         self._is_wanted = False

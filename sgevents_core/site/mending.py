@@ -14,12 +14,12 @@ from sgevents_core.site.questions import Fetch, spans_of
 logger = logging.getLogger("sgevents.feed")
 
 EVERY: Final = 2.0
-"""Seconds between two looks whether there is such an event."""
+"""Seconds between two checks for such an event."""
 FIRST_WAIT: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
-"""Seconds until one is asked for again that the site did not have, or could not give."""
+"""The longest time until an event is asked for again that the site did not return, in seconds."""
 MOST: Final = 20
-"""Events that are asked for at once."""
+"""The most events asked for at once."""
 _HIGHEST: Final = 2**63
 
 

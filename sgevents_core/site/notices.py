@@ -17,7 +17,7 @@ from sgevents_core.site.ranges import Span
 logger = logging.getLogger("sgevents.feed")
 
 MOST_NAMED: Final = 5
-"""Ranges of one look that are reported one by one when they are given up; more in one notice."""
+"""Ranges of one look that are reported singly when given up; more are reported in one notice."""
 
 
 class Notice:

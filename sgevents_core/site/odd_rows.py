@@ -20,7 +20,7 @@ from sgevents_core.site.ranges import Span
 logger = logging.getLogger("sgevents.feed")
 
 MOST_ON_RECORD: Final = 1000
-"""Names that are kept: a site that sends nothing but nonsense fills no disk."""
+"""The most names kept, so that a site that sends only nonsense does not fill the disk."""
 
 
 class Aside:

@@ -13,12 +13,12 @@ from sgevents_core.site.sizes import Size
 QUIET: Final = 180.0
 """Seconds without an event after which pages are read less often."""
 IDLE_FACTOR: Final = 1.1
-"""How much longer the time to the next page gets then, with each one that brings nothing."""
+"""The factor by which the time to the next page then grows with each page without news."""
 SMALLEST_PAGE: Final = 2
 PROBED: Final = 2
-"""Ids asked for where a page fails or brings nothing."""
+"""Ids asked for if a page fails or brings nothing."""
 FAILURES_OF_A_PAGE: Final = 2
-"""Failures of a page in a row, while the site answers, that are not by chance."""
+"""Failures of a page in a row, while the site answers, that are not a coincidence."""
 
 
 class Paging:

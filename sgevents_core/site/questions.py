@@ -90,7 +90,7 @@ class Fetch:
 
 Call: TypeAlias = Page | After | Newest | Since | Look | Recent | Count | Ids | Fetch
 ASIDE: Final = (Look, Count, Ids, Fetch)
-"""Calls beside the pages: if they fail, pages go on."""
+"""Calls beside the pages: if they fail, pages continue."""
 
 
 class Odd(NamedTuple):

@@ -30,7 +30,7 @@ from sgevents_core.site.questions import (
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
 HIGHEST_ID: Final = 2**53 - 1
-"""The highest id that every reader of JSON takes for what it is; no site comes near it."""
+"""The highest id that every JSON reader reads exactly; no site comes near it."""
 _LONGEST_TIME: Final = 64
 _LONGEST_NAME: Final = 50
 

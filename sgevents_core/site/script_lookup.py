@@ -19,7 +19,7 @@ from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of, scripts_on
 logger = logging.getLogger("sgevents.feed")
 
 AT_ONCE: Final = 50
-"""Most ids or names in one question: a site refuses lists that are longer."""
+"""The most ids or names in one question: a site refuses longer lists."""
 AGAIN_AFTER: Final = 60.0
 MOST_AFTER: Final = 600.0
 
@@ -27,7 +27,7 @@ Found = Sequence[Mapping[str, Any]]
 Ask = Callable[[list[Any]], Found]
 """Returns the ApiUsers that filters find, with `id` and `NAME`; raises SiteError."""
 Keep = Callable[[Mapping[int, str], Mapping[str, Collection[int]]], None]
-"""Writes down names by id, and the ids of names that were asked for; raises StateError."""
+"""Saves names by id, and the ids of names that were asked for; raises StateError."""
 
 
 class ScriptLookup:

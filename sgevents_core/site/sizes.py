@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 FIRST_PATIENCE: Final = 4
-"""Questions of a size that have to work before a larger one is tried."""
+"""Questions of a size that have to succeed before a larger one is tried."""
 LONGEST_PATIENCE: Final = 1024
 FAILURES_IN_A_ROW: Final = 3
-"""Failures after which a size that has worked once is not believed any more."""
+"""Failures after which a size that once succeeded is no longer trusted."""
 MOST_AT_ONCE: Final = 20
 """Looks and audits that may follow one another without a pause."""
 LONGEST_PAUSE: Final = 60.0
 A_MINUTE: Final = 40.0
-"""Looks and audits a minute beyond these: together at most 60 in any minute."""
+"""Looks and audits per minute beyond these: together at most 60 in any minute."""
 
 
 class Size:

@@ -34,7 +34,7 @@ CHANGED: Final = (
     *("_build_opener", "_send_form", "_make_upload_request", "_upload_data_to_storage"),
     *("_upload_to_storage", "_upload_to_sg"),
 )
-"""Methods of the stock client that are overridden here and have to be there."""
+"""Methods of the stock client that are overridden here and have to exist."""
 
 
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})

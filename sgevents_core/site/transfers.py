@@ -26,7 +26,7 @@ from sgevents_core.site.stock_client import Shotgun, ShotgunError
 
 MOST_REDIRECTS: Final = 5
 SHORTEST: Final = 4
-"""Shorter secrets are words of every sentence, and left in it."""
+"""The shortest secret that is removed, in characters: shorter ones occur in every sentence."""
 LARGEST_FORM_ANSWER: Final = 1 << 20
 _NUMBER: Final = r"1:\d+"
 _FORMS: Final[Mapping[str, str]] = {
@@ -38,7 +38,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "api_get_upload_link_for_part": r"1\n\S",
     "api_complete_multipart_upload": r"1",
 }
-"""Last part of a form's address -> how an answer begins that says yes."""
+"""Last part of a form's address -> the beginning of an answer that confirms it."""
 _NO: Final = re.compile(r"[02](?=[:\s]|$)")
 
 
@@ -47,7 +47,7 @@ class GuardedFiles(Shotgun):
 
     _ca_certs: str | None = None
     _failed: Exception | None = None
-    """What the last attempt to send a file raised; the stock client tells nothing of it."""
+    """The error of the last attempt to send a file, which the stock client does not report."""
 
     def _build_opener(self, handler: Any) -> urllib.request.OpenerDirector:
         sends = handler is not None and not isinstance(handler, HTTPCookieProcessor)

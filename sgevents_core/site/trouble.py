@@ -16,9 +16,9 @@ logger = logging.getLogger("sgevents.feed")
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 10.0
 LONGEST_ASKED: Final = 300.0
-"""Most seconds for which the feed lets an answer (`Retry-After`) keep it from asking again."""
+"""The longest time for which the feed respects `Retry-After`, in seconds."""
 LASTING: Final = 60.0
-"""Seconds of trouble after which it is an error, no longer a warning."""
+"""Seconds of trouble after which it is logged as an error, not a warning."""
 
 
 class Saying(NamedTuple):
@@ -75,7 +75,7 @@ class Trouble:
     def __init__(self, sayings: Sayings) -> None:
         self.times = 0
         self.last: Lasting | None = None
-        """The last failure, and when the first in a row was; None once it went well."""
+        """The last failure, and when the first in a row was; None after a success."""
         self._sayings = sayings
         self._since = 0.0
         self._said_lasting = False

@@ -15,7 +15,7 @@ from sgevents_core.site.bounded_socket import LARGEST, BoundedSocket, Endpoint, 
 from sgevents_core.site.deadline import Deadline
 
 IDLE: Final = 30.0
-"""Seconds after which a connection is not used again: what is on the way may have forgotten it."""
+"""Seconds after which a connection is not reused, since a router may have forgotten it."""
 _PIECE: Final = 1 << 18
 _MEMBERS: Final = 16
 _ANY_ZIP: Final = 32 + zlib.MAX_WBITS

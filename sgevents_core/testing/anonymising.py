@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 PEOPLE: Final = {"HumanUser": "Person", "ClientUser": "Client"}
-"""Type of a person -> what stands for the name, before the id."""
+"""Type of a person -> the made-up name, before the id."""
 PERSONAL: Final = frozenset({"login", "email", "firstname", "lastname", "ip", "ip_address"})
-"""Keys whose values are about a person, wherever they stand."""
+"""Keys whose values are about a person, wherever they appear."""
 
 # Each pattern starts at the beginning of a word, so that a text is read once, however long it is.
 _MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

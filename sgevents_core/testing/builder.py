@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _SET_BY_A_SITE: Final = {"color": "pipeline_step", "sg_sort_order": 1, "sg_status_list": "wtg"}
-"""Fields of a task that nobody has given, and that have a row nevertheless."""
+"""Fields of a task that are set by the site, and have a row nevertheless."""
 
 
 class EventBuilder(RowBuilder):

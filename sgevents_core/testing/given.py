@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
 UNINSTALLED = "(given to the harness)"
-"""What stands for the distribution of a plugin that was given as an object."""
+"""The distribution of a plugin that was given as an object."""
 
 
 class _GivenEntryPoint:

@@ -21,13 +21,13 @@ class Write(NamedTuple):
     """`create`, `update`, `delete`, `revive` or `upload`; of a `batch`, each of its requests."""
     entity_type: str
     entity_id: int
-    """Of what was created, the id that it got."""
+    """The record's id; for a created record, the id it was given."""
     data: dict[str, Any]
     """The fields that were set; for an upload `path` and `field_name`."""
 
 
 Note: TypeAlias = Callable[[Write], None]
-"""Takes a write that has been made."""
+"""Receives a write that has been made."""
 
 
 class NotingClient(CountingShotgun):

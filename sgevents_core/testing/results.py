@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
 
 Outcome: TypeAlias = Literal["returned", "retry"] | OnError
-"""What came of a call: it returned, or what the failure policy made of its failure."""
+"""How a call ended: it returned, or what the failure policy decided about its failure."""
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 
@@ -28,16 +28,16 @@ class Called:
     """`module:qualname`, or the name that it was registered under."""
     event: Event
     attempt: int = 1
-    """Which try it was for this event, from 1."""
+    """The number of this attempt for the event, from 1."""
     key: str = ""
     """`ctx.key`."""
     outcome: Outcome = "returned"
     error: BaseException | None = None
-    """What it raised, None if it returned; None too where it was its filter that raised."""
+    """What it raised; None if it returned, or if its filter raised."""
     reason: str = ""
-    """The same in one line, as people are told; empty if it returned."""
+    """The same in one line for people; empty if it returned."""
     wait: float | None = None
-    """In seconds, how long the plugin is held before the next try; None if there is none."""
+    """How long the plugin is held before the next attempt, in seconds; None without one."""
     writes: list[Write] = field(default_factory=list)
 
     @property
@@ -59,7 +59,7 @@ class HookCalled:
     plugin: str
     hook: str
     details: object = None
-    """What an alerting hook was told of."""
+    """The details that an alerting hook was given."""
     error: BaseException | None = None
     writes: list[Write] = field(default_factory=list)
 

@@ -20,24 +20,24 @@ class About(TypedDict, total=False):
     """The optional details of any event."""
 
     id: int
-    """The event's id; the next one that is free."""
+    """The event's id; by default the next free one."""
     at: datetime
-    """When it happened, aware; a second after the event before."""
+    """When it happened, an aware datetime; by default a second after the event before."""
     user: Link | None
-    """Who did it: a person, a script, or None; the builder's person."""
+    """Who did it: a person, a script, or None; by default the builder's person."""
     project: Link | None
-    """In which project; the builder's, or None where the site has none."""
+    """The project; by default the builder's, or None if the site has none."""
     session_uuid: str | None
     sudo: Link
-    """Who is behind `user`, acting in that user's name."""
+    """Who is behind `user`, acting as that user."""
     retired: bool
-    """The record is retired by now: the row has no link to it any more."""
+    """Whether the record is retired by now: the row then has no link to it."""
     text_meta: bool
-    """The site sends `meta` as JSON text, as it seldom does."""
+    """Whether the site sends `meta` as JSON text, as it seldom does."""
     meta: Mapping[str, Any]
-    """More of `meta`, or other than it would be."""
+    """Additions to `meta`, or replacements of its values."""
     fields: Mapping[str, Any]
-    """More fields of the row, as `[feed] fields` asks for them."""
+    """Additional fields of the row, as `[feed] fields` asks for them."""
 
 
 class RowBuilder:

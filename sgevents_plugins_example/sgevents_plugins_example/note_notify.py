@@ -14,7 +14,7 @@ from typing import Any
 from sgevents_core import Context, Event, hookimpl, match
 
 Tell = Callable[[str, str], None]
-"""Tells a person, the first argument, a text, the second."""
+"""Notifies a person, the first argument, with a text, the second."""
 
 
 @hookimpl
