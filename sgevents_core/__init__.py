@@ -55,7 +55,7 @@ _HOMES: Final = {
 }
 
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one that there is
+if not TYPE_CHECKING:  # a type checker would otherwise accept any name
 
     def __getattr__(name: str) -> Any:
         home = _HOMES.get(name)

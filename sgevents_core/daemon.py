@@ -412,7 +412,7 @@ class _Run:
         if removed:
             told: dict[str, object] = {"action": "journal.pruned", "events": removed}
             logger.info("%s left the journal", counted(removed, "old event"), extra=told)
-            self._pruned_at -= PRUNE_EVERY  # there may be more, for the next turn
+            self._pruned_at -= PRUNE_EVERY  # continue in the next turn, there may be more
 
 
 def _give_up(listener: EvidenceKeeper, started: CommandLine | None, stops: bool) -> None:

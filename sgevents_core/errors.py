@@ -26,8 +26,8 @@ class SgEventsError(Exception):
         for name, value in culprit.items():
             setattr(self, name, value)
         written = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
-        message = _LINE_BREAK.sub(" ", written)  # of the source; what is filled in keeps its own
-        Exception.__init__(self, message.format(**culprit))  # whatever else a kind inherits from
+        message = _LINE_BREAK.sub(" ", written)  # those of the source; values keep theirs
+        Exception.__init__(self, message.format(**culprit))  # regardless of other base classes
 
 
 class DurationError(SgEventsError):

@@ -310,7 +310,7 @@ class Event(Mapping[str, Any]):
     def _entity_type_without_link(self) -> str | None:
         named = type_parts(self.event_type).entity_type
         if named is not None and named not in _NO_RECORDS:
-            return named  # meta can name the other record of a back-reference: the type cannot
+            return named  # `meta` may name the other record of a back-reference
         described = _text(self._read_meta().get("entity_type"))
         return None if described in _NO_RECORDS else described
 

@@ -95,7 +95,7 @@ def _utc_moment(text: str) -> datetime | None:
         return moment.replace(tzinfo=timezone.utc)
     try:
         return moment.astimezone(timezone.utc)
-    except OverflowError:  # the first and the last hours there are, west and east of Greenwich
+    except OverflowError:  # the first or last hours of the calendar, in some time zone
         return None
 
 

@@ -103,7 +103,7 @@ def _as_toml(found: re.Match[str]) -> str:
 
 def _as_json(found: re.Match[str]) -> str:
     char = found[0]
-    if char == "\n":  # between values, where it is white space
+    if char == "\n":  # between values, as white space
         return char
     units = char.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -34,7 +34,7 @@ def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseExcep
     finally:
         if _forked[0] != generation:
             forks.end_child()
-        if _trace() is not trace:  # it would be run on the daemon's own code
+        if _trace() is not trace:  # it would otherwise trace the daemon's own code
             _set_trace(trace)
         note(None)
     return None

@@ -106,7 +106,7 @@ def _source(record: logging.LogRecord) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # the arguments do not fit: a plugin's slip must not cost its message
+    except Exception:  # wrong arguments of a plugin must not lose its message
         return f"{record.msg} (its arguments do not fit: {_text(record.args)})"
 
 

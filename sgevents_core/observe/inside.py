@@ -44,7 +44,7 @@ def watching_signals(drain: Callable[[], None], tell: Tell) -> Iterator[None]:
     with ExitStack() as undo:
         for module, name, stand_in in watch.stand_ins():
             real = getattr(module, name, None)
-            if real is not None:  # not every Python has all of them
+            if real is not None:  # not every Python has every function
                 setattr(module, name, watch.at_home(real, functools.partial(stand_in, real)))
                 undo.callback(setattr, module, name, real)
         yield
@@ -146,7 +146,7 @@ class _Watch:
     def _start(self, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         begin = functools.partial(real, *args, **kwargs)
         self._drain()
-        try:  # without a step of Python in between, in which another thread might have its turn
+        try:  # no other thread may run in between
             _, pid, _ = map(functools.partial.__call__, (_release, begin, _hold))
         finally:
             mask.hold_signals()
@@ -167,7 +167,7 @@ class _Watch:
     def _system(self, real: Callable[..., Any], command: Any) -> int:
         """Do what `os.system` does, with signals let through only while the process starts."""
         try:
-            code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - as asked for
+            code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - the caller asked for it
         except OSError:
             return _FAILED
         return code << 8 if code >= 0 else -code

@@ -73,7 +73,7 @@ class Printed:
             return
         streams = sys.stdout, sys.stderr
         reads, writes = os.pipe2(os.O_CLOEXEC)
-        with suppress(OSError):  # a system that allows less
+        with suppress(OSError):  # the system may allow less
             fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, _ROOM)
         _kept[:] = [(number, os.dup(number)) for number in (_STDOUT, _STDERR)]
         for number, _ in _kept:
@@ -92,7 +92,7 @@ class Printed:
                     stream.flush()
             sys.stdout, sys.stderr = streams
             put_back()
-            thread.join(1.0)  # a program that goes on may keep the other end
+            thread.join(1.0)  # a program that still runs may keep the other end
 
 
 def put_back() -> None:

@@ -42,7 +42,7 @@ def is_inside(sender: int) -> bool:
     if sender <= 0:
         return False
     parent = _parent_of(sender)
-    if parent is None:  # `kill` has ended by now as well, so this alone says nothing
+    if parent is None:  # `kill` itself has ended by now, so this proves nothing
         return sender in _started
     for _ in range(_DEEPEST):
         if parent is None or parent <= 0:

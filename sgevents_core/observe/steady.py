@@ -52,7 +52,7 @@ class SteadyLogger(logging.Logger):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
         """Return whether its own level lets a record through; `logging.disable` is ignored."""
-        try:  # emptied where levels change; asked at every call of a callback
+        try:  # cleared when levels change; read at every call
             return self._cache[level]  # type: ignore[attr-defined,no-any-return]  # the base's
         except KeyError:
             enabled = level >= self.getEffectiveLevel()
@@ -92,7 +92,7 @@ class SteadyLogger(logging.Logger):
             if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT):
                 keeper.outlets.handle(record)
             return
-        taken: object = self.filter(record)  # from Python 3.12 on, it may be another record
+        taken: object = self.filter(record)  # since Python 3.12 it may be another record
         if taken:
             record = taken if isinstance(taken, logging.LogRecord) else record
             keeper.outlets.handle(record)
@@ -132,7 +132,7 @@ class Keeper:
         own = f"{PLUGIN_LOGGER}{call.plugin}." if call is not None else ""
         name = f"{logger.name}."
         if logger in self._levels or not name.startswith(f"{ROOT}.") or name.startswith(own):
-            return True  # of those in `_levels`, it is put back
+            return True  # a level in `_levels` is restored anyway
         self._tell(["its loggers were changed"], "")
         return False
 
@@ -144,7 +144,7 @@ class Keeper:
         """
         if self._is_right() or getattr(self._quiet, "now", False):
             return
-        self._quiet.now = True  # what is told of it comes here as well
+        self._quiet.now = True  # reporting it arrives here as well
         try:
             changed = self._put_back()
             if changed:

@@ -66,7 +66,7 @@ class Writer:
             sink.dropped.append(None)
         else:
             self._queue.put((sink, text))
-            for _ in range(len(text) // PIECE):  # a long one counts for several
+            for _ in range(len(text) // PIECE):  # a long record counts as several
                 self._queue.put((sink, ""))
 
     def flush(self, within: float) -> bool:
@@ -116,7 +116,7 @@ class Writer:
                 texts.append(self._says(sink, dropped))
             try:
                 sink.write(texts)
-            except (OSError, ValueError) as error:  # the second: a stream that is closed
+            except (OSError, ValueError) as error:  # ValueError: the stream is closed
                 self._complain(error)
             else:
                 for _ in range(dropped):
@@ -260,5 +260,5 @@ def _write_all(descriptor: int, content: bytes) -> None:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # a terminal that other programs made so
+        except BlockingIOError:  # another program made the terminal non-blocking
             time.sleep(_AGAIN_AFTER)

@@ -38,7 +38,7 @@ def fill(database: SiteDatabase, caller: SignedIn, count: int, seed: int) -> ran
         count: The number of rows.
         seed: The seed of all chance.
     """
-    die = random.Random(f"bulk {seed}")  # noqa: S311 - a die, no secret
+    die = random.Random(f"bulk {seed}")  # noqa: S311 - chance, not a secret
     with database.lock, _no_collections():
         patterns = _patterns(database, caller, die)
         ends = database.clock()

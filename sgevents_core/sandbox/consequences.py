@@ -59,7 +59,7 @@ class Consequences:
             )
         self._link(here, side.field, there.ref, linked=True)
         row = connecting(self._records, one, here.ref, there.ref)
-        assert row is not None  # noqa: S101 - the link has just made it
+        assert row is not None  # noqa: S101 - the link has just created it
         fields = self._schema.get("create", entity_type).fields
         for name, value in kept.items():
             self._changes.set(row, fields[name], value)

@@ -41,7 +41,7 @@ class Visible:
         elif len(ids) < 16:
             for some in ids:
                 insort(self.ids, some)
-        else:  # sorting two sorted runs is one merge, many insertions are many moves
+        else:  # sorting two sorted runs is a single merge
             self.ids.extend(ids)
             self.ids.sort()
 

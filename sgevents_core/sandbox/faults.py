@@ -74,7 +74,7 @@ class Faults:
     """
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"faults {seed}")  # noqa: S311 - a die, no secret
+        self._random = random.Random(f"faults {seed}")  # noqa: S311 - chance, not a secret
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._injected: dict[str, int] = dict.fromkeys(KINDS, 0)

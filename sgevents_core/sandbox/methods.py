@@ -213,7 +213,7 @@ class Methods:
         try:
             check_demands(method, kind, values)
         except RefusedCallError:
-            kept_values(self._database, method, kind.name, values)  # what does not fit comes first
+            kept_values(self._database, method, kind.name, values)  # refuse invalid values first
             raise
 
     def _answer(self, entity_type: str, row: Record | EventRow, fields: list[str]) -> Any:

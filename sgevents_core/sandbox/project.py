@@ -54,7 +54,7 @@ class Seed:
     """
 
     def __init__(self, database: SiteDatabase, caller: SignedIn, seed: int) -> None:
-        self._random = random.Random(f"project {seed}")  # noqa: S311 - a die, no secret
+        self._random = random.Random(f"project {seed}")  # noqa: S311 - chance, not a secret
         self._database = database
         self._caller = caller
         self._began = database.clock() - BEGAN

@@ -274,7 +274,7 @@ def _on_ordered(relation: str, known: list[Any]) -> Test:
         return lambda value: value is not None and first is not None and value < first
     if relation == "greater_than":
         return lambda value: value is not None and first is not None and value > first
-    if None in known:  # an open end finds nothing, and says nothing
+    if None in known:  # an open end matches nothing and is not an error
         return lambda _value: False
     low, high = sorted(known)
     return lambda value: value is not None and low <= value <= high

@@ -110,7 +110,7 @@ def _typed(method: str, asked: Any) -> bool:
 def _json(value: Any) -> Response:
     try:
         return Response(msgspec.json.encode(value))
-    except UnicodeEncodeError:  # a half of a character in some text; real sites send it escaped
+    except UnicodeEncodeError:  # a lone surrogate, which real sites send escaped
         return Response(json.dumps(msgspec.to_builtins(value)).encode())
 
 

@@ -158,7 +158,7 @@ class _Listener(ThreadingHTTPServer):
         try:
             self.finish_request(request, client_address)
         except (OSError, ValueError):
-            pass  # the client went away, which is its right
+            pass  # the client may close the connection
         finally:
             with self._guard:
                 self._sockets.discard(request)

@@ -82,7 +82,7 @@ class Files:
         file = self._files.get(int(number)) if number.isdecimal() else None
         if file is not None:
             return Response(file.content, kind=file.kind)
-        if picture:  # one that the site's own traffic made
+        if picture:  # created by the site's own traffic
             return Response(_PIXEL, kind="image/png")
         return Response(b"Attachment may not exist or is a local file", 400, HTML)
 

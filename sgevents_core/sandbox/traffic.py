@@ -51,7 +51,7 @@ class Traffic:
         seed: int,
         script: str,
     ) -> None:
-        self.die = random.Random(f"traffic {seed}")  # noqa: S311 - a die, no secret
+        self.die = random.Random(f"traffic {seed}")  # noqa: S311 - chance, not a secret
         self.database = database
         self._callers = callers
         self._transactions = transactions
@@ -75,7 +75,7 @@ class Traffic:
             struck = self._faults.striking(writes=True, method="traffic", script=self._script)
             try:
                 return self._done(act, struck)
-            except (IndexError, RefusedCallError):  # nothing there that it could be about
+            except (IndexError, RefusedCallError):  # there is no record for it
                 return self._done(_login, struck)
 
     def _done(self, act: Act, struck: list[Fault]) -> list[int]:

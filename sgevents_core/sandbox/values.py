@@ -30,7 +30,7 @@ def kept_values(
     for name, value in values.items():
         field = database.schema.field(method, entity_type, name)
         if name == "cached_display_name":
-            continue  # taken and dropped: it mirrors another field
+            continue  # accepted and dropped: it mirrors another field
         if not field.editable and not (field.on_create and method == "create"):
             why = "is editable on create only." if field.on_create else "is read only."
             raise RefusedCallError(f"API {method}() {entity_type}.{name} {why}")

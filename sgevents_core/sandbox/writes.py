@@ -169,7 +169,7 @@ class Transaction:
             fields, kept = kind.fields, self._kept("update", entity_type, values)
             check_unique("update", self.database.records, kind, kept, record)
             if kept.get("image", 0) is None:
-                kept["filmstrip_image"] = None  # which goes with it
+                kept["filmstrip_image"] = None  # it depends on the image
             kept.update(self._schedule(record.values, kind, kept))
             template = record.values.get("task_template")
             for name, value in kept.items():

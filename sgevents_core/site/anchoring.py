@@ -90,7 +90,7 @@ class Anchoring:
         elif highest < state.frontier:
             what = f"the site's highest event is {highest}" if rows else "the site's log is empty"
             _rewind(state, f"{what}, the last one taken was {state.frontier}", taken)
-        # else it is back since: the next page tells
+        # otherwise it may be back: the next page shows it
 
     def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether known ids still have their creation times; if not, it is another log."""

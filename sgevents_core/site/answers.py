@@ -83,7 +83,7 @@ def answer_in(body: bytes | str, method: str, params: Any, loads: Loads, clean: 
         ) from None
     if not isinstance(answer, dict):
         raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data, clean)!r}")
-    if answer.get("exception") is not True:  # or the API says no
+    if answer.get("exception") is not True:  # a refusal by the API
         _check(answer, method, params)
     return answer
 

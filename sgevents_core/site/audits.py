@@ -131,7 +131,7 @@ class Audit:
         if last < call.span.last:
             self._compare.append(Ids(Span(last + 1, call.span.last), self.limit))
         spans = spans_of(list(new))
-        if self.new and spans and self.new[-1].last + 1 == spans[0].first:  # across two pages
+        if self.new and spans and self.new[-1].last + 1 == spans[0].first:  # spans two pages
             spans = (Span(self.new.pop().first, spans[0].last), *spans[1:])
         self.new += spans
 

@@ -81,7 +81,7 @@ class Backlog:
             now: The host's monotonic clock, in seconds.
             observed: Observed time, in seconds.
         """
-        self._again(self._asked)  # the look for these was not answered
+        self._again(self._asked)  # the last look was not answered
         self._asked = ()
         if self._failed:
             return None

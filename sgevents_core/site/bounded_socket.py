@@ -127,7 +127,7 @@ class BoundedSocket:
         try:
             count = self._sock.recv_into(buffer)
         except TimeoutError:
-            self._deadline.left()  # which says so in its own words
+            self._deadline.left()  # raises with its own message
             raise
         self.received += count
         self._deadline.moved(count)
@@ -155,7 +155,7 @@ class BoundedSocket:
     def end(self) -> None:
         """End it now, even while it is read."""
         self._ended = True
-        if self.is_own:  # a fork of the process has a copy, and the connection goes on without it
+        if self.is_own:  # a fork only has a copy: the connection must stay open
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
@@ -229,7 +229,7 @@ def dial(place: Endpoint, deadline: Deadline) -> BoundedSocket:
     except BaseException as error:
         line.end()
         if isinstance(error, TimeoutError):
-            deadline.left()  # which says so in its own words
+            deadline.left()  # raises with its own message
         raise
     return line
 
@@ -264,7 +264,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
     def look_up() -> None:
         try:
             found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except Exception as error:  # of the resolver, or a name that cannot be one
+        except Exception as error:  # an error of the resolver, or an impossible name
             found.put(error)
 
     threading.Thread(target=look_up, name=f"sgevents-lookup-{host[:40]}", daemon=True).start()
@@ -310,7 +310,7 @@ def _tunnel(line: BoundedSocket, place: Endpoint, proxy: Proxy) -> None:
 
 def trusting(ca_certs: str | None) -> ssl.SSLContext:
     """Return a TLS context that trusts the certificates in a file and checks the host name."""
-    seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - a path as the client has it
+    seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - the client's path is a string
     if seen and not stat.S_ISREG(seen.st_mode):
         raise OSError(f"{ca_certs} is no file of certificates")
     return _context(ca_certs, (seen.st_mtime_ns, seen.st_size) if seen else None)

@@ -206,7 +206,7 @@ class EventLog:
             ) from None
         except Fault as error:
             raise SiteFault(url=self._url, reason=self._clean(error)) from None
-        except Exception as error:  # the network's, or what the client trips over in garbage
+        except Exception as error:  # of the network, or of the client on garbage
             if isinstance(error, _NO_ANSWER):
                 after = _asked_wait(error)
                 raise unreachable(self._url, error, self._clean(error), after) from None
@@ -262,7 +262,7 @@ def has_answered(error: BaseException) -> bool | None:
         error: What a client of shotgun_api3's kind raised.
     """
     if isinstance(error, AuthenticationFault):
-        return False  # where the feed is let in, it is the script's own trouble
+        return False  # if the feed is accepted, the script itself is at fault
     if isinstance(error, Fault):
         return True
     no_answer = isinstance(error, (*_NO_ANSWER, SiteError))

@@ -242,10 +242,10 @@ class Feed:
         try:
             self._heard(lambda: self._log.ask(Newest(1)))
             self._tries = False
-        except SiteFault:  # it has answered
+        except SiteFault:  # the site has answered
             self._tries = False
         except SiteError as error:
-            self._tries = True  # until it answers: the next page may be due much later
+            self._tries = True  # do not wait for the next page, it may be due much later
             self._stop.wait(self._wait_after(error))
         return not self._tries
 
@@ -320,7 +320,7 @@ class Feed:
             self._trouble_aside.over()
             return
         self._trouble.over()
-        if self._failed_aside is not None:  # it was not the whole site
+        if self._failed_aside is not None:  # the site itself answers
             self._trouble_aside.wait(self._failed_aside)
             self._failed_aside = None
 
@@ -339,7 +339,7 @@ class Feed:
             return
         self._failed_aside = None
         wait = self._wait_after(error)
-        if quick:  # the site answers, and a page is being found that it answers too
+        if quick:  # the site answers, and a page size that works is being found
             wait = min(wait, QUICK_WAIT)
         liveness.alive(wait)
         self._stop.wait(wait)

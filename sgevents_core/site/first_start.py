@@ -54,7 +54,7 @@ class FirstStart:
         """Return what to ask the site."""
         start = self._rules.start
         if isinstance(start, int):
-            return Newest(1)  # no matter which it is: the site answers, as this script
+            return Newest(1)  # any row will do: the site answers this script
         if start == "now":
             below = self._newest[-1].id if self._newest else None
             return Newest(self._page_size, below)
@@ -100,7 +100,7 @@ class FirstStart:
             last: The row below the first one since then, or the newest of all if there is none.
         """
         if self._first is None and last is not None and last.at >= at:
-            self._since_asked = False  # it came between the two questions
+            self._since_asked = False  # a row was created between the two questions
             return None
         if last is not None:
             return Beginning(last.id + 1, (last,))

@@ -189,7 +189,7 @@ class Follower:
                 self._anchoring.take_highest(state, answer.rows, taken)
                 self._paging.at = now + self.rules.poll_interval
             case Since():
-                pass  # only a start asks for it
+                pass  # only a first start asks this
 
     def _worked(self, call: Call, taken: Taken, now: float, *, full: bool) -> None:
         """Note that the site answered with a full page: an earlier failure was not an outage."""

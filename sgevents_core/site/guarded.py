@@ -55,7 +55,7 @@ class GuardedShotgun(GuardedFiles):
         stock: Any = super()
         self._ca_certs = stock._get_certs_file(ca_certs)
         stock.__init__(base_url, script_name, api_key, ca_certs=ca_certs, **options)
-        self.config.max_rpc_attempts = 1  # a connection that has gone stale is opened anew anyway
+        self.config.max_rpc_attempts = 1  # a stale connection is reopened anyway
         self._spell_proxy()
 
     def _spell_proxy(self) -> None:
@@ -78,7 +78,7 @@ class GuardedShotgun(GuardedFiles):
     def _place(self) -> Endpoint:
         """Where the site is, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
-        if server.count(":") > 1 and "[" not in server:  # an address of IP version 6, cut open
+        if server.count(":") > 1 and "[" not in server:  # an IPv6 address without its brackets
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]
         parts = urlsplit(f"//{server}")
         return Endpoint(scheme, parts.hostname or "", parts.port, self._ca_certs, self._proxy())

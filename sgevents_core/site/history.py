@@ -125,7 +125,7 @@ class History:
 
     def _select(self, condition: str, *values: Any) -> list[Replayed]:
         found = self._db.all(
-            f"SELECT {_COLUMNS} FROM journal"  # noqa: S608 - our own columns and conditions
+            f"SELECT {_COLUMNS} FROM journal"  # noqa: S608 - only our own columns and conditions
             f" WHERE era = ? AND {condition} ORDER BY seq",
             self._era,
             *values,

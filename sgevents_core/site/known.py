@@ -59,7 +59,7 @@ class Known:
             self.gone.add(first, last, None)
         for p in record.parked:
             self.parked.add(p.first, p.last, Parking(p.number, p.at))
-        self.change(record.state)  # what was loaded is no change
+        self.change(record.state)  # loading is not a change
 
     def missing(self, id_: int) -> bool:
         """Return whether an id was never seen."""

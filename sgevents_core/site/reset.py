@@ -55,7 +55,7 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
         SiteError: The site could not be asked.
         StartAheadError: The site has not reached the start yet.
     """
-    page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's own may be shorter
+    page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's limit may be lower
     follower = Follower(replace(rules, start=start, page_size=page_size))
     while follower.state is None:
         call = follower.next(0.0)

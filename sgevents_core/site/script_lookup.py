@@ -53,7 +53,7 @@ class ScriptLookup:
         self._own = sorted(set(own))
         self._wanted: dict[int, str] = {}
         self._shown: dict[int, set[str]] = {}
-        self._fresh: set[int] = set()  # found by name, and not seen on a row yet
+        self._fresh: set[int] = set()  # found by name, not seen on a row yet
         self._not_before = float("-inf")
         self._failures = 0
 
@@ -116,7 +116,7 @@ class ScriptLookup:
     def _write(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
         try:
             self._keep(names, own)
-        except StateError as error:  # they are known in this run, and asked for in the next
+        except StateError as error:  # they are known for this run, and asked for again in the next
             text = "%s Names of scripts are not kept for the next start."
             logger.warning(text, error, extra={"action": "scripts.not_kept"})
 
@@ -128,7 +128,7 @@ class ScriptLookup:
             "The scripts of the site cannot be read: %s They are asked for again in %d s; until"
             " then they are recognised by the names that rows show"
         )
-        if self._failures == 1:  # it says itself that it is asked again
+        if self._failures == 1:  # the message says that it will be asked again
             logger.warning(text, error, wait, extra={"action": "scripts.not_read"})
 
 

@@ -53,7 +53,7 @@ def stock_client() -> ModuleType:
         if error.errno in _NO_MORE_FILES:
             raise NoMoreFilesError(reason=error.strerror or str(error)) from error
         raise _error(f"importing it raised {type(error).__name__}: {error}") from error
-    except Exception as error:  # what an old or half a copy trips over at import
+    except Exception as error:  # an old or incomplete copy may raise anything at import
         found = " ".join(f"{type(error).__name__}: {error}".split())
         raise _error(f"importing it raised {found}") from error
     problem = _problem(module)
@@ -96,7 +96,7 @@ def _file() -> str:
         return str(named)
     try:
         spec = PathFinder.find_spec(MODULE)
-    except Exception:  # a path hook's own trouble is none of ours
+    except Exception:  # an error of a path hook is not ours to report
         return ""
     if spec is None:
         return ""

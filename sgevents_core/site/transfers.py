@@ -60,7 +60,7 @@ class GuardedFiles(Shotgun):
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
         try:
             answer = self._attempted(super()._send_form, url, params)
-        finally:  # the stock client leaves open what it sends
+        finally:  # the stock client does not close what it sends
             for value in params.values():
                 if isinstance(value, IOBase):
                     value.close()
@@ -163,7 +163,7 @@ class Opener(urllib.request.OpenerDirector):
         """Open an address, with the client's own timeout."""
         body: Any = getattr(fullurl, "data", None)
         if hasattr(body, "seek"):
-            body.seek(0)  # the attempt before has read it
+            body.seek(0)  # an earlier attempt has read it
         limit = self._client.config.timeout_secs if timeout is None else timeout
         try:
             answer = super().open(fullurl, data, limit)
@@ -274,7 +274,7 @@ class _Following(HTTPRedirectHandler):
         if not is_safe(newurl):
             fp.close()
             error = redirected(self._client.address, code, newurl, dict(headers))
-            raise URLError(error)  # so that the client closes what it has open
+            raise URLError(error)  # so that the client closes its files
         request = super().redirect_request(req, *answer)
         if request is not None and origin_of(newurl) != origin_of(req.full_url):
             for name in ("Cookie", "Authorization", "Proxy-authorization"):
@@ -311,7 +311,7 @@ class _Https(urllib.request.HTTPSHandler):
 def _bounded(kind: Any, timeout: float | None, largest: int | None) -> Any:
     """Return a class of connections that end when no bytes move any more."""
 
-    class Bounded(kind):  # type: ignore[misc]  # one of two, as urllib wants it
+    class Bounded(kind):  # type: ignore[misc]  # one of two base classes of urllib
         def connect(self) -> None:
             super().connect()
             own: Any = self

@@ -106,7 +106,7 @@ class Wire:
                 raise
         except TimeoutError:
             deadline.left()
-            if not is_kept or not line.is_unheard:  # else the system has found the other side gone
+            if not is_kept or not line.is_unheard:  # otherwise the peer is gone
                 raise
         self._drop()
         http, _ = self._opened(deadline)
@@ -128,7 +128,7 @@ class Wire:
             self._line = dial(self.place, deadline)
             self._http = HTTPConnection(self.place.host, self.place.to_port)
             self._http.auto_open = 0
-            self._http.sock = cast("None", self._line)  # what it asks of a socket, a line has
+            self._http.sock = cast("None", self._line)  # a line has every method that it needs
         self._line.begin(deadline)
         return self._http, self._line
 

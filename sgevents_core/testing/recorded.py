@@ -20,7 +20,7 @@ def load_events(path: Path | str) -> list[Event]:
         OSError: The file cannot be read.
     """
     file = Path(path)
-    lines = file.read_text("utf-8").split("\n")  # JSON may hold what else ends a line
+    lines = file.read_text("utf-8").split("\n")  # JSON may contain other line separators
     return [Event(_row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
 
 
