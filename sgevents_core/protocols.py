@@ -68,7 +68,7 @@ class Context(Protocol):
 
 
 class Registrar(Protocol):
-    """Registers callbacks that are not hook implementations; valid until its hook returns."""
+    """The registry for callbacks that are not hook implementations, until its hook returns."""
 
     @property
     def plugin(self) -> str:

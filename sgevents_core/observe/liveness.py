@@ -54,7 +54,7 @@ def busy() -> None:
 
 
 class SignsOfCalls(CallObserver):
-    """Lets the loop of a lane's thread count as alive for as long as a call may take.
+    """An observer that counts a lane's loop as alive for as long as a call may take.
 
     It does what `busy` and `alive` do without calling them: around a call, each step is measured.
     """
@@ -79,7 +79,7 @@ class SignsOfCalls(CallObserver):
 
 
 class Liveness:
-    """Knows for each loop whether it makes progress.
+    """The state of each loop: whether it makes progress.
 
     A loop calls `alive` at every turn, with how long it is about to wait, and `busy` before it
     calls a plugin. A loop that does neither for longer than it announced plus `MARGIN` hangs.

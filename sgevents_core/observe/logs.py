@@ -45,7 +45,7 @@ class Outlet(NamedTuple):
 
 
 class Outlets(logging.Handler):
-    """Adds to each record the call it comes from, and sends it to the right outlets.
+    """A handler that adds to each record the call it comes from, and passes it to its outlets.
 
     Records are turned into text without a lock and in the thread that logs, since that calls code
     of plugins; only the log's own thread waits for a terminal or a disk.

@@ -37,7 +37,7 @@ _kept: Final[list[tuple[int, int]]] = []
 
 
 class Printed:
-    """Turns what is printed into records, unless it is for a person at a terminal.
+    """A converter of what is printed into records, unless it is for a person at a terminal.
 
     Args:
         settings: `[log]` of the config.
@@ -104,7 +104,9 @@ def put_back() -> None:
 
 
 def _is_standard() -> bool:
-    """Whether Python's streams are those of the process, rather than replaced to capture output."""
+    """Return whether Python's streams are those of the process, rather than replaced to capture
+    output.
+    """
     try:
         return sys.stdout.fileno() == _STDOUT and sys.stderr.fileno() == _STDERR
     except (AttributeError, OSError, ValueError):

@@ -20,7 +20,7 @@ _SHORTEST_ENCODED: Final = 8
 
 
 class Redactor:
-    """Replaces secrets in texts, also in the forms of Python, JSON, HTML, URLs, hex and Base64.
+    """A filter for secrets in texts, also in the forms of Python, JSON, HTML, URLs, hex and Base64.
 
     Redact before shortening a text: half a secret is not recognised.
 
@@ -96,7 +96,7 @@ def _as_text(secret: str, raw: bytes) -> Iterator[str]:
 
 
 def _is_escaped(text: str) -> bool:
-    """Whether a text holds bytes that are not UTF-8, as `os.environ` represents them."""
+    """Return whether a text holds bytes that are not UTF-8, as `os.environ` represents them."""
     return any("\udc80" <= char <= "\udcff" for char in text)
 
 

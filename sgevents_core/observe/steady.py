@@ -109,7 +109,7 @@ class SteadyLogger(logging.Logger):
 
 
 class Keeper:
-    """Restores what was changed in the log's configuration, and reports the plugin.
+    """The keeper of the log's configuration, which restores changes and reports the plugin.
 
     Args:
         outlets: The handler that all records go to.

@@ -11,7 +11,7 @@ logger = logging.getLogger("sgevents.timing")
 
 
 class TimingLog(CallObserver):
-    """Logs each call that returned, with its duration and its delay."""
+    """A log of each call that returned, with its duration and its delay."""
 
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: BaseException | None

@@ -224,7 +224,9 @@ class FileSink:
         self._size = os.fstat(self._descriptor).st_size
 
     def _is_there(self) -> bool:
-        """Whether the file is still open and in its place: it may be closed, moved or removed."""
+        """Return whether the file is still open and in its place: it may be closed, moved or
+        removed.
+        """
         if _identity(self._descriptor) != self._identity:
             return False
         with suppress(OSError):

@@ -58,7 +58,7 @@ def matching(rows: Rows, condition: Condition, *, descending: bool = False) -> I
 
 
 class Compiler:
-    """Compiles the filters of one call.
+    """The compiler of the filters of one call.
 
     Args:
         database: The database that is queried.

@@ -38,7 +38,7 @@ _SIMPLE: Final[dict[str, Simple]] = {
 
 
 class Methods:
-    """Carries out the calls of clients.
+    """The methods that clients call.
 
     Args:
         database: The database that is read and written.

@@ -45,7 +45,7 @@ LASTED: Final = timedelta(days=10)
 
 
 class Seed:
-    """Writes the project; the same seed writes the same records and events.
+    """The writer of the project; the same seed writes the same records and events.
 
     Args:
         database: The database to write to.

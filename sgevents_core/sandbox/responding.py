@@ -26,7 +26,7 @@ _TYPED: Final = ("read", "summarize", "create", "update", "delete", "revive", "s
 
 
 class Answers:
-    """Answers the calls that arrive at `/api3/json`.
+    """The answers to the calls that arrive at `/api3/json`.
 
     Args:
         methods: Carries out a call.

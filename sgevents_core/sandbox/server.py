@@ -190,7 +190,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class Server:
-    """Listens on a port of 127.0.0.1 and hands requests to `respond`.
+    """A server on a port of 127.0.0.1 that hands requests to `respond`.
 
     Args:
         port: The port; 0 for one that is free.

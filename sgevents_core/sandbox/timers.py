@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Timers:
-    """Runs actions later, each on a thread of its own."""
+    """A runner of delayed actions, each on a thread of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -30,7 +30,7 @@ _REMARKS: Final = (
 
 
 class Traffic:
-    """Does what people and scripts do on a site; the same seed gives the same steps.
+    """What people and scripts do on a site; the same seed gives the same steps.
 
     Args:
         database: The database it works on.

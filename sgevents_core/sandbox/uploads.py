@@ -26,7 +26,7 @@ _NOT_READY: Final = (
 
 
 class Uploads:
-    """Handles the forms that the client's `upload`, `upload_thumbnail`, `share_thumbnail` send.
+    """The forms that the client's `upload`, `upload_thumbnail`, `share_thumbnail` send.
 
     Args:
         database: The database.

@@ -18,7 +18,7 @@ FEWEST_RECENT: Final = 10
 
 
 class Anchoring:
-    """Decides whether an answer comes from the log being followed.
+    """A check that answers come from the log being followed.
 
     Args:
         known: What is known of each id.

@@ -28,7 +28,7 @@ FAILED_COUNTS: Final = 4
 
 
 class Auditor:
-    """Runs audits one after the other as they become due.
+    """A series of audits, each run as it becomes due.
 
     Args:
         rules: Hold how long ids are waited and looked for.

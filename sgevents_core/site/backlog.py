@@ -36,7 +36,7 @@ class LookTurn(NamedTuple):
 
 
 class Backlog:
-    """Decides when to look for which missing ids, and which are no longer waited for.
+    """Decisions on when to look for which missing ids, and when to stop waiting for them.
 
     Every hot id has one turn: waiting, due, to be looked for first, in a part of a look that
     failed, or in the look under way. What a start finds is looked for first, in the order of ids.

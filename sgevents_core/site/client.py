@@ -96,7 +96,7 @@ class Reader(GuardedShotgun):
 
 
 class EventLog:
-    """Reads one site's event log.
+    """The reader of one site's event log.
 
     Args:
         site: The site and its credentials.

@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 
 
 class Feed:
-    """Follows one site's event log into the journal.
+    """The follower of one site's event log, which writes it to the journal.
 
     Args:
         log: The site's event log.

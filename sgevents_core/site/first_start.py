@@ -34,7 +34,7 @@ class Beginning:
 
 
 class FirstStart:
-    """Asks the site until it is known where to begin.
+    """The first questions to the site, which find out where to begin.
 
     Args:
         rules: Hold what the settings say about the start.

@@ -51,7 +51,7 @@ SHORTEST_WAIT: Final = 0.001
 
 
 class Follower:
-    """Decides what to ask the site next, and what its answers mean.
+    """Decisions on what to ask the site next and what its answers mean.
 
     Args:
         rules: Times and sizes.

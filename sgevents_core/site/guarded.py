@@ -76,7 +76,7 @@ class GuardedShotgun(GuardedFiles):
         return Proxy(known.proxy_server, known.proxy_port, known.proxy_user, known.proxy_pass)
 
     def _place(self) -> Endpoint:
-        """Where the site is, by the client's present configuration."""
+        """Return where the site is, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
         if server.count(":") > 1 and "[" not in server:  # an IPv6 address without its brackets
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]

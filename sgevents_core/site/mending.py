@@ -24,7 +24,7 @@ _HIGHEST: Final = 2**63
 
 
 class Mender:
-    """Replaces entries that lanes have passed over with rows read again from the site.
+    """Replacement of entries that lanes have passed over with rows read again from the site.
 
     Args:
         log: The site's event log.

@@ -22,7 +22,7 @@ FAILURES_OF_A_PAGE: Final = 2
 
 
 class Paging:
-    """Decides which page is read next.
+    """Decisions on which page is read next.
 
     A page that fails is asked for again, shorter, once a small question has shown that the site
     answers. If the shortest fails too, or a full page holds nothing that can be handled, the next

@@ -31,7 +31,7 @@ Keep = Callable[[Mapping[int, str], Mapping[str, Collection[int]]], None]
 
 
 class ScriptLookup:
-    """Learns the names of scripts; for the feed's thread.
+    """The look-up of the names of scripts, for the feed's thread.
 
     Args:
         scripts: Gets what is learned.

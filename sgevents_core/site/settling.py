@@ -17,7 +17,7 @@ class Held(NamedTuple):
 
 
 class Settling:
-    """Decides which rows have to wait.
+    """Decisions on which rows have to wait.
 
     Args:
         settle: How long a gap is given, in seconds; 0 to hold nothing back.

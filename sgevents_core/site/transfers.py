@@ -127,7 +127,7 @@ class GuardedFiles(Shotgun):
 
 
 class Opener(urllib.request.OpenerDirector):
-    """Opens addresses for uploads and downloads of a client.
+    """The opener of addresses for uploads and downloads of a client.
 
     Args:
         client: The client.

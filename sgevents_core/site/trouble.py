@@ -66,7 +66,7 @@ JOURNAL: Final = Sayings(
 
 
 class Trouble:
-    """Counts failures in a row, and decides how long to wait and when to report.
+    """A count of failures in a row, which decides how long to wait and when to report.
 
     Args:
         sayings: What to say.

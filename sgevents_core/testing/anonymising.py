@@ -37,7 +37,7 @@ def _without_signature(found: re.Match[str]) -> str:
 
 
 class Anonymiser:
-    """Replaces people in rows; the same person becomes the same made-up one in all of them.
+    """Replacement of people in rows; the same person becomes the same made-up one in all of them.
 
     A person's id stays, and gives the name: `Person 7`. Names of people are replaced in all texts
     too, such as descriptions, and so is whatever looks like an e-mail address.

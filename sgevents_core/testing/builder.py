@@ -17,7 +17,7 @@ _SET_BY_A_SITE: Final = {"color": "pipeline_step", "sg_sort_order": 1, "sg_statu
 
 
 class EventBuilder(RowBuilder):
-    """Makes events, as a site writes them; ids and times ascend.
+    """A builder of events as a site writes them; ids and times ascend.
 
     A record is given as its type, `"Shot"`, if any record of that type will do, or as a mapping
     with its type and id: what `record` returns, or the client, or a sandbox.

@@ -21,7 +21,7 @@ from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Res
 
 
 class CallWatch:
-    """Records what plugins do in `result`, which is a new one for each run."""
+    """A recorder of what plugins do, in `result`, which is a new one for each run."""
 
     def __init__(self) -> None:
         self.result = Result()
@@ -97,7 +97,7 @@ class CallWatch:
 
 
 class WatchedAnnouncer(Announcer):
-    """Calls the plugins' own alerting hooks as usual, and reports the failure to the watch."""
+    """An announcer that calls the plugins' alerting hooks, and reports the failure to the watch."""
 
     def __init__(self, listeners: Sequence[tuple[Services, Hooks]], watch: CallWatch) -> None:
         super().__init__(listeners)

@@ -52,7 +52,7 @@ class MakeHarness(Protocol):
 
 
 class Harness:
-    """Runs plugins on events as the daemon does.
+    """A runner of plugins on events, like the daemon.
 
     Plugins are loaded and checked like the daemon's, and called in the same order through the same
     filters; failures are judged, retried and dead-lettered by the same policy; `ctx` is the real

@@ -41,7 +41,7 @@ class About(TypedDict, total=False):
 
 
 class RowBuilder:
-    """Makes rows and links to records; it does not decide what happened.
+    """A builder of rows and links to records; it does not decide what happened.
 
     Args:
         first_id: The id of the first event.
