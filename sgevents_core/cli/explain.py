@@ -105,12 +105,12 @@ def _head(
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
     from sgevents_core.calling.journal_events import event_of, read_scripts  # noqa: PLC0415
-    from sgevents_core.journal.database import Database  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Outcomes, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.past import Past  # noqa: PLC0415
+    from sgevents_core.reading.outcomes import Outcomes  # noqa: PLC0415 - heavy
 
     standing = Outcomes(settings.state.path)
-    with closing(Database(settings.state.path, read_only=True)) as db:
-        failures = failures_of(db, found.event_id)
+    with closing(Past(settings.state.path)) as past:
+        failures = past.failures(found.event_id)
     lines = []
     event = event_of(found.body, read_scripts(settings.state.path))
     for one in _explained(plan_of(settings), event):

@@ -101,19 +101,19 @@ def _when_settled(
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
     from sgevents_core.calling.journal_events import event_in, read_scripts  # noqa: PLC0415
-    from sgevents_core.journal.database import Database  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Outcomes, failures_of  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.past import Past  # noqa: PLC0415
+    from sgevents_core.reading.outcomes import Outcomes  # noqa: PLC0415 - heavy
 
     standing = Outcomes(folder)
     scripts = read_scripts(folder)
-    with closing(Database(folder, read_only=True)) as db:
+    with closing(Past(folder)) as past:
         for entry in entries:
             try:
                 event = event_in(entry, scripts)
             except UnreadableEntry as error:
                 echo_line(str(error).splitlines()[0], err=True)
                 continue
-            failures = failures_of(db, entry.event_id)
+            failures = past.failures(entry.event_id)
             yield _Shown(entry, event, dict(_fates(plan, standing, entry, event, failures)))
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sgevents_core.journal.base import FeedRecord
-from sgevents_core.journal.database import Database
+from sgevents_core.journal.past import LeftOut, Past
 from sgevents_core.journal.sqlite import SqliteState
 
 
@@ -67,14 +67,6 @@ def _not_kept(folder: Path) -> str:
     return "no longer in the journal: it is older than the retention"
 
 
-def _recorded(table: str, folder: Path, event_id: int, era: int) -> bool:
-    with closing(Database(folder, read_only=True)) as db:
-        if db.one("SELECT 1 FROM sqlite_master WHERE name = ?", table) is None:
-            return False  # the state of an older version
-        found = db.one(
-            f"SELECT 1 FROM {table} WHERE era = ? AND first <= ? AND last >= ?",  # noqa: S608
-            era,
-            event_id,
-            event_id,
-        )
-    return found is not None
+def _recorded(kind: LeftOut, folder: Path, event_id: int, era: int) -> bool:
+    with closing(Past(folder)) as past:
+        return past.is_left_out(kind, era, event_id)

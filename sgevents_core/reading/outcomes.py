@@ -6,18 +6,17 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from sgevents_core.crashes import recovery
 from sgevents_core.journal import register
 from sgevents_core.journal.base import Failure, PluginRecord
 from sgevents_core.journal.call_times import TimedCall, calls_of
-from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.past import KeptFailure, Past
 from sgevents_core.journal.progress import BEGINNING, Progress
 from sgevents_core.journal.skips import was_skipped
 from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.tracebacks import traceback_column
 from sgevents_core.printable import counted
 
 What: TypeAlias = Literal[
@@ -77,8 +76,8 @@ class Outcomes:
                 for record in self.records.values():
                     if record.lane == lane:
                         recovery.catches_up(record, noted.apart)
-        with closing(Database(folder, read_only=True)) as db:
-            self._joined = dict(db.all("SELECT plugin, seq FROM joined"))
+        with closing(Past(folder)) as past:
+            self._joined = past.joined()
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
         """Return whether a callback is finished for an event."""
@@ -104,7 +103,7 @@ class Outcomes:
         return tuple(call for call in self._calls[event] if call.key == key)
 
     def fate(
-        self, plugin: str, callback: str, seq: int, failures: Iterable[tuple[Failure, bool, int]]
+        self, plugin: str, callback: str, seq: int, failures: Iterable[KeptFailure]
     ) -> Outcome:
         """Return the outcome of an event for a callback that wants it.
 
@@ -112,7 +111,7 @@ class Outcomes:
             plugin: The callback's plugin.
             callback: Its name.
             seq: The event's place in the journal.
-            failures: All failures for the event, as `failures_of` returns them.
+            failures: All failures for the event, as `Past.failures` returns them.
         """
         own = [one for one in failures if one[0].plugin == plugin and one[0].seq == seq]
         mine = [one for one in own if one[0].callback == callback]
@@ -153,16 +152,6 @@ class Outcomes:
         before = counted(record.progress.before(seq), "event")
         where = "at it" if stands else f"{before} before it"
         return Outcome("not yet", f"not yet: the plugin is {where} ({why})", history)
-
-
-def failures_of(db: Database, event_id: int) -> list[tuple[Failure, bool, int]]:
-    """Return all failures kept for an event, oldest first: failure, whether dead, its number."""
-    found: list[tuple[Any, ...]] = db.all(
-        f"SELECT plugin, callback, seq, event_id, attempt, error, {traceback_column(db)},"  # noqa: S608 - our own
-        " at, outcome, dead, id FROM failures WHERE event_id = ? ORDER BY id",
-        event_id,
-    )
-    return [(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
 
 
 def _settled(failure: Failure, number: int, history: tuple[Failure, ...]) -> Outcome:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, get_args
 
 from sgevents_core.errors import NotTakenYet
 from sgevents_core.journal.base import Row
-from sgevents_core.journal.database import Database
+from sgevents_core.journal.past import LeftOut, Past
 from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Ago, Settings
@@ -22,14 +22,6 @@ from sgevents_core.site.questions import Fetch, Look, Page, Since
 from sgevents_core.site.ranges import Span
 
 _PAGE: Final = 500
-_COLUMNS: Final = "era, seq, event_id, body"
-
-
-class _Kept(NamedTuple):
-    """The point from which the journal has every event ever taken in the present era."""
-
-    event_id: int
-    created: int
 
 
 class History:
@@ -44,17 +36,17 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._db = Database(settings.state.path, read_only=True)
+        self._past = Past(settings.state.path)
         with closing(SqliteState(settings.state.path, read_only=True)) as state:
             feed = state.load_feed()
         self._era = feed.state.era if feed else 1
         self._frontier = feed.state.frontier if feed else 0
-        self._kept = self._kept_from()
+        self._kept = self._past.kept_from(self._era)
         self._log: EventLog | None = None
 
     def close(self) -> None:
         """Close the connections."""
-        self._db.close()
+        self._past.close()
         if self._log is not None:
             self._log.close()
 
@@ -66,12 +58,9 @@ class History:
         Raises:
             SiteError: The site could not be asked.
         """
-        found = self._db.one(
-            f"SELECT {_COLUMNS} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608
-            event_id,
-        )
+        found = self._past.event(event_id)
         if found is not None:
-            return Replayed(*found)
+            return found
         rows = self._asked.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
         return self._of_site(rows[0]) if rows else None
 
@@ -87,7 +76,7 @@ class History:
         """
         if first > self._frontier:
             raise NotTakenYet(event_id=first, newest=self._frontier)
-        here = self._select("event_id BETWEEN ? AND ?", first, last)
+        here = self._past.between(self._era, first, last)
         known = {one.event_id for one in here}
         below = min(last, self._frontier if self._kept is None else self._kept.event_id - 1)
         aside = self._aside(max(first, below + 1), min(last, self._frontier))
@@ -104,7 +93,7 @@ class History:
             SiteError: The site could not be asked.
         """
         at = int(now - moment.seconds if isinstance(moment, Ago) else moment.timestamp())
-        here = self._select("created_at >= ?", at)
+        here = self._past.since(self._era, at)
         if self._kept is not None and self._kept.created <= at:
             return here
         rows = self._asked.ask(Since(at)).rows
@@ -113,24 +102,6 @@ class History:
         below = self._frontier if self._kept is None else self._kept.event_id - 1
         older = self._older(rows[0].id, below, {one.event_id for one in here}, since=at)
         return [*older, *here]
-
-    def _kept_from(self) -> _Kept | None:
-        """Return the oldest event from which on the journal is complete."""
-        found = self._db.one(
-            "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
-            " ORDER BY seq LIMIT 1",
-            self._era,
-        )
-        return None if found is None else _Kept(*found)
-
-    def _select(self, condition: str, *values: Any) -> list[Replayed]:
-        found = self._db.all(
-            f"SELECT {_COLUMNS} FROM journal"  # noqa: S608 - only our own columns and conditions
-            f" WHERE era = ? AND {condition} ORDER BY seq",
-            self._era,
-            *values,
-        )
-        return [Replayed(*row) for row in found]
 
     def _older(self, first: int, last: int, known: set[int], since: int = 0) -> Iterator[Replayed]:
         """Read from the site, page by page, what the journal does not have."""
@@ -147,18 +118,11 @@ class History:
         """Return the ids from `first` to `last` that no plugin was given, or will be by itself."""
         found = [
             (max(start, first), min(end, last))
-            for table in ("parked", "dropped", "closed")
-            for start, end in self._spans(table)
+            for kind in get_args(LeftOut)
+            for start, end in self._past.left_out(kind, self._era)
             if start <= last and end >= first
         ]
         return [Span(*span) for span in sorted(found)]
-
-    def _spans(self, table: str) -> list[tuple[int, int]]:
-        if self._db.one("SELECT 1 FROM sqlite_master WHERE name = ?", table) is None:
-            return []  # the state of an older version
-        of_era = "" if table == "parked" else " WHERE era = ?"
-        sql = f"SELECT first, last FROM {table}{of_era}"  # noqa: S608 - one of our tables
-        return [(first, last) for first, last in self._db.all(sql, *([self._era] * bool(of_era)))]
 
     def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[Replayed]:
         """Read from the site, page by page, the visible rows of some ranges."""

@@ -19,8 +19,8 @@ from sgevents_core.calling import outage
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.database import Database
-from sgevents_core.reading.outcomes import Outcomes, failures_of
+from sgevents_core.journal.past import Past
+from sgevents_core.reading.outcomes import Outcomes
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
 
@@ -531,8 +531,8 @@ def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) 
         house.events(1)
         wait_until(lambda: house.health.is_wanted)
         house.site_is_down()
-        with closing(Database(house.folder, read_only=True)) as db:
-            failures = failures_of(db, 1)
+        with closing(Past(house.folder)) as past:
+            failures = past.failures(1)
         fate = Outcomes(house.folder).fate("writes", "writes:writes", 1, failures)
     reason = "waits for the site: ConnectionRefusedError"
     assert house.records()["writes"].reason.startswith(reason)

@@ -13,18 +13,18 @@ from waiting import wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.journal.base import PluginState, Step
-from sgevents_core.journal.database import Database
 from sgevents_core.journal.keys import CallKey
+from sgevents_core.journal.past import Past
 from sgevents_core.journal.progress import Progress
 from sgevents_core.journal.register import LANE, Register, path_of
-from sgevents_core.reading.outcomes import Outcome, Outcomes, failures_of
+from sgevents_core.reading.outcomes import Outcome, Outcomes
 
 
 def fate(house: House, plugin: str, callback: str, seq: int) -> Outcome:
     """What has become of the event at a place with a callback."""
     event_id = house.state.read(seq - 1, 1)[0].event_id
-    with closing(Database(house.folder, read_only=True)) as db:
-        failures = failures_of(db, event_id)
+    with closing(Past(house.folder)) as past:
+        failures = past.failures(event_id)
     return Outcomes(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
 
 
