@@ -27,7 +27,7 @@ _SURROGATE: Final = "\ud800-\udfff"
 
 _IN_LINES: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
 _IN_ONE_LINE: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
-_IN_TOML: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}]")
+_IN_TOML: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}]")  # TOML cannot escape surrogates
 _SHORT: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 

@@ -193,9 +193,7 @@ def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
 
 
 def _end_at_once(number: int) -> None:
-    """End the process by a signal, from any thread; Python's own way works only in the
-    main thread.
-    """
+    """End the process by a signal, from any thread; Python's own way needs the main one."""
     flush(_CLOSES_WITHIN)
     if os.getpid() != 1:  # a container's first process ignores signals by default
         system = ctypes.CDLL(None).signal

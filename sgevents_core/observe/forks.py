@@ -33,6 +33,7 @@ _count: Final = [1]
 
 
 def _forked() -> None:
+    # From 1 to `_MOST`: 0 is left to forks that the system has wiped.
     _count[0] = _count[0] % _MOST + 1
     generation[0] = _count[0]
 

@@ -28,6 +28,7 @@ Tell = Callable[[str, str], None]
 _STOPPING: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _REFUSED: Final = frozenset((*mask.HEEDED, *_STOPPING))
 _FAILED: Final = 127 << 8
+"""The wait status of a shell that did not start: exit code 127 in the high byte."""
 _release: Final = functools.partial(_signal.pthread_sigmask, signal.SIG_UNBLOCK, mask.HEEDED)
 _hold: Final = functools.partial(_signal.pthread_sigmask, signal.SIG_BLOCK, mask.HEEDED)
 
@@ -102,7 +103,7 @@ class _Watch:
             send()
 
     def _send_to_group(self, send: Callable[[], None], function: str, number: int) -> None:
-        """Send a signal to the plugin's own children, but not to this process."""
+        """Send a signal to the process group: it is meant for children, and ignored here."""
         if number in _STOPPING:
             self._refuse(function, number)
             return
@@ -170,6 +171,7 @@ class _Watch:
             code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - the caller asked for it
         except OSError:
             return _FAILED
+        # A wait status: the exit code in the high byte, or the signal in the low one.
         return code << 8 if code >= 0 else -code
 
 

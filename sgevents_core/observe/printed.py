@@ -104,9 +104,7 @@ def put_back() -> None:
 
 
 def _is_standard() -> bool:
-    """Return whether Python's streams are those of the process, rather than replaced to capture
-    output.
-    """
+    """Return whether Python's streams are those of the process, not replaced to capture output."""
     try:
         return sys.stdout.fileno() == _STDOUT and sys.stderr.fileno() == _STDERR
     except (AttributeError, OSError, ValueError):

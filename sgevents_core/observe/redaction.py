@@ -119,6 +119,7 @@ def _in_base64(raw: bytes) -> Iterator[str]:
     """
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + raw)
+        # The characters that share bits with the bytes before, and with those after or padding.
         begin = (0, 2, 3)[shift]
         end = len(encoded) - (0, 3, 2)[(shift + len(raw)) % 3]
         sure = encoded[begin:end].decode()

@@ -224,9 +224,7 @@ class FileSink:
         self._size = os.fstat(self._descriptor).st_size
 
     def _is_there(self) -> bool:
-        """Return whether the file is still open and in its place: it may be closed, moved or
-        removed.
-        """
+        """Return whether the file is still open, and neither moved nor removed."""
         if _identity(self._descriptor) != self._identity:
             return False
         with suppress(OSError):

@@ -88,6 +88,7 @@ class Files:
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
+    # A chunk of a PNG: length of the data, name, data, checksum of name and data.
     check = struct.pack(">I", zlib.crc32(name + data))
     return struct.pack(">I", len(data)) + name + data + check
 
@@ -98,4 +99,4 @@ _PIXEL: Final = (
     + _chunk(b"IDAT", zlib.compress(b"\x00\x80"))
     + _chunk(b"IEND", b"")
 )
-"""A grey picture of one pixel."""
+"""A grey PNG of one pixel: width, height and bits in IHDR, a filter byte and the pixel in IDAT."""

@@ -117,6 +117,7 @@ def _thin(marks: Sequence[tuple[int, int]], now: int, horizon: float) -> list[tu
         width = MARKS_APART
         while width * 2 <= (now - at) / MARKS_PER_AGE:
             width *= 2
+        # Each width is double the one before, so that a stretch lies within one wider stretch.
         if before != (width, at // width):
             kept.append((at, id_))
         before = width, at // width

@@ -118,6 +118,7 @@ class Backlog:
         while self._waiting and self._waiting[0].at <= now:
             self._note_due(heappop(self._waiting))
         self._alone_next = True
+        # `_newest` still holds turns that were popped as the oldest: rebuild it once they prevail.
         if len(self._newest) > 2 * len(self._due) + MOST_SPANS:
             self._newest = sorted((-turn.first, turn) for turn in self._due)
         spans: list[Span] = []
@@ -125,6 +126,7 @@ class Backlog:
         newest = False
         while self._due and len(spans) < (most // 2 or 1 if self._first else most):
             turn = self._pop_newest() if newest else self._due.popitem(last=False)[0]
+            # Alternate with the newest only while turns wait longer than they should.
             newest = not newest and now - turn.at > LONGEST_BETWEEN_LOOKS
             rest = self._fill(spans, Span(turn.first, turn.last), most)
             if rest is not None:

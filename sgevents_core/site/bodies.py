@@ -17,6 +17,7 @@ DEEPEST: Final = 100
 LONGEST_INTEGER: Final = 1000
 """The most digits of an integer; a longer one becomes text."""
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
+"""A whole string, whose brackets do not count, or a bracket."""
 
 
 def decoded(body: bytes | str) -> Any:

@@ -64,7 +64,10 @@ class Size:
 
 
 class Budget:
-    """How often looks and audits may be asked: a few at once, and a limited number per minute."""
+    """How often looks and audits may be asked: a few at once, and a limited number per minute.
+
+    A token bucket: it holds `MOST_AT_ONCE` and refills at `A_MINUTE` per minute.
+    """
 
     def __init__(self) -> None:
         self._left = float(MOST_AT_ONCE)

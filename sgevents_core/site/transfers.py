@@ -40,6 +40,7 @@ _FORMS: Final[Mapping[str, str]] = {
 }
 """Last part of a form's address -> the beginning of an answer that confirms it."""
 _NO: Final = re.compile(r"[02](?=[:\s]|$)")
+"""The beginning of an answer that refuses a form."""
 
 
 class GuardedFiles(Shotgun):
