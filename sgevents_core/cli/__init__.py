@@ -1,4 +1,4 @@
-"""The command `sgevents`: one module a command, each imported when it is called."""
+"""The command `sgevents`: one module per command, each imported only when it is called."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; the entry point of the command `sgevents`."""
-    if sys.argv[1:] == ["--version"]:  # before click, so that a deploy script waits for nothing
+    if sys.argv[1:] == ["--version"]:  # before click, whose import deploy scripts need not wait for
         from sgevents_core import __version__  # noqa: PLC0415 - loaded when asked for
 
         sys.stdout.write(f"sgevents {__version__}\n")
         return
-    if sys.argv[1:2] == ["run"]:  # to be stopped in order, or not at all, however early
+    if sys.argv[1:2] == ["run"]:  # so that the daemon stops in order or not at all, however early
         from sgevents_core.observe.mask import hold_signals  # noqa: PLC0415 - only a daemon waits
 
         hold_signals()

@@ -1,4 +1,4 @@
-"""The daemon of the demo: a process of its own, and what its log says of the calls it makes."""
+"""The daemon of the demo: a separate process, and the calls seen in its log."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PLUGIN_LOGGER: Final = "sgevents.plugin."
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """One call of a callback, seen in the daemon's log when it was over.
+    """One call of a callback, seen in the daemon's log once it is over.
 
     Args:
-        event_id: The event it was for.
-        plugin: Whose callback it was.
-        raised: What it raised, in words; None if it returned.
+        event_id: The event's id.
+        plugin: The callback's plugin.
+        raised: What it raised, for people; None if it returned.
     """
 
     event_id: int
@@ -43,11 +43,11 @@ class Said:
 
 
 class DemoDaemon:
-    """Starts, kills and stops `sgevents run`, and reads its log as it is written.
+    """A process of `sgevents run`: it can be started, killed and stopped, and its log is followed.
 
     Args:
         config: Its configuration file.
-        extra_path: A folder in which it finds one more installed package.
+        extra_path: A folder with one more installed package.
     """
 
     def __init__(self, config: Path, extra_path: Path) -> None:
@@ -59,11 +59,13 @@ class DemoDaemon:
         self._reader: threading.Thread | None = None
 
     def command(self, *words: str) -> list[str]:
-        """Return the command line of a command of this very sgevents, for this configuration."""
+        """Return the command line of an `sgevents` command of this installation and
+        configuration.
+        """
         return [sys.executable, "-m", "sgevents_core", *words, "--config", str(self.config)]
 
     def start(self) -> None:
-        """Start it; returns at once."""
+        """Start it, and return at once."""
         self._process = subprocess.Popen(
             self.command("run"),
             cwd=self.config.parent,
@@ -79,22 +81,23 @@ class DemoDaemon:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there, or its log not read to the end."""
+        """Return whether its process runs or its log is not fully read."""
         return self._reader is not None and self._reader.is_alive()
 
     def kill(self) -> None:
-        """End it the hard way, in the middle of whatever it does."""
+        """Kill it, in the middle of whatever it does."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """Ask it to stop and return its exit code; it finishes the callback in hand."""
+        """Ask it to stop, and return its exit code; it finishes the running callback."""
         return self._end(signal.SIGTERM)
 
     def status_when_caught_up(self, seconds: float) -> dict[str, Any]:
-        """Return what `sgevents status --json` says once no plugin is behind, or in the end.
+        """Return the output of `sgevents status --json` once no plugin is behind, or after
+        `seconds`.
 
         Args:
-            seconds: How long that may take: the daemon notes its place once a second.
+            seconds: The longest wait; the daemon records its progress once a second.
         """
         until = time.monotonic() + seconds
         while True:
@@ -147,7 +150,7 @@ class DemoDaemon:
 
 
 def understood(record: dict[str, Any]) -> DemoCall | Said | None:
-    """Return what a record of the log tells of a plugin, if anything."""
+    """Return what a log record says about a plugin, if anything."""
     action, plugin = record.get("action"), str(record.get("plugin"))
     if action == RETURNED:
         return DemoCall(record["event_id"], plugin)

@@ -1,4 +1,4 @@
-"""The scripted day: what happens in the studio, and what the plugins get of it."""
+"""The scripted day: what happens in the studio, and which events the plugins get."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ KILL_AFTER: Final = 12
 
 
 class Day:
-    """Plays the day and follows what the daemon makes of it.
+    """A scripted day, with what the daemon does during it.
 
     Args:
-        studio: Where things happen.
-        daemon: Who is to notice; not started yet.
-        screen: Who tells.
-        pause: Seconds between two scenes, for the reader.
+        studio: The studio in which it takes place.
+        daemon: The daemon, not started yet.
+        screen: The screen to print to.
+        pause: The pause between two scenes, in seconds, for the reader.
     """
 
     def __init__(self, studio: Studio, daemon: DemoDaemon, screen: Screen, pause: float) -> None:
@@ -45,7 +45,7 @@ class Day:
         self._said: list[tuple[str, str]] = []
 
     def play(self) -> None:
-        """Play all scenes, one after the other; ends at one in which a plugin gets too little."""
+        """Play all scenes in order; stop at one in which a plugin misses events."""
         scenes = (
             self._morning,
             self._work_begins,
@@ -65,12 +65,14 @@ class Day:
             self.follow(lambda: False, self._pause)
 
     def evidence(self) -> Evidence:
-        """Return what came of the day so far."""
+        """Return the evidence so far."""
         rows = [self.site.log.row(event_id) for event_id in self._ids()]
         return Evidence(rows, self.calls, self.late, self.missing, self.kills)
 
     def follow(self, over: Callable[[], bool], seconds: float) -> bool:
-        """Tell what plugins get until `over` says so; False if that took longer than `seconds`."""
+        """Print what plugins get until `over` is true; return False if that takes longer than
+        `seconds`.
+        """
         until = time.monotonic() + seconds
         while not over():
             if time.monotonic() >= until:
@@ -87,7 +89,7 @@ class Day:
         return True
 
     def go_on(self) -> None:
-        """Tell what plugins get for as long as the daemon runs."""
+        """Print what plugins get for as long as the daemon runs."""
         while self._daemon.running:
             self._all_called()
             self._screen.flush()
@@ -204,7 +206,7 @@ class Day:
             return [some for some in self.site.log.visible_ids() if some >= self._first]
 
     def _look(self) -> None:
-        """Note what has become visible on the site, and how far behind the plugins are."""
+        """Record what has become visible on the site, and how far behind the plugins are."""
         now = time.monotonic()
         for event_id in self._ids():
             if event_id not in self._visible:
@@ -214,16 +216,16 @@ class Day:
         self._screen.behind(len(self._open), missing)
 
     def _all_called(self) -> None:
-        """Wait until every event that is visible has reached all plugins that want it."""
+        """Wait until every visible event has reached all plugins that want it."""
         self._look()
         self.follow(lambda: not self._open or self._is_over(), PATIENCE)
 
     def _is_over(self) -> bool:
-        """Return whether the daemon has ended and all that it had written was taken in."""
+        """Return whether the daemon has ended and all of its log was read."""
         return not self._daemon.running and self._daemon.news.empty()
 
     def _all_heard(self) -> None:
-        """Take in what a daemon that has ended had written to its log."""
+        """Read the rest of the log of a daemon that has ended."""
         self.follow(self._daemon.news.empty, PATIENCE)
 
     def _called(self, call: DemoCall) -> None:

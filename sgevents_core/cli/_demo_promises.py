@@ -1,4 +1,6 @@
-"""Which promises the demo has shown, and whether they held: the site's events against the calls."""
+"""The promises shown by the demo, and whether they held, by comparing the site's events and the
+calls.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from sgevents_core.sandbox.eventlog import EventRow
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A promise, what the demo has seen of it, and whether it held."""
+    """A promise, what the demo showed of it, and whether it held."""
 
     name: str
     seen: str
@@ -23,16 +25,16 @@ class Promise:
 
 @dataclass(slots=True)
 class Evidence:
-    """What came of the day.
+    """The evidence of a day.
 
     Args:
         rows: The site's events of the day, in id order.
-        calls: The calls in the order in which they were over.
+        calls: The calls, in the order in which they ended.
         late: Ids of events that became visible after newer ones.
-        missing: How many ids never came.
+        missing: The number of ids whose event never came.
         kills: How often the daemon was killed.
         imported: Whether the plugin that is not enabled was imported.
-        status: What `sgevents status --json` said at the end.
+        status: The output of `sgevents status --json` at the end.
     """
 
     rows: Sequence[EventRow] = ()
@@ -45,7 +47,7 @@ class Evidence:
 
 
 def wanted_by(row: EventRow) -> tuple[str, ...]:
-    """Return the plugins that want an event, in the order in which they are to be called."""
+    """Return the plugins that want an event, in call order."""
     kind = row.event_type or ""
     wants = {
         "shot-status": kind == "Shotgun_Task_Change" and row.attribute_name == "sg_status_list",
@@ -58,7 +60,7 @@ def wanted_by(row: EventRow) -> tuple[str, ...]:
 
 
 def judged(evidence: Evidence) -> Iterator[Promise]:
-    """Return the promises, each judged by the evidence."""
+    """Yield the promises, each judged by the evidence."""
     yield _nothing_lost(evidence)
     yield _nothing_repeated(evidence)
     yield _order_known(evidence)

@@ -1,4 +1,4 @@
-"""How the demo looks: a line for each event, on a terminal and in a pipe."""
+"""The output of the demo: a line per event, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _COLUMNS: Final = {name: max(map(len, name.split("-"))) + 2 for name in PLUGINS}
 
 @dataclass(slots=True)
 class ScreenLine:
-    """What is told of one event, or of several in a row that look the same.
+    """The line for one event, or for several in a row that look the same.
 
     Args:
         row: The (first) event.
         late: Whether it became visible after newer ones.
-        places: Plugin -> which call for this event its was, from 1.
+        places: Plugin -> the position of its call for this event, from 1.
         raised: The plugins that raised.
-        after: Seconds between the event being visible and its last call being over.
+        after: Seconds from the event being visible to the end of its last call.
         said: What plugins wrote to their logs, with their names.
         count: How many events there are.
     """
@@ -46,17 +46,17 @@ class ScreenLine:
     count: int = 1
 
     def looks_like(self, other: ScreenLine) -> bool:
-        """Whether both can be told as one."""
+        """Return whether both can be printed as one line."""
         silent = not (self.said or self.raised or other.raised)
         alike = (self.late, self.places) == (other.late, other.places)
         return silent and alike and label(self.row) == label(other.row)
 
 
 class Screen:
-    """Prints what happens, and on a terminal keeps a line below it that tells how far behind.
+    """The printer of what happens; on a terminal, a line below shows how far behind plugins are.
 
     Args:
-        console: Where to.
+        console: The console to print to.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -78,13 +78,13 @@ class Screen:
         self._live.stop()
 
     def title(self, text: str, about: str) -> None:
-        """Print the demo's title and what is to be seen."""
+        """Print the demo's title and what it shows."""
         self.console.rule(Text(text, "bold"), characters=self._rule)
         self._indented(about, 0)
         self.console.print()
 
     def columns(self) -> None:
-        """Print the heads of the columns: the groups and plugins in their order."""
+        """Print the column heads: the groups and plugins in their order."""
         groups, first, second = (Text(" " * (_ID + _LABEL)) for _ in range(3))
         for group, plugins in GROUPS.items():
             width = sum(_COLUMNS[name] for name in plugins)
@@ -97,7 +97,7 @@ class Screen:
         self.console.print(groups, first, second, sep="\n")
 
     def scene(self, time: str, what: str, why: str) -> None:
-        """Print what somebody does, and what to look at."""
+        """Print what somebody does, and what to watch for."""
         self.flush()
         self.console.print()
         self.console.print(Text(f"{time}  {what}", "bold"))
@@ -109,7 +109,7 @@ class Screen:
         self._indented(text, 7, style)
 
     def event(self, line: ScreenLine) -> None:
-        """Print an event; one that looks like the one before it joins that one's line."""
+        """Print an event; one that looks like the previous one is merged into its line."""
         if self._held is not None and self._held.looks_like(line):
             self._held.count += 1
             self._held.after = max(self._held.after, line.after)
@@ -119,7 +119,7 @@ class Screen:
         self._held = line
 
     def flush(self) -> None:
-        """Print the line that has been waiting for more events like it."""
+        """Print the pending line, which may have been merged."""
         line, self._held = self._held, None
         if line is None:
             return
@@ -128,7 +128,7 @@ class Screen:
             self._indented(f"{plugin}: {text}", _ID, "red" if plugin in line.raised else "green")
 
     def behind(self, events: int, missing: int) -> None:
-        """Show how far behind the plugins are, where that can be shown."""
+        """Show how far behind the plugins are, on a terminal."""
         self._status.plain = f"\n{'':{_ID}}behind: {events} events; missing ids: {missing}"
         self._status.stylize("yellow" if events or missing else "dim")
 
@@ -150,12 +150,12 @@ class Screen:
         self.console.print(Text(end, "bold red" if broken else "bold green"))
 
     def complaints(self, complaints: Sequence[str]) -> None:
-        """Print what the daemon said that was not expected."""
+        """Print unexpected messages of the daemon."""
         for text in complaints:
             self.console.print(Text(f"the daemon said: {text}", "yellow"))
 
     def steps(self, steps: Mapping[str, str]) -> None:
-        """Print commands to go on with: what for -> command."""
+        """Print commands to try next: purpose -> command."""
         self.console.print("\nIt goes on running, and shows what happens. Ctrl-C ends it.")
         for purpose, command in steps.items():
             self.console.print(Text(f"  {purpose}:", "dim"))
@@ -189,7 +189,7 @@ class Screen:
 
 
 def label(row: EventRow) -> str:
-    """Return what happened, in few words: "Task status", "new Version", "User Logout"."""
+    """Return what happened, in a few words: "Task status", "new Version", "User Logout"."""
     meta = row.meta if isinstance(row.meta, dict) else {}
     if "in_create" in meta or "original_event_log_entry_id" in meta:
         return "  its values"

@@ -1,4 +1,4 @@
-"""What the demo is played in: the studio on the site, the configuration, a plugin not to enable."""
+"""The setting of the demo: the studio on the site, the configuration, a plugin left disabled."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ $tables
 
 
 def write_config(folder: Path, site: Sandbox) -> Path:
-    """Write the daemon's configuration into `folder`: all events from now on; returns the file."""
+    """Write the daemon's configuration into `folder`, for all events from now on; return
+    the file.
+    """
     tables = [f'[[groups]]\nname = "{group}"\n' for group in GROUPS]
     for group, plugins in GROUPS.items():
         tables += [f'[plugins.{name}]\nenabled = true\ngroup = "{group}"\n' for name in plugins]
@@ -63,10 +65,10 @@ def write_config(folder: Path, site: Sandbox) -> Path:
 
 
 def install_not_enabled(folder: Path) -> tuple[Path, Path]:
-    """Make an installed package whose plugin leaves a trace when it is imported.
+    """Create an installed package whose plugin leaves a trace when it is imported.
 
     Returns:
-        The folder that has to be on Python's path, and the file that importing it would write.
+        The folder to put on Python's path, and the file that importing it would write.
     """
     place, trace = folder / "installed", folder / "was-imported"
     about = place / "demo_not_enabled-1.0.dist-info"
@@ -84,7 +86,7 @@ class Studio:
     """The people, shots and tasks of the demo.
 
     Args:
-        site: The site on which they are made.
+        site: The site to create them on.
     """
 
     def __init__(self, site: Sandbox) -> None:
@@ -102,7 +104,7 @@ class Studio:
         }
 
     def set_task(self, login: str, code: str, step: str, values: dict[str, Any]) -> None:
-        """Let a person change a task of a shot."""
+        """Change a task of a shot as a person."""
         with self.site.transaction(login) as work:
             work.update("Task", self.task(code, step), values)
 

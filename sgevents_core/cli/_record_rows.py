@@ -1,4 +1,4 @@
-"""The rows that `sgevents record` writes: from journal and site, or from the site alone."""
+"""The rows that `sgevents record` writes: from the journal and the site, or from the site alone."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PAGE: Final = 500
 
 
 class Source(Protocol):
-    """Where rows are read."""
+    """A source of rows."""
 
     def close(self) -> None:
         """Close its connections."""
 
     def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that there are."""
+        """Return event id -> row, for those of `ids` that exist."""
 
     def last(self, count: int) -> list[bytes]:
-        """Return the last rows, the newest last."""
+        """Return the last rows, newest last."""
 
     def since(self, when: str) -> list[bytes]:
-        """Return the rows of events since a date, or since so long ago.
+        """Return the rows of events since a date or for a duration up to now.
 
         Raises:
-            MomentError: It is neither.
+            MomentError: `when` is neither a date nor a duration.
         """
 
 
 class JournalRows:
-    """Reads rows of the journal; those that it has not, by id or time, from the site."""
+    """The rows of the journal; those it lacks, by id or time, are read from the site."""
 
     def __init__(self, settings: Settings) -> None:
         self._state = SqliteState(settings.state.path, read_only=True)
@@ -56,21 +56,21 @@ class JournalRows:
         self._state.close()
 
     def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that there are."""
+        """Return event id -> row, for those of `ids` that exist."""
         found = {event_id: self._history.event(event_id) for event_id in ids}
         return {event_id: one.body for event_id, one in found.items() if one is not None}
 
     def last(self, count: int) -> list[bytes]:
-        """Return the last rows, in the order in which they were seen."""
+        """Return the last rows, in the order they were seen."""
         return [entry.body for entry in self._state.read(self._state.end() - count, count)]
 
     def since(self, when: str) -> list[bytes]:
-        """Return the rows of events since a date or since so long ago, in the order seen."""
+        """Return the rows of events since a date or for a duration up to now, in the order seen."""
         return [one.body for one in self._history.since(moment_of(when), time.time())]
 
 
 class SiteRows:
-    """Reads rows of the site's event log, in the order of their ids."""
+    """The rows of the site's event log, in id order."""
 
     def __init__(self, settings: Settings) -> None:
         self._log = EventLog(settings.site, settings.feed.fields)
@@ -80,7 +80,7 @@ class SiteRows:
         self._log.close()
 
     def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that show."""
+        """Return event id -> row, for those of `ids` that are visible."""
         wanted, found = sorted(ids), dict[int, bytes]()
         for first in range(0, len(wanted), PAGE):
             spans = spans_of(wanted[first : first + PAGE])
@@ -99,7 +99,7 @@ class SiteRows:
         return [row.body for row in reversed(rows)]
 
     def since(self, when: str) -> list[bytes]:
-        """Return the rows of events since a date, or since so long ago."""
+        """Return the rows of events since a date or for a duration up to now."""
         moment = moment_of(when)
         at = moment.timestamp() if isinstance(moment, datetime) else time.time() - moment.seconds
         rows = [*self._log.ask(Since(int(at))).rows]
@@ -112,7 +112,7 @@ class SiteRows:
 
 
 def has_journal(settings: Settings) -> bool:
-    """Return whether there is a journal to read."""
+    """Return whether a journal exists."""
     return (settings.state.path / DATABASE).is_file()
 
 
@@ -120,7 +120,7 @@ def rows_named(source: Source, ids: Iterable[int]) -> Sequence[bytes]:
     """Return the rows with these ids, ascending.
 
     Raises:
-        EventsNotFoundError: Some are nowhere.
+        EventsNotFoundError: Some of them do not exist.
     """
     wanted = sorted(set(ids))
     with closing(source):

@@ -1,4 +1,4 @@
-"""What `sgevents status --json` writes: times as ISO 8601, null where there is nothing."""
+"""The output of `sgevents status --json`: times as ISO 8601, null for missing values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:
-    """Return what a state says, for programs: times as ISO 8601, null where there is nothing."""
+    """Return the overview of a state as JSON values: times as ISO 8601, null for missing values."""
     if found is None:
         nothing: dict[str, Any] = {"daemon": None, "events": 0, "feed": None}
         return {"running": False, **nothing, "needs": [], "plugins": [], "set_aside": []}
@@ -33,7 +33,7 @@ def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:
 
 
 def aside_json(one: SetAside) -> dict[str, Any]:
-    """Return an event that is set aside, for programs."""
+    """Return an event that is set aside, as JSON values."""
     return {"event": one.event, "reason": one.reason, "where": one.where, "at": iso(one.at)}
 
 

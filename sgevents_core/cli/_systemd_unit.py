@@ -1,4 +1,4 @@
-"""The text of a systemd unit for the daemon, with comments for whoever opens it next."""
+"""The text of a systemd unit for the daemon, with comments for its readers."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ _LOGS: Final = Path("/var/log")
 
 
 class Service(NamedTuple):
-    """What a unit is written for.
+    """The service that a unit describes.
 
     Args:
         name: The unit's name: `sgevents.service`.
         site: The site's address.
-        user: Whom the daemon runs as.
-        program: The program and its first arguments; the config is added.
+        user: The user that the daemon runs as.
+        program: The program and its first arguments; the path of the config is appended.
         config: The configuration file, absolute.
         state: The state's folder, absolute.
         log: The log's folder, absolute; None if the log goes to the journal.
@@ -125,10 +125,10 @@ class Service(NamedTuple):
 
 
 def unit_text(service: Service) -> str:
-    """Return the unit.
+    """Return the text of the unit.
 
     Raises:
-        UnitPathError: Something holds what no unit can hold.
+        UnitPathError: A path or name has characters that a unit cannot contain.
     """
     folder = service.config.parent
     paths = [*service.program, str(service.config), str(service.state), str(service.log or "")]
@@ -154,7 +154,7 @@ def unit_text(service: Service) -> str:
 
 
 def _secrets(service: Service) -> str:
-    """Return what brings the keys to where the configuration looks for them."""
+    """Return the settings that provide the keys where the configuration expects them."""
     folder = service.config.parent
     loads = [f"LoadCredential={name}:{_plain(str(folder / name))}" for name in service.credentials]
     text = ""
@@ -167,7 +167,9 @@ def _secrets(service: Service) -> str:
 
 
 def _folders(service: Service) -> str:
-    """Return what lets the daemon write its state and log: made by systemd where those are kept."""
+    """Return the settings that let the daemon write its state and log; systemd creates the standard
+    folders.
+    """
     lines = []
     for key, home, folder in (
         ("StateDirectory", _STATE, service.state),
@@ -185,12 +187,12 @@ def _command(parts: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text for a setting that takes the whole line."""
+    """Return a text, escaped for a setting that takes the whole line."""
     return text.replace("%", "%%")
 
 
 def _word(text: str) -> str:
-    """Return one of several words of a setting, in quotes where it needs them."""
+    """Return one word of a setting with several, quoted if necessary."""
     escaped = _plain(text).replace("\\", "\\\\").replace('"', '\\"')
     needs_quotes = escaped != text.replace("%", "%%") or any(c in text for c in " '\t;") or not text
     return f'"{escaped}"' if needs_quotes else escaped

@@ -1,4 +1,6 @@
-"""How commands ask for something: a request is written, carried out by the daemon or right here."""
+"""How commands make requests: a request is recorded, then carried out by the daemon or
+right here.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ NOTED: Final = 3
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """Return the seconds of a duration as in the configuration; plain numbers are seconds."""
+    """Return the seconds of a duration, written as in the configuration or as a number of
+    seconds.
+    """
     from sgevents_core.errors import DurationError  # noqa: PLC0415 - not for --help
     from sgevents_core.settings import parse_duration  # noqa: PLC0415
 
@@ -55,7 +59,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
 
 
 def request_options(command: _F) -> _F:
-    """Add --timeout and --reason, as every command that asks for a change takes them."""
+    """Add --timeout and --reason, which every command that requests a change has."""
     timeout = click.option(
         "--timeout",
         metavar="DURATION",
@@ -75,14 +79,14 @@ def request_options(command: _F) -> _F:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One thing that is asked for.
+    """One request to make.
 
     Args:
-        kind: What; see `journal.requests.Request`.
-        plugin: Of which plugin; empty for the feed.
-        label: What it is about, put before the answer.
-        detail: What else there is to say.
-        events: What is to be replayed.
+        kind: Its kind; see `journal.requests.Request`.
+        plugin: The plugin concerned; empty for the feed.
+        label: What it is about, printed before the answer.
+        detail: Further values.
+        events: The events to replay.
     """
 
     kind: str
@@ -93,12 +97,12 @@ class Wanted:
 
 
 def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> Settings:
-    """Return the settings, once something has run on their state.
+    """Return the settings, if something has run on their state.
 
     Args:
         config: The configuration file.
-        read: How to read it; secrets need not be there by default, since whoever operates a daemon
-            rarely has them in the shell.
+        read: How to read it; by default, secrets may be missing, since operators rarely have them
+            in their shell.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -113,16 +117,16 @@ def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> 
 
 
 def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: str = "") -> int:
-    """Ask for things, wait for what comes of them, print that; return the exit code.
+    """Make requests, wait for the answers and print them; return the exit code.
 
-    A running daemon carries them out, and this waits for its answers. Without one they are carried
-    out here, however long that takes; unless that needs a secret that this shell does not have.
+    A running daemon carries them out while this waits. Without a daemon they are carried out here,
+    however long that takes, unless that needs a secret that this shell does not have.
 
     Args:
         settings: The configuration.
-        wanted: What is asked for.
-        timeout: How long to wait for a running daemon, in seconds.
-        reason: Why, in the words of the person who asks; empty for none.
+        wanted: The requests.
+        timeout: The longest wait for a running daemon, in seconds.
+        reason: The reason given by the person who asks; empty if none.
     """
     from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
 
@@ -141,7 +145,7 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
 
 
 def asked_by() -> str:
-    """Return who is asking, for people: `anna@host`."""
+    """Return the person who asks, for people: `anna@host`."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a user without a name
@@ -152,7 +156,7 @@ def asked_by() -> str:
 def _wait(
     settings: Settings, requests: Requests, asked: Mapping[int, Wanted], until: float
 ) -> None:
-    """Wait until all is answered, or the time is over; carry out what no daemon will."""
+    """Wait until all are answered or time is up; carry out requests if no daemon runs."""
     from sgevents_core.journal import lock  # noqa: PLC0415 - heavy
 
     waiting = dict(asked)
@@ -170,10 +174,10 @@ def _wait(
 
 
 def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
-    """Return where a secret is missing without which things cannot be carried out; empty if none.
+    """Return where a secret that the requests need is missing; empty if none is.
 
-    Calling a plugin takes its settings and the keys for the site; the feed's own requests may ask
-    the site. Everything else changes the state alone.
+    Calling a plugin needs its settings and the keys of the site; requests about the feed may read
+    the site. All others change only the state.
     """
     from sgevents_core.settings import secrets_in  # noqa: PLC0415 - heavy
 
@@ -188,7 +192,9 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
 
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:
-    """Carry out what waits about some plugins; False if a daemon was started meanwhile."""
+    """Carry out the open requests about some plugins; return False if a daemon started
+    meanwhile.
+    """
     from sgevents_core.requests.without_daemon import carry_out_alone  # noqa: PLC0415 - heavy
 
     with _plugins_heard(settings):
@@ -202,9 +208,9 @@ def _carry_out(settings: Settings, plugins: set[str]) -> bool:
 
 @contextmanager
 def _plugins_heard(settings: Settings) -> Iterator[None]:
-    """Send what plugins say to the log file if there is one, else to the terminal.
+    """Send log messages of plugins to the log file if there is one, otherwise to the terminal.
 
-    What becomes of the requests is said by the command itself.
+    The command itself prints the answers.
     """
     from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
@@ -221,7 +227,7 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
 
 
 def _summarise(requests: Requests, asked: Mapping[int, Wanted]) -> int:
-    """Print what came of very many requests: a count for each label, and the first that failed."""
+    """Print the answers to very many requests: a count per label, and the first failures."""
     counts: dict[tuple[str, str], int] = {}
     codes = {"done": 0, "noted": NOTED}
     failed = 0
@@ -251,7 +257,7 @@ def _said(answer: RequestAnswer) -> str:
 
 
 def _check_daemon(folder: Path) -> None:
-    """Refuse to bring a state up to date under a daemon that does not know the newer schema."""
+    """Refuse to upgrade a state under a daemon that does not know the newer schema."""
     from sgevents_core.journal import lock, schema  # noqa: PLC0415 - heavy
     from sgevents_core.journal.database import Database  # noqa: PLC0415
 

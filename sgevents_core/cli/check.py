@@ -1,4 +1,4 @@
-"""The command `sgevents check`: looks at everything that a run needs, before anything runs."""
+"""The command `sgevents check`: checks everything that a run needs, before anything runs."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ SOMETHING_FAILS: Final = 1
 @click.option("--schema", is_flag=True, help="Compare filters of plugins with the site's schema.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object, for scripts.")
 def check(config: Path, schema: bool, as_json: bool) -> None:
-    """Look at everything a run needs, before anything runs.
+    """Check everything a run needs, before anything runs.
 
-    Looks at the configuration, and reports all its problems at once; at the site, the script's key
-    and rights, the clock, the state folder, the log and the plugins. Changes nothing; imports the
-    enabled plugins. With --schema it also looks whether the site has the entity types, fields and
-    values that filters want.
+    Checks the configuration, reporting all its problems at once, the site, the script's key and
+    rights, the clock, the state folder, the log and the plugins. Changes nothing; imports the
+    enabled plugins. With --schema it also checks that the site has the entity types, fields and
+    values that filters use.
 
-    Exits with 0 if a run can start (there may be warnings), 1 if the site, the state folder, the
-    log or a plugin is in its way, 2 if the configuration is wrong.
+    Exits with 0 if a run can start (possibly with warnings), 1 if the site, the state folder, the
+    log or a plugin prevents it, 2 if the configuration is wrong.
     """
     findings, wrong_config = examine(config, schema=schema)
     if as_json:
@@ -61,10 +61,10 @@ def check(config: Path, schema: bool, as_json: bool) -> None:
 
 
 def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]:
-    """Look at everything; return what was found, and whether the configuration is wrong.
+    """Check everything; return the findings, and whether the configuration is wrong.
 
-    With `schema` the filters of plugins are compared with the site's schema as well. A wrong
-    configuration is all that is told then: nothing else can be looked at.
+    With `schema` the filters of plugins are compared with the site's schema as well. If the
+    configuration is wrong, only that is reported, since nothing else can be checked.
     """
     try:
         settings = read_configuration(config)
@@ -83,7 +83,7 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
 def _surely(
     area: str, look: Callable[[Settings], list[Finding]], settings: Settings
 ) -> list[Finding]:
-    """Look without letting an error nobody thought of hide the other findings."""
+    """Run one check so that an unexpected error does not hide the other findings."""
     try:
         return look(settings)
     except StockClientError as error:
@@ -115,7 +115,7 @@ def _log(settings: Settings) -> list[Finding]:
 
 
 class _Loading:
-    """The plugins, loaded once for all that is looked at of them."""
+    """The plugins, loaded once for all checks of them."""
 
     def __init__(self, settings: Settings, *, schema: bool) -> None:
         self._settings = settings
@@ -129,7 +129,7 @@ class _Loading:
 
     @cached_property
     def _looked_at(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
-        """How the plugins stand, and what their filters want that the site does not have."""
+        """The statuses of the plugins, and what their filters use that the site does not have."""
         from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - as above
 
         return looked_at_apart(self._settings, self._look)
@@ -161,7 +161,7 @@ class _Loading:
 
 
 def _of_plugin(one: PluginStatus, settings: Settings) -> list[Finding]:
-    """Return what is to be told of a plugin that is enabled or in trouble."""
+    """Return the findings about a plugin that is enabled or in trouble."""
     if one.status == "disabled":
         return []
     warnings = [Finding("plugins", "warning", text, subject=one.name) for text in one.warnings]
@@ -190,7 +190,7 @@ def _of_the_idle(statuses: Iterable[PluginStatus], settings: Settings) -> list[F
 
 
 def _of_literal_secrets(settings: Settings) -> list[Finding]:
-    """Warn of secrets that stand in a file which others can read; only the models know of them."""
+    """Warn of secrets in a file that others can read, which only the plugins' models identify."""
     kept_elsewhere = set(secrets_of(settings))
     is_literal = any(text not in kept_elsewhere for text in settings.learned)
     exposed = exposures(settings.path, "this file", secret=is_literal)

@@ -1,4 +1,4 @@
-"""Looks at what the state says of events that are set aside."""
+"""Checking for events that are set aside."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FIX: Final = (
 
 
 def aside_findings(folder: Path) -> list[Finding]:
-    """Return a warning for each of the first events that are set aside; changes nothing."""
+    """Return a warning for each of the first events that are set aside; change nothing."""
     try:
         if not is_made(folder):
             return []
         with closing(SqliteState(folder, read_only=True)) as state:
             found = state.aside()
     except StateError:
-        return []  # whoever looks at the database tells it
+        return []  # the check of the database reports it
     told = [
         Finding("state", "warning", f"event {one.event} is set aside: {one.reason}", _FIX)
         for one in found[:_MOST_TOLD]

@@ -1,4 +1,4 @@
-"""Looks into the state's database and registers: are they whole, and who uses them."""
+"""Checking the state's database and registers: whether they are intact, and who uses them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _NEWER: Final = "install the version that wrote it, or go back to a backup"
 
 
 def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
-    """Look at database, schema, registers and lock of a state; changes nothing.
+    """Check the database, schema, registers and lock of a state; change nothing.
 
     Args:
         folder: The state's folder.
-        quick: Whether to leave out comparing each index with its table.
+        quick: Whether to skip comparing each index with its table.
     """
     findings = [_holder(folder)]
     try:
@@ -77,7 +77,7 @@ def _schema(db: Database) -> list[Finding]:
 def _integrity(db: Database, pragma: str) -> list[Finding]:
     try:
         said = [str(row[0]) for row in db.all(f"PRAGMA {pragma}({_MOST_TOLD})")]
-    except StateDamaged as error:  # it is so bad that SQLite cannot even check it
+    except StateDamaged as error:  # damaged so badly that SQLite cannot even check it
         said = [error.reason]
     if said == ["ok"]:
         return [Finding("state", "ok", f"{DATABASE} is whole")]
@@ -87,7 +87,7 @@ def _integrity(db: Database, pragma: str) -> list[Finding]:
 
 
 def _unreadable(db: Database) -> Iterator[str]:
-    """Yield the tables and indexes that cannot be read from end to end."""
+    """Yield the tables and indexes that cannot be read completely."""
     for kind, name, table in db.all("SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"):
         how = "NOT INDEXED" if kind == "table" else f'INDEXED BY "{name}"'
         try:
@@ -96,11 +96,11 @@ def _unreadable(db: Database) -> Iterator[str]:
         except StateDamaged:
             yield f"{kind} {name}"
         except StateError:
-            continue  # an index of some rows alone cannot be read like this
+            continue  # a partial index cannot be read like this
 
 
 def _content(folder: Path, findings: Sequence[Finding]) -> list[Finding]:
-    """Say how much there is, unless something is wrong with it."""
+    """Report how much the state holds, unless something is wrong with it."""
     if any(finding.status == "problem" for finding in findings):
         return []
     with closing(SqliteState(folder, read_only=True)) as state:

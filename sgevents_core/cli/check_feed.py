@@ -1,4 +1,4 @@
-"""Looks whether the state goes on with the site's event log: is it the log that was followed."""
+"""Checking that the site's event log is the one that the state has followed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OTHER_SITE: Final = "give each site a folder of its own: change path in [state]
 
 
 def feed_findings(settings: Settings) -> list[Finding]:
-    """Compare the last events taken with those that the site shows; changes nothing."""
+    """Compare the last events stored with those on the site; change nothing."""
     state = _feed_state(settings)
     if state is None:
         return _start_findings(settings)
@@ -40,7 +40,7 @@ def feed_findings(settings: Settings) -> list[Finding]:
         try:
             why = state.rewound or _difference(log, state)
         except SiteError:
-            return []  # whoever looks at the site tells it
+            return []  # the check of the site reports it
     if why:
         message = f"the site's event log is not the one that was followed: {why}"
         return [Finding("state", "problem", message, WAYS_OUT)]
@@ -62,7 +62,7 @@ def _start_findings(settings: Settings) -> list[Finding]:
         fix = f"write an id up to {error.highest}, a time that is over, or now"
         return [Finding("config", "problem", message, fix, "feed.start")]
     except SiteError:
-        return []  # the look at the site reports it
+        return []  # the check of the site reports it
     return [Finding("config", "ok", "the first start can begin there", subject="feed.start")]
 
 
@@ -73,12 +73,12 @@ def _feed_state(settings: Settings) -> FeedState | None:
         with closing(SqliteState(settings.state.path, read_only=True)) as state:
             record = state.load_feed() if state.made else None
     except StateError:
-        return None  # whoever looks at the database tells it
+        return None  # the check of the database reports it
     return record.state if record else None
 
 
 def _difference(log: EventLog, state: FeedState) -> str:
-    """Return how the site's log differs from the one that was followed, empty if it does not."""
+    """Return how the site's log differs from the one that was followed; empty if it does not."""
     known = dict(sorted(state.recent)[-FEWEST_RECENT:])
     rows = log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
     strange = [row.id for row in rows if not is_same(row, known[row.id])]

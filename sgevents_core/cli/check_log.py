@@ -1,4 +1,4 @@
-"""Looks at the log files: can each be written by who runs this."""
+"""Checking that the current user can write each log file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIX = "let the user that runs sgevents write there, or name another file in [lo
 
 
 def log_findings(settings: Settings) -> list[Finding]:
-    """Look at `[log] file`, and at those of plugins beside it. Leaves nothing behind."""
+    """Check `[log] file`, and the files of plugins beside it. Leave nothing behind."""
     file = settings.log.file
     if file is None:
         return []
@@ -29,7 +29,7 @@ def log_findings(settings: Settings) -> list[Finding]:
 
 
 def _trouble(path: Path) -> str:
-    """Return what keeps a log from being written; empty for nothing."""
+    """Return why a log cannot be written; empty if it can."""
     try:
         if path.exists():
             with path.open("ab"):

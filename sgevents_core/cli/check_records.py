@@ -1,4 +1,4 @@
-"""Looks at every record of a state: what is whole for SQLite may still not be what was written."""
+"""Checking every record of a state: a record that SQLite can read may still be damaged."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _BACK: Final = (
 
 
 def record_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
-    """Look at each record of a state; changes nothing.
+    """Check each record of a state; change nothing.
 
     Args:
         folder: The state's folder.
-        quick: Whether to leave out events that every plugin has behind it.
+        quick: Whether to skip events that every plugin has finished.
 
     Raises:
         StateError: The database cannot be read.
@@ -53,12 +53,12 @@ def record_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
 
 
 def file_findings(folder: Path) -> list[Finding]:
-    """Look at the files beside the database; changes nothing."""
+    """Check the files beside the database; change nothing."""
     return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(folder)]
 
 
 def _of_progress(state: SqliteState) -> Iterator[Finding]:
-    """Look at what every start reads: the feed, the plugins, the lanes."""
+    """Check what every start reads: the feed, the plugins, the lanes."""
     yield from _tried("the records of the feed", state.load_feed)
     yield from _tried("the records of the plugins", state.plugins)
     yield from _tried("the places of the lanes", lambda: _places(state))
@@ -152,7 +152,7 @@ def _call_times(folder: Path) -> Iterator[Finding]:
 
 
 def _log(folder: Path) -> Iterator[Finding]:
-    """Look at a write-ahead log that was left behind; what is open changes while it is read."""
+    """Check a write-ahead log that was left behind; one in use changes while it is read."""
     if lock.holder(folder) is not None:
         return
     path = folder / f"{DATABASE}-wal"
@@ -170,7 +170,7 @@ def _log(folder: Path) -> Iterator[Finding]:
 
 
 def _few(findings: Iterator[Finding], what: str) -> Iterator[Finding]:
-    """Yield the first findings of one kind, and how many more there are."""
+    """Yield the first findings of one kind, and one that counts the rest."""
     more = 0
     for number, finding in enumerate(findings):
         if number < _MOST_TOLD:

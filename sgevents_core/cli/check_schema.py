@@ -1,5 +1,5 @@
-"""Compares the filters of plugins with the site's schema: types, fields and values that it does not
-have can never come. The comparison is pure; reading the schema is one call.
+"""Comparing the filters of plugins with the site's schema: types, fields and values that it does
+not have can never occur. The comparison is pure; reading the schema is one call.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[F
 
 
 def mismatches(callback: Callback, schema: Schema) -> Iterator[Finding]:
-    """Yield what a callback's filter wants and the site does not have."""
+    """Yield what a callback's filter uses that the site does not have."""
     match = callback.match
     for name, pattern, known in _named_types(match, schema):
         if not _fitting(pattern, known):
@@ -64,7 +64,7 @@ def mismatches(callback: Callback, schema: Schema) -> Iterator[Finding]:
 
 
 def _named_types(match: Match, schema: Schema) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield each entity type that a filter names: how, the pattern, and what there is."""
+    """Yield each entity type that a filter names: the key, the pattern, and the matching types."""
     known = sorted(schema)
     for pattern in match.entity_type:
         yield f"entity_type={pattern!r}", pattern, known
@@ -75,7 +75,7 @@ def _named_types(match: Match, schema: Schema) -> Iterator[tuple[str, str, list[
 
 
 def _types(match: Match, schema: Schema) -> list[str]:
-    """Return the entity types that a filter can mean, all of them if it names none."""
+    """Return the entity types that a filter can match; all of them if it names none."""
     by_event = [type_parts(one).entity_type for one in match.event_type]
     return [
         kind
@@ -88,7 +88,7 @@ def _types(match: Match, schema: Schema) -> list[str]:
 def _wrong_values(
     callback: Callback, fields_of_types: Sequence[Mapping[str, Mapping[str, Any]]]
 ) -> Iterator[Finding]:
-    """Yield the values that none of the fields can have."""
+    """Yield the filter's values that none of the fields can have."""
     match = callback.match
     fields = [
         fields[name] for fields in fields_of_types for name in match.attribute if name in fields

@@ -1,4 +1,4 @@
-"""Looks at the scripts that sign in: are they known by id, are their own writes logged."""
+"""Checking the scripts that sign in: whether their ids are known and their own writes logged."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _READ_FIX: Final = "let the script's permission group read Script (ApiUser) reco
 
 
 def script_findings(log: EventLog, settings: Settings) -> list[Finding]:
-    """Look at each script that `settings` signs in as, over the daemon's own connection."""
+    """Check each script that `settings` signs in with, over the daemon's own connection."""
     seen: dict[int, str] = {}
     return [_of_script(log, name, seen) for name in settings.script_names]
 
 
 def _of_script(log: EventLog, name: str, seen: dict[int, str]) -> Finding:
-    """Look at one script; `seen` has the names that others were found by, and gets this one."""
+    """Check one script; `seen` has the names of the scripts checked before, and gets this one."""
     try:
         found = log.scripts([[NAME, "is", name]], (NAME, LOGS))
     except SiteError as error:
@@ -37,7 +37,7 @@ def _of_script(log: EventLog, name: str, seen: dict[int, str]) -> Finding:
 
 
 def _doubt(mine: list[dict[str, Any]], seen: dict[int, str]) -> tuple[str, str] | None:
-    """Return what keeps a script from being told from others, and what to do; None if nothing."""
+    """Return why a script cannot be distinguished from others, and what to do; None if it can."""
     if not mine:
         what = "the site shows no script of this name: it is recognised by the name rows show"
         return what, _READ_FIX

@@ -1,5 +1,5 @@
-"""Looks at the site: does it answer, does it accept the keys, what may the scripts do, what time is
-it there. Asks as the feed does; writes nothing.
+"""Checking the site: whether it answers and accepts the keys, what the scripts may do, what time it
+has. It asks as the feed does and writes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COUNTED: Final = 1000
 
 
 def site_findings(settings: Settings) -> list[Finding]:
-    """Look at the site of `settings` as its script, and as those of the enabled plugins."""
+    """Check the site of `settings` with its script, and with those of the enabled plugins."""
     site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
     with closing(EventLog(site, settings.feed.fields)) as log:
         connection = _of_connection(log, site)
@@ -79,7 +79,9 @@ def _of_newest(answer: Answer) -> Finding:
 
 
 def _of_counting(log: EventLog, site: SiteSettings, newest: Answer) -> Finding:
-    """A refusal is a warning only: without counting, audits compare the ids themselves."""
+    """Check that counting is allowed; a refusal is only a warning, as audits then compare
+    the ids.
+    """
     last = newest.rows[0].id if newest.rows else 1
     try:
         log.ask(Count(Span(max(1, last - _COUNTED), last)))
@@ -98,7 +100,7 @@ def _of_plugin_key(plugin: str, site: SiteSettings, script_name: str, key: Secre
     with closing(EventLog(theirs)) as log:
         try:
             log.ask(Newest(limit=1))
-        except SiteFault:  # it was let in, and need not be allowed to read the event log
+        except SiteFault:  # it signed in, and need not be allowed to read the event log
             pass
         except SiteError as error:
             return _explained("rights", error, theirs)._replace(subject=subject)
@@ -106,7 +108,7 @@ def _of_plugin_key(plugin: str, site: SiteSettings, script_name: str, key: Secre
 
 
 def clock_finding(date: int | None, before: float, after: float) -> Finding:
-    """Compare the site's time with this host's around the call; all in seconds since 1970."""
+    """Compare the site's time with this host's before and after the call, in seconds since 1970."""
     if date is None:
         return Finding("clock", "ok", "the site does not tell its time")
     apart = max(before - (date + 1), date - after, 0)

@@ -1,4 +1,4 @@
-"""Looks at the state folder: can it be written, is it on a local disk, is there space."""
+"""Checking the state folder: whether it can be written, is on a local disk and has space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMFORTABLE: Final = 1000 * _MEGABYTE
 
 
 def state_findings(path: Path) -> list[Finding]:
-    """Look at the state folder `path`, which need not exist yet. Leaves nothing behind."""
+    """Check the state folder `path`, which need not exist yet. Leave nothing behind."""
     if _is_there(path) and not path.is_dir():
         return [_problem(f"{path} is a file", "state.path names a folder")]
     there = nearest_folder(path)
@@ -39,7 +39,7 @@ def state_findings(path: Path) -> list[Finding]:
 
 
 def _not_writable(folder: Path) -> list[str]:
-    """Return which of the files that a start opens may not be written, and why."""
+    """Return which of the files that a start opens cannot be written, and why."""
     files = [LOCK, *(f"{DATABASE}{end}" for end in ("", "-wal", "-shm"))]
     return [why for name in files if (why := not_writable(folder / name))]
 
@@ -69,7 +69,7 @@ def _of_file_system(path: Path) -> list[Finding]:
 
 
 def trouble_in(folder: Path) -> str:
-    """Return what keeps a file from being made in a folder; empty for nothing."""
+    """Return why no file can be created in a folder; empty if one can."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return ""
@@ -78,14 +78,16 @@ def trouble_in(folder: Path) -> str:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder itself or, where it is not there yet, the one it will be made in."""
+    """Return the folder itself or, if it does not exist yet, the one in which it will be
+    created.
+    """
     return next(one for one in (path, *path.parents) if _is_there(one))
 
 
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # it is below a folder that may not be looked into
+    except OSError:  # it is inside a folder without access
         return False
 
 

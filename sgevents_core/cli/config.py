@@ -1,4 +1,4 @@
-"""`sgevents config`: what there is to say about the configuration file."""
+"""`sgevents config`: help with the configuration file."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def config() -> None:
 def schema(config: Path, output: Path | None) -> None:
     """Write a JSON schema of the configuration, for editors.
 
-    It knows all keys, and the own settings of the plugins that the configuration enables and that
-    declare a model; those are imported. Without a configuration it knows the keys alone.
+    It covers all keys, and the settings of the enabled plugins that declare a model; these plugins
+    are imported. Without a configuration it covers only the keys.
     """
     from sgevents_core.settings.json_schema import config_schema  # noqa: PLC0415 - not for --help
 
@@ -51,7 +51,7 @@ def schema(config: Path, output: Path | None) -> None:
 
 
 def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
-    """Return the schemas of the plugins' own settings, and the parts that they refer to."""
+    """Return the schemas of the plugins' own settings, and the definitions they refer to."""
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
 
     try:
@@ -69,7 +69,7 @@ def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
 def _described(
     settings: Settings, watch: PluginWatch
 ) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
-    """Return the schemas of own settings, their parts, and why plugins are left out."""
+    """Return the schemas of the plugins' settings, their definitions, and why some are left out."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
     from sgevents_core.plugins.loading import described_models  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The text of a new configuration file, with comments for whoever opens it next."""
+"""The text of a new configuration file, with comments for its readers."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ _ABOUT_SITE: Final = "# The site, and the script (Admin > Scripts on the site) t
 
 
 class Installed(NamedTuple):
-    """A plugin to list: the name of its entry point, and where it comes from, as one line."""
+    """A plugin to list: the name of its entry point, and its origin, in one line."""
 
     name: str
     origin: str
 
 
 class Site(NamedTuple):
-    """The site and script to write down; `api_key` is TOML: a string or a reference."""
+    """The site and script to write; `api_key` is TOML: a string or a reference."""
 
     url: str
     script_name: str
@@ -84,7 +84,7 @@ class Site(NamedTuple):
 
     @property
     def key_place(self) -> str:
-        """Where the key is to be put, in words; empty if the file holds it."""
+        """Where to put the key, for people; empty if the file holds it."""
         if not self.api_key.startswith("{"):
             return ""
         form, _, name = self.api_key.strip("{ }").partition(" = ")
@@ -92,7 +92,7 @@ class Site(NamedTuple):
 
 
 def config_text(site: Site, plugins: Sequence[Installed]) -> str:
-    """Return a whole configuration for `site` that lists `plugins`, all of them disabled."""
+    """Return a complete configuration for `site` that lists `plugins`, all disabled."""
     tables = [
         _PLUGIN.substitute(name=_toml_key(plugin.name), origin=plugin.origin) for plugin in plugins
     ]
@@ -106,7 +106,9 @@ def config_text(site: Site, plugins: Sequence[Installed]) -> str:
 
 
 def reference(form: str, name: str) -> str:
-    """Return TOML for a key kept elsewhere: `form` is env or file, `name` its name."""
+    """Return TOML for a key kept elsewhere; `form` is "env" or "file", `name` the
+    variable or file.
+    """
     return f"{{ {form} = {toml_string(name)} }}"
 
 

@@ -36,7 +36,7 @@ _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
 
 
 def _choosing(command: _F) -> _F:
-    """Add the options that say which dead letters are meant; the command takes `chosen`."""
+    """Add the options that choose dead letters; the command takes `chosen`."""
 
     @functools.wraps(command)
     def chosen(
@@ -102,7 +102,7 @@ def list_letters(
 ) -> None:
     """List the dead letters, oldest first.
 
-    The first 50 are shown, and how many are left; --after NUMBER goes on behind one. JSON has all
+    Shows the first 50, and how many are left; --after NUMBER continues after that one. JSON has all
     of them, unless --limit is given.
     """
     from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
@@ -157,9 +157,9 @@ def retry(
 ) -> None:
     """Call the callbacks of dead letters once more, each for its event.
 
-    NUMBERS name the letters; or say --plugin, --callback, --error, --event or --all. One that is
-    handled now is no dead letter any more; one that fails again stays, with the new error. Events
-    that plugins wait for are not held up, and no plugin moves.
+    Give the NUMBERS of the letters, or --plugin, --callback, --error, --event or --all. A letter
+    whose callback succeeds is settled; one that fails again stays, with the new error. New events
+    are not held up, and no plugin's position changes.
     """
     settings = load(config)
     letters = _meant(settings, numbers, chosen, all_=all_)
@@ -185,9 +185,9 @@ def dismiss(
 ) -> None:
     """Drop dead letters for good.
 
-    Their events will never be handled by the callbacks that failed on them.
+    The callbacks that failed on their events will never be called for them again.
 
-    NUMBERS name the letters; or say --plugin, --callback, --error, --event or --all.
+    Give the NUMBERS of the letters, or --plugin, --callback, --error, --event or --all.
     """
     settings = load(config)
     letters = _meant(settings, numbers, chosen, all_=all_)
@@ -211,7 +211,7 @@ def _one(kind: str, letter: Letter) -> Wanted:
 
 
 def _together(kind: str, letters: Sequence[Letter]) -> Iterator[Wanted]:
-    """Yield requests about many letters, each about letters of one plugin."""
+    """Yield requests about many letters, one request per plugin."""
     by_plugin: dict[str, list[int]] = {}
     for letter in letters:
         by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
@@ -224,7 +224,7 @@ def _together(kind: str, letters: Sequence[Letter]) -> Iterator[Wanted]:
 def _meant(
     settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
-    """Return the letters a command is about: those named, or those an option names."""
+    """Return the letters that a command is about, by number or by option."""
     from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
 
     if bool(numbers) == (all_ or any(one is not None for one in chosen)):
@@ -270,7 +270,7 @@ def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
 
 
 def _write_json(name: str, values: Iterable[Any]) -> None:
-    """Write a JSON object with a list of values, one a line, as they come."""
+    """Write a JSON object with a list of values, one per line, as they come."""
     echo(f'{{"version": 1, "{name}": [', nl=False)
     between = "\n"
     for value in values:
@@ -288,7 +288,7 @@ def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
         return
     _print_table(shown)
     last = shown[-1].number
-    for letter in found:  # too many to make their columns as wide as the widest of all
+    for letter in found:  # too many to find the widest cell first
         echo_line("  ".join(str(one) for one in _cells(letter)))
         last = letter.number
     left = letters.count(chosen, last)

@@ -35,8 +35,8 @@ ABOUT: Final = (
 def demo(*, keep: bool, fast: bool) -> None:
     """Show in a few seconds what sgevents does and promises.
 
-    Starts a sandbox site and the daemon with the example plugins, and plays a day in a studio. Ends
-    with exit code 1 if a promise did not hold.
+    Starts a sandbox site and the daemon with the example plugins, and plays a day in a studio.
+    Exits with 1 if a promise did not hold.
     """
     missing = [name for name in PLUGINS if name not in discover().found]
     if missing:
@@ -51,14 +51,14 @@ def demo(*, keep: bool, fast: bool) -> None:
 
 
 def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: bool) -> bool:
-    """Play the day and judge it; returns whether every promise held.
+    """Play the day and judge it; return whether every promise held.
 
     Args:
-        site: Where it is played; empty.
-        screen: Who tells.
-        folder: Where the configuration and the daemon's state go.
-        pause: Seconds between two scenes.
-        keep: Whether to go on until somebody presses Ctrl-C.
+        site: The site to play on; empty.
+        screen: The screen to print to.
+        folder: The folder for the configuration and the daemon's state.
+        pause: The pause between two scenes, in seconds.
+        keep: Whether to continue until somebody presses Ctrl-C.
     """
     studio = Studio(site)
     installed, trace = install_not_enabled(folder)
@@ -84,7 +84,7 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
 
 
 def next_steps(site: Sandbox, daemon: DemoDaemon) -> dict[str, str]:
-    """Return commands to play with what is running: what for -> command."""
+    """Return commands to try on what is running: purpose -> command."""
     client = f"shotgun_api3.Shotgun('{site.url}', '{site.script_name}', '{site.api_key}')"
     change = "update('Task', 1, {'sg_status_list': 'ip'})"
     return {

@@ -1,4 +1,4 @@
-"""How `sgevents run` ends its process; no other command has code of plugins in threads."""
+"""How `sgevents run` ends its process; no other command runs plugins' code in threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ log: Callable[[], AbstractContextManager[None]] | None = None
 
 
 def run_and_end(command: Callable[[], object]) -> None:
-    """Run the command, and let the process end soon after it, with its exit code."""
+    """Run the command, and end the process soon after it, with its exit code."""
     try:
         command()
     except SystemExit as end:
@@ -23,7 +23,7 @@ def run_and_end(command: Callable[[], object]) -> None:
 
 
 def _bounded(code: object) -> None:
-    if log is None:  # nothing of a plugin has run
+    if log is None:  # no plugin's code has run
         return
     from sgevents_core.ending import ENDS_WITHIN, end_within  # noqa: PLC0415 - loaded by a run only
 

@@ -1,4 +1,4 @@
-"""`sgevents explain`: what has become of one event, callback by callback, and why."""
+"""`sgevents explain`: what happened to one event, callback by callback, and why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLOURS: Final[dict[What, str]] = {
 
 
 class _Line(NamedTuple):
-    """One callback and what it had to do with the event."""
+    """One callback and its part in the event."""
 
     plugin: str
     callback: str
@@ -52,9 +52,9 @@ class _Line(NamedTuple):
 def explain(event: int, as_json: bool, config: Path) -> None:
     """Explain what happened to an event, callback by callback.
 
-    Shows which callbacks want EVENT, in call order, and what came of each call; and which do not,
-    and why. Reads the state, and asks the site if the journal does not have the event. Imports the
-    enabled plugins; calls none of them, except for filters that are functions.
+    Shows which callbacks want EVENT, in call order, with the outcome of each call, and which do
+    not, with the reason. Reads the state, and asks the site if the event is not in the journal.
+    Imports the enabled plugins, but calls none of them, except filters that are functions.
     """
     settings = load(config, read_to_look)
     found, trouble = _find(settings, event)
@@ -77,7 +77,7 @@ def explain(event: int, as_json: bool, config: Path) -> None:
 
 
 def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
-    """Return the event, and why the site could not be asked for it."""
+    """Return the event, and why the site could not be asked for it, if so."""
     from sgevents_core.site.history import History  # noqa: PLC0415 - heavy
 
     with closing(History(settings)) as history:
@@ -90,7 +90,7 @@ def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
 def _head(
     settings: Settings, event_id: int, found: Replayed | None, trouble: str
 ) -> dict[str, Any]:
-    """Return what is to be told of the event itself."""
+    """Return what to print about the event itself."""
     from sgevents_core.reading.id_standing import whereabouts  # noqa: PLC0415 - heavy
 
     told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
@@ -124,7 +124,7 @@ def _lines(settings: Settings, found: Replayed) -> list[_Line]:
 
 
 def plan_of(settings: Settings) -> Plan:
-    """Return the plan of the enabled plugins; what they print when imported is left out."""
+    """Return the plan of the enabled plugins; what they print when imported is dropped."""
     from sgevents_core.dispatch.plan import Plan  # noqa: PLC0415 - heavy
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
     from sgevents_core.plugins.loading import load as load_plugins  # noqa: PLC0415
@@ -159,7 +159,7 @@ def _print_head(told: dict[str, Any]) -> None:
 
 
 def _calls(fate: Outcome) -> list[str]:
-    """Return a line for each call that is known of, oldest first: when, how long, how it failed."""
+    """Return a line for each known call, oldest first: when, how long, how it failed."""
     failed = {}
     for failure in fate.failures:
         before = [call for call in fate.calls if call.began <= failure.at and call not in failed]

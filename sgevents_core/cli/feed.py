@@ -46,15 +46,15 @@ def feed() -> None:
 def reset(
     ctx: click.Context, *, start: str, force: bool, timeout: float, reason: str, config: Path
 ) -> None:
-    """Follow a log that went backwards, from a place on.
+    """Follow a log that went backwards, from a chosen point.
 
-    It goes backwards when the site was restored; sgevents status says if it did. A new era begins:
-    ids may come again and mean other events. What is in the journal already is handed out first,
-    and none of it is lost.
+    A log goes backwards when the site was restored; `sgevents status` says so. A new era begins, in
+    which the same ids may mean other events. Events already in the journal are handled first; none
+    is lost.
     """
     from sgevents_core.settings.starts import start_of  # noqa: PLC0415 - heavy
 
-    start_of(start)  # raises for what is no place
+    start_of(start)  # raises if it is not a valid start
     settings = load(config)
     record = _record(settings.state.path)
     era = record.state.era if record else 0
@@ -86,8 +86,8 @@ def parked(
 ) -> None:
     """Show rows that came late by the thousand, or decide.
 
-    Without a DECISION they are shown. handle gives them to the plugins, as late events; drop never
-    does, and is not asked about again.
+    Without a DECISION they are shown. `handle` passes them to the plugins as late events; `drop`
+    discards them for good.
     """
     settings = load(config)
     record = _record(settings.state.path)
@@ -123,9 +123,9 @@ def aside(
 ) -> None:
     """Show the events that are set aside, or forget them.
 
-    An event is set aside if it cannot be taken or read; all others continue without it. `forget`
-    removes what is shown now from the record; `sgevents replay` hands out an event that can be read
-    again.
+    An event is set aside if it cannot be stored or read; all others continue without it. `forget`
+    removes the events shown now from the record; `sgevents replay` passes an event that can be read
+    again to a plugin.
     """
     settings = load(config)
     found = _aside(settings.state.path)

@@ -1,4 +1,4 @@
-"""What `sgevents check` finds: one finding for each thing looked at, and the ways to show them."""
+"""The findings of `sgevents check`, one per thing checked, and how to show them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BELOW: Final = "    "
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at, and how it is."""
+    """One thing that was checked, and the result."""
 
     area: str
     """config, site, rights, clock, state, log, plugins or schema."""
@@ -44,13 +44,13 @@ def of_config(problems: Iterable[Problem], status: Status) -> list[Finding]:
 
 
 def worst(findings: Sequence[Finding]) -> Status:
-    """Return the worst status there is."""
+    """Return the worst status of all findings."""
     statuses = {finding.status for finding in findings}
     return "problem" if "problem" in statuses else "warning" if "warning" in statuses else "ok"
 
 
 def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Finding]:
-    """Return `findings` with every secret of `settings` struck out, whoever put it there."""
+    """Return `findings` with every secret of `settings` removed, wherever it came from."""
     redact = Redactor.of(settings)
     return [
         one._replace(message=redact(one.message), fix=redact(one.fix), detail=redact(one.detail))
@@ -70,7 +70,7 @@ def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
 
 
 def write_table(findings: Sequence[Finding], out: TextIO) -> None:
-    """Write lines for people: the status, the area, what is, and below it the fix."""
+    """Write lines for people: status, area, finding, and the fix below."""
     from rich.console import Console  # noqa: PLC0415 - heavy, and `--json` needs none of it
     from rich.text import Text  # noqa: PLC0415
 

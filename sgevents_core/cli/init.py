@@ -54,8 +54,8 @@ def init(
 ) -> None:
     """Write a first configuration, and say what to do next.
 
-    Asks for what the options do not say, if this is a terminal. The script's key stays out of the
-    file unless --write-key asks for it. Installed plugins are listed, none is enabled.
+    On a terminal, asks for what the options do not say. The script's key is not written to the file
+    unless --write-key is given. Installed plugins are listed; none is enabled.
     """
     if os.path.lexists(config) and not force:
         raise ConfigExistsError(path=config)
@@ -92,7 +92,7 @@ def _url(url: str | None) -> str:
 
 
 def _usable_url(text: str) -> str:
-    """Return `text` as an address the settings accept; https where it has no scheme."""
+    """Return `text` as an address that the settings accept, with https if it has no scheme."""
     text = text.strip()
     url = text if "://" in text else f"https://{text}"
     only_url = config_text(Site(url, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY)), [])
@@ -113,7 +113,7 @@ def _script_name(name: str | None) -> str:
 
 
 def _key(env: str | None, file: str | None, write: bool) -> str:
-    """Return TOML for the script's key: where it is kept, or the key where `write` asks for it."""
+    """Return TOML for the script's key: a reference, or the key itself if `write`."""
     if write:
         return toml_string(_asked_key())
     if file:
@@ -137,7 +137,7 @@ def _asked_key() -> str:
 
 
 def _usable_variable(name: str) -> str:
-    """Return `name` if it can name a variable; it is not shown else: it may be the key itself."""
+    """Return `name` if it can name a variable; an error does not show it, as it may be the key."""
     name = name.strip()
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         message = "that is no name of an environment variable; the key itself does not go here"
@@ -146,7 +146,7 @@ def _usable_variable(name: str) -> str:
 
 
 def _installed() -> list[Installed]:
-    """Return the plugins that are installed, by their metadata: none is imported."""
+    """Return the installed plugins, by their metadata; none is imported."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - needed here only
 
     found = [one for _, one in sorted(discover().found.items())]
@@ -154,7 +154,7 @@ def _installed() -> list[Installed]:
 
 
 def _write(path: Path, text: str, *, private: bool) -> None:
-    """Write the whole file or none of it; readable by its owner alone where it holds a key."""
+    """Write the whole file or nothing; only its owner can read it if it holds a key."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,4 +1,4 @@
-"""`sgevents pause`, `resume` and `skip`: what a person does about a plugin that is in trouble."""
+"""`sgevents pause`, `resume` and `skip`: what a person can do about a plugin in trouble."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sgevents_core.cli.root import config_option
 @config_option
 @click.pass_context
 def pause(ctx: click.Context, *, plugin: str, timeout: float, reason: str, config: Path) -> None:
-    """Hand a plugin no events until it is resumed.
+    """Pause a plugin until it is resumed.
 
-    It loses none: it goes on where it stopped. All other plugins go on meanwhile.
+    It loses no events: it continues where it stopped. All other plugins continue meanwhile.
     """
     wanted = Wanted(kind="pause", plugin=plugin, label=plugin)
     ctx.exit(ask(load(config), [wanted], timeout, reason))
@@ -32,8 +32,8 @@ def pause(ctx: click.Context, *, plugin: str, timeout: float, reason: str, confi
 def resume(ctx: click.Context, *, plugin: str, timeout: float, reason: str, config: Path) -> None:
     """Let a paused or held plugin continue.
 
-    It goes on where it was paused; where it is held, it is called again at once. It catches up on
-    its own, without holding anyone else, and then goes with the others again.
+    A paused plugin continues where it stopped; a held one is called again at once. It catches up by
+    itself, without delaying others, and then rejoins its lane.
     """
     ctx.exit(
         ask(load(config), [Wanted(kind="resume", plugin=plugin, label=plugin)], timeout, reason)
@@ -49,10 +49,10 @@ def resume(ctx: click.Context, *, plugin: str, timeout: float, reason: str, conf
 def skip(
     ctx: click.Context, *, plugin: str, event: int, timeout: float, reason: str, config: Path
 ) -> None:
-    """Let a plugin continue behind the event it stopped at.
+    """Let a plugin continue after the event it stopped at.
 
-    PLUGIN is not called for EVENT any more, and a note is kept that somebody skipped it. If it does
-    not stand at EVENT, nothing is changed.
+    PLUGIN is not called for EVENT again, and the skip is recorded. If it is not at EVENT, nothing
+    changes.
     """
     wanted = Wanted(kind="skip", plugin=plugin, label=plugin, detail={"event_id": event})
     ctx.exit(ask(load(config), [wanted], timeout, reason))

@@ -1,4 +1,4 @@
-"""`sgevents plan`: who is called for events of a type, in which order, and through what."""
+"""`sgevents plan`: the callbacks called for events of a type, in order, with their filters."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 def plan(event_type: str, config: Path, as_json: bool) -> None:
     """Show which callbacks an event type calls, in order.
 
-    Shows the hook and the filter of each callback, and where it is written. Whether a filter lets
-    an event of EVENT_TYPE through depends on the event: `sgevents explain` says so for one. Imports
-    the enabled plugins.
+    Shows the hook and the filter of each callback, and where it is defined. Whether a filter
+    accepts an event of EVENT_TYPE depends on the event: see `sgevents explain` for a single one.
+    Imports the enabled plugins.
     """
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
@@ -75,8 +75,8 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
     """Return the event type that a misspelled one probably means; None if it may be right.
 
     Args:
-        event_type: What was typed.
-        seen: Types that the site is known to have.
+        event_type: The type as given.
+        seen: The event types that the site is known to have.
     """
     from sgevents_core.events import RECORD_ACTIONS, type_parts  # noqa: PLC0415 - not for --help
     from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of  # noqa: PLC0415
@@ -95,7 +95,7 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
 
 
 def _seen_types(settings: Settings) -> frozenset[str]:
-    """Return the event types in the journal; none where there is no journal yet."""
+    """Return the event types in the journal; none if there is no journal yet."""
     from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
 
     try:
@@ -106,7 +106,7 @@ def _seen_types(settings: Settings) -> frozenset[str]:
 
 
 def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
-    """Return one entry for each call, in order; numbers count within a lane."""
+    """Return one entry per call, in order, numbered within each lane."""
     from sgevents_core.dispatch.plan import Plan  # noqa: PLC0415 - as above
 
     calls: list[dict[str, Any]] = []

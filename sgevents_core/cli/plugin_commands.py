@@ -22,7 +22,7 @@ VARIABLE: Final = "SGEVENTS_CONFIG"
 
 
 class CommandRow(NamedTuple):
-    """A command that a plugin adds: whose it is, and what it does, in short."""
+    """A command added by a plugin: the plugin, and its short help."""
 
     plugin: str
     help: str
@@ -32,8 +32,8 @@ class PluginCommands(NamedTuple):
     """The commands of all enabled plugins.
 
     Args:
-        rows: By name.
-        missing: Why some are missing, for people.
+        rows: The commands, by name.
+        missing: Why some commands are missing, for people.
         settings: The configuration; None if there is none.
     """
 
@@ -43,11 +43,11 @@ class PluginCommands(NamedTuple):
 
 
 def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCommands:
-    """Return what commands the enabled plugins add, which are imported in another process.
+    """Return the commands of the enabled plugins, which are imported in another process.
 
     Args:
-        arguments: What was written behind `sgevents`, for the configuration that it names.
-        taken: The names of commands that are there already.
+        arguments: The arguments after `sgevents`, which may name the configuration.
+        taken: The names of existing commands.
     """
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
 
@@ -63,7 +63,7 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
 
 
 def command_of(plugin: str, name: str, settings: Settings) -> click.Command | None:
-    """Import a plugin that was seen to load, and return its command; None if it has it no more."""
+    """Import a plugin that has loaded elsewhere, and return its command; None if it is gone."""
     from msgspec.structs import replace  # noqa: PLC0415 - seldom wanted
 
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
@@ -78,7 +78,7 @@ def command_of(plugin: str, name: str, settings: Settings) -> click.Command | No
 def _rows(
     settings: Settings, taken: Container[str], watch: PluginWatch
 ) -> tuple[dict[str, CommandRow], list[str]]:
-    """Load all plugins, and return their commands and why some are missing."""
+    """Load all plugins; return their commands, and why some are missing."""
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
     from sgevents_core.plugins.load_watching import LoadingTurn, watching  # noqa: PLC0415
     from sgevents_core.plugins.loading import load  # noqa: PLC0415
@@ -103,7 +103,7 @@ def _rows(
 
 
 def config_named(arguments: Sequence[str]) -> Path:
-    """Return the configuration that a command line means, before anybody has parsed it."""
+    """Return the configuration that an unparsed command line refers to."""
     words = iter(arguments)
     for word in words:
         if word == "--":
@@ -121,7 +121,7 @@ def _added(
     others: Container[str],
     missing: list[str],
 ) -> dict[str, click.Command]:
-    """Return the commands of one plugin; why any of them is left out goes to `missing`."""
+    """Return the commands of one plugin; append to `missing` why any is left out."""
     from sgevents_core.plugins.guarding import guarded  # noqa: PLC0415 - seldom wanted
 
     group = click.Group("sgevents")
@@ -146,7 +146,7 @@ def _added(
 
 
 def _give_config(command: click.Command) -> None:
-    """Let a command, and those in it, take --config as all others do."""
+    """Add --config to a command and its subcommands, as all others have it."""
     for one in _with_inner(command):
         known = {name for parameter in one.params for name in parameter.opts}
         if "--config" not in known:

@@ -1,4 +1,6 @@
-"""`sgevents plugins`: which plugins there are, which run, in which order, and why others do not."""
+"""`sgevents plugins`: the installed plugins, which ones run, in which order, and why
+others do not.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,9 @@ plugins.add_command(retry)
 def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     """List all plugins, in the order in which they are called.
 
-    Those that are not enabled come last. Tells which are held, paused or not started, and where a
-    running daemon has loaded another version than is installed. Nothing that is not enabled is
-    imported. Without a configuration file it lists what is installed.
+    Plugins that are not enabled come last and are not imported. Also shows which are held, paused
+    or not started, and where a running daemon has loaded a version other than the installed one.
+    Without a configuration file it lists what is installed.
     """
     from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
 
@@ -71,7 +73,7 @@ def _as_json(status: PluginStatus) -> dict[str, Any]:
 def _statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
-    """Return how all plugins stand, and the state's folder where a configuration names one."""
+    """Return the statuses of all plugins, and the state's folder if a configuration names one."""
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
     from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
     from sgevents_core.reading.plugin_standing import with_standing  # noqa: PLC0415
@@ -120,7 +122,7 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
 
 
 def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
-    """Print where a running daemon has loaded something else than there is now."""
+    """Print where what a running daemon has loaded differs from what is there now."""
     from sgevents_core.reading.plugin_standing import differences  # noqa: PLC0415 - as above
 
     for difference in differences(statuses, state) if state else ():
@@ -129,7 +131,7 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
 
 
 def _print_details(status: PluginStatus) -> None:
-    """Print what is wrong with a plugin; as plain lines, which a table would squeeze."""
+    """Print what is wrong with a plugin, as plain lines, which a table would squeeze."""
     from sgevents_core.plugins.plugin_status import told_status  # noqa: PLC0415 - as above
 
     if status.status not in _STYLES:

@@ -1,4 +1,6 @@
-"""`sgevents plugins new`: writes a plugin package that builds, tests green and can be installed."""
+"""`sgevents plugins new`: writes a plugin package that builds, passes its tests and can be
+installed.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,9 @@ _AUTHOR: Final = re.compile(r"(?P<name>[^<>]+?)\s*(?:<(?P<email>[^<>@\s]+@[^<>@\
 def new(name: str, directory: Path, author: str | None, description: str | None) -> None:
     """Write a plugin package called NAME.
 
-    It has a plugin to start from, its tests and all that pip needs: it builds, its tests pass, its
-    types check and it can be installed as it is. NAME is the plugin's name, and that of its
-    distribution; begin it with your studio's name, so that no other package has the same.
+    It has a plugin to start from, tests, and all that pip needs: it builds, its tests pass, its
+    types check and it can be installed as it is. NAME is the name of both the plugin and its
+    distribution; begin it with your studio's name, so that it is unique.
     """
     package = package_name(name)
     folder = directory / name
@@ -89,10 +91,10 @@ and, to run it, in sgevents.toml:
 
 
 def package_name(name: str) -> str:
-    """Return the name of the import package of a plugin called `name`.
+    """Return the name of the import package for a plugin called `name`.
 
     Raises:
-        PluginNameError: It is no name for one.
+        PluginNameError: It is not a valid name.
     """
     if _NAME.fullmatch(name) is None:
         raise PluginNameError(
@@ -115,7 +117,7 @@ def _better(name: str) -> str:
 
 
 def _taken_by(package: str) -> str:
-    """Return what is in the way of a package of this name; empty for nothing."""
+    """Return what prevents a package of this name; empty if nothing does."""
     if keyword.iskeyword(package):
         return f"{package} is a word of Python's own, and cannot be imported"
     if package in sys.stdlib_module_names:
@@ -129,7 +131,7 @@ def _taken_by(package: str) -> str:
 
 
 def _authors(author: str | None) -> str:
-    """Return the line of `pyproject.toml` that tells the author; empty for none."""
+    """Return the line of `pyproject.toml` with the author; empty if there is none."""
     if author is None:
         return ""
     found = _AUTHOR.fullmatch(author.strip())
@@ -160,7 +162,7 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
     """Write all files, or nothing.
 
     Raises:
-        PluginFolderExistsError: The folder is there already.
+        PluginFolderExistsError: The folder exists already.
         PluginFolderError: It cannot be written.
     """
     if os.path.lexists(folder):

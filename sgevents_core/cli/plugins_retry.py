@@ -1,4 +1,4 @@
-"""`sgevents plugins retry`: lets a plugin be tried again in which the process died."""
+"""`sgevents plugins retry`: lets the daemon try a plugin again in which the process died."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def retry(name: str, config: Path) -> None:
     """Let the next start or reload try plugin NAME again.
 
     A plugin in which the process died while it was loaded is left out until its distribution, its
-    files or its table in the configuration have changed. This lets it be tried as it is. Exits with
-    1 if the process did not die in it.
+    files or its table in the configuration change. This command lets it be tried unchanged. Exits
+    with 1 if the process did not die in it.
     """
     from sgevents_core.crashes.loading_deaths import forget  # noqa: PLC0415 - not for --help
     from sgevents_core.errors import NothingToRetryError  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Prints what commands have to say: secrets left out, text from outside shown as text."""
+"""Printing the output of commands: secrets are removed, and foreign text is only shown as text."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _REDACTOR: Final = "sgevents.redactor"
 
 
 def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
-    """Return the settings, and keep their secrets out of all that is printed from here on.
+    """Return the settings, and keep their secrets out of everything printed from now on.
 
     Args:
         config: The configuration file.
-        secrets: Whether a secret that is not where the file says it is, is a problem. Only what
-            talks to the site needs its key.
+        secrets: Whether a secret missing from where the file refers to is a problem. Only commands
+            that talk to the site need its key.
 
     Raises:
-        ConfigError: The file cannot be read, or something in it is wrong.
+        ConfigError: The file cannot be read or is not valid.
     """
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415 - not for --help
     from sgevents_core.settings import load_settings  # noqa: PLC0415
@@ -50,13 +50,13 @@ def read_without_secrets(config: Path) -> Settings:
 
 
 def read_to_look(config: Path) -> Settings:
-    """Return the settings for a command that loads plugins to look at them and calls none.
+    """Return the settings for a command that loads plugins to inspect them and calls none.
 
-    Whoever looks rarely has the daemon's secrets in the shell: an empty text stands for each in a
-    plugin's own settings that is not there.
+    The daemon's secrets are rarely in the shell then: an empty text replaces each missing secret in
+    a plugin's own settings.
 
     Raises:
-        ConfigError: The file cannot be read, or something in it is wrong.
+        ConfigError: The file cannot be read or is not valid.
     """
     from msgspec.structs import replace  # noqa: PLC0415 - not for --help
 
@@ -85,7 +85,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print lines for people.
 
     Args:
-        text: What to print; foreign text that must stay in its line goes through `one_line` first.
+        text: The text; pass foreign text that must stay on its line through `one_line` first.
         err: Whether to print to standard error.
         nl: Whether to end the line.
     """
@@ -93,14 +93,14 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def echo_line(text: str, *, err: bool = False, colour: str = "") -> None:
-    """Print one line, whatever its parts hold: none of them can begin another.
+    """Print one line; no part of the text can begin a new one.
 
-    On a screen that is too narrow it is broken at spaces, and continued below its beginning.
+    On a narrow screen it is broken at spaces, and the rest is indented below.
 
     Args:
-        text: What to print.
+        text: The text.
         err: Whether to print to standard error.
-        colour: Of the line on a terminal, unless `NO_COLOR` is set; empty for none.
+        colour: The line's colour on a terminal, unless `NO_COLOR` is set; empty for none.
     """
     shown = one_line(redacted(text))
     line = wrapped(shown, _hanging(shown))
@@ -110,29 +110,29 @@ def echo_line(text: str, *, err: bool = False, colour: str = "") -> None:
 
 
 def echo_error(text: str) -> None:
-    """Print lines about what went wrong, to standard error, each broken to fit the screen.
+    """Print lines about an error to standard error, each broken to fit the screen.
 
     Args:
-        text: What to print.
+        text: The text.
     """
     for line in lines(redacted(text)).split("\n"):
         click.echo(wrapped(line, _hanging(line)), err=True)
 
 
 def _hanging(text: str) -> str:
-    """Return the indent of lines after the first: four more than that of the first."""
+    """Return the indent of the lines after the first: four more than the first line's."""
     return " " * (len(text) - len(text.lstrip(" ")) + 4)
 
 
 def echo_json(value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
-    """Print a value as JSON, plain ASCII in which every other character is escaped once."""
+    """Print a value as JSON in ASCII, with every other character escaped once."""
     redact = _redactor()
     shown = value if redact is None else redact.in_value(value)
     click.echo(json.dumps(shown, indent=indent, default=str), nl=nl)
 
 
 def without_empty(value: Any) -> Any:
-    """Return a value for JSON with null for every empty text, however deep."""
+    """Return a value for JSON with null for every empty text, at any depth."""
     if isinstance(value, Mapping):
         return {name: without_empty(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -141,10 +141,10 @@ def without_empty(value: Any) -> Any:
 
 
 def iso(at: float | None) -> str | None:
-    """Return a time as every JSON output has it: ISO 8601 in UTC; None for none.
+    """Return a time as used in all JSON output: ISO 8601 in UTC; None for no time.
 
     Args:
-        at: Seconds since 1970; 0 and None are no time.
+        at: Seconds since 1970; 0 and None mean no time.
     """
     if not at:
         return None
@@ -152,7 +152,7 @@ def iso(at: float | None) -> str | None:
 
 
 def cell(value: object, style: str = "") -> Text:
-    """Return a value as a cell of a table or a line that rich prints: one line, no markup."""
+    """Return a value as a cell of a table or line for rich: one line, without markup."""
     from rich.text import Text  # noqa: PLC0415 - slow to import, and not for --json
 
     return Text(one_line(redacted(str(value))), style=style)

@@ -51,8 +51,8 @@ def record(
 ) -> None:
     """Write events to a file, for tests to run plugins on.
 
-    EVENT is the id of an event; or say --last or --since. Events are read from the journal; from
-    the site where there is none yet, and those of EVENT that it does not have. The configuration's
+    EVENT is the id of an event; or give --last or --since. Events are read from the journal, or
+    from the site if there is no journal yet or it does not have an EVENT. The configuration's
     secrets and the signatures in links to files are left out.
     """
     if sum((bool(events), last is not None, since is not None)) != 1:
@@ -74,7 +74,7 @@ def _bodies(
     *,
     from_site: bool,
 ) -> Sequence[bytes]:
-    """Return the rows asked for, by one of the three."""
+    """Return the rows asked for in one of the three ways."""
     from sgevents_core.cli._record_rows import (  # noqa: PLC0415 - not for --help
         JournalRows,
         SiteRows,
@@ -93,7 +93,7 @@ def _bodies(
 
 
 def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
-    """Return what is to be in the file."""
+    """Return the content of the file."""
     from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
     from sgevents_core.testing.anonymising import Anonymiser, unsigned  # noqa: PLC0415
     from sgevents_core.testing.recorded import written  # noqa: PLC0415 - none for --help

@@ -1,4 +1,4 @@
-"""`sgevents reload`: lets the running daemon take up what has changed."""
+"""`sgevents reload`: makes the running daemon use what has changed."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _SAY_AFTER: Final = 5.0
 @click.command()
 @config_option
 def reload(config: Path) -> None:
-    """Make the daemon take up changed settings and packages.
+    """Make the daemon use changed settings and packages.
 
-    A changed configuration and changed packages are tried in a process of their own. If they load,
-    the daemon finishes the callbacks in hand and executes itself anew: nothing is lost or repeated.
-    If not, it goes on as it was, and this says why and exits with 1. Sending the daemon SIGHUP does
-    the same.
+    A changed configuration and changed packages are tried in a separate process. If they load, the
+    daemon finishes the running callbacks and restarts itself: nothing is lost or repeated. If not,
+    it continues unchanged, and this command says why and exits with 1. Sending SIGHUP to the daemon
+    does the same.
     """
     folder = _state_of(config)
     before = _asked(folder)
@@ -56,7 +56,7 @@ def reload(config: Path) -> None:
 
 
 def _state_of(config: Path) -> Path:
-    """Return the state's folder, also of a configuration that the daemon is going to refuse."""
+    """Return the state's folder, even of a configuration that the daemon will refuse."""
     try:
         return read_configuration(config, secrets=False).state.path
     except ConfigError as error:
@@ -69,7 +69,7 @@ def _state_of(config: Path) -> Path:
 
 
 def _asked(folder: Path) -> Running:
-    """Ask the daemon to reload; return how it was before."""
+    """Ask the daemon to reload; return what it ran before."""
     holder = lock.holder(folder)
     if holder is None or "command" in holder:
         raise NoDaemonError(path=folder)
@@ -95,7 +95,7 @@ def _asked(folder: Path) -> Running:
 
 
 def _waiting() -> Iterator[bool]:
-    """Yield again and again, for a short time each; True once, when it takes long."""
+    """Yield after each short wait; yield True once, when the wait has become long."""
     began, said = time.monotonic(), False
     while True:
         late = not said and time.monotonic() - began > _SAY_AFTER
@@ -113,7 +113,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _tell(before: Running, now: Running) -> None:
-    """Say what is new."""
+    """Print what is new."""
     lines = [
         f"{name}: {_version(before, name)} -> {_version(now, name)}"
         for name in sorted({*before.plugins, *now.plugins})

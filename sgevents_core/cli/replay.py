@@ -1,4 +1,4 @@
-"""`sgevents replay`: hand events of the past to a plugin again, or show what that would do."""
+"""`sgevents replay`: pass past events to a plugin again, or show what that would do."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def replay(
     reason: str,
     config: Path,
 ) -> None:
-    """Hand events to a plugin once more.
+    """Call a plugin for past events again.
 
-    One event, a range of ids, or all since a moment. They come from the journal, older ones from
-    the site. All callbacks of the plugin that want an event are called; no other plugin is, nothing
-    is appended to the journal, and no plugin moves. A call that fails is kept as a dead letter; the
-    others go on.
+    Replays one event, a range of ids, or all since a moment, from the journal or, if they are
+    older, from the site. Calls all callbacks of the plugin that want an event, and no other plugin.
+    Nothing is appended to the journal, and no plugin's position changes. A call that fails is kept
+    as a dead letter; the others continue.
 
-    With --dry-run the plugin runs in this process: `ctx.sg` reads and tells of each write that it
-    blocks, `ctx.dry_run` is true, and changes of `ctx.store` are forgotten. What a plugin changes
-    elsewhere is its own affair: it can ask `ctx.dry_run`.
+    With --dry-run the plugin runs in this process: `ctx.sg` reads, and reports each write instead
+    of making it; `ctx.dry_run` is true; changes to `ctx.store` are discarded. Changes elsewhere are
+    up to the plugin, which can check `ctx.dry_run`.
     """
     if (events is None) == (since is None):
         raise NothingToReplay

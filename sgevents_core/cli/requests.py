@@ -1,4 +1,4 @@
-"""`sgevents requests`: who asked for what, when and why, and what came of it."""
+"""`sgevents requests`: people's requests, with who, when, why and the answer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 @config_option
 def requests(count: int, as_json: bool, config: Path) -> None:
-    """Show who asked for what, and what came of it.
+    """Show people's requests and the answers.
 
-    Covers pauses, retries, replays and whatever else was asked of the daemon, the newest last.
+    Lists pauses, retries, replays and all other requests to the daemon, newest last.
     """
     from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
 
@@ -71,6 +71,6 @@ def _table(found: list[Asked]) -> Any:
 
 
 def _outcome(one: Asked) -> str:
-    """Return what came of a request, and why it was made."""
+    """Return the answer to a request, and its reason."""
     outcome = {None: "waiting", "done": one.answer}.get(one.outcome, f"{one.outcome}: {one.answer}")
     return f"{outcome} (reason: {one.reason})" if one.reason else outcome

@@ -1,4 +1,4 @@
-"""The group of all commands: knows their names, imports a command's module when it is called."""
+"""The group of all commands: it knows their names, and imports a command's module when called."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgevents_core.printable import one_line
 
 
 class Listed(NamedTuple):
-    """A command as the help lists it, so that listing it imports nothing."""
+    """A command as listed by the help, so that listing it imports nothing."""
 
     place: str
     """Module below `sgevents_core.cli`, and the command in it."""
@@ -69,9 +69,10 @@ config_option = click.option(
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when that command is called; tells errors as messages.
+    """The group that imports a command's module only when it is called, and prints errors as
+    messages.
 
-    Plugins are asked for theirs only when a command is not one of ours, and for help.
+    Plugins' commands are looked up only for an unknown command and for help.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -134,4 +135,4 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="sgevents %(version)s")
 def sgevents() -> None:
-    """Hand the events of a Flow Production Tracking site to plugins, none lost, in order."""
+    """Pass the events of a Flow Production Tracking site to plugins, none lost, in order."""

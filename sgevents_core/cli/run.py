@@ -42,7 +42,7 @@ def run(
     verbose: bool,
     rehearse: bool,
 ) -> None:
-    """Hand the site's events to the enabled plugins.
+    """Pass the site's events to the enabled plugins.
 
     Runs until stopped: Ctrl-C and SIGTERM finish the running callback and exit with 0; SIGHUP does
     what `sgevents reload` does. A wrong configuration exits with 2.
@@ -72,13 +72,13 @@ def run(
 
 
 def _not_replaced(started: CommandLine, config: Path) -> str:
-    """Replace this process by a new one; return why it is still there."""
+    """Replace this process by a new one; return the reason if that fails."""
     from sgevents_core.restarting import execute_anew  # noqa: PLC0415 - heavy
     from sgevents_core.settings import load_settings  # noqa: PLC0415
 
     try:
         os.chdir(started.folder())
-        load_settings(config, secrets=False)  # it was tried; stopping may have taken its time
+        load_settings(config, secrets=False)  # tried before, but stopping may have taken long
         execute_anew(started)
     except (ConfigError, OSError) as error:
         return f"it could not be started anew: {error}"
@@ -95,7 +95,7 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 
     redact = Redactor.of(settings)
     printed = Printed(settings.log, redact)
-    with contextlib.suppress(OSError):  # whoever needs it says so; a log in it must not open it
+    with contextlib.suppress(OSError):  # reported on use; opening a log there must not create it
         make_folder(settings.state.path)
     log = partial(configured, settings.log, redact, plugins=settings.plugins, verbose=verbose)
     ends.log = log
@@ -112,12 +112,12 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
-    """Load all that a run loads, and tell what came of it in the last line."""
+    """Load all that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - heavy
     from sgevents_core.observe.mask import release_signals  # noqa: PLC0415
     from sgevents_core.reload import rehearsed  # noqa: PLC0415
 
-    release_signals()  # there is nothing to stop in order
+    release_signals()  # nothing needs to stop in order
     echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
 
 

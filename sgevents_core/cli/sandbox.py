@@ -1,4 +1,4 @@
-"""The command `sgevents sandbox`: serves a stand-in site until it is told to end."""
+"""The command `sgevents sandbox`: serves a stand-in site until it is stopped."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def sandbox(
 ) -> None:
     """Serve a stand-in site on this machine, to try things on.
 
-    It speaks the API of a Flow Production Tracking site to the unmodified client, holds a small
-    project, and is no site: nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
+    It offers the API of a Flow Production Tracking site to the unmodified client and holds a small
+    project. Nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
     """
     options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
     if write_types is not None:
@@ -125,7 +125,7 @@ def sandbox(
 
 
 def _tables(config: Path) -> Tables:
-    """Return the types and fields of the site that a configuration names."""
+    """Return the entity types and fields of the site that a configuration names."""
     settings = read_configuration(config)
     try:
         with closing(EventLog(settings.site)) as log:

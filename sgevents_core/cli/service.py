@@ -44,9 +44,8 @@ def service() -> None:
 def systemd(*, config: Path, user: str | None, output: Path | None, force: bool) -> None:
     """Write a systemd unit that runs this sgevents.
 
-    The unit starts again what failed, restarts a daemon that hangs (the
-    loops that do the work feed the watchdog), and stops it between two callbacks. The configuration
-    is read; its secrets are not.
+    The unit restarts a daemon that fails or hangs (its working loops feed the watchdog), and stops
+    it between two callbacks. The configuration is read, but not its secrets.
     """
     settings = read_configuration(config, secrets=False)
     name = UNIT if output is None or output.suffix != ".service" else output.name
@@ -74,7 +73,7 @@ def _service(name: str, user: str, settings: Settings) -> Service:
 
 
 def _user(name: str | None) -> str:
-    """Return the user that the service runs as: `name`, or the one who runs this command."""
+    """Return the user that the service runs as: `name`, or the user of this command."""
     if name is None:
         try:
             return pwd.getpwuid(os.getuid()).pw_name
@@ -90,7 +89,7 @@ def _user(name: str | None) -> str:
 
 
 def _program() -> list[str]:
-    """Return the command that is this sgevents, absolute: that of the Python that runs it."""
+    """Return the absolute command of this sgevents, run by this Python."""
     for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))):
         if os.access(folder / "sgevents", os.X_OK):
             return [str(folder / "sgevents")]
@@ -98,7 +97,7 @@ def _program() -> list[str]:
 
 
 def _sources(settings: Settings) -> Iterator[SecretSource]:
-    """Return where the keys of the site and of plugins in use are."""
+    """Yield where the keys of the site and of the plugins in use are."""
     plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     held: list[Any] = [settings.site.api_key]
     held += [value for plugin in plugins for value in (plugin.api_key, plugin.settings)]

@@ -1,4 +1,4 @@
-"""`sgevents state`: is the state sound, and a copy of it."""
+"""`sgevents state`: checking the state, and copying it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def state() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object, for scripts.")
 @config_option
 def check(quick: bool, as_json: bool, config: Path) -> None:
-    """Check that the state is sound, and say what to do where it is not.
+    """Check that the state is sound, and say what to do if not.
 
-    Looks at the database, page by page, its schema, the registers, the lock and the disk. Changes
-    nothing, and may be run beside the daemon. Exits with 1 if something is wrong.
+    Checks every page of the database, its schema, the registers, the lock and the disk. Changes
+    nothing, and may run beside the daemon. Exits with 1 if something is wrong.
     """
     from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - heavy
     from sgevents_core.cli.check_database import database_findings  # noqa: PLC0415
@@ -52,9 +52,9 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
 def backup(file: Path, force: bool, config: Path) -> None:
     """Write a copy of the journal and the ledger to FILE.
 
-    Works while the daemon runs, too. To go back to it: stop the daemon, empty the state's folder,
-    put FILE there as sgevents.db, and start. Events that were handled after the copy was made are
-    handled again.
+    Also works while the daemon runs. To restore it: stop the daemon, empty the state's folder, put
+    FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
+    made are handled again.
     """
     from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
 

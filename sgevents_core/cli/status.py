@@ -1,4 +1,4 @@
-"""`sgevents status`: how far everything is, without asking the daemon or the site."""
+"""`sgevents status`: the progress of everything, without asking the daemon or the site."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ READY_WITHIN: Final = 60.0
 def status(config: Path, checked: Check | None, as_json: bool) -> None:
     """Show how far everything has come, and what is wrong.
 
-    Covers the daemon, the feed and every plugin: what runs, what is behind, and what needs a person
-    with the command that leads out. Reads the state only: it works whether or not the daemon runs.
+    Covers the daemon, the feed and every plugin: what runs, what is behind, and what needs a
+    person, with the command that helps. Only reads the state, so it works whether or not the daemon
+    runs.
     """
     from sgevents_core.reading.overview import overview  # noqa: PLC0415 - heavy
 
@@ -75,10 +76,11 @@ def status(config: Path, checked: Check | None, as_json: bool) -> None:
 
 
 def _failing(checked: Check, found: Overview | None, now: float) -> str:
-    """Return why a daemon is not what is asked for; empty if it is.
+    """Return why a daemon fails a check; empty if it passes.
 
     Args:
-        checked: `live`: it runs and moves. `ready`: it also follows the site and can write.
+        checked: `live`: it runs and makes progress. `ready`: it also follows the site and can
+            write.
         found: Its state; None if nothing has run on it.
         now: The time, in seconds since 1970.
     """
@@ -139,7 +141,7 @@ def _running(found: Overview, now: float) -> str:
 
 
 def _call_lines(found: Overview, now: float) -> list[str]:
-    """Return a line for each call that runs, and for what the daemon cannot do."""
+    """Return a line for each running call, and for what the daemon cannot do."""
     pulse = found.pulse
     if pulse is None:
         return []

@@ -1,9 +1,9 @@
-"""Prints tables and long lines for the width of the screen, without breaking a word.
+"""Printing tables and long lines to fit the screen, without breaking words.
 
-What is shown can be copied, however narrow the screen is. A table that does not fit puts its one
-column of sentences below each row. One that does not fit even so lets its longest names reach into
-the columns beside them, whose cells then go to the next line; on a very narrow screen it becomes a
-list of records.
+Values can be copied, however narrow the screen is. A table that does not fit shows its one column
+of sentences below each row. If it still does not fit, its longest names extend into the next
+columns, whose cells then move to the next line; on a very narrow screen it becomes a list of
+records.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _UNLIMITED: Final = 1_000_000
 
 
 def screen_width() -> int | None:
-    """Return how many characters a line may have; None where what is printed is no screen.
+    """Return how many characters a line may have; None if the output is not a screen.
 
-    `COLUMNS` decides where it is set, so that a width can be had without a screen.
+    `COLUMNS` decides if it is set, so that a width can be chosen without a screen.
     """
     if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
         return shutil.get_terminal_size().columns
@@ -40,11 +40,11 @@ def screen_width() -> int | None:
 
 
 def wrapped(text: str, indent: str = _INDENT) -> str:
-    """Return a line broken at spaces for the screen, the lines after the first indented.
+    """Return a line broken at spaces to fit the screen, with later lines indented.
 
     Args:
-        text: One line; where there is no screen, it stays one.
-        indent: What lines after the first begin with.
+        text: One line; without a screen it is not broken.
+        indent: The beginning of the lines after the first.
     """
     width = screen_width()
     if width is None or len(text) <= width:
@@ -53,10 +53,10 @@ def wrapped(text: str, indent: str = _INDENT) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print a table so that it fits the screen and breaks no word.
+    """Print a table so that it fits the screen, without breaking words.
 
     Args:
-        table: At most one of its columns is without `no_wrap`: that holds sentences.
+        table: At most one of its columns lacks `no_wrap`: the column of sentences.
     """
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
 
@@ -87,7 +87,7 @@ def _size(console: Console, column: Column) -> int:
 
 
 def _print_whole(console: Console, table: Table, sizes: Sequence[int]) -> None:
-    """Print the table with columns of these sizes; sentences are broken where theirs ends."""
+    """Print the table with columns of these sizes; sentences are broken to fit theirs."""
     right = [column.justify == "right" for column in table.columns]
     for cells, style in _rows(table):
         parts = [_fitted(cell, size) for cell, size in zip(cells, sizes, strict=True)]
@@ -131,9 +131,9 @@ def _print_with_sentences_below(console: Console, table: Table, sentences: int, 
 
 
 def _print_overhanging(console: Console, table: Table, sentences: int | None, width: int) -> bool:
-    """Print columns that are narrower than their longest cells; return False if none would fit.
+    """Print with columns narrower than their longest cells; return False if that does not fit.
 
-    What comes behind a cell that is too long for its column begins in the line below it.
+    Cells after one that is too long for its column begin on the next line.
     """
     kept = [number for number in range(len(table.columns)) if number != sentences]
     rows = [([cells[one] for one in kept], cells, style) for cells, style in _rows(table)]
@@ -159,7 +159,7 @@ def _print_overhanging(console: Console, table: Table, sentences: int | None, wi
 
 
 def _narrowed(sizes: list[int], least: Sequence[int], width: int) -> list[int]:
-    """Return the sizes of columns that fit, the widest made narrower, none below its title."""
+    """Return column sizes that fit: the widest are narrowed, none below its title."""
     over = sum(sizes) + _GAP * (len(sizes) - 1) - width
     while over > 0:
         room, number = max((size - least[at], at) for at, size in enumerate(sizes))
@@ -171,7 +171,9 @@ def _narrowed(sizes: list[int], least: Sequence[int], width: int) -> list[int]:
 
 
 def _lines_of(cells: Sequence[Text], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Return which cells of a row go into one line: the first of them, and the one behind them."""
+    """Return which cells of a row go on each line, as ranges: the first, and the one after the
+    last.
+    """
     long = [at for at, cell in enumerate(cells) if len(cell.plain) > sizes[at]]
     ends = [at + 1 for at in long if at + 1 < len(cells)] + [len(cells)]
     return list(zip([0, *ends[:-1]], ends, strict=True))
@@ -183,7 +185,7 @@ def _print_below(console: Console, cell: Text, style: str, width: int) -> None:
 
 
 def _print_records(console: Console, table: Table, width: int) -> None:
-    """Print each row as lines of title and value, a blank line between two rows."""
+    """Print each row as lines of title and value, with a blank line between rows."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
     (titles, _), *rows = _rows(table)
@@ -201,7 +203,7 @@ def _print_records(console: Console, table: Table, width: int) -> None:
 
 
 def _rows(table: Table) -> list[tuple[list[Text], str]]:
-    """Return the rows of a table with their styles, the titles first."""
+    """Return the rows of a table with their styles, titles first."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
     columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
@@ -220,7 +222,7 @@ def _text(cell: object) -> Text:
 
 
 def _broken(text: str, width: int, indent: str) -> list[str]:
-    """Return a text in lines of a width, broken at spaces alone; a longer word has its own line."""
+    """Return a text in lines of a width, broken only at spaces; a longer word has its own line."""
     lead = text[: len(text) - len(text.lstrip(" "))]
     return textwrap.wrap(
         text.lstrip(" "),

@@ -1,4 +1,4 @@
-"""`sgevents tail`: the events of the journal as they come, with who was called."""
+"""`sgevents tail`: the events of the journal as they come, with the plugins called."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MARKS: Final = {"handled": "", "handled later": ""}
 
 
 class _Shown(NamedTuple):
-    """One event with the plugins that want it, each with what has become of it there."""
+    """One event with the plugins that want it, each with its outcome."""
 
     entry: Entry
     event: Event
@@ -48,11 +48,11 @@ class _Shown(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @config_option
 def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
-    """Show the last events, and what plugins made of them.
+    """Show the last events, and their outcome in plugins.
 
-    Shows with each event the plugins that were called for it. Behind a plugin stands what came of
-    that, such as `not yet` or `dead letter`; nothing if the event was handled. `sgevents explain`
-    shows more. Reads the state only.
+    Shows for each event the plugins that were called for it. After a plugin follows the outcome,
+    such as `not yet` or `dead letter`; nothing if the event was handled. `sgevents explain` shows
+    more. Only reads the state.
     """
     settings = load(config, read_to_look)
     plan = plan_of(settings)
@@ -83,7 +83,7 @@ def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_
 def _when_settled(
     folder: Path, plan: Plan, entries: list[Entry], *, follow: bool
 ) -> Iterator[_Shown]:
-    """Yield events when all is over with them, or after a while."""
+    """Yield each event once all of its calls are settled, or after a while."""
     until = time.monotonic() + (_PATIENCE if follow else 0.0)
     waiting = entries
     while waiting:
@@ -120,7 +120,7 @@ def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Sho
 def _fates(
     plan: Plan, standing: Outcomes, entry: Entry, event: Event, failures: Any
 ) -> Iterator[tuple[str, Outcome]]:
-    """Yield each plugin that wants the event, once, with the worst that has become of it there."""
+    """Yield each plugin that wants the event, once, with its worst outcome."""
     worst: dict[str, Outcome] = {}
     for _, callback in plan.for_type(entry.event_type):
         with suppress(Exception):  # a filter may be a plugin's code
@@ -133,7 +133,7 @@ def _fates(
 
 
 def _colour(shown: _Shown) -> str:
-    """Return the colour of the worst that came of the event."""
+    """Return the colour for the worst outcome of the event."""
     found = {COLOURS.get(fate.what, "") for fate in shown.fates.values()}
     return next((colour for colour in ("red", "yellow") if colour in found), "")
 
