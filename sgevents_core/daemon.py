@@ -126,9 +126,7 @@ class Daemon:
             self._watch.stop()
 
     def reload(self) -> None:
-        """Test the new configuration, and end to start with it; may be called from a signal
-        handler.
-        """
+        """Test the new configuration, and end to restart; may be called from a signal handler."""
         self._orders.put("reload")
 
     def load(self, watch: PluginWatch | None = None) -> Loaded:
@@ -313,9 +311,7 @@ class _Run:
         self._systemd.ready()
 
     def _end(self, works: _Works, watch: LoadingWatch) -> SgEventsError | None:
-        """Stop everything in order; return the error if a plugin's `shutdown` could not be
-        recorded.
-        """
+        """Stop everything in order; return the error if a `shutdown` could not be recorded."""
         if not self.reloads:  # after a reload it is still the same service
             self._systemd.stopping()
         self._reloader.close()

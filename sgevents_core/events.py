@@ -223,7 +223,7 @@ class Event(Mapping[str, Any]):
         """The record's id, also if it is retired; None if it cannot be known.
 
         It cannot be known for a back-reference to a retired record, whose `meta` names the other
-        record. `original_event_id` leads to it.
+        record. `original_event_id` leads to the event of the field that was set.
         """
         if self._is_view:
             return self._viewed()[1]

@@ -50,7 +50,7 @@ def seconds_of(value: object) -> int | None:
 def local(moment: datetime) -> datetime:
     """Return `moment` in local time, or unchanged if it is out of the platform clock's range.
 
-    A naive one is taken as local time, or as UTC where that fails.
+    A naive one is taken as local time, or as UTC if that fails.
     """
     try:
         return moment.astimezone()

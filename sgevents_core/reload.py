@@ -1,7 +1,7 @@
-"""Reloading: the new configuration and packages are tried in a separate process; only if they load
-does the daemon stop between two callbacks and execute itself again.
+"""Reloading: the new configuration and packages are tried in a separate process first.
 
-Packages are never reloaded in place: what is imported stays as it is until the process is replaced.
+Only if they load does the daemon stop between two callbacks and execute itself again. Packages are
+never reloaded in place: what is imported stays as it is until the process is replaced.
 """
 
 from __future__ import annotations
@@ -101,8 +101,7 @@ class Reloader:
         return False
 
     def leave_hung(self, now: float) -> None:
-        """Request a restart because threads of the daemon hang; after a refusal, wait before the
-        next.
+        """Request a restart because threads of the daemon hang; after a refusal, wait a while.
 
         Args:
             now: The current monotonic time, in seconds.

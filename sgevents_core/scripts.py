@@ -1,7 +1,7 @@
 """Scripts: which script is behind a link to an ApiUser. The id identifies it.
 
 A site shows a script as "name version"; that is for people, and the name alone is a field of the
-ApiUser. `site.scripts` asks for it, the state keeps it, and here it is looked up.
+ApiUser. `site.script_lookup` asks for it, the state keeps it, and here it is looked up.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
 
     Args:
         user: The row's user.
-        meta: Its details. Who is behind a user is a script; a site may leave its type away.
+        meta: Its details. The one behind a user is a script; a site may leave out its type.
     """
     found = []
     if isinstance(user, dict) and user.get("type") == API_USER:
@@ -91,7 +91,7 @@ def scripts_on(user: object, meta: object) -> list[dict[str, Any]]:
 def ids_of(name: str, found: Iterable[tuple[int, str]]) -> list[int]:
     """Return the ids of scripts called `name`, or, without any, of those that differ only in case.
 
-    A site compares text without regard to case, and lets scripts sign in so.
+    A site compares text without regard to case, and accepts such names at sign-in.
     """
     everyone = list(found)
     exact = [one for one, its in everyone if its == name]

@@ -143,7 +143,7 @@ def configured(
 
     Args:
         settings: `[log]` of the config.
-        redact: Takes out what must not be in any log.
+        redact: Removes what must not be in any log.
         plugins: Names of the plugins that may run.
         verbose: Whether every call of a callback is logged, whatever the config says.
 

@@ -173,7 +173,7 @@ class FileSink:
 
     Args:
         path: The file; created if absent.
-        keep: How many older ones are kept beside it.
+        keep: How many older files are kept beside it.
         most: The size in bytes at which it is rotated.
 
     Raises:

@@ -154,7 +154,7 @@ class EventLog:
             SiteUnreachable: No answer, or an HTTP error.
             SiteAnswerError: An answer that is not valid.
             SiteRefused: The credentials are not accepted.
-            SiteFault: The site understood and said no.
+            SiteFault: The site understood the call and refused it.
         """
         if isinstance(call, Count):
             return Answer(count=self._count(call.span), date=self._sg.date)

@@ -126,7 +126,7 @@ def _asked_for(call: Asked, rows: list[Row]) -> list[Row]:
     """Return the rows that answer the question; a row that answers another proves nothing.
 
     Raises:
-        ValueError: They do not answer it. A page may hold lower ids beside those asked for.
+        ValueError: They do not answer it. A page may hold lower ids besides those asked for.
     """
     strange = _strange(call, rows)
     if isinstance(call, Page) and len(strange) < len(rows):

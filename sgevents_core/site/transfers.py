@@ -211,7 +211,7 @@ class Received:
         """Return the next bytes, by default all; nothing at the end.
 
         Raises:
-            URLError: The end came too early, or too late; the client knows the reason.
+            URLError: The answer ended too early, or too late; the client keeps the reason.
         """
         try:
             return self._next(amount)

@@ -189,7 +189,7 @@ class Harness:
     def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
         """Call the callbacks for events again, as `sgevents replay` does.
 
-        `ctx.key` is the same as before: it tells a plugin that it must not act twice.
+        `ctx.key` is the same as before: with it a plugin can avoid acting twice.
         """
         session = self._started()
         rows = [self._row(event) for event in _flat(events)]

@@ -1,7 +1,7 @@
 """Notify the artist of a version that somebody has written a note on it.
 
-How people are told is one function, `Tell`: here a line in the log or in a file. A studio puts its
-chat or mail there, and nothing else changes.
+One function, `Tell`, decides how people are notified: here by a line in the log or in a file. A
+studio puts its chat or mail there, and nothing else changes.
 """
 
 from __future__ import annotations
