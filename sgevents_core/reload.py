@@ -1,7 +1,7 @@
 """Reloading: the new configuration and packages are tried in a separate process first.
 
 Only if they load does the daemon stop between two callbacks and execute itself again. Packages are
-never reloaded in place: what is imported stays as it is until the process is replaced.
+never reloaded in place: imported code stays as it is until the process is replaced.
 """
 
 from __future__ import annotations

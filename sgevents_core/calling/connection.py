@@ -16,7 +16,7 @@ class CountingShotgun(GuardedShotgun):
 
     writes = 0
     contact = SiteContact()
-    """What hears of its calls; nobody asks the one that all share which have none of their own."""
+    """The record of its calls; clients without one of their own share one that is never read."""
 
     def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
         self.writes += method in _WRITES

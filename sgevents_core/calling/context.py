@@ -65,7 +65,7 @@ class Services:
         self.name = plugin.name
         self.contact = SiteContact(health)
         self.late_start: LateStart | None = None
-        """What starts the plugin, if that waits for the site; until then it is not called."""
+        """The late start of the plugin, if it waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
         self.settings: Any = plugin.settings
         self.store = store

@@ -15,21 +15,21 @@ from sgevents_core.observe import forks
 from sgevents_core.observe.redaction import Redactor
 
 MOST_TEXT: Final = 16_384
-"""Characters kept of a traceback; the middle is left out of longer ones."""
+"""The most characters kept of a traceback; longer ones lose their middle."""
 MOST_ERROR: Final = 500
 MOST_FRAMES: Final = 40
 PATIENCE: Final = 1.0
-"""Seconds that looking at an error may take; it is code of the plugin."""
+"""Seconds that inspecting an error may take, since it runs the plugin's code."""
 _LOOKED_AT: Final = 16 * MOST_TEXT
 """Characters at either end of a text that are searched for secrets; far more than are kept."""
 IMPATIENCE: Final = 0.05
-"""Seconds for errors of a type of which one took too long."""
+"""Seconds for an error of a type that took too long before."""
 MOST_HANGING: Final = 20
-"""Threads that may hang in errors before no further is looked at."""
+"""The most threads that may hang in errors; then no further error is inspected."""
 _MOST_SLOW: Final = 1000
 _LEFT_OUT: Final = "\n… {} characters left out …\n"
 _slow: Final[set[str]] = set()
-"""Types of errors that took too long to be looked at."""
+"""Types of errors that took too long to inspect."""
 _hanging: Final[list[threading.Thread]] = []
 _T = TypeVar("_T")
 

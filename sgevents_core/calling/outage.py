@@ -18,9 +18,9 @@ from sgevents_core.calling.policy import Raised
 from sgevents_core.errors import CallbackTimeout
 
 FIRST_WAIT: Final = 1.0
-"""Most seconds after the site is back in which a held plugin is called again."""
+"""The most seconds after the site is back before a held plugin is called again."""
 LONGEST_WAIT: Final = 60.0
-"""The same where a site that comes and goes has answered others and not the plugin."""
+"""The same if an unstable site has answered others but not the plugin."""
 _SLACK: Final = 0.001
 CLIENT: Final = "shotgun_api3."
 MOST_FRAMES: Final = 200

@@ -27,14 +27,14 @@ from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 
 LATE: Final = "\0late"
-"""As the lane of last words: they are those of a call that no lane waits for any more."""
+"""As the lane of last words: a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
 ENDS_WITHIN: Final = 1.0
-"""Seconds for which an idle thread is waited for when it is to end."""
+"""Seconds to wait for an idle thread to end."""
 
 Hear: TypeAlias = Callable[[int, str], None]
-"""Is told to which lane's call what a thread does belongs: the thread's ident, the lane."""
+"""Called with a thread's ident and the lane whose call it makes."""
 
 
 class ThreadTurn(NamedTuple):

@@ -32,11 +32,11 @@ _UNTRUSTED: Final = frozenset({"CertificateError", "SSLCertVerificationError"})
 _OF_DRIVERS: Final = frozenset(
     {"DatabaseError", "InterfaceError", "InternalError", "OperationalError"}
 )
-"""What PEP 249 calls the errors of databases that are no mistake of the query's."""
+"""PEP 249's names for database errors that are not the query's fault."""
 _PARTS: Final = ("reason", "orig", "os_error")
-"""Where libraries keep the error that theirs stands for."""
+"""Attributes in which libraries keep the error that theirs wraps."""
 _OF_HTTP: Final = ("headers", "response", "request", "request_info", "url")
-"""One of these makes a status of a number that is only called `code` or `status`."""
+"""Attributes that show that a number called just `code` or `status` is an HTTP status."""
 
 
 class Passing(NamedTuple):

@@ -11,7 +11,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 MOST_LINKS: Final = 32
-"""Errors looked at behind one: causes, reasons, members of a group."""
+"""The most errors inspected for one: causes, reasons, members of a group."""
 NETWORK: Final = frozenset(
     {
         *(errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN),
@@ -20,15 +20,15 @@ NETWORK: Final = frozenset(
     }
 )
 BUSY: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ESTALE})
-"""What an `OSError` may say beside the network: somebody else has it now."""
+"""Numbers of an `OSError` besides those of the network: something is in use elsewhere now."""
 SOON: Final = frozenset({408, 425, 429})
-"""HTTP statuses below 500 that say: not now."""
+"""HTTP statuses below 500 that are transient."""
 MYSQL: Final = frozenset(
     {0, 1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
 )
 """Codes of MySQL: the server is away or full, a lock was not granted."""
 SQLSTATES: Final = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "HYT")
-"""How the states of SQL begin that pass: connections, conflicts, resources, shutdown, timeouts."""
+"""Prefixes of transient SQL states: connections, conflicts, resources, shutdown, timeouts."""
 THROTTLED: Final = _names(
     "BandwidthLimitExceeded EC2ThrottledException InternalError LimitExceededException"
     " PriorRequestNotComplete ProvisionedThroughputExceededException RequestLimitExceeded"
@@ -36,7 +36,7 @@ THROTTLED: Final = _names(
     " ServiceUnavailable SlowDown ThrottledException Throttling ThrottlingException"
     " TooManyRequestsException TransactionInProgressException"
 )
-"""Codes with which AWS and what speaks like it asks for patience, some of them with status 400."""
+"""Codes with which AWS and compatible services ask to slow down, some with status 400."""
 GRPC: Final = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 
 PASSING: Final = _names(
@@ -63,7 +63,7 @@ PASSING: Final = _names(
     " AMQPConnectionError StreamLostError WebSocketConnectionClosedException"
     " WebSocketTimeoutException paramiko.SSHException NoValidConnectionsError"
 )
-"""Classes by name, with the package where the name alone could be anybody's."""
+"""Classes by name, with the package if the name alone is ambiguous."""
 LASTING: Final = _names(
     "CertificateError SSLCertVerificationError sgevents_core.CallbackTimeout"
     " shotgun_api3.Fault redis.AuthenticationError"
@@ -71,10 +71,10 @@ LASTING: Final = _names(
     " paramiko.ConfigParseError paramiko.CouldNotCanonicalize paramiko.IncompatiblePeer"
     " paramiko.PasswordRequiredException"
 )
-"""Classes that say that it would be the same again, though those they are derived from pass."""
+"""Classes that are permanent although their base classes are transient."""
 BUGS: Final = _names(
     "ArithmeticError AssertionError AttributeError GeneratorExit ImportError KeyboardInterrupt"
     " LookupError MemoryError NameError NotImplementedError RecursionError StopIteration"
     " StopAsyncIteration SyntaxError SystemExit TypeError ValueError"
 )
-"""Built-in classes of mistakes: raised while another error was handled, they are still mistakes."""
+"""Built-in programming errors: raised while another error was handled, they are still that."""

@@ -16,9 +16,9 @@ Outcome: TypeAlias = Literal["retry"] | OnError
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 LONGEST_HOLD: Final = 86_400.0
-"""Most seconds a plugin is held, whatever it asks for: it waits for all its other events too."""
+"""The most seconds a plugin is held, whatever it asks for, since its other events wait too."""
 SHORTEST_PART: Final = 0.6
-"""Of a wait, what jitter leaves: ten attempts are spread over five minutes at least."""
+"""The share of a wait that jitter leaves: ten attempts take at least five minutes."""
 
 
 @dataclass(frozen=True, slots=True)

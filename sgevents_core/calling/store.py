@@ -182,7 +182,7 @@ class _SeenStore(Store):
 
 
 _UNCHANGED: Final = b""
-"""No value is encoded like that."""
+"""A marker that no encoded value equals."""
 
 
 def _checked(key: object) -> str:

@@ -13,7 +13,7 @@ from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 
 PATIENCE: Final = 8.0
-"""Seconds that the plugins have for what they are to get, before the demo goes on without."""
+"""Seconds that the plugins have to get their events before the demo continues without them."""
 BURST: Final = 40
 KILL_AFTER: Final = 12
 

@@ -14,10 +14,10 @@ GROUPS: Final = {
     "people": ("note-notify", "version-burst"),
     "audit": ("event-log",),
 }
-"""The groups in the order of the configuration, not the alphabet's; their plugins by name."""
+"""The groups in configuration order, not alphabetical; their plugins by name."""
 
 PLUGINS: Final = tuple(plugin for plugins in GROUPS.values() for plugin in plugins)
-"""The plugins in the order in which they are to be called."""
+"""The plugins in call order."""
 
 NOT_ENABLED: Final = "not-enabled"
 

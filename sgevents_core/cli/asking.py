@@ -34,11 +34,11 @@ _ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
 _F = TypeVar("_F", bound=Callable[..., object])
 
 MOST_PRINTED: Final = 20
-"""Answers that are printed one by one; of more, counts are."""
+"""The most answers printed one by one; more are only counted."""
 NOT_DONE: Final = 1
-"""Exit code where something was refused, or failed."""
+"""Exit code if something was refused or failed."""
 NOTED: Final = 3
-"""Exit code where something is still to be done."""
+"""Exit code if something is still to be done."""
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:

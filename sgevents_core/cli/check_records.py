@@ -21,7 +21,7 @@ from sgevents_core.printable import counted
 
 _PAGE: Final = 1_000
 _MOST_TOLD: Final = 10
-"""Findings of one kind that are told one by one."""
+"""The most findings of one kind that are reported one by one."""
 _ODD: Final = (ValueError, TypeError, StateDamaged, msgspec.MsgspecError)
 _BACK: Final = (
     "stop the daemon and go back to the last sgevents state backup; without one, the page on"

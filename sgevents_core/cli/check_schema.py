@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback
 
 Schema: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Entity type -> field -> what `schema_read` says of it."""
+"""Entity type -> field -> its description from `schema_read`."""
 
 _FEW: Final = 20
 _LISTS: Final = ("list", "status_list")
 _LINKS: Final = ("entity", "multi_entity")
 _READING: Final = "Reading"
-"""Stands in event types where no entity type is meant."""
+"""Used in event types that have no entity type."""
 
 
 def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sgevents_core.printable import escaped_toml
 
 SANDBOX_PORT: Final = 8020
-"""Where the sandbox listens unless told otherwise, so that a configuration for it fits."""
+"""The sandbox's default address, so that a configuration for it fits."""
 
 _TEXT: Final = Template("""\
 # The configuration of sgevents. `sgevents check` looks it over before anything runs.

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from sgevents_core.settings import Settings
 
 _SHOWN: Final = 50
-"""Dead letters, or groups of them, that are listed unless somebody asks for more."""
+"""The most dead letters, or groups of them, listed by default."""
 _MOST_MEASURED: Final = 1_000
-"""Dead letters that make a table; more follow as plain lines, as they come."""
+"""The most dead letters in a table; more follow as plain lines, as they come."""
 _AT_ONCE: Final = 1_000
-"""Dead letters that one request dismisses."""
+"""The most dead letters that one request dismisses."""
 _F = TypeVar("_F", bound=Callable[..., object])
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")

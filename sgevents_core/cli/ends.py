@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 log: Callable[[], AbstractContextManager[None]] | None = None
-"""Opens the log of the daemon that has run; None before one has."""
+"""Opens the log of the daemon that ran; None before one has run."""
 
 
 def run_and_end(command: Callable[[], object]) -> None:

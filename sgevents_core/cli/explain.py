@@ -32,7 +32,7 @@ COLOURS: Final[dict[What, str]] = {
     "skipped": "yellow",
     "not yet": "cyan",
 }
-"""What came of a call -> how it is shown on a terminal."""
+"""Outcome of a call -> its style on a terminal."""
 
 
 class _Line(NamedTuple):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sgevents_core.journal.base import FeedRecord, Parked
 
 SHOWN_RANGES = 10
-"""Ranges of a parking that are shown to people; `--json` has all."""
+"""The most ranges of a parking shown to people; `--json` has all."""
 
 
 @click.group()

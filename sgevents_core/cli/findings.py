@@ -28,11 +28,11 @@ class Finding(NamedTuple):
     message: str
     fix: str = ""
     subject: str = ""
-    """What of the area: a key of the configuration, a plugin; empty for the area itself."""
+    """The part of the area: a key of the configuration, a plugin; empty for the whole area."""
     file: Path | None = None
     line: int | None = None
     detail: str = ""
-    """Lines that help to find the place, such as a traceback."""
+    """Lines that help to find the cause, such as a traceback."""
 
 
 def of_config(problems: Iterable[Problem], status: Status) -> list[Finding]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sgevents_core.settings import Settings
 
 _REDACTOR: Final = "sgevents.redactor"
-"""Where click's context keeps what this command line knows of secrets."""
+"""The key in click's context for the secrets known to this command line."""
 
 
 def read_configuration(config: Path, *, secrets: bool = True) -> Settings:

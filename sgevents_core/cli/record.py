@@ -17,7 +17,7 @@ from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _PRIVATE: Final = 0o640
-"""As the state: what events say of productions is not for every user of the machine."""
+"""Like the state: events reveal productions, which not every user of the machine may see."""
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings

@@ -19,7 +19,7 @@ class Listed(NamedTuple):
     """A command as listed by the help, so that listing it imports nothing."""
 
     place: str
-    """Module below `sgevents_core.cli`, and the command in it."""
+    """The module in `sgevents_core.cli`, and the command in it."""
     summary: str
 
 
@@ -53,7 +53,7 @@ COMMANDS: Final = {
     "status": Listed("status:status", "Show how far everything has come, and what is wrong."),
     "tail": Listed("tail:tail", "Show the last events, and what plugins made of them."),
 }
-"""Name of a command -> where it is, and the first sentence of its help."""
+"""Name of a command -> its module, and the first sentence of its help."""
 
 config_option = click.option(
     "--config",
@@ -65,7 +65,7 @@ config_option = click.option(
     show_default=True,
     help="The configuration file.",
 )
-"""The option --config as every command takes it: `config`, a Path."""
+"""The option --config of every command: `config`, a Path."""
 
 
 class _LazyGroup(click.Group):

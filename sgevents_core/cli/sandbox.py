@@ -26,7 +26,7 @@ _KINDS = "\n".join(
 )
 
 _MANY = 200_000
-"""Rows that take more than a second to fill in."""
+"""The number of rows that take more than a second to create."""
 
 
 @click.command(

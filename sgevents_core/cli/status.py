@@ -38,7 +38,7 @@ _COLOURS: Final = {
 
 Check: TypeAlias = Literal["live", "ready"]
 READY_WITHIN: Final = 60.0
-"""Seconds since the site's last answer in which a daemon counts as following it."""
+"""Seconds since the site's last answer for which a daemon counts as following it."""
 
 
 @click.command()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ENOUGH: Final = 40
-"""Characters that a column of sentences needs to be read with ease beside others."""
+"""The least width, in characters, for a column of sentences beside others."""
 NARROW: Final = 60
-"""Characters of a screen on which columns are of little use."""
+"""The width of a screen, in characters, that is too narrow for columns."""
 _GAP: Final = 2
 _INDENT: Final = "    "
 _UNLIMITED: Final = 1_000_000

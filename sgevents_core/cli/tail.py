@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 0.1
 _PATIENCE: Final = 1.0
-"""Seconds for which a new event waits to be shown for those who are called for it."""
+"""Seconds for which a new event is held back until its calls are over."""
 _MARKS: Final = {"handled": "", "handled later": ""}
 
 

@@ -31,20 +31,20 @@ from sgevents_core.observe.logs import flush
 
 FILE: Final = "last-words"
 _OURS: Final = "@{"
-"""How a line begins that is not faulthandler's."""
+"""The beginning of a line that faulthandler did not write."""
 _CURRENT: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
 _TIMED_OUT: Final = "Timeout ("
-"""How faulthandler begins what it writes when a time is over."""
+"""The beginning of what faulthandler writes after a timeout."""
 _FRAMES: Final = 20
 _FLUSHES_WITHIN: Final = 0.5
-"""Seconds that the log has to be written before the process ends."""
+"""Seconds to flush the log before the process ends."""
 _ALL: Final = ""
-"""As the lane of last words: nobody knows whose they are, any call in hand may be meant."""
+"""As the lane of last words: unknown; it may be any running call."""
 _NONE: Final = "\0main"
-"""As the lane of last words: they are the main thread's, which calls no callback."""
+"""As the lane of last words: the main thread, which calls no callback."""
 
 LOADING: Final = "\0loading"
-"""As the lane of last words: they are those of a plugin that is loaded, started or shut down."""
+"""As the lane of last words: a plugin being loaded, started or shut down."""
 
 
 class DeathEvidence(NamedTuple):
@@ -356,4 +356,4 @@ _ENDINGS: Final = (
     (signal, "raise_signal", _always),
     (signal, "pthread_kill", _always),
 )
-"""What ends a process at once: module, function, and whether a call of it means this process."""
+"""Functions that end a process at once: module, name, and whether a call targets this process."""

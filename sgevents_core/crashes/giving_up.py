@@ -24,9 +24,9 @@ from sgevents_core.scripts import Scripts
 logger = logging.getLogger("sgevents.dispatch")
 
 PROVED: Final = 2
-"""Deaths in one call that were the process's own doing, after which it is not made again."""
+"""Deaths with a known cause in one call after which it is not repeated."""
 ALL: Final = 5
-"""Deaths in one call, whatever they came from, after which it is not made again."""
+"""Deaths of any cause in one call after which it is not repeated."""
 OUTSIDE: Final = "nothing shows what killed it"
 
 

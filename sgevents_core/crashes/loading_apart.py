@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 _LENGTH: Final = 8
 _EVERY: Final = 0.05
 _LONGEST: Final = 300.0
-"""Seconds for which no code of a plugin may run; the site may be asked for its schema meanwhile."""
+"""Seconds allowed between steps of plugins; the site may be asked for its schema meanwhile."""
 _DIES_WITH_PARENT: Final = 1
 _FIX: Final = "Mend the plugin, or disable it: enabled = false."
 _exit: Final = os._exit

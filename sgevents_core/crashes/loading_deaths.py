@@ -25,9 +25,9 @@ from sgevents_core.plugins.loading import LoadedPlugin
 
 FILE: Final = "loading.json"
 UNPROVED: Final = 3
-"""Deaths while a plugin was loaded that nothing explains, after which it is not tried again."""
+"""Unexplained deaths while a plugin was loaded after which it is not tried again."""
 LONG: Final = 600.0
-"""Seconds after which a thread that a plugin has started is none of its loading any more."""
+"""Seconds after which a plugin's thread no longer counts as part of its loading."""
 OUTSIDE: Final = "nothing shows what killed it"
 SHUTDOWN: Final = "shutdown"
 FIX: Final = (

@@ -38,15 +38,15 @@ _T = TypeVar("_T")
 logger = logging.getLogger("sgevents.daemon")
 
 SLOW: Final = 5.0
-"""Seconds after which a step that is not over is warned of."""
+"""Seconds after which a step still running is warned about."""
 PATIENCE: Final = 5.0
-"""Seconds in which code may come back that is called back; no more than it was given at first."""
+"""Seconds for interrupted code to return; at most its original limit."""
 _EVERY: Final = 0.1
 _FRAMES: Final = 20
 _REST: Final = 30.0
-"""Seconds for what comes behind a step."""
+"""Seconds for the work after a step."""
 _INTERRUPT: Final = signal.SIGURG
-"""Does nothing to a process that does not wait for it."""
+"""A signal that has no effect on a process that does not wait for it."""
 _ORDERS_TO_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _send: Final = signal.pthread_kill
 

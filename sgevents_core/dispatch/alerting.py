@@ -31,7 +31,7 @@ logger = logging.getLogger("sgevents.dispatch")
 
 Hooks = Mapping[str, Callable[..., Any]]
 MOST_WAITING: Final = 10_000
-"""Alerts waiting for plugins' hooks; a flood beyond that reaches the log only."""
+"""The most alerts queued for plugins' hooks; any beyond reach only the log."""
 
 
 class Announcer:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sgevents.requests")
 
 Errand: TypeAlias = "Callable[[Lane], bool]"
-"""What a person asked for: carries it out, or a slice of it, and says whether that was all."""
+"""Work that a person asked for: it runs, or runs a slice, and returns whether it is over."""
 
 
 class _PutOff(NamedTuple):

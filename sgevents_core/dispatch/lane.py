@@ -35,9 +35,9 @@ logger = logging.getLogger("sgevents.dispatch")
 
 PAGE: Final = 500
 SLICE: Final = 0.1
-"""Seconds a plugin that catches up may take before live events get their turn again."""
+"""Seconds that a plugin may catch up before live events get their turn again."""
 FOLD_EVERY: Final = 1.0
-"""Seconds between two notes of the lane's place in the ledger."""
+"""Seconds between two records of the lane's progress in the ledger."""
 LONGEST_SLEEP: Final = 1.0
 
 

@@ -20,13 +20,13 @@ from sgevents_core.plugins.loading import LoadedPlugin
 logger = logging.getLogger("sgevents.dispatch")
 
 SLOW: Final = 60.0
-"""Seconds after which a call that holds up its lane is told of; then after twice as long."""
+"""Seconds after which a call that holds up its lane is logged; again when that has doubled."""
 SHOWN: Final = 1.0
 """Seconds after which a call is shown to people as running."""
 MOST_HUNG: Final = 4
-"""Threads that may hang before the process is replaced by one that has none."""
+"""The number of hanging threads at which the process is replaced."""
 NOT_BEFORE: Final = 5.0
-"""Seconds a process works at least before it is replaced for threads that hang."""
+"""The least seconds a process works before it is replaced because of hanging threads."""
 
 
 class _Seen(NamedTuple):

@@ -15,12 +15,12 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.printable import one_line
 
 _MOST_KEPT: Final = 1 << 20
-"""Bytes; what is printed after them is left out."""
+"""The most bytes shown; anything printed after them is dropped."""
 _MOST_LINES: Final = 100
 _MOST_OF_A_LINE: Final = 1_000
 _AT_ONCE: Final = 1 << 16
 _READS: Final = 16
-"""How often it is read at once: somebody may print without end."""
+"""The most reads at once, since a plugin may print without end."""
 
 
 class PrintedApart:

@@ -14,9 +14,9 @@ from sgevents_core.journal.database import Database
 SET_ASIDE_SINCE: Final = 4
 """The version of the schema that first had the table `set_aside`."""
 LONGEST: Final = 200
-"""Characters of a name or a reason that are kept."""
+"""The most characters kept of a name or reason."""
 JOURNAL: Final = "journal"
-"""Where it is that an entry cannot be read."""
+"""The `where` of an entry that cannot be read."""
 _COLUMNS: Final = "era, event, place, reason, at"
 
 

@@ -176,7 +176,7 @@ class FeedRecord(NamedTuple):
 
 
 REMOVED: Final = object()
-"""In `Step.store`: the key is removed."""
+"""In `Step.store`: remove the key."""
 
 
 class LateRow(NamedTuple):
@@ -212,7 +212,7 @@ class Journal(Protocol):
 
 
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
-"""Whether a plugin is called, waits to be called again, waits for a person, or for its start."""
+"""Whether a plugin is called, waits for a retry, waits for a person, or waits for its start."""
 
 
 @dataclass(slots=True)
@@ -222,7 +222,7 @@ class PluginRecord:
     Args:
         name: The plugin's name.
         lane: The lane it belongs to.
-        progress: How far it is; meaningful while `apart`.
+        progress: Its progress; meaningful while `apart`.
         apart: Whether it is separate from its lane (held, paused, catching up).
         state: See `PluginState`.
         reason: Why it is held or paused or has not started, for people.
@@ -297,12 +297,12 @@ class PluginRecord:
             self.stop_at(lane.of(self.name))
 
     def stop_at(self, progress: Progress) -> None:
-        """Go its own way, from where it is or a progress says, whichever is later."""
+        """Separate from its lane, at its own progress or a given one, whichever is later."""
         self.progress = self.progress.joined(progress) if self.apart else progress
         self.apart = True
 
     def finish(self, seq: int) -> None:
-        """Note an event as finished."""
+        """Record an event as finished."""
         self.progress = Progress(seq)
 
     def finish_callback(self, key: CallKey) -> None:
@@ -310,7 +310,7 @@ class PluginRecord:
         self.progress = self.progress.with_done(key)
 
     def skip_to(self, progress: Progress) -> None:
-        """Go on where a progress says: what is before that is no longer kept."""
+        """Continue at a given progress, because the events before it are no longer kept."""
         self.progress = progress
 
     def is_level_with(self, lane: Progress) -> bool:
@@ -325,7 +325,7 @@ class PluginRecord:
 FailureOutcome: TypeAlias = Literal[
     "", "retry", "dead-letter", "skip", "pause", "retried", "dismissed", "skipped"
 ]
-"""What came of a failure: by the policy, or later by a person; empty before it is judged."""
+"""The outcome of a failure, by the policy or later by a person; empty before it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +360,7 @@ class Step:
     """One atomic step of a lane's work: all of it is written, or nothing.
 
     Args:
-        progress: How far the lane is after it, None to leave that.
+        progress: The lane's progress after it; None to leave that unchanged.
         plugins: Records of plugins that changed.
         failure: A failed attempt to keep; its `attempt` becomes the count for the event.
         doubts: `(plugin, callback, seq, attempts)` of calls in which the process died.
@@ -385,7 +385,7 @@ class Step:
 
 
 def entry_at(journal: Journal, seq: int) -> Entry | None:
-    """Return an entry of the journal, or the first above it that is kept; None behind the end."""
+    """Return a journal entry, or the first kept one above it; None after the end."""
     return next(iter(journal.read(Progress.at(seq).finished, 1)), None)
 
 

@@ -21,14 +21,15 @@ from sgevents_core.journal.own_files import open_own, read_own
 from sgevents_core.observe.observers import CallObserver, ObservedCall
 
 MOST: Final = 100_000
-"""Calls in one file; there are two, so that at least so many of the last ones are kept."""
+"""Calls in one file; there are two files, so at least this many recent calls are kept."""
 MOST_NOTED: Final = 20_000
-"""Calls noted in memory; when there are more, they are written before a second is over."""
+"""The most calls kept in memory; they are then written before a second is over."""
 WRITE_EVERY: Final = 1.0
-"""Seconds between two writes: what a killed process noted since is lost."""
+"""Seconds between two writes; a kill loses the calls since the last one."""
 _CALL: Final = struct.Struct("<QdfI")
-"""The event's `seq`, when it was called (seconds since 1970), for how long (seconds), by which
-callback: its index in the list that the file begins with."""
+"""One record: the event's `seq`, the start (seconds since 1970), the duration (seconds), and the
+callback's index in the list at the beginning of the file.
+"""
 _pack_into: Final = _CALL.pack_into
 
 
@@ -67,7 +68,7 @@ class CallTimes(CallObserver):
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
     ) -> None:
-        """Note a call; those that a person asked for are not counted among the lane's."""
+        """Record a call, unless a person asked for it."""
         number = call.number_in_lane
         if number is None:
             return

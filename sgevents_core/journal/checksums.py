@@ -19,7 +19,7 @@ CHECKSUMS_SINCE: Final = 7
 """The version of the schema that first had checksums."""
 
 _LETTERS_SINCE: Final = 8
-"""The version that first had them for failures."""
+"""The version of the schema that first had checksums of failures."""
 
 
 def sum_of(*values: Any) -> int:

@@ -18,7 +18,7 @@ from sgevents_core.journal.own_files import PRIVATE
 DATABASE: Final = "sgevents.db"
 _BUSY_MS: Final = 30_000
 _DAMAGE: Final = ("malformed", "not a database", "no such table", "no such column")
-"""What SQLite says of a file that is no state any more; its codes come with Python 3.11."""
+"""SQLite's messages for a file that is not a state any more; error codes need Python 3.11."""
 
 
 def is_made(folder: Path) -> bool:

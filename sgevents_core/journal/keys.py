@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 _BETWEEN: Final = "\0"
-"""What stands between the two names in a text: no plugin's name has it."""
+"""The separator of the two names in a text; no plugin's name contains it."""
 
 
 class CallKey(NamedTuple):

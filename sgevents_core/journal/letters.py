@@ -15,7 +15,7 @@ from sgevents_core.journal.steps import LetterChange
 from sgevents_core.journal.tracebacks import keep_traceback, traceback_column
 
 _SCHEMA: Final = 2
-"""The version of the schema that knows eras of failures."""
+"""The version of the schema that first had eras of failures."""
 _NUMBER: Final = re.compile(r"\d+")
 
 

@@ -18,9 +18,11 @@ from sgevents_core.journal.own_files import make_folder, open_own
 
 LOCK: Final = "lock"
 LOCKS: Final = Path("/proc/locks")
-"""Where the system says which process holds which lock."""
+"""The file in which the system lists which process holds which lock."""
 _TAKEN_WITHIN: Final = 0.25
-"""Seconds in which a lock that is only looked at, or whose holder just ends, becomes free."""
+"""Seconds within which a lock becomes free if it is only being inspected or its holder is
+ending.
+"""
 _COMMANDS_TAKE: Final = 60.0
 """Seconds for which a daemon waits for a command that holds its lock."""
 _EVERY: Final = 0.01

@@ -10,7 +10,7 @@ from sgevents_core.printable import counted
 from sgevents_core.protocols import AttentionKind
 
 LASTING: Final = 60.0
-"""Seconds of trouble before it needs a person: shorter ones pass by themselves."""
+"""Seconds of trouble before it needs a person; shorter trouble ends by itself."""
 
 
 WAYS_OUT: Final = (
@@ -18,9 +18,9 @@ WAYS_OUT: Final = (
     " another site. Continue with the new log: sgevents feed reset --from now (or from an id or a"
     " time); or give this site a state of its own with another path in [state]"
 )
-"""What may have happened to a log that went backwards, and which commands lead out."""
+"""What may have happened to a log that went backwards, and which commands help."""
 NAMED: Final = 5
-"""Events that are set aside which are named."""
+"""The most events set aside that are named."""
 
 
 class FeedTrouble(NamedTuple):
@@ -130,7 +130,9 @@ ShownNeedKind: TypeAlias = Literal[
     "not_loaded",
     "dead_letters",
 ]
-"""What only `status` shows: the daemon cannot say it itself, or plugins are told in another way."""
+"""Kinds shown only by `status`: the daemon cannot report them, or plugins learn of them
+otherwise.
+"""
 
 
 class ShownNeed(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 PRIVATE: Final = 0o640
-"""Mode of the state's files: what events say of a production is not everybody's."""
+"""Mode of the state's files: events reveal productions, which not everybody may see."""
 FOLDER_MODE: Final = 0o750
 
 

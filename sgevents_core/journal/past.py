@@ -11,8 +11,8 @@ from sgevents_core.journal.requests import Replayed
 from sgevents_core.journal.tracebacks import traceback_column
 
 LeftOut: TypeAlias = Literal["parked", "dropped", "closed"]
-"""Ids that no plugin is given: late rows that wait for a decision, late rows that a person dropped,
-and ids that were given up.
+"""Ids that no plugin gets: late rows awaiting a decision, late rows that a person dropped, and ids
+that were given up.
 """
 _EVENT: Final = "era, seq, event_id, body"
 

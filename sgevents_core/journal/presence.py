@@ -19,7 +19,7 @@ _BEGINS: Final = b"SQLite format 3\0"
 _FILES: Final = ("", LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 _ALWAYS: Final = ("", DATABASE)
 _READ_EACH: Final = 4
-"""Each so many looks the database is opened anew and read, which takes some milliseconds."""
+"""The number of looks after which the database is reopened and read, which takes milliseconds."""
 _READ: Final = (
     "SELECT * FROM feed",
     "SELECT * FROM lanes",

@@ -1,4 +1,4 @@
-"""How far somebody is in the journal, as a value: the only place that counts events on or back."""
+"""Progress in the journal, as a value: only here is one added to or subtracted from a `seq`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Progress(NamedTuple):
 
     @classmethod
     def at(cls, seq: int, done: frozenset[CallKey] = frozenset()) -> Progress:
-        """Return the progress of somebody who is at an event, with some callbacks done for it."""
+        """Return the progress at an event, with some of its callbacks done."""
         return cls(seq - 1, done)
 
     @property
     def running(self) -> int:
-        """`seq` of the event it is at: the next one to finish."""
+        """`seq` of the current event: the next one to finish."""
         return self.finished + 1
 
     def is_done(self, seq: int, key: CallKey) -> bool:
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
         return seq <= self.finished or (seq == self.running and key in self.done)
 
     def is_next(self, seq: int, key: CallKey) -> bool:
-        """Return whether a callback is still to be called for the event it is at."""
+        """Return whether a callback is still to be called for the current event."""
         return seq == self.running and key not in self.done
 
     def behind(self, end: int) -> int:
@@ -41,19 +41,21 @@ class Progress(NamedTuple):
         return max(end - self.finished, 0)
 
     def before(self, seq: int) -> int:
-        """Return how many events are to be finished before it is at `seq`."""
+        """Return how many events remain before `seq` is the current one."""
         return max(seq - self.running, 0)
 
     def with_done(self, key: CallKey) -> Progress:
-        """Return it with one more callback finished for the event it is at."""
+        """Return the progress with one more callback finished for the current event."""
         return Progress(self.finished, self.done | {key})
 
     def of(self, plugin: str) -> Progress:
-        """Return what it says of one plugin."""
+        """Return the progress of one plugin."""
         return Progress(self.finished, frozenset(key for key in self.done if key.plugin == plugin))
 
     def joined(self, other: Progress) -> Progress:
-        """Return what both together say: the later of them, or what is done by either."""
+        """Return the later of two progresses or, for the same event, both with their callbacks
+        joined.
+        """
         if self.finished != other.finished:
             return max(self, other, key=lambda one: one.finished)
         return Progress(self.finished, self.done | other.done)

@@ -20,7 +20,7 @@ FILE: Final = "now.json"
 EVERY: Final = 1.0
 """Seconds between two writes."""
 STALE: Final = 30.0
-"""Seconds after which a pulse says that the daemon has stopped moving.
+"""Seconds after which an old pulse shows that the daemon makes no progress.
 
 Its main thread may have to wait that long for the database.
 """

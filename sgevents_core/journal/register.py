@@ -50,14 +50,14 @@ APART: Final = 2
 
 
 class NotedCall(NamedTuple):
-    """The last call that one word notes.
+    """The call recorded in one word.
 
     Args:
         seq: The event's place in the journal.
         key: The callback.
         before: The callbacks that come before it.
         returned: Whether it had returned.
-        attempt: If it had not, which attempt it was, modulo `ATTEMPTS`.
+        attempt: If it had not, the number of the attempt, modulo `ATTEMPTS`.
     """
 
     seq: int
@@ -73,7 +73,7 @@ class NotedCall(NamedTuple):
 
     @property
     def progress(self) -> Progress:
-        """How far whoever made the call is."""
+        """The progress of the lane or plugin that made the call."""
         return Progress.at(self.seq, self.done)
 
 

@@ -156,7 +156,7 @@ class Requests:
         return [number for number in numbers if number in found]
 
     def answer_of(self, number: int) -> RequestAnswer | None:
-        """Return what came of a request, None while it is unanswered."""
+        """Return the answer to a request; None while it is unanswered."""
         found = self._db.one(
             "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
         )

@@ -1,7 +1,7 @@
-"""The note that a person skipped an event for a plugin, kept beside its failures.
+"""The record that a person skipped an event for a plugin, kept with its failures.
 
-It is a failure without a callback. In the place of a traceback it lists the callbacks that had
-handled the event before: those were not skipped.
+It is a failure without a callback. Instead of a traceback it lists the callbacks that had handled
+the event before and were not skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sgevents_core.journal.keys import CallKey
 def skip_note(
     plugin: str, entry: Entry, handled: Iterable[CallKey], asked_by: str, at: float
 ) -> Failure:
-    """Return the note of a skipped event.
+    """Return the record of a skipped event.
 
     Args:
         plugin: The plugin's name.
@@ -38,5 +38,5 @@ def skip_note(
 
 
 def was_skipped(note: Failure, callback: str) -> bool:
-    """Return whether a failure is the note that an event was skipped for a callback."""
+    """Return whether a failure records that an event was skipped for a callback."""
     return note.outcome == "skipped" and callback not in note.traceback.split("\n")

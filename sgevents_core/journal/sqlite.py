@@ -43,7 +43,7 @@ from sgevents_core.journal.tracebacks import (
 from sgevents_core.journal.writing import write_step
 
 KEPT_FAILURES: Final = 10_000
-"""Failures that are no dead letters and are kept, whatever their age."""
+"""The number of failures, besides dead letters, that are kept whatever their age."""
 _SCRIPTS_SINCE: Final = 5
 """The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3

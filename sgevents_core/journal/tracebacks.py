@@ -18,7 +18,7 @@ _WHOLE: Final = (
     "coalesce((SELECT text FROM tracebacks WHERE id = failures.traceback_id), '') || traceback"
 )
 _NONE: Final = 0
-"""As the number of a traceback: there are no frames, or none that could be shared."""
+"""The number of a traceback without frames that could be shared."""
 
 
 def traceback_column(db: Database) -> str:

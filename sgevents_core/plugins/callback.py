@@ -29,13 +29,13 @@ class Callback:
     name: str
     """`module:qualname`, unique within the plugin and the same after a restart."""
     hook: str | None
-    """The hook it implements; None for what `register_callbacks` registered."""
+    """The hook it implements; None if `register_callbacks` registered it."""
     match: Match
     function: Callable[[Event, Context], object]
     on_error: OnError | None = None
-    """Instead of the plugin's; None for the plugin's."""
+    """Overrides the plugin's; None for the plugin's."""
     timeout: float | None = None
-    """How long it may take, in seconds; None for what its plugin or lane says."""
+    """Its time limit in seconds; None for that of its plugin or lane."""
     where: str = _PLACELESS
     """For people: `package/module.py:12`."""
 

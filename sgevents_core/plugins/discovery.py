@@ -26,11 +26,11 @@ class FoundPlugin:
 
     name: str
     value: str
-    """What it points at: `package.module` or `package.module:instance`."""
+    """What it refers to: `package.module` or `package.module:instance`."""
     distribution: str
     version: str | None
     requires: tuple[str, ...] = ()
-    """The distribution's requirements, as its metadata has them."""
+    """The distribution's requirements, as in its metadata."""
     entry_point: EntryPoint = field(compare=False, repr=False)
 
     @property
@@ -53,15 +53,15 @@ class Discovery:
     """All plugins that are installed."""
 
     found: dict[str, FoundPlugin]
-    """By name; without those of which there are several."""
+    """By name, without names that several distributions claim."""
     conflicts: dict[str, tuple[FoundPlugin, ...]] = field(default_factory=dict)
     """By name, the entry points that claim it, by distribution."""
     problems: tuple[str, ...] = ()
-    """Distributions whose metadata cannot be read, each with what is wrong with it."""
+    """Distributions whose metadata cannot be read, each with the reason."""
     clashes: dict[str, str] = field(default_factory=dict)
-    """By name, why a plugin cannot run whose module another distribution ships as well."""
+    """By name, why a plugin cannot run because another distribution contains its module as well."""
     remarks: tuple[Remark, ...] = ()
-    """What lies about and should not."""
+    """What should not be among the packages."""
 
     @property
     def names(self) -> tuple[str, ...]:

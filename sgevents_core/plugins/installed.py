@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 _PIPS: Final = "~"
-"""How the name of a folder begins that pip has put aside to remove it."""
+"""The first character of a folder's name that pip has moved aside to remove it."""
 _KINDS: Final = (".dist-info", ".egg-info")
 _MOST_COMPARED: Final = 50
 _OLDEST: Final = Version("0.dev0")

@@ -18,7 +18,7 @@ from sgevents_core.settings import Secret
 from sgevents_core.settings.fitting import is_table_model, keys_of
 
 _DEEPEST: Final = 8
-"""Levels of models and lists that are looked into; settings are not nested deeper."""
+"""The levels of models and lists to look into; settings are not nested deeper."""
 
 
 def texts_by_model(model: Any, table: Mapping[str, Any], depth: int = _DEEPEST) -> Iterator[str]:

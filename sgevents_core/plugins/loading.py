@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from sgevents_core.settings import PluginSettings, Settings
 
 LEFT_OUT: Final = "it is left out of this run"
-"""The reason of a plugin that is enabled and not to be loaded this time."""
+"""The reason for a plugin that is enabled but left out of this run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,11 @@ class LoadedPlugin:
     settings: Any = dataclass_field(default_factory=lambda: MappingProxyType({}), repr=False)
     """Its own settings: an instance of its `settings_model`, or a read-only mapping."""
     model: Any = None
-    """What its `settings_model` returned; None if it has no such hook."""
+    """The result of its `settings_model`; None if it has no such hook."""
     warnings: tuple[str, ...] = ()
-    """What looks like a mistake in it."""
+    """Warnings about likely mistakes in it."""
     turn: LoadingTurn | None = dataclass_field(default=None, repr=False)
-    """How its code is looked after that is no callback's."""
+    """How to watch its code outside callbacks."""
 
 
 @dataclass(frozen=True, kw_only=True)

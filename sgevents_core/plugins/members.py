@@ -19,7 +19,7 @@ from sgevents_core.plugins.callback import place_of
 from sgevents_core.plugins.signatures import suggestion
 
 MARK: Final = "sgevents_impl"
-"""The attribute under which `hookimpl` leaves its options."""
+"""The attribute in which `hookimpl` stores its options."""
 _MEANINGLESS: Final = ("wrapper", "hookwrapper", "tryfirst", "trylast")
 
 
@@ -29,11 +29,11 @@ class Implementation:
 
     hook: str
     attribute: str
-    """The name it has in the module or instance."""
+    """Its name in the module or instance."""
     function: Callable[..., object]
-    """As it is called: bound, if it is a method."""
+    """The function as it is called: bound, if it is a method."""
     matched: Matched
-    """What `match` says of it; without any, it wants every event of its hook."""
+    """Its `match` filter; without one, it wants every event of its hook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Members:
 class _Member:
     attribute: str
     function: Callable[..., object] | None
-    """None where it is not a function or method."""
+    """None if it is not a function or method."""
     value: object
     options: Mapping[str, Any] | None = field(default=None)
 

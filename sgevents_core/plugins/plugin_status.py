@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Status: TypeAlias = Literal[
     "enabled", "disabled", "broken", "incompatible", "conflict", "not installed"
 ]
-"""What loading makes of a plugin."""
+"""The result of loading a plugin."""
 Standing: TypeAlias = Status | Literal["held", "paused", "not started"]
-"""That, or how one that is enabled stands in the ledger."""
+"""The result of loading, or the state of an enabled plugin in the ledger."""
 _ONE_OF_THEM: Final = "Uninstall one of them, then install the other once more."
 CORE: Final = "sgevents-core"
 
@@ -39,19 +39,19 @@ class PluginStatus:
     distribution: str | None = None
     version: str | None = None
     group: str | None = None
-    """None where the configuration does not name the plugin."""
+    """None if the configuration does not name the plugin."""
     lane: str | None = None
     order: int | None = None
-    """Its place in the call order, from 1; None unless it is loaded."""
+    """Its position in the call order, from 1; None unless it is loaded."""
     callbacks: int | None = None
-    """How many it registered; None unless it is loaded."""
+    """The number it registered; None unless it is loaded."""
     warnings: tuple[str, ...] = ()
     traceback: str = ""
-    """Where its code raised, shortened to its own frames; empty unless it did."""
+    """The traceback if its code raised, shortened to its own frames; otherwise empty."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with its own settings."""
     running: str | None = None
-    """The version that a running daemon has loaded; None if none has loaded it."""
+    """The version that a running daemon has loaded; None if no daemon has loaded it."""
 
     def told(self) -> str:
         """Return its status in one line for people, with the reason and the fix."""

@@ -32,7 +32,7 @@ _TIMERS: Final = {
 }
 _SOON: Final = 0.001
 _ABOUT: Final = 2.0
-"""Seconds by which a timer may differ from what it was to be, as those of processor time do."""
+"""Seconds by which a timer may differ from its expected value, as processor-time timers do."""
 _STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _LIMITS: Final = ("NOFILE", "CPU", "AS", "DATA", "FSIZE", "STACK", "NPROC")
 _SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
@@ -46,7 +46,7 @@ _CRITICAL: Final[tuple[str, ...]] = (
     "os",
     "sqlite3",
 )
-"""Modules in which the daemon looks names up while it works."""
+"""Modules in which the daemon looks up names while it works."""
 
 
 class ProcessState:

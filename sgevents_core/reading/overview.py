@@ -117,9 +117,9 @@ class Overview:
     version: str = ""
     started: float = 0.0
     refused: str = ""
-    """Why the last reload of the daemon that runs came to nothing; empty if it did not."""
+    """Why the running daemon refused the last reload; empty if it did not."""
     pulse: Pulse | None = None
-    """What the daemon is doing; None if none runs, or it does not say."""
+    """The daemon's pulse; None if no daemon runs or it has not written one."""
 
     @property
     def feed_trouble(self) -> FeedTrouble:

@@ -26,7 +26,7 @@ _STANDINGS: Final[Mapping[str, tuple[Standing, str]]] = {
         "Put right what it was, then start the daemon again, or: sgevents reload",
     ),
 }
-"""How a plugin can stand in the ledger, and what helps then."""
+"""The states of a plugin in the ledger, each with its fix."""
 _HANGS: Final = (
     "Nothing, if the call returns: the plugin goes on by itself. If it never does, start the "
     "daemon again."

@@ -35,9 +35,9 @@ from sgevents_core.requests.request_work import RequestWork
 logger = logging.getLogger("sgevents.requests")
 
 MOST_DEATHS: Final = 2
-"""Times a call that a person asked for is begun; if the process dies in it as often, no more."""
+"""How often a call that a person asked for is begun if the process dies in it."""
 MOST_NAMED: Final = 20
-"""Dead letters that the answer to a replay names."""
+"""The most dead letters named in the answer to a replay."""
 
 
 def retry(desk: RequestWork) -> bool:
