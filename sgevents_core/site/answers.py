@@ -42,7 +42,7 @@ _SHOWN_OF_IT: Final = 200
 
 
 class NotAnAnswerError(Exception):
-    """The body of an HTTP answer is no answer to what was asked; the text says why."""
+    """The body of an HTTP answer does not answer the question; the text says why."""
 
 
 class TooLargeError(NotAnAnswerError):

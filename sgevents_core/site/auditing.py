@@ -195,6 +195,7 @@ class Auditor:
         young = ages.id_at(state, at) or 0
         old = []
         for part, hole in self._cold(spans):
+            # The row above may date the whole hole; if not, only ids below the first young one.
             last = part.last if hole.below_at < at else min(part.last, young - 1)
             if part.first <= last:
                 old.append(Span(part.first, last))
@@ -212,6 +213,7 @@ class Auditor:
     def _end(self, state: FeedState, audit: Audit, date: int | None, taken: Taken) -> None:
         self._audit = None
         self._done(state, audit.window, state.observed)
+        # Nothing is proved from the lowest id on that is still waited for.
         lowest_hot = self._known.hot.lowest
         proved = audit.span.last if lowest_hot is None else min(audit.span.last, lowest_hot - 1)
         clock = ages.clock(state, date)

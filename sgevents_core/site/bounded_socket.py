@@ -108,7 +108,7 @@ class BoundedSocket:
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
-        """Start counting anew, for a call that has a deadline."""
+        """Set the deadline of the next call, and count its bytes from zero."""
         self._deadline = deadline
         self.received = 0
 

@@ -130,7 +130,7 @@ class EventLog:
         """Seconds that one question of the feed may take."""
 
     def page_size(self) -> int:
-        """Return the largest number of rows the site gives in one page; asks the site once.
+        """Return the largest number of rows the site gives in one page; ask the site once.
 
         Raises:
             SiteError: The site could not be asked.

@@ -92,6 +92,7 @@ class Follower:
         if search is not None:
             return search
         due = now >= self._paging.at
+        # Pages come first, but after some full ones in a row a look or audit gets its turn.
         if due and self._paging.in_a_row < PAGES_BEFORE_OTHERS:
             return self._paging.call(state)
         self._paging.in_a_row = 0
@@ -114,6 +115,7 @@ class Follower:
         pause = self._budget.wait(now)
         if pause > 0:
             return None, pause
+        # After a look without result an audit comes first, so that neither blocks the other.
         kinds = (self._audit, self._look) if self._audit_first else (self._look, self._audit)
         waits = []
         for kind in kinds:
@@ -192,7 +194,7 @@ class Follower:
                 pass  # only a first start asks this
 
     def _worked(self, call: Call, taken: Taken, now: float, *, full: bool) -> None:
-        """Note that the site answered with a full page: an earlier failure was not an outage."""
+        """Note that the site answered a call: what failed before was not an outage."""
         if isinstance(call, ASIDE):
             self._budget.spend()
             is_look = isinstance(call, Look)
@@ -319,6 +321,7 @@ class Follower:
 
     def _open_gap(self, state: FeedState, below: int, above: Row, look_at: float) -> None:
         if above.id > below + 1:
+            # The latest time the ids were handed out; no row is younger than the site's date.
             at = max(above.at, ages.clock(state, self._date, self._fresh))
             at = at if self._date is None else min(at, self._date)
             self._backlog.open(Span(below + 1, above.id - 1), Hole(at, state.observed), look_at)

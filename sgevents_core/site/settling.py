@@ -25,6 +25,7 @@ class Settling:
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
+        # The highest id of a page and when it was first seen; both ascend.
         self._seen: list[tuple[int, float]] = []
 
     def hold(

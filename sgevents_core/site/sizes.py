@@ -47,6 +47,7 @@ class Size:
         self._worked = 0
         if self._failed >= FAILURES_IN_A_ROW:
             self._proved = 0
+        # A size that has worked fails because of the content: only larger ones are halved.
         if size > self._proved:
             self.now = max(min(self.now, size) // 2, self._least, 1)
             self._patience = min(self._patience * 2, LONGEST_PATIENCE)
