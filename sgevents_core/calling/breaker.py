@@ -42,6 +42,7 @@ class Breaker:
             writes: How often the plugin has written to the site so far, this call included.
         """
         wrote, self._writes = writes != self._writes, writes
+        # A plugin that never writes through `ctx.sg` may write through a client of its own.
         writes_elsewhere = self._is_own and not writes
         if not (wrote or writes_elsewhere) or not is_by_script(event, self._script):
             return False

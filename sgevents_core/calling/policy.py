@@ -97,6 +97,7 @@ def _wait(raised: Raised, attempt: int, jitter: float) -> float:
     """
     if raised.asks and raised.after is not None:
         return raised.after
+    # The exponent is limited so that the power cannot overflow.
     longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
     return max(longest * (SHORTEST_PART + jitter * (1 - SHORTEST_PART)), raised.after or 0.0)
 

@@ -108,7 +108,7 @@ class Service(NamedTuple):
         program: The program and its first arguments; the path of the config is appended.
         config: The configuration file, absolute.
         state: The state's folder, absolute.
-        log: The log's folder, absolute; None if the log goes to the journal.
+        log: The log's folder, absolute; None if the log is sent to the system's journal.
         variables: The environment variables that hold keys.
         credentials: The credentials that hold keys, by name.
     """

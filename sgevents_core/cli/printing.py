@@ -28,8 +28,8 @@ def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
 
     Args:
         config: The configuration file.
-        secrets: Whether a secret missing from where the file refers to is a problem. Only commands
-            that talk to the site need its key.
+        secrets: Whether a missing secret is a problem. Only commands that talk to the site need its
+            key.
 
     Raises:
         ConfigError: The file cannot be read or is not valid.

@@ -54,7 +54,7 @@ class DeathEvidence(NamedTuple):
         how: What ended it, for people.
         traceback: Where, if known.
         lane: The lane of the thread; empty if that is not known.
-        timed_out: Whether it was ended as `Listener.end_after` says.
+        timed_out: Whether `EvidenceKeeper.end_after` ended it.
     """
 
     how: str

@@ -55,6 +55,7 @@ def _file_of_group() -> Path | None:
     except OSError:
         return None
     for line in lines:
+        # `0::/path` in version 2 of control groups, `5:memory:/path` in version 1.
         _, controllers, path = line.split(":", 2)
         for file in _candidates(controllers, path.lstrip("/")):
             if file.is_file():

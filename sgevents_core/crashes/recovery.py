@@ -19,7 +19,7 @@ class Doubt(NamedTuple):
 
 
 def goes_on(progress: Progress, noted: NotedCall | None) -> Progress:
-    """Return how far a lane is by what the ledger and its register say together."""
+    """Return the progress of a lane, from the ledger and its register together."""
     return progress if noted is None else progress.joined(noted.progress)
 
 
@@ -36,8 +36,8 @@ def advanced(noted: Noted, progress: Progress, records: Iterable[PluginRecord]) 
     """Return the step that brings the ledger up to date with a register.
 
     Args:
-        noted: What the register says.
-        progress: How far the lane is as the ledger says.
+        noted: The content of the register.
+        progress: The lane's progress in the ledger.
         records: The ledger's records of the lane's plugins; those that moved are changed.
     """
     step = Step()
@@ -61,8 +61,8 @@ def doubts(
     """Return the calls that had begun and that neither register nor ledger records as over.
 
     Args:
-        noted: What the register says.
-        progress: How far the lane is as the ledger says.
+        noted: The content of the register.
+        progress: The lane's progress in the ledger.
         records: The ledger's records of the lane's plugins.
         tried: `(callback, seq)` -> attempts in the ledger.
     """
@@ -82,6 +82,7 @@ def doubts(
 
 def _is_open(noted: NotedCall, tried: Mapping[tuple[CallKey, int], int]) -> bool:
     """Return whether a call had begun, and the ledger has no outcome of this attempt."""
+    # The ledger counts an attempt together with its outcome; a word has it modulo `ATTEMPTS`.
     attempts = tried.get((noted.key, noted.seq), 0)
     is_noted = attempts > 0 and attempts % ATTEMPTS == noted.attempt
     return not noted.returned and not is_noted

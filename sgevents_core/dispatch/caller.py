@@ -296,7 +296,7 @@ class Caller:
         waiting, health = lane_plugin.waiting, lane_plugin.services.contact.health
         if waiting is None or health is None:
             return
-        if lane_plugin.record.state != "held":  # a person has decided
+        if lane_plugin.record.state != "held":  # a person has decided meanwhile
             lane_plugin.waiting = None
             return
         standing = health.standing(waiting.failed)

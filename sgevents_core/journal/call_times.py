@@ -26,6 +26,7 @@ MOST_NOTED: Final = 20_000
 """The most calls kept in memory; they are then written before a second is over."""
 WRITE_EVERY: Final = 1.0
 """Seconds between two writes; a kill loses the calls since the last one."""
+# The file: a line of JSON, the names of the callbacks; then one record of 24 bytes per call.
 _CALL: Final = struct.Struct("<QdfI")
 """One record: the event's `seq`, the start (seconds since 1970), the duration (seconds), and the
 callback's index in the list at the beginning of the file.

@@ -101,6 +101,7 @@ def is_held_by(folder: Path, pid: int) -> bool:
         lines = LOCKS.read_text("ascii", "replace").splitlines()
     except OSError:
         return False
+    # A line: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF`.
     held = [words for words in map(str.split, lines) if words[1:4:2] == ["FLOCK", "WRITE"]]
     return any(words[4] == str(pid) and words[5].rpartition(":")[2] == str(inode) for words in held)
 

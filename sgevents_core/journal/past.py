@@ -1,4 +1,4 @@
-"""Past events, and what is on record of them: for replays and for people. Only reads."""
+"""Past events and their records, for replays and for people. Only reads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Past:
         self._db.close()
 
     def event(self, event_id: int) -> Replayed | None:
-        """Return the newest event with an id, None if the journal has none."""
+        """Return the newest event with an id; None if the journal has none."""
         found = self._db.one(
             f"SELECT {_EVENT} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
             event_id,

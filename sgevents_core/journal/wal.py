@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
+# The header: magic, version, page size, checkpoint number, two salts, two checksums.
+# A frame: page number, size of the database or 0, two salts, two checksums; then the page.
+# All are big-endian; see https://sqlite.org/fileformat2.html#the_write_ahead_log.
 _HEADER: Final = struct.Struct(">8I")
 _FRAME: Final = struct.Struct(">6I")
 _MAGIC: Final = 0x377F0682
@@ -40,9 +43,11 @@ def damage_in(path: Path) -> WalDamage | None:
     if len(content) < _HEADER.size:
         return None
     magic, _, size, _, *salts, first, second = _HEADER.unpack_from(content)
+    # The magic's lowest bit is the byte order of the words that are summed: 1 for big-endian.
     order = sys.byteorder if magic & 1 == (sys.byteorder == "big") else _other_order()
     sums = _summed(content[: _HEADER.size - 8], (0, 0), order)
     if magic & ~1 != _MAGIC or sums != (first, second):
+        # The page size cannot be trusted here; 4096 is SQLite's default.
         frames = (len(content) - _HEADER.size) // (_FRAME.size + 4096)
         return WalDamage(0, frames) if frames else None
     return _first_damage(content, size, tuple(salts), sums, order)
@@ -55,6 +60,7 @@ def _first_damage(
     starts = range(_HEADER.size, len(content) - step + 1, step)
     for number, start in enumerate(starts, 1):
         _, _, *own_salts, first, second = _FRAME.unpack_from(content, start)
+        # The sums run on from frame to frame, over a frame's first two words and its page.
         sums = _summed(content[start : start + 8], sums, order)
         sums = _summed(content[start + _FRAME.size : start + step], sums, order)
         if tuple(own_salts) != salts or sums != (first, second):

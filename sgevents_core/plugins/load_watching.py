@@ -81,7 +81,7 @@ _now: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
 
 @contextmanager
 def watching(watch: PluginWatch, turn: LoadingTurn) -> Iterator[list[str]]:
-    """Let `watch` watch each step of a plugin in the block.
+    """Use `watch` for each step of a plugin in the block.
 
     Yields:
         What the plugin changed in the process and was restored, for people; filled at the end.
