@@ -59,9 +59,7 @@ class DemoDaemon:
         self._reader: threading.Thread | None = None
 
     def command(self, *words: str) -> list[str]:
-        """Return the command line of an `sgevents` command of this installation and
-        configuration.
-        """
+        """Return the command line of an `sgevents` command with this configuration."""
         return [sys.executable, "-m", "sgevents_core", *words, "--config", str(self.config)]
 
     def start(self) -> None:
@@ -93,8 +91,7 @@ class DemoDaemon:
         return self._end(signal.SIGTERM)
 
     def status_when_caught_up(self, seconds: float) -> dict[str, Any]:
-        """Return the output of `sgevents status --json` once no plugin is behind, or after
-        `seconds`.
+        """Return the output of `status --json` once no plugin is behind, or after `seconds`.
 
         Args:
             seconds: The longest wait; the daemon records its progress once a second.

@@ -70,9 +70,7 @@ class Day:
         return Evidence(rows, self.calls, self.late, self.missing, self.kills)
 
     def follow(self, over: Callable[[], bool], seconds: float) -> bool:
-        """Print what plugins get until `over` is true; return False if that takes longer than
-        `seconds`.
-        """
+        """Print what plugins get until `over`; return False if that takes longer than `seconds`."""
         until = time.monotonic() + seconds
         while not over():
             if time.monotonic() >= until:

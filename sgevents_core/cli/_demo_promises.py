@@ -1,6 +1,4 @@
-"""The promises shown by the demo, and whether they held, by comparing the site's events and the
-calls.
-"""
+"""The promises of the demo, judged by comparing the site's events with the calls."""
 
 from __future__ import annotations
 

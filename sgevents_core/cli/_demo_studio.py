@@ -45,9 +45,7 @@ $tables
 
 
 def write_config(folder: Path, site: Sandbox) -> Path:
-    """Write the daemon's configuration into `folder`, for all events from now on; return
-    the file.
-    """
+    """Write a configuration for all events from now on into `folder`; return the file."""
     tables = [f'[[groups]]\nname = "{group}"\n' for group in GROUPS]
     for group, plugins in GROUPS.items():
         tables += [f'[plugins.{name}]\nenabled = true\ngroup = "{group}"\n' for name in plugins]

@@ -167,9 +167,7 @@ def _secrets(service: Service) -> str:
 
 
 def _folders(service: Service) -> str:
-    """Return the settings that let the daemon write its state and log; systemd creates the standard
-    folders.
-    """
+    """Return the settings with which the daemon can write its state and log."""
     lines = []
     for key, home, folder in (
         ("StateDirectory", _STATE, service.state),

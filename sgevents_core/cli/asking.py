@@ -1,6 +1,4 @@
-"""How commands make requests: a request is recorded, then carried out by the daemon or
-right here.
-"""
+"""How commands make requests: each is recorded, then carried out by the daemon or right here."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ NOTED: Final = 3
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """Return the seconds of a duration, written as in the configuration or as a number of
-    seconds.
-    """
+    """Return the seconds of a duration, given as in the configuration or as a number."""
     from sgevents_core.errors import DurationError  # noqa: PLC0415 - not for --help
     from sgevents_core.settings import parse_duration  # noqa: PLC0415
 
@@ -192,9 +188,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
 
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:
-    """Carry out the open requests about some plugins; return False if a daemon started
-    meanwhile.
-    """
+    """Carry out the open requests about some plugins; return False if a daemon has started."""
     from sgevents_core.requests.without_daemon import carry_out_alone  # noqa: PLC0415 - heavy
 
     with _plugins_heard(settings):

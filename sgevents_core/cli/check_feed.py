@@ -48,7 +48,7 @@ def feed_findings(settings: Settings) -> list[Finding]:
 
 
 def _start_findings(settings: Settings) -> list[Finding]:
-    """Look whether a first start can begin where `[feed] start` says."""
+    """Check that a first start can begin where `[feed] start` says."""
     if settings.feed.start == "now":
         return []
     site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))

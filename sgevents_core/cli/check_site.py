@@ -79,9 +79,7 @@ def _of_newest(answer: Answer) -> Finding:
 
 
 def _of_counting(log: EventLog, site: SiteSettings, newest: Answer) -> Finding:
-    """Check that counting is allowed; a refusal is only a warning, as audits then compare
-    the ids.
-    """
+    """Check that counting is allowed; if not, only warn: audits then compare the ids."""
     last = newest.rows[0].id if newest.rows else 1
     try:
         log.ask(Count(Span(max(1, last - _COUNTED), last)))

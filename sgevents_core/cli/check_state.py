@@ -78,9 +78,7 @@ def trouble_in(folder: Path) -> str:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the folder itself or, if it does not exist yet, the one in which it will be
-    created.
-    """
+    """Return the folder or, if it does not exist yet, the one it will be created in."""
     return next(one for one in (path, *path.parents) if _is_there(one))
 
 

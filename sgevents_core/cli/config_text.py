@@ -106,9 +106,7 @@ def config_text(site: Site, plugins: Sequence[Installed]) -> str:
 
 
 def reference(form: str, name: str) -> str:
-    """Return TOML for a key kept elsewhere; `form` is "env" or "file", `name` the
-    variable or file.
-    """
+    """Return TOML for a key kept elsewhere: `form` is env or file, `name` its name."""
     return f"{{ {form} = {toml_string(name)} }}"
 
 

@@ -1,6 +1,4 @@
-"""`sgevents plugins`: the installed plugins, which ones run, in which order, and why
-others do not.
-"""
+"""`sgevents plugins`: the plugins, which of them run, in which order, and why others do not."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`sgevents plugins new`: writes a plugin package that builds, passes its tests and can be
-installed.
-"""
+"""`sgevents plugins new`: writes a plugin package that builds, tests and installs as it is."""
 
 from __future__ import annotations
 

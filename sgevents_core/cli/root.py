@@ -69,8 +69,7 @@ config_option = click.option(
 
 
 class _LazyGroup(click.Group):
-    """The group that imports a command's module only when it is called, and prints errors as
-    messages.
+    """The group of commands: it imports a command when called, and prints errors as messages.
 
     Plugins' commands are looked up only for an unknown command and for help.
     """

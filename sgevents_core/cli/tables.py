@@ -171,9 +171,7 @@ def _narrowed(sizes: list[int], least: Sequence[int], width: int) -> list[int]:
 
 
 def _lines_of(cells: Sequence[Text], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Return which cells of a row go on each line, as ranges: the first, and the one after the
-    last.
-    """
+    """Return the range of cells on each line of a row: the first, and the one after the last."""
     long = [at for at, cell in enumerate(cells) if len(cell.plain) > sizes[at]]
     ends = [at + 1 for at in long if at + 1 < len(cells)] + [len(cells)]
     return list(zip([0, *ends[:-1]], ends, strict=True))

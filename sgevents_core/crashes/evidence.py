@@ -160,8 +160,7 @@ class EvidenceKeeper:
         self._write(_Said(thread=thread, lane=_thread_lane(thread), step=step))
 
     def end_after(self, seconds: float) -> None:
-        """End the process after some seconds, its stack as its last words, unless `stays` is
-        called.
+        """End the process after some seconds, recording its stack, unless `stays` is called.
 
         For code that keeps all other threads from running, this one included.
         """

@@ -38,8 +38,7 @@ def oom_kills() -> OomKills:
 
 
 def ran_out(before: OomKills, now: OomKills) -> bool:
-    """Return whether a process that ran from `before` to `now` may have been killed for lack of
-    memory.
+    """Return whether a process may have been killed for memory between `before` and `now`.
 
     As long as the control group is the same, only its own counter is used: on a machine with many
     containers, others are killed all the time.

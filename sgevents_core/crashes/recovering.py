@@ -126,9 +126,7 @@ def _recover_lane(
 
 
 def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
-    """Return the content of a lane's register, if it fits this journal, which may be a restored
-    one.
-    """
+    """Return the content of a lane's register if it fits this journal, maybe a restored one."""
     noted = register.read(register.path_of(folder, name))
     end = state.end()
     if any(word is not None and word.seq > end for word in (noted.lane, noted.apart)):

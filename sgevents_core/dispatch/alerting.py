@@ -1,6 +1,4 @@
-"""Reporting failures to people and plugins: in the log at once, to plugins from a
-separate thread.
-"""
+"""Reporting failures: to the log at once, and to plugins from a separate thread."""
 
 from __future__ import annotations
 

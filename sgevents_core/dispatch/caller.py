@@ -258,9 +258,7 @@ class Caller:
         return step
 
     def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
-        """Judge a failure, or put that off while the site does not answer; return False if it
-        stops.
-        """
+        """Judge a failure, now or once the site answers; return False if the plugin stops."""
         if call.context is not None:
             call.context.end()
         raised = weighed(error)
@@ -290,9 +288,7 @@ class Caller:
             health.want()
 
     def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
-        """Continue a plugin that waited for the site, or count the failure of the call it waited
-        with.
-        """
+        """Continue a plugin that waited for the site, or judge the call it waited with."""
         waiting, health = lane_plugin.waiting, lane_plugin.services.contact.health
         if waiting is None or health is None:
             return
@@ -368,9 +364,7 @@ class Caller:
         return True
 
     def _hangs(self, call: Call) -> bool:
-        """Hold the plugin if the call timed out and has not returned; return whether it
-        was held.
-        """
+        """Hold the plugin if the call timed out and still runs; return whether it does."""
         hung = call.lane_plugin.hung
         if hung is None:
             return False
@@ -379,9 +373,7 @@ class Caller:
         return True
 
     def _loops(self, call: Call) -> bool:
-        """Pause the plugin if its own writes call it again and again; return whether it
-        was paused.
-        """
+        """Pause the plugin if its own writes keep calling it; return whether they do."""
         lane_plugin, breaker = call.lane_plugin, call.lane_plugin.breaker
         if breaker is None:
             return False

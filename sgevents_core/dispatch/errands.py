@@ -1,6 +1,4 @@
-"""The requests that a lane carries out, in order; those that the site fails wait until it
-answers.
-"""
+"""The requests that a lane carries out, in order; some wait until the site answers."""
 
 from __future__ import annotations
 

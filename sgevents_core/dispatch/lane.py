@@ -137,9 +137,7 @@ class Lane:
         )
 
     def noted(self) -> Noted:
-        """Return its register's content: its progress, and that of the plugin catching up;
-        thread-safe.
-        """
+        """Return the content of its register; may be called from any thread."""
         return self._register.noted()
 
     def running_calls(self) -> list[tuple[int, Callback, bool]]:
@@ -244,9 +242,7 @@ class Lane:
         return bool(entries)
 
     def _handle(self, entry: Entry) -> bool:
-        """Pass one event to every callback whose plugin is with the lane; return False if cut
-        short.
-        """
+        """Call one event's callbacks for the plugins with the lane; return False if cut short."""
         steps = self._plan.for_type(entry.event_type)
         done, self._done = self._done, frozenset()
         if (steps or entry.whole is False) and not self._hand_out(entry, steps, done):
@@ -293,9 +289,7 @@ class Lane:
             return None
 
     def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
-        """Stay at an event, with the callbacks done before and all steps up to one recorded as
-        done.
-        """
+        """Stay at an event, with the earlier callbacks and all steps before one as done."""
         done = done.union(self._keys[index] for index, _ in steps[:number])
         self._finished, self._done = Progress.at(entry.seq, done)
 
@@ -327,9 +321,7 @@ class Lane:
             tried.store.committed()
 
     def _catch_up(self, lane_plugin: LanePlugin) -> bool:
-        """Let a plugin catch up for one slice of time; it rejoins once it is level with
-        the lane.
-        """
+        """Let a plugin catch up for one slice of time, and rejoin the lane once level."""
         record = lane_plugin.record
         if record.cursor > self._finished:
             return False
@@ -389,8 +381,9 @@ class Lane:
         return Progress(self._finished, self._done)
 
     def _fold(self) -> None:
-        """Record the lane's progress in the ledger, at most once a second; `Syncing` does
-        the rest.
+        """Record the lane's progress in the ledger, at most once a second.
+
+        `Syncing` records it more often, from the register.
         """
         self._times.write()
         now = time.monotonic()

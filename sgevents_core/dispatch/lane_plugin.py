@@ -90,9 +90,7 @@ class LanePlugin:
 
     @property
     def waits_for_site(self) -> bool:
-        """Whether it waits to be continued or given up once it is clear whether the site
-        answers.
-        """
+        """Whether it waits until it is clear whether the site answers."""
         return self.record.state == "held" and (self.waiting is not None or self.late)
 
     @property
@@ -105,9 +103,7 @@ class LanePlugin:
         return self.timeout if callback.timeout is None else callback.timeout
 
     def meet(self, seq: int) -> None:
-        """Note that it gets an event: one that ends without a dead letter ends its failures in a
-        row.
-        """
+        """Note that it gets an event; one without a dead letter ends its failures in a row."""
         if seq == self._seq:
             return
         if self.record.failures and self._seq and self._given_up != self._seq:

@@ -1,6 +1,4 @@
-"""The main thread's view of callbacks that do not return: those that hold up a lane, and those that
-timed out and hang.
-"""
+"""Callbacks that do not return, as seen from the main thread: slow ones, and ones that hang."""
 
 from __future__ import annotations
 
@@ -59,8 +57,7 @@ class Overdue:
         self._told = 0
 
     def look(self, now: float) -> bool:
-        """Report calls that take long; return whether too many threads hang for the process to
-        continue.
+        """Report calls that take long; return whether too many threads hang to continue.
 
         Args:
             now: The current monotonic time, in seconds.
@@ -113,9 +110,7 @@ class Overdue:
         return self._restarts
 
     def _event_at(self, seq: int) -> int:
-        """Return the id of an event; 0 if the journal cannot be read, which is reported
-        elsewhere.
-        """
+        """Return the id of an event; 0 if the journal cannot be read (reported elsewhere)."""
         try:
             entry = entry_at(self._journal, seq)
         except StateError:

@@ -1,6 +1,4 @@
-"""The times and durations of a lane's last calls; only shown to people, so what cannot be written
-is skipped.
-"""
+"""When a lane's last calls were made and how long they took; only shown to people."""
 
 from __future__ import annotations
 

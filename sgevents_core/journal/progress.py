@@ -53,9 +53,7 @@ class Progress(NamedTuple):
         return Progress(self.finished, frozenset(key for key in self.done if key.plugin == plugin))
 
     def joined(self, other: Progress) -> Progress:
-        """Return the later of two progresses or, for the same event, both with their callbacks
-        joined.
-        """
+        """Return the later of both or, at the same event, one with the callbacks of both."""
         if self.finished != other.finished:
             return max(self, other, key=lambda one: one.finished)
         return Progress(self.finished, self.done | other.done)

@@ -1,5 +1,4 @@
-"""A worker's progress in a few bytes of shared memory: a step costs one memory write and survives a
-kill.
+"""A worker's progress in a few bytes of shared memory: a step costs one write, and survives.
 
 The file is mapped into memory; what is written there survives the process at once but never the
 machine, so a register is trusted within one boot only. Each word is one aligned store of eight

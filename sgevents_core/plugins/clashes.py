@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
-    """Return plugin -> why it cannot run, for plugins whose module another distribution contains
-    too.
+    """Return plugin -> why it cannot run: another distribution contains its module too.
 
     Args:
         found: All entry points of plugins.
@@ -36,9 +35,7 @@ def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
 
 
 def overlaps_of(found: Iterable[FoundPlugin]) -> list[Remark]:
-    """Return which modules of distributions with plugins were overwritten by another
-    distribution.
-    """
+    """Return the modules of plugins' distributions that another distribution has overwritten."""
     records: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
     for one in found:
         folder = folder_of(one.entry_point.dist)

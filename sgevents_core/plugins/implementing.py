@@ -112,9 +112,7 @@ def other_hooks(implementations: Sequence[Implementation]) -> dict[str, Function
 
 
 def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> list[str]:
-    """Return warnings about likely mistakes: a plugin without hooks, a filter that
-    nothing passes.
-    """
+    """Return warnings about a plugin without hooks, or a filter that nothing passes."""
     if not callbacks and not hooks:
         return ["it implements no hook, so it is never called; is @hookimpl missing?"]
     return [
@@ -126,9 +124,7 @@ def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> lis
 
 
 def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
-    """Return warnings about filters with a regular expression, which would be compared
-    literally.
-    """
+    """Return warnings about regular expressions in filters: they are compared literally."""
     return [
         f"{callback.where}: {callback.name}: {name}={pattern!r} looks like a regular expression; "
         "only * is special here, and stands for any characters"

@@ -58,9 +58,7 @@ class InstallPlace:
         return candidates[0] if candidates else None
 
     def _beside(self, folder: Path) -> dict[str, list[Path]]:
-        """Return the metadata folders beside this one, by the normalised name of their
-        distribution.
-        """
+        """Return the metadata folders beside this one, by normalised distribution name."""
         if folder.parent not in self._rivals:
             found: dict[str, list[Path]] = {}
             for other in sorted(folder.parent.iterdir()):

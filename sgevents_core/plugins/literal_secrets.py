@@ -1,5 +1,4 @@
-"""Finding the values that a plugin's settings model declares as secrets, so that they are never
-shown.
+"""Finding the values that a plugin's settings model declares secret, so that none is shown.
 
 A reference (`{ env = "NAME" }`) is recognisable as a secret in the file. A literal secret is plain
 text there; only the model shows what it is, by the type of a field: `Secret`, or a class whose

@@ -47,9 +47,7 @@ def _hook(kind: type) -> Schema:
 
 
 def _widened(schema: Any) -> Any:
-    """Return a schema in which any plain value may be a reference, and durations have our
-    format.
-    """
+    """Return a schema that also allows references for plain values, and our durations."""
     if isinstance(schema, list):
         return [_widened(one) for one in schema]
     if not isinstance(schema, dict):

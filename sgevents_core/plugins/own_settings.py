@@ -41,9 +41,7 @@ def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
 
 
 def _unlike_a_model(model: object) -> str:
-    """Return what `model` is if it is not a model, for people; inspecting it runs a
-    plugin's code.
-    """
+    """Return, for people, what `model` is instead of a model; that runs a plugin's code."""
     if not isinstance(model, type):
         return f"{model!r:.60}"
     is_one = is_table_model(model) or is_pydantic(model)

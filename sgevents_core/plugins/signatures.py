@@ -32,9 +32,7 @@ _NO_YIELD: Final = "Take the yield out, or put it into another function that thi
 
 
 def refuse_what_runs_nothing(function: Function) -> None:
-    """Raise NotPlainFunctionError if calling `function` would only create something to
-    run later.
-    """
+    """Raise NotPlainFunctionError if calling `function` only creates something to run."""
     inner = inner_callable(function)
     called = inner
     if not inspect.isroutine(inner):
@@ -116,8 +114,7 @@ def hook_adapter(function: Function, wanted: tuple[str, ...], known: Sequence[st
 
 
 def positional_adapter(function: Function, args: object) -> Function | None:
-    """Return an adapter that takes `(event, ctx)` and calls `function` by position; None if it
-    cannot.
+    """Return an adapter from `(event, ctx)` to `function`, by position; None if impossible.
 
     It passes as many of event, ctx and `args` as the function takes. A parameter with a default
     gets one of them only if it has that name, so that `lambda event, shot=shot: ...` works.

@@ -51,9 +51,7 @@ def with_standing(statuses: Sequence[PluginStatus], state: Path) -> tuple[Plugin
 
 
 def differences(statuses: Sequence[PluginStatus], state: Path) -> Iterator[str]:
-    """Yield sentences on how what the running daemon has loaded differs from what would
-    load now.
-    """
+    """Yield, for people, how the daemon's loaded plugins differ from what would load now."""
     daemon = running(state)
     if daemon is None:
         return

@@ -1,6 +1,4 @@
-"""The daemon's inbox: it looks for people's new requests and passes each to its lane or
-the feed.
-"""
+"""The daemon's inbox: it finds people's new requests and passes each to a lane or the feed."""
 
 from __future__ import annotations
 

@@ -212,9 +212,7 @@ def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcom
 def _wait(
     desk: RequestWork, lane_plugin: LanePlugin, failure: Failure, progress: dict[str, Any]
 ) -> bool:
-    """Put a request off until the site answers, keeping its progress; return False: it is
-    not over.
-    """
+    """Put a request off until the site answers, keeping its progress; return False."""
     health = lane_plugin.services.contact.health
     desk.lane.ledger.record(Step(request=RequestStep(desk.request.number, progress)))
     if health is not None:
@@ -312,8 +310,7 @@ class _Replay:
         logger.error(text, deaths, replayed.event_id, extra=extra)
 
     def _call_all(self, replayed: Replayed) -> Hung | None:
-        """Pass an event to the callbacks that have not finished it, as recorded before a process
-        died.
+        """Pass an event to the callbacks that are not recorded as finished with it.
 
         Return the call that hangs and blocks the others; None if all are done or one waits.
         """
