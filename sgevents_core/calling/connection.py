@@ -24,5 +24,5 @@ class CountingShotgun(GuardedShotgun):
         return self.contact.hear(has_answered, call, method, *args, **kwargs)
 
     def _send_form(self, *args: Any, **kwargs: Any) -> Any:
-        self.writes += 1  # an upload, or a thumbnail that is shared
+        self.writes += 1  # an upload or a shared thumbnail
         return self.contact.hear(has_answered, super()._send_form, *args, **kwargs)

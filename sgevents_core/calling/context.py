@@ -29,7 +29,7 @@ class _Opened:
         self.sg = sg
 
     def __del__(self) -> None:
-        with suppress(Exception):  # the interpreter may be about to end
+        with suppress(Exception):  # the interpreter may be shutting down
             self.close()
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Services:
     @property
     def writes(self) -> int:
         """The number of writes to the site by the plugin in this thread."""
-        if not self._was_opened:  # it never asked for the site; this is asked after every call
+        if not self._was_opened:  # it never used the site; cheap, as this runs after every call
             return 0
         return getattr(getattr(self._local, "sg", None), "writes", 0)
 
@@ -161,7 +161,7 @@ class CallContext:
             with self._services.lock:
                 if self._store is None:
                     self._store = self._own_store()
-                    if self._is_over and isinstance(self._store, CallStore):  # meanwhile
+                    if self._is_over and isinstance(self._store, CallStore):  # ended meanwhile
                         self._store.end()
         return self._store
 

@@ -73,7 +73,7 @@ def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[]
     try:
         thread.start()
         result = found.get(timeout=IMPATIENCE if kind in _slow else PATIENCE)
-    except (RuntimeError, MemoryError):  # there are too many threads already
+    except (RuntimeError, MemoryError):  # too many threads already
         return instead()
     except Empty:
         _hanging.append(thread)
@@ -104,7 +104,7 @@ def _described(error: BaseException, redact: Redactor) -> Described:
             type(error), error, _without_ours(error.__traceback__), limit=-MOST_FRAMES
         )
         text = "".join(_ends_of(part) for part in frames)
-        if isinstance(error, CallbackTimeout):  # raised by nobody: the stack is another thread's
+        if isinstance(error, CallbackTimeout):  # never raised: its stack is another thread's
             text = f"{error.stack}{text}"
     except BaseException:  # as above
         text = line

@@ -28,7 +28,7 @@ def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
     try:
         return Event(_decode(body), scripts)
     except msgspec.DecodeError:
-        return Event(json.loads(body), scripts)  # a lone surrogate, which a site may well send
+        return Event(json.loads(body), scripts)  # decodes lone surrogates too, which sites may send
 
 
 def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:

@@ -146,7 +146,7 @@ class OwnThread:
     def _given_up(self, hung: Hung, thread: threading.Thread) -> Outcome:
         ident = thread.ident or 0
         with self._lock:
-            if not self._outcomes.empty():  # in the last moment
+            if not self._outcomes.empty():  # it returned at the last moment
                 return self._outcomes.get()
             self.hung = hung
             self._hear(ident, LATE)  # before it can report that it has returned
@@ -222,7 +222,7 @@ _OURS: Final = frozenset({invoke.__code__, _ask.__code__})
 
 def _stack_of(thread: int) -> str:
     """Return the stack of a thread, from the plugin's first frame on; empty if it has ended."""
-    innermost = sys._current_frames().get(thread)  # there is no other way to see another thread
+    innermost = sys._current_frames().get(thread)  # the only way to see another thread
     if innermost is None:
         return ""
     own = takewhile(lambda at: at[0].f_code not in _OURS, traceback.walk_stack(innermost))

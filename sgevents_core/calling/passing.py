@@ -196,7 +196,7 @@ def _grpc(error: BaseException, kinds: list[tuple[str, str]]) -> bool | None:
         return None
     try:
         return error.code().name in GRPC  # type: ignore[attr-defined]  # judged by its attributes
-    except BaseException:  # it says nothing
+    except BaseException:  # it does not say
         return None
 
 
@@ -240,7 +240,7 @@ def _is_locked(error: BaseException, text: str) -> bool:
     name = _read(error, "sqlite_errorname")
     if isinstance(name, str):
         return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-    return text.endswith("is locked")  # Python 3.10 has no other sign of it
+    return text.endswith("is locked")  # Python 3.10 offers nothing better
 
 
 # The causes of an error

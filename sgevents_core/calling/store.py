@@ -50,7 +50,7 @@ class Store(MutableMapping[str, Any]):
             raise self._refusal(key, str(error)) from None
 
     def __delitem__(self, key: str) -> None:
-        self[key]  # raises for a key that is not there
+        self[key]  # raises KeyError if it is missing
         self._changes[key] = None
 
     def __iter__(self) -> Iterator[str]:
@@ -122,18 +122,18 @@ class CallStore(Store):
         self._committed = committed
         self._callback = callback
         self._event_id = event_id
-        self._lock = threading.RLock()  # collecting garbage may write here in the same thread
+        self._lock = threading.RLock()  # a finalizer may write here in the same thread
         self._is_over = self._said = False
 
     def __setitem__(self, key: str, value: Any) -> None:
-        try:  # outside the lock: what is encoded may be a plugin's code
+        try:  # outside the lock: encoding may run a plugin's code
             checked, encoded = _checked(key), _encoded(value)
         except (TypeError, ValueError) as error:
             raise self._refusal(key, str(error)) from None
         self._change(checked, encoded)
 
     def __delitem__(self, key: str) -> None:
-        self[key]  # raises for a key that is not there
+        self[key]  # raises KeyError if it is missing
         self._change(key, None)
 
     def end(self) -> dict[str, Any]:

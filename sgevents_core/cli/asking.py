@@ -47,7 +47,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        pass  # it may be a duration
+        pass  # it may be a duration instead
     try:
         return parse_duration(value)
     except DurationError as error:

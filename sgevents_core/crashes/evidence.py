@@ -225,7 +225,7 @@ class EvidenceKeeper:
 
     def _write(self, said: _Said) -> None:
         if self._file is not None:
-            with suppress(OSError, ValueError):  # a full disk must not be what ends the process
+            with suppress(OSError, ValueError):  # a full disk must not end the process
                 os.write(self._file.fileno(), b"@" + msgspec.json.encode(said) + b"\n")
 
 

@@ -143,7 +143,7 @@ class _Apart:
         """Return the result of `look` in that process, or the plugin that ended it."""
         reads, writes = os.pipe2(os.O_CLOEXEC)
         try:
-            with warnings.catch_warnings():  # of other threads: those of ours hold nothing now
+            with warnings.catch_warnings():  # about other threads: ours hold no locks now
                 warnings.simplefilter("ignore", DeprecationWarning)
                 child = os.fork()
             if child == 0:
@@ -251,7 +251,7 @@ class _Apart:
         answer = _answer_of(look)._replace(learned=list(self._settings.learned))
         try:
             return pickle.dumps(answer)
-        except Exception as error:  # something of a plugin's own
+        except Exception as error:  # an error type of a plugin's own
             return pickle.dumps(_Answer(error=f"{type(error).__name__}: {error}"))
 
 

@@ -85,7 +85,7 @@ class Syncing:
                 text = "%s Until it can be written, a power cut would repeat calls."
                 logger.error(text, error, extra={"action": "state.not_synced"})
             self._failed = True
-        except StaleWriter as error:  # another writer took a lane over: that lane says so
+        except StaleWriter as error:  # another writer took over a lane, which reports it
             logger.debug("Not synced: %s", error)
         except Exception:  # a bug of ours must not end the thread silently
             if not self._failed:

@@ -41,7 +41,7 @@ class SetAside(NamedTuple):
 def read_aside(db: Database) -> list[SetAside]:
     """Return the events that are set aside, oldest first."""
     if db.number("PRAGMA user_version") < SET_ASIDE_SINCE:
-        return []  # only read: a daemon of an older version runs on it, or will be upgraded
+        return []  # read-only: an older daemon runs on it, or it will be upgraded later
     found = db.all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
     return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in found]
 

@@ -29,7 +29,7 @@ def write_backup(db: sqlite3.Connection, target: Path) -> int:
     fresh = target.with_name(f"{target.name}.new")
     try:
         return _written(db, target, fresh, source.stat().st_mode & 0o777)
-    except sqlite3.OperationalError as error:  # damage of the source is another error
+    except sqlite3.OperationalError as error:  # damage of the source raises another error
         raise BackupError(path=str(target), reason=str(error)) from None
     except OSError as error:
         raise BackupError(path=str(target), reason=error.strerror or str(error)) from None
@@ -48,7 +48,7 @@ def _written(db: sqlite3.Connection, target: Path, fresh: Path, mode: int) -> in
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
     with closing(sqlite3.connect(fresh)) as copy:
         db.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+        copy.execute("PRAGMA journal_mode = DELETE")  # so that the copy is a single file
     on_disk(fresh)
     size = fresh.stat().st_size
     fresh.replace(target)

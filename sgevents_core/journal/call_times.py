@@ -83,7 +83,7 @@ class CallTimes(CallObserver):
             return
         content = bytes(memoryview(self._noted)[: self._used])
         self._used = 0
-        self._since_1970 = time.time() - time.perf_counter()  # the clock may have been set
+        self._since_1970 = time.time() - time.perf_counter()  # the clock may have been changed
         self._write_at = time.perf_counter() + WRITE_EVERY
         with suppress(OSError):
             if self._path.exists() and not self._fits():

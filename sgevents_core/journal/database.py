@@ -62,7 +62,7 @@ class Database:
             )
             self._db.text_factory = _text
             try:
-                if is_new:  # not by opening it: closing it again would end SQLite's own locks
+                if is_new:  # by path: closing a descriptor would release SQLite's locks
                     self._path.chmod(self._path.stat().st_mode & PRIVATE)
                 if not read_only:
                     schema.prepare(self._db)
@@ -111,7 +111,7 @@ class Database:
         power cut. Costs nothing if nothing was committed.
         """
         with self.told():
-            seen = self.number("PRAGMA data_version")  # of the commits of other connections
+            seen = self.number("PRAGMA data_version")  # counts commits of other connections
             if seen == self._synced and not self._has_written:
                 return
             self._has_written = False
@@ -144,7 +144,7 @@ class Database:
     def _told_of(self, reason: str) -> StateError:
         if "unable to open" in reason and (why := _no_descriptor()):
             return StateError(path=str(self._path), reason=why)
-        if "unable to open" in reason or "readonly" in reason:  # codes come with Python 3.11
+        if "unable to open" in reason or "readonly" in reason:  # error codes need Python 3.11
             why = not_writable(self._path.parent) or not_writable(self._path)
             if why:
                 return StateNotWritable(path=str(self._path), reason=why)

@@ -75,7 +75,7 @@ class Presence:
                 raise StateGone(path=str(self._folder), reason=what) from None
             return
         except OSError:
-            return  # it may not be looked at now; whoever writes to it will say so
+            return  # no access at the moment; a failing write will report it
         identity = (found.st_dev, found.st_ino)
         if self._known.setdefault(name, identity) != identity:
             what = name or "its folder"
@@ -107,4 +107,4 @@ class Presence:
         except StateDamaged:
             raise
         except StateError:
-            return  # a full disk, or too many open files: no damage
+            return  # a full disk or too many open files, not damage

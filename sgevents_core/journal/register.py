@@ -181,7 +181,7 @@ def _trusted(path: Path) -> tuple[memoryview, list[CallKey]] | None:
 
 def forget(path: Path) -> None:
     """Remove a register whose content is in the ledger."""
-    with suppress(OSError):  # it is soon created anew; until then it repeats the ledger
+    with suppress(OSError):  # it is soon replaced; until then it repeats the ledger
         path.unlink(missing_ok=True)
 
 

@@ -86,7 +86,7 @@ def _replace(folder: Path, text: bytes) -> int:
         new.unlink()
     written = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
-        while text:  # where the disk is full, the second write says so
+        while text:  # if the disk is full, the second write raises
             text = text[os.write(written, text) :]
         new.replace(folder / FILE)
     except OSError:

@@ -19,7 +19,7 @@ _WAL_WITHIN: Final = 5.0
 def prepare(db: sqlite3.Connection) -> None:
     """Prepare a connection for writing and bring the schema up to date."""
     if _version(db) > len(migrations()):
-        return  # `check` says so; nothing of what a newer version wrote is touched
+        return  # `check` raises; a newer schema is left untouched
     _use_wal(db)
     db.execute("PRAGMA synchronous = NORMAL")
     if _version(db) < len(migrations()):

@@ -105,7 +105,7 @@ class SqliteState:
 
     def _parked(self) -> list[Parked]:
         if self._db.number("PRAGMA user_version") < _PARKED_SINCE:
-            return []  # only read: a daemon of an older version runs on it, or will be upgraded
+            return []  # read-only: an older daemon runs on it, or it will be upgraded later
         found = self._db.all("SELECT first, last, number, at FROM parked ORDER BY first")
         return [Parked(*row) for row in found]
 
@@ -355,7 +355,7 @@ class SqliteState:
     ) -> PluginRecord:
         finished = decoded(self._db, f"the record of plugin {name}", _decode_keys, done)
         state, reason, *rest = standing
-        if state == "active" and reason:  # as earlier versions wrote one that had not started
+        if state == "active" and reason:  # earlier versions stored "not started" like this
             state = "not started"
         return PluginRecord(
             name, lane, Progress(cursor, finished), bool(apart), state, reason, *rest
@@ -498,7 +498,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     if checksum is not None:
         try:
             whole = checksum == sum_of_row(era, event_id, event_type, created, body)
-        except (TypeError, AttributeError):  # a flipped byte may make another type of a value
+        except (TypeError, AttributeError):  # a flipped byte may change a value's type
             whole = False
     return Entry(seq, event_id, event_type, created, bool(late), body, era, whole)
 

@@ -23,7 +23,7 @@ _NONE: Final = 0
 
 def traceback_column(db: Database) -> str:
     """Return the SQL expression for a failure's whole traceback, in a query on `failures`."""
-    version = db.number("PRAGMA user_version")  # only read, an older one may not be upgraded yet
+    version = db.number("PRAGMA user_version")  # read-only, an older schema may remain
     return _WHOLE if version >= TRACEBACKS_SINCE else "traceback"
 
 
