@@ -88,7 +88,7 @@ def written_moment(text: str) -> datetime | None:
 
 @lru_cache(maxsize=4096)
 def _utc_moment(text: str) -> datetime | None:
-    moment = written_moment(text)
+    moment = _usual_moment(text) or written_moment(text)
     if moment is None:
         return None
     if moment.tzinfo is None:
@@ -96,6 +96,23 @@ def _utc_moment(text: str) -> datetime | None:
     try:
         return moment.astimezone(timezone.utc)
     except OverflowError:  # the first or last hours of the calendar, in some time zone
+        return None
+
+
+def _usual_moment(text: str) -> datetime | None:
+    """Return the moment in text of the form of nearly every row; None if it has another form.
+
+    0123456789012345678 9
+    2026-01-31T12:00:00 Z
+
+    It reads in a tenth of the time that any form takes.
+    """
+    is_usual = len(text) == 20 and text[4] == text[7] == "-" and text[13] == text[16] == ":"
+    if not is_usual or text[10] != "T" or text[19] != "Z":
+        return None
+    try:
+        return datetime.fromisoformat(text[:19]).replace(tzinfo=timezone.utc)
+    except ValueError:  # a leap second, 24:00, or not a moment: the slow way knows
         return None
 
 

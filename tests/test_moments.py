@@ -18,6 +18,7 @@ from sgevents_core.moments import (
     seconds_of,
     seconds_to_wait,
     stamp_of,
+    written_moment,
 )
 from sgevents_core.sandbox.timestamps import read_timestamp
 from sgevents_core.settings.starts import start_of
@@ -178,3 +179,22 @@ def test_waits_are_bounded() -> None:
     waits = [bounded_wait(seconds) for seconds in (-1.0, 0.0, 7.5, 3600.0, 3601.0)]
     assert waits == [0.0, 0.0, 7.5, 3600.0, 3600.0]
     assert bounded_wait(float("nan")) is None
+
+
+USUAL = st.tuples(
+    st.text("0123456789W-_ ", min_size=4, max_size=4),
+    *[st.text("0123456789 _-", min_size=2, max_size=2)] * 5,
+).map(lambda parts: "{}-{}-{}T{}:{}:{}Z".format(*parts))
+
+
+@given(USUAL | st.datetimes().map(lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ")))
+def test_usual_form_is_read_as_any_form_is(text: str) -> None:
+    """The quick way for the form of nearly every row comes to the same as the slow one."""
+    slowly = written_moment(text)
+    assert moment_of(text) == slowly
+
+
+def test_usual_form_of_a_moment_no_clock_shows() -> None:
+    """24:00 and a leap second have the usual form, and belong to the following minute or day."""
+    assert moment_of("2026-10-31T24:00:00Z") == datetime(2026, 11, 1, tzinfo=UTC)
+    assert moment_of("2026-10-31T23:59:60Z") == datetime(2026, 11, 1, tzinfo=UTC)
