@@ -292,7 +292,9 @@ class Event(Mapping[str, Any]):
 
     @property
     def _is_view(self) -> bool:
-        return self.action == "View" and self.domain == "Shotgun"
+        # Not by `domain` and `action`: every filter on an entity asks for this.
+        kind = self._row.get("event_type")
+        return isinstance(kind, str) and kind.endswith("_View") and kind.startswith("Shotgun_")
 
     def _viewed(self) -> tuple[str | None, int | None]:
         """Return type and id of what was viewed: the row's own link may be the page."""
