@@ -17,7 +17,7 @@ Description=sgevents hands the events of $site to plugins
 Wants=network-online.target
 After=network-online.target
 RequiresMountsFor=$mounts
-# However often it fails, it is started again: an outage may last a night.
+# It is restarted however often it fails: an outage may last a night.
 StartLimitIntervalSec=0
 
 [Service]
@@ -25,26 +25,26 @@ Type=notify
 User=$user
 WorkingDirectory=$folder
 ExecStart=$command
-# `systemctl reload` takes up a changed configuration and installed or upgraded plugins.
+# `systemctl reload` applies a changed configuration and installed or upgraded plugins.
 ExecReload=$reload
 Restart=on-failure
 RestartSec=15s
-# Its state was deleted under it: another start would make a new one and leave events out.
+# Its state was deleted while it ran: a restart would create a new one and miss events.
 RestartPreventExitStatus=4
 
-# To stop, the daemon finishes the callback in hand; one that takes longer than this is killed.
+# To stop, the daemon finishes the running callbacks; after this time it is killed.
 KillSignal=SIGTERM
 KillMode=mixed
 TimeoutStopSec=2min
-# Plugins may have something to do in their `startup`; longer than this counts as failed.
+# Plugins may do work in their `startup`; if it takes longer than this, the start has failed.
 TimeoutStartSec=5min
 
-# The daemon feeds the watchdog as long as its feed and every lane get on. If one hangs, the log has
-# where it stands, and the daemon is killed and started again.
+# The daemon feeds the watchdog while its feed and every lane make progress. If one hangs, the log
+# shows where, and the daemon is killed and restarted.
 WatchdogSec=2min
 
 $secrets
-$folders# As much protection as leaves plugins alone: they may write wherever the user may, but
+$folders# As much protection as plugins can live with: they may write wherever the user may, except
 # below /usr, /boot and /etc; they may use the network, run programs and compile code. To loosen a
 # line for a plugin, override it in a drop-in: one that calls sudo needs NoNewPrivileges=no,
 # RestrictSUIDSGID=no, CapabilityBoundingSet=~ and SystemCallFilter=; one that uses a GPU or
@@ -68,7 +68,7 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 CapabilityBoundingSet=
-# A core dump would hold the keys.
+# A core dump would contain the keys.
 LimitCORE=0
 
 [Install]
@@ -76,7 +76,7 @@ WantedBy=multi-user.target
 """)
 
 _ADVICE: Final = Template("""\
-# A key can be kept as a credential, which this service alone can read; the configuration then has
+# A key can be kept as a credential, which only this service can read; the configuration then has
 # api_key = { credential = "api-key" }
 # LoadCredential=api-key:$folder/api-key
 """)
