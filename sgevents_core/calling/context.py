@@ -1,4 +1,4 @@
-"""What a callback gets besides the event: `ctx`."""
+"""The `ctx` of callbacks, and what all calls of a plugin share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Opened:
 
 
 class Services:
-    """What all calls of one plugin share.
+    """The values that all calls of one plugin share.
 
     Args:
         plugin: The plugin.

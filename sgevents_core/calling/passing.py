@@ -1,4 +1,4 @@
-"""Which failures are transient: decided only here.
+"""The rules for which failures are transient, decided only here.
 
 No library is imported for this. An error is judged by what it carries (an HTTP status, an `errno`,
 a database code), by the names of its class and base classes, and by its cause. All of these may run

@@ -1,4 +1,4 @@
-"""What to do when a callback fails: pure decisions, without clock or state."""
+"""The failure policy: pure decisions about a failed callback, without clock or state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands make requests: each is recorded, then carried out by the daemon or right here."""
+"""The requests of commands: each is recorded, then carried out by the daemon or right here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `sgevents run` ends its process; no other command runs plugins' code in threads."""
+"""The end of the process of `sgevents run`, the only command with plugins' code in threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process writes before plugin code ends it, kept for the next process in a small file.
+"""The evidence that a process leaves for the next one when plugin code ends it: a small file.
 
 A callback can end the process: it crashes, calls `os._exit`, kills the process or uses up all
 memory. An operator's `kill -9` looks the same from outside, and no callback is to blame for it. So
@@ -48,7 +48,7 @@ LOADING: Final = "\0loading"
 
 
 class DeathEvidence(NamedTuple):
-    """How a process was ended by its own code.
+    """The way in which a process was ended by its own code.
 
     Args:
         how: What ended it, for people.

@@ -1,4 +1,4 @@
-"""What to do with a callback in which the process died: call it again, or keep a dead letter."""
+"""The decision about a callback in which the process died: call it again or keep a dead letter."""
 
 from __future__ import annotations
 

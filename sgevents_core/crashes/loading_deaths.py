@@ -37,7 +37,7 @@ FIX: Final = (
 
 
 class LoadDeath(msgspec.Struct, frozen=True):
-    """How often the process died while a plugin was loaded from the same code and settings.
+    """The count of deaths while a plugin was loaded from the same code and settings.
 
     Args:
         doing: The step in which it died last, for people.

@@ -1,4 +1,4 @@
-"""How often the system has killed a process because memory ran out, as counted by Linux."""
+"""Linux's counts of processes killed because memory ran out."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class LaneStart(NamedTuple):
-    """Where one lane continues, and the calls that were running when its last process died."""
+    """The progress of one lane, and the calls that were running when its last process died."""
 
     name: str
     progress: Progress

@@ -1,4 +1,4 @@
-"""Where a lane continues, from the ledger and the register that a process left behind. Pure."""
+"""The point at which a lane continues, from the ledger and the register left behind. Pure."""
 
 from __future__ import annotations
 

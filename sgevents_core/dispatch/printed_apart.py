@@ -1,4 +1,4 @@
-"""What plugins print in the separate processes that load them for inspection, shown only as text.
+"""The output of plugins in separate processes that load them for inspection, shown as text.
 
 It is held back until the last of them has ended: only then are all secrets in it known.
 """

@@ -136,7 +136,7 @@ class FeedState:
 
 
 class FeedChange(NamedTuple):
-    """What one step of the feed writes besides its rows.
+    """The changes of one step of the feed, besides its rows.
 
     Args:
         state: The state after the step.

@@ -1,4 +1,4 @@
-"""When a lane's last calls were made and how long they took; only shown to people."""
+"""The times and durations of a lane's last calls, only shown to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the process died in one call, counted until that call is settled."""
+"""The counts of deaths of the process in one call, kept until the call is settled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a person, and which command helps: for `status` and for plugins that alert."""
+"""The needs for a person, with the command that helps: for `status` and plugins that alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who else may read or change a state, by the modes, owners and links in its folder."""
+"""The exposure of a state to other users, by the modes, owners and links in its folder."""
 
 from __future__ import annotations
 

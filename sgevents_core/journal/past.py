@@ -25,7 +25,7 @@ class KeptFrom(NamedTuple):
 
 
 class KeptFailure(NamedTuple):
-    """A failure on record, whether it is a dead letter, and its number."""
+    """A recorded failure, whether it is a dead letter, and its number."""
 
     failure: Failure
     dead: bool
@@ -91,7 +91,7 @@ class Past:
         return dict(self._db.all("SELECT plugin, seq FROM joined"))
 
     def failures(self, event_id: int) -> list[KeptFailure]:
-        """Return all failures on record for an event, oldest first."""
+        """Return all recorded failures of an event, oldest first."""
         found: list[tuple[Any, ...]] = self._db.all(
             "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - our own columns
             f" {traceback_column(self._db)}, at, outcome, dead, id FROM failures"

@@ -1,4 +1,4 @@
-"""What a running daemon is doing now, in a small file that is replaced every second.
+"""The pulse of a running daemon: its current activity, in a small file replaced every second.
 
 It is only for people and monitoring, so a failed write is ignored; a file that stays old shows that
 the daemon no longer makes progress.
@@ -45,7 +45,7 @@ class RunningCall(msgspec.Struct, frozen=True):
 
 
 class Pulse(msgspec.Struct, frozen=True):
-    """What a daemon is doing.
+    """The current activity of a daemon.
 
     Args:
         pid: Its process.

@@ -1,4 +1,4 @@
-"""What the daemon that holds a state has loaded, and whether a reload was refused.
+"""The record of what a running daemon has loaded, and of a refused reload.
 
 A small file beside the database, replaced as a whole; it describes a process, not the state, so a
 backup does not need it.

@@ -1,4 +1,4 @@
-"""What a step of work writes besides its own progress: requests, dead letters and deaths."""
+"""The changes of a step of work besides its progress: requests, dead letters and deaths."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RequestStep(NamedTuple):
 
 
 class Died(NamedTuple):
-    """How often the process died in one call.
+    """The count of deaths of the process in one call.
 
     Args:
         plugin: The plugin's name.

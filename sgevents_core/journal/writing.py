@@ -1,4 +1,4 @@
-"""What one step of a lane's work writes, in the caller's transaction."""
+"""Writing one step of a lane's work, in the caller's transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the metadata folders on the path belong to installed distributions.
+"""The metadata folders on the path, sorted into installed distributions and leftovers.
 
 An interrupted upgrade or removal leaves folders behind: `~tudio_status-1.0.dist-info`, or the
 folder of an older version beside the newer one. All of them claim the same plugins.

@@ -33,7 +33,7 @@ class LoadingTurn(NamedTuple):
 
 
 class KnownBroken(NamedTuple):
-    """Why a plugin, or one of its hooks, is not tried again.
+    """The reason why a plugin, or one of its hooks, is not tried again.
 
     Args:
         reason: What it did, for people.

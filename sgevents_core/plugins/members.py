@@ -38,7 +38,7 @@ class Implementation:
 
 @dataclass(frozen=True, kw_only=True)
 class Members:
-    """What a plugin implements, and warnings about likely mistakes."""
+    """The functions that a plugin implements, and warnings about likely mistakes."""
 
     implementations: tuple[Implementation, ...]
     warnings: tuple[str, ...] = ()

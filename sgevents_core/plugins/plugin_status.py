@@ -60,7 +60,7 @@ class PluginStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Unusable:
-    """Why a plugin cannot be loaded, as known before it is imported."""
+    """The reason why a plugin cannot be loaded, known before it is imported."""
 
     status: Status
     reason: str

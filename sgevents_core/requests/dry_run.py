@@ -97,7 +97,7 @@ _NAMED: Final = frozenset({"type", "id", "fields", "return_fields", "request_typ
 
 
 class DryServices(Services):
-    """What a plugin's calls share in a dry run."""
+    """The values that a plugin's calls share in a dry run."""
 
     dry_run = True
     scripts: Scripts | None = None
