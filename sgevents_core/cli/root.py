@@ -24,7 +24,7 @@ class Listed(NamedTuple):
 
 
 COMMANDS: Final = {
-    "check": Listed("check:check", "Look at everything a run needs, before anything runs."),
+    "check": Listed("check:check", "Check everything a run needs, before anything runs."),
     "config": Listed("config:config", "Help with the configuration file."),
     "dead-letters": Listed(
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
@@ -35,23 +35,23 @@ COMMANDS: Final = {
     ),
     "feed": Listed("feed:feed", "Decide how the site's event log is followed."),
     "init": Listed("init:init", "Write a first configuration, and say what to do next."),
-    "pause": Listed("pausing:pause", "Hand a plugin no events until it is resumed."),
+    "pause": Listed("pausing:pause", "Pause a plugin until it is resumed."),
     "plan": Listed("plan:plan", "Show which callbacks an event type calls, in order."),
     "plugins": Listed("plugins:plugins", "List the installed plugins, or start a new one."),
     "record": Listed("record:record", "Write events to a file, for tests to run plugins on."),
-    "reload": Listed("reload:reload", "Make the daemon take up changed settings and packages."),
-    "replay": Listed("replay:replay", "Hand events to a plugin once more."),
-    "requests": Listed("requests:requests", "Show who asked for what, and what came of it."),
+    "reload": Listed("reload:reload", "Make the daemon use changed settings and packages."),
+    "replay": Listed("replay:replay", "Call a plugin for past events again."),
+    "requests": Listed("requests:requests", "Show people's requests and the answers."),
     "resume": Listed("pausing:resume", "Let a paused or held plugin continue."),
-    "run": Listed("run:run", "Hand the site's events to the enabled plugins."),
+    "run": Listed("run:run", "Pass the site's events to the enabled plugins."),
     "sandbox": Listed(
         "sandbox:sandbox", "Serve a stand-in site on this machine, to try things on."
     ),
     "service": Listed("service:service", "Run the daemon as a service of this machine."),
-    "skip": Listed("pausing:skip", "Let a plugin continue behind the event it stopped at."),
+    "skip": Listed("pausing:skip", "Let a plugin continue after the event it stopped at."),
     "state": Listed("state:state", "Check or back up the journal and the ledger."),
     "status": Listed("status:status", "Show how far everything has come, and what is wrong."),
-    "tail": Listed("tail:tail", "Show the last events, and what plugins made of them."),
+    "tail": Listed("tail:tail", "Show the last events, and their outcome in plugins."),
 }
 """Name of a command -> its module, and the first sentence of its help."""
 
