@@ -8,15 +8,15 @@ import sys
 def main() -> None:
     """Run the command line; the entry point of the command `sgevents`."""
     if sys.argv[1:] == ["--version"]:  # before click, whose import deploy scripts need not wait for
-        from sgevents_core import __version__  # noqa: PLC0415 - loaded when asked for
+        from sgevents_core import __version__
 
         sys.stdout.write(f"sgevents {__version__}\n")
         return
     if sys.argv[1:2] == ["run"]:  # so that the daemon stops in order or not at all, however early
-        from sgevents_core.observe.mask import hold_signals  # noqa: PLC0415 - only a daemon waits
+        from sgevents_core.observe.mask import hold_signals
 
         hold_signals()
-    from sgevents_core.cli.ends import run_and_end  # noqa: PLC0415 - loaded when needed
-    from sgevents_core.cli.root import sgevents  # noqa: PLC0415 - as above, with click
+    from sgevents_core.cli.ends import run_and_end
+    from sgevents_core.cli.root import sgevents
 
     run_and_end(lambda: sgevents.main(prog_name="sgevents"))

@@ -41,8 +41,8 @@ NOTED: Final = 3
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """Return the seconds of a duration, given as in the configuration or as a number."""
-    from sgevents_core.errors import DurationError  # noqa: PLC0415 - not for --help
-    from sgevents_core.settings import parse_duration  # noqa: PLC0415
+    from sgevents_core.errors import DurationError
+    from sgevents_core.settings import parse_duration
 
     try:
         return float(value)
@@ -104,7 +104,7 @@ def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> 
         ConfigError: The configuration is wrong.
         NothingRunYet: There is no state.
     """
-    from sgevents_core.journal.database import is_made  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.database import is_made
 
     settings = read(config)
     if not is_made(settings.state.path):
@@ -124,7 +124,7 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
         timeout: The longest wait for a running daemon, in seconds.
         reason: The reason given by the person who asks; empty if none.
     """
-    from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.requests import Requests
 
     _check_daemon(settings.state.path)
     with closing(Requests(settings.state.path)) as requests:
@@ -153,7 +153,7 @@ def _wait(
     settings: Settings, requests: Requests, asked: Mapping[int, Wanted], until: float
 ) -> None:
     """Wait until all are answered or time is up; carry out requests if no daemon runs."""
-    from sgevents_core.journal import lock  # noqa: PLC0415 - heavy
+    from sgevents_core.journal import lock
 
     waiting = dict(asked)
     while waiting := {number: asked[number] for number in requests.unanswered(waiting)}:
@@ -175,7 +175,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
     Calling a plugin needs its settings and the keys of the site; requests about the feed may read
     the site. All others change only the state.
     """
-    from sgevents_core.settings import secrets_in  # noqa: PLC0415 - heavy
+    from sgevents_core.settings import secrets_in
 
     held: list[Any] = []
     for one in wanted:
@@ -189,7 +189,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
 
 def _carry_out(settings: Settings, plugins: set[str]) -> bool:
     """Carry out the open requests about some plugins; return False if a daemon has started."""
-    from sgevents_core.requests.without_daemon import carry_out_alone  # noqa: PLC0415 - heavy
+    from sgevents_core.requests.without_daemon import carry_out_alone
 
     with _plugins_heard(settings):
         for plugin in sorted(plugins):
@@ -206,8 +206,8 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
 
     The command itself prints the answers.
     """
-    from sgevents_core.observe.logs import configured  # noqa: PLC0415 - heavy
-    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
+    from sgevents_core.observe.logs import configured
+    from sgevents_core.observe.redaction import Redactor
 
     ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
     for logger in ours if settings.log.file is None else ():
@@ -252,8 +252,8 @@ def _said(answer: RequestAnswer) -> str:
 
 def _check_daemon(folder: Path) -> None:
     """Refuse to upgrade a state under a daemon that does not know the newer schema."""
-    from sgevents_core.journal import lock, schema  # noqa: PLC0415 - heavy
-    from sgevents_core.journal.database import Database  # noqa: PLC0415
+    from sgevents_core.journal import lock, schema
+    from sgevents_core.journal.database import Database
 
     holder = lock.holder(folder)
     if holder is None:

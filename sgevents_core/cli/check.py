@@ -94,22 +94,22 @@ def _surely(
 
 
 def _site(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.check_site import site_findings  # noqa: PLC0415 - the client is heavy
+    from sgevents_core.cli.check_site import site_findings
 
     return site_findings(settings)
 
 
 def _state(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - seldom used
-    from sgevents_core.cli.check_feed import feed_findings  # noqa: PLC0415
-    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
+    from sgevents_core.cli.check_aside import aside_findings
+    from sgevents_core.cli.check_feed import feed_findings
+    from sgevents_core.cli.check_state import state_findings
 
     found = state_findings(settings.state.path) + aside_findings(settings.state.path)
     return found + feed_findings(settings)
 
 
 def _log(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.check_log import log_findings  # noqa: PLC0415 - the log is heavy
+    from sgevents_core.cli.check_log import log_findings
 
     return log_findings(settings)
 
@@ -123,20 +123,20 @@ class _Loading:
 
     @cached_property
     def _discovery(self) -> Discovery:
-        from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - pluggy comes with it
+        from sgevents_core.plugins.discovery import discover
 
         return discover()
 
     @cached_property
     def _looked_at(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
         """The statuses of the plugins, and what their filters use that the site does not have."""
-        from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - as above
+        from sgevents_core.crashes.loading_apart import looked_at_apart
 
         return looked_at_apart(self._settings, self._look)
 
     def _look(self, watch: PluginWatch) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
-        from sgevents_core.cli.check_schema import schema_findings  # noqa: PLC0415 - seldom asked
-        from sgevents_core.plugins.loading import load  # noqa: PLC0415 - as above
+        from sgevents_core.cli.check_schema import schema_findings
+        from sgevents_core.plugins.loading import load
 
         loaded = load(self._settings, self._discovery, watch=watch)
         wanted = schema_findings(self._settings, loaded.callbacks) if self._schema else []

@@ -40,7 +40,7 @@ def schema(config: Path, output: Path | None) -> None:
     It covers all keys, and the settings of the enabled plugins that declare a model; these plugins
     are imported. Without a configuration it covers only the keys.
     """
-    from sgevents_core.settings.json_schema import config_schema  # noqa: PLC0415 - not for --help
+    from sgevents_core.settings.json_schema import config_schema
 
     plugins, parts = _of_plugins(config)
     text = json.dumps(config_schema(plugins, parts), indent=2, default=str) + "\n"
@@ -52,7 +52,7 @@ def schema(config: Path, output: Path | None) -> None:
 
 def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     """Return the schemas of the plugins' own settings, and the definitions they refer to."""
-    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart
 
     try:
         settings = read_configuration(config, secrets=False)
@@ -70,8 +70,8 @@ def _described(
     settings: Settings, watch: PluginWatch
 ) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
     """Return the schemas of the plugins' settings, their definitions, and why some are left out."""
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
-    from sgevents_core.plugins.loading import described_models  # noqa: PLC0415
+    from sgevents_core.plugins.discovery import discover
+    from sgevents_core.plugins.loading import described_models
 
     plugins: dict[str, Schema] = {}
     parts: dict[str, Schema] = {}

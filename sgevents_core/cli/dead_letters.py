@@ -47,7 +47,7 @@ def _choosing(command: _F) -> _F:
         event: int | None,
         **more: Any,
     ) -> object:
-        from sgevents_core.journal.letters import Chosen  # noqa: PLC0415 - heavy
+        from sgevents_core.journal.letters import Chosen
 
         return command(*args, chosen=Chosen(plugin, callback, error, event), **more)
 
@@ -105,7 +105,7 @@ def list_letters(
     Shows the first 50, and how many are left; --after NUMBER continues after that one. JSON has all
     of them, unless --limit is given.
     """
-    from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.letters import Letters
 
     most = limit or (-1 if all_ or as_json else _SHOWN)
     with closing(Letters(load(config).state.path)) as letters:
@@ -225,7 +225,7 @@ def _meant(
     settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
     """Return the letters that a command is about, by number or by option."""
-    from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.letters import Letters
 
     if bool(numbers) == (all_ or any(one is not None for one in chosen)):
         raise LettersNotNamed
@@ -236,7 +236,7 @@ def _meant(
 
 
 def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
-    from sgevents_core.journal.letters import Letters  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.letters import Letters
 
     found = []
     with closing(Letters(settings.state.path)) as letters:
@@ -313,7 +313,7 @@ def _group_json(group: LetterGroup) -> dict[str, Any]:
 
 
 def _print_groups(groups: Sequence[LetterGroup]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("letters", "first"):
@@ -327,7 +327,7 @@ def _print_groups(groups: Sequence[LetterGroup]) -> None:
 
 
 def _print_table(letters: Sequence[Letter]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("number", "event", "attempts"):

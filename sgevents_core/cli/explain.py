@@ -78,7 +78,7 @@ def explain(event: int, as_json: bool, config: Path) -> None:
 
 def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
     """Return the event, and why the site could not be asked for it, if so."""
-    from sgevents_core.site.history import History  # noqa: PLC0415 - heavy
+    from sgevents_core.site.history import History
 
     with closing(History(settings)) as history:
         try:
@@ -91,7 +91,7 @@ def _head(
     settings: Settings, event_id: int, found: Replayed | None, trouble: str
 ) -> dict[str, Any]:
     """Return what to print about the event itself."""
-    from sgevents_core.reading.id_standing import whereabouts  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.id_standing import whereabouts
 
     told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
     if found is None or not found.seq:
@@ -104,9 +104,9 @@ def _head(
 
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
-    from sgevents_core.calling.journal_events import event_of, read_scripts  # noqa: PLC0415
-    from sgevents_core.journal.past import Past  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Outcomes  # noqa: PLC0415 - heavy
+    from sgevents_core.calling.journal_events import event_of, read_scripts
+    from sgevents_core.journal.past import Past
+    from sgevents_core.reading.outcomes import Outcomes
 
     standing = Outcomes(settings.state.path)
     with closing(Past(settings.state.path)) as past:
@@ -125,9 +125,9 @@ def _lines(settings: Settings, found: Replayed) -> list[_Line]:
 
 def plan_of(settings: Settings) -> Plan:
     """Return the plan of the enabled plugins; what they print when imported is dropped."""
-    from sgevents_core.dispatch.plan import Plan  # noqa: PLC0415 - heavy
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
-    from sgevents_core.plugins.loading import load as load_plugins  # noqa: PLC0415
+    from sgevents_core.dispatch.plan import Plan
+    from sgevents_core.plugins.discovery import discover
+    from sgevents_core.plugins.loading import load as load_plugins
 
     with contextlib.redirect_stdout(io.StringIO()):
         return Plan(load_plugins(settings, discover()).callbacks)
@@ -145,7 +145,7 @@ def _explained(plan: Plan, event: Event) -> list[_Line]:
 
 
 def _print_head(told: dict[str, Any]) -> None:
-    from sgevents_core.events import Event  # noqa: PLC0415 - not for --help
+    from sgevents_core.events import Event
 
     if told["event"] is None:
         echo_line(f"event {told['event_id']}: {told['missing']}")

@@ -52,7 +52,7 @@ def reset(
     which the same ids may mean other events. Events already in the journal are handled first; none
     is lost.
     """
-    from sgevents_core.settings.starts import start_of  # noqa: PLC0415 - heavy
+    from sgevents_core.settings.starts import start_of
 
     start_of(start)  # raises if it is not a valid start
     settings = load(config)
@@ -143,7 +143,7 @@ def aside(
 
 
 def _aside(folder: Path) -> list[SetAside]:
-    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.sqlite import SqliteState
 
     with closing(SqliteState(folder, read_only=True)) as state:
         return state.aside()
@@ -152,7 +152,7 @@ def _aside(folder: Path) -> list[SetAside]:
 def _shown_aside(found: Sequence[SetAside]) -> str:
     if not found:
         return "Nothing is set aside."
-    from sgevents_core.printable import one_line  # noqa: PLC0415 - seldom shown
+    from sgevents_core.printable import one_line
 
     lines = []
     for one in found:
@@ -163,7 +163,7 @@ def _shown_aside(found: Sequence[SetAside]) -> str:
 
 
 def _record(folder: Path) -> FeedRecord | None:
-    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.sqlite import SqliteState
 
     state = SqliteState(folder, read_only=True)
     try:

@@ -71,8 +71,8 @@ def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
 
 def write_table(findings: Sequence[Finding], out: TextIO) -> None:
     """Write lines for people: status, area, finding, and the fix below."""
-    from rich.console import Console  # noqa: PLC0415 - heavy, and `--json` needs none of it
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.text import Text
 
     console = Console(file=out, highlight=False, soft_wrap=True)
     areas = max((len(finding.area) for finding in findings), default=0)

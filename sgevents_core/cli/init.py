@@ -147,7 +147,7 @@ def _usable_variable(name: str) -> str:
 
 def _installed() -> list[Installed]:
     """Return the installed plugins, by their metadata; none is imported."""
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - needed here only
+    from sgevents_core.plugins.discovery import discover
 
     found = [one for _, one in sorted(discover().found.items())]
     return [Installed(one.name, one_line(one.provider)) for one in found]

@@ -32,12 +32,12 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     accepts an event of EVENT_TYPE depends on the event: see `sgevents explain` for a single one.
     Imports the enabled plugins.
     """
-    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
-    from sgevents_core.hookspecs import hook_of  # noqa: PLC0415 - none of it for --help
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
-    from sgevents_core.plugins.load_watching import PluginWatch  # noqa: PLC0415
-    from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.plugin_status import PluginStatus, told_status  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.hookspecs import hook_of
+    from sgevents_core.plugins.discovery import discover
+    from sgevents_core.plugins.load_watching import PluginWatch
+    from sgevents_core.plugins.loading import load
+    from sgevents_core.plugins.plugin_status import PluginStatus, told_status
 
     settings = read_to_look(config)
 
@@ -78,9 +78,9 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
         event_type: The type as given.
         seen: The event types that the site is known to have.
     """
-    from sgevents_core.events import RECORD_ACTIONS, type_parts  # noqa: PLC0415 - not for --help
-    from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of  # noqa: PLC0415
-    from sgevents_core.settings.spelling import nearest  # noqa: PLC0415
+    from sgevents_core.events import RECORD_ACTIONS, type_parts
+    from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of
+    from sgevents_core.settings.spelling import nearest
 
     if event_type in APPLICATION_HOOKS:
         return None
@@ -96,7 +96,7 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
 
 def _seen_types(settings: Settings) -> frozenset[str]:
     """Return the event types in the journal; none if there is no journal yet."""
-    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.sqlite import SqliteState
 
     try:
         with closing(SqliteState(settings.state.path, read_only=True)) as state:
@@ -107,7 +107,7 @@ def _seen_types(settings: Settings) -> frozenset[str]:
 
 def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
     """Return one entry per call, in order, numbered within each lane."""
-    from sgevents_core.dispatch.plan import Plan  # noqa: PLC0415 - as above
+    from sgevents_core.dispatch.plan import Plan
 
     calls: list[dict[str, Any]] = []
     numbers: Counter[str] = Counter()
@@ -132,7 +132,7 @@ def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
 
 
 def _print(calls: list[dict[str, Any]]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table
 
     if not calls:
         echo("No callback is called.")

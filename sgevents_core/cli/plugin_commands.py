@@ -49,7 +49,7 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
         arguments: The arguments after `sgevents`, which may name the configuration.
         taken: The names of existing commands.
     """
-    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415 - seldom
+    from sgevents_core.crashes.loading_apart import looked_at_apart
 
     config = config_named(arguments)
     if config == Path(DEFAULT) and not os.path.lexists(config):
@@ -64,10 +64,10 @@ def plugin_commands(arguments: Sequence[str], taken: Container[str]) -> PluginCo
 
 def command_of(plugin: str, name: str, settings: Settings) -> click.Command | None:
     """Import a plugin that has loaded elsewhere, and return its command; None if it is gone."""
-    from msgspec.structs import replace  # noqa: PLC0415 - seldom wanted
+    from msgspec.structs import replace
 
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415
-    from sgevents_core.plugins.loading import load  # noqa: PLC0415
+    from sgevents_core.plugins.discovery import discover
+    from sgevents_core.plugins.loading import load
 
     only = replace(settings, plugins={plugin: settings.plugins[plugin]})
     for loaded in load(only, discover()).plugins:
@@ -79,10 +79,10 @@ def _rows(
     settings: Settings, taken: Container[str], watch: PluginWatch
 ) -> tuple[dict[str, CommandRow], list[str]]:
     """Load all plugins; return their commands, and why some are missing."""
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - seldom wanted
-    from sgevents_core.plugins.load_watching import LoadingTurn, watching  # noqa: PLC0415
-    from sgevents_core.plugins.loading import load  # noqa: PLC0415
-    from sgevents_core.plugins.plugin_status import told_status  # noqa: PLC0415
+    from sgevents_core.plugins.discovery import discover
+    from sgevents_core.plugins.load_watching import LoadingTurn, watching
+    from sgevents_core.plugins.loading import load
+    from sgevents_core.plugins.plugin_status import told_status
 
     loaded = load(settings, discover(), watch=watch)
     missing = [
@@ -122,7 +122,7 @@ def _added(
     missing: list[str],
 ) -> dict[str, click.Command]:
     """Return the commands of one plugin; append to `missing` why any is left out."""
-    from sgevents_core.plugins.guarding import guarded  # noqa: PLC0415 - seldom wanted
+    from sgevents_core.plugins.guarding import guarded
 
     group = click.Group("sgevents")
     hook = plugin.hooks.get("register_commands")

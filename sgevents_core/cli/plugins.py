@@ -46,7 +46,7 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     or not started, and where a running daemon has loaded a version other than the installed one.
     Without a configuration file it lists what is installed.
     """
-    from sgevents_core.plugins.discovery import discover  # noqa: PLC0415 - not for --help
+    from sgevents_core.plugins.discovery import discover
 
     discovery = discover()
     is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
@@ -72,9 +72,9 @@ def _statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
     """Return the statuses of all plugins, and the state's folder if a configuration names one."""
-    from sgevents_core.crashes.loading_apart import looked_at_apart  # noqa: PLC0415
-    from sgevents_core.plugins.loading import load, statuses_unconfigured  # noqa: PLC0415
-    from sgevents_core.reading.plugin_standing import with_standing  # noqa: PLC0415
+    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.plugins.loading import load, statuses_unconfigured
+    from sgevents_core.reading.plugin_standing import with_standing
 
     if may_be_missing and not os.path.lexists(config):
         echo_line(f"There is no {config} here, so no plugin is enabled.", err=True)
@@ -92,7 +92,7 @@ def _statuses(
 
 
 def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table
 
     if not statuses:
         echo("No plugin is installed, and none is configured.")
@@ -121,7 +121,7 @@ def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
 
 def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
     """Print where what a running daemon has loaded differs from what is there now."""
-    from sgevents_core.reading.plugin_standing import differences  # noqa: PLC0415 - as above
+    from sgevents_core.reading.plugin_standing import differences
 
     for difference in differences(statuses, state) if state else ():
         echo()
@@ -130,7 +130,7 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
 
 def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin, as plain lines, which a table would squeeze."""
-    from sgevents_core.plugins.plugin_status import told_status  # noqa: PLC0415 - as above
+    from sgevents_core.plugins.plugin_status import told_status
 
     if status.status not in _STYLES:
         echo()

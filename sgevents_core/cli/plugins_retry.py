@@ -20,9 +20,9 @@ def retry(name: str, config: Path) -> None:
     files or its table in the configuration change. This command lets it be tried unchanged. Exits
     with 1 if the process did not die in it.
     """
-    from sgevents_core.crashes.loading_deaths import forget  # noqa: PLC0415 - not for --help
-    from sgevents_core.errors import NothingToRetryError  # noqa: PLC0415
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
+    from sgevents_core.crashes.loading_deaths import forget
+    from sgevents_core.errors import NothingToRetryError
+    from sgevents_core.settings import load_settings
 
     settings = load_settings(config, secrets=False)
     if not forget(settings.state.path, name):

@@ -34,8 +34,8 @@ def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
     Raises:
         ConfigError: The file cannot be read or is not valid.
     """
-    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415 - not for --help
-    from sgevents_core.settings import load_settings  # noqa: PLC0415
+    from sgevents_core.observe.redaction import Redactor
+    from sgevents_core.settings import load_settings
 
     settings = load_settings(config, secrets=secrets)
     context = click.get_current_context(silent=True)
@@ -58,9 +58,9 @@ def read_to_look(config: Path) -> Settings:
     Raises:
         ConfigError: The file cannot be read or is not valid.
     """
-    from msgspec.structs import replace  # noqa: PLC0415 - not for --help
+    from msgspec.structs import replace
 
-    from sgevents_core.settings.secret import with_stand_ins  # noqa: PLC0415
+    from sgevents_core.settings.secret import with_stand_ins
 
     settings = read_without_secrets(config)
     plugins = {
@@ -153,6 +153,6 @@ def iso(at: float | None) -> str | None:
 
 def cell(value: object, style: str = "") -> Text:
     """Return a value as a cell of a table or line for rich: one line, without markup."""
-    from rich.text import Text  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.text import Text
 
     return Text(one_line(redacted(str(value))), style=style)

@@ -75,7 +75,7 @@ def _bodies(
     from_site: bool,
 ) -> Sequence[bytes]:
     """Return the rows asked for in one of the three ways."""
-    from sgevents_core.cli._record_rows import (  # noqa: PLC0415 - not for --help
+    from sgevents_core.cli._record_rows import (
         JournalRows,
         SiteRows,
         has_journal,
@@ -94,9 +94,9 @@ def _bodies(
 
 def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
     """Return the content of the file."""
-    from sgevents_core.observe.redaction import Redactor  # noqa: PLC0415
-    from sgevents_core.testing.anonymising import Anonymiser, unsigned  # noqa: PLC0415
-    from sgevents_core.testing.recorded import written  # noqa: PLC0415 - none for --help
+    from sgevents_core.observe.redaction import Redactor
+    from sgevents_core.testing.anonymising import Anonymiser, unsigned
+    from sgevents_core.testing.recorded import written
 
     rows: list[Any] = [unsigned(json.loads(body)) for body in bodies]
     if anonymise:

@@ -69,7 +69,7 @@ def replay(
 
 
 def _named(settings: Settings, text: str) -> list[Replayed]:
-    from sgevents_core.site.history import History  # noqa: PLC0415 - heavy
+    from sgevents_core.site.history import History
 
     found = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", text.strip())
     if found is None or (found[2] and int(found[2]) < int(found[1])):
@@ -83,15 +83,15 @@ def _named(settings: Settings, text: str) -> list[Replayed]:
 
 
 def _since(settings: Settings, text: str) -> list[Replayed]:
-    from sgevents_core.settings.starts import moment_of  # noqa: PLC0415 - heavy
-    from sgevents_core.site.history import History  # noqa: PLC0415
+    from sgevents_core.settings.starts import moment_of
+    from sgevents_core.site.history import History
 
     with closing(History(settings)) as history:
         return history.since(moment_of(text), time.time())
 
 
 def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
-    from sgevents_core.requests.dry_run import dry_run  # noqa: PLC0415 - heavy
+    from sgevents_core.requests.dry_run import dry_run
 
     ran = dry_run(settings, plugin, events, echo)
     failed = f", {ran.failed} of them failed" if ran.failed else ""

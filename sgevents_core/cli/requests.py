@@ -28,7 +28,7 @@ def requests(count: int, as_json: bool, config: Path) -> None:
 
     Lists pauses, retries, replays and all other requests to the daemon, newest last.
     """
-    from sgevents_core.journal.requests import Requests  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.requests import Requests
 
     with closing(Requests(load(config).state.path)) as kept:
         found = kept.last(count)
@@ -56,7 +56,7 @@ def _as_json(one: Asked) -> dict[str, Any]:
 
 
 def _table(found: list[Asked]) -> Any:
-    from rich.table import Table  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)

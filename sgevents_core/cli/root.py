@@ -92,11 +92,11 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        from sgevents_core.cli.plugin_commands import (  # noqa: PLC0415 - seldom wanted
+        from sgevents_core.cli.plugin_commands import (
             command_of,
             plugin_commands,
         )
-        from sgevents_core.settings.spelling import nearest  # noqa: PLC0415
+        from sgevents_core.settings.spelling import nearest
 
         known = plugin_commands(args[1:], COMMANDS)
         row = known.rows.get(name)
@@ -110,7 +110,7 @@ class _LazyGroup(click.Group):
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from sgevents_core.cli.plugin_commands import plugin_commands  # noqa: PLC0415 - seldom
+        from sgevents_core.cli.plugin_commands import plugin_commands
 
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])

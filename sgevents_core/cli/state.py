@@ -29,10 +29,10 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
     Checks every page of the database, its schema, the registers, the lock and the disk. Changes
     nothing, and may run beside the daemon. Exits with 1 if something is wrong.
     """
-    from sgevents_core.cli.check_aside import aside_findings  # noqa: PLC0415 - heavy
-    from sgevents_core.cli.check_database import database_findings  # noqa: PLC0415
-    from sgevents_core.cli.check_state import state_findings  # noqa: PLC0415
-    from sgevents_core.cli.findings import worst, write_json, write_table  # noqa: PLC0415
+    from sgevents_core.cli.check_aside import aside_findings
+    from sgevents_core.cli.check_database import database_findings
+    from sgevents_core.cli.check_state import state_findings
+    from sgevents_core.cli.findings import worst, write_json, write_table
 
     settings = load(config)
     findings = state_findings(settings.state.path)
@@ -56,7 +56,7 @@ def backup(file: Path, force: bool, config: Path) -> None:
     FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
     made are handled again.
     """
-    from sgevents_core.journal.database import Database  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.database import Database
 
     settings = load(config)
     if os.path.lexists(file) and not force:

@@ -57,7 +57,7 @@ def status(config: Path, checked: Check | None, as_json: bool) -> None:
     person, with the command that helps. Only reads the state, so it works whether or not the daemon
     runs.
     """
-    from sgevents_core.reading.overview import overview  # noqa: PLC0415 - heavy
+    from sgevents_core.reading.overview import overview
 
     settings = read_without_secrets(config)
     enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
@@ -180,7 +180,7 @@ def _proved(feed: FeedOverview) -> str:
 
 
 def _table(plugins: tuple[PluginOverview, ...]) -> Any:
-    from rich.table import Table  # noqa: PLC0415 - late, as every command pays for it
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("plugin", "lane", "state", "behind", "dead letters"):

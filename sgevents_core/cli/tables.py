@@ -58,7 +58,7 @@ def print_table(table: Table) -> None:
     Args:
         table: At most one of its columns lacks `no_wrap`: the column of sentences.
     """
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and not for --json
+    from rich.console import Console
 
     width = screen_width() or _UNLIMITED
     console = Console(highlight=False, width=_UNLIMITED)
@@ -80,7 +80,7 @@ def print_table(table: Table) -> None:
 
 
 def _size(console: Console, column: Column) -> int:
-    from rich.measure import Measurement  # noqa: PLC0415 - as above
+    from rich.measure import Measurement
 
     cells = [column.header, *column.cells]
     return max(Measurement.get(console, console.options, cell).maximum for cell in cells)
@@ -105,8 +105,8 @@ def _line(
     texts: Sequence[str], cells: Sequence[Text], sizes: Sequence[int], right: Sequence[bool]
 ) -> Text:
     """Return one line of a table: the texts of its columns, each in the style of its cell."""
-    from rich.cells import cell_len  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415
+    from rich.cells import cell_len
+    from rich.text import Text
 
     line = Text()
     for text, cell, size, is_right in zip(texts, cells, sizes, right, strict=True):
@@ -184,7 +184,7 @@ def _print_below(console: Console, cell: Text, style: str, width: int) -> None:
 
 def _print_records(console: Console, table: Table, width: int) -> None:
     """Print each row as lines of title and value, with a blank line between rows."""
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.text import Text
 
     (titles, _), *rows = _rows(table)
     size = max(len(title.plain) for title in titles)
@@ -202,7 +202,7 @@ def _print_records(console: Console, table: Table, width: int) -> None:
 
 def _rows(table: Table) -> list[tuple[list[Text], str]]:
     """Return the rows of a table with their styles, titles first."""
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.text import Text
 
     columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
     rows = [[_text(cell) for cell in row] for row in zip(*columns, strict=True)]
@@ -214,7 +214,7 @@ def _styles(table: Table) -> list[object]:
 
 
 def _text(cell: object) -> Text:
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich.text import Text
 
     return cell if isinstance(cell, Text) else Text(str(cell))
 

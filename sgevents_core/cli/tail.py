@@ -65,7 +65,7 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
 
 
 def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
-    from sgevents_core.journal.sqlite import SqliteState  # noqa: PLC0415 - heavy
+    from sgevents_core.journal.sqlite import SqliteState
 
     with closing(SqliteState(folder, read_only=True)) as state:
         after = max(state.end() - count, state.lowest() - 1)
@@ -100,9 +100,9 @@ def _when_settled(
 
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
-    from sgevents_core.calling.journal_events import event_in, read_scripts  # noqa: PLC0415
-    from sgevents_core.journal.past import Past  # noqa: PLC0415
-    from sgevents_core.reading.outcomes import Outcomes  # noqa: PLC0415 - heavy
+    from sgevents_core.calling.journal_events import event_in, read_scripts
+    from sgevents_core.journal.past import Past
+    from sgevents_core.reading.outcomes import Outcomes
 
     standing = Outcomes(folder)
     scripts = read_scripts(folder)
