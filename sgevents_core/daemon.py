@@ -446,7 +446,7 @@ def _stop(works: _Works, feed_watchdog: Callable[[], None]) -> None:
     for lane in works.lanes:
         lane.stop()
     extra = {"action": "daemon.stopping"}
-    logger.info("Stopping: callbacks in hand are finished first", extra=extra)
+    logger.info("Stopping once the running callbacks have returned", extra=extra)
     for thread in works.lane_threads:
         while thread.is_alive():
             thread.join(TICK)

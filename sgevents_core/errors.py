@@ -348,12 +348,14 @@ class SiteProxyRefused(SiteUnreachable):
 
 
 class SiteAnswerError(SiteError):
-    """The site {url} sent what is no answer of the API: {reason}. Is this address a site's?"""
+    """The site {url} sent something that is not an answer of the API: {reason}.
+    Is this address a site's?
+    """
 
 
 class SiteAnswerTooLarge(SiteAnswerError):
-    """The site {url} sent what is no answer of the API: {reason}. Ask for less at once:
-    fewer fields, or a limit.
+    """The site {url} sent something that is not an answer of the API: {reason}.
+    Ask for less at once: fewer fields, or a limit.
     """
 
     transient = False
@@ -666,7 +668,9 @@ class AlreadyHandedError(SgEventsError):
 
 
 class RecordedEventError(SgEventsError):
-    """{path}, line {line}, is no recorded event: {reason}. `sgevents record` writes such files."""
+    """{path}, line {line}, is not a recorded event: {reason}.
+    `sgevents record` writes such files.
+    """
 
     path: Path
     line: int
@@ -788,7 +792,7 @@ class DaemonElsewhereError(SgEventsError):
 
 
 class NotReloadedError(SgEventsError):
-    """Not reloaded, the daemon goes on as it was: {reason}"""
+    """Not reloaded, the daemon continues as before: {reason}"""
 
     reason: str
 

@@ -266,7 +266,9 @@ def _texts(name: str, value: object, example: str) -> tuple[str, ...]:
         return ()
     for text in _members(name, value):
         if not isinstance(text, str) or not text.strip():
-            raise WrongValueError(f"{name}={text!r} is no name", f'Give text such as "{example}".')
+            raise WrongValueError(
+                f"{name}={text!r} is not a name", f'Give text such as "{example}".'
+            )
     return tuple(str(text) for text in _members(name, value))
 
 

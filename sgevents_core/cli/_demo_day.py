@@ -114,7 +114,7 @@ class Day:
 
     def _review(self) -> None:
         self._screen.scene("11:00", "Ben makes three versions, Anna has a note on the last.", (
-            "Three in ten minutes is what version-burst was told to warn of."
+            "Three in ten minutes is what version-burst was set to warn of."
         ))  # fmt: skip
         for number in (1, 2, 3):
             with self.site.transaction("ben") as work:
@@ -149,7 +149,7 @@ class Day:
 
     def _odd_status(self) -> None:
         self._screen.scene("14:00", "Ben puts a task on hold.", (
-            "shot-status was not told of that status, and raises. The others get the event all the"
+            "shot-status does not know that status, and raises. The others get the event all the"
             " same; its own is kept as a dead letter."
         ))  # fmt: skip
         self._studio.set_task("ben", "BUN_020", "lighting", {"sg_status_list": "hld"})
@@ -167,7 +167,7 @@ class Day:
 
     def _power_cut(self) -> None:
         self._screen.scene("16:00", f"Ben changes {BURST} tasks; meanwhile the daemon is killed.", (
-            "It has no chance to save anything, and goes on where it was all the same."
+            "It has no chance to save anything, and continues where it was all the same."
         ))  # fmt: skip
         for number in range(BURST):
             status = "wtg" if number % 2 else "rdy"

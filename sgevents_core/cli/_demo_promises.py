@@ -82,7 +82,7 @@ def _nothing_lost(evidence: Evidence) -> Promise:
 def _nothing_repeated(evidence: Evidence) -> Promise:
     made = Counter((call.event_id, call.plugin) for call in evidence.calls)
     again = sum(count - 1 for count in made.values())
-    seen = f"{_times(again, 'call')} made twice; the one in hand may be when the daemon is killed"
+    seen = f"{_times(again, 'call')} made twice; the running one may be, if the daemon is killed"
     return Promise("Nothing is repeated", seen, again <= evidence.kills)
 
 

@@ -156,7 +156,7 @@ class Screen:
 
     def steps(self, steps: Mapping[str, str]) -> None:
         """Print commands to try next: purpose -> command."""
-        self.console.print("\nIt goes on running, and shows what happens. Ctrl-C ends it.")
+        self.console.print("\nIt keeps running and shows what happens. Ctrl-C ends it.")
         for purpose, command in steps.items():
             self.console.print(Text(f"  {purpose}:", "dim"))
             self.console.print(Text(f"    {command}"), soft_wrap=True)

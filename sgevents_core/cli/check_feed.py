@@ -44,7 +44,7 @@ def feed_findings(settings: Settings) -> list[Finding]:
     if why:
         message = f"the site's event log is not the one that was followed: {why}"
         return [Finding("state", "problem", message, WAYS_OUT)]
-    return [Finding("state", "ok", f"it goes on behind event {state.frontier}")]
+    return [Finding("state", "ok", f"it continues after event {state.frontier}")]
 
 
 def _start_findings(settings: Settings) -> list[Finding]:

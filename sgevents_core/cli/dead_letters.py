@@ -293,7 +293,9 @@ def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
         last = letter.number
     left = letters.count(chosen, last)
     if left:
-        echo(f"{left} more: --after {last} goes on, --all shows all of them, --groups sums them up")
+        echo(
+            f"{left} more: --after {last} continues, --all shows all of them, --groups groups them"
+        )
 
 
 def _show_groups(groups: Sequence[LetterGroup], most: int, *, as_json: bool) -> None:

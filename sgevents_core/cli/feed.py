@@ -36,8 +36,8 @@ def feed() -> None:
     "start",
     required=True,
     metavar="now|ID|TIME",
-    help="Where the log goes on: now, at the event of an id, or from a moment on: 2026-01-31T12:00"
-    " or 2h ago.",
+    help="Where to continue the log: now, at the event with an id, or from a moment on, such as"
+    " 2026-01-31T12:00 or 2h ago.",
 )
 @click.option("--force", is_flag=True, help="Also where the log has not gone backwards.")
 @request_options

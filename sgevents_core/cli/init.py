@@ -140,7 +140,7 @@ def _usable_variable(name: str) -> str:
     """Return `name` if it can name a variable; an error does not show it, as it may be the key."""
     name = name.strip()
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        message = "that is no name of an environment variable; the key itself does not go here"
+        message = "that is not the name of an environment variable; the key itself does not go here"
         raise click.BadParameter(message, param_hint="--key-env")
     return name
 

@@ -52,7 +52,7 @@ def reload(config: Path) -> None:
             reason = "its process has ended; see its log"
             raise DaemonElsewhereError(path=folder, reason=reason)
         if waited:
-            echo("Waiting for the callbacks in hand ...", err=True)
+            echo("Waiting for the running callbacks ...", err=True)
 
 
 def _state_of(config: Path) -> Path:

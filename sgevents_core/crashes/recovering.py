@@ -181,7 +181,7 @@ def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState)
         return
     if table.start is None:
         record.pause(
-            "the events behind its cursor are no longer kept; say where it goes on with"
+            "the events behind its cursor are no longer kept; say where it continues with"
             f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
         )
         return

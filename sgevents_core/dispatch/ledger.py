@@ -58,7 +58,7 @@ class LaneLedger:
         if self._lasting(lambda: self._state.pass_over(entry, plugins, reason)):
             logger.warning(
                 "Event %d cannot be read from the journal (%s). It is set aside and asked of the "
-                "site anew; all others go on.",
+                "site again; all others continue.",
                 entry.event_id,
                 reason,
                 extra={"action": "feed.set_aside", "event": entry.event_id, "reason": reason},
@@ -102,7 +102,7 @@ class LaneLedger:
 
     def _over(self) -> None:
         logger.info(
-            "Lane %s goes on after %.1f s: the state can be used again",
+            "Lane %s continues after %.1f s: the state can be used again",
             self._lane,
             time.monotonic() - self._failed_at,
             extra={"action": "lane.written", "lane": self._lane},

@@ -228,7 +228,7 @@ class Keeper:
                 return
             self._told.add(who)
         logger.warning(
-            "%s has configured logging for the whole process (%s); the daemon's log goes on as "
+            "%s has configured logging for the whole process (%s); the daemon's log continues as "
             "[log] says. What a plugin has to say belongs into ctx.logger",
             f"Plugin {who}" if who else "A plugin",
             ", ".join(changed),

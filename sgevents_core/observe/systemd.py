@@ -70,7 +70,7 @@ class Systemd:
                 line.settimeout(_PATIENCE)
                 line.sendto(message.encode(), self._address)
         except OSError as error:  # a manager that does not listen must not stop the daemon
-            logger.debug("systemd was not told %s: %s", message, error)
+            logger.debug("systemd was not notified of %s: %s", message, error)
 
 
 def _address(text: str) -> str | None:

@@ -154,7 +154,9 @@ class CallbackRegistrar:
             return callback_name(callback, self._taken)
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise RegistrationError(
-                where=here, problem=f"name={name!r} is no name", advice="Give a short text."
+                where=here,
+                problem=f"name={name!r} is not a valid name",
+                advice="Give a short text.",
             )
         if name in self._taken:
             raise RegistrationError(

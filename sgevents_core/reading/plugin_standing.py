@@ -28,7 +28,7 @@ _STANDINGS: Final[Mapping[str, tuple[Standing, str]]] = {
 }
 """The states of a plugin in the ledger, each with its fix."""
 _HANGS: Final = (
-    "Nothing, if the call returns: the plugin goes on by itself. If it never does, start the "
+    "Nothing, if the call returns: the plugin continues by itself. If it never does, start the "
     "daemon again."
 )
 

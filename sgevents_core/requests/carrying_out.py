@@ -170,7 +170,7 @@ def _dismiss(desk: RequestWork) -> bool:
     with closing(Letters(desk.folder)) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
-        return desk.refuse("there is no such dead letter any more")
+        return desk.refuse("that dead letter no longer exists")
     gone = LetterChange(letter.number, recalls.closed(letter.failure, "dismissed"), dead=False)
     return desk.close(Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), gone)
 

@@ -45,7 +45,7 @@ def retry(desk: RequestWork) -> bool:
     with closing(Letters(desk.folder)) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
-        return desk.refuse("there is no such dead letter any more")
+        return desk.refuse("that dead letter no longer exists")
     if desk.lane_plugin is None:
         return desk.refuse(_not_loaded(desk))
     callback = _callback(desk.lane_plugin, letter.failure.callback)

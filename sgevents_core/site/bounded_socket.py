@@ -312,7 +312,7 @@ def trusting(ca_certs: str | None) -> ssl.SSLContext:
     """Return a TLS context that trusts the certificates in a file and checks the host name."""
     seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - the client's path is a string
     if seen and not stat.S_ISREG(seen.st_mode):
-        raise OSError(f"{ca_certs} is no file of certificates")
+        raise OSError(f"{ca_certs} is not a file of certificates")
     return _context(ca_certs, (seen.st_mtime_ns, seen.st_size) if seen else None)
 
 

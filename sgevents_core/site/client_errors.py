@@ -23,12 +23,14 @@ from sgevents_core.site.stock_client import ShotgunError
 
 
 class NoAnswer(SiteAnswerError, ShotgunError):
-    """The site {url} sent what is no answer of the API: {reason}. Is this address a site's?"""
+    """The site {url} sent something that is not an answer of the API: {reason}.
+    Is this address a site's?
+    """
 
 
 class AnswerTooLarge(SiteAnswerTooLarge, ShotgunError):
-    """The site {url} sent what is no answer of the API: {reason}. Ask for less at once:
-    fewer fields, or a limit.
+    """The site {url} sent something that is not an answer of the API: {reason}.
+    Ask for less at once: fewer fields, or a limit.
     """
 
 
@@ -88,5 +90,5 @@ def pointed_to(location: str, base: str) -> str:
         parts = urlsplit(urljoin(base, location))
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "what is no address"
+        return "something that is not an address"
     return excerpt(f"{parts.scheme}://{parts.hostname or ''}{port}".encode(errors="replace"))

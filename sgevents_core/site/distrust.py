@@ -45,10 +45,11 @@ _OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
         " that has the missing ones",
     ),
     23: Objection(
-        "its certificate was revoked", "whoever runs the site has it replaced; do not go on with it"
+        "its certificate was revoked",
+        "whoever runs the site has it replaced; do not use it until then",
     ),
     24: Objection(
-        "what has signed its certificate is no authority",
+        "whoever signed its certificate is not a known authority",
         "if ca_certs is set in [site], it has to name an authority's certificate",
     ),
     26: Objection(

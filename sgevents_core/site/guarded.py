@@ -121,7 +121,7 @@ class GuardedShotgun(GuardedFiles):
             raise
         except HTTPException as error:
             what = excerpt(f"{type(error).__name__}: {error}".encode(), self.without_secrets)
-            raise self._no_answer(NotAnAnswerError(f"it is no HTTP, {what!r}")) from None
+            raise self._no_answer(NotAnAnswerError(f"it is not HTTP, {what!r}")) from None
         if 300 <= reply.status < 400:
             where = reply.headers.get("location", "")
             raise redirected(self.address, reply.status, where, reply.headers)

@@ -206,7 +206,7 @@ class EventSetAside(Notice):
     @property
     def text(self) -> str:
         """The sentence for people."""
-        return f"Event {self.event} is set aside: {self.reason}. All other events go on."
+        return f"Event {self.event} is set aside: {self.reason}. All other events continue."
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -249,7 +249,7 @@ class LogResumed(Notice):
     @property
     def text(self) -> str:
         """The sentence for people."""
-        return "The site's event log is back where it was; the feed goes on."
+        return "The site's event log is back where it was; the feed continues."
 
 
 def _ids(span: Span) -> str:

@@ -73,7 +73,7 @@ def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[O
 def _fault(record: Any) -> str:
     """Return why a record cannot be handled."""
     if not isinstance(record, dict):
-        return "the site sent it as something that is no record"
+        return "the site sent it as something that is not a record"
     if type(record.get("id")) is not int:
         return "its id is not an integer"
     return "its id is out of range"

@@ -59,7 +59,7 @@ JOURNAL: Final = Sayings(
     Saying(
         logging.ERROR,
         "feed.not_written",
-        "Nothing could be written for %d s. %s Nothing is lost, and nothing goes on.",
+        "Nothing could be written for %d s. %s Nothing is lost; nothing continues until then.",
     ),
     Saying(logging.INFO, "feed.written", "The journal is written again after %s in %.1f s"),
 )

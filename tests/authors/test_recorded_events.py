@@ -44,7 +44,7 @@ def test_a_line_that_is_no_event_is_told(tmp_path: Path, line: str) -> None:
     """With file and line."""
     file = tmp_path / "day.jsonl"
     file.write_text('{"id": 1}\n\n' + line + "\n")
-    with pytest.raises(RecordedEventError, match=r"day\.jsonl, line 3, is no recorded event"):
+    with pytest.raises(RecordedEventError, match=r"day\.jsonl, line 3, is not a recorded event"):
         load_events(file)
 
 

@@ -287,7 +287,7 @@ def test_at_a_terminal_a_site_is_asked_for(config: Path, monkeypatch: pytest.Mon
             "The site's address": "studio.example.com",
             "The script to sign in as": "",
             "The environment variable": "not-a-variable!",
-            "no name of an environment variable": "SITE_KEY",
+            "not the name of an environment variable": "SITE_KEY",
         },
     )
     assert "SITE_KEY" in shown

@@ -188,7 +188,7 @@ def test_a_site_that_began_anew_is_told_with_the_way_out(
     for _ in range(5):
         daemon.site.event("Studio_Old")
     assert sgevents("run", "--drain").code == 0
-    assert "it goes on behind event 5" in sgevents("check").text
+    assert "it continues after event 5" in sgevents("check").text
     daemon.site.rewind(0)
     said = sgevents("check")
     assert said.code == 1

@@ -124,7 +124,7 @@ def test_people_can_read_such_filters() -> None:
         ({"user": True}, "user=True is no person", "id"),
         ({"user": FARM}, "is no person", "script=NAME"),
         ({"user": []}, "user is empty", "Leave it out"),
-        ({"script": 7}, "script=7 is no name", "publisher"),
+        ({"script": 7}, "script=7 is not a name", "publisher"),
         ({"in_create": "yes"}, "in_create='yes' is no bool", "True or False"),
     ],
 )

@@ -209,11 +209,11 @@ def test_match_works_on_methods_of_all_kinds() -> None:
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        ({"event_type": 7}, "event_type=7 is no name"),
-        ({"event_type": ""}, "event_type='' is no name"),
+        ({"event_type": 7}, "event_type=7 is not a name"),
+        ({"event_type": ""}, "event_type='' is not a name"),
         ({"entity_type": []}, "entity_type is empty"),
-        ({"entity_type": ["Shot", None]}, "entity_type=None is no name"),
-        ({"attribute": b"code"}, "attribute=b'code' is no name"),
+        ({"entity_type": ["Shot", None]}, "entity_type=None is not a name"),
+        ({"attribute": b"code"}, "attribute=b'code' is not a name"),
         ({"project": True}, "project=True is no project"),
         ({"project": {"type": "Project"}}, "is no project"),
         ({"project": ()}, "project is empty"),

@@ -211,10 +211,10 @@ def test_args_that_nobody_takes_are_a_warning() -> None:
         (AsyncCall(), {}, "AsyncCall is async"),
         (functools.partial(Counter.later, Counter()), {}, "Counter.later is async"),
         (lambda event: (yield), {}, "is a generator"),
-        (both, {"entity_type": ""}, "entity_type='' is no name"),
+        (both, {"entity_type": ""}, "entity_type='' is not a name"),
         (both, {"on_error": "x"}, "on_error='x' is not a policy"),
         (both, {"timeout": -1}, "timeout=-1 is no time"),
-        (both, {"name": " "}, "name=' ' is no name"),
+        (both, {"name": " "}, "name=' ' is not a valid name"),
         (both, {"name": "taken"}, "has a callback called 'taken' already"),
     ],
 )

@@ -24,7 +24,7 @@ def active(house: House) -> bool:
 
 
 def test_resume_is_refused_and_says_what_it_waits_for(house: House) -> None:
-    """Nobody can end the call from here; the plugin goes on by itself when it returns."""
+    """Nobody can end the call from here; the plugin continues by itself when it returns."""
     door = Door(1)
     house.plugin("hangs", door, timeout=SOON)
     with asking(house) as desk:

@@ -430,7 +430,7 @@ def test_no_call_follows_a_redirect(
         ("//evil.example/x", "http://evil.example "),
         ("/login", "http://127.0.0.1:"),
         ("http://" + "e" * 60_000, "http://eee"),
-        ("http://[evil", "no address"),
+        ("http://[evil", "not an address"),
         ("http://evil\u202eelpmaxe", "http://evil"),
         ("javascript:alert(1)", "javascript://"),
     ],
