@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from sgevents_core.cli.root import sgevents
+from sgevents_core.cli.root import COMMANDS, sgevents
 
 
 def groups(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -31,3 +31,11 @@ def test_lists_of_commands_break_off_no_sentence(
     _, found, listed = capsys.readouterr().out.partition("\nCommands:\n")
     assert found
     assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
+    """The list is written down so that listing imports nothing; it says what each command says."""
+    command = sgevents.get_command(click.Context(sgevents), name)
+    assert command is not None
+    assert COMMANDS[name].summary == command.get_short_help_str(limit=200)
