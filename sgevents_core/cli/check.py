@@ -19,7 +19,7 @@ from sgevents_core.cli.findings import (
     write_json,
     write_table,
 )
-from sgevents_core.cli.printing import read_configuration
+from sgevents_core.cli.printing import read_configuration, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, StockClientError
 from sgevents_core.observe.redaction import secrets_of
@@ -64,12 +64,13 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
     """Check everything; return the findings, and whether the configuration is wrong.
 
     With `schema` the filters of plugins are compared with the site's schema as well. If the
-    configuration is wrong, only that is reported, since nothing else can be checked.
+    configuration is wrong, only that is reported, since nothing else can be checked; if only
+    secrets are missing, whatever needs none is checked as well.
     """
     try:
         settings = read_configuration(config)
     except ConfigError as error:
-        return of_config(error.problems, "problem"), True
+        return of_config(error.problems, "problem") + _without_secrets(config), True
     findings = of_config(settings.warnings, "warning")
     findings = findings or [Finding("config", "ok", f"{config} is right")]
     loading = _Loading(settings, schema=schema)
@@ -78,6 +79,21 @@ def examine(config: Path, *, schema: bool = False) -> tuple[list[Finding], bool]
     for area, look in looks:
         findings += _surely(area, look, settings)
     return without_secrets(findings, settings), False
+
+
+def _without_secrets(config: Path) -> list[Finding]:
+    """Check what needs no secret, if nothing but secrets is wrong with the configuration."""
+    try:
+        settings = read_to_look(config)
+    except ConfigError:
+        return []
+    looks = [
+        ("state", _local_state),
+        ("log", _log),
+        ("plugins", _Loading(settings, schema=False).findings),
+    ]
+    findings = [one for area, look in looks for one in _surely(area, look, settings)]
+    return without_secrets(findings, settings)
 
 
 def _surely(
@@ -100,12 +116,17 @@ def _site(settings: Settings) -> list[Finding]:
 
 
 def _state(settings: Settings) -> list[Finding]:
-    from sgevents_core.cli.check_aside import aside_findings
     from sgevents_core.cli.check_feed import feed_findings
+
+    return _local_state(settings) + feed_findings(settings)
+
+
+def _local_state(settings: Settings) -> list[Finding]:
+    """Check the state without asking the site."""
+    from sgevents_core.cli.check_aside import aside_findings
     from sgevents_core.cli.check_state import state_findings
 
-    found = state_findings(settings.state.path) + aside_findings(settings.state.path)
-    return found + feed_findings(settings)
+    return state_findings(settings.state.path) + aside_findings(settings.state.path)
 
 
 def _log(settings: Settings) -> list[Finding]:

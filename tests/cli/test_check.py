@@ -598,3 +598,21 @@ def test_start_that_a_run_refuses_is_a_problem(check: Check, site: Sandbox) -> N
     assert check("[feed]\nstart = 2099-01-01\n").of("config", "problem")
     for start in ("1", '"2h"', '"now"'):
         assert not check(f"[feed]\nstart = {start}\n").of("config", "problem")
+
+
+def test_missing_secret_hides_nothing_else(
+    check: Check, install: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """What needs no secret is checked all the same; the configuration counts as wrong."""
+    install("bad", "raise OSError('no luck')")
+    (tmp_path / "folder").mkdir()
+    log = f'[log]\nfile = "{tmp_path}/folder"\n'
+    result = check(f"{log}[plugins.bad]\nenabled = true\n", key='{ env = "NOT_THERE" }')
+    assert result.code == 2
+    (missing,) = result.of("config", "problem")
+    assert "NOT_THERE is not set" in missing
+    assert "cannot be written" in result.of("log", "problem")[0]
+    assert "no luck" in result.of("plugins", "problem")[0]
+    assert not result.of("site", "ok")
+    result = check("[feed]\npoll = 1\n[log]\nfile = 5\n")
+    assert {finding["area"] for finding in result.findings} == {"config"}
