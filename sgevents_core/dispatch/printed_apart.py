@@ -54,9 +54,12 @@ class PrintedApart:
         for number in (1, 2):
             os.dup2(self._writes, number)
         file = io.FileIO(2, "w", closefd=False)
-        sys.stdout = sys.stderr = io.TextIOWrapper(
+        stream = io.TextIOWrapper(
             file, encoding="utf-8", errors="backslashreplace", write_through=True
         )
+        # The original streams keep text in memory, which os._exit at the end would lose.
+        sys.stdout = sys.stderr = stream
+        sys.__stdout__ = sys.__stderr__ = stream  # type: ignore[misc]  # final for other code
 
     def hear(self) -> None:
         """Read what has been printed."""

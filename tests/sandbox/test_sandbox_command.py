@@ -62,5 +62,5 @@ def test_help_names_all_faults() -> None:
     """`--help` tells what it is, and each kind of fault."""
     done = run("--help")
     assert done.exit_code == 0
-    assert "is no site" in done.output
+    assert "stand-in site" in done.output
     assert all(f"  {kind}" in done.output for kind in KINDS)
