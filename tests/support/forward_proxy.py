@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from serving import serving
+
 
 class Proxy(ThreadingHTTPServer):
     """Tunnels connections; counts the requests that went through and those it broke."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Tunnel)
@@ -77,11 +77,5 @@ def handed_on(one: socket.socket, other: socket.socket) -> None:
 @contextmanager
 def forward_proxy() -> Iterator[Proxy]:
     """Run a proxy while the block lasts."""
-    with Proxy() as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
+    with serving(Proxy()) as proxy:
+        yield proxy

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import socketserver
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from serving import serving
 
 RETRY_AFTER = "7"
 
@@ -62,8 +63,7 @@ class _Quiet(ThreadingHTTPServer):
 def unkind_server() -> Iterator[str]:
     """Answer on a port of this machine; the address is what the block gets."""
     server = _Quiet(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    with _serving(server):
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"
 
 
@@ -75,20 +75,8 @@ def greeting_server(greeting: bytes) -> Iterator[int]:
         def handle(self) -> None:
             self.request.sendall(greeting)
 
-    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greets)) as server:
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greets)) as server:
         yield server.server_address[1]
-
-
-@contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[socketserver.TCPServer]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def closed_port() -> int:
