@@ -95,10 +95,6 @@ class Store(MutableMapping[str, Any]):
                 self._committed[key] = value
         self._changes.clear()
 
-    def rollback(self) -> None:
-        """Discard the changes, because the callback raised."""
-        self._changes.clear()
-
 
 class CallStore(Store):
     """The store of one call, from its first use to the verdict on the call.
@@ -136,11 +132,10 @@ class CallStore(Store):
         self[key]  # raises KeyError if it is missing
         self._change(key, None)
 
-    def end(self) -> dict[str, Any]:
-        """Refuse further changes, and return the changes to commit."""
+    def end(self) -> None:
+        """Refuse further changes."""
         with self._lock:
             self._is_over = True
-        return self.changes()
 
     def _change(self, key: str, value: bytes | None) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.calling.journal_events import event_in
-from sgevents_core.cli.findings import Finding
+from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.journal import call_times, lock, register, running
 from sgevents_core.journal.checksums import letter_sum_column, sum_of
@@ -80,7 +80,7 @@ def _tried(what: str, read: Callable[[], object]) -> Iterator[Finding]:
     try:
         read()
     except _ODD as error:
-        yield _problem(_told(what, error), _BACK)
+        yield state_problem(_told(what, error), _BACK)
 
 
 def _of_stores(state: SqliteState, db: Database) -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def _of_stores(state: SqliteState, db: Database) -> Iterator[Finding]:
             state.store(plugin)
         except _ODD as error:
             fix = f"its plugin does not start, all others do; {_BACK}"
-            yield _problem(_told(f"the store of plugin {plugin}", error), fix)
+            yield state_problem(_told(f"the store of plugin {plugin}", error), fix)
 
 
 def _of_events(state: SqliteState, *, quick: bool) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def _unreadable(error: UnreadableEntry, *, waits: bool) -> Finding:
     message = f"event {error.event_id} in the journal cannot be read: {error.reason}"
     if waits:
         fix = "the daemon sets it aside, reads it from the site anew and hands it out then"
-        return _problem(message, fix)
+        return state_problem(message, fix)
     fix = "every plugin has it behind it: nothing, unless you mean to replay it"
     return Finding("state", "warning", message, fix)
 
@@ -126,7 +126,7 @@ def _of_letters(db: Database) -> Iterator[Finding]:
             right = False
         if not right or (checksum is not None and checksum != sum_of(*about[:4], body or b"")):
             fix = f"dismiss it, and sgevents replay {event_id} reads it from the site"
-            yield _problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
+            yield state_problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
 
 
 def _registers(folder: Path) -> Iterator[Finding]:
@@ -166,7 +166,7 @@ def _log(folder: Path) -> Iterator[Finding]:
             f" {counted(damage.behind, 'frame')} after it is lost"
         )
         fix = "calls since then are made again; if that must not be, go back to a backup"
-        yield _problem(message, fix)
+        yield state_problem(message, fix)
 
 
 def _few(findings: Iterator[Finding], what: str) -> Iterator[Finding]:
@@ -178,12 +178,8 @@ def _few(findings: Iterator[Finding], what: str) -> Iterator[Finding]:
         else:
             more += 1
     if more:
-        yield _problem(f"{more} more {what} cannot be read", "as for those above")
+        yield state_problem(f"{more} more {what} cannot be read", "as for those above")
 
 
 def _told(what: str, error: Exception) -> str:
     return error.reason if isinstance(error, StateError) else f"{what} make no sense: {error}"
-
-
-def _problem(message: str, fix: str) -> Finding:
-    return Finding("state", "problem", message, fix)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.cli.findings import Finding
+from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.journal.database import DATABASE
 from sgevents_core.journal.disk import NETWORK, file_system, not_writable
 from sgevents_core.journal.lock import LOCK
@@ -24,14 +24,14 @@ _COMFORTABLE: Final = 1000 * _MEGABYTE
 def state_findings(path: Path) -> list[Finding]:
     """Check the state folder `path`, which need not exist yet. Leave nothing behind."""
     if _is_there(path) and not path.is_dir():
-        return [_problem(f"{path} is a file", "state.path names a folder")]
+        return [state_problem(f"{path} is a file", "state.path names a folder")]
     there = nearest_folder(path)
     trouble = trouble_in(there)
     if trouble:
-        return [_problem(f"{there} cannot be written: {trouble}", _who(there))]
+        return [state_problem(f"{there} cannot be written: {trouble}", _who(there))]
     message = f"{path} can be written" if path == there else f"{path} will be made"
     findings = [Finding("state", "ok", message)]
-    findings += [_problem(why, _who(path)) for why in _not_writable(path)]
+    findings += [state_problem(why, _who(path)) for why in _not_writable(path)]
     findings += [Finding("state", "warning", one.message, one.fix) for one in state_exposures(path)]
     findings += _of_file_system(there)
     findings += space_findings(there, shutil.disk_usage(there).free)
@@ -48,7 +48,8 @@ def space_findings(path: Path, free: int) -> list[Finding]:
     """Judge the `free` bytes on the disk of `path`."""
     text = f"{free / _MEGABYTE:,.0f} MB are free"
     if free < _LEAST:
-        return [_problem(f"only {text} on the disk of {path}", "make space, or move state.path")]
+        fix = "make space, or move state.path"
+        return [state_problem(f"only {text} on the disk of {path}", fix)]
     if free < _COMFORTABLE:
         fix = "a busy site writes some hundred MB a month; a shorter state.retention needs less"
         return [Finding("state", "warning", text, fix)]
@@ -59,7 +60,7 @@ def _of_file_system(path: Path) -> list[Finding]:
     kind = file_system(path)
     local = "name a folder on a local disk as state.path"
     if kind in NETWORK:
-        return [_problem(f"{path} is on a network file system ({kind})", local)]
+        return [state_problem(f"{path} is on a network file system ({kind})", local)]
     if kind.startswith(_ODD):
         return [Finding("state", "warning", f"{path} may not be a local disk ({kind})", local)]
     if kind in _IN_MEMORY:
@@ -92,7 +93,3 @@ def _is_there(path: Path) -> bool:
 def _who(folder: Path) -> str:
     user = os.environ.get("USER") or (f"user {os.getuid()}" if hasattr(os, "getuid") else "you")
     return f"let {user} write to {folder}, or name another state.path"
-
-
-def _problem(message: str, fix: str) -> Finding:
-    return Finding("state", "problem", message, fix)

@@ -43,6 +43,11 @@ def of_config(problems: Iterable[Problem], status: Status) -> list[Finding]:
     ]
 
 
+def state_problem(message: str, fix: str) -> Finding:
+    """Return a finding about the state that somebody has to mend."""
+    return Finding("state", "problem", message, fix)
+
+
 def worst(findings: Sequence[Finding]) -> Status:
     """Return the worst status of all findings."""
     statuses = {finding.status for finding in findings}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -20,8 +19,6 @@ from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import Died
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
-
-logger = logging.getLogger("sgevents.dispatch")
 
 PROVED: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""

@@ -252,10 +252,7 @@ class Lane:
 
     def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[CallKey]) -> bool:
         self._caller.resumed = done
-        event = self._event(
-            entry,
-            [lane_plugin for lane_plugin in self.lane_plugins if not lane_plugin.record.apart],
-        )
+        event = self._event(entry)
         if event is None:
             return True
         number = 0
@@ -275,17 +272,20 @@ class Lane:
         self._cut_short(entry, steps, number, done)
         return False
 
-    def _event(self, entry: Entry, lane_plugins: Sequence[LanePlugin]) -> Event | None:
+    def _event(self, entry: Entry, only: LanePlugin | None = None) -> Event | None:
         """Return the event of an entry; None if the entry cannot be read and is set aside.
 
         The plugins that need the event are recorded, in case the site delivers it again.
+
+        Args:
+            entry: The entry.
+            only: The plugin that needs it; None for those with the lane.
         """
         try:
             return event_in(entry, self.scripts)
         except UnreadableEntry as error:
-            self.ledger.pass_over(
-                entry, [lane_plugin.record.name for lane_plugin in lane_plugins], error.reason
-            )
+            needing = [only] if only else [one for one in self.lane_plugins if not one.record.apart]
+            self.ledger.pass_over(entry, [one.record.name for one in needing], error.reason)
             return None
 
     def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
@@ -359,7 +359,7 @@ class Lane:
 
     def _hand_over(self, lane_plugin: LanePlugin, entry: Entry, mine: Sequence[int]) -> bool:
         steps = self._plan.for_type(entry.event_type)
-        event = self._event(entry, [lane_plugin])
+        event = self._event(entry, lane_plugin)
         if event is None:
             return True
         for number in mine:

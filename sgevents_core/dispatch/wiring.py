@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -21,8 +20,6 @@ from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.health import SiteHealth
-
-logger = logging.getLogger("sgevents.dispatch")
 
 
 def services_of(

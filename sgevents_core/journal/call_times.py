@@ -88,7 +88,7 @@ class CallTimes(CallObserver):
         with suppress(OSError):
             if self._path.exists() and not self._fits():
                 self._path.replace(self._older)
-            with open(self._path, "ab", buffering=0, opener=_private) as file:
+            with open(self._path, "ab", buffering=0, opener=open_own) as file:
                 file.write(content if file.tell() else self._head + content)
 
     def _fits(self) -> bool:
@@ -143,7 +143,3 @@ def _read(path: Path, seq: int) -> Iterator[TimedCall]:
     for of, began, seconds, index in _CALL.iter_unpack(memoryview(content)[:whole]):
         if of == seq and index < len(keys):
             yield TimedCall(keys[index], began, seconds)
-
-
-def _private(path: str, flags: int) -> int:
-    return open_own(path, flags)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from sgevents_core.settings.access import user_name
 
 MOUNTS: Final = Path("/proc/mounts")
 NETWORK: Final = (
@@ -38,15 +39,8 @@ def not_writable(path: Path) -> str:
     except OSError as error:
         return f"{path}: {error.strerror}"
     me, owner = os.geteuid(), held.st_uid
-    why = f"its mode is {held.st_mode & 0o777:o}" if me == owner else f"owner: {_name_of(owner)}"
-    return f"{_name_of(me)} may not write to {path} ({why})"
-
-
-def _name_of(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
+    why = f"its mode is {held.st_mode & 0o777:o}" if me == owner else f"owner: {user_name(owner)}"
+    return f"{user_name(me)} may not write to {path} ({why})"
 
 
 def file_system_of(path: Path, mounts: Iterable[str]) -> str:

@@ -108,7 +108,7 @@ class Register:
         fresh = path.with_name(path.name + ".new")
         try:
             fresh.unlink(missing_ok=True)
-            with open(fresh, "xb", opener=_private) as file:
+            with open(fresh, "xb", opener=open_own) as file:
                 file.write(content)
             with fresh.open("r+b") as file:
                 self._map = mmap.mmap(file.fileno(), 0)
@@ -196,10 +196,6 @@ def _noted_call(word: int, keys: list[CallKey]) -> NotedCall | None:
         return None
     attempt = (word >> 20) % ATTEMPTS
     return NotedCall(word >> 24, keys[index], tuple(keys[:index]), word & 3 == RETURNED, attempt)
-
-
-def _private(path: str, flags: int) -> int:
-    return open_own(path, flags)
 
 
 def boot_id() -> str:

@@ -48,6 +48,8 @@ _SCRIPTS_SINCE: Final = 5
 """The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3
 """The version of the schema that first had the table `parked`."""
+_LAST_ENTRIES: Final = 20_000
+"""How many entries at the end of the journal show which event types a site has."""
 _ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
@@ -182,11 +184,6 @@ class SqliteState:
         """Return the events that are set aside, oldest first."""
         return read_aside(self._db)
 
-    def clear_aside(self, event: int | str, where: str, era: int = 1) -> None:
-        """Clear an event that was set aside and is handled now."""
-        with self._db.transaction() as db:
-            delete_aside(db, era, [str(event)], where)
-
     def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
         with self._db.transaction(durable=True) as db:
@@ -232,14 +229,10 @@ class SqliteState:
         """Return the lowest `seq` that is kept; the next one for an empty journal."""
         return self._db.number("SELECT coalesce(min(seq), 1) FROM journal")
 
-    def event_types(self, among: int = 20_000) -> list[str]:
-        """Return the event types of the last entries, each once.
-
-        Args:
-            among: How many entries to look at.
-        """
+    def event_types(self) -> list[str]:
+        """Return the event types of the last entries, each once."""
         found = self._db.all(
-            "SELECT DISTINCT event_type FROM journal WHERE seq > ?", self.end() - among
+            "SELECT DISTINCT event_type FROM journal WHERE seq > ?", self.end() - _LAST_ENTRIES
         )
         return [event_type for (event_type,) in found]
 

@@ -16,7 +16,7 @@ from sgevents_core.errors import (
     UnknownArgumentError,
 )
 from sgevents_core.plugins.callback import inner_callable, place_of
-from sgevents_core.settings.spelling import nearest
+from sgevents_core.settings.spelling import listed, nearest
 
 Function: TypeAlias = Callable[..., object]
 
@@ -68,7 +68,7 @@ def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tup
                 function=_name(function),
                 parameter=_PREFIXES.get(parameter.kind, "") + parameter.name,
                 kind=_KINDS[parameter.kind],
-                known=_listed(known),
+                known=listed(known),
             )
         if parameter.name not in known:
             raise UnknownArgumentError(
@@ -77,7 +77,7 @@ def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tup
                 hook=hook,
                 argument=parameter.name,
                 suggestion=suggestion(parameter.name, known),
-                known=_listed(known),
+                known=listed(known),
             )
         names.append(parameter.name)
     return tuple(names)
@@ -178,7 +178,3 @@ def _name(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return str(getattr(function, "__qualname__", type(function).__qualname__))
-
-
-def _listed(known: Sequence[str]) -> str:
-    return ", ".join(known) or "nothing"

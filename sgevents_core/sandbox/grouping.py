@@ -31,7 +31,9 @@ _STEPS: Final = {
 UNGROUPED: Final = ("image", "password", "serializable", "summary", "url")
 """Data types whose values cannot be grouped."""
 
-_NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
+NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
+"""Data types whose values are numbers."""
+
 _NONE: Final = Group((False, ""), "", None)
 
 
@@ -107,7 +109,7 @@ def _fits(data_type: str, kind: Any) -> bool:
     """Return whether values of a data type can be grouped this way."""
     if kind in ("exact", "firstletter"):
         return True
-    return data_type in (_NUMBERS if kind in _STEPS else ("date", "date_time"))
+    return data_type in (NUMBERS if kind in _STEPS else ("date", "date_time"))
 
 
 def _by_type(database: SiteDatabase, kind: str) -> Callable[[Any], Group] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,9 +11,9 @@ from sgevents_core.sandbox.datatypes import DATA_TYPES
 from sgevents_core.sandbox.fields import entity_type, label_of
 from sgevents_core.sandbox.site_database import EVENT_LOG
 from sgevents_core.sandbox.types_file import FieldTable, Tables, TypeTable
+from sgevents_core.settings.spelling import BARE_KEY
 
 _EVERYWHERE: Final = frozenset(entity_type("", "", "").fields)
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _OPAQUE: Final = "serializable"
 """Replaces a data type that the sandbox does not know."""
 
@@ -77,7 +76,7 @@ def _lines(name: str, table: TypeTable) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    return text if _BARE.fullmatch(text) else _toml(text)
+    return text if BARE_KEY.fullmatch(text) else _toml(text)
 
 
 def _toml(value: Any) -> str:

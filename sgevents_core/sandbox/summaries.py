@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sgevents_core.sandbox.conditions import Compiler, Condition, matching
-from sgevents_core.sandbox.grouping import group_of
+from sgevents_core.sandbox.grouping import NUMBERS, group_of
 from sgevents_core.sandbox.paths import Path, resolve
 from sgevents_core.sandbox.queries import how_many, without_archived
 from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
@@ -55,12 +55,11 @@ SUMMARIES: Final[dict[str, Summary]] = {
 }
 """Summary type -> the function that computes it from a field's values."""
 
-_NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
 _TAKEN: Final[dict[str, tuple[str, ...]]] = {
-    "sum": _NUMBERS,
-    "average": _NUMBERS,
-    "maximum": _NUMBERS,
-    "minimum": _NUMBERS,
+    "sum": NUMBERS,
+    "average": NUMBERS,
+    "maximum": NUMBERS,
+    "minimum": NUMBERS,
     "earliest": ("date", "date_time"),
     "latest": ("date", "date_time"),
     "percentage": ("checkbox",),

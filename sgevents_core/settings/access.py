@@ -49,10 +49,10 @@ def exposures(path: Path, what: str, *, secret: bool) -> Iterator[Exposure]:
         place = one_line(shlex.quote(str(path.resolve().parent)))
         yield Exposure(f"every user can replace {what}", f"chmod o-w {place}")
     if status.st_uid not in (_ROOT, os.geteuid()):
-        owner = _user(status.st_uid)
+        owner = user_name(status.st_uid)
         yield Exposure(
             f"{what} belongs to {owner}, who can change it",
-            f"chown {_user(os.geteuid())} {named}, or run sgevents as {owner}",
+            f"chown {user_name(os.geteuid())} {named}, or run sgevents as {owner}",
         )
     if secret and status.st_mode & stat.S_IROTH:
         yield Exposure(f"every user can read {what} and the key in it", f"chmod o-r {named}", True)
@@ -60,10 +60,11 @@ def exposures(path: Path, what: str, *, secret: bool) -> Iterator[Exposure]:
 
 def _is_own_group(status: os.stat_result) -> bool:
     """Whether the group is the owner's alone, as many systems make one for each user."""
-    return _group(status.st_gid) == _user(status.st_uid)
+    return _group(status.st_gid) == user_name(status.st_uid)
 
 
-def _user(number: int) -> str:
+def user_name(number: int) -> str:
+    """Return the name of a user; `user 17` for one the system does not know."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:

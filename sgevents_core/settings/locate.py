@@ -10,11 +10,12 @@ from typing import Final, TypeAlias
 
 import tomli
 
+from sgevents_core.settings.spelling import BARE_KEY
+
 Where: TypeAlias = tuple[str | int, ...]
 """A place in the data: keys of tables, and indexes from 0 in arrays: `("groups", 1, "lane")`."""
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _STRING: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
 )
@@ -124,7 +125,7 @@ class Locator:
         keys = []
         while True:
             self._skip_blank()
-            match = _BARE.match(self._text, self._at) or _STRING.match(self._text, self._at)
+            match = BARE_KEY.match(self._text, self._at) or _STRING.match(self._text, self._at)
             word = match.group() if match else ""
             self._at += len(word)
             keys.append(_unquote(word) if word[:1] in {'"', "'"} else word)

@@ -10,7 +10,8 @@ from typing import Final
 
 _YES: Final = frozenset({"true", "yes", "on", "1", "y", "t", "enabled"})
 _NO: Final = frozenset({"false", "no", "off", "0", "n", "f", "disabled"})
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML lets be written without quotes."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -72,5 +73,5 @@ def dotted(where: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += "." * bool(text) + (part if _BARE.fullmatch(part) else quoted(part))
+            text += "." * bool(text) + (part if BARE_KEY.fullmatch(part) else quoted(part))
     return text

@@ -125,7 +125,6 @@ class EventLog:
             connect=False,
         )
         self._sg.config.timeout_secs = site.timeout
-        self._sg.config.max_rpc_attempts = 1
         self.longest_call = MOST_CALLS * site.timeout
         """Seconds that one question of the feed may take."""
 

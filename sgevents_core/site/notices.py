@@ -6,7 +6,7 @@ A notice's text, its level and its action in the log are decided here alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -18,6 +18,10 @@ logger = logging.getLogger("sgevents.feed")
 
 MOST_NAMED: Final = 5
 """Ranges of one look that are reported singly when given up; more are reported in one notice."""
+
+
+def _ids_in(ranges: Iterable[Span]) -> int:
+    return sum(span.size for span in ranges)
 
 
 class Notice:
@@ -69,7 +73,7 @@ class BacklogTimedOut(Notice):
     @property
     def ids(self) -> int:
         """The number of ids."""
-        return sum(span.size for span in self.ranges)
+        return _ids_in(self.ranges)
 
     @property
     def text(self) -> str:
@@ -187,7 +191,7 @@ class RowsParked(Notice):
 
     @property
     def _rows(self) -> int:
-        return sum(span.size for span in self.ranges)
+        return _ids_in(self.ranges)
 
 
 @dataclass(frozen=True, slots=True)

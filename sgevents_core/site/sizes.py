@@ -36,11 +36,6 @@ class Size:
         self._failed = 0
         self._patience = FIRST_PATIENCE
 
-    @property
-    def is_least(self) -> bool:
-        """Whether it is as small as it can be."""
-        return self.now <= self._least
-
     def failed(self, size: int) -> None:
         """Note that a question of this size failed, while the site answers others."""
         self._failed += 1

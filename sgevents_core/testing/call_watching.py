@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -130,8 +130,3 @@ def collected(records: list[logging.LogRecord]) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
-
-
-def states_of(records: Mapping[str, PluginRecord]) -> dict[str, str]:
-    """Return each plugin's state: `active`, `held`, `paused` or `not started`."""
-    return {name: record.state for name, record in records.items()}

@@ -91,12 +91,6 @@ class LikeADict(RuleBasedStateMachine):
         assert self.store.changes() == {}
 
     @rule()
-    def roll_back(self) -> None:
-        """Rolled back, the store is as last committed."""
-        self.store.rollback()
-        self.model = copy.deepcopy(self.kept)
-
-    @rule()
     def start_anew(self) -> None:
         """Another process finds what was committed."""
         self.store = Store("plugin", self.ledger)

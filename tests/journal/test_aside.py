@@ -39,8 +39,8 @@ def test_what_came_right_is_cleared(state: SqliteState) -> None:
     """Only of the place where it was wrong: the other record stays."""
     state.set_aside(7, "damaged", "journal", 5.0)
     state.set_aside(7, "odd", "site", 5.0)
-    state.clear_aside(7, "journal")
-    assert [(one.event, one.where) for one in state.aside()] == [("7", "site")]
+    state.append(0, [], FeedChange(FeedState(), no_more_aside=["7"]))
+    assert [(one.event, one.where) for one in state.aside()] == [("7", "journal")]
 
 
 def test_long_names_are_shortened(state: SqliteState) -> None:
