@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from sgevents_core.settings import Settings
 
 _LOOK_EVERY: Final = 0.05
-_CALLING: Final = frozenset({"retry", "replay"})
-"""Kinds of requests that call a plugin."""
 _ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
 """Kinds of requests about the feed that may ask the site."""
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -175,12 +173,13 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
     Calling a plugin needs its settings and the keys of the site; requests about the feed may read
     the site. All others change only the state.
     """
+    from sgevents_core.journal.requests import CALLING
     from sgevents_core.settings import secrets_in
 
     held: list[Any] = []
     for one in wanted:
         table = settings.plugins.get(one.plugin)
-        if one.kind in _CALLING and table is not None:
+        if one.kind in CALLING and table is not None:
             held += [settings.site.api_key, table.api_key, table.settings]
         elif one.kind in _ASKING_THE_SITE:
             held.append(settings.site.api_key)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,11 +45,26 @@ def demo(*, keep: bool, fast: bool) -> None:
         raise DemoPluginsMissingError(missing=", ".join(missing))
     folder = Path(tempfile.mkdtemp(prefix="sgevents-demo-"))
     try:
-        with Sandbox(project=False) as site, Screen() as screen:
+        with _ends_in_order(), Sandbox(project=False) as site, Screen() as screen:
             held = play(site, screen, folder, pause=0.0 if fast else PAUSE, keep=keep)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(0 if held else 1)
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as Ctrl-C while the block lasts, so that no daemon is left."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: bool) -> bool:

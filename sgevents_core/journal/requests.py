@@ -18,6 +18,8 @@ from sgevents_core.journal.database import Database
 from sgevents_core.journal.letters import write_dismissed, write_letter
 from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 
+CALLING: Final = frozenset({"retry", "replay"})
+"""Kinds of requests that call a plugin, so that it has to be loaded."""
 _encode: Final = msgspec.json.Encoder().encode
 _COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
 

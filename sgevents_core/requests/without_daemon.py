@@ -18,7 +18,7 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.journal.lock import StateLock
 from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.requests import Request, Requests
+from sgevents_core.journal.requests import CALLING, Request, Requests
 from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.plugins.discovery import discover
@@ -29,8 +29,6 @@ from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
 
-_CALLS: Final = frozenset({"retry", "replay"})
-"""Requests that call a plugin, so that it has to be loaded."""
 ALERTS_END_WITHIN: Final = 1.0
 
 
@@ -64,7 +62,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
 
 def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: SqliteState) -> None:
     table = settings.plugins.get(plugin)
-    calls = any(request.kind in _CALLS for request in waiting)
+    calls = any(request.kind in CALLING for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
     loaded = loaded_after_trying(msgspec.structs.replace(settings, plugins=wanted), discover())
     with _lane(settings, loaded, plugin, state) as lane:

@@ -9,6 +9,8 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,13 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.eventlog import EventRow
 
 DEMO = [sys.executable, "-m", "sgevents_core", "demo", "--fast"]
+
+
+def commands() -> Iterator[bytes]:
+    """Yield the command lines of all processes."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield file.read_bytes()
 
 
 def row(event_id: int, kind: str = "Shotgun_Task_Change", **fields: object) -> EventRow:
@@ -45,9 +54,10 @@ def test_demo_in_a_pipe_holds_every_promise() -> None:
     assert run.stdout.rstrip().endswith("Every promise held.")
 
 
-def test_demo_that_is_kept_ends_with_ctrl_c() -> None:
-    """With --keep it prints how to go on, keeps running, and Ctrl-C ends it in order."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_demo_that_is_kept_ends_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    """With --keep it prints how to go on, keeps running, and leaves neither daemon nor folder."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [*DEMO, "--keep"], stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
     ) as run:
@@ -58,11 +68,14 @@ def test_demo_that_is_kept_ends_with_ctrl_c() -> None:
             if "Read the configuration" in line:
                 break
         assert run.poll() is None
-        run.send_signal(signal.SIGINT)
+        (folder,) = tmp_path.glob("sgevents-demo-*")
+        run.send_signal(number)
         said += run.stdout.read()
         assert run.wait(PATIENCE) == 0
     assert "http://127.0.0.1:" in said
     assert "Traceback" not in said
+    assert not folder.exists()
+    assert not any(str(folder).encode() in command for command in commands())
 
 
 class TestScreen:
