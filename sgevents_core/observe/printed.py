@@ -26,6 +26,13 @@ logger = logging.getLogger(PRINTED_LOGGER)
 
 _STDOUT: Final = 1
 _STDERR: Final = 2
+_STREAMS: Final = {
+    "stdout": _STDOUT,
+    "stderr": _STDERR,
+    "__stdout__": _STDOUT,  # keeps up to 8 KiB in memory if it does not go to a terminal
+    "__stderr__": _STDERR,
+}
+"""Python's streams -> their descriptors; all of them are replaced by some that keep nothing."""
 _ROOM: Final = 1 << 20
 """Bytes that may wait to be read: code in C may print them without letting any thread run."""
 _LONGEST: Final = 16_384
@@ -71,7 +78,7 @@ class Printed:
         if not self._is_needed:
             yield
             return
-        streams = sys.stdout, sys.stderr
+        before = {name: getattr(sys, name) for name in _STREAMS}
         reads, writes = os.pipe2(os.O_CLOEXEC)
         with suppress(OSError):  # the system may allow less
             fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, _ROOM)
@@ -79,7 +86,8 @@ class Printed:
         for number, _ in _kept:
             os.dup2(writes, number)
         os.close(writes)
-        sys.stdout, sys.stderr = _stream(_STDOUT), _stream(_STDERR)
+        for name, number in _STREAMS.items():
+            setattr(sys, name, _stream(number))
         thread = threading.Thread(
             target=_read, args=(reads, self._redact), name="printed", daemon=True
         )
@@ -87,10 +95,11 @@ class Printed:
         try:
             yield
         finally:
-            for stream in (sys.stdout, sys.stderr, *streams):
-                with suppress(OSError, ValueError):
-                    stream.flush()
-            sys.stdout, sys.stderr = streams
+            for name, stream in before.items():
+                for one in (getattr(sys, name), stream):
+                    with suppress(OSError, ValueError):
+                        one.flush()
+                setattr(sys, name, stream)
             put_back()
             thread.join(1.0)  # a program that still runs may keep the other end
 

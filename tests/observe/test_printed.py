@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from running_daemon import RunningDaemon
+from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
 
@@ -87,6 +88,30 @@ def test_every_line_of_a_json_log_is_a_record(tmp_path: Path, site: Sandbox) -> 
             assert any(f"{when} {word}" in message for message in printed), (when, word)
     assert any("ValueError: in a thread" in r["message"] for r in records)
     assert not any(r["level"] == "forged" for r in records)
+
+
+AROUND = """
+    import sys
+    from sgevents_core import hookimpl
+
+    @hookimpl
+    def on_event(event, ctx):
+        sys.__stdout__.write("around the stream\\n")
+        sys.__stderr__.write("and the other\\n")
+"""
+
+
+def test_original_streams_keep_nothing_in_memory(
+    tmp_path: Path, site: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written to them is in the log while the daemon runs, not only at its end."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    daemon = RunningDaemon(tmp_path, site)
+    daemon.install("around", AROUND)
+    with daemon.running():
+        site.event("Studio_A")
+        said = {"around the stream", "and the other"}
+        wait_until(lambda: said <= {record["message"] for record in daemon.told()})
 
 
 FORGER = """
