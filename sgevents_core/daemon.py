@@ -26,11 +26,6 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.errors import InternalError, SgEventsError, StateError
-from sgevents_core.journal.disk import NETWORK, file_system
-from sgevents_core.journal.lock import StateLock
-from sgevents_core.journal.openness import state_exposures
-from sgevents_core.journal.presence import Presence
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.observe.logs import look
 from sgevents_core.observe.shared import kept_whole
@@ -51,6 +46,11 @@ from sgevents_core.site.feed import Feed
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.notices import BacklogTimedOut, Notice
 from sgevents_core.site.script_lookup import ScriptLookup
+from sgevents_core.state.disk import NETWORK, file_system
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.openness import state_exposures
+from sgevents_core.state.presence import Presence
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.daemon")
 

@@ -11,9 +11,9 @@ import msgspec
 
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.base import Entry
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 

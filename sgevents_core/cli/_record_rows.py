@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sgevents_core.errors import EventsNotFoundError
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings.starts import moment_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.history import History
 from sgevents_core.site.questions import Fetch, Newest, Page, Since, spans_of
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.base import Row
     from sgevents_core.settings import Settings
+    from sgevents_core.state.base import Row
 
 PAGE: Final = 500
 

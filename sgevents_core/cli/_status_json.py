@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sgevents_core.cli.printing import iso
-from sgevents_core.journal.pulse import STALE
+from sgevents_core.state.pulse import STALE
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.aside import SetAside
     from sgevents_core.observe.lasting import Lasting
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
+    from sgevents_core.state.sqlite.aside import SetAside
 
 
 def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from sgevents_core.cli.printing import echo_line, read_without_secrets
 from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.requests import Replayed, Requests
-    from sgevents_core.journal.steps import RequestAnswer
     from sgevents_core.settings import Settings
+    from sgevents_core.state.sqlite.requests import Replayed, Requests
+    from sgevents_core.state.steps import RequestAnswer
 
 _LOOK_EVERY: Final = 0.05
 _ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
@@ -102,7 +102,7 @@ def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> 
         ConfigError: The configuration is wrong.
         NothingRunYet: There is no state.
     """
-    from sgevents_core.journal.database import is_made
+    from sgevents_core.state.sqlite.database import is_made
 
     settings = read(config)
     if not is_made(settings.state.path):
@@ -122,7 +122,7 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
         timeout: The longest wait for a running daemon, in seconds.
         reason: The reason given by the person who asks; empty if none.
     """
-    from sgevents_core.journal.requests import Requests
+    from sgevents_core.state.sqlite.requests import Requests
 
     _check_daemon(settings.state.path)
     with closing(Requests(settings.state.path)) as requests:
@@ -151,7 +151,7 @@ def _wait(
     settings: Settings, requests: Requests, asked: Mapping[int, Wanted], until: float
 ) -> None:
     """Wait until all are answered or time is up; carry out requests if no daemon runs."""
-    from sgevents_core.journal import lock
+    from sgevents_core.state import lock
 
     waiting = dict(asked)
     while waiting := {number: asked[number] for number in requests.unanswered(waiting)}:
@@ -173,8 +173,8 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
     Calling a plugin needs its settings and the keys of the site; requests about the feed may read
     the site. All others change only the state.
     """
-    from sgevents_core.journal.requests import CALLING
     from sgevents_core.settings import secrets_in
+    from sgevents_core.state.sqlite.requests import CALLING
 
     held: list[Any] = []
     for one in wanted:
@@ -251,8 +251,9 @@ def _said(answer: RequestAnswer) -> str:
 
 def _check_daemon(folder: Path) -> None:
     """Refuse to upgrade a state under a daemon that does not know the newer schema."""
-    from sgevents_core.journal import lock, schema
-    from sgevents_core.journal.database import Database
+    from sgevents_core.state import lock
+    from sgevents_core.state.sqlite import schema
+    from sgevents_core.state.sqlite.database import Database
 
     holder = lock.holder(folder)
     if holder is None:

@@ -8,9 +8,9 @@ from typing import Final
 
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateError
-from sgevents_core.journal.database import is_made
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.printable import counted
+from sgevents_core.state.sqlite.database import is_made
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 _MOST_TOLD: Final = 5
 _FIX: Final = (

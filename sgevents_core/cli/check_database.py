@@ -10,10 +10,11 @@ from typing import Final
 from sgevents_core.cli.check_records import file_findings, record_findings
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateDamaged, StateError, StateNotWritable, StateTooNew
-from sgevents_core.journal import lock, schema
-from sgevents_core.journal.database import DATABASE, Database
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.printable import counted
+from sgevents_core.state import lock
+from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 _MOST_TOLD: Final = 5
 _REPAIR: Final = (

@@ -9,10 +9,6 @@ from msgspec.structs import replace
 
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import SiteError, StartAheadError, StateError
-from sgevents_core.journal.base import FeedState
-from sgevents_core.journal.database import is_made
-from sgevents_core.journal.needs import WAYS_OUT
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Settings
 from sgevents_core.site.ages import is_same
 from sgevents_core.site.anchoring import FEWEST_RECENT
@@ -20,6 +16,10 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import rules_of
 from sgevents_core.site.questions import Newest, Recent, spans_of
 from sgevents_core.site.reset import first_change
+from sgevents_core.state.base import FeedState
+from sgevents_core.state.needs import WAYS_OUT
+from sgevents_core.state.sqlite.database import is_made
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 _PATIENCE: Final = 15.0
 _OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"

@@ -12,12 +12,12 @@ import msgspec
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
-from sgevents_core.journal import call_times, lock, register, running
-from sgevents_core.journal.checksums import letter_sum_column, sum_of
-from sgevents_core.journal.database import DATABASE, Database
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.wal import damage_in
 from sgevents_core.printable import counted
+from sgevents_core.state import call_times, lock, register, running
+from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.sqlite.wal import damage_in
 
 _PAGE: Final = 1_000
 _MOST_TOLD: Final = 10

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.findings import Finding, state_problem
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.disk import NETWORK, file_system, not_writable
-from sgevents_core.journal.lock import LOCK
-from sgevents_core.journal.openness import state_exposures
+from sgevents_core.state.disk import NETWORK, file_system, not_writable
+from sgevents_core.state.lock import LOCK
+from sgevents_core.state.openness import state_exposures
+from sgevents_core.state.sqlite.database import DATABASE
 
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _IN_MEMORY: Final = ("tmpfs", "ramfs")

@@ -21,8 +21,8 @@ from sgevents_core.errors import LettersNotNamed, NoSuchLetter
 from sgevents_core.printable import counted, lines
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.letters import Chosen, Letter, LetterGroup, Letters
     from sgevents_core.settings import Settings
+    from sgevents_core.state.sqlite.letters import Chosen, Letter, LetterGroup, Letters
 
 _SHOWN: Final = 50
 """The most dead letters, or groups of them, listed by default."""
@@ -47,7 +47,7 @@ def _choosing(command: _F) -> _F:
         event: int | None,
         **more: Any,
     ) -> object:
-        from sgevents_core.journal.letters import Chosen
+        from sgevents_core.state.sqlite.letters import Chosen
 
         return command(*args, chosen=Chosen(plugin, callback, error, event), **more)
 
@@ -105,7 +105,7 @@ def list_letters(
     Shows the first 50, and how many are left; --after NUMBER continues after that one. JSON has all
     of them, unless --limit is given.
     """
-    from sgevents_core.journal.letters import Letters
+    from sgevents_core.state.sqlite.letters import Letters
 
     most = limit or (-1 if all_ or as_json else _SHOWN)
     with closing(Letters(load(config).state.path)) as letters:
@@ -225,7 +225,7 @@ def _meant(
     settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
     """Return the letters that a command is about, by number or by option."""
-    from sgevents_core.journal.letters import Letters
+    from sgevents_core.state.sqlite.letters import Letters
 
     if bool(numbers) == (all_ or any(one is not None for one in chosen)):
         raise LettersNotNamed
@@ -236,7 +236,7 @@ def _meant(
 
 
 def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
-    from sgevents_core.journal.letters import Letters
+    from sgevents_core.state.sqlite.letters import Letters
 
     found = []
     with closing(Letters(settings.state.path)) as letters:

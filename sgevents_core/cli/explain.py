@@ -21,9 +21,9 @@ from sgevents_core.errors import SecretMissingError, SiteError
 if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
-    from sgevents_core.journal.requests import Replayed
     from sgevents_core.reading.outcomes import Outcome, What
     from sgevents_core.settings import Settings
+    from sgevents_core.state.sqlite.requests import Replayed
 
 
 COLOURS: Final[dict[What, str]] = {
@@ -105,8 +105,8 @@ def _head(
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
     from sgevents_core.calling.journal_events import event_of, read_scripts
-    from sgevents_core.journal.past import Past
     from sgevents_core.reading.outcomes import Outcomes
+    from sgevents_core.state.sqlite.past import Past
 
     standing = Outcomes(settings.state.path)
     with closing(Past(settings.state.path)) as past:

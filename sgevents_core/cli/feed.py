@@ -18,8 +18,8 @@ from sgevents_core.printable import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sgevents_core.journal.aside import SetAside
-    from sgevents_core.journal.base import FeedRecord, Parked
+    from sgevents_core.state.base import FeedRecord, Parked
+    from sgevents_core.state.sqlite.aside import SetAside
 
 SHOWN_RANGES = 10
 """The most ranges of a parking shown to people; `--json` has all."""
@@ -143,7 +143,7 @@ def aside(
 
 
 def _aside(folder: Path) -> list[SetAside]:
-    from sgevents_core.journal.sqlite import SqliteState
+    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
     with closing(SqliteState(folder, read_only=True)) as state:
         return state.aside()
@@ -163,7 +163,7 @@ def _shown_aside(found: Sequence[SetAside]) -> str:
 
 
 def _record(folder: Path) -> FeedRecord | None:
-    from sgevents_core.journal.sqlite import SqliteState
+    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
     state = SqliteState(folder, read_only=True)
     try:

@@ -96,7 +96,7 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
 
 def _seen_types(settings: Settings) -> frozenset[str]:
     """Return the event types in the journal; none if there is no journal yet."""
-    from sgevents_core.journal.sqlite import SqliteState
+    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
     try:
         with closing(SqliteState(settings.state.path, read_only=True)) as state:

@@ -20,10 +20,10 @@ from sgevents_core.errors import (
     NoDaemonError,
     NotReloadedError,
 )
-from sgevents_core.journal import lock
-from sgevents_core.journal.running import Running, running
 from sgevents_core.printable import one_line
 from sgevents_core.settings.config_file import state_path
+from sgevents_core.state import lock
+from sgevents_core.state.running import Running, running
 
 EVERY: Final = 0.05
 _SAY_AFTER: Final = 5.0

@@ -17,8 +17,8 @@ from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
 from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.requests import Replayed
     from sgevents_core.settings import Settings
+    from sgevents_core.state.sqlite.requests import Replayed
 
 
 @click.command()

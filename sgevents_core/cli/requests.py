@@ -15,7 +15,7 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from sgevents_core.journal.requests import Asked
+    from sgevents_core.state.sqlite.requests import Asked
 
 
 @click.command()
@@ -28,7 +28,7 @@ def requests(count: int, as_json: bool, config: Path) -> None:
 
     Lists pauses, retries, replays and all other requests to the daemon, newest last.
     """
-    from sgevents_core.journal.requests import Requests
+    from sgevents_core.state.sqlite.requests import Requests
 
     with closing(Requests(load(config).state.path)) as kept:
         found = kept.last(count)

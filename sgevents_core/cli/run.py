@@ -86,12 +86,12 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.cli import ends
-    from sgevents_core.journal.own_files import make_folder
     from sgevents_core.observe.logs import configured
     from sgevents_core.observe.mask import release_signals
     from sgevents_core.observe.printed import Printed
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.signals import stopped_by_signals
+    from sgevents_core.state.own_files import make_folder
 
     redact = Redactor.of(settings)
     printed = Printed(settings.log, redact)

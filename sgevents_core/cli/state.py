@@ -56,7 +56,7 @@ def backup(file: Path, force: bool, config: Path) -> None:
     FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
     made are handled again.
     """
-    from sgevents_core.journal.database import Database
+    from sgevents_core.state.sqlite.database import Database
 
     settings = load(config)
     if os.path.lexists(file) and not force:

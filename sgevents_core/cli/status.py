@@ -20,8 +20,8 @@ from sgevents_core.cli.printing import (
 )
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
-from sgevents_core.journal.pulse import STALE
 from sgevents_core.printable import counted
+from sgevents_core.state.pulse import STALE
 
 if TYPE_CHECKING:
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview

@@ -19,8 +19,8 @@ from sgevents_core.errors import UnreadableEntry
 if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
-    from sgevents_core.journal.base import Entry
     from sgevents_core.reading.outcomes import Outcome, Outcomes
+    from sgevents_core.state.base import Entry
 
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 0.1
@@ -65,7 +65,7 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
 
 
 def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
-    from sgevents_core.journal.sqlite import SqliteState
+    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
     with closing(SqliteState(folder, read_only=True)) as state:
         after = max(state.end() - count, state.lowest() - 1)
@@ -101,8 +101,8 @@ def _when_settled(
 
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
     from sgevents_core.calling.journal_events import event_in, read_scripts
-    from sgevents_core.journal.past import Past
     from sgevents_core.reading.outcomes import Outcomes
+    from sgevents_core.state.sqlite.past import Past
 
     standing = Outcomes(folder)
     scripts = read_scripts(folder)

@@ -26,8 +26,8 @@ import msgspec
 from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
 from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import StateError
-from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.observe.logs import flush
+from sgevents_core.state.own_files import PRIVATE, read_own
 
 FILE: Final = "last-words"
 _OURS: Final = "@{"

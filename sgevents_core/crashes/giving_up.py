@@ -12,13 +12,13 @@ from sgevents_core.choices import OnError
 from sgevents_core.crashes.evidence import DeathEvidence
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Failure, PluginRecord, Step, entry_at
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import Died
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.base import Entry, Failure, PluginRecord, Step, entry_at
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Died
 
 PROVED: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""

@@ -19,9 +19,9 @@ from sgevents_core.crashes.evidence import FILE as WORDS
 from sgevents_core.crashes.evidence import DeathEvidence, LoadingStep, blamed_step, read, words_in
 from sgevents_core.crashes.out_of_memory import oom_kills
 from sgevents_core.errors import StateError
-from sgevents_core.journal.own_files import PRIVATE, read_own
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.state.own_files import PRIVATE, read_own
 
 FILE: Final = "loading.json"
 UNPROVED: Final = 3

@@ -14,14 +14,14 @@ from sgevents_core.crashes import recovery
 from sgevents_core.crashes.evidence import left_behind
 from sgevents_core.dispatch.caller import key_of, rules_of
 from sgevents_core.dispatch.lane_plugin import failure_rules
-from sgevents_core.journal import register
-from sgevents_core.journal.base import PluginRecord, Step
-from sgevents_core.journal.deaths import read_deaths
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
+from sgevents_core.state import register
+from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.deaths import read_deaths
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sgevents_core.journal.base import PluginRecord, Step
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import ATTEMPTS, Noted, NotedCall
+from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import ATTEMPTS, Noted, NotedCall
 
 
 class Doubt(NamedTuple):

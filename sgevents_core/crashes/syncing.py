@@ -16,9 +16,9 @@ from typing import Final
 from sgevents_core.crashes import recovery
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
-from sgevents_core.journal.presence import Presence
-from sgevents_core.journal.register import NOTHING, Noted
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.presence import Presence
+from sgevents_core.state.register import NOTHING, Noted
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -20,10 +20,10 @@ from sgevents_core.hookspecs import (
     DeadLetter,
     PluginPause,
 )
-from sgevents_core.journal.base import Failure, PluginRecord
-from sgevents_core.journal.needs import Need
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
+from sgevents_core.state.base import Failure, PluginRecord
+from sgevents_core.state.needs import Need
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -17,15 +17,15 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Failure, Step
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import APART, LANE, Register
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
+from sgevents_core.state.base import Entry, Failure, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import APART, LANE, Register
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 

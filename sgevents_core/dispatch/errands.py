@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from sgevents_core.journal.base import Failure
 from sgevents_core.site.health import SiteHealth, Standing
+from sgevents_core.state.base import Failure
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.lane import Lane

@@ -19,17 +19,17 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Entry, Step
-from sgevents_core.journal.call_times import CallTimes
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import APART, LANE, Noted, Register, path_of
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver, CallObservers
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.base import Entry, Step
+from sgevents_core.state.call_times import CallTimes
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import APART, LANE, Noted, Register, path_of
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -10,10 +10,10 @@ from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.own_thread import Hear, Hung, OwnThread
 from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules, Raised
-from sgevents_core.journal.base import Entry, Failure, PluginRecord
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
+from sgevents_core.state.base import Entry, Failure, PluginRecord
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.caller import Call

@@ -12,9 +12,9 @@ from sgevents_core.calling.describing import describe
 from sgevents_core.calling.outage import wait_after
 from sgevents_core.calling.store import CallStore
 from sgevents_core.dispatch.alerting import Announcer, call_hook
-from sgevents_core.journal.base import PluginRecord, Step
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing
+from sgevents_core.state.base import PluginRecord, Step
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from sgevents_core.errors import StateDamaged, StateError
-from sgevents_core.journal.base import Entry, PluginRecord, Step
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.liveness import alive
+from sgevents_core.state.base import Entry, PluginRecord, Step
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Journal, entry_at
-from sgevents_core.journal.pulse import RunningCall
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
+from sgevents_core.state.base import Journal, entry_at
+from sgevents_core.state.pulse import RunningCall
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -12,9 +12,6 @@ from sgevents_core.calling.describing import describe
 from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Step
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.load_watching import (
     LoadingStopped,
     LoadingTurn,
@@ -24,6 +21,9 @@ from sgevents_core.plugins.load_watching import (
 )
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import told
+from sgevents_core.state.base import Step
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 

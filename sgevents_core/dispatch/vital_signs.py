@@ -13,11 +13,11 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import Overdue, hung
 from sgevents_core.errors import StateError
-from sgevents_core.journal import pulse
-from sgevents_core.journal.needs import FeedTrouble, Need, needs_of
-from sgevents_core.journal.pulse import Pulse
 from sgevents_core.observe.lasting import Lasting
 from sgevents_core.protocols import AttentionKind
+from sgevents_core.state import pulse
+from sgevents_core.state.needs import FeedTrouble, Need, needs_of
+from sgevents_core.state.pulse import Pulse
 
 NEEDS_EVERY: Final = 5.0
 """Seconds between two looks at what needs a person."""

@@ -12,14 +12,14 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import lane_plugin_of
 from sgevents_core.errors import StateDamaged
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def services_of(

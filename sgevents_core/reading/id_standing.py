@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from sgevents_core.journal.base import FeedRecord
-from sgevents_core.journal.past import LeftOut, Past
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.base import FeedRecord
+from sgevents_core.state.sqlite.past import LeftOut, Past
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def whereabouts(folder: Path, event_id: int) -> str:

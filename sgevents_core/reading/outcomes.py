@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from sgevents_core.crashes import recovery
-from sgevents_core.journal import register
-from sgevents_core.journal.base import Failure, PluginRecord
-from sgevents_core.journal.call_times import TimedCall, calls_of
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.past import KeptFailure, Past
-from sgevents_core.journal.progress import BEGINNING, Progress
-from sgevents_core.journal.skips import was_skipped
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.printable import counted
+from sgevents_core.state import register
+from sgevents_core.state.base import Failure, PluginRecord
+from sgevents_core.state.call_times import TimedCall, calls_of
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.skips import was_skipped
+from sgevents_core.state.sqlite.past import KeptFailure, Past
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 What: TypeAlias = Literal[
     "handled",

@@ -6,11 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgevents_core.journal import lock
-from sgevents_core.journal.aside import SetAside
-from sgevents_core.journal.base import FeedRecord, PluginRecord
-from sgevents_core.journal.database import is_made
-from sgevents_core.journal.needs import (
+from sgevents_core.state import lock
+from sgevents_core.state.base import FeedRecord, PluginRecord
+from sgevents_core.state.needs import (
     FeedTrouble,
     Need,
     ShownNeed,
@@ -19,10 +17,12 @@ from sgevents_core.journal.needs import (
     not_reloaded,
     plugin_needs,
 )
-from sgevents_core.journal.progress import BEGINNING, Progress
-from sgevents_core.journal.pulse import Pulse, pulse_of
-from sgevents_core.journal.running import running
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.pulse import Pulse, pulse_of
+from sgevents_core.state.running import running
+from sgevents_core.state.sqlite.aside import SetAside
+from sgevents_core.state.sqlite.database import is_made
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from sgevents_core import __version__
-from sgevents_core.journal.running import Running, running
 from sgevents_core.plugins.plugin_status import PluginStatus, Standing
 from sgevents_core.reading.overview import PluginOverview, overview
+from sgevents_core.state.running import Running, running
 
 _TAKE_UP: Final = "`sgevents reload` takes it up"
 _REFUSED: Final = "`sgevents reload` is refused until it is put right"

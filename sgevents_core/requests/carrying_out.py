@@ -16,15 +16,15 @@ from typing import Final, TypeAlias
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.journal.base import Entry, Step
-from sgevents_core.journal.letters import Letters
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.requests import Request, Requests
-from sgevents_core.journal.skips import skip_note
-from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
 from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
+from sgevents_core.state.base import Entry, Step
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.skips import skip_note
+from sgevents_core.state.sqlite.letters import Letters
+from sgevents_core.state.sqlite.requests import Request, Requests
+from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.requests")
 

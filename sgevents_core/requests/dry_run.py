@@ -16,9 +16,6 @@ from sgevents_core.crashes.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
-from sgevents_core.journal.base import REMOVED
-from sgevents_core.journal.requests import Replayed
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import Current
 from sgevents_core.plugins.callback import Callback
@@ -27,6 +24,9 @@ from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
+from sgevents_core.state.base import REMOVED
+from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 Tell = Callable[[str], None]
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
-from sgevents_core.journal.requests import Request, Requests
-from sgevents_core.journal.steps import RequestAnswer
 from sgevents_core.requests import carrying_out as requests
+from sgevents_core.state.sqlite.requests import Request, Requests
+from sgevents_core.state.steps import RequestAnswer
 
 logger = logging.getLogger("sgevents.requests")
 

@@ -23,14 +23,14 @@ from sgevents_core.dispatch.caller import is_unwanted, weighed
 from sgevents_core.dispatch.lane import SLICE
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Failure, FailureOutcome, Step
-from sgevents_core.journal.letters import Letter, Letters
-from sgevents_core.journal.requests import Replayed
-from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.printable import counted
 from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.state.base import Failure, FailureOutcome, Step
+from sgevents_core.state.sqlite.letters import Letter, Letters
+from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.requests")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.journal.base import PluginRecord, Step
-from sgevents_core.journal.requests import Request, Requests
-from sgevents_core.journal.steps import LetterChange, RequestAnswer, RequestStep
 from sgevents_core.settings.spelling import nearest
+from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.sqlite.requests import Request, Requests
+from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.requests")
 

@@ -16,11 +16,6 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
-from sgevents_core.journal.lock import StateLock
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.requests import CALLING, Request, Requests
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
@@ -28,6 +23,11 @@ from sgevents_core.requests.request_work import never_enabled
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.requests import CALLING, Request, Requests
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import RequestAnswer, RequestStep
 
 ALERTS_END_WITHIN: Final = 1.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site import ages
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:

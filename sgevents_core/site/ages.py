@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.journal.base import FeedState, Row
+from sgevents_core.state.base import FeedState, Row
 
 RECENT_IDS: Final = 200
 """The number of rows with the highest ids that are remembered to recognise the log."""

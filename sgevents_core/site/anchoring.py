@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.journal.base import FeedState, Row
 from sgevents_core.site import ages
 from sgevents_core.site.ages import RECENT_IDS
 from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.known import Known
 from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
 from sgevents_core.site.questions import Call, Newest, Page, Recent, spans_of
+from sgevents_core.state.base import FeedState, Row
 
 FEWEST_RECENT: Final = 10
 """Known ids by which the log is recognised if the site does not answer for more."""

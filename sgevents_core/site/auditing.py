@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sgevents_core.journal.base import FeedState, LateRow
 from sgevents_core.site import ages
 from sgevents_core.site.audits import HOUR, SMALLEST_COUNT, Audit, Window, due, windows
 from sgevents_core.site.follower_values import Rules, Taken
@@ -17,6 +16,7 @@ from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
 from sgevents_core.site.questions import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Size
+from sgevents_core.state.base import FeedState, LateRow
 
 MOST_OLD: Final = 1000
 """The most late rows older than an hour that one audit may append; a person decides about more."""

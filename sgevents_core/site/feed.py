@@ -20,9 +20,6 @@ from sgevents_core.errors import (
     StateDamaged,
     StateError,
 )
-from sgevents_core.journal.base import FeedState
-from sgevents_core.journal.requests import Request
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe import liveness
 from sgevents_core.observe.lasting import Lasting
 from sgevents_core.settings import FeedSettings
@@ -40,6 +37,9 @@ from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.questions import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
+from sgevents_core.state.base import FeedState
+from sgevents_core.state.sqlite.requests import Request
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.feed")
 

@@ -7,12 +7,12 @@ from datetime import datetime, timezone
 from typing import Final
 
 from sgevents_core.errors import StartAheadError
-from sgevents_core.journal.base import Row
 from sgevents_core.moments import local
 from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
 from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import Answer, Call, Newest, Since, reach_of
+from sgevents_core.state.base import Row
 
 AHEAD: Final = 60
 """Seconds that a start may be ahead of the site's clock, since clocks differ."""

@@ -12,7 +12,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 from sgevents_core.site import ages
 from sgevents_core.site.anchoring import Anchoring, anchor
 from sgevents_core.site.auditing import Auditor
@@ -40,6 +39,7 @@ from sgevents_core.site.questions import (
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
+from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 
 __all__ = ["Follower", "Rules", "Taken"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sgevents_core.journal.base import LateRow
 from sgevents_core.settings import Start
 from sgevents_core.site.notices import Notice
+from sgevents_core.state.base import LateRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import Final, get_args
 
 from sgevents_core.errors import NotTakenYet
-from sgevents_core.journal.base import Row
-from sgevents_core.journal.past import LeftOut, Past
-from sgevents_core.journal.requests import Replayed
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.settings import Ago, Settings
 from sgevents_core.site.audits import MOST_FETCHED_SPANS
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Fetch, Look, Page, Since
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import Row
+from sgevents_core.state.sqlite.past import LeftOut, Past
+from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 _PAGE: Final = 500
 

@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, Missing, Parked, Row
 from sgevents_core.site.questions import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
+from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, Missing, Parked, Row
 
 
 class Hole(NamedTuple):

@@ -6,10 +6,10 @@ import logging
 from typing import Final
 
 from sgevents_core.errors import SiteError
-from sgevents_core.journal.base import Row
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Fetch, spans_of
+from sgevents_core.state.base import Row
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.feed")
 

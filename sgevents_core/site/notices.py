@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from sgevents_core.journal.needs import WAYS_OUT
 from sgevents_core.printable import counted
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.needs import WAYS_OUT
 
 logger = logging.getLogger("sgevents.feed")
 

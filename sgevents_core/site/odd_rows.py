@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from sgevents_core.journal.aside import SetAside
-from sgevents_core.journal.base import FeedChange, LateRow
-from sgevents_core.journal.requests import Request
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.questions import Odd
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import FeedChange, LateRow
+from sgevents_core.state.sqlite.aside import SetAside
+from sgevents_core.state.sqlite.requests import Request
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 

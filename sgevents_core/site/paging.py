@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.journal.base import FeedState, Row
 from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import After, Page
 from sgevents_core.site.sizes import Size
+from sgevents_core.state.base import FeedState, Row
 
 QUIET: Final = 180.0
 """Seconds without an event after which pages are read less often."""

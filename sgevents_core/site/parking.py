@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sgevents_core.journal.requests import Request
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.printable import counted
 from sgevents_core.site import ages
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.sqlite.requests import Request
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 

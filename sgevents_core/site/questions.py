@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from sgevents_core.journal.base import Row
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ import time
 from dataclasses import replace
 
 from sgevents_core.errors import SiteError, StartAheadError
-from sgevents_core.journal.base import FeedChange
-from sgevents_core.journal.requests import Request
-from sgevents_core.journal.sqlite import SqliteState
-from sgevents_core.journal.steps import RequestAnswer, RequestStep
 from sgevents_core.settings import Start
 from sgevents_core.settings.starts import start_of
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.state.base import FeedChange
+from sgevents_core.state.sqlite.requests import Request
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from sgevents_core.journal.base import Row
 from sgevents_core.moments import seconds_of
 from sgevents_core.site.bodies import encoded, in_whole_characters
 from sgevents_core.site.questions import (
@@ -27,6 +26,7 @@ from sgevents_core.site.questions import (
     Recent,
     Since,
 )
+from sgevents_core.state.base import Row
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
 HIGHEST_ID: Final = 2**53 - 1

@@ -12,10 +12,10 @@ from typing import Any, Final
 from sgevents_core.calling.context import Services
 from sgevents_core.dispatch.alerting import Announcer, Hooks
 from sgevents_core.events import Event
-from sgevents_core.journal.base import Failure, PluginRecord
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.guarding import one_line
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.state.base import Failure, PluginRecord
 from sgevents_core.testing.recorder import Write
 from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Result
 

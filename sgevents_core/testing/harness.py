@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sgevents_core.dispatch.plan import Explanation, Plan
 from sgevents_core.errors import AlreadyHandedError
 from sgevents_core.events import Event, scripts_of
-from sgevents_core.journal.base import Row
-from sgevents_core.journal.requests import Replayed
 from sgevents_core.moments import seconds_of, stamp_of
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import (
@@ -28,6 +26,8 @@ from sgevents_core.settings import (
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import ScriptLookup
+from sgevents_core.state.base import Row
+from sgevents_core.state.sqlite.requests import Replayed
 from sgevents_core.testing.given import Given, discovery_of, given
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for

@@ -15,14 +15,14 @@ from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
-from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row, Step
-from sgevents_core.journal.requests import Replayed, Requests
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.discovery import Discovery
 from sgevents_core.plugins.loading import load
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
+from sgevents_core.state.base import FeedChange, FeedState, LateRow, Row, Step
+from sgevents_core.state.sqlite.requests import Replayed, Requests
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collected
 from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
 from sgevents_core.testing.results import Result

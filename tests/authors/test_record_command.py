@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from journal_rows import event_row, grow
 
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 from sgevents_core.testing import load_events
 
 Record = Callable[..., Result]

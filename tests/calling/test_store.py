@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sgevents_core.calling.store import Store
 from sgevents_core.errors import StoreValueError
-from sgevents_core.journal.base import REMOVED
+from sgevents_core.state.base import REMOVED
 
 KEYS = st.sampled_from(["a", "b", "", "ß☃", "c\0d"])
 VALUES = st.recursive(

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from sgevents_core.cli.check_site import clock_finding
 from sgevents_core.cli.check_state import space_findings, state_findings
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.disk import file_system_of
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.disk import file_system_of
 
 KEY = "demo-key-of-the-check"
 PLUGIN_KEY = "another-key-of-a-plugin"
@@ -402,7 +402,7 @@ def test_the_state_belongs_on_a_local_disk(
     """A share is a problem, what may not be local or not last is a warning."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"device / {kind} rw 0 0\n")
-    monkeypatch.setattr("sgevents_core.journal.disk.MOUNTS", mounts)
+    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS", mounts)
     (finding,) = [one for one in state_findings(tmp_path) if kind in one.message]
     assert finding.status == status
 

@@ -13,8 +13,8 @@ import pytest
 
 from sgevents_core.cli.reload import _asked
 from sgevents_core.errors import DaemonElsewhereError
-from sgevents_core.journal.lock import LOCK, StateLock
-from sgevents_core.journal.running import Running, note
+from sgevents_core.state.lock import LOCK, StateLock
+from sgevents_core.state.running import Running, note
 
 
 def test_process_that_only_a_file_names_is_sent_nothing(

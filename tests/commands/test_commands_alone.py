@@ -15,11 +15,11 @@ from commanding import Commands, installed_here
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.journal import lock
-from sgevents_core.journal.lock import StateLock
-from sgevents_core.journal.requests import Requests
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state import lock
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.sqlite.requests import Requests
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 PLUGIN = """
     import os, pathlib

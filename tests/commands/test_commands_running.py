@@ -13,8 +13,8 @@ from commanding import Commands, installed_here
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.journal.requests import Requests
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.requests import Requests
 
 FICKLE = """
     import os, pathlib

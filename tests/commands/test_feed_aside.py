@@ -8,8 +8,8 @@ from pathlib import Path
 from commanding import installed_here
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def test_told_everywhere_until_forgotten(tmp_path: Path) -> None:

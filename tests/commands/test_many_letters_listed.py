@@ -11,10 +11,10 @@ import pytest
 from commanding import Commands
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal.base import Failure, PluginRecord, Step
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.base import Failure, PluginRecord, Step
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 COUNT = 2_500
 

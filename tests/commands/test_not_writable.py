@@ -14,8 +14,8 @@ from commanding import Commands, Said
 from journal_rows import event_row, grow
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 NOBODY = 65_534
 

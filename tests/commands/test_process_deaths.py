@@ -11,8 +11,8 @@ from commanding import installed_here
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.letters import Letter, Letters
 
 KILLER = """
     import ctypes, os, signal

@@ -12,9 +12,9 @@ import pytest
 from journal_rows import event_row, grow
 
 from sgevents_core.errors import BackupError, StateDamaged, StateError
-from sgevents_core.journal import schema
-from sgevents_core.journal.database import DATABASE, Database
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from running_daemon import RunningDaemon
 from sgevents_core.cli.check_database import database_findings
 from sgevents_core.daemon import Daemon
 from sgevents_core.errors import StateError
-from sgevents_core.journal import schema
-from sgevents_core.journal.backup import write_backup
-from sgevents_core.journal.database import DATABASE, Database
-from sgevents_core.journal.letters import Letters
-from sgevents_core.journal.lock import StateLock
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import load_settings
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.backup import write_backup
+from sgevents_core.state.sqlite.database import DATABASE, Database
+from sgevents_core.state.sqlite.letters import Letters
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 EVENTS = 500
 
@@ -227,7 +227,7 @@ def test_state_on_a_network_file_system_is_warned_of_at_the_start(
 ) -> None:
     """The daemon starts, and says so."""
     (tmp_path / "mounts").write_text(f"server:/share / {kind} rw 0 0\n")
-    monkeypatch.setattr("sgevents_core.journal.disk.MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr("sgevents_core.state.disk.MOUNTS", tmp_path / "mounts")
     with Sandbox(project=False) as site:
         daemon = RunningDaemon(tmp_path, site)
         daemon.write_config()

@@ -15,17 +15,17 @@ from sgevents_core.cli.check_database import database_findings
 from sgevents_core.cli.findings import Finding
 from sgevents_core.crashes.recovering import recover
 from sgevents_core.errors import StateDamaged
-from sgevents_core.journal.base import Failure, PluginRecord, Step
-from sgevents_core.journal.call_times import CallTimes
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import Register, path_of
-from sgevents_core.journal.running import FILE, Running, note
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Secret, Settings, SiteSettings, StateSettings
+from sgevents_core.state.base import Failure, PluginRecord, Step
+from sgevents_core.state.call_times import CallTimes
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import Register, path_of
+from sgevents_core.state.running import FILE, Running, note
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 FAILURE = Failure("notify", "notify:on_new", 3, 3, 1, "ValueError", "", 1.0, "dead-letter")
 

@@ -22,8 +22,8 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.cli.tail import _events
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.events import Event
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from commanding import Commands, Said, installed_here
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal.letters import Letters
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.letters import Letters
 
 PLUGIN = """
     import dataclasses, pathlib

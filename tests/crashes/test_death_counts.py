@@ -12,12 +12,12 @@ from sgevents_core.crashes.evidence import FILE, DeathEvidence
 from sgevents_core.crashes.giving_up import OUTSIDE, Condemned, counted, is_condemned
 from sgevents_core.crashes.recovering import condemned, fold, recover
 from sgevents_core.crashes.recovery import Doubt
-from sgevents_core.journal.base import Step
-from sgevents_core.journal.deaths import read_deaths
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import LANE, Register, path_of
-from sgevents_core.journal.steps import Died
+from sgevents_core.state.base import Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import LANE, Register, path_of
+from sgevents_core.state.sqlite.deaths import read_deaths
+from sgevents_core.state.steps import Died
 
 CALL = Doubt(7, CallKey("alpha", "alpha:one"))
 CRASH = DeathEvidence("it crashed", "here", "default")

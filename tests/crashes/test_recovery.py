@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.crashes import recovering, recovery
-from sgevents_core.journal.base import PluginRecord
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import LANE, NOTHING, Noted, NotedCall, Register, path_of
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.base import PluginRecord
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import LANE, NOTHING, Noted, NotedCall, Register, path_of
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
 EVENTS = range(1, 4)

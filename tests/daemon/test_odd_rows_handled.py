@@ -10,8 +10,8 @@ from commanding import installed_here
 from odd_site import odd_site, text_of
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 PLUGIN = """
     import json

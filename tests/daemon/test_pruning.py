@@ -9,9 +9,9 @@ import pytest
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.follower import Rules
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 DAY = 86400
 

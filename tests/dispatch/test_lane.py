@@ -12,7 +12,7 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal.progress import Progress
+from sgevents_core.state.progress import Progress
 
 
 def test_events_go_to_callbacks_in_order(house: House) -> None:

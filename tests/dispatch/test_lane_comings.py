@@ -13,12 +13,12 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import PluginRecord, Step
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.register import path_of
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.reading.overview import overview
 from sgevents_core.settings import PluginSettings
+from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.register import path_of
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def test_order_changed_between_two_runs(house: House) -> None:

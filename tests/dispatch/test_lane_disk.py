@@ -14,8 +14,8 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import StateError
 from sgevents_core.events import Event
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
 
 
 class Disk:

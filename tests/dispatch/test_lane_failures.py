@@ -13,10 +13,10 @@ from waiting import wait_until
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal import register
-from sgevents_core.journal.base import Step
-from sgevents_core.journal.keys import CallKey
 from sgevents_core.settings import PluginSettings
+from sgevents_core.state import register
+from sgevents_core.state.base import Step
+from sgevents_core.state.keys import CallKey
 
 
 def failing_first(times: int, error: BaseException) -> Any:

@@ -13,10 +13,10 @@ from sgevents_core.crashes.recovering import recover
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal import register
-from sgevents_core.journal.base import Step
-from sgevents_core.journal.deaths import read_deaths
-from sgevents_core.journal.keys import CallKey
+from sgevents_core.state import register
+from sgevents_core.state.base import Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.sqlite.deaths import read_deaths
 
 
 class Died(BaseException):

@@ -15,9 +15,9 @@ from waiting import wait_until
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.filters import Match
-from sgevents_core.journal.requests import Replayed, Requests
 from sgevents_core.observe.observers import CallObserver, CallObservers
 from sgevents_core.requests.carrying_out import carry_out
+from sgevents_core.state.sqlite.requests import Replayed, Requests
 
 
 @pytest.fixture

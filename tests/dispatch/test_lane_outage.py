@@ -19,10 +19,10 @@ from sgevents_core.calling import outage
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.past import Past
 from sgevents_core.reading.outcomes import Outcomes
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
+from sgevents_core.state.sqlite.past import Past
 
 
 @pytest.fixture(autouse=True)

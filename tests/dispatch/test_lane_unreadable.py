@@ -11,8 +11,8 @@ import pytest
 from journal_rows import event_row
 from lane_house import House
 
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.requests import Requests
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.requests import Requests
 
 FLIPS: dict[str, Callable[[bytes], bytes]] = {
     "no JSON any more": lambda body: b"\xff" + body[1:],

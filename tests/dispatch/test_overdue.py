@@ -14,7 +14,7 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch.overdue import MOST_HUNG, NOT_BEFORE, SLOW, Overdue
 from sgevents_core.events import Event
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def told(caplog: pytest.LogCaptureFixture, action: str) -> list[str]:

@@ -22,10 +22,10 @@ from doc_pages import DOCS, blocks, name_of, pages, prose
 import sgevents_core
 from sgevents_core import Event
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.plugins.members import members_of
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.settings import read_settings
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 HOW_TO = DOCS / "how-to"
 TUTORIAL_SITE = "http://127.0.0.1:8020"

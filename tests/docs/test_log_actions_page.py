@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, TypeGuard, get_args, get_type_hints
 
 import sgevents_core
 from sgevents_core.dispatch import alerting
-from sgevents_core.journal.steps import RequestAnswer
 from sgevents_core.plugins.plugin_status import Status
 from sgevents_core.site import notices
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.steps import RequestAnswer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log-actions.md").read_text("utf-8")
 SOURCE = Path(sgevents_core.__file__).parent

@@ -20,15 +20,15 @@ from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.journal import register
-from sgevents_core.journal.base import Entry, FeedChange, LateRow, PluginRecord, Step
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import Noted, NotedCall, Register
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site.health import SiteHealth, Standing
+from sgevents_core.state import register
+from sgevents_core.state.base import Entry, FeedChange, LateRow, PluginRecord, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import Noted, NotedCall, Register
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 Patch = pytest.MonkeyPatch
 

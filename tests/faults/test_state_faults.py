@@ -14,10 +14,10 @@ from commanding import installed_here
 from fault_scene import Scene
 from reliability import GROUPS, Reliability
 
-from sgevents_core.journal import schema
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.lock import LOCK
-from sgevents_core.journal.register import boot_id
+from sgevents_core.state.lock import LOCK
+from sgevents_core.state.register import boot_id
+from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.database import DATABASE
 
 GROUP = GROUPS[5]
 WITHOUT_RIGHTS = """
@@ -28,7 +28,7 @@ assert ctypes.CDLL(None).capset(version_3, nothing) == 0
 """Lets the permissions of files hold for root too."""
 TAKEN = """
 import pathlib, shutil
-from sgevents_core.journal import database
+from sgevents_core.state.sqlite import database
 on_disk, disk = database.on_disk, pathlib.Path({disk!r})
 def taken(path):
     on_disk(path)
@@ -42,7 +42,7 @@ database.on_disk = taken
 """Keeps a copy of the state as the disk has taken it."""
 ON_NFS = """
 import pathlib
-from sgevents_core.journal import disk
+from sgevents_core.state import disk
 disk.MOUNTS = pathlib.Path({file!r})
 """
 

@@ -15,11 +15,11 @@ from installed_packages import Packages
 
 from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
-from sgevents_core.journal.base import PluginRecord, Step
-from sgevents_core.journal.lock import StateLock
-from sgevents_core.journal.running import Running, note
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.reading.overview import overview
+from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.lock import StateLock
+from sgevents_core.state.running import Running, note
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 Run: TypeAlias = Callable[..., Any]
 CONFIG = """

@@ -20,8 +20,8 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
-from sgevents_core.journal.running import Running, note, running
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.running import Running, note, running
 
 
 def upgrade(daemon: RunningDaemon, name: str, version: str, text: str) -> None:

@@ -11,13 +11,13 @@ import pytest
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import NotTakenYet, SiteError
-from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Missing, Parked
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.reading.id_standing import whereabouts
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
 from sgevents_core.site import history as history_module
 from sgevents_core.site.history import History
+from sgevents_core.state.base import FeedChange, FeedState, LateRow, Missing, Parked
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 LAST = 20
 

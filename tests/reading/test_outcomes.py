@@ -12,12 +12,12 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.base import PluginState, Step
-from sgevents_core.journal.keys import CallKey
-from sgevents_core.journal.past import Past
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import LANE, Register, path_of
 from sgevents_core.reading.outcomes import Outcome, Outcomes
+from sgevents_core.state.base import PluginState, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import LANE, Register, path_of
+from sgevents_core.state.sqlite.past import Past
 
 
 def fate(house: House, plugin: str, callback: str, seq: int) -> Outcome:

@@ -12,8 +12,8 @@ from waiting import wait_until
 
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal.requests import Requests
-from sgevents_core.journal.steps import RequestStep
+from sgevents_core.state.sqlite.requests import Requests
+from sgevents_core.state.steps import RequestStep
 
 
 def test_replay_calls_the_callbacks_that_want_the_event(house: House) -> None:

@@ -13,7 +13,7 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.requests import Requests
+from sgevents_core.state.sqlite.requests import Requests
 
 EVENTS = (1, 2, 3)
 

@@ -9,7 +9,7 @@ from request_desk import asking, kept_event, letters
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.events import Event
-from sgevents_core.journal.keys import CallKey
+from sgevents_core.state.keys import CallKey
 
 
 def hang(house: House, *events: int) -> None:

@@ -13,8 +13,8 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.requests import Requests
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.requests import Requests
 
 
 class Door:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgevents_core.journal.base import FeedState, Row
 from sgevents_core.site import ages
+from sgevents_core.state.base import FeedState, Row
 
 DAY = 86_400
 NOON = 1_750_000_000

@@ -13,14 +13,14 @@ from running_feed import Start, events, logged
 from waiting import PATIENCE
 
 from sgevents_core.errors import SiteRefused, SiteUnreachable, StaleWriter
-from sgevents_core.journal.base import FeedChange
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site import trouble
 from sgevents_core.site.health import Standing
 from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
 from sgevents_core.site.questions import Look, Page
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import FeedChange
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 EVERY_TROUBLE = (
     "status",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.journal.base import Row
 from sgevents_core.site.settling import Held, Settling
+from sgevents_core.state.base import Row
 
 
 def appended(feed: SimulatedFeed, seconds: float) -> Iterator[tuple[float, int]]:

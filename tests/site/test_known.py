@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_feed import SimulatedJournal
 
-from sgevents_core.journal.base import FeedState
 from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import FeedState
 
 HIGHEST = 40
 

@@ -14,13 +14,13 @@ from site_records import settings
 
 from sgevents_core import Event
 from sgevents_core.errors import SiteUnreachable, StateError
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.origin import is_by_script
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.scripts import Scripts
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import MOST_AFTER, ScriptLookup
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 class Told:

@@ -10,7 +10,6 @@ import pytest
 from random_schedules import Schedule, check, check_pace
 from simulated_feed import SimulatedJournal
 
-from sgevents_core.journal.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 from sgevents_core.site import ages
 from sgevents_core.site.anchoring import Anchoring
 from sgevents_core.site.auditing import Auditor
@@ -22,6 +21,7 @@ from sgevents_core.site.paging import Paging
 from sgevents_core.site.questions import Answer, Call, Look, Odd
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Budget
+from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, LateRow, Row
 
 Patch = pytest.MonkeyPatch
 

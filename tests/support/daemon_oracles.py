@@ -11,8 +11,8 @@ from simulated_daemon import SimulatedDaemon
 from simulated_plugins import FINAL, Made
 
 from sgevents_core.calling.journal_events import event_of
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import LANE
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import LANE
 
 FOLDED_WITHIN = 6.0
 """Seconds whose calls a power cut may repeat; a simulated lane waits for the feed's calls."""

@@ -18,10 +18,10 @@ from simulated_plugins import Behaviour, simulated_plugin
 
 from sgevents_core.choices import OnError
 from sgevents_core.filters import Match
-from sgevents_core.journal.base import Entry
-from sgevents_core.journal.requests import Replayed
 from sgevents_core.settings import PluginSettings
 from sgevents_core.site.follower import Rules
+from sgevents_core.state.base import Entry
+from sgevents_core.state.sqlite.requests import Replayed
 
 MATCHES = (
     Match(),

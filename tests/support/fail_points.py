@@ -28,7 +28,7 @@ _WRITE: Final = re.compile(
 )
 _PASSED_OVER: Final = re.compile(
     r"contextlib|fail_points|kill_bugs|sgevents_core\.(dispatch\.ledger|requests\.request_work)"
-    r"|sgevents_core\.journal\.(?!schema|backup)"
+    r"|sgevents_core\.state\.(?!sqlite\.schema|sqlite\.backup)"
 )
 """Modules that write for others: a point is named after those others."""
 PAGES: Final = 4
@@ -188,7 +188,7 @@ def _who() -> str:
 
 
 def _registers(points: _Points) -> None:
-    from sgevents_core.journal import register
+    from sgevents_core.state import register
 
     words = {register.LANE: "lane", register.APART: "apart"}
     for name in ("begun", "returned", "clear"):
@@ -201,7 +201,7 @@ def _registers(points: _Points) -> None:
 
 
 def _files(points: _Points) -> None:
-    from sgevents_core.journal import lock
+    from sgevents_core.state import lock
 
     for name in ("replace", "unlink", "mkdir", "chmod"):
         function = getattr(Path, name)

@@ -13,8 +13,8 @@ from forked_runs import Launcher, Run
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.journal.letters import Letter, Letters
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite.letters import Letter, Letters
 
 NOTING = """
     import os

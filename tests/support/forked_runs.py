@@ -19,7 +19,7 @@ import ctypes, functools, gc, json, os, pathlib, signal, sys, time
 import email.policy, encodings.idna, encodings.utf_8_sig
 import importlib_metadata, msgspec
 import sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
-import sgevents_core.journal.schema, sgevents_core.reload, sgevents_core.settings
+import sgevents_core.state.sqlite.schema, sgevents_core.reload, sgevents_core.settings
 import sgevents_core.signals, sgevents_core.calling.policy
 from sgevents_core.cli import main
 
@@ -38,7 +38,7 @@ def prepare(order):
     msgspec.structs.fields = functools.cache(msgspec.structs.fields)
     sgevents_core.settings.load_settings(pathlib.Path(order["config"]))
     sgevents_core.daemon.discover()
-    sgevents_core.journal.schema.migrations()
+    sgevents_core.state.sqlite.schema.migrations()
     gc.freeze()
     return 0
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sgevents_core.journal.base import FeedChange, FeedState, LateRow, Row
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.base import FeedChange, FeedState, LateRow, Row
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 AT = 1_750_000_000
 """When the rows were created, in seconds since 1970."""

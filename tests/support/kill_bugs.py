@@ -8,10 +8,10 @@ from typing import Any
 
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.journal.base import FeedChange, LateRow, Step
-from sgevents_core.journal.progress import Progress
-from sgevents_core.journal.register import Register
-from sgevents_core.journal.sqlite import SqliteState
+from sgevents_core.state.base import FeedChange, LateRow, Step
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import Register
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 def returned_before_the_call() -> None:
@@ -93,7 +93,7 @@ def frontier_before_the_rows() -> None:
 
 def two_transactions() -> None:
     """A migration's statements are committed one by one."""
-    from sgevents_core.journal import schema
+    from sgevents_core.state.sqlite import schema
 
     migrate = schema._migrate
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from running_daemon import RunningDaemon
 
-from sgevents_core.journal import schema
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.letters import Letters
-from sgevents_core.journal.requests import Replayed, Requests
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.sqlite import schema
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.letters import Letters
+from sgevents_core.state.sqlite.requests import Replayed, Requests
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 PLUGIN = """
     import json, os, pathlib

@@ -24,9 +24,6 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal.base import PluginRecord
-from sgevents_core.journal.presence import Presence
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.implementing import Registry
@@ -41,6 +38,9 @@ from sgevents_core.settings import (
     StateSettings,
 )
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.base import PluginRecord
+from sgevents_core.state.presence import Presence
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 Function = Callable[[Event, Any], object]
 

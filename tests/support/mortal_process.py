@@ -20,10 +20,11 @@ from simulated_site import EPOCH, SimulatedSite
 
 from sgevents_core.dispatch import caller as calls
 from sgevents_core.dispatch import lane
-from sgevents_core.journal import database, register
-from sgevents_core.journal.keys import CallKey
+from sgevents_core.state import register
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.sqlite import database
 
-CLOCKED = ("sgevents_core.dispatch.", "sgevents_core.journal.requests")
+CLOCKED = ("sgevents_core.dispatch.", "sgevents_core.state.sqlite.requests")
 """How the names of the modules begin that ask for the time."""
 
 
@@ -162,7 +163,7 @@ class Machine:
         with pytest.MonkeyPatch.context() as patch:
             for name, module in sorted(sys.modules.items()):
                 ours = name.startswith(
-                    ("sgevents_core.dispatch.", "sgevents_core.journal.requests")
+                    ("sgevents_core.dispatch.", "sgevents_core.state.sqlite.requests")
                 )
                 if ours and getattr(module, "time", None) is time:
                     patch.setattr(module, "time", self)

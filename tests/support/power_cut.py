@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sgevents_core.journal import backup, database, register
+from sgevents_core.state import register
+from sgevents_core.state.sqlite import backup, database
 
 
 class Disk:

@@ -19,10 +19,10 @@ from killed_days import Kills
 from running_daemon import WRITER, Noted, RunningDaemon
 from waiting import wait_until
 
-from sgevents_core.journal.database import DATABASE
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.writes import Transaction
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 ORDER = ["mike", "zulu", "alpha", "bravo"]
 """The plugins in call order: group `second` comes before `first`, names by code point."""

@@ -11,10 +11,10 @@ from journal_rows import event_row
 from lane_house import House
 from waiting import wait_until
 
-from sgevents_core.journal.letters import Letter, Letters
-from sgevents_core.journal.requests import Replayed, Request, Requests
-from sgevents_core.journal.steps import RequestAnswer
 from sgevents_core.requests.inbox import Inbox
+from sgevents_core.state.sqlite.letters import Letter, Letters
+from sgevents_core.state.sqlite.requests import Replayed, Request, Requests
+from sgevents_core.state.steps import RequestAnswer
 
 
 class Asking:

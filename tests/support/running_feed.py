@@ -13,13 +13,13 @@ import pytest
 from site_records import settings
 from waiting import PATIENCE
 
-from sgevents_core.journal.base import Entry
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.notices import Notice
+from sgevents_core.state.base import Entry
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 class Running:

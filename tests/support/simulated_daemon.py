@@ -24,13 +24,13 @@ from sgevents_core.crashes.recovering import condemned, recover
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
-from sgevents_core.journal.requests import Replayed, Request, Requests
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.sqlite.requests import Replayed, Request, Requests
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 MOST_TURNS = 20_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""

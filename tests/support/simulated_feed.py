@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 from simulated_site import EPOCH, SimulatedSite
 
-from sgevents_core.journal.aside import SetAside
-from sgevents_core.journal.base import (
+from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
+from sgevents_core.site.follower import Follower, Rules
+from sgevents_core.site.notices import Notice
+from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
+from sgevents_core.state.base import (
     FeedChange,
     FeedRecord,
     FeedState,
@@ -19,10 +22,7 @@ from sgevents_core.journal.base import (
     Parked,
     Row,
 )
-from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
-from sgevents_core.site.follower import Follower, Rules
-from sgevents_core.site.notices import Notice
-from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
+from sgevents_core.state.sqlite.aside import SetAside
 
 _Kind = TypeVar("_Kind", bound=Notice)
 

@@ -18,10 +18,10 @@ from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.errands import Errands
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.journal.keys import CallKey
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import PluginSettings
 from sgevents_core.site.health import CALM
+from sgevents_core.state.keys import CallKey
 
 TYPES = ("Studio_A", "Studio_B", "Studio_C")
 FINAL = ("returned", "dead-letter", "skip")

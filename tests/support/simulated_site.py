@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sgevents_core.journal.base import Row
 from sgevents_core.site.questions import (
     After,
     Answer,
@@ -23,6 +22,7 @@ from sgevents_core.site.questions import (
     Since,
 )
 from sgevents_core.site.ranges import Span
+from sgevents_core.state.base import Row
 
 EPOCH = 1_750_000_000
 

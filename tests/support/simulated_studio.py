@@ -8,10 +8,10 @@ from simulated_plugins import type_of
 from simulated_site import SimulatedSite
 
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.journal.base import FeedChange, FeedRecord, LateRow, Row
-from sgevents_core.journal.sqlite import SqliteState
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.questions import Call, Newest
+from sgevents_core.state.base import FeedChange, FeedRecord, LateRow, Row
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 NOTE_EVERY = 10.0
 """Seconds between two notes of a feed that found nothing, as in the daemon."""

@@ -1,0 +1,4 @@
+"""The state: the events seen, the progress of every plugin, failures, and people's requests.
+
+The feed appends, lanes record, and everyone else reads.
+"""

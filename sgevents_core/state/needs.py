@@ -1,0 +1,191 @@
+"""The needs for a person, with the command that helps: for `status` and plugins that alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from sgevents_core.printable import counted
+from sgevents_core.protocols import AttentionKind
+from sgevents_core.state.pulse import STALE, Pulse
+
+LASTING: Final = 60.0
+"""Seconds of trouble before it needs a person; shorter trouble ends by itself."""
+
+
+WAYS_OUT: Final = (
+    "the site was restored or set up anew, a sandbox started again, or this state belongs to"
+    " another site. Continue with the new log: sgevents feed reset --from now (or from an id or a"
+    " time); or give this site a state of its own with another path in [state]"
+)
+"""What may have happened to a log that went backwards, and which commands help."""
+NAMED: Final = 5
+"""The most events set aside that are named."""
+
+
+class FeedTrouble(NamedTuple):
+    """The feed's trouble as recorded in the journal.
+
+    Args:
+        rewound: Why the feed has stopped; empty if it has not.
+        parked: How many late rows are parked and await a decision.
+        parked_first: The lowest id of these; 0 if there are none.
+        parked_last: The highest id.
+        set_aside: Names of the events that cannot be stored or read.
+    """
+
+    rewound: str = ""
+    parked: int = 0
+    parked_first: int = 0
+    parked_last: int = 0
+    set_aside: Sequence[str] = ()
+
+
+class Need(NamedTuple):
+    """One thing that needs a person.
+
+    Args:
+        kind: What kind of thing.
+        text: What is wrong, in a sentence.
+        fix: What to do.
+        plugin: The plugin concerned; empty if there is none.
+    """
+
+    kind: AttentionKind
+    text: str
+    fix: str
+    plugin: str = ""
+
+
+def needs_of(pulse: Pulse | None, feed: FeedTrouble, now: float) -> Iterator[Need]:
+    """Yield what needs a person, the most urgent first.
+
+    Args:
+        pulse: The daemon's pulse; None if no daemon runs.
+        feed: The feed's recorded trouble.
+        now: The time, in seconds since 1970.
+    """
+    if pulse is not None:
+        yield from _of_the_state(pulse, now)
+        yield from _of_the_site(pulse, now)
+    if feed.rewound:
+        text = f"The event log went backwards, and nothing is appended: {feed.rewound}"
+        yield Need("rewound", text, WAYS_OUT)
+    if pulse is not None:
+        yield from _of_calls(pulse, now)
+    if feed.parked:
+        which = f"events {feed.parked_first} to {feed.parked_last}"
+        text = f"{counted(feed.parked, 'row')} that came late are parked, {which}"
+        yield Need("parked", text, "look at them, then decide: sgevents feed parked")
+    if feed.set_aside:
+        count = len(feed.set_aside)
+        named = ", ".join(f"event {name}" for name in feed.set_aside[:NAMED])
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        text = f"{counted(count, 'event is', 'events are')} set aside: {named}{more}"
+        yield Need("set_aside", text, "see why: sgevents feed aside")
+
+
+def _of_the_state(pulse: Pulse, now: float) -> Iterator[Need]:
+    trouble = pulse.journal
+    if trouble is not None and now - trouble.since >= LASTING:
+        text = f"Nothing can be written to the state: {trouble.error}"
+        yield Need(
+            "state_not_written", text, "make space on its disk, or let the daemon write there"
+        )
+
+
+def _of_the_site(pulse: Pulse, now: float) -> Iterator[Need]:
+    trouble = pulse.site
+    if trouble is None:
+        return
+    if trouble.refused:
+        fix = "renew the script's key on the site's Scripts page, set it in [site], and reload"
+        yield Need("key_refused", trouble.error.rstrip("."), fix)
+    elif now - trouble.since >= LASTING:
+        fix = "see whether the site and the network are up: sgevents check"
+        yield Need("site_down", trouble.error.rstrip("."), fix)
+
+
+def _of_calls(pulse: Pulse, now: float) -> Iterator[Need]:
+    for call in pulse.calls:
+        if now - call.since >= LASTING:
+            text = (
+                f"{call.callback} of plugin {call.plugin} has been at event {call.event_id} for "
+                f"{now - call.since:.0f} s, and lane {call.lane} waits for it"
+            )
+            fix = f"give it a timeout: [plugins.{call.plugin}] timeout; or pause it: sgevents pause"
+            yield Need("lane_held_up", text, fix, call.plugin)
+    for plugin in pulse.hung:
+        text = f"A call of plugin {plugin} was given up and has not returned; the plugin waits"
+        fix = f"mend the plugin; sgevents resume {plugin} once it has returned"
+        yield Need("call_hangs", text, fix, plugin)
+
+
+ShownNeedKind: TypeAlias = Literal[
+    "not_running",
+    "not_moving",
+    "not_reloaded",
+    "paused",
+    "not_started",
+    "not_loaded",
+    "dead_letters",
+]
+"""Kinds shown only by `status`: the daemon cannot report them, or plugins learn of them
+otherwise.
+"""
+
+
+class ShownNeed(NamedTuple):
+    """One need that only `status` shows; the fields are those of `Need`."""
+
+    kind: ShownNeedKind
+    text: str
+    fix: str
+    plugin: str = ""
+
+
+def daemon_needs(pid: int | None, pulse: Pulse | None, now: float) -> Iterator[ShownNeed]:
+    """Yield what a person must do about the daemon itself.
+
+    Args:
+        pid: Its process; None if no daemon runs.
+        pulse: Its pulse; None if it has not written one.
+        now: The time, in seconds since 1970.
+    """
+    if pid is None:
+        fix = "start it: sgevents run, or its service; the last lines of its log say why it ended"
+        yield ShownNeed("not_running", "The daemon is not running", fix)
+    elif pulse is not None and now - pulse.at > STALE:
+        text = f"The daemon has not moved for {now - pulse.at:.0f} s"
+        yield ShownNeed("not_moving", text, f"see its log, then restart it (process {pid})")
+
+
+def not_reloaded(reason: str) -> ShownNeed:
+    """Return the need that reports a refused reload."""
+    text = f"The last reload was refused, and the daemon continues as before: {reason}"
+    return ShownNeed("not_reloaded", text, "put that right, then: sgevents reload")
+
+
+def plugin_needs(plugin: str, *, state: str, reason: str, dead_letters: int) -> Iterator[ShownNeed]:
+    """Yield what a person must do about a plugin.
+
+    Args:
+        plugin: Its name.
+        state: Its state as shown in an overview.
+        reason: The reason for that state.
+        dead_letters: How many dead letters it has.
+    """
+    because = f": {reason}" if reason else ""
+    if state == "paused":
+        text = f"Plugin {plugin} is paused{because}"
+        yield ShownNeed("paused", text, f"mend it, then: sgevents resume {plugin}", plugin)
+    elif state == "not started":
+        text = f"Plugin {plugin} is not started{because}"
+        yield ShownNeed("not_started", text, "mend its startup, then: sgevents reload", plugin)
+    elif state == "not loaded":
+        text = f"Plugin {plugin} is enabled, and the daemon has not loaded it"
+        yield ShownNeed("not_loaded", text, "see why: sgevents plugins list", plugin)
+    if dead_letters:
+        text = f"Plugin {plugin} has {counted(dead_letters, 'dead letter')}"
+        fix = f"look, then retry or dismiss: sgevents dead-letters list --plugin {plugin}"
+        yield ShownNeed("dead_letters", text, fix, plugin)

@@ -1,0 +1,63 @@
+"""Progress in the journal, as a value: only here is one added to or subtracted from a `seq`."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from sgevents_core.state.keys import CallKey
+
+
+class Progress(NamedTuple):
+    """All events up to one are finished, and some callbacks of the next.
+
+    Args:
+        finished: `seq` of the last event finished, 0 before the first.
+        done: The callbacks finished for the event that follows.
+    """
+
+    finished: int = 0
+    done: frozenset[CallKey] = frozenset()
+
+    @classmethod
+    def at(cls, seq: int, done: frozenset[CallKey] = frozenset()) -> Progress:
+        """Return the progress at an event, with some of its callbacks done."""
+        return cls(seq - 1, done)
+
+    @property
+    def running(self) -> int:
+        """`seq` of the current event: the next one to finish."""
+        return self.finished + 1
+
+    def is_done(self, seq: int, key: CallKey) -> bool:
+        """Return whether a callback is finished for an event."""
+        return seq <= self.finished or (seq == self.running and key in self.done)
+
+    def is_next(self, seq: int, key: CallKey) -> bool:
+        """Return whether a callback is still to be called for the current event."""
+        return seq == self.running and key not in self.done
+
+    def behind(self, end: int) -> int:
+        """Return how many events up to `end` are not finished."""
+        return max(end - self.finished, 0)
+
+    def before(self, seq: int) -> int:
+        """Return how many events remain before `seq` is the current one."""
+        return max(seq - self.running, 0)
+
+    def with_done(self, key: CallKey) -> Progress:
+        """Return the progress with one more callback finished for the current event."""
+        return Progress(self.finished, self.done | {key})
+
+    def of(self, plugin: str) -> Progress:
+        """Return the progress of one plugin."""
+        return Progress(self.finished, frozenset(key for key in self.done if key.plugin == plugin))
+
+    def joined(self, other: Progress) -> Progress:
+        """Return the later of both or, at the same event, one with the callbacks of both."""
+        if self.finished != other.finished:
+            return max(self, other, key=lambda one: one.finished)
+        return Progress(self.finished, self.done | other.done)
+
+
+BEGINNING: Final = Progress()
+"""Nothing is finished."""

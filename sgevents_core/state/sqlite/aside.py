@@ -1,0 +1,64 @@
+"""Events that are set aside because they cannot be stored or read, so that the rest can continue.
+
+Each is recorded by name until it can be handled or a person dismisses it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from sgevents_core.state.sqlite.database import Database
+
+SET_ASIDE_SINCE: Final = 4
+"""The version of the schema that first had the table `set_aside`."""
+LONGEST: Final = 200
+"""The most characters kept of a name or reason."""
+JOURNAL: Final = "journal"
+"""The `where` of an entry that cannot be read."""
+_COLUMNS: Final = "era, event, place, reason, at"
+
+
+class SetAside(NamedTuple):
+    """One event that is set aside.
+
+    Args:
+        event: Its id, or another name for it if it has no valid id.
+        reason: Why, for people.
+        where: `site` if its row cannot be stored, `journal` if its entry cannot be read.
+        at: When, in seconds since 1970 on the host's clock.
+        era: The era of the feed.
+    """
+
+    event: str
+    reason: str
+    where: str
+    at: float
+    era: int = 1
+
+
+def read_aside(db: Database) -> list[SetAside]:
+    """Return the events that are set aside, oldest first."""
+    if db.number("PRAGMA user_version") < SET_ASIDE_SINCE:
+        return []  # read-only: an older daemon runs on it, or it will be upgraded later
+    found = db.all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
+    return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in found]
+
+
+def write_aside(db: sqlite3.Connection, ones: Iterable[SetAside]) -> int:
+    """Record events as set aside, in the caller's transaction; return how many are new."""
+    before = db.total_changes
+    db.executemany(
+        f"INSERT OR IGNORE INTO set_aside ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        ((one.era, one.event[:LONGEST], one.where, one.reason[:LONGEST], one.at) for one in ones),
+    )
+    return db.total_changes - before
+
+
+def delete_aside(db: sqlite3.Connection, era: int, events: Sequence[str], where: str) -> None:
+    """Delete the records of events that are handled now, in the caller's transaction."""
+    db.executemany(
+        "DELETE FROM set_aside WHERE era = ? AND event = ? AND place = ?",
+        ((era, event, where) for event in events),
+    )

@@ -1,0 +1,114 @@
+"""Past events and their records, for replays and for people. Only reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from sgevents_core.state.base import Failure
+from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.sqlite.tracebacks import traceback_column
+
+LeftOut: TypeAlias = Literal["parked", "dropped", "closed"]
+"""Ids that no plugin gets: late rows awaiting a decision, late rows that a person dropped, and ids
+that were given up.
+"""
+_EVENT: Final = "era, seq, event_id, body"
+
+
+class KeptFrom(NamedTuple):
+    """The oldest event from which the journal is complete; `created` is in seconds since 1970."""
+
+    event_id: int
+    created: int
+
+
+class KeptFailure(NamedTuple):
+    """A recorded failure, whether it is a dead letter, and its number."""
+
+    failure: Failure
+    dead: bool
+    number: int
+
+
+class Past:
+    """The past of one state, over a connection of its own; for one thread at a time.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: The database cannot be read; every method raises it then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._db = Database(folder, read_only=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def event(self, event_id: int) -> Replayed | None:
+        """Return the newest event with an id; None if the journal has none."""
+        found = self._db.one(
+            f"SELECT {_EVENT} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
+            event_id,
+        )
+        return None if found is None else Replayed(*found)
+
+    def between(self, era: int, first: int, last: int) -> list[Replayed]:
+        """Return the events of an era with an id from `first` to `last`, in the order seen."""
+        return self._events("event_id BETWEEN ? AND ?", era, first, last)
+
+    def since(self, era: int, at: int) -> list[Replayed]:
+        """Return the events of an era created since a time in seconds since 1970."""
+        return self._events("created_at >= ?", era, at)
+
+    def kept_from(self, era: int) -> KeptFrom | None:
+        """Return the oldest event of an era from which the journal is complete."""
+        found = self._db.one(
+            "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
+            " ORDER BY seq LIMIT 1",
+            era,
+        )
+        return None if found is None else KeptFrom(*found)
+
+    def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
+        """Return the ranges of ids, first and last, that were left out in an era."""
+        if not self._has_table(kind):
+            return []
+        of_era = "" if kind == "parked" else " WHERE era = ?"
+        sql = f"SELECT first, last FROM {kind}{of_era}"  # noqa: S608 - one of our tables
+        return [(first, last) for first, last in self._db.all(sql, *([era] * bool(of_era)))]
+
+    def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
+        """Return whether an id was left out in an era."""
+        return any(first <= event_id <= last for first, last in self.left_out(kind, era))
+
+    def joined(self) -> dict[str, int]:
+        """Return plugin -> the `seq` of the last event before the plugin began."""
+        return dict(self._db.all("SELECT plugin, seq FROM joined"))
+
+    def failures(self, event_id: int) -> list[KeptFailure]:
+        """Return all recorded failures of an event, oldest first."""
+        found: list[tuple[Any, ...]] = self._db.all(
+            "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - our own columns
+            f" {traceback_column(self._db)}, at, outcome, dead, id FROM failures"
+            " WHERE event_id = ? ORDER BY id",
+            event_id,
+        )
+        return [KeptFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
+
+    def _events(self, condition: str, era: int, *values: Any) -> list[Replayed]:
+        found = self._db.all(
+            f"SELECT {_EVENT} FROM journal"  # noqa: S608 - our own columns and conditions
+            f" WHERE era = ? AND {condition} ORDER BY seq",
+            era,
+            *values,
+        )
+        return [Replayed(*row) for row in found]
+
+    def _has_table(self, name: str) -> bool:
+        """Return whether the schema has a table: a state of an older version may lack it."""
+        return self._db.one("SELECT 1 FROM sqlite_master WHERE name = ?", name) is not None

@@ -1,0 +1,270 @@
+"""People's requests to a state, each kept until it is carried out.
+
+The commands write requests, the daemon (or the command itself if none runs) carries them out; see
+the room `requests`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.letters import write_dismissed, write_letter
+from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
+
+CALLING: Final = frozenset({"retry", "replay"})
+"""Kinds of requests that call a plugin, so that it has to be loaded."""
+_encode: Final = msgspec.json.Encoder().encode
+_COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
+
+
+class Request(NamedTuple):
+    """One request.
+
+    Args:
+        number: Its number.
+        kind: `pause`, `resume`, `skip`, `retry`, `dismiss`, `replay`; about the feed `reset`,
+            `parked`.
+        plugin: The plugin it is about; empty for the feed.
+        detail: Further values, by kind.
+        asked_by: Who asked, for people.
+        begun: How often its current call was begun.
+        progress: How far a long request has come.
+    """
+
+    number: int
+    kind: str
+    plugin: str
+    detail: dict[str, Any]
+    asked_by: str
+    begun: int
+    progress: dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """One request as shown to people, answered or not.
+
+    Args:
+        number: Its number.
+        kind: See `Request`.
+        plugin: The plugin it is about; empty for the feed.
+        about: The event, dead letters or position it names, for people; empty if it names none.
+        asked_by: Who asked: `anna@host`.
+        asked_at: When, in seconds since 1970.
+        reason: The reason given by the person who asked; empty if none.
+        outcome: `done`, `refused` or `failed`; None while it is unanswered.
+        answer: The answer, for people; empty while it is unanswered.
+        answered_at: When, in seconds since 1970; None while it is unanswered.
+    """
+
+    number: int
+    kind: str
+    plugin: str
+    about: str
+    asked_by: str
+    asked_at: float
+    reason: str
+    outcome: str | None
+    answer: str
+    answered_at: float | None
+
+
+class Replayed(NamedTuple):
+    """One event to replay; `seq` is 0 if it is not in the journal."""
+
+    era: int
+    seq: int
+    event_id: int
+    body: bytes
+
+
+Asking: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
+"""Kind, plugin, detail and events of a request that is made; see `Requests.ask`."""
+
+
+class Requests:
+    """The requests of a state, over a connection of its own; for one thread at a time.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: The database cannot be used; every method raises it then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._db = Database(folder)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def ask(
+        self,
+        kind: str,
+        plugin: str,
+        detail: Mapping[str, Any],
+        asked_by: str,
+        events: Iterable[Replayed] = (),
+    ) -> int:
+        """Record a request and return its number.
+
+        Args:
+            kind: What is asked for.
+            plugin: The plugin concerned; empty for the feed.
+            detail: Further values, as JSON types.
+            asked_by: The person who asks, for people.
+            events: The events to replay, in order.
+        """
+        return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
+
+    def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
+        """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
+        with self._db.transaction() as db:
+            return [write_asked(db, asked_by, one) for one in asked]
+
+    def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
+        """Return the unanswered requests, in the order they were made.
+
+        Args:
+            above: Only those with a higher number.
+            plugin: Only those about this plugin; None for all.
+        """
+        found = self._db.all(
+            f"SELECT {_COLUMNS} FROM requests"  # noqa: S608 - our own columns
+            " WHERE outcome IS NULL AND id > ?1 AND (?2 IS NULL OR plugin = ?2) ORDER BY id",
+            above,
+            plugin,
+        )
+        return [_request(row) for row in found]
+
+    def get(self, number: int) -> Request | None:
+        """Return a request as it is now; None if it is unknown or answered."""
+        found = self._db.one(
+            f"SELECT {_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
+            number,
+        )
+        return None if found is None else _request(found)
+
+    def unanswered(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of the given requests that are unanswered, in their order."""
+        found = {row[0] for row in self._db.all("SELECT id FROM requests WHERE outcome IS NULL")}
+        return [number for number in numbers if number in found]
+
+    def answer_of(self, number: int) -> RequestAnswer | None:
+        """Return the answer to a request; None while it is unanswered."""
+        found = self._db.one(
+            "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
+        )
+        return None if found is None else RequestAnswer(*found)
+
+    def last(self, count: int) -> list[Asked]:
+        """Return the last requests, answered or not, the newest last."""
+        found = self._db.all(
+            "SELECT id, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at"
+            " FROM requests ORDER BY id DESC LIMIT ?",
+            count,
+        )
+        return [_asked(row) for row in reversed(found)]
+
+    def begin(self, number: int) -> None:
+        """Record that a plugin is about to be called: the process may not survive it."""
+        with self._db.transaction() as db:
+            db.execute("UPDATE requests SET begun = begun + 1 WHERE id = ?", (number,))
+
+    def answer(self, number: int, answer: RequestAnswer) -> None:
+        """Answer a request that needs no other record."""
+        with self._db.transaction() as db:
+            write_request(db, RequestStep(number, answer=answer))
+
+    def replayed(self, number: int, index: int) -> Replayed | None:
+        """Return the event at a position of a replay; None after the last."""
+        found = self._db.one(
+            "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
+            number,
+            index,
+        )
+        return None if found is None else Replayed(*found)
+
+    def forget(self, before: float) -> None:
+        """Remove requests that were answered before a time, in seconds since 1970."""
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM requests WHERE answered_at < ?", (before,))
+            db.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
+
+
+def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
+    """Record a request in the caller's transaction, and return its number."""
+    kind, plugin, detail, events = one
+    number = db.execute(
+        "INSERT INTO requests (kind, plugin, detail, asked_by, asked_at) VALUES (?, ?, ?, ?, ?)",
+        (kind, plugin, _encode(detail).decode(), asked_by, time.time()),
+    ).lastrowid
+    assert number is not None  # noqa: S101 - a row was inserted
+    db.executemany(
+        "INSERT INTO replays VALUES (?, ?, ?, ?, ?, ?)",
+        ((number, index, *event) for index, event in enumerate(events)),
+    )
+    return number
+
+
+def write_request(db: sqlite3.Connection, step: RequestStep) -> int:
+    """Write the change to a request; return the number of its dead letter, 0 if it has none.
+
+    It is part of a larger step of work, in the caller's transaction.
+    """
+    letter = _letter(db, step.letter)
+    write_dismissed(db, step.dismissed)
+    if step.passed is not None:
+        db.execute("DELETE FROM attempts WHERE plugin = ? AND seq = ?", step.passed)
+        db.execute("DELETE FROM deaths WHERE plugin = ? AND seq = ?", step.passed)
+    if step.progress is not None:
+        db.execute(
+            "UPDATE requests SET progress = ?, begun = 0 WHERE id = ?",
+            (_encode(step.progress).decode(), step.number),
+        )
+    if step.answer is not None:
+        db.execute(
+            "UPDATE requests SET outcome = ?, answer = ?, answered_at = ?"
+            " WHERE id = ? AND outcome IS NULL",
+            (step.answer.outcome, step.answer.text, time.time(), step.number),
+        )
+        db.execute("DELETE FROM replays WHERE request = ?", (step.number,))
+    return letter
+
+
+def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
+    return 0 if change is None else write_letter(db, change)
+
+
+def _asked(row: tuple[Any, ...]) -> Asked:
+    number, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at = row
+    said = msgspec.json.decode(detail)
+    reason = str(said.get("reason") or "")
+    about = _about(said)
+    return Asked(
+        number, kind, plugin, about, asked_by, asked_at, reason, outcome, answer, answered_at
+    )
+
+
+def _about(detail: Mapping[str, Any]) -> str:
+    """Return what a request is about, in the words of the command that made it."""
+    if "letters" in detail:
+        return f"{len(detail['letters'])} dead letters"
+    if "letter" in detail:
+        return f"dead letter {detail['letter']}"
+    if "events" in detail:
+        return f"events {detail['events']}"
+    return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
+
+
+def _request(row: tuple[Any, ...]) -> Request:
+    number, kind, plugin, detail, asked_by, begun, progress = row
+    decode = msgspec.json.decode
+    return Request(number, kind, plugin, decode(detail), asked_by, begun, decode(progress))

@@ -1,0 +1,113 @@
+"""Writing one step of a lane's work, in the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from sgevents_core.state.base import REMOVED, Failure, PluginRecord, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.checksums import sum_of, sum_of_letter
+from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
+from sgevents_core.state.sqlite.requests import write_request
+from sgevents_core.state.sqlite.tracebacks import keep_traceback
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
+    """Write a step, and return the number of its failure, 0 if it has none."""
+    number = 0
+    if step.progress is not None:
+        _write_progress(db, lane, step.progress)
+    for record in step.plugins:
+        _write_plugin(db, record)
+    if step.failure is not None:
+        number = _write_failure(db, step.failure, dead=step.dead)
+    for plugin, callback, seq, attempts in step.doubts:
+        _write_attempts(db, (plugin, callback, seq), attempts, "the process died in it")
+    if step.settled is not None:
+        db.execute(
+            "DELETE FROM attempts WHERE plugin = ? AND callback = ? AND seq = ?", step.settled
+        )
+        forget_deaths(db, step.settled)
+    write_deaths(db, step.deaths)
+    if step.request is not None:
+        number = write_request(db, step.request) or number
+    for plugin, changes in step.store.items():
+        _write_store(db, plugin, changes)
+    return number
+
+
+def _encode_keys(keys: Iterable[CallKey]) -> str:
+    return _encode(sorted(key.encode() for key in keys)).decode()
+
+
+def _write_progress(db: sqlite3.Connection, lane: str, progress: Progress) -> None:
+    """Write the event a lane is in the middle of, or the last one finished."""
+    seq, done = progress.finished, None
+    if progress.done:
+        seq, done = progress.running, _encode_keys(progress.done)
+    db.execute(
+        "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
+        (seq, done, sum_of(lane, seq, done), lane),
+    )
+
+
+def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
+    values = (
+        record.name,
+        record.lane,
+        record.cursor,
+        int(record.apart),
+        _encode_keys(record.progress.done),
+        record.state,
+        record.reason,
+        float(record.retry_at),
+        record.failures,
+    )
+    db.execute(
+        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, sum_of(*values)),
+    )
+
+
+def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> int:
+    f = failure
+    traceback_id, traceback = keep_traceback(db, f.traceback)
+    entry = db.execute("SELECT body, era FROM journal WHERE seq = ?", (f.seq,)).fetchone()
+    body, era = entry or (None, 1)
+    cursor = db.execute(
+        "INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+        " traceback_id, at, outcome, dead, body, era, sum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
+         f.at, f.outcome, dead, body, era,
+         sum_of_letter(f.plugin, f.callback, f.seq, f.event_id, body)),
+    )  # fmt: skip
+    _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
+    return cursor.lastrowid or 0
+
+
+def _write_attempts(
+    db: sqlite3.Connection, call: tuple[str, str, int], attempts: int, error: str
+) -> None:
+    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (*call, attempts, error))
+
+
+def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -> None:
+    removed = [(plugin, key) for key, value in changes.items() if value is REMOVED]
+    db.executemany("DELETE FROM stores WHERE plugin = ? AND key = ?", removed)
+    db.executemany(
+        "INSERT OR REPLACE INTO stores VALUES (?, ?, ?, ?)",
+        (
+            (plugin, key, text, sum_of(plugin, key, text))
+            for key, value in changes.items()
+            if value is not REMOVED
+            for text in [_encode(value).decode()]
+        ),
+    )

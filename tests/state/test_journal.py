@@ -1,0 +1,209 @@
+"""The journal: rows appended with the feed's state, read after a cursor, pruned."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_rows import AT, event_row, grow
+
+from sgevents_core.errors import StaleWriter, StateError
+from sgevents_core.state.base import (
+    FeedChange,
+    FeedState,
+    LateRow,
+    Missing,
+    Parked,
+    PluginRecord,
+    Step,
+)
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.sqlite_state import SqliteState
+
+NUMBERS = st.integers(0, 2**40)
+STATES = st.builds(
+    FeedState,
+    era=st.integers(1, 9),
+    floor=NUMBERS,
+    frontier=NUMBERS,
+    anchor_id=st.none() | NUMBERS,
+    anchor_at=NUMBERS,
+    observed=st.floats(0, 1e9),
+    marks=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3),
+    recent=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3),
+    audits=st.dictionaries(st.sampled_from(["1 min", "15 min", "2 h"]), st.floats(0, 1e9)),
+    proved_id=NUMBERS,
+    proved_at=NUMBERS,
+    answered=st.floats(0, 1e10),
+    rewound=st.sampled_from(["", "the highest id is below the frontier"]),
+    parkings=st.integers(0, 9),
+)
+FIRSTS = st.integers(1, 12)
+MISSING = st.builds(
+    Missing,
+    FIRSTS,
+    NUMBERS,
+    NUMBERS,
+    st.floats(0, 1e9),
+    st.booleans(),
+)
+CHANGES = st.builds(
+    FeedChange,
+    STATES,
+    put=st.lists(MISSING, max_size=4),
+    cut=st.lists(FIRSTS, max_size=4),
+    put_gone=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=3),
+    cut_gone=st.lists(FIRSTS, max_size=3),
+    closed=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
+    put_parked=st.lists(st.builds(Parked, FIRSTS, NUMBERS, st.integers(1, 9), NUMBERS), max_size=3),
+    cut_parked=st.lists(FIRSTS, max_size=3),
+    dropped=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
+)
+
+
+def ids(state: SqliteState, after: int = 0, limit: int = 1000) -> list[int]:
+    """The ids of the events in the journal, in its order."""
+    return [entry.event_id for entry in state.read(after, limit)]
+
+
+def test_rows_are_read_as_they_were_appended(state: SqliteState) -> None:
+    """Entries come in the order appended, numbered from 1, late ones marked, bodies unchanged."""
+    rows = [event_row(7), event_row(9, "Shotgun_Shot_New"), event_row(8, at=AT + 5)]
+    assert state.end() == 0
+    assert grow(state, rows, late={8}) == 3
+    entries = state.read(0, 10)
+    assert [entry.seq for entry in entries] == [1, 2, 3]
+    assert [(e.event_id, e.event_type, e.created, e.body) for e in entries] == [
+        (row.id, row.event_type, row.at, row.body) for row in rows
+    ]
+    assert [entry.late for entry in entries] == [False, False, True]
+    assert ids(state, after=1) == [9, 8]
+    assert ids(state, after=0, limit=2) == [7, 9]
+    assert ids(state, after=3) == []
+
+
+def test_writer_that_does_not_know_the_end_is_refused(state: SqliteState, tmp_path: Path) -> None:
+    """An append for another end than the journal's writes nothing, neither rows nor state."""
+    grow(state, [event_row(1)])
+    second = SqliteState(tmp_path)
+    second.append(1, [LateRow(event_row(2), late=False)], FeedChange(FeedState(frontier=2)))
+    with pytest.raises(StaleWriter, match="the journal"):
+        state.append(1, [LateRow(event_row(3), late=False)], FeedChange(FeedState(frontier=3)))
+    found = state.load_feed()
+    assert found is not None
+    assert (ids(state), found.state.frontier) == ([1, 2], 2)
+    second.close()
+
+
+def test_append_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
+    """A row the journal holds already is refused, and rows and state beside it are not kept."""
+    grow(state, [event_row(1)])
+    rows = [LateRow(event_row(2), late=False), LateRow(event_row(1), late=True)]
+    change = FeedChange(FeedState(frontier=2), put=[Missing(5, 6, AT, 0.0, hot=True)])
+    with pytest.raises(StateError, match="UNIQUE"):
+        state.append(1, rows, change)
+    found = state.load_feed()
+    assert found is not None
+    assert (ids(state), found.state.frontier, found.missing) == ([1], 1, [])
+
+
+def test_ids_are_unique_within_one_era_only(state: SqliteState) -> None:
+    """After a reset of the feed the same id may come again, as another event."""
+    grow(state, [event_row(1)])
+    assert grow(state, [event_row(1)], era=2) == 2
+    assert ids(state) == [1, 1]
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> None:
+    """State, missing, gone and parked ranges are what all changes make of them, also reopened."""
+    missing: dict[int, Missing] = {}
+    gone: dict[int, tuple[int, int]] = {}
+    parked: dict[int, Parked] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        state = SqliteState(Path(folder))
+        assert state.load_feed() is None
+        for change in changes:
+            state.append(0, [], change)
+            for first in change.cut:
+                missing.pop(first, None)
+            missing.update((some.first, some) for some in change.put)
+            for first in change.cut_gone:
+                gone.pop(first, None)
+            gone.update((span[0], span) for span in change.put_gone)
+            for first in change.cut_parked:
+                parked.pop(first, None)
+            parked.update((some.first, some) for some in change.put_parked)
+        state.close()
+        state = SqliteState(Path(folder))
+        found = state.load_feed()
+        state.close()
+    assert found is not None
+    assert found.state == changes[-1].state
+    assert found.missing == [missing[first] for first in sorted(missing)]
+    assert found.gone == [gone[first] for first in sorted(gone)]
+    assert found.parked == [parked[first] for first in sorted(parked)]
+
+
+def test_place_of_an_id_or_a_time_is_found(state: SqliteState) -> None:
+    """`seq_before` gives the cursor from which every event at or above a value is still read."""
+    grow(state, [event_row(10, at=100), event_row(14, at=104), event_row(12, at=102)], late={12})
+    assert state.seq_before("event_id", 11) == 1
+    assert state.seq_before("event_id", 1) == 0
+    assert state.seq_before("event_id", 99) == 3
+    assert state.seq_before("created_at", 103) == 1
+    assert [state.created_after(seq) for seq in (0, 1, 3)] == [100, 104, None]
+    with pytest.raises(ValueError, match="body"):
+        state.seq_before("body", 1)
+
+
+def test_prune_takes_what_is_old_and_needed_by_nobody(state: SqliteState) -> None:
+    """Old entries go from the front, at most so many at once; a needed one and all above stay."""
+    grow(state, [event_row(n, at=100 + n) for n in range(1, 21)])
+    assert state.prune(before=0, keep_from=99) == 0
+    assert state.prune(before=106, keep_from=99, limit=3) == 3
+    assert state.lowest() == 4
+    assert state.prune(before=106, keep_from=99) == 2
+    assert state.prune(before=1000, keep_from=9) == 3
+    assert ids(state) == list(range(9, 21))
+    assert state.lowest() == 9
+
+
+def test_prune_keeps_the_last_entry(state: SqliteState) -> None:
+    """However old it is, one entry stays, so that numbers of the journal never come again."""
+    assert state.prune(before=1000, keep_from=99) == 0
+    grow(state, [event_row(1), event_row(2)])
+    assert state.prune(before=2 * AT, keep_from=99) == 1
+    assert (ids(state), state.end(), state.lowest()) == ([2], 2, 2)
+    assert grow(state, [event_row(3)]) == 3
+
+
+def test_prune_stops_below_a_young_entry(state: SqliteState) -> None:
+    """A late row that is older than its neighbours goes when they go."""
+    grow(state, [event_row(1, at=1), event_row(3, at=50), event_row(2, at=2), event_row(4, at=60)])
+    assert state.prune(before=10, keep_from=99) == 1
+    assert ids(state) == [3, 2, 4]
+
+
+def test_cursor_that_is_needed_is_the_lowest_of_the_enabled_plugins(state: SqliteState) -> None:
+    """Plugins apart count by their cursor, those that ride by their lane, others not at all."""
+    grow(state, [event_row(n) for n in range(1, 51)])
+    records = [
+        PluginRecord("rides", "main", Progress(1)),
+        PluginRecord("apart", "main", Progress(30), apart=True),
+        PluginRecord("disabled", "main", Progress(3), apart=True),
+        PluginRecord("ahead", "unused", Progress(45), apart=True),
+    ]
+    for lane, progress in (("main", Progress.at(40, frozenset())), ("unused", Progress(2))):
+        fence = state.take_lane(lane)
+        mine = [record for record in records if record.lane == lane]
+        state.record(lane, fence, Step(progress=progress, plugins=mine))
+    assert state.lowest_cursor({"rides", "apart", "ahead"}) == 30
+    assert state.lowest_cursor({"rides", "ahead"}) == 39
+    assert state.lowest_cursor({"ahead"}) == 45
+    assert state.lowest_cursor({"disabled"}) == 3
+    assert state.lowest_cursor(()) == 50

@@ -1,0 +1,235 @@
+"""The ledger: one step of a lane's work is kept whole, or not at all."""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_rows import event_row, grow
+
+from sgevents_core.errors import StaleWriter
+from sgevents_core.state.base import REMOVED, Failure, PluginRecord, Step
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.sqlite_state import KEPT_FAILURES, SqliteState
+
+
+def failure(plugin: str = "notify", seq: int = 1, attempt: int = 1, **more: Any) -> Failure:
+    """A failed attempt."""
+    fields: dict[str, Any] = {"error": "ValueError: no", "traceback": "Traceback: no", "at": 5.5}
+    fields |= {"outcome": "retry", "event_id": seq + 100, **more}
+    return Failure(plugin, "notify:on_new", seq, attempt=attempt, **fields)
+
+
+def contents(state: SqliteState, lane: str = "main") -> tuple[Any, ...]:
+    """All that a step can change."""
+    stores = {name: state.store(name) for name in ("notify", "count")}
+    return (
+        state.lane_progress(lane),
+        state.plugins(),
+        state.tried(),
+        state.dead_letters(),
+        stores,
+    )
+
+
+def test_step_is_kept_whole(state: SqliteState) -> None:
+    """Progress, records, failure, attempts and stores of one step are there afterwards."""
+    grow(state, [event_row(101)])
+    fence = state.take_lane("main")
+    assert state.lane_progress("main") == Progress(0)
+    assert state.lane_progress("other") is None
+    record = PluginRecord(
+        "notify", "main", Progress(4, frozenset({CallKey("notify", "a"), CallKey("notify", "b")})),
+        apart=True,
+        state="held", reason="Retry: later", retry_at=99.5, failures=2,
+    )  # fmt: skip
+    step = Step(
+        progress=Progress.at(5, frozenset({CallKey("a", "b:c")})),
+        plugins=[record],
+        failure=failure(attempt=3),
+        doubts=[("count", "count:run", 5, 1)],
+        store={"notify": {"seen": [1, {"deep": None}], "text": "ä ☃"}, "count": {"n": 3}},
+        durable=True,
+    )
+    number = state.record("main", fence, step)
+    assert number > 0
+    assert state.lane_progress("main") == step.progress
+    assert state.plugins() == {"notify": record}
+    assert state.tried() == {
+        (CallKey("notify", "notify:on_new"), 1): 3,
+        (CallKey("count", "count:run"), 5): 1,
+    }
+    assert state.store("notify") == {"seen": [1, {"deep": None}], "text": "ä ☃"}
+    assert state.dead_letters() == []
+
+
+def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
+    """When the last thing of a step cannot be written, nothing of it is, and the next step can."""
+    fence = state.take_lane("main")
+    state.record("main", fence, Step(progress=Progress(1), store={"count": {"n": 1}}))
+    before = contents(state)
+    step = Step(
+        progress=Progress.at(9, frozenset({CallKey("x", "y")})),
+        plugins=[PluginRecord("notify", "main", Progress(3), apart=True)],
+        failure=failure(outcome="dead-letter"),
+        dead=True,
+        doubts=[("notify", "b", 2, 4)],
+        store={"count": {"n": 2, "wrong": object()}},
+    )
+    with pytest.raises(TypeError):
+        state.record("main", fence, step)
+    assert contents(state) == before
+    state.record("main", fence, Step(progress=Progress(2)))
+    assert state.lane_progress("main") == Progress(2)
+
+
+def test_stale_fence_is_refused(state: SqliteState, tmp_path: Path) -> None:
+    """Who took a lane over is the only one to write for it; other lanes are not concerned."""
+    first, other = state.take_lane("main"), state.take_lane("other")
+    second = SqliteState(tmp_path)
+    newer = second.take_lane("main")
+    with pytest.raises(StaleWriter, match="lane main"):
+        state.record("main", first, Step(progress=Progress(7), store={"count": {"n": 1}}))
+    assert contents(state)[0] == Progress(0)
+    assert state.store("count") == {}
+    second.record("main", newer, Step(progress=Progress(8)))
+    state.record("other", other, Step(progress=Progress(9)))
+    assert (state.lane_progress("main"), state.lane_progress("other")) == (Progress(8), Progress(9))
+    with pytest.raises(StaleWriter):
+        state.record("never taken", 1, Step())
+    second.close()
+
+
+def test_dead_letter_keeps_its_event_and_ends_the_count(state: SqliteState) -> None:
+    """A dead letter has a number of its own, and attempts for the event start anew."""
+    grow(state, [event_row(101)])
+    fence = state.take_lane("main")
+    state.record("main", fence, Step(failure=failure(attempt=1)))
+    assert state.tried() == {(CallKey("notify", "notify:on_new"), 1): 1}
+    letter = failure(attempt=2, outcome="dead-letter")
+    step = Step(failure=letter, dead=True, settled=("notify", "notify:on_new", 1))
+    number = state.record("main", fence, step)
+    assert state.tried() == {}
+    assert state.dead_letters() == [letter]
+    assert state.dead_letters("notify") == [letter]
+    assert state.dead_letters("count") == []
+    assert state.record("main", fence, copy.copy(step)) > number
+
+
+def test_dead_letters_outlive_their_events(state: SqliteState) -> None:
+    """Pruning takes attempts and failures of the events it takes, and leaves dead letters."""
+    grow(state, [event_row(n) for n in range(1, 6)])
+    fence = state.take_lane("main")
+    letter = failure(seq=2, outcome="dead-letter")
+    state.record("main", fence, Step(failure=failure(seq=1)))
+    state.record("main", fence, Step(failure=letter, dead=True))
+    state.record("main", fence, Step(failure=failure(seq=4)))
+    assert state.prune(before=2**40, keep_from=4) == 3
+    assert state.dead_letters() == [letter]
+    assert state.tried() == {(CallKey("notify", "notify:on_new"), 4): 1}
+
+
+def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
+    state: SqliteState, tmp_path: Path
+) -> None:
+    """Of failures that are no dead letters only the newest are kept."""
+    grow(state, [event_row(1), event_row(2)])
+    fence = state.take_lane("main")
+    letter = failure(outcome="dead-letter")
+    state.record("main", fence, Step(failure=letter, dead=True))
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO failures (plugin, callback, seq, event_id, attempt, error, traceback,"
+            " at, outcome, dead) SELECT 'p', 'c', 2, 2, 1, '', '', 0.0, 'skip', 0 FROM n",
+            (KEPT_FAILURES + 500,),
+        )
+    state.prune(before=0, keep_from=0)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        kept = db.execute("SELECT count(*) FROM failures WHERE dead = 0").fetchone()
+    assert kept == (KEPT_FAILURES,)
+    assert state.dead_letters() == [letter]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False,
+    allow_infinity=False) | st.text(st.characters(codec="utf-8"), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=2),
+    max_leaves=5,
+)  # fmt: skip
+KEYS = st.sampled_from(["a", "b", "c\0d", "ß", ""])
+PLUGINS = ["notify", "count"]
+CALL_KEYS = st.builds(CallKey, st.text("xy"), st.text("xy\0"))
+PROGRESS = st.builds(Progress, st.integers(0, 99), st.frozensets(CALL_KEYS, max_size=3))
+SETTLED = st.tuples(st.sampled_from(PLUGINS), st.just("notify:on_new"), st.integers(1, 3))
+STEPS = st.builds(
+    Step,
+    progress=st.none() | PROGRESS,
+    plugins=st.lists(
+        st.builds(
+            PluginRecord,
+            st.sampled_from(PLUGINS),
+            st.just("main"),
+            PROGRESS,
+            st.booleans(),
+            st.sampled_from(["active", "held", "paused", "not started"]),
+            st.text("ab☃"),
+            st.floats(0, 1e10),
+            st.integers(0, 20),
+        ).filter(lambda record: record.state != "active" or not record.reason),
+        max_size=2,
+    ),
+    failure=st.none()
+    | st.builds(failure, st.sampled_from(PLUGINS), st.integers(1, 3), st.integers(1, 5)),
+    dead=st.booleans(),
+    settled=st.none() | SETTLED,
+    store=st.dictionaries(
+        st.sampled_from(PLUGINS),
+        st.dictionaries(KEYS, JSON | st.just(REMOVED), max_size=3),
+        max_size=2,
+    ),
+    durable=st.booleans(),
+)
+
+
+@given(st.lists(STEPS, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
+    """After any steps, reopened, the ledger says what a few dictionaries would say."""
+    progress = Progress(0)
+    plugins: dict[str, PluginRecord] = {}
+    tried: dict[tuple[CallKey, int], int] = {}
+    dead: list[Failure] = []
+    stores: dict[str, dict[str, Any]] = {name: {} for name in PLUGINS}
+    with tempfile.TemporaryDirectory() as folder:
+        state = SqliteState(Path(folder))
+        fence = state.take_lane("main")
+        for step in steps:
+            state.record("main", fence, step)
+            progress = step.progress or progress
+            plugins.update((record.name, record) for record in step.plugins)
+            if step.failure:
+                key = CallKey(step.failure.plugin, step.failure.callback), step.failure.seq
+                tried[key] = step.failure.attempt
+                dead += [step.failure] if step.dead else []
+            if step.settled:
+                tried.pop((CallKey(*step.settled[:2]), step.settled[2]), None)
+            for name, changes in step.store.items():
+                stores[name].update(changes)
+                for removed in [key for key, value in changes.items() if value is REMOVED]:
+                    del stores[name][removed]
+        state.close()
+        state = SqliteState(Path(folder))
+        found = contents(state)
+        state.close()
+    assert found == (progress, plugins, tried, dead, stores)
