@@ -25,7 +25,7 @@ def run_and_end(command: Callable[[], object]) -> None:
 def _bounded(code: object) -> None:
     if log is None:  # no plugin's code has run
         return
-    from sgevents_core.ending import ENDS_WITHIN, end_within
+    from sgevents_core.daemon.ending import ENDS_WITHIN, end_within
 
     number = code if isinstance(code, int) else int(code is not None)
     end_within(ENDS_WITHIN, number, log)

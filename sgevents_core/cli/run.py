@@ -17,8 +17,8 @@ from sgevents_core.printable import counted
 from sgevents_core.settings.spelling import nearest
 
 if TYPE_CHECKING:
-    from sgevents_core.daemon import Daemon
-    from sgevents_core.restarting import CommandLine
+    from sgevents_core.daemon.daemon import Daemon
+    from sgevents_core.daemon.restarting import CommandLine
     from sgevents_core.settings import Settings
 
 
@@ -50,8 +50,8 @@ def run(
     A plugin that is left out with --disable or --safe-mode loses nothing: it continues where it
     stopped.
     """
-    from sgevents_core.daemon import Daemon
-    from sgevents_core.restarting import command_line, end_at_once
+    from sgevents_core.daemon.daemon import Daemon
+    from sgevents_core.daemon.restarting import command_line, end_at_once
 
     started = command_line()
     settings = read_configuration(config)
@@ -73,7 +73,7 @@ def run(
 
 def _not_replaced(started: CommandLine, config: Path) -> str:
     """Replace this process by a new one; return the reason if that fails."""
-    from sgevents_core.restarting import execute_anew
+    from sgevents_core.daemon.restarting import execute_anew
     from sgevents_core.settings import load_settings
 
     try:
@@ -86,11 +86,11 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.cli import ends
+    from sgevents_core.daemon.signals import stopped_by_signals
     from sgevents_core.observe.logs import configured
     from sgevents_core.observe.mask import release_signals
     from sgevents_core.observe.printed import Printed
     from sgevents_core.observe.redaction import Redactor
-    from sgevents_core.signals import stopped_by_signals
     from sgevents_core.state.own_files import make_folder
 
     redact = Redactor.of(settings)
@@ -114,8 +114,8 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.daemon.reload import rehearsed
     from sgevents_core.observe.mask import release_signals
-    from sgevents_core.reload import rehearsed
 
     release_signals()  # nothing needs to stop in order
     echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))

@@ -16,7 +16,7 @@ from journal_rows import event_row, grow
 from running_daemon import RunningDaemon
 
 from sgevents_core.cli.check_database import database_findings
-from sgevents_core.daemon import Daemon
+from sgevents_core.daemon.daemon import Daemon
 from sgevents_core.errors import StateError
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import load_settings

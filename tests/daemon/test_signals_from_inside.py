@@ -12,10 +12,10 @@ import pytest
 from running_daemon import RunningDaemon
 from waiting import wait_until
 
+from sgevents_core.daemon.signals import stopped_by_signals
 from sgevents_core.errors import SignalInDoubt
 from sgevents_core.observe.mask import release_signals
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.signals import stopped_by_signals
 
 NOTING = """
     import _thread, ctypes, multiprocessing, os, signal, subprocess, sys, threading, time

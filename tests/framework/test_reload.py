@@ -18,7 +18,7 @@ from reloading import SLOW, reload
 from running_daemon import WRITER, RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.daemon import Daemon
+from sgevents_core.daemon.daemon import Daemon
 from sgevents_core.errors import NoDaemonError
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state.running import Running, note, running

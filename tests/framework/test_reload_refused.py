@@ -19,10 +19,10 @@ from reloading import SLOW, reload
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
+from sgevents_core.daemon.reload import Reloader
+from sgevents_core.daemon.restarting import CommandLine, obstacle
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import load
-from sgevents_core.reload import Reloader
-from sgevents_core.restarting import CommandLine, obstacle
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import LogSettings, Settings
 from sgevents_core.state.lock import StateLock

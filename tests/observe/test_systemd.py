@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from watched_loops import WatchedLoop
 
-from sgevents_core.daemon import feed_watchdog
+from sgevents_core.daemon.run import feed_watchdog
 from sgevents_core.observe.liveness import MARGIN, Liveness, alive
 from sgevents_core.observe.systemd import Systemd
 

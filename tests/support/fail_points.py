@@ -92,10 +92,11 @@ def arm(kill: str = "", hit: int = 1, trace: str = "", bug: str = "") -> None:
 
 def _at_once() -> None:
     """Let happen in every run what else happens every ten minutes, or when a plugin is due."""
-    import sgevents_core.daemon as module
+    from sgevents_core.daemon import housekeeping, run
     from sgevents_core.dispatch.lane import Lane
 
-    vars(module).update(PRUNE_EVERY=0.01, DRAIN_TICK=0.002)
+    vars(housekeeping).update(PRUNE_EVERY=0.01)
+    vars(run).update(DRAIN_TICK=0.002)
     caught_up = Lane.caught_up
 
     def and_not_held(lane: Lane, end: int) -> bool:

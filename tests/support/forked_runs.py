@@ -18,9 +18,9 @@ LAUNCHER = """
 import ctypes, functools, gc, json, os, pathlib, signal, sys, time
 import email.policy, encodings.idna, encodings.utf_8_sig
 import importlib_metadata, msgspec
-import sgevents_core.cli.run, sgevents_core.daemon, sgevents_core.observe.logs
-import sgevents_core.state.sqlite.schema, sgevents_core.reload, sgevents_core.settings
-import sgevents_core.signals, sgevents_core.calling.policy
+import sgevents_core.cli.run, sgevents_core.daemon.daemon, sgevents_core.observe.logs
+import sgevents_core.state.sqlite.schema, sgevents_core.daemon.reload, sgevents_core.settings
+import sgevents_core.daemon.signals, sgevents_core.calling.policy
 from sgevents_core.cli import main
 
 def end_with_parent():
@@ -37,7 +37,7 @@ def prepare(order):
     importlib_metadata.entry_points = functools.cache(importlib_metadata.entry_points)
     msgspec.structs.fields = functools.cache(msgspec.structs.fields)
     sgevents_core.settings.load_settings(pathlib.Path(order["config"]))
-    sgevents_core.daemon.discover()
+    sgevents_core.daemon.daemon.discover()
     sgevents_core.state.sqlite.schema.migrations()
     gc.freeze()
     return 0

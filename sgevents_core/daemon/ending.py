@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
-from sgevents_core.restarting import end_at_once
+from sgevents_core.daemon.restarting import end_at_once
 
 ENDS_WITHIN: Final = 5.0
 """Seconds that plugins' threads and `atexit` functions may take once everything else has ended."""

@@ -18,10 +18,10 @@ from typing import IO, Any, Final
 from msgspec.structs import replace
 
 from sgevents_core import __version__
+from sgevents_core.daemon.restarting import CommandLine, obstacle
 from sgevents_core.errors import StateError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
-from sgevents_core.restarting import CommandLine, obstacle
 from sgevents_core.settings import Settings
 from sgevents_core.state.running import Refusal, Running, note
 
