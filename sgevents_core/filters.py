@@ -220,11 +220,11 @@ def refuse_unknown(given: Collection[str], others: Collection[str]) -> None:
         given: Arguments that are not known.
         others: Valid arguments that are not conditions.
     """
-    from sgevents_core.settings.spelling import nearest  # noqa: PLC0415 - seldom wanted
+    from sgevents_core.settings.spelling import nearest_name  # noqa: PLC0415 - seldom wanted
 
     known = [*inspect.signature(made_match).parameters, *others]
     for name in given:
-        close = nearest(name, known)
+        close = nearest_name(name, known)
         meant = f" (did you mean {close}?)" if close else ""
         raise WrongValueError(f"there is no argument {name}{meant}", f"Use {', '.join(known)}.")
 

@@ -21,7 +21,7 @@ from sgevents_core.moments import (
     written_moment,
 )
 from sgevents_core.sandbox.timestamps import read_timestamp
-from sgevents_core.settings.starts import start_of
+from sgevents_core.settings.starts import parse_start
 
 UTC = timezone.utc
 NINE = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
@@ -142,14 +142,14 @@ def test_no_text_raises(text: str) -> None:
 )
 def test_people_may_write_what_a_site_writes(text: str, moment: datetime) -> None:
     """Without a zone it is the host's own."""
-    assert start_of(text) == moment
+    assert parse_start(text) == moment
 
 
 @pytest.mark.parametrize("text", ["2026-13-01", "2026-11-01T09:30 PST", "soon"])
 def test_people_are_told_what_is_no_moment(text: str) -> None:
     """With what to write instead."""
     with pytest.raises(MomentError, match="2026-01-31T12:00"):
-        start_of(text)
+        parse_start(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sgevents_core.errors import EventsNotFoundError
-from sgevents_core.settings.starts import moment_of
+from sgevents_core.settings.starts import parse_moment
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.history import History
 from sgevents_core.site.questions import Fetch, Newest, Page, Since, spans_of
@@ -66,7 +66,7 @@ class JournalRows:
 
     def since(self, when: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now, in the order seen."""
-        return [one.body for one in self._history.since(moment_of(when), time.time())]
+        return [one.body for one in self._history.since(parse_moment(when), time.time())]
 
 
 class SiteRows:
@@ -100,7 +100,7 @@ class SiteRows:
 
     def since(self, when: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now."""
-        moment = moment_of(when)
+        moment = parse_moment(when)
         at = moment.timestamp() if isinstance(moment, datetime) else time.time() - moment.seconds
         rows = [*self._log.ask(Since(int(at))).rows]
         is_full = bool(rows)

@@ -24,7 +24,7 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, StockClientError
 from sgevents_core.observe.redaction import secrets_of
 from sgevents_core.settings import Settings
-from sgevents_core.settings.access import exposures
+from sgevents_core.settings.access import find_exposures
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
@@ -213,10 +213,10 @@ def _of_the_idle(statuses: Iterable[PluginStatus], settings: Settings) -> list[F
 def _of_literal_secrets(settings: Settings) -> list[Finding]:
     """Warn of secrets in a file that others can read, which only the plugins' models identify."""
     kept_elsewhere = set(secrets_of(settings))
-    is_literal = any(text not in kept_elsewhere for text in settings.learned)
-    exposed = exposures(settings.path, "this file", secret=is_literal)
+    is_literal = any(text not in kept_elsewhere for text in settings.learned_secrets)
+    exposed = find_exposures(settings.path, "this file", holds_secret=is_literal)
     return [
         Finding("plugins", "warning", one.message, one.fix, file=settings.path)
         for one in exposed
-        if one.reads and not any(told.message == one.message for told in settings.warnings)
+        if one.reveals_secret and not any(told.message == one.message for told in settings.warnings)
     ]

@@ -14,7 +14,7 @@ from sgevents_core.errors import SiteError
 from sgevents_core.events import type_parts
 from sgevents_core.printable import counted
 from sgevents_core.settings import Settings
-from sgevents_core.settings.spelling import nearest
+from sgevents_core.settings.spelling import nearest_name
 from sgevents_core.site.client import EventLog
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _not_among(
 
 
 def _finding(callback: Callback, text: str, name: str, known: Sequence[str]) -> Finding:
-    meant = nearest(name, known)
+    meant = nearest_name(name, known)
     few = f"there are: {', '.join(known)}" if len(known) <= _FEW else "look it up on the site"
     fix = f"did you mean {meant}?" if meant else few
     message = f"{callback.where}: {callback.name}: {text}"

@@ -52,9 +52,9 @@ def reset(
     which the same ids may mean other events. Events already in the journal are handled first; none
     is lost.
     """
-    from sgevents_core.settings.starts import start_of
+    from sgevents_core.settings.starts import parse_start
 
-    start_of(start)  # raises if it is not a valid start
+    parse_start(start)  # raises if it is not a valid start
     settings = load(config)
     record = _record(settings.state.path)
     era = record.state.era if record else 0

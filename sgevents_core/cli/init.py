@@ -66,7 +66,7 @@ def init(
     else:
         site = Site(_url(url), _script_name(script_name), _key(key_env, key_file, write_key))
     text = config_text(site, _installed())
-    read_settings(text, config, secrets=False)
+    read_settings(text, config, secrets_required=False)
     _write(config, text, private=not site.key_place)
     echo(f"Wrote {config}. Next:\n\n{_next_steps(site, config)}")
 
@@ -97,7 +97,7 @@ def _usable_url(text: str) -> str:
     url = text if "://" in text else f"https://{text}"
     only_url = config_text(Site(url, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY)), [])
     try:
-        return read_settings(only_url, Path("sgevents.toml"), secrets=False).site.url
+        return read_settings(only_url, Path("sgevents.toml"), secrets_required=False).site.url
     except ConfigError as error:
         problem = error.problems[0]
         message = f"{problem.message}; {problem.fix}"

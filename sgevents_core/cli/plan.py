@@ -80,16 +80,16 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
     """
     from sgevents_core.events import RECORD_ACTIONS, type_parts
     from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of
-    from sgevents_core.settings.spelling import nearest
+    from sgevents_core.settings.spelling import nearest_name
 
     if event_type in APPLICATION_HOOKS:
         return None
-    close = nearest(event_type, [*seen, *APPLICATION_HOOKS])
+    close = nearest_name(event_type, [*seen, *APPLICATION_HOOKS])
     if close is not None or hook_of(event_type) != "on_other":
         return close
     parts = type_parts(event_type)
-    domain = nearest(parts.domain, ["Shotgun"])
-    action = nearest(parts.action or "", RECORD_ACTIONS)
+    domain = nearest_name(parts.domain, ["Shotgun"])
+    action = nearest_name(parts.action or "", RECORD_ACTIONS)
     middle = event_type.removeprefix(f"{parts.domain}_").removesuffix(f"_{parts.action}")
     return f"{domain}_{middle}_{action}" if domain and action and middle else None
 

@@ -24,7 +24,7 @@ def retry(name: str, config: Path) -> None:
     from sgevents_core.errors import NothingToRetryError
     from sgevents_core.settings import load_settings
 
-    settings = load_settings(config, secrets=False)
+    settings = load_settings(config, secrets_required=False)
     if not forget(settings.state.path, name):
         raise NothingToRetryError(plugin=name)
     echo_line(f"{name} is tried again at the next start, or with: sgevents reload")

@@ -37,7 +37,7 @@ def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.settings import load_settings
 
-    settings = load_settings(config, secrets=secrets)
+    settings = load_settings(config, secrets_required=secrets)
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta[_REDACTOR] = Redactor.of(settings)
@@ -60,11 +60,11 @@ def read_to_look(config: Path) -> Settings:
     """
     from msgspec.structs import replace
 
-    from sgevents_core.settings.secret import with_stand_ins
+    from sgevents_core.settings.secret import with_placeholders
 
     settings = read_without_secrets(config)
     plugins = {
-        name: replace(table, settings=with_stand_ins(table.settings))
+        name: replace(table, settings=with_placeholders(table.settings))
         for name, table in settings.plugins.items()
     }
     return replace(settings, plugins=plugins)

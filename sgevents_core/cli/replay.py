@@ -83,11 +83,11 @@ def _named(settings: Settings, text: str) -> list[Replayed]:
 
 
 def _since(settings: Settings, text: str) -> list[Replayed]:
-    from sgevents_core.settings.starts import moment_of
+    from sgevents_core.settings.starts import parse_moment
     from sgevents_core.site.history import History
 
     with closing(History(settings)) as history:
-        return history.since(moment_of(text), time.time())
+        return history.since(parse_moment(text), time.time())
 
 
 def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:

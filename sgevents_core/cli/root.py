@@ -96,7 +96,7 @@ class _LazyGroup(click.Group):
             command_of,
             plugin_commands,
         )
-        from sgevents_core.settings.spelling import nearest
+        from sgevents_core.settings.spelling import nearest_name
 
         known = plugin_commands(args[1:], COMMANDS)
         row = known.rows.get(name)
@@ -105,7 +105,7 @@ class _LazyGroup(click.Group):
             return name, command, args[1:]
         for reason in known.missing:
             echo_line(reason, err=True)
-        meant = nearest(name, [*COMMANDS, *known.rows])
+        meant = nearest_name(name, [*COMMANDS, *known.rows])
         hint = f" Did you mean {meant}?" if meant else ""
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 

@@ -14,7 +14,7 @@ from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, NoSuchPluginError
 from sgevents_core.printable import counted
-from sgevents_core.settings.spelling import nearest
+from sgevents_core.settings.spelling import nearest_name
 
 if TYPE_CHECKING:
     from sgevents_core.daemon.daemon import Daemon
@@ -78,7 +78,9 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 
     try:
         os.chdir(started.folder())
-        load_settings(config, secrets=False)  # tried before, but stopping may have taken long
+        load_settings(
+            config, secrets_required=False
+        )  # tried before, but stopping may have taken long
         execute_anew(started)
     except (ConfigError, OSError) as error:
         return f"it could not be started anew: {error}"
@@ -124,7 +126,7 @@ def _rehearse(daemon: Daemon, settings: Settings) -> None:
 def _known(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
     for name in names:
         if name not in settings.plugins:
-            meant = nearest(name, settings.plugins)
+            meant = nearest_name(name, settings.plugins)
             hint = f"Did you mean {meant}?" if meant else "`sgevents plugins list` has the names."
             raise NoSuchPluginError(plugin=name, hint=hint)
     return names

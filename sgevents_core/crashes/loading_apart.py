@@ -166,7 +166,7 @@ class _Apart:
             return None
         answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
         for text in answer.learned:
-            self._settings.learned.add(text)
+            self._settings.learned_secrets.add_text(text)
         return answer
 
     def _wait(self, child: int, reads: int) -> int:
@@ -248,7 +248,7 @@ class _Apart:
             _exit(0)
 
     def _packed(self, look: Callable[[], object]) -> bytes:
-        answer = _answer_of(look)._replace(learned=list(self._settings.learned))
+        answer = _answer_of(look)._replace(learned=list(self._settings.learned_secrets))
         try:
             return pickle.dumps(answer)
         except Exception as error:  # an error type of a plugin's own

@@ -39,7 +39,7 @@ class Redactor:
     @classmethod
     def of(cls, settings: Settings) -> Redactor:
         """Return a redactor that knows a configuration's secrets, and those found in it later."""
-        return cls(secrets_of(settings), settings.learned)
+        return cls(secrets_of(settings), settings.learned_secrets)
 
     def __call__(self, text: str) -> str:
         """Return the text without the secrets, and without anything that UTF-8 cannot hold."""

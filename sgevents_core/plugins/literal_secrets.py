@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from sgevents_core.settings import Secret
-from sgevents_core.settings.fitting import is_table_model, keys_of
+from sgevents_core.settings.fitting import is_table_model, model_keys_of
 
 _DEEPEST: Final = 8
 """The levels of models and lists to look into; settings are not nested deeper."""
@@ -72,8 +72,8 @@ def _fields(model: Any) -> Iterator[tuple[list[str], Any]]:
             names = [name, alias, *_choices(getattr(field, "validation_alias", None))]
             yield [one for one in names if isinstance(one, str)], getattr(field, "annotation", None)
     elif is_table_model(model):
-        for key in keys_of(model):
-            yield [key.name], key.shape.annotated
+        for key in model_keys_of(model):
+            yield [key.name], key.shape.annotated_type
 
 
 def _choices(alias: Any) -> Iterable[Any]:

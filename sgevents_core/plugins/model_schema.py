@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.plugins.own_settings import is_pydantic
-from sgevents_core.settings.kinds import KINDS_OF_TYPES, REFERENCE, Schema
+from sgevents_core.settings.kinds import KINDS_BY_TYPE, REFERENCE_SCHEMA, Schema
 
 _SCALARS: Final = frozenset({"string", "integer", "number", "boolean"})
 
@@ -41,9 +41,9 @@ def _closed(part: Schema) -> Schema:
 
 
 def _hook(kind: type) -> Schema:
-    if kind not in KINDS_OF_TYPES:
+    if kind not in KINDS_BY_TYPE:
         raise NotImplementedError
-    return dict(KINDS_OF_TYPES[kind].schema)
+    return dict(KINDS_BY_TYPE[kind].schema)
 
 
 def _widened(schema: Any) -> Any:
@@ -57,7 +57,7 @@ def _widened(schema: Any) -> Any:
     if schema.get("type") in _SCALARS or "enum" in schema:
         about = {key: schema[key] for key in ("default", "title", "description") if key in schema}
         plain = {key: value for key, value in schema.items() if key not in about}
-        return {**about, "anyOf": [plain, REFERENCE]}
+        return {**about, "anyOf": [plain, REFERENCE_SCHEMA]}
     return {
         key: value if key in {"default", "required"} else _inside(key, value)
         for key, value in schema.items()

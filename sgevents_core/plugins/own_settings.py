@@ -12,10 +12,10 @@ from sgevents_core.plugins.callback import place_of
 from sgevents_core.plugins.guarding import guarded
 from sgevents_core.plugins.literal_secrets import texts_by_model, texts_in_value
 from sgevents_core.settings import Settings
-from sgevents_core.settings.diagnostics import Diagnostic, Diagnostics, located
-from sgevents_core.settings.fitting import Fitter, is_table_model, revealed, unknown_key_fix
-from sgevents_core.settings.locate import Locator, Where
-from sgevents_core.settings.spelling import dotted
+from sgevents_core.settings.diagnostics import Diagnostic, Diagnostics, locate_problems
+from sgevents_core.settings.fitting import Fitter, is_table_model, reveal_secrets, unknown_key_fix
+from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.spelling import dotted_key
 
 _MODEL_DECIDES: Final = "correct the value; what it may be is said by the plugin"
 
@@ -66,7 +66,7 @@ def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, l
     if is_pydantic(model):
         return _validated(model, table)
     diagnostics = Diagnostics()
-    return Fitter(folder, diagnostics).table(model, table), diagnostics.problems
+    return Fitter(folder, diagnostics).fit_table(model, table), diagnostics.problems
 
 
 def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
@@ -81,40 +81,40 @@ def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
         PluginSettingsError: The table does not fit the model; the error has every problem.
         PluginRaisedError: Code of the model raised something unexpected.
     """
-    config, name = settings.path, dotted(_where(plugin))
+    config, name = settings.path, dotted_key(_where(plugin))
     table = settings.plugins[plugin].settings
 
     def fitted() -> tuple[Any, list[Diagnostic]]:
         for text in texts_by_model(model, table):
-            settings.learned.add(text)
+            settings.learned_secrets.add_text(text)
         value, wrong = modelled(model, table, config.parent)
         for text in texts_in_value(value):
-            settings.learned.add(text)
+            settings.learned_secrets.add_text(text)
         return value, wrong
 
     value, wrong = guarded(f"reading [{name}]", fitted)
     if wrong:
-        problems = located(wrong, config, _lines_of(config), _where(plugin))
+        problems = locate_problems(wrong, config, _lines_of(config), _where(plugin))
         raise PluginSettingsError(problems, f"[{name}]")
     return value
 
 
-def _where(plugin: str) -> Where:
+def _where(plugin: str) -> KeyPath:
     return ("plugins", plugin, "settings")
 
 
-def _lines_of(config: Path) -> Locator:
+def _lines_of(config: Path) -> KeyLocator:
     """Return the line numbers of the file, as far as it can still be read."""
     try:
-        return Locator(config.read_text("utf-8-sig"))
+        return KeyLocator(config.read_text("utf-8-sig"))
     except (OSError, ValueError):
-        return Locator("")
+        return KeyLocator("")
 
 
 def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnostic]]:
     wrong = _unknown(model, table)
     try:
-        value = model.model_validate(revealed(table))
+        value = model.model_validate(reveal_secrets(table))
     except Exception as error:
         errors = getattr(error, "errors", None)
         if not callable(errors):

@@ -16,7 +16,7 @@ from sgevents_core.errors import (
     UnknownArgumentError,
 )
 from sgevents_core.plugins.callback import inner_callable, place_of
-from sgevents_core.settings.spelling import listed, nearest
+from sgevents_core.settings.spelling import joined_names, nearest_name
 
 Function: TypeAlias = Callable[..., object]
 
@@ -68,7 +68,7 @@ def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tup
                 function=_name(function),
                 parameter=_PREFIXES.get(parameter.kind, "") + parameter.name,
                 kind=_KINDS[parameter.kind],
-                known=listed(known),
+                known=joined_names(known),
             )
         if parameter.name not in known:
             raise UnknownArgumentError(
@@ -77,7 +77,7 @@ def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tup
                 hook=hook,
                 argument=parameter.name,
                 suggestion=suggestion(parameter.name, known),
-                known=listed(known),
+                known=joined_names(known),
             )
         names.append(parameter.name)
     return tuple(names)
@@ -142,7 +142,7 @@ def takes_args(function: Function) -> bool:
 
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Return ` (did you mean X?)` if one of `known` is similar to `name`, otherwise nothing."""
-    close = nearest(name, known)
+    close = nearest_name(name, known)
     return f" (did you mean {close}?)" if close else ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.settings.spelling import nearest
+from sgevents_core.settings.spelling import nearest_name
 from sgevents_core.state.base import PluginRecord, Step
 from sgevents_core.state.sqlite.requests import Request, Requests
 from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
@@ -70,6 +70,6 @@ def tell(request: Request, answer: RequestAnswer) -> None:
 
 def never_enabled(plugin: str, known: Iterable[str]) -> str:
     """Return why a request about a plugin unknown to the state is refused."""
-    meant = nearest(plugin, known)
+    meant = nearest_name(plugin, known)
     hint = f"did you mean {meant}?" if meant else "sgevents status lists those that were"
     return f"no plugin {plugin} was ever enabled on this state; {hint}"

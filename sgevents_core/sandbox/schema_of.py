@@ -11,7 +11,7 @@ from sgevents_core.sandbox.datatypes import DATA_TYPES
 from sgevents_core.sandbox.fields import entity_type, label_of
 from sgevents_core.sandbox.site_database import EVENT_LOG
 from sgevents_core.sandbox.types_file import FieldTable, Tables, TypeTable
-from sgevents_core.settings.spelling import BARE_KEY
+from sgevents_core.settings.spelling import BARE_KEY_PATTERN
 
 _EVERYWHERE: Final = frozenset(entity_type("", "", "").fields)
 _OPAQUE: Final = "serializable"
@@ -76,7 +76,7 @@ def _lines(name: str, table: TypeTable) -> Iterator[str]:
 
 
 def _key(text: str) -> str:
-    return text if BARE_KEY.fullmatch(text) else _toml(text)
+    return text if BARE_KEY_PATTERN.fullmatch(text) else _toml(text)
 
 
 def _toml(value: Any) -> str:

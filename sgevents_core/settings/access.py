@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.printable import one_line
 
-_ROOT: Final = 0
+_ROOT_USER_ID: Final = 0
 
 
 class Exposure(NamedTuple):
@@ -21,58 +21,63 @@ class Exposure(NamedTuple):
 
     message: str
     fix: str
-    reads: bool = False
+    reveals_secret: bool = False
     """Whether it is reading that does the harm, because of a secret."""
 
 
-def exposures(path: Path, what: str, *, secret: bool) -> Iterator[Exposure]:
+def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterator[Exposure]:
     """Yield what lets others change `path`, or read it where it holds a secret.
 
     A file that is missing, or that cannot be examined, has none: reading it reports that.
 
     Args:
         path: The file, or a folder.
-        what: What it is, for people: `this file`.
-        secret: Whether it holds a secret, so that reading it does harm.
+        file_label: What it is, for people: `this file`.
+        holds_secret: Whether it holds a secret, so that reading it does harm.
     """
     try:
-        status, folder = path.stat(), path.resolve().parent.stat()
+        file_status, folder_status = path.stat(), path.resolve().parent.stat()
     except OSError:
         return
-    named = one_line(shlex.quote(str(path)))
-    if status.st_mode & stat.S_IWOTH:
-        yield Exposure(f"every user can change {what}", f"chmod o-w {named}")
-    elif status.st_mode & stat.S_IWGRP and not _is_own_group(status):
-        group = _group(status.st_gid)
-        yield Exposure(f"every member of the group {group} can change {what}", f"chmod g-w {named}")
-    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
-        place = one_line(shlex.quote(str(path.resolve().parent)))
-        yield Exposure(f"every user can replace {what}", f"chmod o-w {place}")
-    if status.st_uid not in (_ROOT, os.geteuid()):
-        owner = user_name(status.st_uid)
+    quoted_path = one_line(shlex.quote(str(path)))
+    if file_status.st_mode & stat.S_IWOTH:
+        yield Exposure(f"every user can change {file_label}", f"chmod o-w {quoted_path}")
+    elif file_status.st_mode & stat.S_IWGRP and not _is_own_group(file_status):
+        group_name = _group_name(file_status.st_gid)
         yield Exposure(
-            f"{what} belongs to {owner}, who can change it",
-            f"chown {user_name(os.geteuid())} {named}, or run sgevents as {owner}",
+            f"every member of the group {group_name} can change {file_label}",
+            f"chmod g-w {quoted_path}",
         )
-    if secret and status.st_mode & stat.S_IROTH:
-        yield Exposure(f"every user can read {what} and the key in it", f"chmod o-r {named}", True)
+    if folder_status.st_mode & stat.S_IWOTH and not folder_status.st_mode & stat.S_ISVTX:
+        quoted_folder = one_line(shlex.quote(str(path.resolve().parent)))
+        yield Exposure(f"every user can replace {file_label}", f"chmod o-w {quoted_folder}")
+    if file_status.st_uid not in (_ROOT_USER_ID, os.geteuid()):
+        owner_name = user_name(file_status.st_uid)
+        yield Exposure(
+            f"{file_label} belongs to {owner_name}, who can change it",
+            f"chown {user_name(os.geteuid())} {quoted_path}, or run sgevents as {owner_name}",
+        )
+    if holds_secret and file_status.st_mode & stat.S_IROTH:
+        yield Exposure(
+            f"every user can read {file_label} and the key in it", f"chmod o-r {quoted_path}", True
+        )
 
 
-def _is_own_group(status: os.stat_result) -> bool:
+def _is_own_group(file_status: os.stat_result) -> bool:
     """Whether the group is the owner's alone, as many systems make one for each user."""
-    return _group(status.st_gid) == user_name(status.st_uid)
+    return _group_name(file_status.st_gid) == user_name(file_status.st_uid)
 
 
-def user_name(number: int) -> str:
+def user_name(user_id: int) -> str:
     """Return the name of a user; `user 17` for one the system does not know."""
     try:
-        return pwd.getpwuid(number).pw_name
+        return pwd.getpwuid(user_id).pw_name
     except KeyError:
-        return f"user {number}"
+        return f"user {user_id}"
 
 
-def _group(number: int) -> str:
+def _group_name(group_id: int) -> str:
     try:
-        return grp.getgrgid(number).gr_name
+        return grp.getgrgid(group_id).gr_name
     except KeyError:
-        return f"{number}"
+        return f"{group_id}"

@@ -12,11 +12,11 @@ import tomli
 from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
-from sgevents_core.settings.access import exposures
-from sgevents_core.settings.cross_checks import check_rules
-from sgevents_core.settings.diagnostics import Diagnostics, located
-from sgevents_core.settings.fitting import Fitter, keys_of
-from sgevents_core.settings.locate import Locator, Where
+from sgevents_core.settings.access import find_exposures
+from sgevents_core.settings.cross_checks import check_cross_rules
+from sgevents_core.settings.diagnostics import Diagnostics, locate_problems
+from sgevents_core.settings.fitting import Fitter, model_keys_of
+from sgevents_core.settings.locate import KeyLocator, KeyPath
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
     FeedSettings,
@@ -28,14 +28,14 @@ from sgevents_core.settings.model import (
     SiteSettings,
     StateSettings,
 )
-from sgevents_core.settings.regular import NotPlainError, read_plain
+from sgevents_core.settings.regular import NotPlainError, read_plain_file
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.spelling import described, dotted, nearest, quoted
-from sgevents_core.settings.toml_errors import explained
+from sgevents_core.settings.spelling import describe, dotted_key, nearest_name, toml_string
+from sgevents_core.settings.toml_errors import explain_toml_error
 
-LARGEST: Final = 4 * 1024 * 1024
+MAX_CONFIG_BYTES: Final = 4 * 1024 * 1024
 """Most bytes of a configuration file."""
-SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "site": SiteSettings,
     "feed": FeedSettings,
     "state": StateSettings,
@@ -48,229 +48,272 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def load_settings(path: Path, *, secrets: bool = True) -> Settings:
-    """Return the settings in the file `path`, every value checked and every default filled in.
+def load_settings(config_path: Path, *, secrets_required: bool = True) -> Settings:
+    """Return the settings in a file, every value checked and every default filled in.
 
     Args:
-        path: The configuration file; relative paths in it start at its folder.
-        secrets: Whether a secret that is not where the file says it is, is a problem. False is for
-            commands that do not talk to the site; such a secret raises when it is revealed.
+        config_path: The configuration file; relative paths in it start at its folder.
+        secrets_required: Whether a secret that is not where the file says it is, is a problem.
+            False is for commands that do not talk to the site; such a secret raises when it is
+            revealed.
 
     Raises:
         ConfigError: The file cannot be read, or something in it is wrong. Carries every problem.
     """
-    return read_settings(_read(path), path, secrets=secrets)
+    return read_settings(
+        _read_config_text(config_path), config_path, secrets_required=secrets_required
+    )
 
 
-def read_settings(text: str, path: Path, *, secrets: bool = True) -> Settings:
-    """Return the settings in `text`, as `load_settings` does for a file `path` that holds it."""
-    raw = _parse(path, text)
-    full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
-    assembly = _Assembly(raw, full, secrets=secrets)
-    settings, lines = assembly.settings(), Locator(text)
-    if assembly.diagnostics.problems:
-        raise ConfigError(located(assembly.diagnostics.problems, path, lines))
-    warnings = located(assembly.diagnostics.warnings, path, lines)
+def read_settings(toml_text: str, config_path: Path, *, secrets_required: bool = True) -> Settings:
+    """Return the settings in `toml_text`, as `load_settings` does for a file that holds it."""
+    raw_tables = _parse_toml(config_path, toml_text)
+    absolute_path = Path(os.path.abspath(config_path))  # noqa: PTH100 - resolve() would follow links
+    assembler = _SettingsAssembler(raw_tables, absolute_path, secrets_required=secrets_required)
+    settings, key_locator = assembler.assemble(), KeyLocator(toml_text)
+    if assembler.diagnostics.problems:
+        raise ConfigError(locate_problems(assembler.diagnostics.problems, config_path, key_locator))
+    warnings = locate_problems(assembler.diagnostics.warnings, config_path, key_locator)
     return replace(settings, warnings=tuple(warnings))
 
 
-def state_path(path: Path) -> Path | None:
-    """Return the state's folder that the file `path` names, whatever else is wrong in it.
+def state_path(config_path: Path) -> Path | None:
+    """Return the state's folder that the file `config_path` names, whatever else is wrong in it.
 
     None if it cannot be read.
     """
     try:
-        raw = _parse(path, _read(path)).get("state", {})
-        named = raw.get("path", StateSettings().path)
-        return Path(os.path.abspath(path.parent / Path(named).expanduser()))  # noqa: PTH100
+        state_table = _parse_toml(config_path, _read_config_text(config_path)).get("state", {})
+        folder_name = state_table.get("path", StateSettings().path)
+        return Path(os.path.abspath(config_path.parent / Path(folder_name).expanduser()))  # noqa: PTH100
     except (ConfigError, AttributeError, TypeError, ValueError, RuntimeError):
         return None
 
 
-def _read(path: Path) -> str:
+def _read_config_text(config_path: Path) -> str:
     try:
-        data = read_plain(path, LARGEST)
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        file_content = read_plain_file(config_path, MAX_CONFIG_BYTES)
+        return file_content.decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
-        problem = "there is no such file"
+        problem_text = "there is no such file"
         fix = "write one with `sgevents init`, or name yours with --config"
     except NotPlainError as error:
-        problem, fix = f"this {error.problem}", "name the configuration file with --config"
+        problem_text = f"this {error.problem_text}"
+        fix = "name the configuration file with --config"
     except OSError as error:
-        problem = f"it cannot be read: {error.strerror}"
+        problem_text = f"it cannot be read: {error.strerror}"
         fix = "let the user that runs sgevents read it"
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise _file_error(path, "this is not UTF-8", "save it as UTF-8", line) from None
-    raise _file_error(path, problem, fix)
+        line_number = error.object.count(b"\n", 0, error.start) + 1
+        raise _whole_file_error(
+            config_path, "this is not UTF-8", "save it as UTF-8", line_number
+        ) from None
+    raise _whole_file_error(config_path, problem_text, fix)
 
 
-def _parse(path: Path, text: str) -> dict[str, Any]:
+def _parse_toml(config_path: Path, toml_text: str) -> dict[str, Any]:
     try:
-        return tomli.loads(text)
+        return tomli.loads(toml_text)
     except RecursionError:
-        problem = "this is nested too deep, or a key has too many parts"
-        raise _file_error(path, problem, "is it the right file?") from None
+        problem_text = "this is nested too deep, or a key has too many parts"
+        raise _whole_file_error(config_path, problem_text, "is it the right file?") from None
     except tomli.TOMLDecodeError as error:
-        message, fix = explained(error.msg, text, error.lineno)
-        raise _file_error(path, message, fix, error.lineno, error.colno) from None
+        message, fix = explain_toml_error(error.msg, toml_text, error.lineno)
+        raise _whole_file_error(config_path, message, fix, error.lineno, error.colno) from None
     except ValueError:  # the one thing that tomli leaves to int()
-        problem = "a number in this has thousands of digits"
-        raise _file_error(path, problem, "is it the right file?") from None
+        problem_text = "a number in this has thousands of digits"
+        raise _whole_file_error(config_path, problem_text, "is it the right file?") from None
 
 
-def _file_error(
-    path: Path, message: str, fix: str, line: int | None = None, column: int | None = None
+def _whole_file_error(
+    config_path: Path,
+    message: str,
+    fix: str,
+    line_number: int | None = None,
+    column_number: int | None = None,
 ) -> ConfigError:
-    return ConfigError([Problem(path, line, "", message, fix, column)])
+    return ConfigError([Problem(config_path, line_number, "", message, fix, column_number)])
 
 
-class _Assembly:
+class _SettingsAssembler:
     """Puts the settings together from the tables of one file; what is wrong is in `diagnostics`."""
 
-    def __init__(self, raw: Mapping[str, Any], path: Path, *, secrets: bool) -> None:
+    def __init__(
+        self, raw_tables: Mapping[str, Any], config_path: Path, *, secrets_required: bool
+    ) -> None:
         self.diagnostics = Diagnostics()
-        self._raw = raw
-        self._path = path
-        self._secrets = secrets
+        self._raw_tables = raw_tables
+        self._config_path = config_path
+        self._secrets_required = secrets_required
 
-    def settings(self) -> Settings:
+    def assemble(self) -> Settings:
         """Return the settings, with stand-ins for what is wrong or missing."""
-        self._fitter().check_names(self._raw, SECTIONS, ())
-        lanes = self._named("lanes", LaneSettings)
-        groups = self._groups()
+        self._make_fitter().check_key_names(self._raw_tables, SECTION_MODELS, ())
+        lane_settings = self._named_tables("lanes", LaneSettings)
+        group_settings = self._group_settings()
         settings = Settings(
-            path=self._path,
-            site=self._site(),
-            feed=self._section("feed", FeedSettings),
-            state=self._state(),
-            groups=groups,
-            lanes=lanes,
-            plugins=self._named("plugins", PluginSettings),
-            log=self._section("log", LogSettings),
+            path=self._config_path,
+            site=self._site_settings(),
+            feed=self._section_settings("feed", FeedSettings),
+            state=self._state_settings(),
+            groups=group_settings,
+            lanes=lane_settings,
+            plugins=self._named_tables("plugins", PluginSettings),
+            log=self._section_settings("log", LogSettings),
         )
-        check_rules(settings, self._raw, self.diagnostics)
-        self._warn_of_access(settings)
-        named = {group.lane for group in groups if group.lane} | {DEFAULT_LANE}
-        defaults = {name: LaneSettings() for name in sorted(named - set(lanes))}
-        return replace(settings, lanes={**lanes, **defaults})
+        check_cross_rules(settings, self._raw_tables, self.diagnostics)
+        self._warn_about_access(settings)
+        used_lanes = {group.lane for group in group_settings if group.lane} | {DEFAULT_LANE}
+        default_lanes = {name: LaneSettings() for name in sorted(used_lanes - set(lane_settings))}
+        return replace(settings, lanes={**lane_settings, **default_lanes})
 
-    def _site(self) -> SiteSettings:
-        if "site" not in self._raw:
+    def _site_settings(self) -> SiteSettings:
+        if "site" not in self._raw_tables:
             fix = "add [site] with url, script_name and api_key; `sgevents init` writes one"
-            self.diagnostics.problem(("site",), "the table is missing", fix)
+            self.diagnostics.add_problem(("site",), "the table is missing", fix)
             return SiteSettings(url="", script_name="", api_key=Secret(None))
-        return self._section("site", SiteSettings)
+        return self._section_settings("site", SiteSettings)
 
-    def _state(self) -> StateSettings:
-        state = self._section("state", StateSettings)
-        return replace(state, path=self._path.parent / state.path)
+    def _state_settings(self) -> StateSettings:
+        state = self._section_settings("state", StateSettings)
+        return replace(state, path=self._config_path.parent / state.path)
 
-    def _section(self, name: str, model: type[S]) -> S:
-        return self._table(self._raw.get(name, {}), model, (name,))
+    def _section_settings(self, name: str, model: type[S]) -> S:
+        return self._table_settings(self._raw_tables.get(name, {}), model, (name,))
 
-    def _table(self, raw: object, model: type[S], where: Where, *, secrets: bool = True) -> S:
-        table = self._mapping(raw, where, f"a table: [{dotted(where)}]")
-        values = self._fitter(needs_texts=secrets).values(model, table, where)
-        for key in keys_of(model):
+    def _table_settings(
+        self, raw_value: object, model: type[S], key_path: KeyPath, *, secrets_required: bool = True
+    ) -> S:
+        raw_table = self._mapping_or_empty(
+            raw_value, key_path, f"a table: [{dotted_key(key_path)}]"
+        )
+        fitted_values = self._make_fitter(references_required=secrets_required).fit_values(
+            model, raw_table, key_path
+        )
+        for key in model_keys_of(model):
             if key.required:
-                values.setdefault(key.name, Secret(None) if key.shape.core is Secret else "")
-        return model(**values)
+                fitted_values.setdefault(
+                    key.name, Secret(None) if key.shape.core_type is Secret else ""
+                )
+        return model(**fitted_values)
 
-    def _fitter(self, *, needs_texts: bool = True) -> Fitter:
+    def _make_fitter(self, *, references_required: bool = True) -> Fitter:
         return Fitter(
-            self._path.parent,
+            self._config_path.parent,
             self.diagnostics,
-            needs_texts=self._secrets and needs_texts,
-            unknown_fix=_unknown_fix,
+            references_required=self._secrets_required and references_required,
+            unknown_fix=_unknown_key_fix,
         )
 
-    def _mapping(self, raw: object, where: Where, example: str) -> Mapping[str, Any]:
-        """Return `raw` if it is a table, else record that and return an empty one."""
-        if isinstance(raw, Mapping):
-            return raw
-        message = f"expected a table, got {described(raw)}"
-        self.diagnostics.problem(where, message, f"write {example}")
+    def _mapping_or_empty(
+        self, raw_value: object, key_path: KeyPath, example_text: str
+    ) -> Mapping[str, Any]:
+        """Return `raw_value` if it is a table, else record that and return an empty one."""
+        if isinstance(raw_value, Mapping):
+            return raw_value
+        message = f"expected a table, got {describe(raw_value)}"
+        self.diagnostics.add_problem(key_path, message, f"write {example_text}")
         return {}
 
-    def _groups(self) -> tuple[GroupSettings, ...]:
-        raw = self._raw.get("groups", [])
-        if not isinstance(raw, list):
+    def _group_settings(self) -> tuple[GroupSettings, ...]:
+        raw_groups = self._raw_tables.get("groups", [])
+        if not isinstance(raw_groups, list):
             fix = "write [[groups]], with two brackets, once for each group"
-            self.diagnostics.problem(("groups",), "expected a list of tables", fix)
+            self.diagnostics.add_problem(("groups",), "expected a list of tables", fix)
             return ()
         groups = []
-        for index, table in enumerate(raw):
-            if isinstance(table, Mapping):
-                groups.append(self._table(table, GroupSettings, ("groups", index)))
+        for index, raw_table in enumerate(raw_groups):
+            if isinstance(raw_table, Mapping):
+                groups.append(self._table_settings(raw_table, GroupSettings, ("groups", index)))
             else:
                 fix = 'write [[groups]] and name = "..." for each group'
-                self.diagnostics.problem(("groups", index), "expected a table", fix)
+                self.diagnostics.add_problem(("groups", index), "expected a table", fix)
         return tuple(groups)
 
-    def _named(self, section: str, model: type[S]) -> dict[str, S]:
+    def _named_tables(self, section_name: str, model: type[S]) -> dict[str, S]:
         """Return the tables `[section.NAME]` by name."""
-        raw = self._mapping(
-            self._raw.get(section, {}), (section,), f"a table for each: [{section}.NAME]"
+        raw_section = self._mapping_or_empty(
+            self._raw_tables.get(section_name, {}),
+            (section_name,),
+            f"a table for each: [{section_name}.NAME]",
         )
-        tables = {}
-        for name, table in raw.items():
-            where = (section, name)
-            unused = section == "plugins" and not _is_enabled(table)
-            tables[name] = self._table(table, model, where, secrets=not unused)
-        return tables
+        named_tables = {}
+        for name, raw_table in raw_section.items():
+            key_path = (section_name, name)
+            is_unused = section_name == "plugins" and not _is_enabled(raw_table)
+            named_tables[name] = self._table_settings(
+                raw_table, model, key_path, secrets_required=not is_unused
+            )
+        return named_tables
 
-    def _warn_of_access(self, settings: Settings) -> None:
+    def _warn_about_access(self, settings: Settings) -> None:
         """Warn of other users who can change the file, or read a key that stands in it."""
-        places: list[Where] = [("site", "api_key"), ("site", "http_proxy")]
-        places += [("plugins", name, "api_key") for name in settings.plugins]
-        literal = [where for where in places if _is_literal_secret(_at(self._raw, where), where)]
-        for exposure in exposures(self._path, "this file", secret=bool(literal)):
-            instead = ', or write api_key = { env = "SGEVENTS_API_KEY" }' if exposure.reads else ""
-            where = literal[0] if exposure.reads else ()
-            self.diagnostics.warning(where, exposure.message, f"{exposure.fix}{instead}")
+        secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
+        secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
+        literal_secrets = [
+            key_path
+            for key_path in secret_paths
+            if _is_literal_secret(_value_at(self._raw_tables, key_path), key_path)
+        ]
+        for exposure in find_exposures(
+            self._config_path, "this file", holds_secret=bool(literal_secrets)
+        ):
+            key_path: KeyPath = ()
+            fix = exposure.fix
+            if exposure.reveals_secret:
+                key_path = literal_secrets[0]
+                fix += ', or write api_key = { env = "SGEVENTS_API_KEY" }'
+            self.diagnostics.add_warning(key_path, exposure.message, fix)
 
 
-def _is_enabled(plugin: object) -> bool:
-    return isinstance(plugin, Mapping) and plugin.get("enabled") is True
+def _is_enabled(plugin_table: object) -> bool:
+    return isinstance(plugin_table, Mapping) and plugin_table.get("enabled") is True
 
 
-def _is_literal_secret(value: object, where: Where) -> bool:
+def _is_literal_secret(raw_value: object, key_path: KeyPath) -> bool:
     """Whether a value is a secret that stands in the file itself; of a proxy, its password."""
-    return isinstance(value, str) and (where[-1] != "http_proxy" or "@" in value)
+    return isinstance(raw_value, str) and (key_path[-1] != "http_proxy" or "@" in raw_value)
 
 
-def _at(raw: Any, where: Where) -> object:
-    for part in where:
-        raw = raw.get(part) if isinstance(raw, Mapping) else None
-    return cast(object, raw)
+def _value_at(raw_tables: Any, key_path: KeyPath) -> object:
+    for path_part in key_path:
+        raw_tables = raw_tables.get(path_part) if isinstance(raw_tables, Mapping) else None
+    return cast(object, raw_tables)
 
 
-def _unknown_fix(key: str, value: object, names: list[str], where: Where) -> str:
-    homes = [f"[{_table_name(name)}]" for name, model in SECTIONS.items() if _has(model, key)]
-    if homes and where[:1] != ("plugins",):
-        return f"{key} belongs below {' or '.join(homes)}"
-    meant = nearest(key, names)
-    if meant:
-        return f"did you mean {meant}?"
-    if where[:1] == ("plugins",):
-        return _fix_in_plugin(key, value, where)
-    inside = f"[{dotted(where)}] knows" if where else "a configuration has the tables"
-    return f"{inside} {', '.join(names)}"
+def _unknown_key_fix(
+    unknown_key: str, raw_value: object, known_names: list[str], key_path: KeyPath
+) -> str:
+    possible_tables = [
+        f"[{_display_name(name)}]"
+        for name, model in SECTION_MODELS.items()
+        if _has_field(model, unknown_key)
+    ]
+    if possible_tables and key_path[:1] != ("plugins",):
+        return f"{unknown_key} belongs below {' or '.join(possible_tables)}"
+    likely_key = nearest_name(unknown_key, known_names)
+    if likely_key:
+        return f"did you mean {likely_key}?"
+    if key_path[:1] == ("plugins",):
+        return _plugin_key_fix(unknown_key, raw_value, key_path)
+    known_prefix = (
+        f"[{dotted_key(key_path)}] knows" if key_path else "a configuration has the tables"
+    )
+    return f"{known_prefix} {', '.join(known_names)}"
 
 
-def _fix_in_plugin(key: str, value: object, where: Where) -> str:
-    if isinstance(value, Mapping):
-        whole = f"{where[1]}.{key}"
-        return f"if {whole} is the plugin's name, write [plugins.{quoted(whole)}]"
-    return f"the plugin's own settings go below [{dotted((*where, 'settings'))}]"
+def _plugin_key_fix(unknown_key: str, raw_value: object, key_path: KeyPath) -> str:
+    if isinstance(raw_value, Mapping):
+        full_name = f"{key_path[1]}.{unknown_key}"
+        return f"if {full_name} is the plugin's name, write [plugins.{toml_string(full_name)}]"
+    return f"the plugin's own settings go below [{dotted_key((*key_path, 'settings'))}]"
 
 
-def _table_name(section: str) -> str:
+def _display_name(section_name: str) -> str:
     return {"groups": "[groups]", "lanes": "lanes.NAME", "plugins": "plugins.NAME"}.get(
-        section, section
+        section_name, section_name
     )
 
 
-def _has(model: type[msgspec.Struct], key: str) -> bool:
-    return key in model.__struct_fields__
+def _has_field(model: type[msgspec.Struct], field_name: str) -> bool:
+    return field_name in model.__struct_fields__

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgevents_core.errors import Problem
-from sgevents_core.settings.locate import Locator, Where
-from sgevents_core.settings.spelling import dotted
+from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.spelling import dotted_key
 
 
 class InvalidValueError(Exception):
@@ -24,7 +24,7 @@ class InvalidValueError(Exception):
 class Diagnostic(NamedTuple):
     """One thing to put right in a table: where in it, what is wrong, what helps."""
 
-    where: Where
+    key_path: KeyPath
     message: str
     fix: str
 
@@ -36,62 +36,65 @@ class Diagnostics:
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
 
-    def problem(self, where: Where, message: str, fix: str) -> None:
-        """Record that the value at `where` cannot be used."""
-        self.problems.append(Diagnostic(where, message, fix))
+    def add_problem(self, key_path: KeyPath, message: str, fix: str) -> None:
+        """Record that the value at `key_path` cannot be used."""
+        self.problems.append(Diagnostic(key_path, message, fix))
 
-    def warning(self, where: Where, message: str, fix: str) -> None:
-        """Record that the value at `where` is allowed but probably a mistake."""
-        self.warnings.append(Diagnostic(where, message, fix))
+    def add_warning(self, key_path: KeyPath, message: str, fix: str) -> None:
+        """Record that the value at `key_path` is allowed but probably a mistake."""
+        self.warnings.append(Diagnostic(key_path, message, fix))
 
-    def are_valid(self, *places: Where) -> bool:
-        """Return whether there is no problem at any of `places`."""
-        return not any(problem.where in places for problem in self.problems)
+    def are_valid(self, *key_paths: KeyPath) -> bool:
+        """Return whether there is no problem at any of `key_paths`."""
+        return not any(known_problem.key_path in key_paths for known_problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingContext:
     """What reading one value needs to know besides the value."""
 
-    where: Where
-    folder: Path
+    key_path: KeyPath
+    base_folder: Path
     """Where relative paths start: the folder of the configuration file."""
     diagnostics: Diagnostics
-    needs_texts: bool
+    references_required: bool
     """Whether it is a problem if a text is not where a reference says."""
 
-    def setting(self, value: str) -> str:
+    def assignment(self, value: str) -> str:
         """Return the line that gives the key this value, for the fix; in a list the value alone."""
-        return setting(self.where, value)
+        return assignment(self.key_path, value)
 
-    def problem(self, message: str, fix: str, *inside: str | int) -> None:
-        """Record a problem with the value, or with what is `inside` it."""
-        self.diagnostics.problem((*self.where, *inside), message, fix)
+    def add_problem(self, message: str, fix: str, *inner_path: str | int) -> None:
+        """Record a problem with the value, or with what is `inner_path` it."""
+        self.diagnostics.add_problem((*self.key_path, *inner_path), message, fix)
 
-    def warning(self, message: str, fix: str, *inside: str | int) -> None:
-        """Record that the value, or what is `inside` it, is probably a mistake."""
-        self.diagnostics.warning((*self.where, *inside), message, fix)
-
-
-def setting(where: Where, value: str) -> str:
-    """Return the line that gives the last key of `where` this value; in a list the value alone."""
-    return value if isinstance(where[-1], int) else f"{where[-1]} = {value}"
+    def add_warning(self, message: str, fix: str, *inner_path: str | int) -> None:
+        """Record that the value, or what is `inner_path` it, is probably a mistake."""
+        self.diagnostics.add_warning((*self.key_path, *inner_path), message, fix)
 
 
-def located(
-    diagnostics: Iterable[Diagnostic], file: Path, lines: Locator, table: Where = ()
+def assignment(key_path: KeyPath, value: str) -> str:
+    """Return the line that gives the last key this value; in a list the value alone."""
+    return value if isinstance(key_path[-1], int) else f"{key_path[-1]} = {value}"
+
+
+def locate_problems(
+    diagnostics: Iterable[Diagnostic],
+    config_path: Path,
+    key_locator: KeyLocator,
+    table_path: KeyPath = (),
 ) -> list[Problem]:
-    """Return diagnostics with their lines in `file`, in the order of the lines.
+    """Return diagnostics with their lines in `config_path`, in the order of the lines.
 
     Args:
         diagnostics: What was found.
-        file: The configuration file.
-        lines: The lines of its keys.
-        table: The table in it that was read.
+        config_path: The configuration file.
+        key_locator: The lines of its keys.
+        table_path: The table in it that was read.
     """
     problems = []
     for diagnostic in diagnostics:
-        where = (*table, *diagnostic.where)
-        line, key = lines.line(where), dotted(where)
-        problems.append(Problem(file, line, key, diagnostic.message, diagnostic.fix))
+        key_path = (*table_path, *diagnostic.key_path)
+        line, key = key_locator.line_of(key_path), dotted_key(key_path)
+        problems.append(Problem(config_path, line, key, diagnostic.message, diagnostic.fix))
     return sorted(problems, key=lambda problem: problem.line or 0)

@@ -8,50 +8,63 @@ from typing import Final
 
 from sgevents_core.errors import DurationError
 
-_MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_UNITS: Final = tuple(_MILLISECONDS)
-_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
-_LONGEST: Final = 36_500 * 86_400.0
+_UNIT_MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_UNIT_ORDER: Final = tuple(_UNIT_MILLISECONDS)
+_PART_PATTERN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])")
+_LONGEST_SECONDS: Final = 36_500 * 86_400.0
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds that `text` stands for: `"250ms"`, `"1s"`, `"5m"`, `"1h30m"`, `"7d"`.
+def parse_duration(duration_text: str) -> float:
+    """Return the seconds that `duration_text` stands for: `"250ms"`, `"1s"`, `"5m"`, `"1h30m"`,
+    `"7d"`.
 
     Units are d, h, m, s and ms, the longest first and each at most once.
 
     Raises:
-        DurationError: `text` is not a duration, is negative, or is longer than 100 years.
+        DurationError: `duration_text` is not a duration, is negative, or is longer than 100 years.
     """
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise DurationError(text=text, reason=_why_not(text))
-    places = [_UNITS.index(unit) for _, unit in parts]
-    if any(after <= before for before, after in itertools.pairwise(places)):
-        raise DurationError(text=text, reason="units go from long to short, each once")
-    seconds = sum(float(number) * _MILLISECONDS[unit] for number, unit in parts) / 1000
-    if seconds > _LONGEST:
-        raise DurationError(text=text, reason="the longest duration is 36500d")
+    unit_parts = _PART_PATTERN.findall(duration_text)
+    if (
+        not unit_parts
+        or "".join(unit_count + unit_name for unit_count, unit_name in unit_parts) != duration_text
+    ):
+        raise DurationError(text=duration_text, reason=_refusal_reason(duration_text))
+    unit_positions = [_UNIT_ORDER.index(unit_name) for _, unit_name in unit_parts]
+    if any(
+        next_position <= previous_position
+        for previous_position, next_position in itertools.pairwise(unit_positions)
+    ):
+        raise DurationError(text=duration_text, reason="units go from long to short, each once")
+    seconds = (
+        sum(
+            float(unit_count) * _UNIT_MILLISECONDS[unit_name]
+            for unit_count, unit_name in unit_parts
+        )
+        / 1000
+    )
+    if seconds > _LONGEST_SECONDS:
+        raise DurationError(text=duration_text, reason="the longest duration is 36500d")
     return seconds
 
 
 def format_duration(seconds: float) -> str:
     """Return `seconds` as `parse_duration` reads them, rounded to milliseconds: `"1h30m"`."""
-    left = round(abs(seconds) * 1000)
-    if not left:
+    remaining_ms = round(abs(seconds) * 1000)
+    if not remaining_ms:
         return "0s"
-    parts = []
-    for unit, size in _MILLISECONDS.items():
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return ("-" if seconds < 0 else "") + "".join(parts)
+    unit_parts = []
+    for unit_name, unit_ms in _UNIT_MILLISECONDS.items():
+        unit_count, remaining_ms = divmod(remaining_ms, unit_ms)
+        if unit_count:
+            unit_parts.append(f"{unit_count}{unit_name}")
+    return ("-" if seconds < 0 else "") + "".join(unit_parts)
 
 
-def _why_not(text: str) -> str:
-    if text.strip().startswith("-"):
+def _refusal_reason(duration_text: str) -> str:
+    if duration_text.strip().startswith("-"):
         return "a duration cannot be negative"
-    if re.fullmatch(r"\s*[0-9.]+\s*", text):
+    if re.fullmatch(r"\s*[0-9.]+\s*", duration_text):
         return "the unit is missing"
-    if text != text.strip() or " " in text:
+    if duration_text != duration_text.strip() or " " in duration_text:
         return "leave out the spaces"
     return "a duration is numbers with units"

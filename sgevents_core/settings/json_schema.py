@@ -10,88 +10,107 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.settings.config_file import SECTIONS
-from sgevents_core.settings.fitting import Key, keys_of
+from sgevents_core.settings.config_file import SECTION_MODELS
+from sgevents_core.settings.fitting import ModelKey, model_keys_of
 from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.references import REFERENCE_KEYS
-from sgevents_core.settings.shapes import Shape
+from sgevents_core.settings.shapes import ValueShape
 
-DIALECT: Final = "http://json-schema.org/draft-07/schema#"
-_NAMED: Final = {"lanes", "plugins"}
-_NO_DEFAULT: Final = {("feed", "idle_interval")}
+SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
+_NAMED_TABLES: Final = {"lanes", "plugins"}
+_COMPUTED_DEFAULTS: Final = {("feed", "idle_interval")}
 """Keys whose default is calculated."""
-_REFERENCE: Final[Schema] = {
+_REFERENCE_SCHEMA: Final[Schema] = {
     "description": "Where the value is, instead of the value.",
     "type": "object",
     "oneOf": [
         {
-            "properties": {form: {"type": "string", "minLength": 1, "description": text}},
-            "required": [form],
+            "properties": {
+                reference_form: {"type": "string", "minLength": 1, "description": description_text}
+            },
+            "required": [reference_form],
             "additionalProperties": False,
         }
-        for form, text in REFERENCE_KEYS.items()
+        for reference_form, description_text in REFERENCE_KEYS.items()
     ],
 }
 
 
-def config_schema(plugins: Mapping[str, Schema], parts: Mapping[str, Schema]) -> Schema:
+def config_schema(
+    plugin_schemas: Mapping[str, Schema], definitions: Mapping[str, Schema]
+) -> Schema:
     """Return the schema of a whole configuration file.
 
     Args:
-        plugins: Plugin -> schema of its own settings, for those that declare a model.
-        parts: What those schemas refer to in `$defs`.
+        plugin_schemas: Plugin -> schema of its own settings, for those that declare a model.
+        definitions: What those schemas refer to in `$defs`.
     """
-    tables = {name: _section(name, model) for name, model in SECTIONS.items()}
-    own = tables["plugins"]["additionalProperties"]
-    tables["plugins"]["properties"] = {
-        name: _with_settings(own, schema) for name, schema in plugins.items()
+    table_schemas = {name: _section_schema(name, model) for name, model in SECTION_MODELS.items()}
+    plugin_table = table_schemas["plugins"]["additionalProperties"]
+    table_schemas["plugins"]["properties"] = {
+        name: _with_settings(plugin_table, value_schema)
+        for name, value_schema in plugin_schemas.items()
     }
     return {
-        "$schema": DIALECT,
+        "$schema": SCHEMA_DIALECT,
         "title": "sgevents.toml",
         "type": "object",
-        "properties": tables,
+        "properties": table_schemas,
         "required": ["site"],
         "additionalProperties": False,
-        "$defs": {"reference": _REFERENCE, **parts},
+        "$defs": {"reference": _REFERENCE_SCHEMA, **definitions},
     }
 
 
-def _section(name: str, model: type[msgspec.Struct]) -> Schema:
-    about = " ".join((model.__doc__ or "").split())
-    table = {**_table(name, model), "description": about}
+def _section_schema(name: str, model: type[msgspec.Struct]) -> Schema:
+    description_text = " ".join((model.__doc__ or "").split())
+    table_schema = {**_table_schema(name, model), "description": description_text}
     if name == "groups":
-        return {"type": "array", "items": table}
-    return {"type": "object", "additionalProperties": table} if name in _NAMED else table
+        return {"type": "array", "items": table_schema}
+    return (
+        {"type": "object", "additionalProperties": table_schema}
+        if name in _NAMED_TABLES
+        else table_schema
+    )
 
 
-def _table(section: str, model: type[msgspec.Struct]) -> Schema:
-    known = keys_of(model)
+def _table_schema(section_name: str, model: type[msgspec.Struct]) -> Schema:
+    model_keys = model_keys_of(model)
     return {
         "type": "object",
-        "properties": {key.name: _key(section, key) for key in known},
-        "required": [key.name for key in known if key.required],
+        "properties": {key.name: _key_schema(section_name, key) for key in model_keys},
+        "required": [key.name for key in model_keys if key.required],
         "additionalProperties": False,
     }
 
 
-def _key(section: str, key: Key) -> Schema:
+def _key_schema(section_name: str, key: ModelKey) -> Schema:
     shape = key.shape
-    schema = dict(shape.kind.schema) if shape.kind else _plain(shape)
-    schema["description"] = shape.description
-    if key.default is not None and (section, key.name) not in _NO_DEFAULT:
-        schema["default"] = shape.kind.written(key.default) if shape.kind else key.default
-    return schema
+    value_schema = dict(shape.value_kind.schema) if shape.value_kind else _plain_schema(shape)
+    value_schema["description"] = shape.description
+    if key.default is not None and (section_name, key.name) not in _COMPUTED_DEFAULTS:
+        value_schema["default"] = (
+            shape.value_kind.to_toml(key.default) if shape.value_kind else key.default
+        )
+    return value_schema
 
 
-def _plain(shape: Shape) -> Schema:
+def _plain_schema(shape: ValueShape) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
-    schema = msgspec.json.schema(shape.annotated)
-    others = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
-    return others[0] if len(others) == 1 else schema
+    value_schema = msgspec.json.schema(shape.annotated_type)
+    non_null_branches = [
+        schema_branch
+        for schema_branch in value_schema.get("anyOf", [])
+        if schema_branch != {"type": "null"}
+    ]
+    return non_null_branches[0] if len(non_null_branches) == 1 else value_schema
 
 
-def _with_settings(table: Schema, settings: Schema) -> Schema:
-    about = table["properties"]["settings"]["description"]
-    own = settings if "$ref" in settings else {"description": about, **settings}
-    return {**table, "properties": {**table["properties"], "settings": own}}
+def _with_settings(table_schema: Schema, settings_schema: Schema) -> Schema:
+    description_text = table_schema["properties"]["settings"]["description"]
+    own_schema = (
+        settings_schema
+        if "$ref" in settings_schema
+        else {"description": description_text, **settings_schema}
+    )
+    return {**table_schema, "properties": {**table_schema["properties"], "settings": own_schema}}

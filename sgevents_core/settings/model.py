@@ -15,16 +15,16 @@ from msgspec.structs import force_setattr
 from sgevents_core.choices import Executor, Level, LogFormat, OnError, OrderBy
 from sgevents_core.errors import Problem
 from sgevents_core.settings.kinds import (
-    AnyPath,
-    AnyStart,
     ExistingFile,
     OwnSettings,
-    Proxy,
+    PathSetting,
+    ProxySetting,
+    ReferableText,
     SecretText,
-    Text,
-    Url,
-    Version,
-    duration,
+    SiteUrl,
+    StartSetting,
+    VersionSpecifier,
+    duration_kind,
 )
 from sgevents_core.settings.secret import SecretTexts
 
@@ -32,31 +32,31 @@ DEFAULT_GROUP: Final = "default"
 """The group of plugins that name none; last unless `[[groups]]` lists it."""
 DEFAULT_LANE: Final = "default"
 """The lane of groups that name none."""
-IDLE_FACTOR: Final = 5
+IDLE_INTERVAL_FACTOR: Final = 5
 
-Name: TypeAlias = Annotated[str, Meta(min_length=1)]
-Count: TypeAlias = Annotated[int, Meta(ge=1)]
-Duration: TypeAlias = Annotated[float, duration()]
-ShortDuration: TypeAlias = Annotated[float, duration(0.01)]
-LongDuration: TypeAlias = Annotated[float, duration(1)]
+NonEmptyName: TypeAlias = Annotated[str, Meta(min_length=1)]
+PositiveCount: TypeAlias = Annotated[int, Meta(ge=1)]
+Duration: TypeAlias = Annotated[float, duration_kind()]
+ShortDuration: TypeAlias = Annotated[float, duration_kind(0.01)]
+LongDuration: TypeAlias = Annotated[float, duration_kind(1)]
 
 
 class SiteSettings(Struct, frozen=True, kw_only=True):
     """`[site]`: which site, and as which script."""
 
     url: Annotated[
-        Url,
+        SiteUrl,
         Meta(
             description="The site's address, with `https://` and nothing after the host. A path "
             "causes a warning; a user, a password or a query in it is refused."
         ),
     ]
     script_name: Annotated[
-        Text, Meta(description="The script to sign in as, from the site's Scripts page.")
+        ReferableText, Meta(description="The script to sign in as, from the site's Scripts page.")
     ]
     api_key: Annotated[SecretText, Meta(description="The script's key.")]
     http_proxy: Annotated[
-        Proxy | None,
+        ProxySetting | None,
         Meta(description="The proxy to use, `host:port` or `user:password@host:port`."),
     ] = None
     ca_certs: Annotated[
@@ -114,7 +114,7 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 500
     start: Annotated[
-        AnyStart,
+        StartSetting,
         Meta(
             description="Where the first start begins; not ahead of the site's newest event. "
             "Later starts continue where the last one ended."
@@ -125,21 +125,21 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
         Meta(description="How long audits look for missing rows; at least `backlog_timeout`."),
     ] = 86400.0
     fields: Annotated[
-        tuple[Name, ...],
+        tuple[NonEmptyName, ...],
         Meta(description="Fields of EventLogEntry to read in addition to the usual ones."),
     ] = ()
 
     def __post_init__(self) -> None:
         """Fill in `idle_interval`: five times `poll_interval` where it was not given."""
         if not self.idle_interval:
-            force_setattr(self, "idle_interval", IDLE_FACTOR * self.poll_interval)
+            force_setattr(self, "idle_interval", IDLE_INTERVAL_FACTOR * self.poll_interval)
 
 
 class StateSettings(Struct, frozen=True, kw_only=True):
     """`[state]`: the folder of the journal and the ledger."""
 
     path: Annotated[
-        AnyPath,
+        PathSetting,
         Meta(
             description="The folder that contains them, on a local disk. It is created if it does "
             "not exist."
@@ -154,9 +154,9 @@ class StateSettings(Struct, frozen=True, kw_only=True):
 class GroupSettings(Struct, frozen=True, kw_only=True):
     """One table of `[[groups]]`; their order is the order of the groups."""
 
-    name: Annotated[Name, Meta(description="The group's name; list each name once.")]
+    name: Annotated[NonEmptyName, Meta(description="The group's name; list each name once.")]
     lane: Annotated[
-        Name | None,
+        NonEmptyName | None,
         Meta(
             description="The lane that works through the group; by default, the lane `default`. A "
             "lane needs no table of its own; a name that is very similar to that of "
@@ -169,7 +169,7 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     """`[lanes.NAME]`: how a lane works through its groups."""
 
     workers: Annotated[
-        Count, Meta(description="How many workers run side by side. In this version: `1`.")
+        PositiveCount, Meta(description="How many workers run side by side. In this version: `1`.")
     ] = 1
     order_by: Annotated[
         OrderBy,
@@ -190,7 +190,7 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     max_rss: Annotated[
-        Count | None,
+        PositiveCount | None,
         Meta(
             description="The memory that a worker process may use, in bytes. In this version: "
             "leave it out."
@@ -208,20 +208,20 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = False
     group: Annotated[
-        Name | None,
+        NonEmptyName | None,
         Meta(
             description="The plugin's group, one of `[[groups]]`; by default, the group `default`."
         ),
     ] = None
     start: Annotated[
-        AnyStart | None,
+        StartSetting | None,
         Meta(
             description="Where the plugin begins when it is enabled for the first time; by "
             "default, at the end of the journal."
         ),
     ] = None
     script_name: Annotated[
-        Text | None,
+        ReferableText | None,
         Meta(
             description="The script that the plugin signs in as; by default, that of `[site]`. "
             "Requires `api_key`."
@@ -237,14 +237,14 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "dead-letter"
     max_attempts: Annotated[
-        Count,
+        PositiveCount,
         Meta(
             description="How many times a callback is tried before it has failed for good, at "
             "least 1."
         ),
     ] = 10
     pause_after: Annotated[
-        Count,
+        PositiveCount,
         Meta(description="After how many dead letters in a row the plugin is paused, at least 1."),
     ] = 20
     timeout: Annotated[
@@ -257,7 +257,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     ] = None
     load_timeout: Annotated[
         float,
-        duration(0.1),
+        duration_kind(0.1),
         Meta(
             description='How long each step of loading the plugin may take, at least `"100ms"`: '
             "its import, `settings_model`, `register_callbacks`, `startup`, "
@@ -283,18 +283,19 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     ] = 100
     breaker_within: Annotated[
         float,
-        duration(1),
+        duration_kind(1),
         Meta(description='The period within which they must occur, at least `"1s"`.'),
     ] = 300.0
     distribution: Annotated[
-        Name | None,
+        NonEmptyName | None,
         Meta(
             description="The distribution that must provide the plugin; any other that claims its "
             "name is refused."
         ),
     ] = None
     version: Annotated[
-        Version | None, Meta(description='The versions that may run, such as `">=1.2,<2"`.')
+        VersionSpecifier | None,
+        Meta(description='The versions that may run, such as `">=1.2,<2"`.'),
     ] = None
     settings: Annotated[OwnSettings, Meta(description="The plugin's own settings.")] = field(
         default_factory=dict
@@ -316,7 +317,7 @@ class LogSettings(Struct, frozen=True, kw_only=True):
         Meta(description='`"human"`, `"json"`, or `"auto"`: human on a terminal, JSON elsewhere.'),
     ] = "auto"
     file: Annotated[
-        AnyPath | None, Meta(description="A file to which the log is also written.")
+        PathSetting | None, Meta(description="A file to which the log is also written.")
     ] = None
     per_plugin: Annotated[
         bool, Meta(description="Whether each plugin also gets its own file, beside `file`.")
@@ -343,11 +344,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[Problem, ...] = ()
     """What is allowed but probably a mistake, for `check` and the log."""
-    learned: SecretTexts = field(default_factory=SecretTexts)
+    learned_secrets: SecretTexts = field(default_factory=SecretTexts)
     """Secrets found when plugins were loaded, such as a literal one that only the model knows."""
 
     @property
     def script_names(self) -> list[str]:
         """The scripts that sign in to the site: that of `[site]`, then those of enabled plugins."""
-        own = [table.script_name for table in self.plugins.values() if table.enabled]
-        return list(dict.fromkeys(filter(None, [self.site.script_name, *own])))
+        plugin_scripts = [
+            plugin_table.script_name
+            for plugin_table in self.plugins.values()
+            if plugin_table.enabled
+        ]
+        return list(dict.fromkeys(filter(None, [self.site.script_name, *plugin_scripts])))

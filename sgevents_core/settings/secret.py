@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 from sgevents_core.errors import SecretMissingError
 
 SourceForm: TypeAlias = Literal["env", "file", "credential", "config", "unnamed"]
-_FORMS: Final[Mapping[SourceForm, str]] = {
+_FORM_LABELS: Final[Mapping[SourceForm, str]] = {
     "env": "the environment variable",
     "file": "the file",
     "credential": "the credential",
@@ -27,31 +27,31 @@ class SecretSource(NamedTuple):
     """The variable, the path or the credential."""
 
     def __str__(self) -> str:
-        return f"{_FORMS[self.form]} {self.name}".rstrip()
+        return f"{_FORM_LABELS[self.form]} {self.name}".rstrip()
 
 
-_UNNAMED: Final = SecretSource("unnamed")
-IN_CONFIG: Final = SecretSource("config")
+_UNNAMED_SOURCE: Final = SecretSource("unnamed")
+CONFIG_SOURCE: Final = SecretSource("config")
 """The source of a secret that the configuration file itself holds."""
 
 
 class SecretTexts:
     """Texts found to be secrets while a configuration is in use; they are added, never removed."""
 
-    __slots__ = ("_texts",)
+    __slots__ = ("_secret_texts",)
 
     def __init__(self) -> None:
-        self._texts: dict[str, None] = {}
+        self._secret_texts: dict[str, None] = {}
 
-    def add(self, text: str) -> None:
+    def add_text(self, secret_text: str) -> None:
         """Take a text for a secret from now on."""
-        self._texts[text] = None
+        self._secret_texts[secret_text] = None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(list(self._texts))
+        return iter(list(self._secret_texts))
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._secret_texts)
 
     def __repr__(self) -> str:
         return "***"
@@ -64,17 +64,17 @@ class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
     a log or a message between processes by accident.
     """
 
-    __slots__ = ("_text", "source")
+    __slots__ = ("_secret_text", "source")
 
-    def __init__(self, text: str | None, source: SecretSource = _UNNAMED) -> None:
+    def __init__(self, text: str | None, source: SecretSource = _UNNAMED_SOURCE) -> None:
         """Keep `text`; None if it could not be found where `source` says."""
-        self._text = text
+        self._secret_text = text
         self.source = source
 
     @property
     def is_there(self) -> bool:
         """Whether the text was found."""
-        return self._text is not None
+        return self._secret_text is not None
 
     def reveal(self) -> str:
         """Return the text itself.
@@ -82,22 +82,22 @@ class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
         Raises:
             SecretMissingError: The secret was not found when the configuration was read.
         """
-        if self._text is None:
+        if self._secret_text is None:
             raise SecretMissingError(source=str(self.source))
-        return self._text
+        return self._secret_text
 
     def __repr__(self) -> str:
         return "***"
 
     __str__ = __repr__
 
-    def __format__(self, spec: str) -> str:
+    def __format__(self, format_spec: str) -> str:
         return "***"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret) or self._text is None or other._text is None:
+        if not isinstance(other, Secret) or self._secret_text is None or other._secret_text is None:
             return self is other
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        return hmac.compare_digest(self._secret_text.encode(), other._secret_text.encode())
 
     def __copy__(self) -> Secret:
         return self
@@ -108,8 +108,8 @@ class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
         """Let a pydantic model have fields of this type; pydantic asks for it, nobody else."""
-        schemas = importlib.import_module("pydantic_core.core_schema")
-        return schemas.no_info_plain_validator_function(cls._validated)
+        core_schema = importlib.import_module("pydantic_core.core_schema")
+        return core_schema.no_info_plain_validator_function(cls._validated)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, str]:
@@ -120,14 +120,14 @@ class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
         if isinstance(value, Secret):
             return value
         if isinstance(value, str):
-            return cls(value, IN_CONFIG)
+            return cls(value, CONFIG_SOURCE)
         raise ValueError("a secret is a string")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a secret is not pickled: pass the place it comes from instead")
 
 
-def with_stand_ins(value: Any) -> Any:
+def with_placeholders(value: Any) -> Any:
     """Return a value with an empty secret in place of each that was not found, however deep.
 
     A plugin that is loaded only to be examined needs settings, but nothing of it is called.
@@ -135,9 +135,9 @@ def with_stand_ins(value: Any) -> Any:
     if isinstance(value, Secret):
         return value if value.is_there else Secret("", value.source)
     if isinstance(value, Mapping):
-        return {name: with_stand_ins(inner) for name, inner in value.items()}
+        return {name: with_placeholders(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [with_stand_ins(inner) for inner in value]
+        return [with_placeholders(inner) for inner in value]
     return value
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 
 import msgspec
 
-from sgevents_core.settings.kinds import KINDS_OF_TYPES, Kind
-from sgevents_core.settings.spelling import meant_bool, quoted, written
+from sgevents_core.settings.kinds import KINDS_BY_TYPE, ValueKind
+from sgevents_core.settings.spelling import intended_bool, toml_literal, toml_string
 
-_WORDS: Final[dict[object, tuple[str, str]]] = {
+_TYPE_WORDS: Final[dict[object, tuple[str, str]]] = {
     bool: ("true or false", "true"),
     int: ("a whole number", "10"),
     float: ("a number", "1.5"),
@@ -23,8 +23,8 @@ _WORDS: Final[dict[object, tuple[str, str]]] = {
     time: ("a time", "08:00:00"),
     dict: ("a table", "{ ... }"),
 }
-_LISTS: Final = frozenset({list, tuple, set, frozenset})
-_LIMITS: Final = {
+_LIST_TYPES: Final = frozenset({list, tuple, set, frozenset})
+_LIMIT_WORDS: Final = {
     "ge": "at least {}",
     "gt": "above {}",
     "le": "at most {}",
@@ -36,111 +36,121 @@ _LIMITS: Final = {
 }
 
 
-class Shape(NamedTuple):
+class ValueShape(NamedTuple):
     """A type without `| None` and without annotations, and what the annotations say."""
 
-    annotated: Any
+    annotated_type: Any
     """The type itself, with all that."""
-    core: Any
+    core_type: Any
     is_optional: bool
-    kind: Kind | None
+    value_kind: ValueKind | None
     """How its values are read, where msgspec does not do it."""
-    metas: tuple[msgspec.Meta, ...]
+    meta_annotations: tuple[msgspec.Meta, ...]
 
     @property
     def limits(self) -> str:
         """What the annotations limit, in words; empty where they limit nothing."""
-        return " and ".join(text for meta in self.metas for text in _limits(meta))
+        return " and ".join(
+            limit_text for meta in self.meta_annotations for limit_text in _limit_texts(meta)
+        )
 
     @property
     def description(self) -> str:
         """What the key means; empty where the model does not say."""
-        return next((meta.description for meta in self.metas if meta.description), "")
+        return next((meta.description for meta in self.meta_annotations if meta.description), "")
 
 
-def shape_of(annotated: Any) -> Shape:
+def shape_of(annotated_type: Any) -> ValueShape:
     """Return what the type of a key allows."""
-    notes: list[Any] = []
-    core, is_optional = annotated, False
+    annotations: list[Any] = []
+    core_type, is_optional = annotated_type, False
     while True:
-        if get_origin(core) is Annotated:
-            notes += core.__metadata__
-            core = get_args(core)[0]
+        if get_origin(core_type) is Annotated:
+            annotations += core_type.__metadata__
+            core_type = get_args(core_type)[0]
             continue
-        others = [type_ for type_ in _alternatives(core) if type_ is not type(None)]
-        if len(others) != 1 or others[0] is core:
+        other_types = [type_ for type_ in _alternatives(core_type) if type_ is not type(None)]
+        if len(other_types) != 1 or other_types[0] is core_type:
             break
-        core, is_optional = others[0], True
-    kinds = (note for note in notes if isinstance(note, Kind))
-    metas = tuple(note for note in notes if isinstance(note, msgspec.Meta))
-    kind = next(kinds, KINDS_OF_TYPES.get(core))
-    return Shape(annotated, core, is_optional, kind, metas)
+        core_type, is_optional = other_types[0], True
+    value_kinds = (note for note in annotations if isinstance(note, ValueKind))
+    meta_annotations = tuple(note for note in annotations if isinstance(note, msgspec.Meta))
+    value_kind = next(value_kinds, KINDS_BY_TYPE.get(core_type))
+    return ValueShape(annotated_type, core_type, is_optional, value_kind, meta_annotations)
 
 
-def choices(core: Any) -> list[str | int]:
+def allowed_choices(core_type: Any) -> list[str | int]:
     """Return the values that a type allows, where it lists them; else nothing."""
-    if get_origin(core) is Literal:
-        return list(get_args(core))
-    if isinstance(core, type) and issubclass(core, Enum):
-        return [member.value for member in core]
+    if get_origin(core_type) is Literal:
+        return list(get_args(core_type))
+    if isinstance(core_type, type) and issubclass(core_type, Enum):
+        return [member.value for member in core_type]
     return []
 
 
-def expected(shape: Shape) -> str:
+def expected_text(shape: ValueShape) -> str:
     """Say what a value has to be: `expected a whole number, at least 1`."""
-    words = " or ".join(_words(type_)[0] for type_ in _alternatives(shape.core))
-    return f"expected {words}, {shape.limits}".removesuffix(", ")
+    type_words = " or ".join(_words_for_type(type_)[0] for type_ in _alternatives(shape.core_type))
+    return f"expected {type_words}, {shape.limits}".removesuffix(", ")
 
 
-def example(shape: Shape, default: object = None) -> str:
+def example_value(shape: ValueShape, default: object = None) -> str:
     """Return what a value may look like in TOML: the default, if there is one to show."""
-    if shape.kind is not None:
-        return shape.kind.example
+    if shape.value_kind is not None:
+        return shape.value_kind.example
     if default and isinstance(default, str | int | float):
-        return written(default)
-    for choice in choices(shape.core):
-        return written(choice)
-    return _words(next(_alternatives(shape.core)))[1]
+        return toml_literal(default)
+    for choice in allowed_choices(shape.core_type):
+        return toml_literal(choice)
+    return _words_for_type(next(_alternatives(shape.core_type)))[1]
 
 
-def better(shape: Shape, raw: object, default: object = None) -> str:
-    """Guess what was meant by `raw`: with quotes or without, else an example."""
-    core = shape.core
-    if core is bool:
-        return meant_bool(raw) or "true or false"
-    if isinstance(raw, str) and core in (int, float):
+def corrected_value(shape: ValueShape, raw_value: object, default: object = None) -> str:
+    """Guess what was meant by `raw_value`: with quotes or without, else an example."""
+    core_type = shape.core_type
+    if core_type is bool:
+        return intended_bool(raw_value) or "true or false"
+    if isinstance(raw_value, str) and core_type in (int, float):
         try:
-            return written(msgspec.convert(raw.strip(), core, strict=False))
+            return toml_literal(msgspec.convert(raw_value.strip(), core_type, strict=False))
         except msgspec.ValidationError:
-            return example(shape, default)
-    if core is str and isinstance(raw, int | float):
-        return quoted(written(raw))
-    is_list = (get_origin(core) or core) in _LISTS
-    return f"[{quoted(raw)}]" if isinstance(raw, str) and is_list else example(shape, default)
+            return example_value(shape, default)
+    if core_type is str and isinstance(raw_value, int | float):
+        return toml_string(toml_literal(raw_value))
+    is_list_type = (get_origin(core_type) or core_type) in _LIST_TYPES
+    return (
+        f"[{toml_string(raw_value)}]"
+        if isinstance(raw_value, str) and is_list_type
+        else example_value(shape, default)
+    )
 
 
-def _alternatives(core: Any) -> Iterator[Any]:
-    yield from get_args(core) if get_origin(core) in (Union, types.UnionType) else (core,)
+def _alternatives(core_type: Any) -> Iterator[Any]:
+    yield from (
+        get_args(core_type) if get_origin(core_type) in (Union, types.UnionType) else (core_type,)
+    )
 
 
-def _words(core: Any) -> tuple[str, str]:
+def _words_for_type(core_type: Any) -> tuple[str, str]:
     """Return the words for a type, and an example of it."""
-    origin, inner = get_origin(core) or core, get_args(core)
-    if origin in _LISTS:
-        of_texts = bool(inner) and shape_of(inner[0]).core is str
-        return ("a list of strings", '["..."]') if of_texts else ("a list", "[...]")
-    if core in KINDS_OF_TYPES:
-        return KINDS_OF_TYPES[core].words, KINDS_OF_TYPES[core].example
-    return _WORDS.get(origin, (str(getattr(core, "__name__", core)), "{ ... }"))
+    origin, type_arguments = get_origin(core_type) or core_type, get_args(core_type)
+    if origin in _LIST_TYPES:
+        holds_strings = bool(type_arguments) and shape_of(type_arguments[0]).core_type is str
+        return ("a list of strings", '["..."]') if holds_strings else ("a list", "[...]")
+    if core_type in KINDS_BY_TYPE:
+        return KINDS_BY_TYPE[core_type].type_words, KINDS_BY_TYPE[core_type].example
+    return _TYPE_WORDS.get(origin, (str(getattr(core_type, "__name__", core_type)), "{ ... }"))
 
 
-def _limits(meta: msgspec.Meta) -> Iterator[str]:
-    limits = {name: getattr(meta, name) for name in _LIMITS}
+def _limit_texts(meta: msgspec.Meta) -> Iterator[str]:
+    limits_by_name = {name: getattr(meta, name) for name in _LIMIT_WORDS}
     if meta.ge is not None and meta.le is not None:
-        yield f"from {limits.pop('ge'):g} to {limits.pop('le'):g}"
+        yield f"from {limits_by_name.pop('ge'):g} to {limits_by_name.pop('le'):g}"
     if meta.min_length == 1:
-        del limits["min_length"]
+        del limits_by_name["min_length"]
         yield "not empty"
-    for name, limit in limits.items():
-        if limit is not None:
-            yield _LIMITS[name].format(f"{limit:g}" if isinstance(limit, float) else limit)
+    for name, limit_value in limits_by_name.items():
+        if limit_value is not None:
+            yield _LIMIT_WORDS[name].format(
+                f"{limit_value:g}" if isinstance(limit_value, float) else limit_value
+            )

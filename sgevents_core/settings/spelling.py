@@ -8,70 +8,89 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Final
 
-_YES: Final = frozenset({"true", "yes", "on", "1", "y", "t", "enabled"})
-_NO: Final = frozenset({"false", "no", "off", "0", "n", "f", "disabled"})
-BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_TRUE_WORDS: Final = frozenset({"true", "yes", "on", "1", "y", "t", "enabled"})
+_FALSE_WORDS: Final = frozenset({"false", "no", "off", "0", "n", "f", "disabled"})
+BARE_KEY_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]+")
 """A key that TOML lets be written without quotes."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that `word` is probably a misspelling of, or None."""
-    by_lower = {name.lower().replace("-", "_"): name for name in known}
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
-    return by_lower[matches[0]] if matches else None
+def nearest_name(misspelled_name: str, known_names: Iterable[str]) -> str | None:
+    """Return the known name that `misspelled_name` is probably meant to be, or None."""
+    names_by_lower = {name.lower().replace("-", "_"): name for name in known_names}
+    close_matches = difflib.get_close_matches(
+        misspelled_name.lower().replace("-", "_"), names_by_lower, n=1, cutoff=0.7
+    )
+    return names_by_lower[close_matches[0]] if close_matches else None
 
 
-def meant_bool(raw: object) -> str | None:
+def intended_bool(raw_value: object) -> str | None:
     """Return `true` or `false`, whichever a value that is neither was meant to be; or None."""
-    word = str(raw).strip().lower() if isinstance(raw, str | int) else ""
-    return "true" if word in _YES else "false" if word in _NO else None
+    normalized_word = str(raw_value).strip().lower() if isinstance(raw_value, str | int) else ""
+    return (
+        "true"
+        if normalized_word in _TRUE_WORDS
+        else "false"
+        if normalized_word in _FALSE_WORDS
+        else None
+    )
 
 
-def quoted(text: str) -> str:
-    """Return `text` as a TOML string, cut where it is long."""
-    short = text if len(text) <= 60 else text[:57] + "..."
-    escaped = short.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+def toml_string(plain_text: str) -> str:
+    """Return `plain_text` as a TOML string, cut where it is long."""
+    shortened_text = plain_text if len(plain_text) <= 60 else plain_text[:57] + "..."
+    escaped_text = shortened_text.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        '"'
+        + "".join(
+            character if character.isprintable() else f"\\u{ord(character):04x}"
+            for character in escaped_text
+        )
+        + '"'
+    )
 
 
-def written(value: str | float) -> str:
+def toml_literal(value: str | float) -> str:
     """Return `value` as TOML has it."""
-    return quoted(value) if isinstance(value, str) else str(value).lower()
+    return toml_string(value) if isinstance(value, str) else str(value).lower()
 
 
-def listed(names: Iterable[str]) -> str:
+def joined_names(listed_names: Iterable[str]) -> str:
     """Return names as one text."""
-    return ", ".join(names) or "nothing"
+    return ", ".join(listed_names) or "nothing"
 
 
-def described(raw: object) -> str:
-    """Say what `raw` is, in the words of TOML."""
-    if isinstance(raw, bool):
-        return written(raw)
-    if isinstance(raw, int | float):
-        return f"the number {written(raw)}"
-    return f"the string {quoted(raw)}" if isinstance(raw, str) else kind_of(raw)
+def describe(raw_value: object) -> str:
+    """Say what `raw_value` is, in the words of TOML."""
+    if isinstance(raw_value, bool):
+        return toml_literal(raw_value)
+    if isinstance(raw_value, int | float):
+        return f"the number {toml_literal(raw_value)}"
+    return (
+        f"the string {toml_string(raw_value)}" if isinstance(raw_value, str) else kind_of(raw_value)
+    )
 
 
-def kind_of(raw: object) -> str:
-    """Say of which kind `raw` is, and nothing of the value."""
-    if isinstance(raw, Mapping):
+def kind_of(raw_value: object) -> str:
+    """Say of which kind `raw_value` is, and nothing of the value."""
+    if isinstance(raw_value, Mapping):
         return "a table"
-    if isinstance(raw, list):
+    if isinstance(raw_value, list):
         return "a list"
-    if isinstance(raw, datetime):
+    if isinstance(raw_value, datetime):
         return "a date and time"
-    if isinstance(raw, (date, time)):
-        return "a date" if isinstance(raw, date) else "a time"
-    return "a string" if isinstance(raw, str) else "a number"
+    if isinstance(raw_value, (date, time)):
+        return "a date" if isinstance(raw_value, date) else "a time"
+    return "a string" if isinstance(raw_value, str) else "a number"
 
 
-def dotted(where: Iterable[str | int]) -> str:
+def dotted_key(key_path: Iterable[str | int]) -> str:
     """Return a place in the data as one key: `groups[1].lane`, `plugins."roll.up".start`."""
-    text = ""
-    for part in where:
-        if isinstance(part, int):
-            text += f"[{part}]"
+    dotted_text = ""
+    for path_part in key_path:
+        if isinstance(path_part, int):
+            dotted_text += f"[{path_part}]"
         else:
-            text += "." * bool(text) + (part if BARE_KEY.fullmatch(part) else quoted(part))
-    return text
+            dotted_text += "." * bool(dotted_text) + (
+                path_part if BARE_KEY_PATTERN.fullmatch(path_part) else toml_string(path_part)
+            )
+    return dotted_text

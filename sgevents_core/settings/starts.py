@@ -22,30 +22,30 @@ Start: TypeAlias = Literal["now"] | int | datetime | Ago
 """Where to begin: now, the id of the first event handled, an aware datetime, a duration ago."""
 
 
-def start_of(text: str) -> Start:
+def parse_start(start_text: str) -> Start:
     """Return where to begin: `now`, `12345`, `2026-01-31`, `2026-01-31T12:00+01:00` or `2h`.
 
     Raises:
         MomentError: It is none of these.
     """
-    if text == "now":
+    if start_text == "now":
         return "now"
-    if text.isascii() and text.isdecimal() and int(text[:20]) > 0:
-        return int(text[:20])  # no site has an id as long as that
-    return moment_of(text)
+    if start_text.isascii() and start_text.isdecimal() and int(start_text[:20]) > 0:
+        return int(start_text[:20])  # no site has an id as long as that
+    return parse_moment(start_text)
 
 
-def moment_of(text: str) -> datetime | Ago:
+def parse_moment(moment_text: str) -> datetime | Ago:
     """Return a moment: a date, a date and time (the host's own zone if it names none), or `2h`.
 
     Raises:
         MomentError: It is none of these.
     """
     try:
-        return Ago(parse_duration(text))
+        return Ago(parse_duration(moment_text))
     except DurationError:
         pass  # it may be a date
-    moment = written_moment(text)
-    if moment is None:
-        raise MomentError(text=text)
-    return local(moment)
+    parsed_moment = written_moment(moment_text)
+    if parsed_moment is None:
+        raise MomentError(text=moment_text)
+    return local(parsed_moment)

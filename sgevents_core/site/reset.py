@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sgevents_core.errors import SiteError, StartAheadError
 from sgevents_core.settings import Start
-from sgevents_core.settings.starts import start_of
+from sgevents_core.settings.starts import parse_start
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.state.base import FeedChange
@@ -37,7 +37,7 @@ def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request
     answer = _refusal(state, request)
     if answer is None:
         try:
-            change = first_change(log, rules, start_of(str(request.detail["from"])))
+            change = first_change(log, rules, parse_start(str(request.detail["from"])))
         except StartAheadError as error:
             answer = RequestAnswer("refused", f"{error} Nothing was changed.")
         except SiteError as error:

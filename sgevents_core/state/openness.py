@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgevents_core.printable import one_line
-from sgevents_core.settings.access import Exposure, exposures
+from sgevents_core.settings.access import Exposure, find_exposures
 
 
 def state_exposures(folder: Path) -> list[Exposure]:
     """Return what lets others read or change a state; nothing if there is no state."""
-    return [*exposures(folder, "the state's folder", secret=False), *_of_files(folder)]
+    return [*find_exposures(folder, "the state's folder", holds_secret=False), *_of_files(folder)]
 
 
 def _of_files(folder: Path) -> Iterator[Exposure]:

@@ -105,7 +105,7 @@ def test_a_file_without_a_key_can_be_read_by_others(config: Path) -> None:
 def test_an_address_without_a_scheme_gets_https(config: Path) -> None:
     """As people write it."""
     init(config, "--url", "studio.example.com", "--script-name", "events")
-    assert read_settings(config.read_text(), config, secrets=False).site.url == (
+    assert read_settings(config.read_text(), config, secrets_required=False).site.url == (
         "https://studio.example.com"
     )
 

@@ -84,7 +84,7 @@ def test_configurations_on_the_pages_are_accepted(sample: str) -> None:
     missing = {group.get("group") for group in tomli.loads(text).get("plugins", {}).values()}
     listed = {group["name"] for group in tomli.loads(text).get("groups", [])}
     text += "".join(f'[[groups]]\nname = "{name}"\n' for name in missing - listed - {None})
-    read_settings(text, Path("sgevents.toml"), secrets=False)
+    read_settings(text, Path("sgevents.toml"), secrets_required=False)
 
 
 def python_samples(page: Path) -> list[str]:

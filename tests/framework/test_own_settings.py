@@ -235,7 +235,7 @@ def test_what_does_not_fit_is_told_with_its_place_and_the_fix(
     table: dict[str, Any], where: tuple[object, ...], message: str, fix: str
 ) -> None:
     """In the words of the file, not of Python."""
-    (wrong, *_) = [one for one in wrongs(Chat, **table) if one.where == where]
+    (wrong, *_) = [one for one in wrongs(Chat, **table) if one.key_path == where]
     assert message in wrong.message
     assert fix in wrong.fix
 
@@ -268,13 +268,13 @@ def test_a_plugin_hears_of_a_mistake_as_sgevents_does(config: Path, line: str, k
     (problem,) = caught.value.problems
     (wrong,) = wrongs(Own, **tomli.loads(line))
     assert (problem.message, problem.fix) == (wrong.message, wrong.fix)
-    assert (problem.key, wrong.where) == (f"plugins.other.{key}", (key,))
+    assert (problem.key, wrong.key_path) == (f"plugins.other.{key}", (key,))
 
 
 def test_all_problems_are_told_at_once() -> None:
     """One run of `check` is enough."""
     found = wrongs(Chat, chanel="x", retries="5", rooms=[{}, {"name": 1}])
-    assert [one.where for one in found] == [
+    assert [one.key_path for one in found] == [
         ("token",),
         ("retries",),
         ("rooms", 0, "name"),
@@ -287,7 +287,7 @@ def test_what_a_model_itself_has_against_its_values_is_told() -> None:
     """Its own rules count like the types."""
     (wrong,) = wrongs(ChatStruct, **{"token": TOKEN, "from": "nobody"})
     assert wrong == Diagnostic((), "somebody has to send it", "correct the values in this table")
-    found = {one.where: one for one in wrongs(ChatModel, port=81, prot=1, room={"a": "b"})}
+    found = {one.key_path: one for one in wrongs(ChatModel, port=81, prot=1, room={"a": "b"})}
     assert found[("token",)].message == "it is missing"
     assert "ports are even here" in found[("port",)].message
     assert found[("prot",)].fix == "did you mean port?"

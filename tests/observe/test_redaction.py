@@ -87,7 +87,7 @@ def test_secrets_that_are_learned_later_are_left_out() -> None:
     )
     redact = Redactor.of(settings)
     assert redact("site-demo-key literal-demo") == "*** literal-demo"
-    settings.learned.add("literal-demo")
+    settings.learned_secrets.add_text("literal-demo")
     assert redact("site-demo-key literal-demo") == "*** ***"
     assert "literal-demo" not in repr(settings)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sgevents_core.settings import Problem, load_settings
-from sgevents_core.settings.access import exposures
+from sgevents_core.settings.access import find_exposures
 
 CONFIG = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\napi_key = {key}\n'
 
@@ -92,7 +92,7 @@ def test_key_file_that_others_can_change(config: Path) -> None:
 
 def test_what_is_not_there_is_not_exposed(tmp_path: Path) -> None:
     """That it is missing is told elsewhere."""
-    assert not [*exposures(tmp_path / "none", "it", secret=True)]
+    assert not [*find_exposures(tmp_path / "none", "it", holds_secret=True)]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_place_of_a_secret_has_a_name_that_can_exist(
     """What is no name is refused where it stands, also by commands that need no secret."""
     config.write_text(CONFIG.format(key=reference), encoding="utf-8")
     with pytest.raises(Exception, match=r"is not the name of an? (environment|credential)") as told:
-        load_settings(config, secrets=secrets)
+        load_settings(config, secrets_required=secrets)
     assert "\nExecStartPre" not in str(told.value)
 
 

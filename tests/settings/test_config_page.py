@@ -12,7 +12,7 @@ import tomli
 from msgspec.structs import FieldInfo, fields
 
 from sgevents_core.settings import parse_duration, read_settings
-from sgevents_core.settings.config_file import SECTIONS
+from sgevents_core.settings.config_file import SECTION_MODELS
 from sgevents_core.settings.shapes import shape_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
@@ -20,7 +20,7 @@ HEADINGS = {"groups": "[[groups]]", "lanes": "[lanes.NAME]", "plugins": "[plugin
 CALCULATED = {"feed.idle_interval": "5 times `poll_interval`"}
 KEYS = [
     pytest.param(section, key, id=f"{section}.{key.name}")
-    for section, model in SECTIONS.items()
+    for section, model in SECTION_MODELS.items()
     for key in fields(model)
 ]
 
@@ -57,11 +57,11 @@ def test_page_says_what_editors_say() -> None:
     link = re.compile(r"\[([^\]]+)\]\([^)]+\)")
     on_page = {
         section: {key: link.sub(r"\1", row[3]) for key, row in rows_of(section).items()}
-        for section in SECTIONS
+        for section in SECTION_MODELS
     }
     assert on_page == {
         section: {key.name: shape_of(key.type).description for key in fields(model)}
-        for section, model in SECTIONS.items()
+        for section, model in SECTION_MODELS.items()
     }
 
 
@@ -75,10 +75,10 @@ def default_of(key: FieldInfo) -> Any:
     )
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", SECTION_MODELS)
 def test_the_page_has_no_key_that_is_not_there(section: str) -> None:
     """A key that was removed leaves the page too."""
-    assert set(rows_of(section)) == {key.name for key in fields(SECTIONS[section])}
+    assert set(rows_of(section)) == {key.name for key in fields(SECTION_MODELS[section])}
 
 
 def test_the_samples_on_the_page_are_right(monkeypatch: pytest.MonkeyPatch) -> None:

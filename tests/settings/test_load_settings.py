@@ -534,8 +534,8 @@ def test_a_secret_that_every_user_can_read_gets_a_warning(write: Write, tmp_path
 
 
 def test_secrets_need_not_be_there_for_commands_that_use_none(write: Write) -> None:
-    """`secrets=False` is for those; revealing the secret then says where it is missing."""
-    settings = reference(write, '{ env = "NOT_THERE" }', secrets=False)
+    """`secrets_required=False` is for those; revealing the secret then says where it is missing."""
+    settings = reference(write, '{ env = "NOT_THERE" }', secrets_required=False)
     assert not settings.site.api_key.is_there
     assert "NOT_THERE" in settings.site.api_key.source
 

@@ -9,7 +9,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.settings.locate import Locator, Where
+from sgevents_core.settings.locate import KeyLocator, KeyPath
 
 TEXT = '''# a comment with [brackets] = "and quotes
 top = 1
@@ -62,18 +62,18 @@ z = 1.5e3'''
         (("outer", "in.ner", "z"), 26),
     ],
 )
-def test_every_kind_of_key_is_found(where: Where, line: int) -> None:
+def test_every_kind_of_key_is_found(where: KeyPath, line: int) -> None:
     """Tables, arrays of tables, dotted and quoted keys, inline tables, and values over lines."""
-    assert Locator(TEXT).line(where) == line
+    assert KeyLocator(TEXT).line_of(where) == line
 
 
 def test_a_key_that_is_not_there_is_placed_at_what_is_around_it() -> None:
     """A missing key has the line of its table; something wholly unknown has none."""
-    locator = Locator(TEXT)
-    assert locator.line(("table", "missing")) == 7
-    assert locator.line(("groups", 1, "lane")) == 21
-    assert locator.line(("unknown",)) is None
-    assert Locator("").line(("a",)) is None
+    locator = KeyLocator(TEXT)
+    assert locator.line_of(("table", "missing")) == 7
+    assert locator.line_of(("groups", 1, "lane")) == 21
+    assert locator.line_of(("unknown",)) is None
+    assert KeyLocator("").line_of(("a",)) is None
 
 
 KEYS = st.text("ab.-#= ]\"'é", min_size=1, max_size=4)
@@ -88,7 +88,7 @@ VALUES = st.recursive(
 def test_lines_are_right_for_generated_tables(tables: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever the keys and values are, every key of an array of tables has its own line."""
     lines: list[str] = []
-    expected: dict[Where, int] = {}
+    expected: dict[KeyPath, int] = {}
     counts: dict[str, int] = {}
     for name, table in tables:
         at = counts[name] = counts.get(name, -1) + 1
@@ -99,8 +99,8 @@ def test_lines_are_right_for_generated_tables(tables: list[tuple[str, dict[str, 
             expected[name, at, key] = len(lines)
     text = "\n".join(lines)
     tomli.loads(text)
-    locator = Locator(text)
-    assert {where: locator.line(where) for where in expected} == expected
+    locator = KeyLocator(text)
+    assert {where: locator.line_of(where) for where in expected} == expected
 
 
 def quoted(text: str) -> str:
