@@ -84,10 +84,10 @@ def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[]
 
 
 def _look(look: Callable[[], _T], found: SimpleQueue[_T | None]) -> None:
-    generation, result = forks.generation[0], None
+    generation, result = forks.fork_generation[0], None
     with suppress(BaseException):  # described without the plugin's code
         result = look()
-    if forks.generation[0] != generation:
+    if forks.fork_generation[0] != generation:
         forks.end_child()
     found.put(result)
 

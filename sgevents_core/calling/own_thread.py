@@ -22,7 +22,7 @@ from sgevents_core.calling.describing import MOST_FRAMES, describe
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.events import Event
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 
@@ -202,7 +202,7 @@ def made(turn: ThreadTurn, in_time: Callable[[], bool] = _always) -> Outcome:
     If the filter did not return `in_time`, its result is ignored and the callback is not called.
     """
     callback = turn.callback
-    current = Current(callback.plugin, callback.name, turn.event_id)
+    current = CurrentCall(callback.plugin, callback.name, turn.event_id)
     if turn.asks:  # a filter is a plugin's code
         wants: list[bool] = []
         error = invoke(current, _ask, turn, wants)

@@ -8,7 +8,7 @@ from sgevents_core.cli.printing import iso
 from sgevents_core.state.pulse import STALE
 
 if TYPE_CHECKING:
-    from sgevents_core.observe.lasting import Lasting
+    from sgevents_core.observe.lasting import LastingFailure
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
     from sgevents_core.state.sqlite.aside import SetAside
 
@@ -63,7 +63,7 @@ def _daemon_json(found: Overview, now: float) -> dict[str, Any] | None:
     }
 
 
-def _lasting_json(trouble: Lasting | None) -> dict[str, Any] | None:
+def _lasting_json(trouble: LastingFailure | None) -> dict[str, Any] | None:
     return None if trouble is None else {"error": trouble.error, "since": iso(trouble.since)}
 
 

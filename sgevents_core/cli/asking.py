@@ -205,14 +205,14 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
 
     The command itself prints the answers.
     """
-    from sgevents_core.observe.logs import configured
+    from sgevents_core.observe.logs import configured_log
     from sgevents_core.observe.redaction import Redactor
 
     ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
     for logger in ours if settings.log.file is None else ():
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        with configured(settings.log, Redactor.of(settings), plugins=settings.plugins):
+        with configured_log(settings.log, Redactor.of(settings), plugin_names=settings.plugins):
             yield
     finally:
         for logger in ours:

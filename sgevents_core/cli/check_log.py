@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sgevents_core.cli.check_state import nearest_folder, trouble_in
 from sgevents_core.cli.findings import Finding
-from sgevents_core.observe.logs import path_of
+from sgevents_core.observe.logs import plugin_file_path
 from sgevents_core.settings import Settings
 
 _FIX = "let the user that runs sgevents write there, or name another file in [log]"
@@ -18,7 +18,7 @@ def log_findings(settings: Settings) -> list[Finding]:
     if file is None:
         return []
     enabled = [name for name, table in settings.plugins.items() if table.enabled]
-    own = [path_of(file, name) for name in enabled] if settings.log.per_plugin else []
+    own = [plugin_file_path(file, name) for name in enabled] if settings.log.per_plugin else []
     troubles = [(path, _trouble(path)) for path in (file, *own)]
     found = [
         Finding("log", "problem", f"{path} cannot be written: {trouble}", _FIX)

@@ -89,20 +89,22 @@ def _not_replaced(started: CommandLine, config: Path) -> str:
 def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.cli import ends
     from sgevents_core.daemon.signals import stopped_by_signals
-    from sgevents_core.observe.logs import configured
+    from sgevents_core.observe.logs import configured_log
     from sgevents_core.observe.mask import release_signals
-    from sgevents_core.observe.printed import Printed
+    from sgevents_core.observe.printed import PrintedOutput
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.state.own_files import make_folder
 
     redact = Redactor.of(settings)
-    printed = Printed(settings.log, redact)
+    printed = PrintedOutput(settings.log, redact)
     with contextlib.suppress(OSError):  # reported on use; opening a log there must not create it
         make_folder(settings.state.path)
-    log = partial(configured, settings.log, redact, plugins=settings.plugins, verbose=verbose)
+    log = partial(
+        configured_log, settings.log, redact, plugin_names=settings.plugins, log_every_call=verbose
+    )
     ends.log = log
     try:
-        with printed.aside(), log(), printed.heard(), stopped_by_signals(daemon):
+        with printed.separate_log_stream(), log(), printed.captured(), stopped_by_signals(daemon):
             remains = daemon.run()
     finally:
         if not daemon.reloads:

@@ -26,7 +26,7 @@ import msgspec
 from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
 from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import StateError
-from sgevents_core.observe.logs import flush
+from sgevents_core.observe.logs import flush_log
 from sgevents_core.state.own_files import PRIVATE, read_own
 
 FILE: Final = "last-words"
@@ -214,7 +214,7 @@ class EvidenceKeeper:
             if os.getpid() != self._pid or not aims_at_us(*args, **kwargs):
                 return function(*args, **kwargs)
             self._write(_about_to_end(f"{module.__name__}.{name}", args))
-            flush(_FLUSHES_WITHIN)
+            flush_log(_FLUSHES_WITHIN)
             try:
                 return function(*args, **kwargs)
             finally:  # it did not end the process, whether it returned or raised

@@ -239,7 +239,7 @@ class LoadingWatch(NotingWatch):
         now = time.monotonic()
         if running is not None and now - self._told > 1.0:
             self._told = now
-            self._systemd.takes(max(running.until - now, 0.0) + running.patience + _REST)
+            self._systemd.extend_timeout(max(running.until - now, 0.0) + running.patience + _REST)
 
     def _warn_if_slow(self, running: _Running | None) -> None:
         """Warn once about a slow step, so that a long start has a visible cause."""

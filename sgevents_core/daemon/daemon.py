@@ -17,7 +17,7 @@ from sgevents_core.daemon.parts import Assembly
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, Order
-from sgevents_core.observe.shared import kept_whole
+from sgevents_core.observe.shared import guarded_process
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
@@ -127,7 +127,7 @@ class Daemon:
             closing(Presence(folder)) as presence,
             closing(SqliteState(folder)) as state,
             closing(EvidenceKeeper(folder)) as keeper,
-            kept_whole(folder),
+            guarded_process(folder),
         ):
             _report_warnings(self._settings)
             known = known_from(take_stock(folder))

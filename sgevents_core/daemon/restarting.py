@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from sgevents_core.observe.logs import flush
-from sgevents_core.observe.printed import put_back
+from sgevents_core.observe.logs import flush_log
+from sgevents_core.observe.printed import restore_descriptors
 from sgevents_core.settings import LogSettings
 
 ROOM: Final = 256 * 1024
@@ -96,7 +96,7 @@ def execute_anew(started: CommandLine) -> NoReturn:
         OSError: It cannot be replaced; nothing has changed.
     """
     flush_all()
-    put_back()
+    restore_descriptors()
     with suppress(OSError):
         os.chdir(started.folder())
     variables = dict(started.variables)
@@ -111,7 +111,7 @@ def end_at_once(code: int = 0) -> NoReturn:
 
 def flush_all() -> None:
     """Flush log, output and errors; give up on a terminal that accepts nothing."""
-    flush()
+    flush_log()
     thread = threading.Thread(target=_flush_streams, name="output", daemon=True)
     with suppress(RuntimeError):  # there are too many threads
         thread.start()

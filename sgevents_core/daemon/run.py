@@ -19,7 +19,7 @@ from sgevents_core.dispatch.plugin_starts import stop_plugins
 from sgevents_core.dispatch.vital_signs import VitalSigns, Watched
 from sgevents_core.errors import InternalError, SgEventsError
 from sgevents_core.observe.liveness import Liveness
-from sgevents_core.observe.logs import look
+from sgevents_core.observe.logs import restore_logging
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.printable import counted
 from sgevents_core.settings import Settings
@@ -118,7 +118,7 @@ class DaemonRun:
         with closing(VitalSigns(self._settings.state.path, watched, parts.announcer)) as signs:
             while not self._is_over(overdue):
                 self._feed_watchdog()
-                look()
+                restore_logging()
                 signs.look(time.monotonic())
                 parts.inbox.poll()
                 self._housekeeping.turn()
@@ -179,7 +179,7 @@ def feed_watchdog(systemd: Systemd, liveness: Liveness, now: float) -> None:
         liveness: The liveness of the daemon's loops.
         now: The current monotonic time, in seconds.
     """
-    if not liveness.hanging(now):
+    if not liveness.hanging_loops(now):
         systemd.feed_watchdog(now)
 
 

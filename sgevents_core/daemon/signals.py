@@ -19,10 +19,10 @@ from typing import Final, Protocol
 
 from sgevents_core.errors import SignalInDoubt
 from sgevents_core.observe import senders
-from sgevents_core.observe.calling import who_runs
+from sgevents_core.observe.calling import running_plugins
 from sgevents_core.observe.inside import watching_signals
-from sgevents_core.observe.logs import flush
-from sgevents_core.observe.mask import HEEDED, hold_signals, release_signals
+from sgevents_core.observe.logs import flush_log
+from sgevents_core.observe.mask import HANDLED_SIGNALS, hold_signals, release_signals
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -61,7 +61,7 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[Ears]:
     hold_signals()
     ears = Ears(daemon)
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
-        **dict.fromkeys(HEEDED, ears.hear_anybody),
+        **dict.fromkeys(HANDLED_SIGNALS, ears.hear_anybody),
         **{n: _tell_spare for n in _SPARE if signal.getsignal(n) == signal.SIG_DFL},
     }
     with ExitStack() as undo:
@@ -105,7 +105,7 @@ class Ears:
 
     def drain(self) -> None:
         """Handle pending signals, including those for this thread only."""
-        while (one := signal.sigtimedwait(HEEDED, 0)) is not None:
+        while (one := signal.sigtimedwait(HANDLED_SIGNALS, 0)) is not None:
             self._hear(one)
 
     def hear_anybody(self, number: int, frame: FrameType | None) -> None:
@@ -116,7 +116,7 @@ class Ears:
 
     def _run(self) -> None:
         while True:
-            one = signal.sigwaitinfo(HEEDED)
+            one = signal.sigwaitinfo(HANDLED_SIGNALS)
             if not self.is_open and one.si_pid == os.getpid():
                 return
             self._hear(one)
@@ -125,8 +125,10 @@ class Ears:
         name, own = signal.Signals(one.si_signo).name, one.si_pid == os.getpid()
         reloads = one.si_signo == signal.SIGHUP and not self._hung_up()
         if own:
-            tell_ignored(name, senders.sent())
-        elif senders.is_inside(one.si_pid) and not reloads:  # a plugin may call `sgevents reload`
+            tell_ignored(name, senders.take_sending_plugin())
+        elif (
+            senders.is_own_process(one.si_pid) and not reloads
+        ):  # a plugin may call `sgevents reload`
             tell_ignored(name)
         else:
             self.doubt = 0
@@ -155,7 +157,7 @@ def tell_ignored(what: str, plugin: str = "") -> None:
         what: The signal, or the function that sends it.
         plugin: The plugin that sent it; if that is not known, the one that is running.
     """
-    who = plugin or who_runs()
+    who = plugin or running_plugins()
     logger.warning(
         "%s came from inside the daemon, from %s, and is not heeded: people and the system stop "
         "it. To limit a callback's time, give it a timeout",
@@ -168,7 +170,7 @@ def tell_ignored(what: str, plugin: str = "") -> None:
 def _whom(plugin: str) -> str:
     if plugin:
         return f"plugin {plugin}"
-    running = who_runs()
+    running = running_plugins()
     if running:
         return f"plugin {running} or what it has started"
     return "a thread or a process that a plugin has left behind"
@@ -194,7 +196,7 @@ def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
 
 def _end_at_once(number: int) -> None:
     """End the process by a signal, from any thread; Python's own way needs the main one."""
-    flush(_CLOSES_WITHIN)
+    flush_log(_CLOSES_WITHIN)
     if os.getpid() != 1:  # a container's first process ignores signals by default
         system = ctypes.CDLL(None).signal
         system.argtypes = (ctypes.c_int, ctypes.c_void_p)

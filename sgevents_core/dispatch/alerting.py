@@ -21,7 +21,7 @@ from sgevents_core.hookspecs import (
     PluginPause,
 )
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.state.base import Failure, PluginRecord
 from sgevents_core.state.needs import Need
 
@@ -191,7 +191,7 @@ def call_hook(
     function = hooks.get(hook)
     if function is None:
         return None
-    error = invoke(Current(services.name, hook), function, *args, context)
+    error = invoke(CurrentCall(services.name, hook), function, *args, context)
     if error is not None:
         line, text = describe(error, services.redact)
         logger.error(

@@ -18,7 +18,7 @@ from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
@@ -147,7 +147,7 @@ class Caller:
                 lane_plugin.services, call.event, callback.name, attempt, era=entry.era
             )
             call.context = context
-            current = Current(callback.plugin, callback.name, entry.event_id)
+            current = CurrentCall(callback.plugin, callback.name, entry.event_id)
             error = invoke(current, callback.function, call.event, context)
         stays = self._settled(call, attempt, error, began)
         if stays:

@@ -96,7 +96,7 @@ class Lane:
         for thread in self._threads:
             thread.returned = self.wake
         self._times = CallTimes(folder, name, self._keys)
-        signs = liveness.SignsOfCalls()
+        signs = liveness.LivenessObserver()
         self.observers = CallObservers([signs, *timing_log(), self._times, *observers])
         self._caller = Caller(
             self.ledger,
@@ -167,7 +167,7 @@ class Lane:
                 self._news.clear()
                 wait = self.turn()
                 if wait:
-                    liveness.alive(wait)
+                    liveness.report_alive(wait)
                     self._news.wait(wait)
         except BaseException as error:  # the daemon ends because of it and logs it
             self.error = error
@@ -176,7 +176,7 @@ class Lane:
 
     def turn(self) -> float:
         """Do the work that is due now; return how long to wait for more, in seconds."""
-        liveness.alive()
+        liveness.report_alive()
         worked = self._run_errands()
         worked = self._live() or worked
         worked = self._catch_up_all() or worked

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from sgevents_core.errors import StateDamaged, StateError
-from sgevents_core.observe.liveness import alive
+from sgevents_core.observe.liveness import report_alive
 from sgevents_core.state.base import Entry, PluginRecord, Step
 from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
@@ -80,7 +80,7 @@ class LaneLedger:
                 if self._stopping.is_set() or isinstance(error, StateDamaged):
                     raise
                 wait = self._pause(error)
-                alive(wait)
+                report_alive(wait)
                 self._stopping.wait(wait)
             else:
                 if self._failed:

@@ -13,7 +13,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import Overdue, hung
 from sgevents_core.errors import StateError
-from sgevents_core.observe.lasting import Lasting
+from sgevents_core.observe.lasting import LastingFailure
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state import pulse
 from sgevents_core.state.needs import FeedTrouble, Need, needs_of
@@ -27,11 +27,11 @@ class Troubled(Protocol):
     """The feed, as far as it knows its own trouble."""
 
     @property
-    def site_trouble(self) -> Lasting | None:
+    def site_trouble(self) -> LastingFailure | None:
         """Why the site does not answer; None while it does."""
 
     @property
-    def journal_trouble(self) -> Lasting | None:
+    def journal_trouble(self) -> LastingFailure | None:
         """Why the journal cannot be written; None while it can."""
 
 

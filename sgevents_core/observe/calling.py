@@ -8,47 +8,49 @@ from collections.abc import Callable
 from typing import Any
 
 from sgevents_core.observe import forks
-from sgevents_core.observe.current import Current, note
+from sgevents_core.observe.current import CurrentCall, set_current_call
 
-_forked, _trace, _set_trace = forks.generation, sys.gettrace, sys.settrace
+_fork_generation, _get_trace, _set_trace = forks.fork_generation, sys.gettrace, sys.settrace
 
 
-def invoke(call: Current, function: Callable[..., Any], *args: Any) -> BaseException | None:
-    """Call a function of a plugin and return what it raised, including `SystemExit` and its kind.
+def invoke(call: CurrentCall, function: Callable[..., Any], *args: Any) -> BaseException | None:
+    """Call a function of a plugin and return what it raised, including `SystemExit`.
 
-    A process that the function forked, and that returns here, ends here.
+    If the function forks and the child returns here, end the child.
 
     Args:
         call: The call; records logged meanwhile name it.
         function: The function.
         args: Its arguments.
     """
-    generation, trace = _forked[0], _trace()
-    note(call)
+    generation_before, trace_before = _fork_generation[0], _get_trace()
+    set_current_call(call)
     try:
         function(*args)
     except BaseException as error:  # a plugin may raise anything
-        if _forked[0] != generation:
+        if _fork_generation[0] != generation_before:
             forks.end_child(error)
         return error
     finally:
-        if _forked[0] != generation:
+        if _fork_generation[0] != generation_before:
             forks.end_child()
-        if _trace() is not trace:  # it would otherwise trace the daemon's own code
-            _set_trace(trace)
-        note(None)
+        if _get_trace() is not trace_before:  # it would otherwise trace the daemon's own code
+            _set_trace(trace_before)
+        set_current_call(None)
     return None
 
 
-def calls_in_hand() -> list[Current]:
+def running_calls() -> list[CurrentCall]:
     """Return the calls of plugins that are running, in any thread; costs the calls nothing."""
-    found = []
-    for innermost in sys._current_frames().values():  # there is no other way to see other threads
-        frames = (frame for frame, _ in traceback.walk_stack(innermost))
-        found += [frame.f_locals["call"] for frame in frames if frame.f_code is invoke.__code__]
-    return found
+    running = []
+    for (
+        innermost_frame
+    ) in sys._current_frames().values():  # there is no other way to see other threads
+        frames = (frame for frame, _ in traceback.walk_stack(innermost_frame))
+        running += [frame.f_locals["call"] for frame in frames if frame.f_code is invoke.__code__]
+    return running
 
 
-def who_runs() -> str:
+def running_plugins() -> str:
     """Return the plugins whose code is running, for people; empty if none is."""
-    return ", ".join(sorted({call.plugin for call in calls_in_hand()}))
+    return ", ".join(sorted({call.plugin for call in running_calls()}))

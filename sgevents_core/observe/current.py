@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Final, NamedTuple
 
 
-class Current(NamedTuple):
+class CurrentCall(NamedTuple):
     """A call of a plugin's code; `event_id` is None for a hook that has no event."""
 
     plugin: str
@@ -14,21 +14,21 @@ class Current(NamedTuple):
     event_id: int | None = None
 
 
-_current: Final[ContextVar[Current | None]] = ContextVar("sgevents_current", default=None)
-note: Final = _current.set
-"""Does what `enter` and `leave` do, for the border of every call, where each step counts."""
+_current_call: Final[ContextVar[CurrentCall | None]] = ContextVar("sgevents_current", default=None)
+set_current_call: Final = _current_call.set
+"""Does what `enter_call` and `leave_call` do, with one step less around every call."""
 
 
-def enter(call: Current) -> None:
+def enter_call(call: CurrentCall) -> None:
     """Note that this thread is in a call from now on."""
-    _current.set(call)
+    _current_call.set(call)
 
 
-def leave() -> None:
+def leave_call() -> None:
     """Note that this thread is no longer in a call."""
-    _current.set(None)
+    _current_call.set(None)
 
 
-def current() -> Current | None:
+def current_call() -> CurrentCall | None:
     """Return the call that this thread is in, None if it is in none."""
-    return _current.get()
+    return _current_call.get()

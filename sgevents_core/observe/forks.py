@@ -8,37 +8,37 @@ import sys
 from contextlib import suppress
 from typing import Final, NoReturn
 
-_exit: Final = os._exit
+_exit_at_once: Final = os._exit
 _WIPE_ON_FORK: Final = 18
 """Linux's MADV_WIPEONFORK, for which `mmap` has no name."""
-_MOST: Final = 255
+_HIGHEST_GENERATION: Final = 255
 
 
-def _page() -> mmap.mmap:
+def _wiped_page() -> mmap.mmap:
     """Return memory that the system empties in every forked process, whatever forked it.
 
     Python reports only its own forks; a library written in C may fork as well.
     """
-    page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory_page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if sys.platform == "linux":
         with suppress(OSError):  # before Linux 4.14
-            page.madvise(_WIPE_ON_FORK)
-    page[0] = 1
-    return page
+            memory_page.madvise(_WIPE_ON_FORK)
+    memory_page[0] = 1
+    return memory_page
 
 
-generation: Final = _page()
+fork_generation: Final = _wiped_page()
 """A page whose byte 0 distinguishes a process from its forks; compared before and after a call."""
-_count: Final = [1]
+_fork_count: Final = [1]
 
 
-def _forked() -> None:
+def _count_fork() -> None:
     # From 1 to `_MOST`: 0 is left to forks that the system has wiped.
-    _count[0] = _count[0] % _MOST + 1
-    generation[0] = _count[0]
+    _fork_count[0] = _fork_count[0] % _HIGHEST_GENERATION + 1
+    fork_generation[0] = _fork_count[0]
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(after_in_child=_count_fork)
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
@@ -49,17 +49,17 @@ def end_child(error: BaseException | None = None) -> NoReturn:
     Args:
         error: What the plugin's code raised in the child, None if it returned.
     """
-    _exit(_code_of(error))
+    _exit_at_once(_exit_code_of(error))
 
 
-def _code_of(error: BaseException | None) -> int:
+def _exit_code_of(error: BaseException | None) -> int:
     """Return the exit code that Python would use."""
     if error is None:
         return 0
     if not issubclass(type(error), SystemExit):
         return 1
     try:
-        code = error.code  # type: ignore[attr-defined]  # of SystemExit
-        return 0 if code is None else int(code) & 0xFF
+        exit_code = error.code  # type: ignore[attr-defined]  # of SystemExit
+        return 0 if exit_code is None else int(exit_code) & 0xFF
     except BaseException:  # a text, or something of the plugin's
         return 1

@@ -14,87 +14,103 @@ from sgevents_core.printable import escaped_json, lines, one_line
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 PRINTED_LOGGER: Final = "sgevents.printed"
-_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
-_RESET: Final = "\x1b[0m"
-MOST_TEXT: Final = 65_536
+_LEVEL_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
+_COLOUR_RESET: Final = "\x1b[0m"
+MAX_TEXT_LENGTH: Final = 65_536
 """The longest message or other field, in characters; the middle of a longer one is left out."""
-_INDENT: Final = "    "
+_CONTINUATION_INDENT: Final = "    "
 """Precedes continuation lines, so that none can pass for a record of its own.
 
 Nor can one pass for journald's `<0>`, which would give it a priority.
 """
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+}
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, and the record's own fields.
 
     Args:
-        redact: Removes what must not be shown.
+        redactor: Removes what must not be shown.
     """
 
-    def __init__(self, redact: Redactor) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         super().__init__()
-        self._redact = redact
+        self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
-        at = datetime.fromtimestamp(record.created, timezone.utc)
+        created_at = datetime.fromtimestamp(record.created, timezone.utc)
         fields = {
-            "time": at.isoformat(timespec="milliseconds"),
+            "time": created_at.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _message(record),
+            "message": _message_of(record),
         }
-        fields |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return escaped_json(_json({key: self._shown(value) for key, value in fields.items()}))
+        return escaped_json(
+            _encoded_json({key: self._json_value(value) for key, value in fields.items()})
+        )
 
-    def _shown(self, value: Any) -> Any:
+    def _json_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
-        return _short(self._redact(value if isinstance(value, str) else _text(value)))
+        return _shortened(self._redactor(value if isinstance(value, str) else _safe_repr(value)))
 
 
 class HumanFormatter(logging.Formatter):
     """Time, level and sentence; in colour on a terminal; a plugin's traceback below it.
 
     Args:
-        redact: Removes what must not be shown.
-        colour: Whether warnings and errors are coloured.
+        redactor: Removes what must not be shown.
+        use_colour: Whether warnings and errors are coloured.
     """
 
-    def __init__(self, redact: Redactor, *, colour: bool = False) -> None:
+    def __init__(self, redactor: Redactor, *, use_colour: bool = False) -> None:
         super().__init__()
-        self._redact = redact
-        self._colour = colour
+        self._redactor = redactor
+        self._use_colour = use_colour
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text for people."""
-        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        level = f"{record.levelname.lower():8}"
-        if self._colour and record.levelname in _COLOURS:
-            level = f"{_COLOURS[record.levelname]}{level}{_RESET}"
-        trace = getattr(record, "traceback", "")
+        clock_time = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        level_name = f"{record.levelname.lower():8}"
+        if self._use_colour and record.levelname in _LEVEL_COLOURS:
+            level_name = f"{_LEVEL_COLOURS[record.levelname]}{level_name}{_COLOUR_RESET}"
+        traceback_text = getattr(record, "traceback", "")
         if record.exc_info:
-            trace = self.formatException(record.exc_info)
-        text = _message(record)
-        text = _short(self._redact(f"{text}\n{trace.rstrip()}" if trace else text))
-        source = self._redact(_source(record))
-        return f"{clock} {level} {source}{lines(text, indent=_INDENT)}"
+            traceback_text = self.formatException(record.exc_info)
+        full_text = _message_of(record)
+        full_text = _shortened(
+            self._redactor(
+                f"{full_text}\n{traceback_text.rstrip()}" if traceback_text else full_text
+            )
+        )
+        source_prefix = self._redactor(_source_prefix(record))
+        return (
+            f"{clock_time} {level_name} "
+            f"{source_prefix}{lines(full_text, indent=_CONTINUATION_INDENT)}"
+        )
 
 
-def _short(text: str) -> str:
+def _shortened(full_text: str) -> str:
     """Return the beginning and end of a text that is too long for a line of a log."""
-    if len(text) <= MOST_TEXT:
-        return text
-    left_out = len(text) - MOST_TEXT
-    half = MOST_TEXT // 2
-    return f"{text[:half]} … {left_out} characters left out … {text[-half:]}"
+    if len(full_text) <= MAX_TEXT_LENGTH:
+        return full_text
+    omitted_count = len(full_text) - MAX_TEXT_LENGTH
+    half_length = MAX_TEXT_LENGTH // 2
+    return (
+        f"{full_text[:half_length]} … {omitted_count} characters left out … "
+        f"{full_text[-half_length:]}"
+    )
 
 
-def _source(record: logging.LogRecord) -> str:
+def _source_prefix(record: logging.LogRecord) -> str:
     """Return who wrote the message, if it was not the daemon."""
     if record.name.startswith(PLUGIN_LOGGER):
         return f"[{one_line(record.name.removeprefix(PLUGIN_LOGGER))}] "
@@ -103,23 +119,26 @@ def _source(record: logging.LogRecord) -> str:
     return "" if record.name.startswith("sgevents") else f"[{one_line(record.name)}] "
 
 
-def _message(record: logging.LogRecord) -> str:
+def _message_of(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # wrong arguments of a plugin must not lose its message
-        return f"{record.msg} (its arguments do not fit: {_text(record.args)})"
+        return f"{record.msg} (its arguments do not fit: {_safe_repr(record.args)})"
 
 
-def _text(value: object) -> str:
+def _safe_repr(value: object) -> str:
     try:
         return repr(value)
     except Exception:  # a plugin may log anything
         return f"({type(value).__name__})"
 
 
-def _json(fields: dict[str, Any]) -> str:
+def _encoded_json(fields: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(fields).decode()
     except (ValueError, msgspec.MsgspecError):  # an integer too long to be written
-        short = {k: v if isinstance(v, str) else _text(v) for k, v in fields.items()}
-        return msgspec.json.encode(short).decode()
+        encodable_fields = {
+            key: value if isinstance(value, str) else _safe_repr(value)
+            for key, value in fields.items()
+        }
+        return msgspec.json.encode(encodable_fields).decode()

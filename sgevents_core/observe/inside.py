@@ -20,161 +20,191 @@ from types import ModuleType
 from typing import Any, Final
 
 from sgevents_core.observe import mask, senders
-from sgevents_core.observe.current import current
+from sgevents_core.observe.current import current_call
 
-Tell = Callable[[str, str], None]
+ReportIgnored = Callable[[str, str], None]
 """Reports an ignored signal: the function, and the plugin whose call it is, if known."""
 
-_STOPPING: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_REFUSED: Final = frozenset((*mask.HEEDED, *_STOPPING))
-_FAILED: Final = 127 << 8
+_STOP_SIGNALS: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_REFUSED_SIGNALS: Final = frozenset((*mask.HANDLED_SIGNALS, *_STOP_SIGNALS))
+_SHELL_NOT_STARTED: Final = 127 << 8
 """The wait status of a shell that did not start: exit code 127 in the high byte."""
-_release: Final = functools.partial(_signal.pthread_sigmask, signal.SIG_UNBLOCK, mask.HEEDED)
-_hold: Final = functools.partial(_signal.pthread_sigmask, signal.SIG_BLOCK, mask.HEEDED)
+_unblock_signals: Final = functools.partial(
+    _signal.pthread_sigmask, signal.SIG_UNBLOCK, mask.HANDLED_SIGNALS
+)
+_block_signals: Final = functools.partial(
+    _signal.pthread_sigmask, signal.SIG_BLOCK, mask.HANDLED_SIGNALS
+)
 
 
 @contextmanager
-def watching_signals(drain: Callable[[], None], tell: Tell) -> Iterator[None]:
+def watching_signals(
+    drain_signals: Callable[[], None], report_ignored: ReportIgnored
+) -> Iterator[None]:
     """Watch signals and processes while the block lasts.
 
     Args:
-        drain: Handles the signals pending for this thread before they are let through.
-        tell: Reports what is ignored.
+        drain_signals: Handles the signals pending for this thread before they are let through.
+        report_ignored: Reports what is ignored.
     """
-    watch = _Watch(drain, tell)
-    with ExitStack() as undo:
-        for module, name, stand_in in watch.stand_ins():
-            real = getattr(module, name, None)
-            if real is not None:  # not every Python has every function
-                setattr(module, name, watch.at_home(real, functools.partial(stand_in, real)))
-                undo.callback(setattr, module, name, real)
+    signal_watch = _SignalWatch(drain_signals, report_ignored)
+    with ExitStack() as undo_stack:
+        for owner_module, function_name, replacement in signal_watch.replacements():
+            real_function = getattr(owner_module, function_name, None)
+            if real_function is not None:  # not every Python has every function
+                setattr(
+                    owner_module,
+                    function_name,
+                    signal_watch.only_in_daemon(
+                        real_function, functools.partial(replacement, real_function)
+                    ),
+                )
+                undo_stack.callback(setattr, owner_module, function_name, real_function)
         yield
 
 
-class _Watch:
+class _SignalWatch:
     """The replacements of functions; each takes the real one first."""
 
-    def __init__(self, drain: Callable[[], None], tell: Tell) -> None:
-        self._home = os.getpid()
-        self._drain = drain
-        self._tell = tell
+    def __init__(self, drain_signals: Callable[[], None], report_ignored: ReportIgnored) -> None:
+        self._daemon_pid = os.getpid()
+        self._drain_signals = drain_signals
+        self._report_ignored = report_ignored
 
-    def stand_ins(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
+    def replacements(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
         """Return module, name of a function, and its replacement."""
         return [
-            (os, "kill", self._kill),
+            (os, "kill", self._kill_process),
             (os, "killpg", self._kill_group),
-            (signal, "raise_signal", self._raise),
+            (signal, "raise_signal", self._raise_signal),
             (signal, "pthread_kill", self._kill_thread),
             (signal, "pthread_sigmask", self._set_mask),
             (_thread, "interrupt_main", self._interrupt_main),
-            (_posixsubprocess, "fork_exec", self._start),
-            (subprocess, "_fork_exec", self._start),
-            (os, "posix_spawn", self._spawn),
-            (os, "posix_spawnp", self._spawn),
-            (os, "fork", self._fork),
-            (os, "system", self._system),
+            (_posixsubprocess, "fork_exec", self._start_process),
+            (subprocess, "_fork_exec", self._start_process),
+            (os, "posix_spawn", self._spawn_process),
+            (os, "posix_spawnp", self._spawn_process),
+            (os, "fork", self._fork_process),
+            (os, "system", self._run_shell),
         ]
 
-    def at_home(self, real: Callable[..., Any], stand_in: Callable[..., Any]) -> Callable[..., Any]:
+    def only_in_daemon(
+        self, real_function: Callable[..., Any], replacement: Callable[..., Any]
+    ) -> Callable[..., Any]:
         """Return a wrapper that calls the real function in every other process."""
 
-        @functools.wraps(real)
-        def called(*args: Any, **kwargs: Any) -> Any:
-            function = stand_in if os.getpid() == self._home else real
-            return function(*args, **kwargs)
+        @functools.wraps(real_function)
+        def call_in_daemon(*args: Any, **kwargs: Any) -> Any:
+            chosen_function = replacement if os.getpid() == self._daemon_pid else real_function
+            return chosen_function(*args, **kwargs)
 
-        return called
+        return call_in_daemon
 
-    def _kill(self, real: Callable[..., Any], pid: int, number: int) -> None:
-        group = os.getpgrp()
-        if pid == self._home and number in _REFUSED:
-            self._refuse("os.kill", number)
-        elif pid in (0, -1, -group):
-            self._send_to_group(functools.partial(real, pid, number), "os.kill", number)
+    def _kill_process(
+        self, real_function: Callable[..., Any], pid: int, signal_number: int
+    ) -> None:
+        process_group = os.getpgrp()
+        if pid == self._daemon_pid and signal_number in _REFUSED_SIGNALS:
+            self._refuse("os.kill", signal_number)
+        elif pid in (0, -1, -process_group):
+            self._send_to_group(
+                functools.partial(real_function, pid, signal_number), "os.kill", signal_number
+            )
         else:
-            real(pid, number)
+            real_function(pid, signal_number)
 
-    def _kill_group(self, real: Callable[..., Any], group: int, number: int) -> None:
-        send = functools.partial(real, group, number)
-        if group in (0, os.getpgrp()):
-            self._send_to_group(send, "os.killpg", number)
+    def _kill_group(
+        self, real_function: Callable[..., Any], process_group: int, signal_number: int
+    ) -> None:
+        send_signal = functools.partial(real_function, process_group, signal_number)
+        if process_group in (0, os.getpgrp()):
+            self._send_to_group(send_signal, "os.killpg", signal_number)
         else:
-            send()
+            send_signal()
 
-    def _send_to_group(self, send: Callable[[], None], function: str, number: int) -> None:
+    def _send_to_group(
+        self, send_signal: Callable[[], None], function_name: str, signal_number: int
+    ) -> None:
         """Send a signal to the process group: it is meant for children, and ignored here."""
-        if number in _STOPPING:
-            self._refuse(function, number)
+        if signal_number in _STOP_SIGNALS:
+            self._refuse(function_name, signal_number)
             return
-        if number in mask.HEEDED:
-            senders.sends(_plugin())
-        send()
+        if signal_number in mask.HANDLED_SIGNALS:
+            senders.note_sending_plugin(_current_plugin())
+        send_signal()
 
-    def _raise(self, real: Callable[..., Any], number: int) -> None:
-        if number in _REFUSED:
-            self._refuse("signal.raise_signal", number)
+    def _raise_signal(self, real_function: Callable[..., Any], signal_number: int) -> None:
+        if signal_number in _REFUSED_SIGNALS:
+            self._refuse("signal.raise_signal", signal_number)
         else:
-            real(number)
+            real_function(signal_number)
 
-    def _kill_thread(self, real: Callable[..., Any], thread: int, number: int) -> None:
-        if number in _REFUSED:
-            self._refuse("signal.pthread_kill", number)
+    def _kill_thread(
+        self, real_function: Callable[..., Any], thread_id: int, signal_number: int
+    ) -> None:
+        if signal_number in _REFUSED_SIGNALS:
+            self._refuse("signal.pthread_kill", signal_number)
         else:
-            real(thread, number)
+            real_function(thread_id, signal_number)
 
     def _set_mask(
-        self, real: Callable[..., Any], how: int, signals: Iterable[int], /
+        self, real_function: Callable[..., Any], mask_operation: int, signals: Iterable[int], /
     ) -> set[signal.Signals]:
         """Set which signals are blocked, except those blocked in all threads.
 
         `multiprocessing` does so.
         """
-        held = set(signals)
-        if how == signal.SIG_UNBLOCK:
-            held -= {*mask.HEEDED}
-        elif how == signal.SIG_SETMASK:
-            held |= {*mask.HEEDED}
-        before: set[signal.Signals] = real(how, held)
-        return before
+        mask_signals = set(signals)
+        if mask_operation == signal.SIG_UNBLOCK:
+            mask_signals -= {*mask.HANDLED_SIGNALS}
+        elif mask_operation == signal.SIG_SETMASK:
+            mask_signals |= {*mask.HANDLED_SIGNALS}
+        mask_before: set[signal.Signals] = real_function(mask_operation, mask_signals)
+        return mask_before
 
-    def _interrupt_main(self, real: Callable[..., Any], number: int = signal.SIGINT) -> None:
-        self._refuse("_thread.interrupt_main", number)
+    def _interrupt_main(
+        self, real_function: Callable[..., Any], signal_number: int = signal.SIGINT
+    ) -> None:
+        self._refuse("_thread.interrupt_main", signal_number)
 
-    def _refuse(self, function: str, number: int) -> None:
-        self._tell(f"{function}({signal.Signals(number).name})", _plugin())
+    def _refuse(self, function_name: str, signal_number: int) -> None:
+        self._report_ignored(
+            f"{function_name}({signal.Signals(signal_number).name})", _current_plugin()
+        )
 
-    def _start(self, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        begin = functools.partial(real, *args, **kwargs)
-        self._drain()
+    def _start_process(self, real_function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        start_process = functools.partial(real_function, *args, **kwargs)
+        self._drain_signals()
         try:  # no other thread may run in between
-            _, pid, _ = map(functools.partial.__call__, (_release, begin, _hold))
+            _, pid, _ = map(
+                functools.partial.__call__, (_unblock_signals, start_process, _block_signals)
+            )
         finally:
             mask.hold_signals()
-        senders.started(pid)
+        senders.remember_process(pid)
         return pid
 
-    def _spawn(self, real: Callable[..., int], *args: Any, **kwargs: Any) -> int:
-        pid = real(*args, **{"setsigmask": (), **kwargs})
-        senders.started(pid)
+    def _spawn_process(self, real_function: Callable[..., int], *args: Any, **kwargs: Any) -> int:
+        pid = real_function(*args, **{"setsigmask": (), **kwargs})
+        senders.remember_process(pid)
         return pid
 
-    def _fork(self, real: Callable[[], int]) -> int:
-        pid = real()
+    def _fork_process(self, real_function: Callable[[], int]) -> int:
+        pid = real_function()
         if pid:
-            senders.started(pid)
+            senders.remember_process(pid)
         return pid
 
-    def _system(self, real: Callable[..., Any], command: Any) -> int:
+    def _run_shell(self, real_function: Callable[..., Any], command: Any) -> int:
         """Do what `os.system` does, with signals let through only while the process starts."""
         try:
-            code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - the caller asked for it
+            exit_code = subprocess.run(command, shell=True, check=False, close_fds=False).returncode  # noqa: S602 - the caller asked for it
         except OSError:
-            return _FAILED
+            return _SHELL_NOT_STARTED
         # A wait status: the exit code in the high byte, or the signal in the low one.
-        return code << 8 if code >= 0 else -code
+        return exit_code << 8 if exit_code >= 0 else -exit_code
 
 
-def _plugin() -> str:
-    call = current()
-    return "" if call is None else call.plugin
+def _current_plugin() -> str:
+    plugin_call = current_call()
+    return "" if plugin_call is None else plugin_call.plugin

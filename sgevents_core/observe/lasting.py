@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
+class LastingFailure:
     """Something that fails again and again.
 
     Args:

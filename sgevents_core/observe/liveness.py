@@ -14,99 +14,107 @@ from sgevents_core.observe.observers import CallObserver, ObservedCall
 
 logger = logging.getLogger("sgevents.daemon")
 
-MARGIN: Final = 120.0
+LIVENESS_MARGIN: Final = 120.0
 """Seconds a loop may need for one turn; waiting for the database alone may take 30 s."""
 
 
-class _Loop:
+class _MonitoredLoop:
     """A loop that does the daemon's work: its last sign of life, and its thread."""
 
-    __slots__ = ("pulse", "thread")
+    __slots__ = ("last_sign", "thread_id")
 
     def __init__(self) -> None:
-        self.pulse: tuple[int, float | None] = (0, MARGIN)
+        self.last_sign: tuple[int, float | None] = (0, LIVENESS_MARGIN)
         """The number of the sign, and the seconds allowed until the next; None for any time."""
-        self.thread = 0
+        self.thread_id = 0
 
 
-_loop_of_thread: Final[ContextVar[_Loop | None]] = ContextVar("sgevents_loop", default=None)
+_loop_of_thread: Final[ContextVar[_MonitoredLoop | None]] = ContextVar(
+    "sgevents_loop", default=None
+)
 
 
-def alive(wait: float = 0.0) -> None:
+def report_alive(wait_seconds: float = 0.0) -> None:
     """Record a sign of life of the loop that this thread runs; do nothing in any other thread.
 
     Args:
-        wait: How long it may wait now, in seconds.
+        wait_seconds: How long it may wait now, in seconds.
     """
-    loop = _loop_of_thread.get()
-    if loop is not None:
-        loop.pulse = (loop.pulse[0] + 1, wait + MARGIN)
+    monitored_loop = _loop_of_thread.get()
+    if monitored_loop is not None:
+        monitored_loop.last_sign = (monitored_loop.last_sign[0] + 1, wait_seconds + LIVENESS_MARGIN)
 
 
-def busy() -> None:
+def report_busy() -> None:
     """Note that this thread's loop calls a plugin's code, which may take any time.
 
-    Without a timeout a callback has no limit: the loop counts as alive until its next `alive`.
+    Without a timeout a callback has no limit: the loop counts as alive until its next
+    `report_alive`.
     """
-    loop = _loop_of_thread.get()
-    if loop is not None:
-        loop.pulse = (loop.pulse[0] + 1, None)
+    monitored_loop = _loop_of_thread.get()
+    if monitored_loop is not None:
+        monitored_loop.last_sign = (monitored_loop.last_sign[0] + 1, None)
 
 
-class SignsOfCalls(CallObserver):
+class LivenessObserver(CallObserver):
     """An observer that counts a lane's loop as alive for as long as a call may take.
 
-    It does what `busy` and `alive` do without calling them: around a call, each step is measured.
+    It does the work of `report_busy` and `report_alive` itself, since each step around a call
+    counts.
     """
 
     def began(self, call: ObservedCall, limit: float | None) -> None:
         """Give the loop the time that the call may take."""
-        loop = _loop_of_thread.get()
-        if loop is not None:
-            loop.pulse = (loop.pulse[0] + 1, None if limit is None else limit + MARGIN)
+        monitored_loop = _loop_of_thread.get()
+        if monitored_loop is not None:
+            monitored_loop.last_sign = (
+                monitored_loop.last_sign[0] + 1,
+                None if limit is None else limit + LIVENESS_MARGIN,
+            )
 
     def ended(
         self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
     ) -> None:
         """Give a sign of life: the loop has its thread back."""
-        loop = _loop_of_thread.get()
-        if loop is not None:
-            loop.pulse = (loop.pulse[0] + 1, MARGIN)
+        monitored_loop = _loop_of_thread.get()
+        if monitored_loop is not None:
+            monitored_loop.last_sign = (monitored_loop.last_sign[0] + 1, LIVENESS_MARGIN)
 
     def passed(self, call: ObservedCall) -> None:
         """Give a sign of life, as after a call."""
-        alive()
+        report_alive()
 
 
 class Liveness:
     """The state of each loop: whether it makes progress.
 
-    A loop calls `alive` at every turn, with how long it is about to wait, and `busy` before it
-    calls a plugin. A loop that does neither for longer than it announced plus `MARGIN` hangs.
+    A loop calls `report_alive` at every turn, with how long it is about to wait, and `report_busy`
+    before it calls a plugin. A loop that does neither for longer than it announced plus
+    `LIVENESS_MARGIN` hangs.
 
     Args:
-        loops: Names of the loops, such as `feed` and `lane default`.
+        loop_names: Names of the loops, such as `feed` and `lane default`.
     """
 
-    def __init__(self, loops: Iterable[str]) -> None:
-        self._loops = {name: _Loop() for name in loops}
-        self._seen: dict[str, tuple[int, float]] = {}
-        self._hanging: frozenset[str] = frozenset()
+    def __init__(self, loop_names: Iterable[str]) -> None:
+        self._loops = {name: _MonitoredLoop() for name in loop_names}
+        self._seen_signs: dict[str, tuple[int, float]] = {}
+        self._hanging_loops: frozenset[str] = frozenset()
 
-    def run(self, loop: str, body: Callable[[], None]) -> None:
+    def run(self, loop_name: str, loop_body: Callable[[], None]) -> None:
         """Run the body of a loop's thread, and record its signs of life meanwhile.
 
-        Once the body has ended, nothing more is expected of the loop: whoever started it sees that.
+        Once `loop_body` has ended, expect nothing more of the loop; its starter notices the end.
         """
-        self._loops[loop].thread = get_ident()
-        before = _loop_of_thread.set(self._loops[loop])
+        self._loops[loop_name].thread_id = get_ident()
+        previous_loop = _loop_of_thread.set(self._loops[loop_name])
         try:
-            body()
+            loop_body()
         finally:
-            busy()
-            _loop_of_thread.reset(before)
+            report_busy()
+            _loop_of_thread.reset(previous_loop)
 
-    def hanging(self, now: float) -> frozenset[str]:
+    def hanging_loops(self, now: float) -> frozenset[str]:
         """Return the names of the loops that hang; log each once, and once when it moves again.
 
         Call it often: the time that a loop has been silent counts from when that was first seen.
@@ -114,31 +122,37 @@ class Liveness:
         Args:
             now: The monotonic clock, in seconds.
         """
-        hanging = frozenset(loop for loop in self._loops if self._hangs(loop, now))
-        self._log_changes(hanging, now)
-        self._hanging = hanging
-        return hanging
+        hanging_loops = frozenset(
+            loop_name for loop_name in self._loops if self._is_hanging(loop_name, now)
+        )
+        self._log_changes(hanging_loops, now)
+        self._hanging_loops = hanging_loops
+        return hanging_loops
 
-    def _hangs(self, loop: str, now: float) -> bool:
-        turn, allowed = self._loops[loop].pulse
-        seen, since = self._seen.get(loop, (None, now))
-        if turn != seen or allowed is None:
-            self._seen[loop] = (turn, now)
+    def _is_hanging(self, loop_name: str, now: float) -> bool:
+        turn_number, allowed_seconds = self._loops[loop_name].last_sign
+        seen_turn, seen_at = self._seen_signs.get(loop_name, (None, now))
+        if turn_number != seen_turn or allowed_seconds is None:
+            self._seen_signs[loop_name] = (turn_number, now)
             return False
-        return now - since > allowed
+        return now - seen_at > allowed_seconds
 
-    def _log_changes(self, hanging: frozenset[str], now: float) -> None:
-        for loop in sorted(hanging - self._hanging):
-            silent = now - self._seen[loop][1]
-            stack = _stack_of(self._loops[loop].thread)
-            extra = {"action": "daemon.hung", "loop": loop, "traceback": stack}
-            logger.error("The %s has not moved for %.0f s: it hangs", loop, silent, extra=extra)
-        for loop in sorted(self._hanging - hanging):
-            extra = {"action": "daemon.moves", "loop": loop}
-            logger.warning("The %s moves again", loop, extra=extra)
+    def _log_changes(self, hanging_loops: frozenset[str], now: float) -> None:
+        for loop_name in sorted(hanging_loops - self._hanging_loops):
+            silent_seconds = now - self._seen_signs[loop_name][1]
+            stack_text = _stack_of(self._loops[loop_name].thread_id)
+            extra = {"action": "daemon.hung", "loop": loop_name, "traceback": stack_text}
+            logger.error(
+                "The %s has not moved for %.0f s: it hangs", loop_name, silent_seconds, extra=extra
+            )
+        for loop_name in sorted(self._hanging_loops - hanging_loops):
+            extra = {"action": "daemon.moves", "loop": loop_name}
+            logger.warning("The %s moves again", loop_name, extra=extra)
 
 
-def _stack_of(thread: int) -> str:
+def _stack_of(thread_id: int) -> str:
     """Return where a thread is, empty if it has ended."""
-    frame = sys._current_frames().get(thread)  # there is no other way to see another thread
-    return "".join(traceback.format_stack(frame)) if frame is not None else ""
+    thread_frame = sys._current_frames().get(
+        thread_id
+    )  # there is no other way to see another thread
+    return "".join(traceback.format_stack(thread_frame)) if thread_frame is not None else ""

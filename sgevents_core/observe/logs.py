@@ -11,63 +11,69 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from sgevents_core.errors import LogFileError
-from sgevents_core.observe.current import current
+from sgevents_core.observe.current import current_call
 from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.observe.steady import ROOT, Keeper, SteadyLogger, forget_levels
-from sgevents_core.observe.writers import FileSink, Sink, StreamSink, Writer
+from sgevents_core.observe.steady import (
+    ROOT_LOGGER,
+    LoggingKeeper,
+    SteadyLogger,
+    clear_level_caches,
+)
+from sgevents_core.observe.writers import FileSink, LogSink, LogWriter, StreamSink
 from sgevents_core.printable import counted, wants_colours
 from sgevents_core.settings import LogSettings
 
-MOST_BYTES: Final = 10_000_000
+MAX_FILE_BYTES: Final = 10_000_000
 """Size at which a log file is rotated."""
-ENDS_WITHIN: Final = 2.0
+CLOSE_TIMEOUT: Final = 2.0
 """Seconds to wait at the end for a terminal or a disk that accepts nothing."""
-_LIBRARIES: Final = "WARNING"
+_LIBRARY_LEVEL: Final = "WARNING"
 """The level for libraries, of which only warnings matter; ours log what is configured."""
 
-_ended: Final[list[logging.Handler]] = []
+_ended_handlers: Final[list[logging.Handler]] = []
 """Handlers of closed logs: `logging` takes its lock to forget one, and a plugin may hold it."""
 
 
-class Outlet(NamedTuple):
+class LogOutlet(NamedTuple):
     """A place to which records go, in one form.
 
     Args:
         sink: The place.
         formatter: Makes the text, in the thread that logs.
-        writer: Writes it, in a thread of its own.
+        file_writer: Writes it, in a thread of its own.
     """
 
-    sink: Sink
+    sink: LogSink
     formatter: logging.Formatter
-    writer: Writer
+    writer: LogWriter
 
 
-class Outlets(logging.Handler):
+class OutletHandler(logging.Handler):
     """A handler that adds to each record the call it comes from, and passes it to its outlets.
 
     Records are turned into text without a lock and in the thread that logs, since that calls code
     of plugins; only the log's own thread waits for a terminal or a disk.
 
     Args:
-        common: Outlets of all records, except those of plugins that log only to a file of their
-            own.
-        own: Plugin -> the additional outlet of its records and of records about it.
-        files: Those of `common` that records of plugins with an outlet of their own do not go to.
+        common_outlets: Outlets of all records, except those of plugins that log only to a file of
+            their own.
+        plugin_outlets: Plugin -> the additional outlet of its records and of records about it.
+        file_outlets: Those of `common_outlets` that records of plugins with an outlet of their own
+            do not go to.
     """
 
     def __init__(
         self,
-        common: Sequence[Outlet],
-        own: dict[str, Outlet],
-        files: Sequence[Outlet] = (),
+        common_outlets: Sequence[LogOutlet],
+        plugin_outlets: dict[str, LogOutlet],
+        file_outlets: Sequence[LogOutlet] = (),
     ) -> None:
         super().__init__()
-        self._common = common
-        self._own = own
-        self._without = [outlet for outlet in common if outlet not in files]
-        self._names = sorted(own, key=len, reverse=True)
+        self._common_outlets = common_outlets
+        self._plugin_outlets = plugin_outlets
+        self._without_files = [outlet for outlet in common_outlets if outlet not in file_outlets]
+        self._plugin_names = sorted(plugin_outlets, key=len, reverse=True)
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """Create no lock: none is needed, and a plugin's code must not run under one."""
@@ -80,173 +86,225 @@ class Outlets(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass the record to its outlets."""
-        plugin = self._place(record)
-        own = self._own.get(plugin)
-        words = own is not None and record.name.startswith(PLUGIN_LOGGER)
-        texts: dict[int, str] = {}
-        for outlet in (*(self._without if words else self._common), *([own] if own else [])):
-            form = id(outlet.formatter)
-            if form not in texts:
-                texts[form] = f"{outlet.formatter.format(record)}\n"
-            outlet.writer.put(outlet.sink, texts[form])
+        plugin_name = self._add_origin(record)
+        plugin_outlet = self._plugin_outlets.get(plugin_name)
+        is_plugin_record = plugin_outlet is not None and record.name.startswith(PLUGIN_LOGGER)
+        texts_by_formatter: dict[int, str] = {}
+        for outlet in (
+            *(self._without_files if is_plugin_record else self._common_outlets),
+            *([plugin_outlet] if plugin_outlet else []),
+        ):
+            formatter_id = id(outlet.formatter)
+            if formatter_id not in texts_by_formatter:
+                texts_by_formatter[formatter_id] = f"{outlet.formatter.format(record)}\n"
+            outlet.writer.put(outlet.sink, texts_by_formatter[formatter_id])
 
     def close(self) -> None:
-        """Stay open until `end`: `logging.shutdown` and its kind are called by plugins."""
+        """Stay open until `end`: plugins call `logging.shutdown` and the like."""
 
     def flush_within(self, seconds: float) -> bool:
         """Write what is queued; return False if that takes too long (seconds per outlet)."""
-        written = [writer.flush(seconds) for writer in reversed(self._writers())]  # files first
-        return all(written)
+        flush_results = [
+            file_writer.flush(seconds) for file_writer in reversed(self._writers())
+        ]  # files first
+        return all(flush_results)
 
     def end(self) -> None:
         """Write what is queued, and close all outlets; drop what is not accepted in time."""
-        ended = {writer for writer in self._writers() if writer.close(ENDS_WITHIN)}
-        for outlet in (*self._common, *self._own.values()):
-            if outlet.writer in ended:
+        closed_writers = {
+            file_writer for file_writer in self._writers() if file_writer.close(CLOSE_TIMEOUT)
+        }
+        for outlet in (*self._common_outlets, *self._plugin_outlets.values()):
+            if outlet.writer in closed_writers:
                 outlet.sink.close()
-        _ended.append(self)
+        _ended_handlers.append(self)
 
-    def _writers(self) -> list[Writer]:
-        outlets = (*self._common, *self._own.values())
+    def _writers(self) -> list[LogWriter]:
+        outlets = (*self._common_outlets, *self._plugin_outlets.values())
         return list(dict.fromkeys(outlet.writer for outlet in outlets))
 
-    def _place(self, record: logging.LogRecord) -> str:
+    def _add_origin(self, record: logging.LogRecord) -> str:
         """Add action, plugin, callback and event to the record; return the plugin."""
-        fields = vars(record)
-        call = current()
-        if call is not None and fields.setdefault("plugin", call.plugin) == call.plugin:
-            fields.setdefault("callback", call.callback)
-            if call.event_id is not None:
-                fields.setdefault("event_id", call.event_id)
-        plugin = str(fields.get("plugin") or self._speaker(record.name))
-        if plugin:
-            fields["plugin"] = plugin
-        fields.setdefault("action", "plugin.log" if plugin else "library.log")
-        return plugin
+        record_fields = vars(record)
+        running_call = current_call()
+        if (
+            running_call is not None
+            and record_fields.setdefault("plugin", running_call.plugin) == running_call.plugin
+        ):
+            record_fields.setdefault("callback", running_call.callback)
+            if running_call.event_id is not None:
+                record_fields.setdefault("event_id", running_call.event_id)
+        plugin_name = str(record_fields.get("plugin") or self._plugin_of_logger(record.name))
+        if plugin_name:
+            record_fields["plugin"] = plugin_name
+        record_fields.setdefault("action", "plugin.log" if plugin_name else "library.log")
+        return plugin_name
 
-    def _speaker(self, logger: str) -> str:
-        if not logger.startswith(PLUGIN_LOGGER):
+    def _plugin_of_logger(self, logger_name: str) -> str:
+        if not logger_name.startswith(PLUGIN_LOGGER):
             return ""
-        name = logger.removeprefix(PLUGIN_LOGGER)
-        return next((own for own in self._names if f"{name}.".startswith(f"{own}.")), name)
+        plugin_name = logger_name.removeprefix(PLUGIN_LOGGER)
+        return next(
+            (
+                known_plugin
+                for known_plugin in self._plugin_names
+                if f"{plugin_name}.".startswith(f"{known_plugin}.")
+            ),
+            plugin_name,
+        )
 
 
 @contextmanager
-def configured(
+def configured_log(
     settings: LogSettings,
-    redact: Redactor,
+    redactor: Redactor,
     *,
-    plugins: Iterable[str] = (),
-    verbose: bool = False,
+    plugin_names: Iterable[str] = (),
+    log_every_call: bool = False,
 ) -> Iterator[None]:
     """Send what is logged where the config says, while the block lasts.
 
     Args:
         settings: `[log]` of the config.
-        redact: Removes what must not be in any log.
-        plugins: Names of the plugins that may run.
-        verbose: Whether every call of a callback is logged, whatever the config says.
+        redactor: Removes what must not be in any log.
+        plugin_names: Names of the plugins that may run.
+        log_every_call: Whether every call of a callback is logged, whatever the config says.
 
     Raises:
         LogFileError: A file cannot be written.
     """
-    names = list(plugins)
-    outlets = _outlets(settings, names, redact)
-    root, ours = logging.getLogger(), logging.getLogger(ROOT)
-    before = root.level
-    level = "DEBUG" if verbose else settings.level.upper()
-    own = {logging.getLogger(f"{PLUGIN_LOGGER}{name}"): settings.levels.get(name) for name in names}
-    root.addHandler(outlets)
-    root.setLevel(_LIBRARIES)
-    ours.setLevel(level)
-    for logger, wanted in own.items():
-        logger.setLevel(wanted.upper() if wanted else level)
+    enabled_plugins = list(plugin_names)
+    outlets = _outlets(settings, enabled_plugins, redactor)
+    root_logger, daemon_logger = logging.getLogger(), logging.getLogger(ROOT_LOGGER)
+    level_before = root_logger.level
+    daemon_level = "DEBUG" if log_every_call else settings.level.upper()
+    plugin_loggers = {
+        logging.getLogger(f"{PLUGIN_LOGGER}{logger_name}"): settings.levels.get(logger_name)
+        for logger_name in enabled_plugins
+    }
+    root_logger.addHandler(outlets)
+    root_logger.setLevel(_LIBRARY_LEVEL)
+    daemon_logger.setLevel(daemon_level)
+    for logger, plugin_level in plugin_loggers.items():
+        logger.setLevel(plugin_level.upper() if plugin_level else daemon_level)
     logging.getLogger("shotgun_api3").addFilter(_above_debug)
     logging.captureWarnings(capture=True)
     try:
-        with Keeper(outlets, {root: _LIBRARIES, ours: level}).keeping():
+        with LoggingKeeper(
+            outlets, {root_logger: _LIBRARY_LEVEL, daemon_logger: daemon_level}
+        ).kept_in_place():
             yield
     finally:
         logging.captureWarnings(capture=False)
         # Nothing here needs the lock of `logging`: a plugin may keep it for ever.
-        for logger in (ours, *own):
+        for logger in (daemon_logger, *plugin_loggers):
             logger.level = logging.NOTSET
-        root.level = before
-        if outlets in root.handlers:
-            root.handlers.remove(outlets)
-        forget_levels()
+        root_logger.level = level_before
+        if outlets in root_logger.handlers:
+            root_logger.handlers.remove(outlets)
+        clear_level_caches()
         outlets.end()
 
 
-def flush(within: float = ENDS_WITHIN) -> bool:
+def flush_log(timeout: float = CLOSE_TIMEOUT) -> bool:
     """Write what is queued; return False if that takes longer than a number of seconds."""
     keeper = SteadyLogger.keeper
-    if keeper is None or not isinstance(keeper.outlets, Outlets):
+    if keeper is None or not isinstance(keeper.outlets, OutletHandler):
         return True
-    return keeper.outlets.flush_within(within)
+    return keeper.outlets.flush_within(timeout)
 
 
-def look(plugin: str = "") -> None:
+def restore_logging(plugin_name: str = "") -> None:
     """Restore what a plugin has changed in the log's configuration, and report the plugin."""
     keeper = SteadyLogger.keeper
     if keeper is not None:
-        keeper.look(plugin)
+        keeper.restore_configuration(plugin_name)
 
 
-def _outlets(settings: LogSettings, plugins: Sequence[str], redact: Redactor) -> Outlets:
-    terminal = StreamSink(sys.stderr)
-    form = _formatter(settings, redact, terminal=sys.stderr.isatty())
+def _outlets(
+    settings: LogSettings, plugin_names: Sequence[str], redactor: Redactor
+) -> OutletHandler:
+    terminal_sink = StreamSink(sys.stderr)
+    terminal_formatter = _make_formatter(settings, redactor, is_terminal=sys.stderr.isatty())
     if settings.file is None:
-        return Outlets([Outlet(terminal, form, Writer("log", _dropped(form)))], {})
-    other = _formatter(settings, redact, terminal=False)
-    files: list[FileSink] = []
-    with ExitStack() as opened:
-        for path in _paths(settings.file, plugins if settings.per_plugin else ()):
-            files.append(_file(path, settings.keep))
-            opened.callback(files[-1].close)
-        opened.pop_all()
-    stream = Outlet(terminal, form, Writer("log", _dropped(form)))
-    writer = Writer("log files", _dropped(other))
-    writer.complain = lambda text: stream.writer.put(terminal, text)
-    file, *own = [Outlet(sink, other, writer) for sink in files]
-    return Outlets([stream, file], dict(zip(plugins, own, strict=False)), [file])
-
-
-def _paths(file: Path, plugins: Sequence[str]) -> list[Path]:
-    return [file, *(path_of(file, plugin) for plugin in plugins)]
-
-
-def _dropped(formatter: logging.Formatter) -> Callable[[Sink, int], str]:
-    """Return what makes the record which says that records were dropped."""
-
-    def says(sink: Sink, number: int) -> str:
-        records = counted(number, "record is", "records are")
-        text = f"{records} missing here: they came faster than they could be written"
-        record = logging.LogRecord("sgevents.daemon", logging.WARNING, "", 0, text, (), None)
-        vars(record).update({"action": "log.dropped", "records": number})
-        return f"{formatter.format(record)}\n"
-
-    return says
-
-
-def path_of(file: Path, plugin: str) -> Path:
-    """Return a plugin's own log file: beside the daemon's, with the plugin's name in it."""
-    return file.with_name(f"{file.stem}.{quote(plugin, safe=' ')}{file.suffix}")
-
-
-def _formatter(settings: LogSettings, redact: Redactor, *, terminal: bool) -> logging.Formatter:
-    as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
-    return (
-        JsonFormatter(redact)
-        if as_json
-        else HumanFormatter(redact, colour=terminal and wants_colours())
+        return OutletHandler(
+            [
+                LogOutlet(
+                    terminal_sink,
+                    terminal_formatter,
+                    LogWriter("log", _dropped_record(terminal_formatter)),
+                )
+            ],
+            {},
+        )
+    file_formatter = _make_formatter(settings, redactor, is_terminal=False)
+    file_sinks: list[FileSink] = []
+    with ExitStack() as opened_files:
+        for path in _file_paths(settings.file, plugin_names if settings.per_plugin else ()):
+            file_sinks.append(_open_file(path, settings.keep))
+            opened_files.callback(file_sinks[-1].close)
+        opened_files.pop_all()
+    terminal_outlet = LogOutlet(
+        terminal_sink, terminal_formatter, LogWriter("log", _dropped_record(terminal_formatter))
+    )
+    file_writer = LogWriter("log files", _dropped_record(file_formatter))
+    file_writer.report_trouble = lambda message_text: terminal_outlet.writer.put(
+        terminal_sink, message_text
+    )
+    daemon_outlet, *plugin_outlets = [
+        LogOutlet(sink, file_formatter, file_writer) for sink in file_sinks
+    ]
+    return OutletHandler(
+        [terminal_outlet, daemon_outlet],
+        dict(zip(plugin_names, plugin_outlets, strict=False)),
+        [daemon_outlet],
     )
 
 
-def _file(path: Path, keep: int) -> FileSink:
+def _file_paths(daemon_file: Path, plugin_names: Sequence[str]) -> list[Path]:
+    return [
+        daemon_file,
+        *(plugin_file_path(daemon_file, plugin_name) for plugin_name in plugin_names),
+    ]
+
+
+def _dropped_record(formatter: logging.Formatter) -> Callable[[LogSink, int], str]:
+    """Return what makes the record which says that records were dropped."""
+
+    def dropped_record_text(sink: LogSink, dropped_count: int) -> str:
+        dropped_text = counted(dropped_count, "record is", "records are")
+        message_text = f"{dropped_text} missing here: they came faster than they could be written"
+        record = logging.LogRecord(
+            "sgevents.daemon", logging.WARNING, "", 0, message_text, (), None
+        )
+        vars(record).update({"action": "log.dropped", "records": dropped_count})
+        return f"{formatter.format(record)}\n"
+
+    return dropped_record_text
+
+
+def plugin_file_path(daemon_file: Path, plugin_name: str) -> Path:
+    """Return a plugin's own log file: beside the daemon's, with the plugin's name in it."""
+    return daemon_file.with_name(
+        f"{daemon_file.stem}.{quote(plugin_name, safe=' ')}{daemon_file.suffix}"
+    )
+
+
+def _make_formatter(
+    settings: LogSettings, redactor: Redactor, *, is_terminal: bool
+) -> logging.Formatter:
+    is_json = settings.format == "json" or (settings.format == "auto" and not is_terminal)
+    return (
+        JsonFormatter(redactor)
+        if is_json
+        else HumanFormatter(redactor, use_colour=is_terminal and wants_colours())
+    )
+
+
+def _open_file(path: Path, kept_files: int) -> FileSink:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return FileSink(path, keep, MOST_BYTES)
+        return FileSink(path, kept_files, MAX_FILE_BYTES)
     except OSError as error:
         raise LogFileError(path=path, reason=error.strerror or str(error)) from None
 

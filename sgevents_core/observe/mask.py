@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-HEEDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _set_mask: Final = signal.pthread_sigmask
 
 
@@ -14,9 +14,9 @@ def hold_signals() -> None:
 
     Otherwise they would end the process midway, or be lost if it is the first of its container.
     """
-    _set_mask(signal.SIG_BLOCK, HEEDED)
+    _set_mask(signal.SIG_BLOCK, HANDLED_SIGNALS)
 
 
 def release_signals() -> None:
     """Unblock signals; pending ones are delivered first."""
-    _set_mask(signal.SIG_UNBLOCK, HEEDED)
+    _set_mask(signal.SIG_UNBLOCK, HANDLED_SIGNALS)

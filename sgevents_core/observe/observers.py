@@ -87,13 +87,19 @@ class CallObservers:
     """
 
     def __init__(self, observers: Iterable[CallObserver]) -> None:
-        heard = list(observers)
+        call_observers = list(observers)
         self.began: Final[tuple[Began, ...]] = tuple(
-            one.began for one in heard if type(one).began is not CallObserver.began
+            observer.began
+            for observer in call_observers
+            if type(observer).began is not CallObserver.began
         )
         self.ended: Final[tuple[Ended, ...]] = tuple(
-            one.ended for one in heard if type(one).ended is not CallObserver.ended
+            observer.ended
+            for observer in call_observers
+            if type(observer).ended is not CallObserver.ended
         )
         self.passed: Final[tuple[Passed, ...]] = tuple(
-            one.passed for one in heard if type(one).passed is not CallObserver.passed
+            observer.passed
+            for observer in call_observers
+            if type(observer).passed is not CallObserver.passed
         )

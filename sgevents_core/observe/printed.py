@@ -24,106 +24,115 @@ from sgevents_core.settings import LogSettings
 
 logger = logging.getLogger(PRINTED_LOGGER)
 
-_STDOUT: Final = 1
-_STDERR: Final = 2
-_STREAMS: Final = {
-    "stdout": _STDOUT,
-    "stderr": _STDERR,
-    "__stdout__": _STDOUT,  # keeps up to 8 KiB in memory if it does not go to a terminal
-    "__stderr__": _STDERR,
+_STDOUT_DESCRIPTOR: Final = 1
+_STDERR_DESCRIPTOR: Final = 2
+_STREAM_DESCRIPTORS: Final = {
+    "stdout": _STDOUT_DESCRIPTOR,
+    "stderr": _STDERR_DESCRIPTOR,
+    "__stdout__": _STDOUT_DESCRIPTOR,  # keeps up to 8 KiB in memory if it does not go to a terminal
+    "__stderr__": _STDERR_DESCRIPTOR,
 }
 """Python's streams -> their descriptors; all of them are replaced by some that keep nothing."""
-_ROOM: Final = 1 << 20
+_PIPE_CAPACITY: Final = 1 << 20
 """Bytes that may wait to be read: code in C may print them without letting any thread run."""
-_LONGEST: Final = 16_384
+_LONGEST_LINE: Final = 16_384
 """The bytes after which an unfinished line becomes a record."""
 _LONGEST_SECRET: Final = 4_096
 """Bytes at the end of such a piece that wait for the next, since a secret may begin in them."""
-_kept: Final[list[tuple[int, int]]] = []
+_redirected: Final[list[tuple[int, int]]] = []
 """Descriptor -> its original, while it is redirected."""
 
 
-class Printed:
+class PrintedOutput:
     """A converter of what is printed into records, unless it is for a person at a terminal.
 
     Args:
         settings: `[log]` of the config.
-        redact: Removes secrets from a line that is too long for one record.
+        redactor: Removes secrets from a line that is too long for one record.
     """
 
-    def __init__(self, settings: LogSettings, redact: Redactor) -> None:
-        self._redact = redact
+    def __init__(self, settings: LogSettings, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._is_needed = _is_standard() and (settings.format == "json" or not sys.stderr.isatty())
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def separate_log_stream(self) -> Iterator[None]:
         """Give the log a stream of its own as `sys.stderr` while the block lasts."""
         if not self._is_needed:
             yield
             return
-        before = sys.stderr
-        before.flush()
-        own = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding="utf-8", errors="replace")
-        sys.stderr = own
+        original_stderr = sys.stderr
+        original_stderr.flush()
+        log_stream = os.fdopen(
+            os.dup(_STDERR_DESCRIPTOR), "w", buffering=1, encoding="utf-8", errors="replace"
+        )
+        sys.stderr = log_stream
         try:
             yield
         finally:
-            sys.stderr = before
+            sys.stderr = original_stderr
             with suppress(OSError):
-                own.close()
+                log_stream.close()
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def captured(self) -> Iterator[None]:
         """Turn what is printed in the block into records; the log must be configured."""
         if not self._is_needed:
             yield
             return
-        before = {name: getattr(sys, name) for name in _STREAMS}
-        reads, writes = os.pipe2(os.O_CLOEXEC)
+        original_streams = {
+            stream_name: getattr(sys, stream_name) for stream_name in _STREAM_DESCRIPTORS
+        }
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
         with suppress(OSError):  # the system may allow less
-            fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, _ROOM)
-        _kept[:] = [(number, os.dup(number)) for number in (_STDOUT, _STDERR)]
-        for number, _ in _kept:
-            os.dup2(writes, number)
-        os.close(writes)
-        for name, number in _STREAMS.items():
-            setattr(sys, name, _stream(number))
-        thread = threading.Thread(
-            target=_read, args=(reads, self._redact), name="printed", daemon=True
+            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_CAPACITY)
+        _redirected[:] = [
+            (descriptor, os.dup(descriptor))
+            for descriptor in (_STDOUT_DESCRIPTOR, _STDERR_DESCRIPTOR)
+        ]
+        for descriptor, _ in _redirected:
+            os.dup2(write_end, descriptor)
+        os.close(write_end)
+        for stream_name, descriptor in _STREAM_DESCRIPTORS.items():
+            setattr(sys, stream_name, _unbuffered_stream(descriptor))
+        reader_thread = threading.Thread(
+            target=_read_lines, args=(read_end, self._redactor), name="printed", daemon=True
         )
-        thread.start()
+        reader_thread.start()
         try:
             yield
         finally:
-            for name, stream in before.items():
-                for one in (getattr(sys, name), stream):
+            for stream_name, original_stream in original_streams.items():
+                for open_stream in (getattr(sys, stream_name), original_stream):
                     with suppress(OSError, ValueError):
-                        one.flush()
-                setattr(sys, name, stream)
-            put_back()
-            thread.join(1.0)  # a program that still runs may keep the other end
+                        open_stream.flush()
+                setattr(sys, stream_name, original_stream)
+            restore_descriptors()
+            reader_thread.join(1.0)  # a program that still runs may keep the other end
 
 
-def put_back() -> None:
+def restore_descriptors() -> None:
     """Restore the descriptors, for this process or for its successor."""
-    while _kept:
-        number, before = _kept.pop()
-        os.dup2(before, number)
-        os.close(before)
+    while _redirected:
+        descriptor, original_descriptor = _redirected.pop()
+        os.dup2(original_descriptor, descriptor)
+        os.close(original_descriptor)
 
 
 def _is_standard() -> bool:
     """Return whether Python's streams are those of the process, not replaced to capture output."""
     try:
-        return sys.stdout.fileno() == _STDOUT and sys.stderr.fileno() == _STDERR
+        return (
+            sys.stdout.fileno() == _STDOUT_DESCRIPTOR and sys.stderr.fileno() == _STDERR_DESCRIPTOR
+        )
     except (AttributeError, OSError, ValueError):
         return False
 
 
-def _stream(number: int) -> TextIO:
-    file = io.FileIO(number, "w", closefd=False)
+def _unbuffered_stream(descriptor: int) -> TextIO:
+    raw_file = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(file),
+        io.BufferedWriter(raw_file),
         encoding="utf-8",
         errors="backslashreplace",
         line_buffering=True,
@@ -131,30 +140,30 @@ def _stream(number: int) -> TextIO:
     )
 
 
-def _read(reads: int, redact: Redactor) -> None:
+def _read_lines(read_end: int, redactor: Redactor) -> None:
     """Make a record of each line, until nothing can print any more."""
-    rest = b""
-    with os.fdopen(reads, "rb", buffering=0) as pipe:
-        while more := pipe.read(1 << 16):
-            *lines, rest = (rest + more).split(b"\n")
-            if len(rest) > _LONGEST:
-                begin, rest = _cut(rest, redact)
-                lines.append(begin)
-            for line in lines:
-                _tell(line)
-    _tell(rest)
+    unfinished_line = b""
+    with os.fdopen(read_end, "rb", buffering=0) as pipe_file:
+        while received_bytes := pipe_file.read(1 << 16):
+            *complete_lines, unfinished_line = (unfinished_line + received_bytes).split(b"\n")
+            if len(unfinished_line) > _LONGEST_LINE:
+                line_start, unfinished_line = _split_long_line(unfinished_line, redactor)
+                complete_lines.append(line_start)
+            for printed_line in complete_lines:
+                _log_line(printed_line)
+    _log_line(unfinished_line)
 
 
-def _cut(line: bytes, redact: Redactor) -> tuple[bytes, bytes]:
+def _split_long_line(printed_line: bytes, redactor: Redactor) -> tuple[bytes, bytes]:
     """Return the beginning of an unfinished line, and a rest that may hold part of a secret.
 
     Whole secrets are removed first, so that none is cut in two.
     """
-    text = redact(line.decode("utf-8", "replace")).encode()
-    return text[:-_LONGEST_SECRET], text[-_LONGEST_SECRET:]
+    redacted_text = redactor(printed_line.decode("utf-8", "replace")).encode()
+    return redacted_text[:-_LONGEST_SECRET], redacted_text[-_LONGEST_SECRET:]
 
 
-def _tell(line: bytes) -> None:
-    text = line.decode("utf-8", "replace").strip()
-    if text:
-        logger.info("%s", text, extra={"action": "plugin.printed"})
+def _log_line(printed_line: bytes) -> None:
+    line_text = printed_line.decode("utf-8", "replace").strip()
+    if line_text:
+        logger.info("%s", line_text, extra={"action": "plugin.printed"})

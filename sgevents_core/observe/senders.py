@@ -7,56 +7,56 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-_MOST_REMEMBERED: Final = 256
-_DEEPEST: Final = 64
-_started: Final[deque[int]] = deque(maxlen=_MOST_REMEMBERED)
+_REMEMBERED_COUNT: Final = 256
+_MAX_ANCESTORS: Final = 64
+_started_pids: Final[deque[int]] = deque(maxlen=_REMEMBERED_COUNT)
 """Processes started here most recently; one that sends a signal may have ended by now."""
 
 
-def started(pid: int) -> None:
+def remember_process(pid: int) -> None:
     """Remember a process that code in this one has started."""
-    _started.append(pid)
+    _started_pids.append(pid)
 
 
-_own: Final[deque[str]] = deque(maxlen=_MOST_REMEMBERED)
+_sending_plugins: Final[deque[str]] = deque(maxlen=_REMEMBERED_COUNT)
 
 
-def sends(plugin: str) -> None:
+def note_sending_plugin(plugin: str) -> None:
     """Note that a plugin is about to send a signal to this process, among others."""
-    _own.append(plugin)
+    _sending_plugins.append(plugin)
 
 
-def sent() -> str:
+def take_sending_plugin() -> str:
     """Return the plugin that sent a signal which came from this process; empty if not known."""
-    return _own.popleft() if _own else ""
+    return _sending_plugins.popleft() if _sending_plugins else ""
 
 
-def is_inside(sender: int) -> bool:
+def is_own_process(sender_pid: int) -> bool:
     """Return whether a signal's sender is this process, or one that it started.
 
     Args:
-        sender: Its pid according to the signal; 0 for the system, and for another container.
+        sender_pid: Its pid according to the signal; 0 for the system, and for another container.
     """
-    if sender == os.getpid():
+    if sender_pid == os.getpid():
         return True
-    if sender <= 0:
+    if sender_pid <= 0:
         return False
-    parent = _parent_of(sender)
-    if parent is None:  # `kill` itself has ended by now, so this proves nothing
-        return sender in _started
-    for _ in range(_DEEPEST):
-        if parent is None or parent <= 0:
+    parent_pid = _parent_of(sender_pid)
+    if parent_pid is None:  # `kill` itself has ended by now, so this proves nothing
+        return sender_pid in _started_pids
+    for _ in range(_MAX_ANCESTORS):
+        if parent_pid is None or parent_pid <= 0:
             return False
-        if parent == os.getpid():
+        if parent_pid == os.getpid():
             return True
-        parent = _parent_of(parent)
+        parent_pid = _parent_of(parent_pid)
     return False
 
 
 def _parent_of(pid: int) -> int | None:
     """Return a process's parent, None if the process does not exist (any more)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        return int(stat[stat.rindex(b")") + 1 :].split()[1])
+        stat_line = Path(f"/proc/{pid}/stat").read_bytes()
+        return int(stat_line[stat_line.rindex(b")") + 1 :].split()[1])
     except (OSError, ValueError):
         return None

@@ -14,16 +14,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe.current import Current, current
+from sgevents_core.observe.current import CurrentCall, current_call
 
 logger = logging.getLogger("sgevents.daemon")
 
-LONGEST_TURN: Final = 0.05
+LONGEST_SWITCH_INTERVAL: Final = 0.05
 """Seconds for which one thread may keep all others from running."""
-_OPEN: Final = Path("/proc/self/fd")
-_STANDARD: Final = (0, 1, 2)
+_DESCRIPTOR_FOLDER: Final = Path("/proc/self/fd")
+_STANDARD_DESCRIPTORS: Final = (0, 1, 2)
 """Closing one of these would give its number to the next file, which would be printed into."""
-_LIMITS: Final = {
+_LIMIT_NAMES: Final = {
     resource.RLIMIT_NOFILE: "open files",
     resource.RLIMIT_CPU: "processor time",
     resource.RLIMIT_AS: "memory",
@@ -33,48 +33,48 @@ _LIMITS: Final = {
     resource.RLIMIT_NPROC: "processes",
 }
 """Limits of the process that would end or delay its other plugins."""
-_ours: Final[dict[int, tuple[int, int]]] = {}
+_daemon_files: Final[dict[int, tuple[int, int]]] = {}
 """Descriptor -> the file that the daemon itself has opened there."""
 
 
 def keep_open(*descriptors: int) -> None:
     """Do not let calls of plugins close what is open there now."""
     for descriptor in descriptors:
-        is_now = _identity(descriptor)
-        if is_now is not None:
-            _ours[descriptor] = is_now
+        open_file_identity = _file_identity(descriptor)
+        if open_file_identity is not None:
+            _daemon_files[descriptor] = open_file_identity
 
 
 @contextmanager
-def kept_whole(folder: Path) -> Iterator[None]:
+def guarded_process(folder: Path) -> Iterator[None]:
     """Keep the files of a folder open, and threads running, while the block lasts.
 
     Args:
         folder: The state's folder.
     """
-    guard = _Guard(folder)
-    keep_open(*_descriptors())
-    with ExitStack() as undo:
-        undo.callback(_ours.clear)
-        for module, name, stand_in in guard.stand_ins():
-            real = getattr(module, name)
-            setattr(module, name, guard.in_calls(real, stand_in))
-            undo.callback(setattr, module, name, real)
+    process_guard = _ProcessGuard(folder)
+    keep_open(*_open_descriptors())
+    with ExitStack() as undo_stack:
+        undo_stack.callback(_daemon_files.clear)
+        for owner_module, function_name, replacement in process_guard.replacements():
+            real_function = getattr(owner_module, function_name)
+            setattr(owner_module, function_name, process_guard.in_calls(real_function, replacement))
+            undo_stack.callback(setattr, owner_module, function_name, real_function)
         yield
 
 
-class _Guard:
+class _ProcessGuard:
     """The replacements of functions during calls of plugins; each takes the real one first."""
 
     def __init__(self, folder: Path) -> None:
-        self._home = os.getpid()
-        self._folder = f"{folder.resolve()}{os.sep}"
-        self._told: set[tuple[str, str]] = set()
+        self._daemon_pid = os.getpid()
+        self._state_prefix = f"{folder.resolve()}{os.sep}"
+        self._reported: set[tuple[str, str]] = set()
 
-    def stand_ins(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
+    def replacements(self) -> list[tuple[ModuleType, str, Callable[..., Any]]]:
         """Return module, name of a function, and its replacement."""
         return [
-            (os, "close", self._close),
+            (os, "close", self._close_descriptor),
             (os, "closerange", self._close_range),
             (os, "dup2", self._dup2),
             (os, "execv", self._execute),
@@ -86,119 +86,144 @@ class _Guard:
         ]
 
     def in_calls(
-        self, real: Callable[..., Any], stand_in: Callable[..., Any]
+        self, real_function: Callable[..., Any], replacement: Callable[..., Any]
     ) -> Callable[..., Any]:
         """Return a wrapper that calls the real function outside of calls and in other processes."""
 
-        @functools.wraps(real)
-        def called(*args: Any, **kwargs: Any) -> Any:
-            call = current()
-            if call is None or os.getpid() != self._home:
-                return real(*args, **kwargs)
-            return stand_in(real, call, *args, **kwargs)
+        @functools.wraps(real_function)
+        def call_guarded(*args: Any, **kwargs: Any) -> Any:
+            call = current_call()
+            if call is None or os.getpid() != self._daemon_pid:
+                return real_function(*args, **kwargs)
+            return replacement(real_function, call, *args, **kwargs)
 
-        return called
+        return call_guarded
 
-    def _close(self, real: Callable[..., Any], call: Current, fd: int) -> None:
-        if self._is_ours(fd):
-            self._tell("os.close", call, "a file of the daemon's stays open")
+    def _close_descriptor(
+        self, real_function: Callable[..., Any], call: CurrentCall, descriptor: int
+    ) -> None:
+        if self._is_daemon_file(descriptor):
+            self._report_refusal("os.close", call, "a file of the daemon's stays open")
         else:
-            real(fd)
+            real_function(descriptor)
 
     def _close_range(
-        self, real: Callable[..., Any], call: Current, fd_low: int, fd_high: int, /
+        self, real_function: Callable[..., Any], call: CurrentCall, fd_low: int, fd_high: int, /
     ) -> None:
-        for fd in _descriptors():
-            if not fd_low <= fd < fd_high:
+        for descriptor in _open_descriptors():
+            if not fd_low <= descriptor < fd_high:
                 continue
-            if self._is_ours(fd):
-                self._tell("os.closerange", call, "files of the daemon's stay open")
+            if self._is_daemon_file(descriptor):
+                self._report_refusal("os.closerange", call, "files of the daemon's stay open")
             else:
                 with suppress(OSError):
-                    real(fd, fd + 1)
+                    real_function(descriptor, descriptor + 1)
 
     def _dup2(
-        self, real: Callable[..., Any], call: Current, fd: int, fd2: int, inheritable: bool = True
+        self,
+        real_function: Callable[..., Any],
+        call: CurrentCall,
+        descriptor: int,
+        fd2: int,
+        inheritable: bool = True,
     ) -> int:
         """Refuse to replace one of the daemon's files; output may be redirected."""
-        if fd2 in _STANDARD or fd == fd2 or not self._is_ours(fd2):
-            return int(real(fd, fd2, inheritable))
-        self._tell("os.dup2", call, "a file of the daemon's stays open")
+        if fd2 in _STANDARD_DESCRIPTORS or descriptor == fd2 or not self._is_daemon_file(fd2):
+            return int(real_function(descriptor, fd2, inheritable))
+        self._report_refusal("os.dup2", call, "a file of the daemon's stays open")
         raise OSError(errno.EBUSY, "The daemon needs this descriptor")
 
-    def _execute(self, real: Callable[..., Any], call: Current, *args: Any) -> None:
+    def _execute(self, real_function: Callable[..., Any], call: CurrentCall, *args: Any) -> None:
         """Refuse to replace the process: nobody would notice that the daemon is gone."""
-        self._tell("os.execv", call, "the daemon goes on")
+        self._report_refusal("os.execv", call, "the daemon continues")
         raise PermissionError(
             errno.EPERM, "It would end the daemon; subprocess.run() starts a program beside it"
         )
 
     def _set_limit(
-        self, real: Callable[..., Any], call: Current, which: int, limits: Any, /
+        self, real_function: Callable[..., Any], call: CurrentCall, limit_kind: int, limits: Any, /
     ) -> None:
-        self._set_limit_of(lambda _, *args: real(*args), call, 0, which, limits)
+        self._set_limit_of(lambda _, *args: real_function(*args), call, 0, limit_kind, limits)
 
     def _set_limit_of(
-        self, real: Callable[..., Any], call: Current, pid: int, which: int, limits: Any = None, /
+        self,
+        real_function: Callable[..., Any],
+        call: CurrentCall,
+        pid: int,
+        limit_kind: int,
+        limits: Any = None,
+        /,
     ) -> Any:
-        before = resource.getrlimit(which)
-        is_own = pid in (0, self._home) and which in _LIMITS and limits is not None
-        if is_own and is_lower(next(iter(limits)), before[0]):
-            what = f"the limit of {_LIMITS[which]} is not lowered"
-            self._tell("resource.setrlimit", call, what)
-            return before
-        return real(pid, which) if limits is None else real(pid, which, limits)
+        limit_before = resource.getrlimit(limit_kind)
+        lowers_own_limit = (
+            pid in (0, self._daemon_pid) and limit_kind in _LIMIT_NAMES and limits is not None
+        )
+        if lowers_own_limit and is_lower(next(iter(limits)), limit_before[0]):
+            consequence = f"the limit of {_LIMIT_NAMES[limit_kind]} is not lowered"
+            self._report_refusal("resource.setrlimit", call, consequence)
+            return limit_before
+        return (
+            real_function(pid, limit_kind)
+            if limits is None
+            else real_function(pid, limit_kind, limits)
+        )
 
-    def _set_recursion_limit(self, real: Callable[..., Any], call: Current, limit: int, /) -> None:
+    def _set_recursion_limit(
+        self, real_function: Callable[..., Any], call: CurrentCall, limit: int, /
+    ) -> None:
         if limit < sys.getrecursionlimit():
-            self._tell("sys.setrecursionlimit", call, "the limit is not lowered")
+            self._report_refusal("sys.setrecursionlimit", call, "the limit is not lowered")
         else:
-            real(limit)
+            real_function(limit)
 
     def _set_switch_interval(
-        self, real: Callable[..., Any], call: Current, interval: float, /
+        self, real_function: Callable[..., Any], call: CurrentCall, switch_interval: float, /
     ) -> None:
-        if interval > LONGEST_TURN:
-            self._tell("sys.setswitchinterval", call, "the interval stays as it is")
+        if switch_interval > LONGEST_SWITCH_INTERVAL:
+            self._report_refusal("sys.setswitchinterval", call, "the interval stays as it is")
         else:
-            real(interval)
+            real_function(switch_interval)
 
-    def _is_ours(self, fd: int) -> bool:
-        if fd in _STANDARD or (fd in _ours and _ours[fd] == _identity(fd)):
+    def _is_daemon_file(self, descriptor: int) -> bool:
+        if descriptor in _STANDARD_DESCRIPTORS or (
+            descriptor in _daemon_files and _daemon_files[descriptor] == _file_identity(descriptor)
+        ):
             return True
         try:
-            return str((_OPEN / str(fd)).readlink()).startswith(self._folder)
+            return str((_DESCRIPTOR_FOLDER / str(descriptor)).readlink()).startswith(
+                self._state_prefix
+            )
         except OSError:
             return False
 
-    def _tell(self, function: str, call: Current, what: str) -> None:
-        if (call.plugin, function) in self._told:
+    def _report_refusal(self, function_name: str, call: CurrentCall, consequence: str) -> None:
+        if (call.plugin, function_name) in self._reported:
             return
-        self._told.add((call.plugin, function))
+        self._reported.add((call.plugin, function_name))
         logger.warning(
             "Plugin %s has called %s: %s, since all plugins share the process",
             call.plugin,
-            function,
-            what,
-            extra={"action": "plugin.not_heeded", "function": function},
+            function_name,
+            consequence,
+            extra={"action": "plugin.not_heeded", "function": function_name},
         )
 
 
-def is_lower(now: int, before: int) -> bool:
+def is_lower(new_limit: int, old_limit: int) -> bool:
     """Return whether a limit of the process is lower than another."""
-    if now == resource.RLIM_INFINITY:
+    if new_limit == resource.RLIM_INFINITY:
         return False
-    return before == resource.RLIM_INFINITY or now < before
+    return old_limit == resource.RLIM_INFINITY or new_limit < old_limit
 
 
-def _descriptors() -> list[int]:
-    return sorted(int(entry.name) for entry in [*_OPEN.iterdir()])
+def _open_descriptors() -> list[int]:
+    return sorted(int(entry.name) for entry in [*_DESCRIPTOR_FOLDER.iterdir()])
 
 
-def _identity(fd: int) -> tuple[int, int] | None:
+def _file_identity(descriptor: int) -> tuple[int, int] | None:
     """Return what distinguishes an open file from others, None if nothing is open."""
     try:
-        found = os.fstat(fd)
+        file_status = os.fstat(descriptor)
     except (OSError, TypeError, ValueError, OverflowError):
         return None
-    return found.st_dev, found.st_ino
+    return file_status.st_dev, file_status.st_ino

@@ -15,14 +15,14 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe.calling import who_runs
-from sgevents_core.observe.current import current
+from sgevents_core.observe.calling import running_plugins
+from sgevents_core.observe.current import current_call
 from sgevents_core.observe.formats import PLUGIN_LOGGER
 
 logger = logging.getLogger("sgevents.daemon")
 
-ROOT: Final = "sgevents"
-_CONFIGURING: Final[tuple[tuple[ModuleType, str], ...]] = (
+ROOT_LOGGER: Final = "sgevents"
+_CONFIGURING_FUNCTIONS: Final[tuple[tuple[ModuleType, str], ...]] = (
     (logging, "basicConfig"),
     (logging, "disable"),
     (logging, "shutdown"),
@@ -30,39 +30,39 @@ _CONFIGURING: Final[tuple[tuple[ModuleType, str], ...]] = (
     (logging.config, "fileConfig"),
 )
 """The functions that change logging for a whole program."""
-_CLIENT: Final = "shotgun_api3"
+_CLIENT_LOGGER: Final = "shotgun_api3"
 """The client's logger, which the daemon's own threads use too; DEBUG contains the script's key."""
-_STEADY: Final = (f"{ROOT}.", f"{_CLIENT}.")
-_OTHERS: Final = ("py.warnings", _CLIENT)
+_STEADY_PREFIXES: Final = (f"{ROOT_LOGGER}.", f"{_CLIENT_LOGGER}.")
+_OTHER_LOGGERS: Final = ("py.warnings", _CLIENT_LOGGER)
 """Other loggers whose records people should see."""
 
 
 class SteadyLogger(logging.Logger):
     """A logger that depends only on its own level and the keeper's outlets."""
 
-    keeper: Keeper | None = None
+    keeper: LoggingKeeper | None = None
 
-    def setLevel(self, level: int | str) -> None:  # noqa: N802 - logging's name
+    def setLevel(self, configured_level: int | str) -> None:  # noqa: N802 - logging's name
         """Set the level; a plugin can set that of its own loggers only."""
         keeper = self.keeper
-        if keeper is None or keeper.lets_set(self):
-            super().setLevel(level)
+        if keeper is None or keeper.allows_level_change(self):
+            super().setLevel(configured_level)
         if keeper is not None:
-            keeper.look()
+            keeper.restore_configuration()
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
+    def isEnabledFor(self, configured_level: int) -> bool:  # noqa: N802 - logging's name
         """Return whether its own level lets a record through; `logging.disable` is ignored."""
         try:  # cleared when levels change; read at every call
-            return self._cache[level]  # type: ignore[attr-defined,no-any-return]  # the base's
+            return self._cache[configured_level]  # type: ignore[attr-defined,no-any-return]  # the base's
         except KeyError:
-            enabled = level >= self.getEffectiveLevel()
-            vars(self)["_cache"][level] = enabled
-            return enabled
+            is_enabled = configured_level >= self.getEffectiveLevel()
+            vars(self)["_cache"][configured_level] = is_enabled
+            return is_enabled
 
     def makeRecord(  # noqa: N802, PLR0917 - logging's own
         self,
-        name: str,
-        level: int,
+        dotted_name: str,
+        configured_level: int,
         fn: str,
         lno: int,
         msg: object,
@@ -73,12 +73,14 @@ class SteadyLogger(logging.Logger):
         sinfo: str | None = None,
     ) -> logging.LogRecord:
         """Return a record of the standard kind, whatever `setLogRecordFactory` was given."""
-        record = logging.LogRecord(name, level, fn, lno, msg, args, exc_info, func, sinfo)
-        fields = vars(record)
+        record = logging.LogRecord(
+            dotted_name, configured_level, fn, lno, msg, args, exc_info, func, sinfo
+        )
+        record_fields = vars(record)
         for key in extra or ():
-            if key in fields or key in {"message", "asctime"}:
+            if key in record_fields or key in {"message", "asctime"}:
                 raise KeyError(f"Attempt to overwrite {key!r} in LogRecord")
-        fields.update(extra or {})
+        record_fields.update(extra or {})
         return record
 
     def handle(self, record: logging.LogRecord) -> None:
@@ -87,28 +89,28 @@ class SteadyLogger(logging.Logger):
         if keeper is None:
             super().handle(record)
             return
-        keeper.look()
+        keeper.restore_configuration()
         if not self.name.startswith(PLUGIN_LOGGER):
-            if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT):
+            if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT_LOGGER):
                 keeper.outlets.handle(record)
             return
-        taken: object = self.filter(record)  # since Python 3.12 it may be another record
-        if taken:
-            record = taken if isinstance(taken, logging.LogRecord) else record
+        filter_result: object = self.filter(record)  # since Python 3.12 it may be another record
+        if filter_result:
+            record = filter_result if isinstance(filter_result, logging.LogRecord) else record
             keeper.outlets.handle(record)
             self._handle_own(record)
 
     def _handle_own(self, record: logging.LogRecord) -> None:
         """Pass a record to the handlers that were added to a plugin's logger."""
-        one: logging.Logger | None = self
-        while one is not None and one.name.startswith(PLUGIN_LOGGER):
-            for handler in one.handlers:
+        known_logger: logging.Logger | None = self
+        while known_logger is not None and known_logger.name.startswith(PLUGIN_LOGGER):
+            for handler in known_logger.handlers:
                 if record.levelno >= handler.level:
                     handler.handle(record)
-            one = one.parent if one.propagate else None
+            known_logger = known_logger.parent if known_logger.propagate else None
 
 
-class Keeper:
+class LoggingKeeper:
     """The keeper of the log's configuration, which restores changes and reports the plugin.
 
     Args:
@@ -118,131 +120,160 @@ class Keeper:
 
     def __init__(self, outlets: logging.Handler, levels: Mapping[logging.Logger, str]) -> None:
         self.outlets = outlets
-        self._root = logging.getLogger()
-        self._levels = {one: logging.getLevelName(level) for one, level in levels.items()}
-        self._others = [logging.getLogger(name) for name in _OTHERS]
-        self._told: set[str] = set()
-        self._were: dict[logging.Logger, type[logging.Logger]] = {}
+        self._root_logger = logging.getLogger()
+        self._levels = {
+            known_logger: logging.getLevelName(configured_level)
+            for known_logger, configured_level in levels.items()
+        }
+        self._other_loggers = [logging.getLogger(dotted_name) for dotted_name in _OTHER_LOGGERS]
+        self._reported_plugins: set[str] = set()
+        self._original_classes: dict[logging.Logger, type[logging.Logger]] = {}
         self._lock = threading.RLock()
-        self._quiet = threading.local()
+        self._restoring = threading.local()
 
-    def lets_set(self, logger: logging.Logger) -> bool:
+    def allows_level_change(self, logger: logging.Logger) -> bool:
         """Return whether the running call may set a logger's level, and report it if not."""
-        call = current()
-        own = f"{PLUGIN_LOGGER}{call.plugin}." if call is not None else ""
-        name = f"{logger.name}."
-        if logger in self._levels or not name.startswith(f"{ROOT}.") or name.startswith(own):
+        running_call = current_call()
+        own_prefix = f"{PLUGIN_LOGGER}{running_call.plugin}." if running_call is not None else ""
+        dotted_name = f"{logger.name}."
+        if (
+            logger in self._levels
+            or not dotted_name.startswith(f"{ROOT_LOGGER}.")
+            or dotted_name.startswith(own_prefix)
+        ):
             return True  # a level in `_levels` is restored anyway
-        self._tell(["its loggers were changed"], "")
+        self._report_changes(["its loggers were changed"], "")
         return False
 
-    def look(self, plugin: str = "") -> None:
+    def restore_configuration(self, responsible_plugin: str = "") -> None:
         """Restore what was changed, and report it once for each plugin.
 
         Args:
-            plugin: The plugin that did it; by default, that of the running call.
+            responsible_plugin: The plugin that did it; by default, that of the running call.
         """
-        if self._is_right() or getattr(self._quiet, "now", False):
+        if self._is_unchanged() or getattr(self._restoring, "now", False):
             return
-        self._quiet.now = True  # reporting it arrives here as well
+        self._restoring.now = True  # reporting it arrives here as well
         try:
-            changed = self._put_back()
-            if changed:
-                self._tell(changed, plugin)
+            change_texts = self._restore_changes()
+            if change_texts:
+                self._report_changes(change_texts, responsible_plugin)
         finally:
-            self._quiet.now = False
+            self._restoring.now = False
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
+    def kept_in_place(self) -> Iterator[None]:
         """Keep the log's configuration while the block lasts."""
         SteadyLogger.keeper = self
-        with ExitStack() as undo:
-            undo.callback(self._let_go)
-            self._take_over()
-            for module, name in _CONFIGURING:
-                real = getattr(module, name)
-                setattr(module, name, self._watched(real))
-                undo.callback(setattr, module, name, real)
+        with ExitStack() as undo_stack:
+            undo_stack.callback(self._release_loggers)
+            self._take_over_loggers()
+            for owner_module, function_name in _CONFIGURING_FUNCTIONS:
+                real_function = getattr(owner_module, function_name)
+                setattr(owner_module, function_name, self._restored_afterwards(real_function))
+                undo_stack.callback(setattr, owner_module, function_name, real_function)
             yield
 
-    def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def called(*args: Any, **kwargs: Any) -> Any:
+    def _restored_afterwards(self, real_function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(real_function)
+        def call_watched(*args: Any, **kwargs: Any) -> Any:
             try:
-                return real(*args, **kwargs)
+                return real_function(*args, **kwargs)
             finally:
-                self.look()
+                self.restore_configuration()
 
-        return called
+        return call_watched
 
-    def _is_right(self) -> bool:
-        root = self._root
+    def _is_unchanged(self) -> bool:
+        root_logger = self._root_logger
         return (
-            self.outlets in root.handlers
-            and not root.manager.disable
-            and not any(one.disabled for one in self._others)
-            and not any(one.disabled or one.level != level for one, level in self._levels.items())
+            self.outlets in root_logger.handlers
+            and not root_logger.manager.disable
+            and not any(known_logger.disabled for known_logger in self._other_loggers)
+            and not any(
+                known_logger.disabled or known_logger.level != configured_level
+                for known_logger, configured_level in self._levels.items()
+            )
         )
 
-    def _put_back(self) -> list[str]:
-        changed = []
-        if self.outlets not in self._root.handlers:
-            self._root.handlers.insert(0, self.outlets)
-            changed.append("its handlers were removed")
-        if self._root.manager.disable:
-            self._root.manager.disable = 0
-            changed.append("it was disabled")
-        wrong = [(one, level) for one, level in self._levels.items() if one.level != level]
-        for one, level in wrong:
-            one.level = level
-        silent = [one for one in (*self._levels, *self._others) if one.disabled]
-        for one in silent:
-            one.disabled = False
-        if wrong or silent:
-            changed.append("its loggers were changed")
-        self._take_over()
-        return changed
+    def _restore_changes(self) -> list[str]:
+        change_texts = []
+        if self.outlets not in self._root_logger.handlers:
+            self._root_logger.handlers.insert(0, self.outlets)
+            change_texts.append("its handlers were removed")
+        if self._root_logger.manager.disable:
+            self._root_logger.manager.disable = 0
+            change_texts.append("it was disabled")
+        wrong_levels = [
+            (known_logger, configured_level)
+            for known_logger, configured_level in self._levels.items()
+            if known_logger.level != configured_level
+        ]
+        for known_logger, configured_level in wrong_levels:
+            known_logger.level = configured_level
+        disabled_loggers = [
+            known_logger
+            for known_logger in (*self._levels, *self._other_loggers)
+            if known_logger.disabled
+        ]
+        for known_logger in disabled_loggers:
+            known_logger.disabled = False
+        if wrong_levels or disabled_loggers:
+            change_texts.append("its loggers were changed")
+        self._take_over_loggers()
+        return change_texts
 
-    def _take_over(self) -> None:
+    def _take_over_loggers(self) -> None:
         """Make loggers of the daemon and of plugins steady, including those created since.
 
         Nothing here waits for `logging`'s lock: a plugin that configures logging may hold it.
         """
-        for one in _loggers():
-            if not isinstance(one, SteadyLogger) and f"{one.name}.".startswith(_STEADY):
-                self._were[one] = type(one)
-                one.__class__ = SteadyLogger
-            vars(one)["_cache"].clear()
+        for known_logger in _loggers():
+            if not isinstance(known_logger, SteadyLogger) and f"{known_logger.name}.".startswith(
+                _STEADY_PREFIXES
+            ):
+                self._original_classes[known_logger] = type(known_logger)
+                known_logger.__class__ = SteadyLogger
+            vars(known_logger)["_cache"].clear()
 
-    def _let_go(self) -> None:
+    def _release_loggers(self) -> None:
         SteadyLogger.keeper = None
-        for one, kind in self._were.items():
-            one.__class__ = kind
-        forget_levels()
+        for known_logger, logger_class in self._original_classes.items():
+            known_logger.__class__ = logger_class
+        clear_level_caches()
 
-    def _tell(self, changed: list[str], plugin: str) -> None:
-        call = current()
-        who = plugin or (call.plugin if call is not None else who_runs())
+    def _report_changes(self, change_texts: list[str], responsible_plugin: str) -> None:
+        running_call = current_call()
+        plugin_name = responsible_plugin or (
+            running_call.plugin if running_call is not None else running_plugins()
+        )
         with self._lock:
-            if who in self._told:
+            if plugin_name in self._reported_plugins:
                 return
-            self._told.add(who)
+            self._reported_plugins.add(plugin_name)
         logger.warning(
             "%s has configured logging for the whole process (%s); the daemon's log continues as "
             "[log] says. What a plugin has to say belongs into ctx.logger",
-            f"Plugin {who}" if who else "A plugin",
-            ", ".join(changed),
-            extra={"action": "log.put_back", "plugin": who},
+            f"Plugin {plugin_name}" if plugin_name else "A plugin",
+            ", ".join(change_texts),
+            extra={"action": "log.put_back", "plugin": plugin_name},
         )
 
 
-def forget_levels() -> None:
+def clear_level_caches() -> None:
     """Make all loggers recompute which levels they let through."""
-    for one in _loggers():
-        vars(one)["_cache"].clear()
+    for known_logger in _loggers():
+        vars(known_logger)["_cache"].clear()
 
 
 def _loggers() -> list[logging.Logger]:
-    root = logging.getLogger()
-    known = [*root.manager.loggerDict.values()]
-    return [root, *(one for one in known if isinstance(one, logging.Logger))]
+    root_logger = logging.getLogger()
+    known_loggers = [*root_logger.manager.loggerDict.values()]
+    return [
+        root_logger,
+        *(
+            known_logger
+            for known_logger in known_loggers
+            if isinstance(known_logger, logging.Logger)
+        ),
+    ]

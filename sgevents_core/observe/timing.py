@@ -18,7 +18,7 @@ class TimingLog(CallObserver):
     ) -> None:
         """Log that a callback returned."""
         if error is None:
-            _log(call, seconds)
+            _log_duration(call, seconds)
 
 
 def timing_log() -> list[CallObserver]:
@@ -26,20 +26,20 @@ def timing_log() -> list[CallObserver]:
     return [TimingLog()] if logger.isEnabledFor(logging.DEBUG) else []
 
 
-def _log(call: ObservedCall, seconds: float) -> None:
-    delay = time.time() - call.created - seconds if call.created else 0.0
+def _log_duration(call: ObservedCall, seconds: float) -> None:
+    event_delay = time.time() - call.created - seconds if call.created else 0.0
     logger.debug(
         "Event %d was handled by %s in %.1f ms, %.1f s after it happened",
         call.event_id,
         f"{call.plugin} {call.callback_name}",
         seconds * 1000,
-        delay,
+        event_delay,
         extra={
             "action": "callback.returned",
             "plugin": call.plugin,
             "callback": call.callback_name,
             "event_id": call.event_id,
             "duration_ms": round(seconds * 1000, 3),
-            "delay_s": round(delay, 3),
+            "delay_s": round(event_delay, 3),
         },
     )

@@ -52,14 +52,14 @@ def _raised(doing: str, error: BaseException) -> PluginRaisedError:
 
 def _bordered(call: Callable[[], _T]) -> _T:
     """Return the result of `call`, in this process only."""
-    generation = forks.generation[0]
+    generation = forks.fork_generation[0]
     try:
         result = call()
     except BaseException as error:
-        if forks.generation[0] != generation:
+        if forks.fork_generation[0] != generation:
             forks.end_child(error)
         raise
-    if forks.generation[0] != generation:
+    if forks.fork_generation[0] != generation:
         forks.end_child()
     return result
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeVar
 
-from sgevents_core.observe.current import Current, enter, leave
-from sgevents_core.observe.logs import look
+from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
+from sgevents_core.observe.logs import restore_logging
 from sgevents_core.plugins.process_state import ProcessState
 
 _T = TypeVar("_T")
@@ -107,9 +107,9 @@ def looked_after(doing: str, call: Callable[[], _T]) -> _T:
     if now is None:
         return call()
     watch, turn = now
-    enter(Current(turn.plugin, doing))
+    enter_call(CurrentCall(turn.plugin, doing))
     try:
         return watch.around(turn, doing, call)
     finally:
-        look(turn.plugin)
-        leave()
+        restore_logging(turn.plugin)
+        leave_call()

@@ -17,7 +17,7 @@ from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -156,7 +156,7 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
     function = plugin.hooks.get(hook)
     if function is None:
         return None
-    error = invoke(Current(services.name, hook), function, CallContext(services, None, hook))
+    error = invoke(CurrentCall(services.name, hook), function, CallContext(services, None, hook))
     return None if error is None else describe(error, services.redact)[0]
 
 
@@ -192,7 +192,7 @@ def _call_if_wanted(
         tell(f"  {callback.name}: its filter")
         return False, error
     tell(f"  {callback.name}")
-    current = Current(callback.plugin, callback.name, event.id)
+    current = CurrentCall(callback.plugin, callback.name, event.id)
     return True, invoke(current, callback.function, event, context)
 
 

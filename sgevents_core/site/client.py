@@ -175,7 +175,7 @@ class EventLog:
         Raises:
             SiteError: The site could not be asked, or does not let them be read.
         """
-        liveness.alive(self.longest_call)
+        liveness.report_alive(self.longest_call)
         with self._errors():
             found = self._sg.find(API_USER, filters, list(fields))
             return [dict(one) for one in found]

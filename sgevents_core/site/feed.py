@@ -21,7 +21,7 @@ from sgevents_core.errors import (
     StateError,
 )
 from sgevents_core.observe import liveness
-from sgevents_core.observe.lasting import Lasting
+from sgevents_core.observe.lasting import LastingFailure
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site import notices
 from sgevents_core.site.ages import is_same
@@ -109,12 +109,12 @@ class Feed:
         self._news.set()
 
     @property
-    def site_trouble(self) -> Lasting | None:
+    def site_trouble(self) -> LastingFailure | None:
         """Why the site does not answer; None while it does. May be asked from any thread."""
         return self._trouble.last
 
     @property
-    def journal_trouble(self) -> Lasting | None:
+    def journal_trouble(self) -> LastingFailure | None:
         """Why the journal cannot be written; None while it can. May be asked from any thread."""
         return self._trouble_writing.last
 
@@ -154,7 +154,7 @@ class Feed:
     def _turn(self) -> None:
         """Make one call to the site, or wait once."""
         self._news.clear()
-        liveness.alive(self._log.longest_call)
+        liveness.report_alive(self._log.longest_call)
         if self._stop.is_set() or not (self._ready() and self._paged()):
             return
         if self._asked:
@@ -168,7 +168,7 @@ class Feed:
         if isinstance(call, float):
             if self._follower.is_idle:
                 self.idle.set()
-            liveness.alive(call)
+            liveness.report_alive(call)
             self._news.wait(call)
             return
         self.idle.clear()
@@ -238,7 +238,7 @@ class Feed:
         """Return whether the site answers, if somebody needs to know; otherwise True."""
         if not (self.health.is_wanted or self._tries):
             return True
-        liveness.alive(self._log.longest_call)
+        liveness.report_alive(self._log.longest_call)
         try:
             self._heard(lambda: self._log.ask(Newest(1)))
             self._tries = False
@@ -296,7 +296,7 @@ class Feed:
     # The site
 
     def _ask(self, call: Call) -> Answer | None:
-        liveness.alive(self._log.longest_call)
+        liveness.report_alive(self._log.longest_call)
         try:
             answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
@@ -341,7 +341,7 @@ class Feed:
         wait = self._wait_after(error)
         if quick:  # the site answers, and a page size that works is being found
             wait = min(wait, QUICK_WAIT)
-        liveness.alive(wait)
+        liveness.report_alive(wait)
         self._stop.wait(wait)
 
     def _wait_after(self, error: SiteError) -> float:

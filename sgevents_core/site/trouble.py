@@ -8,7 +8,7 @@ import time
 from typing import Final, NamedTuple
 
 from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable
-from sgevents_core.observe.lasting import Lasting
+from sgevents_core.observe.lasting import LastingFailure
 from sgevents_core.printable import counted
 
 logger = logging.getLogger("sgevents.feed")
@@ -74,7 +74,7 @@ class Trouble:
 
     def __init__(self, sayings: Sayings) -> None:
         self.times = 0
-        self.last: Lasting | None = None
+        self.last: LastingFailure | None = None
         """The last failure, and when the first in a row was; None after a success."""
         self._sayings = sayings
         self._since = 0.0
@@ -84,7 +84,7 @@ class Trouble:
         """Record a failure, report it at first and if it lasts; return the seconds to wait."""
         now = time.monotonic()
         began = time.time() if self.last is None else self.last.since
-        self.last = Lasting(str(error), began, isinstance(error, SiteRefused))
+        self.last = LastingFailure(str(error), began, isinstance(error, SiteRefused))
         if not self.times:
             self._since = now
             _say(self._sayings.first, error)

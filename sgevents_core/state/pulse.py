@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.observe.lasting import Lasting
+from sgevents_core.observe.lasting import LastingFailure
 from sgevents_core.state.own_files import PRIVATE, read_own
 
 FILE: Final = "now.json"
@@ -62,8 +62,8 @@ class Pulse(msgspec.Struct, frozen=True):
     version: str
     started: float
     at: float
-    site: Lasting | None = None
-    journal: Lasting | None = None
+    site: LastingFailure | None = None
+    journal: LastingFailure | None = None
     calls: tuple[RunningCall, ...] = ()
     hung: tuple[str, ...] = ()
 

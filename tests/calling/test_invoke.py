@@ -21,11 +21,11 @@ from sgevents_core.calling.describing import (
 from sgevents_core.calling.policy import Raised
 from sgevents_core.dispatch.caller import weighed
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
 NO_SECRETS = Redactor()
-CALL = Current("alpha", "alpha:run", 1)
+CALL = CurrentCall("alpha", "alpha:run", 1)
 
 
 def raised(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ from sgevents_core.calling.describing import describe
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import Current
+from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
 Act = Callable[[], object]
@@ -79,7 +79,7 @@ def test_child_that_a_library_written_in_c_has_forked(act: Act, code: int) -> No
     """Python is not told of such a process, and it ends where it comes back all the same."""
     children = Children(act, ctypes.PyDLL(None).fork)
     # No lane here: in such a child, a thread that wants to run as well would be waited for.
-    assert [invoke(Current("forks", "run"), children) for _ in range(3)] == [None] * 3
+    assert [invoke(CurrentCall("forks", "run"), children) for _ in range(3)] == [None] * 3
     assert children.codes == [code] * 3
 
 

@@ -14,7 +14,7 @@ import pytest
 from lane_house import House
 
 from sgevents_core.events import Event
-from sgevents_core.observe.shared import keep_open, kept_whole
+from sgevents_core.observe.shared import guarded_process, keep_open
 
 
 def descriptors(folder: Path) -> list[int]:
@@ -107,7 +107,7 @@ def test_call_that_would_hurt_all_is_not_heeded(
     house.plugin("alpha", hurts, start=1)
     house.plugin("other", "run", start=1)
     house.events(1, 2)
-    with kept_whole(house.folder):
+    with guarded_process(house.folder):
         house.run()
     assert house.state.dead_letters() == []
     assert (sys.getrecursionlimit(), sys.getswitchinterval()) == before
@@ -117,7 +117,7 @@ def test_call_that_would_hurt_all_is_not_heeded(
 
 def test_files_that_the_daemon_has_opened_elsewhere_stay_open(house: House, tmp_path: Path) -> None:
     """Logs, pipes and the standard streams too: what is opened next would take their places."""
-    with (tmp_path / "log").open("wb") as log, kept_whole(house.folder):
+    with (tmp_path / "log").open("wb") as log, guarded_process(house.folder):
         reads, writes = os.pipe()
         keep_open(reads, writes)
 

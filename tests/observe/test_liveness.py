@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watched_loops import WatchedLoop
 
-from sgevents_core.observe.liveness import MARGIN, Liveness, alive, busy
+from sgevents_core.observe.liveness import LIVENESS_MARGIN, Liveness, report_alive, report_busy
 
 
 class TestLiveness:
@@ -40,9 +40,9 @@ class TestLiveness:
     ) -> None:
         """However lively the others are; the log says once which one it is, and where it stands."""
         (lively,) = (worker for loop, worker in loops.items() if loop != hung)
-        for second in range(int(MARGIN) + 21):
-            lively.does(alive)
-            found = liveness.hanging(float(second))
+        for second in range(int(LIVENESS_MARGIN) + 21):
+            lively.does(report_alive)
+            found = liveness.hanging_loops(float(second))
         assert found == {hung}
         (record,) = caplog.records
         assert (record.levelno, vars(record)["action"]) == (logging.ERROR, "daemon.hung")
@@ -56,62 +56,62 @@ class TestLiveness:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         """It does not hang any more, and the log says so."""
-        liveness.hanging(0.0)
-        assert liveness.hanging(MARGIN + 1)
+        liveness.hanging_loops(0.0)
+        assert liveness.hanging_loops(LIVENESS_MARGIN + 1)
         for worker in loops.values():
-            worker.does(alive)
-        assert not liveness.hanging(MARGIN + 2)
+            worker.does(report_alive)
+        assert not liveness.hanging_loops(LIVENESS_MARGIN + 2)
         assert vars(caplog.records[-1])["action"] == "daemon.moves"
 
     def test_lane_in_a_callback_is_alive_however_long_it_takes(
         self, liveness: Liveness, loops: dict[str, WatchedLoop]
     ) -> None:
         """A callback has no time limit; the time of the next one counts from its end."""
-        loops["lane default"].does(busy)
+        loops["lane default"].does(report_busy)
         for hour in range(5):
-            loops["feed"].does(alive)
-            assert not liveness.hanging(3600.0 * hour)
-        loops["lane default"].does(alive)
-        loops["feed"].does(alive)
-        assert not liveness.hanging(3600.0 * 5)
-        loops["feed"].does(alive)
-        assert liveness.hanging(3600.0 * 5 + MARGIN + 1) == {"lane default"}
+            loops["feed"].does(report_alive)
+            assert not liveness.hanging_loops(3600.0 * hour)
+        loops["lane default"].does(report_alive)
+        loops["feed"].does(report_alive)
+        assert not liveness.hanging_loops(3600.0 * 5)
+        loops["feed"].does(report_alive)
+        assert liveness.hanging_loops(3600.0 * 5 + LIVENESS_MARGIN + 1) == {"lane default"}
 
     def test_loop_may_wait_as_long_as_it_said(
         self, liveness: Liveness, loops: dict[str, WatchedLoop]
     ) -> None:
         """A feed in a call to the site is alive for the call's longest time, and no longer."""
         wait = 240.0
-        loops["lane default"].does(busy)
-        loops["feed"].does(partial(alive, wait))
-        assert not liveness.hanging(0.0)
-        assert not liveness.hanging(wait + MARGIN)
-        assert liveness.hanging(wait + MARGIN + 1) == {"feed"}
+        loops["lane default"].does(report_busy)
+        loops["feed"].does(partial(report_alive, wait))
+        assert not liveness.hanging_loops(0.0)
+        assert not liveness.hanging_loops(wait + LIVENESS_MARGIN)
+        assert liveness.hanging_loops(wait + LIVENESS_MARGIN + 1) == {"feed"}
 
     def test_signs_of_other_threads_count_for_nobody(
         self, liveness: Liveness, loops: dict[str, WatchedLoop]
     ) -> None:
         """A thread that a plugin starts, and the main thread, are none of the loops."""
-        liveness.hanging(0.0)
-        alive()
-        busy()
-        assert liveness.hanging(MARGIN + 1) == set(loops)
+        liveness.hanging_loops(0.0)
+        report_alive()
+        report_busy()
+        assert liveness.hanging_loops(LIVENESS_MARGIN + 1) == set(loops)
 
     def test_loop_that_never_began_hangs(self, liveness: Liveness) -> None:
         """Being registered is no sign of life."""
-        liveness.hanging(0.0)
-        assert liveness.hanging(MARGIN + 1) == {"feed", "lane default"}
+        liveness.hanging_loops(0.0)
+        assert liveness.hanging_loops(LIVENESS_MARGIN + 1) == {"feed", "lane default"}
 
     def test_loop_that_has_ended_is_not_waited_for(
         self, liveness: Liveness, loops: dict[str, WatchedLoop]
     ) -> None:
         """While the daemon stops, one lane may be done long before another."""
-        liveness.hanging(0.0)
+        liveness.hanging_loops(0.0)
         loops["feed"].ends()
-        assert liveness.hanging(MARGIN + 1) == {"lane default"}
+        assert liveness.hanging_loops(LIVENESS_MARGIN + 1) == {"lane default"}
 
 
-@given(st.lists(st.tuples(st.sampled_from("abw"), st.floats(0, 2 * MARGIN)), max_size=30))
+@given(st.lists(st.tuples(st.sampled_from("abw"), st.floats(0, 2 * LIVENESS_MARGIN)), max_size=30))
 def test_a_loop_hangs_exactly_when_it_was_silent_for_too_long(
     history: list[tuple[str, float]],
 ) -> None:
@@ -119,15 +119,15 @@ def test_a_loop_hangs_exactly_when_it_was_silent_for_too_long(
     liveness = Liveness(["lane"])
     lane = WatchedLoop(liveness, "lane")
     now, since, is_busy = 0.0, 0.0, False
-    liveness.hanging(now)
+    liveness.hanging_loops(now)
     right = []
     for what, passes in history:
         now += passes
         if what != "w":
-            lane.does(alive if what == "a" else busy)
+            lane.does(report_alive if what == "a" else report_busy)
             is_busy = what == "b"
         if what != "w" or is_busy:
             since = now
-        right.append(bool(liveness.hanging(now)) == (now - since > MARGIN))
+        right.append(bool(liveness.hanging_loops(now)) == (now - since > LIVENESS_MARGIN))
     lane.ends()
     assert all(right)

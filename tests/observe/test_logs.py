@@ -17,7 +17,7 @@ from observed_calls import SeenCall
 
 from sgevents_core.errors import LogFileError
 from sgevents_core.observe import logs, timing
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
@@ -39,14 +39,17 @@ class Log:
 
     def configure(self, *plugins: str, verbose: bool = False, **table: Any) -> None:
         """Let the log be as `[log]` says."""
-        configured = logs.configured(
-            LogSettings(**table), Redactor(["very-demo-key"]), plugins=plugins, verbose=verbose
+        configured = logs.configured_log(
+            LogSettings(**table),
+            Redactor(["very-demo-key"]),
+            plugin_names=plugins,
+            log_every_call=verbose,
         )
         self._stack.enter_context(configured)
 
     def flush(self) -> None:
         """Wait until all that was logged by now is written."""
-        assert logs.flush(20)
+        assert logs.flush_log(20)
 
     def stderr(self) -> str:
         """What was written to stderr since the last look."""
@@ -103,13 +106,13 @@ def test_auto_is_json_where_there_is_no_terminal(log: Log) -> None:
 def test_what_is_logged_during_a_call_says_which(log: Log) -> None:
     """Plugin, callback and event are in records of the plugin, and of libraries it uses."""
     log.configure("notify", format="json")
-    enter(Current("notify", "notify:on_new", 7))
+    enter_call(CurrentCall("notify", "notify:on_new", 7))
     try:
         plugin("notify").info("said")
         logging.getLogger("studio.chat").warning("slow")
         daemon.info("of another", extra={"plugin": "other", "action": "x"})
     finally:
-        leave()
+        leave_call()
     plugin("notify").info("later")
     said, slow, other, later = log.records()
     for record in (said, slow):
@@ -210,7 +213,7 @@ def test_files_are_rotated(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, files: int
 ) -> None:
     """A file does not grow beyond its size; `keep` old ones stay, of a plugin's too."""
-    monkeypatch.setattr(logs, "MOST_BYTES", 2000)
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 2000)
     log.configure("notify", file=tmp_path / "sgevents.log", per_plugin=True, keep=keep)
     for number in range(100):
         daemon.info("record %d", number)
@@ -275,7 +278,9 @@ def test_odd_records_are_written_all_the_same(log: Log, form: str) -> None:
             raise ValueError
 
     log.configure("notify", format=form)
-    outlets = next(one for one in logging.getLogger().handlers if isinstance(one, logs.Outlets))
+    outlets = next(
+        one for one in logging.getLogger().handlers if isinstance(one, logs.OutletHandler)
+    )
     for message, args in (("wrong %d", ("text",)), ("odd %s", (Odd(),)), ("half \ud800", ())):
         record = plugin("notify").makeRecord("x", logging.INFO, "f", 1, message, args, None)
         record.thing, record.number = Odd(), 10**5000
@@ -305,7 +310,7 @@ def test_everything_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) 
     """Handlers and levels are those from before the block."""
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
-    with logs.configured(LogSettings(level="debug"), Redactor(), plugins=["notify"]):
+    with logs.configured_log(LogSettings(level="debug"), Redactor(), plugin_names=["notify"]):
         assert plugin("notify").level == logging.DEBUG
     assert (list(root.handlers), root.level) == before
     assert plugin("notify").level == logging.NOTSET

@@ -20,14 +20,14 @@ import pytest
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.observe import logs, writers
-from sgevents_core.observe.current import Current, enter, leave
+from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
 daemon = logging.getLogger("sgevents.dispatch")
 notify = logging.getLogger("sgevents.plugin.notify")
 root = logging.getLogger()
-CALL = Current("notify", "notify:on_new", 7)
+CALL = CurrentCall("notify", "notify:on_new", 7)
 
 
 class Place:
@@ -44,7 +44,9 @@ class Place:
         """Let it begin."""
         settings = LogSettings(file=self.file, format="json", **table)
         before, sys.stderr = sys.stderr, self.stderr
-        self._configured.enter_context(logs.configured(settings, Redactor(), plugins=["notify"]))
+        self._configured.enter_context(
+            logs.configured_log(settings, Redactor(), plugin_names=["notify"])
+        )
         sys.stderr = before
 
     def end(self) -> None:
@@ -53,7 +55,7 @@ class Place:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records in the file."""
-        logs.flush(20)
+        logs.flush_log(20)
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def messages(self) -> list[str]:
@@ -137,7 +139,7 @@ def has_lines(file: Path, number: int) -> bool:
 
 def test_terminal_that_nobody_reads(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it; the file has all, and the terminal says how much is missing."""
-    monkeypatch.setattr(writers, "MOST_WAITING", 100)
+    monkeypatch.setattr(writers, "MAX_QUEUED", 100)
     place.configure()
     most = 3000
     for number in range(most):
@@ -153,7 +155,7 @@ def test_terminal_that_nobody_reads(place: Place, monkeypatch: pytest.MonkeyPatc
 
     reader = threading.Thread(target=drain)
     reader.start()
-    assert logs.flush(20)
+    assert logs.flush_log(20)
     daemon.info("more")
     place.end()
     place.stderr.close()
@@ -170,7 +172,7 @@ def test_end_with_a_terminal_that_nobody_reads(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is waited for as long as is said, and no longer."""
-    monkeypatch.setattr(logs, "ENDS_WITHIN", 0.05)
+    monkeypatch.setattr(logs, "CLOSE_TIMEOUT", 0.05)
     place.configure()
     for number in range(3000):
         daemon.info("record %d", number)
@@ -241,9 +243,9 @@ def everything_off() -> None:
         logging.getLogger(name).disabled = True
 
 
-def outlets() -> list[logs.Outlets]:
+def outlets() -> list[logs.OutletHandler]:
     """Return the handlers of ours."""
-    return [one for one in root.handlers if isinstance(one, logs.Outlets)]
+    return [one for one in root.handlers if isinstance(one, logs.OutletHandler)]
 
 
 TOLD: list[Callable[[], object]] = [
@@ -265,7 +267,7 @@ TOLD: list[Callable[[], object]] = [
 ]
 UNFELT: list[Callable[[], object]] = [
     logging.shutdown,
-    lambda: [*map(logs.Outlets.close, outlets())],
+    lambda: [*map(logs.OutletHandler.close, outlets())],
     lambda: setattr(logging.getLogger("sgevents"), "propagate", False),
     lambda: logging.getLogger("sgevents").addFilter(Refusing()),
     lambda: daemon.addFilter(Refusing()),
@@ -297,18 +299,18 @@ def as_before() -> Iterator[None]:
 def test_plugin_that_configures_logging(place: Place, act: Callable[[], object]) -> None:
     """Daemon, plugins and libraries are in terminal and file as before; who did it is named."""
     place.configure()
-    enter(CALL)
+    enter_call(CALL)
     try:
         act()
         daemon.error("during")
     finally:
-        leave()
+        leave_call()
     daemon.info("daemon")
     notify.info("plugin")
     logging.getLogger("shotgun_api3").warning("client")
     logging.getLogger("shotgun_api3").debug("with the key")
     late = logging.getLogger("sgevents.late")
-    logs.look()
+    logs.restore_logging()
     late.info("late")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -329,10 +331,10 @@ def test_plugin_sets_the_level_of_its_own_loggers_alone(place: Place) -> None:
     """What others say is not its business, and it is named."""
     other, part = logging.getLogger(f"{notify.name}-too"), notify.getChild("part")
     place.configure()
-    enter(CALL)
+    enter_call(CALL)
     for logger in (notify, part, other):
         logger.setLevel(logging.CRITICAL)
-    leave()
+    leave_call()
     assert [one.level for one in (notify, part, other)] == [50, 50, logging.NOTSET]
     assert [r["plugin"] for r in place.records() if r["action"] == "log.put_back"] == ["notify"]
     part.setLevel(logging.NOTSET)
@@ -343,9 +345,9 @@ def test_plugin_that_configures_logging_again_and_again(place: Place) -> None:
     """It is named once; another one is named too."""
     place.configure()
     for plugin in ("one", "one", "two", "one"):
-        enter(Current(plugin, "x", 1))
+        enter_call(CurrentCall(plugin, "x", 1))
         logging.basicConfig(force=True)
-        leave()
+        leave_call()
     told = [r["plugin"] for r in place.records() if r["action"] == "log.put_back"]
     assert told == ["one", "two"]
 
@@ -368,7 +370,7 @@ def test_plugin_that_hangs_while_it_configures_logging(place: Place) -> None:
         assert begun.wait(PATIENCE)
         for level in range(31, 40):
             daemon.log(level, "level %d", level)
-        logs.look()
+        logs.restore_logging()
         said = [message for message in place.messages() if message.startswith("level")]
         assert said == [f"level {level}" for level in range(31, 40)]
     finally:
@@ -400,7 +402,7 @@ def test_streams_and_files_that_are_closed_or_moved(place: Place, tmp_path: Path
     """Closing stderr or the log's descriptors, moving or removing the file costs nothing."""
     place.configure()
     daemon.info("one")
-    assert logs.flush(20)
+    assert logs.flush_log(20)
     place.stderr.close()
     place.file.rename(tmp_path / "moved")
     daemon.info("two")

@@ -148,12 +148,12 @@ def test_log_for_people_in_a_file_has_records_too(tmp_path: Path, site: Sandbox)
 
 TO_A_PERSON = """
 import sys
-from sgevents_core.observe.printed import Printed
+from sgevents_core.observe.printed import PrintedOutput
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
-printed = Printed(LogSettings(format="human"), Redactor())
-with printed.aside(), printed.heard():
+printed = PrintedOutput(LogSettings(format="human"), Redactor())
+with printed.separate_log_stream(), printed.captured():
     print("as it is", file=sys.stderr)
 """
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.observe.redaction import SHORTEST, Redactor, secrets_of
+from sgevents_core.observe.redaction import SHORTEST_SECRET, Redactor, secrets_of
 from sgevents_core.settings import PluginSettings, Secret, Settings, SiteSettings
 
-SECRETS = st.text(st.characters(codec="utf-8"), min_size=SHORTEST, max_size=12)
+SECRETS = st.text(st.characters(codec="utf-8"), min_size=SHORTEST_SECRET, max_size=12)
 
 
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))

@@ -12,7 +12,7 @@ import pytest
 from watched_loops import WatchedLoop
 
 from sgevents_core.daemon.run import feed_watchdog
-from sgevents_core.observe.liveness import MARGIN, Liveness, alive
+from sgevents_core.observe.liveness import LIVENESS_MARGIN, Liveness, report_alive
 from sgevents_core.observe.systemd import Systemd
 
 
@@ -75,7 +75,7 @@ def test_without_systemd_nothing_is_said(address: str) -> None:
     """Started by hand, or with an address that is none, it is silent."""
     systemd = Systemd({"NOTIFY_SOCKET": address})
     systemd.ready()
-    assert systemd.watchdog_every is None
+    assert systemd.watchdog_interval is None
 
 
 def test_manager_that_does_not_listen_stops_nobody(tmp_path: Path) -> None:
@@ -116,15 +116,15 @@ def test_one_loop_that_hangs_starves_the_watchdog(manager: Manager, hangs: str) 
     systemd, liveness = manager.watching(8_000_000), Liveness(["feed", "lane default"])
     loops = {name: WatchedLoop(liveness, name) for name in ("feed", "lane default")}
     fed = 0
-    for second in range(int(MARGIN) + 21):
+    for second in range(int(LIVENESS_MARGIN) + 21):
         for name, loop in loops.items():
             if name != hangs:
-                loop.does(alive)
+                loop.does(report_alive)
         feed_watchdog(systemd, liveness, float(second))
         fed += len(manager.heard())
-    assert fed == MARGIN / 2 + 1
-    loops[hangs].does(alive)
-    feed_watchdog(systemd, liveness, MARGIN + 21)
+    assert fed == LIVENESS_MARGIN / 2 + 1
+    loops[hangs].does(report_alive)
+    feed_watchdog(systemd, liveness, LIVENESS_MARGIN + 21)
     assert manager.heard() == ["WATCHDOG=1"]
     for loop in loops.values():
         loop.ends()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgevents_core.observe.lasting import Lasting
+from sgevents_core.observe.lasting import LastingFailure
 from sgevents_core.state.needs import (
     LASTING,
     FeedTrouble,
@@ -35,7 +35,7 @@ def test_nothing_needs_a_person_while_all_is_well() -> None:
 @pytest.mark.parametrize("field", ["site", "journal"])
 def test_trouble_that_may_pass_is_left_alone(field: str) -> None:
     """For a minute; then somebody has to look."""
-    short, long = (Lasting("it failed", NOW - age) for age in (LASTING - 1, LASTING))
+    short, long = (LastingFailure("it failed", NOW - age) for age in (LASTING - 1, LASTING))
     assert kinds(pulse(**{field: short})) == []
     told = {"site": "site_down", "journal": "state_not_written"}
     assert kinds(pulse(**{field: long})) == [told[field]]
@@ -43,7 +43,7 @@ def test_trouble_that_may_pass_is_left_alone(field: str) -> None:
 
 def test_refused_key_needs_a_person_at_once() -> None:
     """It does not pass by itself."""
-    assert kinds(pulse(site=Lasting("no", NOW, refused=True))) == ["key_refused"]
+    assert kinds(pulse(site=LastingFailure("no", NOW, refused=True))) == ["key_refused"]
 
 
 def test_call_that_holds_up_its_lane_is_named() -> None:
@@ -59,7 +59,9 @@ def test_call_that_holds_up_its_lane_is_named() -> None:
 def test_the_most_urgent_comes_first() -> None:
     """What keeps everything from going on, before what keeps one plugin, before decisions."""
     seen = pulse(
-        site=Lasting("down", NOW - 100), journal=Lasting("full", NOW - 100), hung=("slow",)
+        site=LastingFailure("down", NOW - 100),
+        journal=LastingFailure("full", NOW - 100),
+        hung=("slow",),
     )
     feed = FeedTrouble("ids went back", 1500, 10, 1509, [str(number) for number in range(7)])
     assert kinds(seen, feed) == [
