@@ -27,6 +27,7 @@ from sgevents_core.site.questions import (
     Since,
 )
 from sgevents_core.state.base import Row
+from sgevents_core.state.strands import strands_of
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
 HIGHEST_ID: Final = 2**53 - 1
@@ -106,7 +107,7 @@ _seconds: Final = lru_cache(maxsize=4096)(seconds_of)
 def _row(id_: int, record: dict[str, Any]) -> Row:
     at = _at(record.get("created_at"))
     event_type = in_whole_characters(str(record.get("event_type") or ""))
-    return Row(id_, at or 0, event_type, encoded(record), at is not None)
+    return Row(id_, at or 0, event_type, encoded(record), at is not None, strands_of(record))
 
 
 def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:

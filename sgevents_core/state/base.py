@@ -27,6 +27,7 @@ class Row(NamedTuple):
         event_type: Its type, for reading the journal without decoding bodies.
         body: The whole row as JSON.
         dated: Whether the row has a valid time of its own; if not, `at` is its neighbour's.
+        strands: Its strands, as `strands.strands_of` packs them; None to find them from the body.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     event_type: str
     body: bytes
     dated: bool = True
+    strands: int | None = None
 
 
 class Entry(NamedTuple):
@@ -48,6 +50,7 @@ class Entry(NamedTuple):
         body: The whole row as JSON.
         era: The feed's era when it was appended.
         whole: Whether its checksum is right; None if an older version wrote it without one.
+        strands: Its strands, as `strands.strands_of` packs them; None if an older version wrote it.
     """
 
     seq: int
@@ -58,6 +61,7 @@ class Entry(NamedTuple):
     body: bytes
     era: int = 1
     whole: bool | None = None
+    strands: int | None = None
 
 
 class Missing(NamedTuple):

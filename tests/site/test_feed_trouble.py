@@ -337,7 +337,7 @@ def test_another_writer_ends_the_feed(site: Sandbox, start: Start) -> None:
     entry = running.entries()[0]
     with closing(sqlite3.connect(running.state._db._path)) as other:
         values = (2, 1, 99, entry.event_type, entry.created, 0, entry.body)
-        other.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", values)
+        other.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", values)
         other.commit()
     events(site, 1)
     running.thread.join(PATIENCE)

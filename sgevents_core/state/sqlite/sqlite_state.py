@@ -54,6 +54,8 @@ _SCRIPTS_SINCE: Final = 5
 """The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3
 """The version of the schema that first had the table `parked`."""
+_STRANDS_SINCE: Final = 9
+"""The version of the schema that first kept the strands of events."""
 _LAST_ENTRIES: Final = 20_000
 """How many entries at the end of the journal show which event types a site has."""
 _ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
@@ -78,6 +80,8 @@ class SqliteState:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._db = Database(folder, read_only=read_only)
         self._sum = sum_column(self._db)
+        version = self._db.number("PRAGMA user_version")
+        self._strands = "strands" if version >= _STRANDS_SINCE else "NULL"
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,12 +128,13 @@ class SqliteState:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
             db.executemany(
-                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (seq, era, row.id, row.event_type, row.at, late, row.body, _sum(era, row))
+                    (seq, era, row.id, row.event_type, row.at, late, row.body, _sum(era, row),
+                     row.strands)
                     for seq, (row, late) in enumerate(rows, expected_seq + 1)
                 ),
-            )
+            )  # fmt: skip
             _write_feed(db, change)
         return expected_seq + len(rows)
 
@@ -245,7 +250,8 @@ class SqliteState:
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries with a `seq` above `after`, ascending."""
         found = self._db.all(
-            f"SELECT {_ENTRY}, {self._sum} FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - our own
+            f"SELECT {_ENTRY}, {self._sum}, {self._strands}"  # noqa: S608 - our own
+            " FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
             after,
             limit,
         )
@@ -492,14 +498,14 @@ class SqliteState:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    seq, event_id, event_type, created, late, body, era, checksum = row
+    seq, event_id, event_type, created, late, body, era, checksum, strands = row
     whole = None
     if checksum is not None:
         try:
             whole = checksum == sum_of_row(era, event_id, event_type, created, body)
         except (TypeError, AttributeError):  # a flipped byte may change a value's type
             whole = False
-    return Entry(seq, event_id, event_type, created, bool(late), body, era, whole)
+    return Entry(seq, event_id, event_type, created, bool(late), body, era, whole, strands)
 
 
 def _decode_keys(text: str) -> frozenset[CallKey]:

@@ -1,0 +1,84 @@
+"""The strand of an event: which of a lane's events keep their order among each other. Pure.
+
+A strand is the hash of an event's key, modulo `STRANDS`. The three strands that an event can have
+(by entity, by project, by itself) are computed once, from its row, and kept beside the row, so that
+nobody decodes a body in order to route it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from zlib import crc32
+
+from sgevents_core.choices import OrderBy
+from sgevents_core.events import Event
+
+STRANDS: Final = 64
+"""Fixed for ever, so that the number of workers may change at any start."""
+
+# Packed strands:  bits 0-5    the strand by entity
+#                  bits 6-11   the strand by project
+#                  bits 12-17  the strand by the event itself
+_BITS: Final = 6
+_MASK: Final = STRANDS - 1
+SHIFTS: Final[Mapping[OrderBy, int]] = {"entity": 0, "project": _BITS, "none": 2 * _BITS}
+"""Where the strand of each order lies in packed strands."""
+
+
+def strands_of(row: Mapping[str, Any]) -> int:
+    """Return the packed strands of an event.
+
+    The key by entity is the record that the event is about, also if it is retired; without one the
+    project; without either the event itself. A back-reference belongs to the record whose field
+    changed, a view to what was viewed. By project it is the project, without one the record.
+
+    Args:
+        row: The event's row as read from the site; whatever it lacks is passed over.
+    """
+    itself = _strand(f"event {row.get('id')}")
+    record, project = _record_key(row), _project_key(row)
+    by_entity = _strand(record or project) if record or project else itself
+    by_project = _strand(project or record) if record or project else itself
+    return by_entity | by_project << _BITS | itself << 2 * _BITS
+
+
+def strand_in(packed: int, order_by: OrderBy) -> int:
+    """Return an event's strand in a lane that orders events like this."""
+    return packed >> SHIFTS[order_by] & _MASK
+
+
+def strands_of_body(body: bytes, event_id: int) -> int:
+    """Return the packed strands of an event that an older version stored without them.
+
+    Args:
+        body: The event's row as JSON; one that cannot be read is ordered by its id alone.
+        event_id: The event's id.
+    """
+    try:
+        row = json.loads(body)  # lone surrogates too, which sites may send
+    except (ValueError, RecursionError):
+        row = None
+    return strands_of({**(row if isinstance(row, dict) else {}), "id": event_id})
+
+
+def _record_key(row: Mapping[str, Any]) -> str:
+    """Return the key of the record that an event is about; empty if none is known."""
+    entity, kind = row.get("entity"), row.get("event_type")
+    if isinstance(entity, dict) and isinstance(kind, str) and not kind.endswith("_View"):
+        record_type, record_id = entity.get("type"), entity.get("id")
+        if isinstance(record_type, str) and type(record_id) is int:
+            return f"{record_type} {record_id}"
+    event = Event(row)  # the record is retired, was viewed, or there is none
+    return "" if event.entity_id is None else f"{event.entity_type} {event.entity_id}"
+
+
+def _project_key(row: Mapping[str, Any]) -> str:
+    project = row.get("project")
+    number = project.get("id") if isinstance(project, dict) else None
+    return f"Project {number}" if type(number) is int else ""
+
+
+def _strand(key: str) -> int:
+    return crc32(key.encode("utf-8", "surrogatepass")) % STRANDS
