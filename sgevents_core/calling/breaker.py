@@ -31,7 +31,7 @@ class Breaker:
         self._is_own = is_own
         self._within = within
         self._turns: deque[int] = deque(maxlen=events)
-        self._writes = 0
+        self._has_written = False
 
     def trips(self, event: Event, created: int, writes: int) -> bool:
         """Return whether a call completes a loop; the count is then reset.
@@ -39,12 +39,12 @@ class Breaker:
         Args:
             event: The event of the call.
             created: The event's `created_at`, in seconds since 1970.
-            writes: How often the plugin has written to the site so far, this call included.
+            writes: How often the call has written to the site through `ctx.sg`.
         """
-        wrote, self._writes = writes != self._writes, writes
+        self._has_written = self._has_written or writes > 0
         # A plugin that never writes through `ctx.sg` may write through a client of its own.
-        writes_elsewhere = self._is_own and not writes
-        if not (wrote or writes_elsewhere) or not is_by_script(event, self._script):
+        writes_elsewhere = self._is_own and not self._has_written
+        if not (writes or writes_elsewhere) or not is_by_script(event, self._script):
             return False
         self._turns.append(created)
         if len(self._turns) != self._turns.maxlen or created - self._turns[0] > self._within:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sgevents_core.site.health import SiteHealth
 
 _T = TypeVar("_T")
+_SLACK: Final = 0.001
+"""Seconds by which two readings of the clock may differ."""
 
 
 class SiteContact:
@@ -30,6 +32,10 @@ class SiteContact:
     def waits(self) -> bool:
         """Whether a call to the site has not returned."""
         return bool(self._in_hand)
+
+    def has_failed_since(self, began: float) -> bool:
+        """Return whether a call got no answer since `began`, in monotonic seconds."""
+        return self.failed >= began - _SLACK
 
     def hear(
         self, heard: Callable[[BaseException], bool | None], call: Callable[..., _T], *args: Any,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sgevents_core.calling.contact import SiteContact
-from sgevents_core.calling.store import CallStore, Store
+from sgevents_core.calling.store import CallStore, Store, StoreChanges
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -109,12 +109,15 @@ class Services:
 
         return CountingShotgun
 
-    @property
-    def writes(self) -> int:
-        """The number of writes to the site by the plugin in this thread."""
+    def take_writes(self) -> int:
+        """Return how often the plugin wrote to the site in this thread since it was last asked."""
         if not self._was_opened:  # it never used the site; cheap, as this runs after every call
             return 0
-        return getattr(getattr(self._local, "sg", None), "writes", 0)
+        sg: Any = getattr(self._local, "sg", None)
+        writes: int = getattr(sg, "writes", 0)
+        if writes:
+            sg.writes = 0
+        return writes
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -165,14 +168,14 @@ class CallContext:
                         self._store.end()
         return self._store
 
-    def end(self) -> CallStore | None:
-        """End the call, and return its store, if used, so that its changes can be committed."""
+    def end(self) -> StoreChanges | None:
+        """End the call; return the changes of its store to commit, None if it was not used."""
         self._is_over = True
         store = self._store
-        if not isinstance(store, CallStore):
+        if store is None or not isinstance(store, CallStore):  # the former is quicker
             return None
         store.end()
-        return store
+        return store.changes()
 
     def _own_store(self) -> Store:
         event_id = self._event.id if self._event else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,8 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from sgevents_core.calling.outcome import ErrorFacts, RaisedError
+from sgevents_core.calling.policy import facts_of
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe import forks
 from sgevents_core.observe.redaction import Redactor
@@ -49,6 +52,18 @@ def describe(error: BaseException, redact: Redactor) -> Described:
         redact: Removes secrets from a text.
     """
     return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
+
+
+def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
+    """Return an exception as a plain value, safe to keep.
+
+    Args:
+        error: What was raised; inspecting it may fail or take for ever.
+        redact: Removes secrets from a text.
+    """
+    line, text = describe(error, redact)
+    facts = looked_at(error, lambda: facts_of(error, time.time()), ErrorFacts)
+    return RaisedError(_kind(error), line, text, facts)
 
 
 def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[], _T]) -> _T:

@@ -10,28 +10,20 @@ import traceback
 from itertools import islice
 from typing import Final
 
-from sgevents_core.calling.contact import SiteContact
+from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.passing import behind
 from sgevents_core.calling.passing_names import MOST_LINKS
-from sgevents_core.calling.policy import Raised
-from sgevents_core.errors import CallbackTimeout
+from sgevents_core.site.health import SiteHealth
 
 FIRST_WAIT: Final = 1.0
 """The most seconds after the site is back before a held plugin is called again."""
 LONGEST_WAIT: Final = 60.0
 """The same if an unstable site has answered others but not the plugin."""
-_SLACK: Final = 0.001
 CLIENT: Final = "shotgun_api3."
 MOST_FRAMES: Final = 200
 
 
-def is_put_off(
-    contact: SiteContact,
-    error: BaseException,
-    raised: Raised,
-    *,
-    began: float,
-) -> bool:
+def is_put_off(outcome: CallOutcome, health: SiteHealth | None) -> bool:
     """Return whether a failed call waits for the site instead of being judged now.
 
     It does if the site did not answer, whatever the plugin raised then, or if it failed in a
@@ -39,21 +31,18 @@ def is_put_off(
     too.
 
     Args:
-        contact: The record of the plugin's calls to the site.
-        error: What was raised.
-        raised: The relevant facts about it.
-        began: When the call began, in monotonic seconds.
+        outcome: What the call came to.
+        health: The health of the site; None if nothing monitors it.
     """
-    health = contact.health
-    if health is None:
+    if health is None or outcome.error is None:
         return False
-    hangs = type(error) is CallbackTimeout and contact.waits
-    if contact.failed >= began - _SLACK or hangs:
+    if outcome.site_unanswered:
         return True
-    return raised.passes and (health.is_down or _comes_from_client(error))
+    facts = outcome.error.facts
+    return facts.is_transient and (health.is_down or facts.is_from_client)
 
 
-def _comes_from_client(error: BaseException) -> bool:
+def comes_from_client(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, was raised in shotgun_api3."""
     for one in islice(behind(error), MOST_LINKS):
         trace = BaseException.__dict__["__traceback__"].__get__(one)

@@ -12,18 +12,22 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.describing import MOST_FRAMES, describe
+from sgevents_core.calling.describing import MOST_FRAMES, raised_error
+from sgevents_core.calling.making import (
+    CallRequest,
+    Hung,
+    do_nothing,
+    outcome_of,
+    run,
+    run_filter,
+)
+from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.errors import CallbackTimeout
-from sgevents_core.events import Event
 from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
-from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 
 LATE: Final = "\0late"
@@ -37,102 +41,52 @@ Hear: TypeAlias = Callable[[int, str], None]
 """Called with a thread's ident and the lane whose call it makes."""
 
 
-class ThreadTurn(NamedTuple):
-    """One call of one callback.
-
-    Args:
-        callback: The callback.
-        event: The event.
-        context: Its `ctx`.
-        services: What the calls of its plugin share.
-        event_id: The event's id.
-        asks: Whether to run the callback's filter first.
-    """
-
-    callback: Callback
-    event: Event
-    context: CallContext
-    services: Services
-    event_id: int
-    asks: bool = True
-
-
-class Outcome(NamedTuple):
-    """The outcome of a call: what it raised, and whether its filter wanted the event."""
-
-    error: BaseException | None
-    wanted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Hung:
-    """A call that exceeded its timeout and has not returned.
-
-    Args:
-        turn: The call.
-        within: Its timeout, in seconds.
-        began: When it began, in monotonic seconds.
-    """
-
-    turn: ThreadTurn
-    within: float
-    began: float
-
-    @property
-    def reason(self) -> str:
-        """Why the plugin is held, for people."""
-        name, event_id = self.turn.callback.name, self.turn.event_id
-        within = format_duration(self.within)
-        return f"{name} has not returned within {within} from event {event_id}; held until it does"
-
-
 class OwnThread:
-    """A plugin's thread, started by the first call.
+    """The executor of a plugin with time limits: a thread, started by the first call.
 
     Args:
         plugin: The plugin's name.
         lane: Its lane's name.
         hear: Called with the lane that the thread works for.
 
-    `hung` is the call it hangs in; None while it can take a call. `writes` counts the plugin's
-    writes to the site in this thread. `returned` is called when a late call returns.
+    `hung` is the call it hangs in; None while it can take a call. `returned` is called when a late
+    call returns.
     """
 
     def __init__(self, plugin: str, lane: str, hear: Hear) -> None:
         self.hung: Hung | None = None
-        self.writes = 0
-        self.returned: Callable[[], None] = _nothing
+        self.returned: Callable[[], None] = do_nothing
         self._plugin = plugin
         self._lane = lane
         self._hear = hear
         self._lock = threading.Lock()
-        self._turns: SimpleQueue[ThreadTurn | None] = SimpleQueue()
-        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._has_returned = False
+        self._requests: SimpleQueue[CallRequest | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[CallOutcome] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def call(self, turn: ThreadTurn, within: float | None) -> Outcome:
-        """Make a call, and return its outcome.
+    def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
+        """Make a call, and return what it came to.
 
         Args:
-            turn: The call; the thread must not be hung.
-            within: The timeout in seconds; None for no timeout.
-
-        Returns:
-            The outcome; its error is a CallbackTimeout if the call did not return in time.
+            request: The call; the thread must not be hung.
+            limit: The time limit in seconds; None for none. Describing an error is not charged.
         """
         thread = self._thread or self._start()
-        began = time.monotonic()
-        if within is not None:
-            within = min(within, threading.TIMEOUT_MAX)
-        self._turns.put(turn)
+        if limit is not None:
+            limit = min(limit, threading.TIMEOUT_MAX)
+        request.open_context()
+        self._has_returned = False
+        request.began = time.perf_counter()
+        self._requests.put(request)
         try:
-            return self._outcomes.get(timeout=within)
+            return self._outcomes.get(timeout=limit)
         except Empty:
-            return self._given_up(Hung(turn, within or 0.0, began), thread)
+            return self._give_up(Hung(request, limit or 0.0), thread)
 
     def close(self) -> None:
         """End the thread; one that hangs ends with the process."""
-        self._turns.put(None)
+        self._requests.put(None)
         if self._thread is not None and self.hung is None:
             self._thread.join(ENDS_WITHIN)
 
@@ -143,81 +97,69 @@ class OwnThread:
         self._thread.start()
         return self._thread
 
-    def _given_up(self, hung: Hung, thread: threading.Thread) -> Outcome:
+    def _give_up(self, hung: Hung, thread: threading.Thread) -> CallOutcome:
         ident = thread.ident or 0
         with self._lock:
-            if not self._outcomes.empty():  # it returned at the last moment
-                return self._outcomes.get()
-            self.hung = hung
-            self._hear(ident, LATE)  # before it can report that it has returned
-        stack = _stack_of(ident)
-        within = format_duration(hung.within)
-        return Outcome(CallbackTimeout(within=within, stack=stack))
+            is_late = not self._has_returned
+            if is_late:
+                self.hung = hung
+                self._hear(ident, LATE)  # before it can report that it has returned
+        if not is_late:  # it returned at the last moment, and is being described
+            return self._outcomes.get()
+        return _timed_out(hung, _stack_of(ident))
 
     def _run(self) -> None:
         self._hear(threading.get_ident(), self._lane)
-        while (turn := self._turns.get()) is not None:
-            outcome = made(turn, lambda: self.hung is None)
-            self.writes = turn.services.writes
+        while (request := self._requests.get()) is not None:
+            error = run(request, lambda: self.hung is None)
             with self._lock:
                 hung = self.hung
-                if hung is None:
-                    self._outcomes.put(outcome)
-            if hung is not None:
-                self._came_late(hung, outcome.error)
+                self._has_returned = True
+            outcome = outcome_of(request, error)
+            del error  # its frames may hold the plugin's objects
+            if hung is None:
+                self._outcomes.put(outcome)
+            else:
+                self._report_late(hung, outcome)
 
-    def _came_late(self, hung: Hung, error: BaseException | None) -> None:
+    def _report_late(self, hung: Hung, outcome: CallOutcome) -> None:
         """Report that a late call has returned, and accept calls again."""
-        turn = hung.turn
+        request = hung.request
         self._hear(threading.get_ident(), self._lane)
-        said = "" if error is None else f" with {describe(error, turn.services.redact)[0]}"
-        after = time.monotonic() - hung.began
         logger.warning(
             "%s of plugin %s has returned from event %d after %.1f s%s: too late to count; the "
             "plugin goes on",
-            turn.callback.name,
-            turn.callback.plugin,
-            turn.event_id,
-            after,
-            said,
+            request.callback_name,
+            request.plugin,
+            request.event_id,
+            outcome.seconds,
+            "" if outcome.error is None else f" with {outcome.error.line}",
             extra={
                 "action": "callback.returned_late",
-                "plugin": turn.callback.plugin,
-                "callback": turn.callback.name,
-                "event_id": turn.event_id,
-                "duration_ms": round(after * 1000, 3),
+                "plugin": request.plugin,
+                "callback": request.callback_name,
+                "event_id": request.event_id,
+                "duration_ms": round(outcome.seconds * 1000, 3),
             },
         )
         self.hung = None
         self.returned()
 
 
-def _always() -> bool:
-    return True
+def _timed_out(hung: Hung, stack: str) -> CallOutcome:
+    """Return the outcome of a call that is given up; its store takes no more changes."""
+    request, services = hung.request, hung.request.services
+    if request.context is not None:
+        request.context.end()
+    seconds = time.perf_counter() - request.began
+    error = CallbackTimeout(within=format_duration(hung.within), stack=stack)
+    raised = raised_error(error, services.redact)
+    contact = services.contact
+    unanswered = contact.waits or contact.has_failed_since(time.monotonic() - seconds)
+    return CallOutcome(seconds, error=raised, timed_out=True, site_unanswered=unanswered)
 
 
-def made(turn: ThreadTurn, in_time: Callable[[], bool] = _always) -> Outcome:
-    """Make a call in this thread, and return its outcome.
-
-    If the filter did not return `in_time`, its result is ignored and the callback is not called.
-    """
-    callback = turn.callback
-    current = CurrentCall(callback.plugin, callback.name, turn.event_id)
-    if turn.asks:  # a filter is a plugin's code
-        wants: list[bool] = []
-        error = invoke(current, _ask, turn, wants)
-        if error is not None:
-            return Outcome(error)
-        if not (wants[0] and in_time()):
-            return Outcome(None, wanted=False)
-    return Outcome(invoke(current, callback.function, turn.event, turn.context))
-
-
-def _ask(turn: ThreadTurn, wants: list[bool]) -> None:
-    wants.append(bool(turn.callback.matches(turn.event)))
-
-
-_OURS: Final = frozenset({invoke.__code__, _ask.__code__})
+_OURS: Final = frozenset({invoke.__code__, run_filter.__code__})
 
 
 def _stack_of(thread: int) -> str:
@@ -233,7 +175,3 @@ def _stack_of(thread: int) -> str:
 
 def heard_by_nobody(thread: int, lane: str) -> None:
     """Ignore which lane a thread works for."""
-
-
-def _nothing() -> None:
-    pass

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from sgevents_core.calling.outage import comes_from_client
+from sgevents_core.calling.outcome import ErrorFacts
 from sgevents_core.calling.passing import passing
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
@@ -43,22 +45,7 @@ class Verdict(NamedTuple):
     after: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The facts about an error that decide what follows; everything else is for people.
-
-    Args:
-        asks: Whether the plugin asked for a retry, with `Retry`.
-        passes: Whether the failure is transient.
-        after: The least wait in seconds; None if none was asked for.
-    """
-
-    asks: bool = False
-    passes: bool = False
-    after: float | None = None
-
-
-def raised_of(error: BaseException, now: float) -> Raised:
+def facts_of(error: BaseException, now: float) -> ErrorFacts:
     """Return the relevant facts about an error; inspecting it may run a plugin's code.
 
     Args:
@@ -66,40 +53,43 @@ def raised_of(error: BaseException, now: float) -> Raised:
         now: The time, in seconds since 1970.
     """
     if issubclass(type(error), Retry):
-        return Raised(asks=True, after=_asked(error))
-    found = passing(error, now)
-    return Raised() if found is None else Raised(passes=True, after=found.after)
+        return ErrorFacts(asks_retry=True, retry_after=_asked(error))
+    transient = passing(error, now)
+    if transient is None:
+        return ErrorFacts()
+    from_client = comes_from_client(error)
+    return ErrorFacts(is_transient=True, retry_after=transient.after, is_from_client=from_client)
 
 
-def judge(raised: Raised, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
+def judge(facts: ErrorFacts, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
     """Decide what to do when a callback raised.
 
     Transient failures, and those where the plugin asks for it (`Retry`), are retried; a bug would
     raise the same again, so it is not. With `skip` the event matters less: only `Retry` is retried.
 
     Args:
-        raised: What it raised.
+        facts: The facts about what it raised.
         attempt: The number of the attempt, from 1.
         rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
-    passes = raised.passes and rules.on_error != "skip"
-    if (raised.asks or passes) and attempt < rules.max_attempts:
-        return Verdict("retry", _wait(raised, attempt, jitter))
+    is_transient = facts.is_transient and rules.on_error != "skip"
+    if (facts.asks_retry or is_transient) and attempt < rules.max_attempts:
+        return Verdict("retry", _wait(facts, attempt, jitter))
     return Verdict(rules.on_error)
 
 
-def _wait(raised: Raised, attempt: int, jitter: float) -> float:
+def _wait(facts: ErrorFacts, attempt: int, jitter: float) -> float:
     """Return the wait before a retry: as long as the plugin asks, or longer each time.
 
     A wait asked for by an answer never shortens the usual one: "at once" would use up all attempts
     immediately.
     """
-    if raised.asks and raised.after is not None:
-        return raised.after
+    if facts.asks_retry and facts.retry_after is not None:
+        return facts.retry_after
     # The exponent is limited so that the power cannot overflow.
     longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
-    return max(longest * (SHORTEST_PART + jitter * (1 - SHORTEST_PART)), raised.after or 0.0)
+    return max(longest * (SHORTEST_PART + jitter * (1 - SHORTEST_PART)), facts.retry_after or 0.0)
 
 
 def _asked(error: BaseException) -> float | None:

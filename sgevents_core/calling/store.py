@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,15 @@ from sgevents_core.state.base import REMOVED
 _ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
 _encode: Final = msgspec.json.Encoder().encode
 logger = logging.getLogger("sgevents.dispatch")
+
+
+StoreChanges: TypeAlias = "dict[str, bytes | None]"
+"""Key -> new value as JSON, None for a removed key."""
+
+
+def recorded(changes: StoreChanges) -> dict[str, Any]:
+    """Return changes as a step of work records them."""
+    return {key: REMOVED if value is None else msgspec.Raw(value) for key, value in changes.items()}
 
 
 class Store(MutableMapping[str, Any]):
@@ -79,21 +88,18 @@ class Store(MutableMapping[str, Any]):
     def _refusal(self, key: object, reason: str) -> StoreValueError:
         return StoreValueError(plugin=self._plugin, key=key, reason=reason)
 
-    def changes(self) -> dict[str, Any]:
-        """Return the changes to commit, `REMOVED` for removed keys; empty if there are none."""
-        return {
-            key: REMOVED if value is None else msgspec.Raw(value)
-            for key, value in self._changes.items()
-        }
+    def changes(self) -> StoreChanges:
+        """Return the changes that are to be committed."""
+        return self._changes
 
-    def committed(self) -> None:
-        """Accept the changes as committed."""
-        for key, value in self._changes.items():
+    def commit(self, changes: StoreChanges) -> None:
+        """Accept the changes of a call as committed."""
+        for key, value in changes.items():
             if value is None:
                 self._committed.pop(key, None)
             else:
                 self._committed[key] = value
-        self._changes.clear()
+        self._changes = {}
 
 
 class CallStore(Store):

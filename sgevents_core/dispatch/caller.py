@@ -5,20 +5,19 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
-from sgevents_core.calling.context import CallContext
-from sgevents_core.calling.describing import describe, looked_at
+from sgevents_core.calling.judging import failure_of
+from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outage import is_put_off, wait_after
-from sgevents_core.calling.own_thread import ThreadTurn, made
-from sgevents_core.calling.policy import FailureRules, Raised, Verdict, judge, raised_of
+from sgevents_core.calling.outcome import CallOutcome, ErrorFacts, RaisedError
+from sgevents_core.calling.policy import FailureRules, Verdict, judge
+from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
@@ -30,9 +29,8 @@ from sgevents_core.state.register import APART, LANE, Register
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 
 
-@dataclass(slots=True)
-class Call:
-    """One call of a callback for an event; the same object serves all callbacks of an event.
+class Call(CallRequest):
+    """One call of a callback for an event of the journal.
 
     Args:
         word: The register word that records it: the lane's, or that of a plugin catching up.
@@ -41,31 +39,33 @@ class Call:
         steps: All callbacks for the event's type, with their indices in the plan.
         number: The index of the current one.
         lane_plugin: Its plugin.
-        context: The `ctx` of the current callback, once it is called.
     """
 
-    word: int
-    entry: Entry
-    event: Event
-    steps: Steps
-    number: int
-    lane_plugin: LanePlugin
-    context: CallContext | None = None
+    __slots__ = ("entry", "lane_plugin", "number", "steps", "word")
 
-    @property
-    def plugin(self) -> str:
-        """The plugin's name."""
-        return self.steps[self.number][1].plugin
-
-    @property
-    def callback_name(self) -> str:
-        """The callback's name."""
-        return self.steps[self.number][1].name
-
-    @property
-    def event_id(self) -> int:
-        """The event's id."""
-        return self.entry.event_id
+    def __init__(
+        self,
+        word: int,
+        entry: Entry,
+        event: Event,
+        steps: Steps,
+        *,
+        number: int,
+        lane_plugin: LanePlugin,
+    ) -> None:
+        # There is one for each call: the base class's fields are set here, as that is faster.
+        self.callback = steps[number][1]
+        self.event = event
+        self.source = self.entry = entry
+        self.services = lane_plugin.services
+        self.attempt = 1
+        self.runs_filter = self.was_called = False
+        self.context = None
+        self.began = 0.0
+        self.word = word
+        self.steps = steps
+        self.number = number
+        self.lane_plugin = lane_plugin
 
     @property
     def created(self) -> float:
@@ -73,14 +73,22 @@ class Call:
         return self.entry.created
 
     @property
-    def seq(self) -> int:
-        """The event's place in the journal."""
-        return self.entry.seq
-
-    @property
     def number_in_lane(self) -> int:
         """The callback's index among all callbacks of its lane."""
         return self.steps[self.number][0]
+
+    def apart(self) -> Call:
+        """Return the same call as that of a plugin separate from its lane."""
+        call = Call(
+            APART,
+            self.entry,
+            self.event,
+            self.steps,
+            number=self.number,
+            lane_plugin=self.lane_plugin,
+        )
+        call.attempt = self.attempt
+        return call
 
 
 def key_of(callback: Callback) -> CallKey:
@@ -127,89 +135,47 @@ class Caller:
             StateError: The outcome cannot be recorded and the lane must end.
         """
         index, callback = call.steps[call.number]
-        entry, lane_plugin = call.entry, call.lane_plugin
-        if lane_plugin.thread is not None or callback.match.where is not None:
-            return self._call_asking(call)
-        error: BaseException | None = None
-        try:
-            if not callback.match.accepts_rest(call.event):
-                return True
-        except BaseException as raised:  # compared values may be a plugin's
-            error = raised
-        lane_plugin.meet(entry.seq)
-        attempt = self._attempts(index, entry.seq) + 1
-        self._register.begun(call.word, entry.seq, index, attempt)
-        for begins in self._observers.began:
-            begins(call, None)
-        began = time.perf_counter()
-        if error is None:
-            context = CallContext(
-                lane_plugin.services, call.event, callback.name, attempt, era=entry.era
-            )
-            call.context = context
-            current = CurrentCall(callback.plugin, callback.name, entry.event_id)
-            error = invoke(current, callback.function, call.event, context)
-        stays = self._settled(call, attempt, error, began)
-        if stays:
-            self._register.returned(call.word, entry.seq, index)
-        else:
-            self._note_stop(call)
-        return stays
-
-    def _call_asking(self, call: Call) -> bool:
-        """Call a callback that runs in its plugin's own thread or has a filter function.
-
-        A filter may hang or end the process like the callback itself, so it is part of the call.
-        """
-        (index, callback), lane_plugin, entry = (
-            call.steps[call.number],
-            call.lane_plugin,
-            call.entry,
-        )
-        if is_unwanted(callback, call.event):
+        if is_unwanted(call):
             return True
-        attempt = self._attempts(index, entry.seq) + 1
-        context = CallContext(
-            lane_plugin.services, call.event, callback.name, attempt, era=entry.era
-        )
-        call.context = context
+        entry, lane_plugin = call.entry, call.lane_plugin
+        attempt = call.attempt = self._attempts(index, entry.seq) + 1
         self._register.begun(call.word, entry.seq, index, attempt)
-        turn = ThreadTurn(callback, call.event, context, lane_plugin.services, entry.event_id)
-        thread = lane_plugin.thread
-        limit = None if thread is None else lane_plugin.limit(callback)
+        limit = lane_plugin.limit(callback)
         for begins in self._observers.began:
             begins(call, limit)
-        began = time.perf_counter()
-        outcome = made(turn) if thread is None else thread.call(turn, limit)
-        stays = True
-        if outcome.wanted:
-            lane_plugin.meet(entry.seq)
-            stays = self._settled(call, attempt, outcome.error, began)
+        outcome = lane_plugin.executor.call(call, limit)
+        if outcome.is_unwanted:
+            stays = self._pass_over(call)
         else:
-            for passed in self._observers.passed:
-                passed(call)
-            self._succeeded(call)  # a counted death in its filter is settled
+            lane_plugin.meet(entry.seq)
+            stays = self._settle(call, outcome)
         if stays:
             self._register.returned(call.word, entry.seq, index)
         else:
             self._note_stop(call)
         return stays
+
+    def _pass_over(self, call: Call) -> bool:
+        """Record that the filter did not want the event; return True."""
+        for passed in self._observers.passed:
+            passed(call)
+        self._succeed(call, None)  # a counted death in its filter is settled
+        return True
 
     def _attempts(self, index: int, seq: int) -> int:
         """Return how often a callback was tried for an event; for most events there is no entry."""
         return self._tried.get((self._keys[index], seq), 0) if self._tried else 0
 
-    def _settled(self, call: Call, attempt: int, error: BaseException | None, began: float) -> bool:
+    def _settle(self, call: Call, outcome: CallOutcome) -> bool:
         """Record the outcome of a call; return False if its plugin stops at this event."""
         lane_plugin = call.lane_plugin
-        seconds = time.perf_counter() - began
         for ends in self._observers.ended:
-            ends(call, began, seconds, error)
-        if error is None:
+            ends(call, call.began, outcome.seconds, outcome.error)
+        if outcome.error is None:
             lane_plugin.put_off = 0
-            self._succeeded(call)
-            return lane_plugin.breaker is None or not self._loops(call)
-        return self._failed(call, attempt, error, began) and not self._loops(call)
+            self._succeed(call, outcome.store_changes)
+            return lane_plugin.breaker is None or not self._loops(call, outcome)
+        return self._fail(call, outcome, outcome.error) and not self._loops(call, outcome)
 
     def _note_stop(self, call: Call) -> None:
         """Record in the register that a call is over after which its plugin stops.
@@ -228,24 +194,24 @@ class Caller:
             if key[0].plugin == plugin:
                 del self._tried[key]
 
-    def _succeeded(self, call: Call) -> None:
+    def _succeed(self, call: Call, changes: StoreChanges | None) -> None:
         """Commit what a success changes: the store, the end of attempts and of failures."""
+        if not (changes or self._tried or call.lane_plugin.recovered):
+            return
         index, callback = call.steps[call.number]
         record = call.lane_plugin.record
-        store = None if call.context is None else call.context.end()
-        changes = {} if store is None else store.changes()
-        tried = self._tried.pop((self._keys[index], call.entry.seq), 0) if self._tried else 0
+        tried = self._tried.pop((self._keys[index], call.entry.seq), 0)
         if not (changes or tried or call.lane_plugin.recovered):
             return
         call.lane_plugin.recovered = False
         step = self._finished(call)
         if changes:
-            step.store = {record.name: changes}
+            step.store = {record.name: recorded(changes)}
         if tried:
             step.settled = (record.name, callback.name, call.entry.seq)
         self._ledger.record(step)
-        if store is not None:
-            store.committed()
+        if changes:
+            call.services.store.commit(changes)
 
     def _finished(self, call: Call) -> Step:
         """Return the step that records the callback as finished for this event."""
@@ -257,33 +223,27 @@ class Caller:
             call.lane_plugin.record.finish_callback(self._keys[call.steps[call.number][0]])
         return step
 
-    def _failed(self, call: Call, attempt: int, error: BaseException, began: float) -> bool:
+    def _fail(self, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
         """Judge a failure, now or once the site answers; return False if the plugin stops."""
-        if call.context is not None:
-            call.context.end()
-        raised = weighed(error)
-        failure = _failure(call, attempt, error)
-        if self._is_put_off(call, error, raised, began):
-            self._put_off(call, attempt, raised, failure)
+        failure = failure_of(call, error, time.time())
+        if self._is_put_off(call, outcome):
+            self._put_off(call, error.facts, failure)
             return False
-        return self._charged(call, attempt, raised, failure)
+        return self._charge(call, error.facts, failure)
 
-    def _is_put_off(self, call: Call, error: BaseException, raised: Raised, began: float) -> bool:
+    def _is_put_off(self, call: Call, outcome: CallOutcome) -> bool:
         """Return whether to put off judging a failure; events that may be skipped do not wait."""
-        callback = call.steps[call.number][1]
-        if rules_of(callback, call.lane_plugin.rules).on_error == "skip":
+        if rules_of(call.callback, call.lane_plugin.rules).on_error == "skip":
             return False
-        since = time.monotonic() - (time.perf_counter() - began)
-        return is_put_off(call.lane_plugin.services.contact, error, raised, began=since)
+        return is_put_off(outcome, call.services.contact.health)
 
-    def _put_off(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> None:
+    def _put_off(self, call: Call, facts: ErrorFacts, failure: Failure) -> None:
         """Hold the plugin until it is clear whether the site or the call was at fault."""
         self._leave_lane(call)
-        again = replace(call, word=APART)
-        waiting = Waiting(again, attempt, raised, failure, time.monotonic())
+        waiting = Waiting(call.apart(), facts, failure, time.monotonic())
         call.lane_plugin.wait_for_site(waiting, wall=time.time())
         self._ledger.record(self._passed(call))
-        health = call.lane_plugin.services.contact.health
+        health = call.services.contact.health
         if health is not None:
             health.want()
 
@@ -301,12 +261,12 @@ class Caller:
         elif standing is Standing.OVER:
             now = time.monotonic()
             wait = wait_after(lane_plugin.put_off, random.random())  # noqa: S311 - no secret
-            asked = waiting.failed + (waiting.raised.after or 0.0)
+            asked = waiting.failed + (waiting.facts.retry_after or 0.0)
             lane_plugin.site_is_back(max(now + wait, asked))
         elif standing is Standing.OWN:
             lane_plugin.waiting, lane_plugin.put_off = None, 0
             lane_plugin.record.resume()
-            self._charged(waiting.call, waiting.attempt, waiting.raised, waiting.failure)
+            self._charge(waiting.call, waiting.facts, waiting.failure)
 
     def _tell_once(self, lane_plugin: LanePlugin, waiting: Waiting, outage: int) -> None:
         """Report that a plugin waits for the site, once per outage."""
@@ -315,12 +275,12 @@ class Caller:
             failure = waiting.failure
             self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
 
-    def _charged(self, call: Call, attempt: int, raised: Raised, failure: Failure) -> bool:
+    def _charge(self, call: Call, facts: ErrorFacts, failure: Failure) -> bool:
         """Apply the failure policy; return False if the plugin stops at this event."""
         index, callback = call.steps[call.number]
         key = (self._keys[index], call.entry.seq)
         rules = rules_of(callback, call.lane_plugin.rules)
-        verdict = judge(raised, attempt, rules, random.random())  # noqa: S311 - no secret
+        verdict = judge(facts, call.attempt, rules, random.random())  # noqa: S311 - no secret
         failure = replace(failure, outcome=verdict.outcome)
         stays = self._stays(call, verdict, failure) and not self._hangs(call)
         if verdict.outcome in {"dead-letter", "skip"}:
@@ -328,7 +288,7 @@ class Caller:
             step = self._finished(call)
             step.settled = (failure.plugin, failure.callback, call.entry.seq)
         else:
-            self._tried[key] = attempt
+            self._tried[key] = call.attempt
             step = self._passed(call)
         step.failure, step.dead = failure, verdict.outcome == "dead-letter"
         number = self._ledger.record(step)
@@ -372,12 +332,12 @@ class Caller:
         call.lane_plugin.wait_for(hung)
         return True
 
-    def _loops(self, call: Call) -> bool:
+    def _loops(self, call: Call, outcome: CallOutcome) -> bool:
         """Pause the plugin if its own writes keep calling it; return whether they do."""
         lane_plugin, breaker = call.lane_plugin, call.lane_plugin.breaker
         if breaker is None:
             return False
-        if not breaker.trips(call.event, call.entry.created, lane_plugin.writes):
+        if not breaker.trips(call.event, call.entry.created, outcome.writes):
             return False
         self._leave_lane(call, finished=True)
         lane_plugin.record.pause(breaker.reason)
@@ -393,16 +353,23 @@ class Caller:
         record.stop_at(Progress.at(call.entry.seq, done).of(record.name))
 
 
-def is_unwanted(callback: Callback, event: Event) -> bool:
-    """Return whether the static part of the filter rejects the event; its code runs with the call.
+def is_unwanted(request: CallRequest) -> bool:
+    """Return whether the static part of the filter rejects the event.
+
+    The filter's own code is left to the call, since it may hang or end the process like the
+    callback; so is a comparison that raised, as compared values may be a plugin's too.
 
     Args:
-        callback: The callback; it accepts the event's type.
-        event: The event.
+        request: The call; its callback accepts the event's type.
     """
+    match = request.callback.match
+    request.runs_filter = match.where is not None
     try:
-        return not callback.match.may_accept(event)
-    except BaseException:  # compared values may be a plugin's too; the call raises the same
+        if request.runs_filter:
+            return not match.may_accept(request.event)
+        return not match.accepts_rest(request.event)
+    except BaseException:  # the call raises the same
+        request.runs_filter = True
         return False
 
 
@@ -411,24 +378,3 @@ def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
     if callback.on_error is None:
         return rules
     return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)
-
-
-def weighed(error: BaseException) -> Raised:
-    """Return the relevant facts about an error; one that cannot be inspected counts as a bug."""
-    return looked_at(error, lambda: raised_of(error, time.time()), Raised)
-
-
-def _failure(call: Call, attempt: int, error: BaseException) -> Failure:
-    callback = call.steps[call.number][1]
-    line, text = describe(error, call.lane_plugin.services.redact)
-    return Failure(
-        plugin=callback.plugin,
-        callback=callback.name,
-        seq=call.entry.seq,
-        event_id=call.entry.event_id,
-        attempt=attempt,
-        error=line,
-        traceback=text,
-        at=time.time(),
-        outcome="",
-    )

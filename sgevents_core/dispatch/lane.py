@@ -90,11 +90,8 @@ class Lane:
         self._announcer = announcer
         self.ledger = LaneLedger(name, state, self._stop)
         self._register = Register(path_of(folder, name), self._keys)
-        self._threads = [
-            lane_plugin.thread for lane_plugin in lane_plugins if lane_plugin.thread is not None
-        ]
-        for thread in self._threads:
-            thread.returned = self.wake
+        for lane_plugin in lane_plugins:
+            lane_plugin.executor.returned = self.wake
         self._times = CallTimes(folder, name, self._keys)
         signs = liveness.LivenessObserver()
         self.observers = CallObservers([signs, *timing_log(), self._times, *observers])
@@ -203,8 +200,8 @@ class Lane:
                 extra={"action": "lane.place_not_written", "lane": self.name},
             )
         finally:
-            for thread in self._threads:
-                thread.close()
+            for lane_plugin in self.lane_plugins:
+                lane_plugin.executor.close()
             self._register.close()
             self._times.write(now=True)
             self.ledger.close()
@@ -263,7 +260,9 @@ class Lane:
                     continue
                 if self._stop.is_set():
                     break
-                self._caller.call(Call(LANE, entry, event, steps, number, lane_plugin))
+                self._caller.call(
+                    Call(LANE, entry, event, steps, number=number, lane_plugin=lane_plugin)
+                )
             else:
                 return True
         except BaseException:  # the running call has no recorded outcome: it is not done
@@ -317,8 +316,8 @@ class Lane:
         if not tried.error:
             lane_plugin.services.late_start = None
         self.ledger.record(settle(tried, lane_plugin.record))
-        if tried.store is not None:
-            tried.store.committed()
+        if tried.store_changes:
+            lane_plugin.services.store.commit(tried.store_changes)
 
     def _catch_up(self, lane_plugin: LanePlugin) -> bool:
         """Let a plugin catch up for one slice of time, and rejoin the lane once level."""
@@ -368,7 +367,9 @@ class Lane:
                 continue
             if self._stop.is_set():
                 return False
-            if not self._caller.call(Call(APART, entry, event, steps, number, lane_plugin)):
+            if not self._caller.call(
+                Call(APART, entry, event, steps, number=number, lane_plugin=lane_plugin)
+            ):
                 return False
             lane_plugin.record.finish_callback(key)
         return True

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
-from sgevents_core.calling.own_thread import Hear, Hung, OwnThread
-from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules, Raised
+from sgevents_core.calling.making import Executor, Hung, LaneThread
+from sgevents_core.calling.outcome import ErrorFacts
+from sgevents_core.calling.own_thread import Hear, OwnThread
+from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
@@ -23,16 +25,15 @@ class Waiting(NamedTuple):
     """A call that failed while the site did not answer.
 
     Args:
-        call: The call as it will be repeated; the plugin is separate from its lane meanwhile.
-        attempt: The number of the attempt; it counts only if the failure was the call's own fault.
-        raised: The relevant facts about its failure.
+        call: The call as it will be repeated; the plugin is separate from its lane meanwhile. Its
+            attempt counts only if the failure was the call's own fault.
+        facts: The relevant facts about its failure.
         failure: The failure as shown to people.
         failed: When it failed, in monotonic seconds.
     """
 
     call: Call
-    attempt: int
-    raised: Raised
+    facts: ErrorFacts
     failure: Failure
     failed: float
 
@@ -51,7 +52,7 @@ class LanePlugin:
         breaker: Stops it if its own writes call it for ever; None if loops are allowed.
         recovered: Whether its failures in a row have ended and the ledger does not have it yet.
         timeout: The limit for callbacks without one of their own, in seconds.
-        thread: The thread its callbacks run in; None for the lane's thread, without a limit.
+        executor: Where its callbacks run.
         waiting: The failed call because of which it waits for the site; None if it does not wait.
         put_off: How often it has waited since its last progress.
         told_outage: The number of the last outage in which its wait was reported.
@@ -66,7 +67,7 @@ class LanePlugin:
     breaker: Breaker | None = None
     recovered: bool = False
     timeout: float | None = None
-    thread: OwnThread | None = None
+    executor: Executor = field(default_factory=LaneThread)
     waiting: Waiting | None = None
     put_off: int = 0
     told_outage: int = 0
@@ -76,7 +77,7 @@ class LanePlugin:
     @property
     def hung(self) -> Hung | None:
         """The call it hangs in; none of its callbacks may be called until that returns."""
-        return None if self.thread is None else self.thread.hung
+        return self.executor.hung
 
     @property
     def late(self) -> bool:
@@ -92,11 +93,6 @@ class LanePlugin:
     def waits_for_site(self) -> bool:
         """Whether it waits until it is clear whether the site answers."""
         return self.record.state == "held" and (self.waiting is not None or self.late)
-
-    @property
-    def writes(self) -> int:
-        """The number of its writes to the site, in the thread of its callbacks."""
-        return self.services.writes if self.thread is None else self.thread.writes
 
     def limit(self, callback: Callback) -> float | None:
         """Return the time limit of one of its callbacks, in seconds; None for no limit."""
@@ -184,7 +180,7 @@ def lane_plugin_of(
     lane = settings.lanes.get(plugin.lane)
     lane_plugin.timeout = table.timeout or (lane.timeout if lane else None)
     if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
-        lane_plugin.thread = OwnThread(plugin.name, plugin.lane, hear)
+        lane_plugin.executor = OwnThread(plugin.name, plugin.lane, hear)
     if record.hangs:
         record.resume()  # the thread it waited for ended with its process
     elif record.state == "held":

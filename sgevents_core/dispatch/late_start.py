@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe
 from sgevents_core.calling.outage import wait_after
-from sgevents_core.calling.store import CallStore
+from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing
@@ -20,10 +20,10 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class Tried(NamedTuple):
-    """The outcome of a `startup`: why it failed (empty if it did not), and its store."""
+    """The outcome of a `startup`: why it failed (empty if not), and the changes of its store."""
 
     error: str
-    store: CallStore | None = None
+    store_changes: StoreChanges | None = None
 
 
 class LateStart:
@@ -81,9 +81,9 @@ class LateStart:
         began = time.monotonic()
         context = CallContext(self._services, None, "startup")
         error = call_hook(context, self._services, self._plugin.hooks, "startup")
-        store = context.end()
+        changes = context.end()
         if error is None:
-            return Tried("", store)
+            return Tried("", changes)
         self._error = describe(error, self._services.redact)[0]
         if self._services.contact.failed < began:
             return Tried(self._error)
@@ -119,8 +119,8 @@ def settle(tried: Tried, record: PluginRecord) -> Step:
         logger.error(text, record.name, extra={"action": "plugin.broken", **extra})
         return step
     record.resume()
-    if tried.store is not None and tried.store.changes():
-        step.store = {record.name: tried.store.changes()}
+    if tried.store_changes:
+        step.store = {record.name: recorded(tried.store_changes)}
     text = "Plugin %s has started, now that the site answers"
     logger.info(text, record.name, extra={"action": "plugin.started_late", **extra})
     return step

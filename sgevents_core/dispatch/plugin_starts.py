@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe
+from sgevents_core.calling.store import recorded
 from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.errors import StateError
@@ -67,7 +68,7 @@ def start_plugins(
             _set_aside(plugin, state, describe(error, own.redact)[0])
             continue
         _forget_failed_start(plugin, state)
-        _keep_store(plugin, context, state)
+        _keep_store(plugin, own, context, state)
         ready.append(plugin)
     return ready
 
@@ -120,7 +121,7 @@ def stop_plugins(
         if _call_watched(context, plugin, own, "shutdown", watch) is not None:
             continue
         try:
-            _keep_store(plugin, context, state)
+            _keep_store(plugin, own, context, state)
         except StateError as error:
             failed = error
     for own in services.values():
@@ -161,11 +162,12 @@ def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
     )
 
 
-def _keep_store(plugin: LoadedPlugin, context: CallContext, state: SqliteState) -> None:
+def _keep_store(
+    plugin: LoadedPlugin, services: Services, context: CallContext, state: SqliteState
+) -> None:
     """Commit what a hook that is not an event hook changed in the plugin's store."""
-    store = context.end()
-    changes = {} if store is None else store.changes()
-    if store is not None and changes:
+    changes = context.end()
+    if changes:
         fence = state.take_lane(plugin.lane)
-        state.record(plugin.lane, fence, Step(store={plugin.name: changes}))
-        store.committed()
+        state.record(plugin.lane, fence, Step(store={plugin.name: recorded(changes)}))
+        services.store.commit(changes)

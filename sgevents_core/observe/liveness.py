@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Final
 
-from sgevents_core.observe.observers import CallObserver, ObservedCall
+from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -73,7 +73,7 @@ class LivenessObserver(CallObserver):
             )
 
     def ended(
-        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Give a sign of life: the loop has its thread back."""
         monitored_loop = _loop_of_thread.get()

@@ -37,6 +37,18 @@ class ObservedCall(Protocol):
         """The callback's number in its lane; None for a call that a person requested."""
 
 
+class ObservedError(Protocol):
+    """An error that a callback raised, as observers see it."""
+
+    @property
+    def type_name(self) -> str:
+        """The name of its type."""
+
+    @property
+    def line(self) -> str:
+        """Type and message in one line, secrets removed."""
+
+
 class CallObserver:
     """Base class of observers; each overrides the methods it needs.
 
@@ -53,7 +65,7 @@ class CallObserver:
         """
 
     def ended(
-        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Observe that a call has ended, or was given up.
 
@@ -75,7 +87,7 @@ class CallObserver:
 Began: TypeAlias = Callable[[ObservedCall, "float | None"], None]
 
 
-Ended: TypeAlias = Callable[[ObservedCall, float, float, "BaseException | None"], None]
+Ended: TypeAlias = Callable[[ObservedCall, float, float, "ObservedError | None"], None]
 Passed: TypeAlias = Callable[[ObservedCall], None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from sgevents_core.observe.observers import CallObserver, ObservedCall
+from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
 
 logger = logging.getLogger("sgevents.timing")
 
@@ -14,7 +14,7 @@ class TimingLog(CallObserver):
     """A log of each call that returned, with its duration and its delay."""
 
     def ended(
-        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Log that a callback returned."""
         if error is None:

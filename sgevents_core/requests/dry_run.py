@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import Any, Final, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import describe
 from sgevents_core.calling.journal_events import event_of, read_scripts
+from sgevents_core.calling.making import CallRequest, make_call
+from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.calling.store import StoreChanges
 from sgevents_core.crashes.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
@@ -24,9 +28,11 @@ from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
-from sgevents_core.state.base import REMOVED
 from sgevents_core.state.sqlite.requests import Replayed
 from sgevents_core.state.sqlite.sqlite_state import SqliteState
+
+if TYPE_CHECKING:
+    from sgevents_core.protocols import Context
 
 Tell = Callable[[str], None]
 
@@ -165,44 +171,46 @@ def _call_all(
 ) -> Ran:
     event = event_of(replayed.body, services.scripts)
     for callback in plugin.callbacks:
-        context = CallContext(services, event, callback.name, era=replayed.era)
-        called, error = _call_if_wanted(callback, event, context, tell)
-        store = context.end()
-        if not called and error is None:
+        if not callback.accepts_type(event.event_type):
             continue
-        if error is None:
-            if store is not None:
-                _tell_store(store.changes(), tell, services.redact)
-                store.committed()
-        else:
-            trace = describe(error, services.redact)[1]
-            tell("\n".join(f"    {line}" for line in trace.splitlines()))
-        ran = Ran(ran.calls + called, ran.failed + (error is not None))
+        announced = replace(callback, function=_announced(callback, tell))
+        request = CallRequest(announced, event, replayed, services, runs_filter=True)
+        outcome = make_call(request)
+        if outcome.is_unwanted:
+            continue
+        _tell_outcome(callback, outcome, services)
+        ran = Ran(ran.calls + outcome.was_called, ran.failed + (outcome.error is not None))
     return ran
 
 
-def _call_if_wanted(
-    callback: Callback, event: Event, context: CallContext, tell: Tell
-) -> tuple[bool, BaseException | None]:
-    """Return whether the callback was called, and what it or its filter raised."""
-    try:
-        if not callback.matches(event):
-            return False, None
-    except BaseException as error:  # a filter may be a plugin's code
-        tell(f"  {callback.name}: its filter")
-        return False, error
-    tell(f"  {callback.name}")
-    current = CurrentCall(callback.plugin, callback.name, event.id)
-    return True, invoke(current, callback.function, event, context)
+def _announced(callback: Callback, tell: Tell) -> Callable[[Event, Context], object]:
+    """Return the function of a callback, which is named for people before it is called."""
+
+    def function(event: Event, ctx: Context) -> object:
+        tell(f"  {callback.name}")
+        return callback.function(event, ctx)
+
+    return function
 
 
-def _tell_store(changes: Mapping[str, Any], tell: Tell, redact: Callable[[str], str]) -> None:
+def _tell_outcome(callback: Callback, outcome: CallOutcome, services: DryServices) -> None:
+    if not outcome.was_called:
+        services.tell(f"  {callback.name}: its filter")
+    if outcome.error is not None:
+        lines = outcome.error.traceback.splitlines()
+        services.tell("\n".join(f"    {line}" for line in lines))
+    elif outcome.store_changes:
+        _tell_store(outcome.store_changes, services)
+        services.store.commit(outcome.store_changes)
+
+
+def _tell_store(changes: StoreChanges, services: DryServices) -> None:
     for key, value in changes.items():
-        if value is REMOVED:
-            tell(f"    would remove {key!r} from its store")
+        if value is None:
+            services.tell(f"    would remove {key!r} from its store")
         else:
-            kept = _short(msgspec.json.decode(value), redact)
-            tell(f"    would keep {key!r} in its store: {kept}")
+            kept = _short(msgspec.json.decode(value), services.redact)
+            services.tell(f"    would keep {key!r} in its store: {kept}")
 
 
 def _short(value: Any, redact: Callable[[str], str]) -> str:

@@ -13,13 +13,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.calling.context import CallContext
-from sgevents_core.calling.describing import describe
 from sgevents_core.calling.journal_events import event_of
+from sgevents_core.calling.judging import failure_of
+from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.calling.outage import is_put_off
-from sgevents_core.calling.own_thread import Hung, Outcome, OwnThread, ThreadTurn, made
-from sgevents_core.calling.store import Store
-from sgevents_core.dispatch.caller import is_unwanted, weighed
+from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.calling.store import StoreChanges, recorded
+from sgevents_core.dispatch.caller import is_unwanted
 from sgevents_core.dispatch.lane import SLICE
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.events import Event
@@ -95,12 +95,13 @@ def _retry(desk: RequestWork, lane_plugin: LanePlugin, callback: Callback, lette
         return desk.refuse(text)
     replayed = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure, store = desk.lane.errands.own_fault(desk.request.number), None
+    failure, changes = desk.lane.errands.own_fault(desk.request.number), None
     if failure is None:
         desk.requests.begin(desk.request.number)
         event = event_of(letter.body, desk.lane.scripts)
-        came = _call(lane_plugin, callback, replayed, event, attempt, observers=desk.lane.observers)
-        failure, _, store, waits = came
+        request = CallRequest(callback, event, replayed, lane_plugin.services, attempt)
+        came = _call(lane_plugin, request, desk.lane.observers)
+        failure, _, changes, waits = came
         if failure is not None and waits:
             return _wait(desk, lane_plugin, failure, desk.request.progress)
     if failure is not None:
@@ -109,9 +110,9 @@ def _retry(desk: RequestWork, lane_plugin: LanePlugin, callback: Callback, lette
         return desk.close(_held(desk, lane_plugin), RequestAnswer("failed", text), change)
     text = f"dead letter {letter.number} was handled: {callback.name} got event {replayed.event_id}"
     done = replace(closed(letter.failure, "retried"), attempt=attempt)
-    step = _with_store(lane_plugin, store)
+    step = _with_store(lane_plugin, changes)
     desk.close(step, RequestAnswer("done", text), LetterChange(letter.number, done, dead=False))
-    _kept(store)
+    _commit(lane_plugin, changes)
     return True
 
 
@@ -123,14 +124,13 @@ def _killed(desk: RequestWork, letter: Letter) -> bool:
     )
 
 
-def _with_store(lane_plugin: LanePlugin, store: Store | None) -> Step:
-    changes = {} if store is None else store.changes()
-    return Step(store={lane_plugin.record.name: changes} if changes else {})
+def _with_store(lane_plugin: LanePlugin, changes: StoreChanges | None) -> Step:
+    return Step(store={lane_plugin.record.name: recorded(changes)} if changes else {})
 
 
-def _kept(store: Store | None) -> None:
-    if store is not None:
-        store.committed()
+def _commit(lane_plugin: LanePlugin, changes: StoreChanges | None) -> None:
+    if changes:
+        lane_plugin.services.store.commit(changes)
 
 
 def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
@@ -143,70 +143,43 @@ def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
     return Step(plugins=[lane_plugin.record])
 
 
-class _Recalled(NamedTuple):
-    """A call that a person asked for, as shown to observers."""
-
-    plugin: str
-    callback_name: str
-    event_id: int
-    seq: int
-    created: float = 0.0
-    number_in_lane: int | None = None
-
-
 class _Came(NamedTuple):
     """The outcome of a call.
 
     Args:
         failure: How it failed, if it did.
-        called: Whether the callback was called at all.
-        store: Its store, with the changes to commit.
+        called: Whether the callback's filter wanted the event.
+        store_changes: What it changed in its store.
         waits: Whether it seems to have failed because the site did not answer.
     """
 
     failure: Failure | None
     called: bool = True
-    store: Store | None = None
+    store_changes: StoreChanges | None = None
     waits: bool = False
 
 
-def _call(
-    lane_plugin: LanePlugin,
-    callback: Callback,
-    replayed: Replayed,
-    event: Event,
-    attempt: int,
-    *,
-    observers: CallObservers,
-    asks: bool = False,
-) -> _Came:
-    """Call one callback, with `asks` only if its filter wants the event; return the outcome."""
-    recalled = _Recalled(callback.plugin, callback.name, replayed.event_id, replayed.seq)
-    limit = None if lane_plugin.thread is None else lane_plugin.limit(callback)
+def _call(lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers) -> _Came:
+    """Make a call where its plugin's calls are made; return the outcome."""
+    limit = lane_plugin.limit(request.callback)
     for begins in observers.began:
-        begins(recalled, limit)
-    context = CallContext(lane_plugin.services, event, callback.name, attempt, era=replayed.era)
-    began = time.perf_counter()
-    turn = ThreadTurn(callback, event, context, lane_plugin.services, replayed.event_id, asks)
-    outcome = made(turn) if lane_plugin.thread is None else _there(lane_plugin.thread, turn, limit)
-    _observe_end(observers, recalled, began, outcome)
-    store = context.end()
+        begins(request, limit)
+    outcome = lane_plugin.executor.call(request, limit)
+    _observe_end(observers, request, outcome)
     if outcome.error is None:
-        return _Came(None, outcome.wanted, store)
-    since = time.monotonic() - (time.perf_counter() - began)
-    error, contact = outcome.error, lane_plugin.services.contact
-    waits = lane_plugin.hung is None and is_put_off(contact, error, weighed(error), began=since)
-    return _Came(_failure(lane_plugin, callback, replayed, attempt, error), waits=waits)
+        return _Came(None, not outcome.is_unwanted, outcome.store_changes)
+    health = lane_plugin.services.contact.health
+    waits = lane_plugin.hung is None and is_put_off(outcome, health)
+    return _Came(failure_of(request, outcome.error, time.time(), "dead-letter"), waits=waits)
 
 
-def _observe_end(observers: CallObservers, call: _Recalled, began: float, outcome: Outcome) -> None:
-    seconds = time.perf_counter() - began
-    if not outcome.wanted:
+def _observe_end(observers: CallObservers, request: CallRequest, outcome: CallOutcome) -> None:
+    if outcome.is_unwanted:
         for passed in observers.passed:
-            passed(call)
+            passed(request)
         return
     for ends in observers.ended:
-        ends(call, began, seconds, outcome.error)
+        ends(request, request.began, outcome.seconds, outcome.error)
 
 
 def _wait(
@@ -218,34 +191,6 @@ def _wait(
     if health is not None:
         desk.lane.errands.put_off(desk.request.number, failure, health)
     return False
-
-
-def _there(thread: OwnThread, turn: ThreadTurn, limit: float | None) -> Outcome:
-    """Make a call in the plugin's own thread, within its time limit."""
-    if turn.asks and is_unwanted(turn.callback, turn.event):
-        return Outcome(None, wanted=False)
-    return thread.call(turn, limit)
-
-
-def _failure(
-    lane_plugin: LanePlugin,
-    callback: Callback,
-    replayed: Replayed,
-    attempt: int,
-    error: BaseException,
-) -> Failure:
-    line, text = describe(error, lane_plugin.services.redact)
-    return Failure(
-        plugin=callback.plugin,
-        callback=callback.name,
-        seq=replayed.seq,
-        event_id=replayed.event_id,
-        attempt=attempt,
-        error=line,
-        traceback=text,
-        at=time.time(),
-        outcome="dead-letter",
-    )
 
 
 class _Replay:
@@ -336,25 +281,24 @@ class _Replay:
         came = _Came(failure)
         if failure is None:
             self._desk.requests.begin(number)
-            observers = self._desk.lane.observers
-            came = _call(
-                self._lane_plugin,
-                callback,
-                replayed,
-                event,
-                begun + 1,
-                observers=observers,
-                asks=True,
-            )
+            services = self._lane_plugin.services
+            request = CallRequest(callback, event, replayed, services, begun + 1)
+            came = _Came(None, called=False)
+            if not is_unwanted(request):
+                came = _call(self._lane_plugin, request, self._desk.lane.observers)
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)
             self._waits = not _wait(self._desk, self._lane_plugin, came.failure, self._progress())
             return
         self._calls += came.called
-        self._note(callback, replayed, came.failure, came.store)
+        self._note(callback, replayed, came.failure, came.store_changes)
 
     def _note(
-        self, callback: Callback, replayed: Replayed, failure: Failure | None, store: Store | None
+        self,
+        callback: Callback,
+        replayed: Replayed,
+        failure: Failure | None,
+        changes: StoreChanges | None,
     ) -> None:
         """Commit atomically that a call is done, its store changes, and its effect on dead letters.
 
@@ -370,13 +314,13 @@ class _Replay:
         elif letter is not None:
             change = LetterChange(letter.number, closed(letter.failure, "retried"), dead=False)
         if failure is None:
-            step = _with_store(self._lane_plugin, store)
+            step = _with_store(self._lane_plugin, changes)
         else:
             step = _held(self._desk, self._lane_plugin)
         step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
         number = self._desk.lane.ledger.record(step)
         if failure is None:
-            _kept(store)
+            _commit(self._lane_plugin, changes)
         else:
             self._named = [*self._named, number][:MOST_NAMED]
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sgevents_core.observe.observers import CallObserver, ObservedCall
+from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.own_files import open_own, read_own
 
@@ -65,7 +65,7 @@ class CallTimes(CallObserver):
         self._write_at = time.perf_counter() + WRITE_EVERY
 
     def ended(
-        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Record a call, unless a person asked for it."""
         number = call.number_in_lane

@@ -17,9 +17,9 @@ from sgevents_core.calling.describing import (
     MOST_TEXT,
     PATIENCE,
     describe,
+    raised_error,
 )
-from sgevents_core.calling.policy import Raised
-from sgevents_core.dispatch.caller import weighed
+from sgevents_core.calling.outcome import ErrorFacts
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.redaction import Redactor
@@ -203,7 +203,7 @@ def test_exception_that_lies_about_its_class() -> None:
             raise SystemExit
 
     assert "Liar" in describe(raised(Liar("x")), NO_SECRETS)[0]
-    assert weighed(Liar("x")) == Raised()
+    assert raised_error(Liar("x"), NO_SECRETS).facts == ErrorFacts()
 
 
 def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
             return 503
 
     try:
-        assert weighed(Hangs()) == Raised()
+        assert raised_error(Hangs(), NO_SECRETS).facts == ErrorFacts()
     finally:
         gate.set()
 

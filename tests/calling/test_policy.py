@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sgevents_core.calling.outcome import ErrorFacts
 from sgevents_core.calling.policy import (
     LONGEST_HOLD,
     LONGEST_WAIT,
     FailureRules,
-    Raised,
     Verdict,
+    facts_of,
     judge,
-    raised_of,
 )
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.moments import LONGEST_ASKED
 
-ASKS, PASSES, BUG = Raised(asks=True), Raised(passes=True), Raised()
+ASKS, PASSES, BUG = ErrorFacts(asks_retry=True), ErrorFacts(is_transient=True), ErrorFacts()
 RULES = st.builds(
     FailureRules,
     st.sampled_from(["dead-letter", "pause", "skip"]),
@@ -31,8 +31,8 @@ RULES = st.builds(
 )
 
 
-def _raised(error: BaseException) -> Raised:
-    return raised_of(error, 1_750_000_000.0)
+def _raised(error: BaseException) -> ErrorFacts:
+    return facts_of(error, 1_750_000_000.0)
 
 
 JITTER = st.floats(0, 1, exclude_max=True)
@@ -58,7 +58,7 @@ def test_skip_tries_again_only_what_asks_for_it() -> None:
 
 @given(st.sampled_from([ASKS, PASSES, BUG]), st.integers(1, 12), RULES, JITTER)
 def test_no_event_is_tried_for_ever(
-    raised: Raised, attempt: int, rules: FailureRules, jitter: float
+    raised: ErrorFacts, attempt: int, rules: FailureRules, jitter: float
 ) -> None:
     """From `max_attempts` on, whatever is raised, the plugin's own way of failing is taken."""
     verdict = judge(raised, attempt, rules, jitter)

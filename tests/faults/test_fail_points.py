@@ -16,7 +16,7 @@ POINTS = LIST.read_text("utf-8").splitlines()
 UPGRADE, MENDING, REPLAYS = 1, 2, 3
 KINDS = {
     "a statement": "before feed._commit: INSERT INTO journal",
-    "a COMMIT": "after caller._succeeded: COMMIT",
+    "a COMMIT": "after caller._succeed: COMMIT",
     "the lane's word": "after register: begun lane",
     "the word of a plugin on its own": "before register: returned apart",
     "a callback": "before callback: lane",
@@ -81,7 +81,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("returned_before_the_call", UPGRADE, "before callback: lane"),
         ("nothing_noted", UPGRADE, "before callback: lane"),
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
-        ("store_apart", UPGRADE, "after caller._succeeded: COMMIT"),
+        ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
         ("answer_apart", REPLAYS, "after repeated_calls._note: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
         ("two_transactions", UPGRADE, "before schema._migrate: INSERT INTO joined"),

@@ -13,6 +13,8 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
+from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.dispatch import caller as calls
@@ -62,24 +64,24 @@ def attempts_forgotten_at_a_restart(patch: Patch) -> None:
 
 def store_kept_although_the_callback_raised(patch: Patch) -> None:
     """What a callback has put in its store before it failed stays there."""
-    real = Caller._failed
+    real = Caller._fail
 
-    def failed(self: Caller, call: Call, *rest: Any) -> bool:
-        store = None if call.context is None else call.context.end()
-        if store is not None and store.changes():
-            self._ledger.record(Step(store={call.lane_plugin.record.name: store.changes()}))
-            store.committed()
-        return real(self, call, *rest)
+    def fail(self: Caller, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
+        changes = outcome.store_changes
+        if changes:
+            self._ledger.record(Step(store={call.plugin: recorded(changes)}))
+            call.services.store.commit(changes)
+        return real(self, call, outcome, error)
 
-    patch.setattr(Caller, "_failed", failed)
+    patch.setattr(Caller, "_fail", fail)
 
 
 def store_committed_with_the_next_call(patch: Patch) -> None:
     """A change of the store is not written with the call that made it."""
-    real = Caller._succeeded
+    real = Caller._succeed
     late: dict[int, Step] = {}
 
-    def succeeded(self: Caller, call: Call) -> None:
+    def succeed(self: Caller, call: Call, changes: StoreChanges | None) -> None:
         record = self._ledger.record
 
         def put_off(step: Step) -> int:
@@ -88,10 +90,10 @@ def store_committed_with_the_next_call(patch: Patch) -> None:
             return record(step)
 
         patch.setattr(self._ledger, "record", put_off)
-        real(self, call)
+        real(self, call, changes)
         patch.setattr(self._ledger, "record", record)
 
-    patch.setattr(Caller, "_succeeded", succeeded)
+    patch.setattr(Caller, "_succeed", succeed)
 
 
 def done_callbacks_forgotten_at_a_retry(patch: Patch) -> None:
@@ -244,12 +246,13 @@ def late_rows_not_appended(patch: Patch) -> None:
 
 def retry_counted_twice(patch: Patch) -> None:
     """A failed attempt counts as two."""
-    real = Caller._charged
+    real = Caller._charge
 
-    def charged(self: Caller, call: Call, attempt: int, *failure: Any) -> bool:
-        return real(self, call, attempt + 1, *failure)
+    def charge(self: Caller, call: Call, *failure: Any) -> bool:
+        call.attempt += 1
+        return real(self, call, *failure)
 
-    patch.setattr(Caller, "_charged", charged)
+    patch.setattr(Caller, "_charge", charge)
 
 
 def lane_goes_on_at_the_next_event(patch: Patch) -> None:

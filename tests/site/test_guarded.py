@@ -12,7 +12,7 @@ from scripted_site import ScriptedSite
 from shotgun_api3.shotgun import ShotgunError
 
 from sgevents_core.calling.connection import CountingShotgun
-from sgevents_core.calling.policy import FailureRules, judge, raised_of
+from sgevents_core.calling.policy import FailureRules, facts_of, judge
 from sgevents_core.errors import SgEventsError, SiteAnswerError, SiteAnswerTooLarge
 from sgevents_core.site import answers
 
@@ -85,7 +85,7 @@ def test_what_is_no_answer_raises(
                 call(sg)
             assert isinstance(caught.value, ShotgunError)
             assert isinstance(caught.value, SgEventsError)
-            raised = raised_of(caught.value, 0.0)
+            raised = facts_of(caught.value, 0.0)
             assert judge(raised, 1, FailureRules(), 0.5).outcome == "retry"
 
 

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 _KILL: Final = os.kill
@@ -234,16 +235,22 @@ def _files(points: _Points) -> None:
 
 
 def _callbacks(points: _Points) -> None:
-    from sgevents_core.calling import own_thread
+    from sgevents_core.calling import making
     from sgevents_core.dispatch import alerting
-    from sgevents_core.dispatch import caller as calls
 
-    for module, what in ((calls, "lane"), (own_thread, "request"), (alerting, "hook")):
+    for module in (making, alerting):
         invoke = module.invoke
 
-        def called(
-            current: Any, function: Any, *args: Any, _do: Any = invoke, _as: str = what
-        ) -> Any:
-            return _do(current, partial(points.around, f"callback: {_as}", function), *args)
+        def called(current: Any, function: Any, *args: Any, _do: Any = invoke) -> Any:
+            name = f"callback: {_kind_of_call(sys._getframe(1))}"
+            return _do(current, partial(points.around, name, function), *args)
 
         vars(module)["invoke"] = called
+
+
+def _kind_of_call(frame: FrameType) -> str:
+    """Return what a call is for, by the request that its maker holds; a hook has none."""
+    request = frame.f_locals.get("request")
+    if request is None:
+        return "hook"
+    return "request" if request.number_in_lane is None else "lane"

@@ -24,7 +24,11 @@ from sgevents_core.state import register
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.sqlite import database
 
-CLOCKED = ("sgevents_core.dispatch.", "sgevents_core.state.sqlite.requests")
+CLOCKED = (
+    "sgevents_core.calling.making",
+    "sgevents_core.dispatch.",
+    "sgevents_core.state.sqlite.requests",
+)
 """How the names of the modules begin that ask for the time."""
 
 
@@ -163,7 +167,11 @@ class Machine:
         with pytest.MonkeyPatch.context() as patch:
             for name, module in sorted(sys.modules.items()):
                 ours = name.startswith(
-                    ("sgevents_core.dispatch.", "sgevents_core.state.sqlite.requests")
+                    (
+                        "sgevents_core.calling.making",
+                        "sgevents_core.dispatch.",
+                        "sgevents_core.state.sqlite.requests",
+                    )
                 )
                 if ours and getattr(module, "time", None) is time:
                     patch.setattr(module, "time", self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sgevents_core.observe.observers import CallObserver, ObservedCall
+from sgevents_core.observe.observers import CallObserver, ObservedCall, ObservedError
 
 
 class SeenCall(NamedTuple):
@@ -31,11 +31,11 @@ class Diary(CallObserver):
         self.limits.append(limit)
 
     def ended(
-        self, call: ObservedCall, began: float, seconds: float, error: BaseException | None
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
     ) -> None:
         """Keep that a call ended."""
         assert seconds >= 0
-        self.heard.append(_line("returned" if error is None else type(error).__name__, call))
+        self.heard.append(_line("returned" if error is None else error.type_name, call))
 
     def passed(self, call: ObservedCall) -> None:
         """Keep that a filter did not want the event."""

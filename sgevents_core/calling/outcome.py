@@ -1,0 +1,95 @@
+"""What a call came to, as plain values that can cross to another thread or process.
+
+What a callback raised stays in the thread that called it; everything else works with its
+description here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ErrorFacts(msgspec.Struct, frozen=True):
+    """The facts about an error that decide what follows; its description is for people.
+
+    Args:
+        asks_retry: Whether the plugin asked for a retry, with `Retry`.
+        is_transient: Whether the failure is transient.
+        retry_after: The least wait in seconds; None if none was asked for.
+        is_from_client: Whether it is transient and was raised in a shotgun_api3 client.
+    """
+
+    asks_retry: bool = False
+    is_transient: bool = False
+    retry_after: float | None = None
+    is_from_client: bool = False
+
+
+class RaisedError(msgspec.Struct, frozen=True):
+    """An error that a callback or its filter raised, with secrets removed.
+
+    Args:
+        type_name: The name of its type.
+        line: Type and message in one line.
+        traceback: The traceback as text.
+        facts: What decides how the failure is judged.
+    """
+
+    type_name: str
+    line: str
+    traceback: str = ""
+    facts: ErrorFacts = ErrorFacts()
+
+
+class CallOutcome(msgspec.Struct, frozen=True):
+    """What a call came to.
+
+    Args:
+        seconds: How long it took.
+        was_called: Whether the callback was called; if not, its filter rejected the event or
+            raised.
+        error: What the callback or its filter raised; None if it returned.
+        timed_out: Whether the call was given up because it exceeded its time limit.
+        store_changes: Key -> new value as JSON, None for a removed key; None if the call did not
+            use its store.
+        writes: How often it wrote to the site through `ctx.sg`.
+        site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
+            unanswered.
+    """
+
+    seconds: float = 0.0
+    was_called: bool = True
+    error: RaisedError | None = None
+    timed_out: bool = False
+    store_changes: dict[str, bytes | None] | None = None
+    writes: int = 0
+    site_unanswered: bool = False
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the callback's filter did not want the event."""
+        return not self.was_called and self.error is None
+
+
+class CallMessage(msgspec.Struct, frozen=True):
+    """One call to make, as a plain value for a process that has the plugin loaded.
+
+    Args:
+        plugin: The plugin's name.
+        callback: The callback's name.
+        era: The feed's era of the event.
+        seq: The event's place in the journal; 0 if it is not in the journal.
+        event_id: The event's id.
+        body: The event's row as JSON.
+        attempt: The number of the attempt, from 1.
+        runs_filter: Whether to run the callback's filter first.
+    """
+
+    plugin: str
+    callback: str
+    era: int
+    seq: int
+    event_id: int
+    body: bytes
+    attempt: int = 1
+    runs_filter: bool = False
