@@ -152,6 +152,13 @@ def soak(session: nox.Session) -> None:
     session.run("python", "tests/faults/soak.py", *session.posargs)
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, and write the figures into the documentation; `-- --only 4` takes one benchmark."""
+    install(session, "test")
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
 def lowest_versions() -> list[str]:
     """The direct dependencies, each pinned to its lower bound."""
     bounds = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
