@@ -27,6 +27,8 @@ class Scripts:
     """
 
     def __init__(self, names: Mapping[int, str] | None = None) -> None:
+        self.version = 0
+        """A number that is another one after each change."""
         self._names: dict[int, str] = dict(names or {})
         self._ids: dict[str, frozenset[int]] = {}
 
@@ -35,12 +37,24 @@ class Scripts:
         """The known names, by id."""
         return dict(self._names)
 
+    @property
+    def ids(self) -> dict[str, list[int]]:
+        """The ids that sign in with a name, by name, where that is settled."""
+        return {name: sorted(ids) for name, ids in dict(self._ids).items()}
+
+    def replace(self, names: Mapping[int, str], ids: Mapping[str, Collection[int]]) -> None:
+        """Take over the names that another process knows."""
+        self._names = dict(names)
+        self._ids = {name: frozenset(its) for name, its in ids.items()}
+        self.version += 1
+
     def learn(self, names: Mapping[int, str]) -> None:
         """Add names of scripts."""
         self._names.update(names)
         for name in names.values():
             if name in self._ids:
                 self._ids[name] |= {one for one, its in names.items() if its == name}
+        self.version += 1
 
     def settle(self, name: str, ids: Collection[int]) -> None:
         """Record which scripts sign in as `name`: for good, whatever their names become later."""
@@ -49,12 +63,14 @@ class Scripts:
         for one in gone:
             del self._names[one]
         self._names.update(dict.fromkeys(ids, name))
+        self.version += 1
 
     def merge(self, names: Mapping[int, str]) -> None:
         """Add names of another source; an id with two names belongs to no script."""
         for one, name in names.items():
             if self._names.setdefault(one, name) != name:
                 self._names[one] = ""
+        self.version += 1
 
     def name_of(self, link: Mapping[str, Any]) -> str:
         """Return the name of the script that `link` leads to.

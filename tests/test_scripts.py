@@ -160,3 +160,16 @@ def test_an_odd_id_is_nobodys(one: Any) -> None:
     odd = event(script("farm 1.0", one), scripts=scripts)
     assert odd.script == "farm"
     assert not is_by_script(odd, "rollup")
+
+
+def test_another_process_can_take_over_the_names() -> None:
+    """A copy of the names answers as the original does, and each change has another version."""
+    original, copy = Scripts({34: "rollup"}), Scripts()
+    first = original.version
+    original.settle("rollup", [34, 35])
+    assert original.version != first
+    copy.replace(original.names, original.ids)
+    link = {"type": "ApiUser", "id": 36, "name": "rollup 1.0"}
+    assert copy.names == original.names
+    assert not copy.is_named(link, "rollup")
+    assert copy.is_named({**link, "id": 35}, "rollup")

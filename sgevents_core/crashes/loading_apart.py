@@ -27,7 +27,7 @@ from sgevents_core.crashes.evidence import (
     step_left_open,
 )
 from sgevents_core.crashes.loading_deaths import known_in
-from sgevents_core.crashes.loading_watch import PATIENCE, NotingWatch
+from sgevents_core.crashes.loading_watch import PATIENCE, EndingWatch
 from sgevents_core.crashes.out_of_memory import oom_kills
 from sgevents_core.dispatch.printed_apart import PrintedApart
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
@@ -107,17 +107,6 @@ class _Answer(NamedTuple):
     error: str = ""
     exit_code: int = 1
     learned: Sequence[str] = ()
-
-
-class _ApartWatch(NotingWatch):
-    """A watch that records each step, and ends the process if one takes too long."""
-
-    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
-        self._listener.end_after(seconds)
-        try:
-            return call()
-        finally:
-            self._listener.stays()
 
 
 class _Apart:
@@ -242,7 +231,7 @@ class _Apart:
                 self._printed.take_over()
             listener = EvidenceKeeper(Path(os.devnull))
             listener.begin(os.fdopen(os.dup(self._words), "ab", buffering=0))
-            answer = self._packed(lambda: look(_ApartWatch(listener, self._known)))
+            answer = self._packed(lambda: look(EndingWatch(listener, self._known)))
             _write(writes, len(answer).to_bytes(_LENGTH, "big") + answer)
         finally:
             _exit(0)

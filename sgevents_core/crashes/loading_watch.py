@@ -89,6 +89,21 @@ class NotingWatch(PluginWatch):
                 self._listener.owns(thread.ident, step)
 
 
+class EndingWatch(NotingWatch):
+    """A watch that records each step, and ends the process if one takes too long.
+
+    For processes in which plugins are loaded beside the daemon's.
+    """
+
+    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
+        """Return the result of `call`, or end the process after some seconds."""
+        self._listener.end_after(min(seconds, threading.TIMEOUT_MAX / 2))
+        try:
+            return call()
+        finally:
+            self._listener.stays()
+
+
 class _Interrupted(BaseException):
     """Raised in the main thread to leave a plugin's code."""
 

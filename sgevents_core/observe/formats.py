@@ -48,9 +48,9 @@ class JsonFormatter(logging.Formatter):
             "time": created_at.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _message_of(record),
+            "message": message_of(record),
         }
-        fields |= {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
+        fields |= own_fields(record)
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return escaped_json(
@@ -85,7 +85,7 @@ class HumanFormatter(logging.Formatter):
         traceback_text = getattr(record, "traceback", "")
         if record.exc_info:
             traceback_text = self.formatException(record.exc_info)
-        full_text = _message_of(record)
+        full_text = message_of(record)
         full_text = _shortened(
             self._redactor(
                 f"{full_text}\n{traceback_text.rstrip()}" if traceback_text else full_text
@@ -119,7 +119,13 @@ def _source_prefix(record: logging.LogRecord) -> str:
     return "" if record.name.startswith("sgevents") else f"[{one_line(record.name)}] "
 
 
-def _message_of(record: logging.LogRecord) -> str:
+def own_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields that a record was given, without those that every record has."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return the message of a record, even if its arguments do not fit."""
     try:
         return record.getMessage()
     except Exception:  # wrong arguments of a plugin must not lose its message

@@ -175,14 +175,37 @@ def configured_log(
     """
     enabled_plugins = list(plugin_names)
     outlets = _outlets(settings, enabled_plugins, redactor)
+    try:
+        with logging_to(outlets, settings, enabled_plugins, log_every_call=log_every_call):
+            yield
+    finally:
+        outlets.end()
+
+
+@contextmanager
+def logging_to(
+    handler: logging.Handler,
+    settings: LogSettings,
+    plugin_names: Iterable[str],
+    *,
+    log_every_call: bool = False,
+) -> Iterator[None]:
+    """Pass all that the config's levels let through to one handler, while the block lasts.
+
+    Args:
+        handler: The handler.
+        settings: `[log]` of the config.
+        plugin_names: Names of the plugins that may run.
+        log_every_call: Whether every call of a callback is logged, whatever the config says.
+    """
     root_logger, daemon_logger = logging.getLogger(), logging.getLogger(ROOT_LOGGER)
     level_before = root_logger.level
     daemon_level = "DEBUG" if log_every_call else settings.level.upper()
     plugin_loggers = {
         logging.getLogger(f"{PLUGIN_LOGGER}{logger_name}"): settings.levels.get(logger_name)
-        for logger_name in enabled_plugins
+        for logger_name in plugin_names
     }
-    root_logger.addHandler(outlets)
+    root_logger.addHandler(handler)
     root_logger.setLevel(_LIBRARY_LEVEL)
     daemon_logger.setLevel(daemon_level)
     for logger, plugin_level in plugin_loggers.items():
@@ -191,7 +214,7 @@ def configured_log(
     logging.captureWarnings(capture=True)
     try:
         with LoggingKeeper(
-            outlets, {root_logger: _LIBRARY_LEVEL, daemon_logger: daemon_level}
+            handler, {root_logger: _LIBRARY_LEVEL, daemon_logger: daemon_level}
         ).kept_in_place():
             yield
     finally:
@@ -200,10 +223,9 @@ def configured_log(
         for logger in (daemon_logger, *plugin_loggers):
             logger.level = logging.NOTSET
         root_logger.level = level_before
-        if outlets in root_logger.handlers:
-            root_logger.handlers.remove(outlets)
+        if handler in root_logger.handlers:
+            root_logger.handlers.remove(handler)
         clear_level_caches()
-        outlets.end()
 
 
 def flush_log(timeout: float = CLOSE_TIMEOUT) -> bool:

@@ -14,8 +14,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Final, TextIO
 
 from sgevents_core.observe.formats import PRINTED_LOGGER
@@ -39,6 +40,7 @@ _LONGEST_LINE: Final = 16_384
 """The bytes after which an unfinished line becomes a record."""
 _LONGEST_SECRET: Final = 4_096
 """Bytes at the end of such a piece that wait for the next, since a secret may begin in them."""
+_NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 _redirected: Final[list[tuple[int, int]]] = []
 """Descriptor -> its original, while it is redirected."""
 
@@ -94,7 +96,7 @@ class PrintedOutput:
             os.dup2(write_end, descriptor)
         os.close(write_end)
         for stream_name, descriptor in _STREAM_DESCRIPTORS.items():
-            setattr(sys, stream_name, _unbuffered_stream(descriptor))
+            setattr(sys, stream_name, unbuffered_stream(descriptor))
         reader_thread = threading.Thread(
             target=_read_lines, args=(read_end, self._redactor), name="printed", daemon=True
         )
@@ -129,7 +131,13 @@ def _is_standard() -> bool:
         return False
 
 
-def _unbuffered_stream(descriptor: int) -> TextIO:
+def is_redirected() -> bool:
+    """Return whether what is printed in this process becomes records."""
+    return bool(_redirected)
+
+
+def unbuffered_stream(descriptor: int) -> TextIO:
+    """Return a stream for a descriptor that keeps nothing in memory."""
     raw_file = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw_file),
@@ -140,18 +148,45 @@ def _unbuffered_stream(descriptor: int) -> TextIO:
     )
 
 
+class PrintedLines:
+    """The lines that one process prints, each of which becomes a record.
+
+    Args:
+        redactor: Removes secrets from a line that is too long for one record.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._unfinished_line = b""
+
+    def add(self, printed: bytes, fields: Mapping[str, object] = _NO_FIELDS) -> None:
+        """Make a record of each line that is complete now.
+
+        Args:
+            printed: What was printed since.
+            fields: Further fields of the records.
+        """
+        *complete_lines, rest = (self._unfinished_line + printed).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            line_start, rest = _split_long_line(rest, self._redactor)
+            complete_lines.append(line_start)
+        self._unfinished_line = rest
+        for printed_line in complete_lines:
+            _log_line(printed_line, fields)
+
+    def end(self, fields: Mapping[str, object] = _NO_FIELDS) -> None:
+        """Make a record of what is left, though its line has no end."""
+        _log_line(self._unfinished_line, fields)
+        self._unfinished_line = b""
+
+
 def _read_lines(read_end: int, redactor: Redactor) -> None:
     """Make a record of each line, until nothing can print any more."""
-    unfinished_line = b""
+    printed_lines = PrintedLines(redactor)
     with os.fdopen(read_end, "rb", buffering=0) as pipe_file:
         while received_bytes := pipe_file.read(1 << 16):
-            *complete_lines, unfinished_line = (unfinished_line + received_bytes).split(b"\n")
-            if len(unfinished_line) > _LONGEST_LINE:
-                line_start, unfinished_line = _split_long_line(unfinished_line, redactor)
-                complete_lines.append(line_start)
-            for printed_line in complete_lines:
-                _log_line(printed_line)
-    _log_line(unfinished_line)
+            printed_lines.add(received_bytes)
+    printed_lines.end()
 
 
 def _split_long_line(printed_line: bytes, redactor: Redactor) -> tuple[bytes, bytes]:
@@ -163,7 +198,7 @@ def _split_long_line(printed_line: bytes, redactor: Redactor) -> tuple[bytes, by
     return redacted_text[:-_LONGEST_SECRET], redacted_text[-_LONGEST_SECRET:]
 
 
-def _log_line(printed_line: bytes) -> None:
+def _log_line(printed_line: bytes, fields: Mapping[str, object]) -> None:
     line_text = printed_line.decode("utf-8", "replace").strip()
     if line_text:
-        logger.info("%s", line_text, extra={"action": "plugin.printed"})
+        logger.info("%s", line_text, extra={"action": "plugin.printed", **fields})
