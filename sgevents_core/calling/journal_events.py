@@ -12,8 +12,8 @@ import msgspec
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import Event
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.base import Entry
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.opening import open_state
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -61,5 +61,5 @@ def read_scripts(folder: Path) -> Scripts:
     Raises:
         StateError: The state cannot be read.
     """
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         return Scripts(state.scripts())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sgevents_core.state.base import Failure, FailureOutcome
+from sgevents_core.state.failures import Failure, FailureOutcome
 
 if TYPE_CHECKING:
     from sgevents_core.calling.outcome import RaisedError

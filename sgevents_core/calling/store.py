@@ -11,7 +11,7 @@ import msgspec
 
 from sgevents_core.errors import CallIsOverError, StoreValueError
 from sgevents_core.printable import counted
-from sgevents_core.state.base import REMOVED
+from sgevents_core.state.steps import REMOVED
 
 _ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
 _encode: Final = msgspec.json.Encoder().encode

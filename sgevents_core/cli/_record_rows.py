@@ -13,12 +13,11 @@ from sgevents_core.settings.starts import parse_moment
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.history import History
 from sgevents_core.site.questions import Fetch, Newest, Page, Since, spans_of
-from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.base import Row
+    from sgevents_core.state.entries import Row
 
 PAGE: Final = 500
 
@@ -47,7 +46,7 @@ class JournalRows:
     """The rows of the journal; those it lacks, by id or time, are read from the site."""
 
     def __init__(self, settings: Settings) -> None:
-        self._state = SqliteState(settings.state.path, read_only=True)
+        self._state = open_state(settings.state.path).reader()
         self._history = History(settings)
 
     def close(self) -> None:
@@ -113,7 +112,7 @@ class SiteRows:
 
 def has_journal(settings: Settings) -> bool:
     """Return whether a journal exists."""
-    return (settings.state.path / DATABASE).is_file()
+    return open_state(settings.state.path).is_made()
 
 
 def rows_named(source: Source, ids: Iterable[int]) -> Sequence[bytes]:

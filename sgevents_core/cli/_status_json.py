@@ -10,7 +10,7 @@ from sgevents_core.state.pulse import STALE
 if TYPE_CHECKING:
     from sgevents_core.observe.lasting import LastingFailure
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
-    from sgevents_core.state.sqlite.aside import SetAside
+    from sgevents_core.state.feed_values import SetAside
 
 
 def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:

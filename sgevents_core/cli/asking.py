@@ -18,11 +18,12 @@ import click
 
 from sgevents_core.cli.printing import echo_line, read_without_secrets
 from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.sqlite.requests import Replayed, Requests
-    from sgevents_core.state.steps import RequestAnswer
+    from sgevents_core.state.protocols import Requests
+    from sgevents_core.state.requests import Replayed, RequestAnswer
 
 _LOOK_EVERY: Final = 0.05
 _ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
@@ -102,10 +103,9 @@ def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> 
         ConfigError: The configuration is wrong.
         NothingRunYet: There is no state.
     """
-    from sgevents_core.state.sqlite.database import is_made
 
     settings = read(config)
-    if not is_made(settings.state.path):
+    if not open_state(settings.state.path).is_made():
         raise NothingRunYet(path=str(settings.state.path))
     return settings
 
@@ -122,10 +122,9 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
         timeout: The longest wait for a running daemon, in seconds.
         reason: The reason given by the person who asks; empty if none.
     """
-    from sgevents_core.state.sqlite.requests import Requests
 
     _check_daemon(settings.state.path)
-    with closing(Requests(settings.state.path)) as requests:
+    with closing(open_state(settings.state.path).requests()) as requests:
         why = {"reason": reason} if reason else {}
         numbers = requests.ask_all(
             [(one.kind, one.plugin, {**one.detail, **why}, one.events) for one in wanted],
@@ -174,7 +173,7 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
     the site. All others change only the state.
     """
     from sgevents_core.settings import secrets_in
-    from sgevents_core.state.sqlite.requests import CALLING
+    from sgevents_core.state.requests import CALLING
 
     held: list[Any] = []
     for one in wanted:
@@ -252,13 +251,9 @@ def _said(answer: RequestAnswer) -> str:
 def _check_daemon(folder: Path) -> None:
     """Refuse to upgrade a state under a daemon that does not know the newer schema."""
     from sgevents_core.state import lock
-    from sgevents_core.state.sqlite import schema
-    from sgevents_core.state.sqlite.database import Database
 
     holder = lock.holder(folder)
     if holder is None:
         return
-    with closing(Database(folder, read_only=True)) as db:
-        version = db.number("PRAGMA user_version")
-    if version < len(schema.migrations()):
+    if open_state(folder).is_outdated():
         raise DaemonTooOld(pid=holder.get("pid", "?"), host=holder.get("host", "?"))

@@ -9,8 +9,7 @@ from typing import Final
 from sgevents_core.cli.findings import Finding
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
-from sgevents_core.state.sqlite.database import is_made
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 _MOST_TOLD: Final = 5
 _FIX: Final = (
@@ -22,9 +21,9 @@ _FIX: Final = (
 def aside_findings(folder: Path) -> list[Finding]:
     """Return a warning for each of the first events that are set aside; change nothing."""
     try:
-        if not is_made(folder):
+        if not open_state(folder).is_made():
             return []
-        with closing(SqliteState(folder, read_only=True)) as state:
+        with closing(open_state(folder).reader()) as state:
             found = state.aside()
     except StateError:
         return []  # the check of the database reports it

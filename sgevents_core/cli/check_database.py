@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from sgevents_core.cli.check_records import file_findings, record_findings
 from sgevents_core.cli.findings import Finding
-from sgevents_core.errors import StateDamaged, StateError, StateNotWritable, StateTooNew
+from sgevents_core.errors import StateError, StateNotWritable, StateTooNew
 from sgevents_core.printable import counted
 from sgevents_core.state import lock
-from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.inspection import Inspection
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import State
 
 _MOST_TOLD: Final = 5
-_REPAIR: Final = (
-    "stop the daemon and keep a copy of the folder. Then go back to the last sgevents state backup,"
-    " or save what can be read: sqlite3 sgevents.db .recover | sqlite3 new.db, and put new.db in"
-    " its place. With neither, empty the folder and set start in [feed] and in [plugins.NAME] to"
-    " the last event that was handled"
-)
 _AS_WHO: Final = (
     "even reading it writes files beside it: do this as a user who may, or look at a copy"
 )
@@ -36,25 +30,25 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
         folder: The state's folder.
         quick: Whether to skip comparing each index with its table.
     """
-    findings = [_holder(folder)]
+    state, findings = open_state(folder), [_holder(folder)]
     try:
-        db = Database(folder, read_only=True)
+        inspection = state.inspection()
     except StateNotWritable as error:
         return [*findings, Finding("state", "problem", f"not looked at: {error.reason}", _AS_WHO)]
     except StateTooNew as error:
         return [*findings, Finding("state", "problem", str(error), _NEWER)]
     except StateError as error:
-        return [*findings, Finding("state", "problem", str(error), _REPAIR)]
+        return [*findings, Finding("state", "problem", str(error), state.repair)]
     try:
-        findings += _schema(db)
-        findings += _integrity(db, "quick_check" if quick else "integrity_check")
-        findings += record_findings(folder, quick=quick)
-        findings += _content(folder, findings)
+        findings += _format(inspection)
+        findings += _integrity(inspection, state.repair, quick=quick)
+        findings += record_findings(state, inspection, quick=quick)
+        findings += _content(state, findings)
     except StateError as error:
-        findings.append(Finding("state", "problem", str(error), _REPAIR))
+        findings.append(Finding("state", "problem", str(error), state.repair))
     finally:
-        db.close()
-    return findings + file_findings(folder)
+        inspection.close()
+    return findings + file_findings(state)
 
 
 def _holder(folder: Path) -> Finding:
@@ -66,8 +60,8 @@ def _holder(folder: Path) -> Finding:
     return Finding("state", "ok", message)
 
 
-def _schema(db: Database) -> list[Finding]:
-    version, newest = db.number("PRAGMA user_version"), len(schema.migrations())
+def _format(inspection: Inspection) -> list[Finding]:
+    version, newest = inspection.format_version()
     if version == newest:
         return [Finding("state", "ok", f"its schema has version {version}")]
     fix = "the next start of the daemon brings it up to date, and keeps a copy before"
@@ -75,39 +69,23 @@ def _schema(db: Database) -> list[Finding]:
     return [Finding("state", "warning", message, fix)]
 
 
-def _integrity(db: Database, pragma: str) -> list[Finding]:
-    try:
-        said = [str(row[0]) for row in db.all(f"PRAGMA {pragma}({_MOST_TOLD})")]
-    except StateDamaged as error:  # damaged so badly that SQLite cannot even check it
-        said = [error.reason]
-    if said == ["ok"]:
-        return [Finding("state", "ok", f"{DATABASE} is whole")]
-    parts = ", ".join(_unreadable(db))
-    message = f"{DATABASE} is damaged{f', in {parts}' if parts else ''}: {said[0]}"
-    return [Finding("state", "problem", message, _REPAIR, detail="\n".join(said))]
+def _integrity(inspection: Inspection, repair: str, *, quick: bool) -> list[Finding]:
+    name, errors, unreadable = inspection.integrity(_MOST_TOLD, quick=quick)
+    if not errors:
+        return [Finding("state", "ok", f"{name} is whole")]
+    parts = f", in {', '.join(unreadable)}" if unreadable else ""
+    message = f"{name} is damaged{parts}: {errors[0]}"
+    return [Finding("state", "problem", message, repair, detail="\n".join(errors))]
 
 
-def _unreadable(db: Database) -> Iterator[str]:
-    """Yield the tables and indexes that cannot be read completely."""
-    for kind, name, table in db.all("SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"):
-        how = "NOT INDEXED" if kind == "table" else f'INDEXED BY "{name}"'
-        try:
-            for _ in db.each(f'SELECT * FROM "{table}" {how}'):  # noqa: S608 - SQLite's own names
-                pass
-        except StateDamaged:
-            yield f"{kind} {name}"
-        except StateError:
-            continue  # a partial index cannot be read like this
-
-
-def _content(folder: Path, findings: Sequence[Finding]) -> list[Finding]:
+def _content(state: State, findings: Sequence[Finding]) -> list[Finding]:
     """Report how much the state holds, unless something is wrong with it."""
     if any(finding.status == "problem" for finding in findings):
         return []
-    with closing(SqliteState(folder, read_only=True)) as state:
-        feed = state.load_feed()
-        events = state.end() - state.lowest() + 1
+    with closing(state.reader()) as reader:
+        feed = reader.load_feed()
+        events = reader.end() - reader.lowest() + 1
         era = f", era {feed.state.era}" if feed else ""
-        plugins = counted(len(state.plugins()), "plugin")
+        plugins = counted(len(reader.plugins()), "plugin")
         message = f"{counted(events, 'event')}, {plugins}{era}"
     return [Finding("state", "ok", message)]

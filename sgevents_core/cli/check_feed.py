@@ -16,10 +16,9 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import rules_of
 from sgevents_core.site.questions import Newest, Recent, spans_of
 from sgevents_core.site.reset import first_change
-from sgevents_core.state.base import FeedState
+from sgevents_core.state.feed_values import FeedState
 from sgevents_core.state.needs import WAYS_OUT
-from sgevents_core.state.sqlite.database import is_made
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 _PATIENCE: Final = 15.0
 _OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"
@@ -68,9 +67,9 @@ def _start_findings(settings: Settings) -> list[Finding]:
 
 def _feed_state(settings: Settings) -> FeedState | None:
     try:
-        if not is_made(settings.state.path):
+        if not open_state(settings.state.path).is_made():
             return None
-        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+        with closing(open_state(settings.state.path).reader()) as state:
             record = state.load_feed() if state.made else None
     except StateError:
         return None  # the check of the database reports it

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +13,9 @@ from sgevents_core.calling.journal_events import event_in
 from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.printable import counted
-from sgevents_core.state import call_times, lock, register, running
-from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of
-from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.sqlite.wal import damage_in
+from sgevents_core.state import call_times, register, running
+from sgevents_core.state.inspection import Inspection
+from sgevents_core.state.protocols import Reader, State
 
 _PAGE: Final = 1_000
 _MOST_TOLD: Final = 10
@@ -29,42 +27,38 @@ _BACK: Final = (
 )
 
 
-def record_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
+def record_findings(state: State, inspection: Inspection, *, quick: bool = False) -> list[Finding]:
     """Check each record of a state; change nothing.
 
     Args:
-        folder: The state's folder.
+        state: The state.
+        inspection: An open inspection of it.
         quick: Whether to skip events that every plugin has finished.
 
     Raises:
-        StateError: The database cannot be read.
+        StateError: It cannot be read.
     """
-    state = SqliteState(folder, read_only=True)
-    db = Database(folder, read_only=True)
-    try:
-        findings = [*_of_progress(state), *_of_stores(state, db)]
+    with closing(state.reader()) as reader:
+        findings = [*_of_progress(reader), *_of_stores(reader, inspection)]
         if not findings:
-            findings += _few(_of_events(state, quick=quick), "events")
-        findings += _few(_of_letters(db), "dead letters")
-    finally:
-        db.close()
-        state.close()
-    return findings
+            findings += _few(_of_events(reader, quick=quick), "events")
+    return [*findings, *_few(_of_letters(inspection), "dead letters")]
 
 
-def file_findings(folder: Path) -> list[Finding]:
+def file_findings(state: State) -> list[Finding]:
     """Check the files beside the database; change nothing."""
-    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(folder)]
+    folder = state.folder
+    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(state)]
 
 
-def _of_progress(state: SqliteState) -> Iterator[Finding]:
+def _of_progress(state: Reader) -> Iterator[Finding]:
     """Check what every start reads: the feed, the plugins, the lanes."""
     yield from _tried("the records of the feed", state.load_feed)
     yield from _tried("the records of the plugins", state.plugins)
     yield from _tried("the places of the lanes", lambda: _places(state))
 
 
-def _places(state: SqliteState) -> None:
+def _places(state: Reader) -> None:
     end = state.end()
     records = state.plugins()
     for lane in sorted({record.lane for record in records.values()}):
@@ -83,8 +77,8 @@ def _tried(what: str, read: Callable[[], object]) -> Iterator[Finding]:
         yield state_problem(_told(what, error), _BACK)
 
 
-def _of_stores(state: SqliteState, db: Database) -> Iterator[Finding]:
-    for (plugin,) in db.all("SELECT DISTINCT plugin FROM stores ORDER BY plugin"):
+def _of_stores(state: Reader, inspection: Inspection) -> Iterator[Finding]:
+    for plugin in inspection.stores():
         try:
             state.store(plugin)
         except _ODD as error:
@@ -92,7 +86,7 @@ def _of_stores(state: SqliteState, db: Database) -> Iterator[Finding]:
             yield state_problem(_told(f"the store of plugin {plugin}", error), fix)
 
 
-def _of_events(state: SqliteState, *, quick: bool) -> Iterator[Finding]:
+def _of_events(state: Reader, *, quick: bool) -> Iterator[Finding]:
     behind = state.lowest_cursor(state.plugins())
     seq = behind if quick else 0
     while entries := state.read(seq, _PAGE):
@@ -114,17 +108,9 @@ def _unreadable(error: UnreadableEntry, *, waits: bool) -> Finding:
     return Finding("state", "warning", message, fix)
 
 
-def _of_letters(db: Database) -> Iterator[Finding]:
-    columns = f"id, plugin, callback, seq, event_id, body, {letter_sum_column(db)}"
-    for number, *about, checksum in db.each(
-        f"SELECT {columns} FROM failures WHERE dead = 1 ORDER BY id"  # noqa: S608 - our own columns
-    ):
-        event_id, body = about[3:]
-        try:
-            right = not body or json.loads(body).get("id") == event_id
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            right = False
-        if not right or (checksum is not None and checksum != sum_of(*about[:4], body or b"")):
+def _of_letters(inspection: Inspection) -> Iterator[Finding]:
+    for number, event_id, whole in inspection.letters():
+        if not whole:
             fix = f"dismiss it, and sgevents replay {event_id} reads it from the site"
             yield state_problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
 
@@ -151,18 +137,14 @@ def _call_times(folder: Path) -> Iterator[Finding]:
             yield Finding("state", "warning", message, "remove it: nothing is decided by it")
 
 
-def _log(folder: Path) -> Iterator[Finding]:
-    """Check a write-ahead log that was left behind; one in use changes while it is read."""
-    if lock.holder(folder) is not None:
-        return
-    path = folder / f"{DATABASE}-wal"
+def _log(state: State) -> Iterator[Finding]:
     try:
-        damage = damage_in(path)
+        damage = state.log_damage()
     except OSError:
         return
     if damage is not None:
         message = (
-            f"{path.name} is damaged in its frame {damage.frame}: what was written in the"
+            f"{damage.name} is damaged in its frame {damage.frame}: what was written in the"
             f" {counted(damage.behind, 'frame')} after it is lost"
         )
         fix = "calls since then are made again; if that must not be, go back to a backup"

@@ -11,8 +11,8 @@ from typing import Final
 from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.state.disk import NETWORK, file_system, not_writable
 from sgevents_core.state.lock import LOCK
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.openness import state_exposures
-from sgevents_core.state.sqlite.database import DATABASE
 
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
@@ -40,7 +40,7 @@ def state_findings(path: Path) -> list[Finding]:
 
 def _not_writable(folder: Path) -> list[str]:
     """Return which of the files that a start opens cannot be written, and why."""
-    files = [LOCK, *(f"{DATABASE}{end}" for end in ("", "-wal", "-shm"))]
+    files = (LOCK, *open_state(folder).files)
     return [why for name in files if (why := not_writable(folder / name))]
 
 

@@ -19,10 +19,12 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
 from sgevents_core.printable import counted, lines
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.sqlite.letters import Chosen, Letter, LetterGroup, Letters
+    from sgevents_core.state.letters import Chosen, Letter, LetterGroup
+    from sgevents_core.state.protocols import Letters
 
 _SHOWN: Final = 50
 """The most dead letters, or groups of them, listed by default."""
@@ -47,7 +49,7 @@ def _choosing(command: _F) -> _F:
         event: int | None,
         **more: Any,
     ) -> object:
-        from sgevents_core.state.sqlite.letters import Chosen
+        from sgevents_core.state.letters import Chosen
 
         return command(*args, chosen=Chosen(plugin, callback, error, event), **more)
 
@@ -105,10 +107,9 @@ def list_letters(
     Shows the first 50, and how many are left; --after NUMBER continues after that one. JSON has all
     of them, unless --limit is given.
     """
-    from sgevents_core.state.sqlite.letters import Letters
 
     most = limit or (-1 if all_ or as_json else _SHOWN)
-    with closing(Letters(load(config).state.path)) as letters:
+    with closing(open_state(load(config).state.path).letters()) as letters:
         if groups:
             _show_groups(letters.groups(chosen), most, as_json=as_json)
         elif as_json:
@@ -225,21 +226,19 @@ def _meant(
     settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
     """Return the letters that a command is about, by number or by option."""
-    from sgevents_core.state.sqlite.letters import Letters
 
     if bool(numbers) == (all_ or any(one is not None for one in chosen)):
         raise LettersNotNamed
     if numbers:
         return _named(settings, numbers)
-    with closing(Letters(settings.state.path)) as letters:
+    with closing(open_state(settings.state.path).letters()) as letters:
         return list(letters.listed(chosen))
 
 
 def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
-    from sgevents_core.state.sqlite.letters import Letters
 
     found = []
-    with closing(Letters(settings.state.path)) as letters:
+    with closing(open_state(settings.state.path).letters()) as letters:
         for number in dict.fromkeys(numbers):
             letter = letters.get(number)
             if letter is None:

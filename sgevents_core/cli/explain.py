@@ -17,13 +17,14 @@ from sgevents_core.cli.asking import load
 from sgevents_core.cli.printing import echo, echo_json, echo_line, iso, read_to_look, without_empty
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SecretMissingError, SiteError
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.reading.outcomes import Outcome, What
     from sgevents_core.settings import Settings
-    from sgevents_core.state.sqlite.requests import Replayed
+    from sgevents_core.state.requests import Replayed
 
 
 COLOURS: Final[dict[What, str]] = {
@@ -106,10 +107,9 @@ def _head(
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:
     from sgevents_core.calling.journal_events import event_of, read_scripts
     from sgevents_core.reading.outcomes import Outcomes
-    from sgevents_core.state.sqlite.past import Past
 
     standing = Outcomes(settings.state.path)
-    with closing(Past(settings.state.path)) as past:
+    with closing(open_state(settings.state.path).past()) as past:
         failures = past.failures(found.event_id)
     lines = []
     event = event_of(found.body, read_scripts(settings.state.path))

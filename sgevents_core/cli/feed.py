@@ -14,12 +14,12 @@ from sgevents_core.cli.asking import Wanted, ask, load, request_options
 from sgevents_core.cli.printing import echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.printable import counted
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sgevents_core.state.base import FeedRecord, Parked
-    from sgevents_core.state.sqlite.aside import SetAside
+    from sgevents_core.state.feed_values import FeedRecord, Parked, SetAside
 
 SHOWN_RANGES = 10
 """The most ranges of a parking shown to people; `--json` has all."""
@@ -143,9 +143,8 @@ def aside(
 
 
 def _aside(folder: Path) -> list[SetAside]:
-    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         return state.aside()
 
 
@@ -163,9 +162,8 @@ def _shown_aside(found: Sequence[SetAside]) -> str:
 
 
 def _record(folder: Path) -> FeedRecord | None:
-    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
-    state = SqliteState(folder, read_only=True)
+    state = open_state(folder).reader()
     try:
         return state.load_feed()
     finally:

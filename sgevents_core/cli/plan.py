@@ -13,6 +13,7 @@ from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -96,10 +97,9 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
 
 def _seen_types(settings: Settings) -> frozenset[str]:
     """Return the event types in the journal; none if there is no journal yet."""
-    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
     try:
-        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+        with closing(open_state(settings.state.path).reader()) as state:
             return frozenset(state.event_types())
     except StateError:
         return frozenset()

@@ -18,7 +18,7 @@ from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.sqlite.requests import Replayed
+    from sgevents_core.state.requests import Replayed
 
 
 @click.command()

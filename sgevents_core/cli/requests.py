@@ -13,9 +13,10 @@ from sgevents_core.cli.asking import load
 from sgevents_core.cli.printing import cell, echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
-    from sgevents_core.state.sqlite.requests import Asked
+    from sgevents_core.state.requests import Asked
 
 
 @click.command()
@@ -28,9 +29,8 @@ def requests(count: int, as_json: bool, config: Path) -> None:
 
     Lists pauses, retries, replays and all other requests to the daemon, newest last.
     """
-    from sgevents_core.state.sqlite.requests import Requests
 
-    with closing(Requests(load(config).state.path)) as kept:
+    with closing(open_state(load(config).state.path).requests()) as kept:
         found = kept.last(count)
     if as_json:
         echo_json({"version": 1, "requests": [_as_json(one) for one in found]})

@@ -12,6 +12,7 @@ from sgevents_core.cli.asking import load
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay
+from sgevents_core.state.opening import open_state
 
 
 @click.group()
@@ -56,14 +57,8 @@ def backup(file: Path, force: bool, config: Path) -> None:
     FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
     made are handled again.
     """
-    from sgevents_core.state.sqlite.database import Database
-
     settings = load(config)
     if os.path.lexists(file) and not force:
         raise FileInTheWay(path=file)
-    db = Database(settings.state.path, read_only=True)
-    try:
-        size = db.back_up(file.absolute())
-    finally:
-        db.close()
+    size = open_state(settings.state.path).back_up(file.absolute())
     echo_line(f"{file}: {size / 1_000_000:,.1f} MB written")

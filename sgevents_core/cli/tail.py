@@ -15,12 +15,13 @@ from sgevents_core.cli.explain import COLOURS, plan_of
 from sgevents_core.cli.printing import echo_json, echo_line, iso, read_to_look
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry
+from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
     from sgevents_core.reading.outcomes import Outcome, Outcomes
-    from sgevents_core.state.base import Entry
+    from sgevents_core.state.entries import Entry
 
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 0.1
@@ -65,9 +66,8 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
 
 
 def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
-    from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         after = max(state.end() - count, state.lowest() - 1)
         while True:
             entries = state.read(after, _PAGE)
@@ -102,11 +102,10 @@ def _when_settled(
 def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
     from sgevents_core.calling.journal_events import event_in, read_scripts
     from sgevents_core.reading.outcomes import Outcomes
-    from sgevents_core.state.sqlite.past import Past
 
     standing = Outcomes(folder)
     scripts = read_scripts(folder)
-    with closing(Past(folder)) as past:
+    with closing(open_state(folder).past()) as past:
         for entry in entries:
             try:
                 event = event_in(entry, scripts)

@@ -14,11 +14,13 @@ from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.base import Entry, Failure, PluginRecord, Step, entry_at
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.steps import Died
+from sgevents_core.state.protocols import LaneWriter, entry_at
+from sgevents_core.state.steps import Died, Step
 
 PROVED: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""
@@ -75,7 +77,7 @@ def is_condemned(died: Died) -> bool:
 def condemn(
     deaths: Iterable[Died],
     rules: Mapping[CallKey, FailureRules],
-    state: SqliteState,
+    state: LaneWriter,
     redact: Redactor,
 ) -> list[Condemned]:
     """Give up the calls in which the process died too often, according to their plugins' policies.
@@ -97,7 +99,7 @@ def condemn(
     return condemned
 
 
-def _give_up(died: Died, rules: FailureRules, state: SqliteState) -> list[Condemned]:
+def _give_up(died: Died, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
     record = state.plugins()[died.plugin]
     lane = state.lane_progress(record.lane) or Progress(state.end())
     entry = entry_at(state, died.seq)
@@ -135,7 +137,7 @@ def _pause_if_due(
     record.pause(reason)
 
 
-def _failure(died: Died, entry: Entry, on_error: OnError, state: SqliteState) -> Failure:
+def _failure(died: Died, entry: Entry, on_error: OnError, state: LaneWriter) -> Failure:
     times = died.proved + died.unproved
     attempts = state.tried().get((died.key, died.seq), times)
     return Failure(

@@ -18,10 +18,10 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 from sgevents_core.state import register
-from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.deaths import read_deaths
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -34,7 +34,7 @@ class LaneStart(NamedTuple):
     doubts: Sequence[recovery.Doubt]
 
 
-def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str, LaneStart]:
+def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, LaneStart]:
     """Bring the ledger up to date with the registers, and return where lanes continue.
 
     A plugin that is not in its lane now (not enabled, or broken) keeps its own cursor, so that it
@@ -63,7 +63,7 @@ def recover(settings: Settings, loaded: Loaded, state: SqliteState) -> dict[str,
     return starts
 
 
-def fold(folder: Path, state: SqliteState) -> None:
+def fold(folder: Path, state: LaneWriter) -> None:
     """Bring the ledger up to date with the registers; no lane may run yet.
 
     This is the first part of `recover`, for commands that change the ledger and start no lane.
@@ -78,13 +78,13 @@ def _keep(
     starts: Mapping[str, LaneStart],
     records: Mapping[str, PluginRecord],
     folder: Path,
-    state: SqliteState,
+    state: LaneWriter,
 ) -> None:
     """Record where lanes and plugins are, and count the deaths; then remove the registers."""
     words = left_behind(folder)
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
-        died = deaths.counted(start.doubts, start.name, words, read_deaths(folder))
+        died = deaths.counted(start.doubts, start.name, words, state.deaths())
         step = Step(progress=start.progress, plugins=mine, deaths=died, durable=True)
         step.doubts = _doubted(start, state)
         state.record(start.name, state.take_lane(start.name), step)
@@ -92,7 +92,7 @@ def _keep(
         register.forget(register.path_of(folder, name))
 
 
-def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[deaths.Condemned]:
+def condemned(settings: Settings, loaded: Loaded, state: LaneWriter) -> list[deaths.Condemned]:
     """Give up the calls in which the process died too often, and return them."""
     rules = {
         key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
@@ -100,7 +100,7 @@ def condemned(settings: Settings, loaded: Loaded, state: SqliteState) -> list[de
         for callback in plugin.callbacks
     }
     redact = Redactor.of(settings)
-    return deaths.condemn(read_deaths(settings.state.path), rules, state, redact)
+    return deaths.condemn(state.deaths(), rules, state, redact)
 
 
 def _lane_names(
@@ -112,7 +112,7 @@ def _lane_names(
 
 
 def _recover_lane(
-    name: str, folder: Path, state: SqliteState, records: Mapping[str, PluginRecord]
+    name: str, folder: Path, state: LaneWriter, records: Mapping[str, PluginRecord]
 ) -> LaneStart:
     progress = state.lane_progress(name)
     noted = _left_behind(name, folder, state)
@@ -125,7 +125,7 @@ def _recover_lane(
     return LaneStart(name, recovery.goes_on(progress, noted.lane), doubts)
 
 
-def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
+def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.Noted:
     """Return the content of a lane's register if it fits this journal, maybe a restored one."""
     noted = register.read(register.path_of(folder, name))
     end = state.end()
@@ -136,7 +136,7 @@ def _left_behind(name: str, folder: Path, state: SqliteState) -> register.Noted:
     return noted
 
 
-def _doubted(start: LaneStart, state: SqliteState) -> list[tuple[str, str, int, int]]:
+def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:
     """Count an attempt for each call in which the process died, so that `ctx.attempt` shows it."""
     tried = state.tried()
     counted = []
@@ -159,22 +159,22 @@ def _join(record: PluginRecord, lane: Progress) -> None:
         record.rejoin_lane()
 
 
-def _new_record(name: str, lane: str, table: PluginSettings, state: SqliteState) -> PluginRecord:
+def _new_record(name: str, lane: str, table: PluginSettings, state: LaneWriter) -> PluginRecord:
     return PluginRecord(name, lane, Progress(_start(table.start, state)), apart=True)
 
 
-def _start(start: Start | None, state: SqliteState) -> int:
+def _start(start: Start | None, state: LaneWriter) -> int:
     """Return the cursor for a plugin that has none: the journal's end by default."""
     if isinstance(start, Ago):
-        return state.seq_before("created_at", int(time.time() - start.seconds))
+        return state.seq_before_time(int(time.time() - start.seconds))
     if isinstance(start, datetime):
-        return state.seq_before("created_at", int(start.timestamp()))
+        return state.seq_before_time(int(start.timestamp()))
     if isinstance(start, int):
-        return state.seq_before("event_id", start)
+        return state.seq_before_event(start)
     return state.end()
 
 
-def _check_kept(record: PluginRecord, table: PluginSettings, state: SqliteState) -> None:
+def _check_kept(record: PluginRecord, table: PluginSettings, state: LaneWriter) -> None:
     """Restart or pause, as its config says, a plugin whose events are no longer kept."""
     lowest = Progress.at(state.lowest())
     if not record.apart or record.cursor >= lowest.finished:

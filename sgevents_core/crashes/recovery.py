@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sgevents_core.state.base import PluginRecord, Step
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import ATTEMPTS, Noted, NotedCall
+from sgevents_core.state.steps import Step
 
 
 class Doubt(NamedTuple):

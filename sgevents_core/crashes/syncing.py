@@ -16,9 +16,8 @@ from typing import Final
 from sgevents_core.crashes import recovery
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
-from sgevents_core.state.presence import Presence
+from sgevents_core.state.protocols import LaneWriter, Presence
 from sgevents_core.state.register import NOTHING, Noted
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -37,7 +36,7 @@ class Syncing:
     `error` says why it ended, if it was not stopped; the daemon must then end as well.
     """
 
-    def __init__(self, lanes: Sequence[Lane], state: SqliteState, presence: Presence) -> None:
+    def __init__(self, lanes: Sequence[Lane], state: LaneWriter, presence: Presence) -> None:
         self.error: StateError | None = None
         self._state = state
         self._presence = presence

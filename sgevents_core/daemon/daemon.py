@@ -26,9 +26,9 @@ from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
 from sgevents_core.settings import Settings
 from sgevents_core.state.disk import NETWORK, file_system
 from sgevents_core.state.lock import StateLock
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.openness import state_exposures
-from sgevents_core.state.presence import Presence
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import Presence, Reader, Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -122,10 +122,11 @@ class Daemon:
             SgEventsError: The feed or a lane cannot continue.
         """
         folder = self._settings.state.path
+        home = open_state(folder)
         with (
             closing(StateLock(folder)),
-            closing(Presence(folder)) as presence,
-            closing(SqliteState(folder)) as state,
+            closing(home.presence()) as presence,
+            closing(home.writer()) as state,
             closing(EvidenceKeeper(folder)) as keeper,
             guarded_process(folder),
         ):
@@ -147,7 +148,7 @@ class Daemon:
             return _remains(state, {plugin.name for plugin in loaded.plugins})
 
     def _assembled(
-        self, state: SqliteState, keeper: EvidenceKeeper, presence: Presence
+        self, state: Writer, keeper: EvidenceKeeper, presence: Presence
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         loaded = self.load(self._watch)
@@ -197,7 +198,7 @@ def _report_warnings(settings: Settings) -> None:
         logger.warning(text, settings.state.path, kind, extra={"action": "state.not_local"})
 
 
-def _remains(state: SqliteState, loaded: Container[str]) -> Remains:
+def _remains(state: Reader, loaded: Container[str]) -> Remains:
     feed = state.load_feed()
     hot = [m for m in feed.missing if m.hot] if feed else []
     apart = tuple(

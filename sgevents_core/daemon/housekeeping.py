@@ -11,7 +11,7 @@ from sgevents_core.printable import counted
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.settings import Settings
 from sgevents_core.site.ageing import prune
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -28,7 +28,7 @@ class Housekeeping:
         inbox: Knows the requests.
     """
 
-    def __init__(self, settings: Settings, state: SqliteState, inbox: Inbox) -> None:
+    def __init__(self, settings: Settings, state: Writer, inbox: Inbox) -> None:
         self._retention = settings.state.retention
         self._enabled = {name for name, table in settings.plugins.items() if table.enabled}
         self._state = state

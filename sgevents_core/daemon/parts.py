@@ -29,8 +29,8 @@ from sgevents_core.site.feed import Feed
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.notices import BacklogTimedOut, Notice
 from sgevents_core.site.script_lookup import ScriptLookup
-from sgevents_core.state.presence import Presence
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Presence, Writer
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Assembly:
         self,
         settings: Settings,
         loaded: Loaded,
-        state: SqliteState,
+        state: Writer,
         *,
         keeper: EvidenceKeeper,
         presence: Presence,
@@ -90,6 +90,7 @@ class Assembly:
         self._keeper = keeper
         self._presence = presence
         self._health = SiteHealth()
+        self._home = open_state(settings.state.path)
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
         """Recover what the last process left, start the plugins, and return all parts.
@@ -109,7 +110,7 @@ class Assembly:
             settings,
             plugins,
             services,
-            self._open_state,
+            self._home.lane_writer,
             announcer,
             hear=self._keeper.hear,
             scripts=scripts,
@@ -119,7 +120,7 @@ class Assembly:
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
         liveness = Liveness(["feed", *map(_loop_of, lanes)])
-        syncing = Syncing(lanes, self._open_state(), self._presence)
+        syncing = Syncing(lanes, self._home.lane_writer(), self._presence)
         feed_loop = partial(liveness.run, "feed", feed.run)
         return Parts(
             plugins=plugins,
@@ -140,11 +141,8 @@ class Assembly:
         lane_loop = partial(liveness.run, _loop_of(lane), body)
         return threading.Thread(target=lane_loop, name=f"lane-{lane.name}")
 
-    def _open_state(self) -> SqliteState:
-        return SqliteState(self._settings.state.path)
-
     def _feed(self, lanes: Sequence[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
-        state = self._open_state()
+        state = self._home.feed_writer()
         lookup = ScriptLookup(scripts, self._settings.script_names, state.keep_scripts)
         return Feed(
             EventLog(self._settings.site, self._settings.feed.fields, lookup),

@@ -23,8 +23,7 @@ from sgevents_core.observe.logs import restore_logging
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.printable import counted
 from sgevents_core.settings import Settings
-from sgevents_core.state.presence import Presence
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import Presence, Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -58,7 +57,7 @@ class DaemonRun:
         self,
         settings: Settings,
         parts: Parts,
-        state: SqliteState,
+        state: Writer,
         *,
         orders: SimpleQueue[Order],
         reloader: Reloader,

@@ -22,8 +22,9 @@ from sgevents_core.hookspecs import (
 )
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import CurrentCall
-from sgevents_core.state.base import Failure, PluginRecord
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.needs import Need
+from sgevents_core.state.plugin_record import PluginRecord
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -21,10 +21,12 @@ from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.site.health import Standing
-from sgevents_core.state.base import Entry, Failure, Step
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART, LANE, Register
+from sgevents_core.state.steps import Step
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sgevents_core.site.health import SiteHealth, Standing
-from sgevents_core.state.base import Failure
+from sgevents_core.state.failures import Failure
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.lane import Lane

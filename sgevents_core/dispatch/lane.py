@@ -24,12 +24,13 @@ from sgevents_core.observe.observers import CallObserver, CallObservers
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.base import Entry, Step
 from sgevents_core.state.call_times import CallTimes
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.register import APART, LANE, Noted, Register, path_of
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -61,7 +62,7 @@ class Lane:
         name: str,
         lane_plugins: Sequence[LanePlugin],
         *,
-        state: SqliteState,
+        state: LaneWriter,
         progress: Progress,
         tried: dict[tuple[CallKey, int], int],
         folder: Path,

@@ -15,7 +15,9 @@ from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
-from sgevents_core.state.base import Entry, Failure, PluginRecord
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.plugin_record import PluginRecord
 
 if TYPE_CHECKING:
     from sgevents_core.dispatch.caller import Call

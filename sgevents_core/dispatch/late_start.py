@@ -14,7 +14,8 @@ from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing
-from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 

@@ -10,8 +10,10 @@ from typing import Final, TypeVar
 
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.observe.liveness import report_alive
-from sgevents_core.state.base import Entry, PluginRecord, Step
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -33,7 +35,7 @@ class LaneLedger:
         StateError: The lane cannot be taken over.
     """
 
-    def __init__(self, lane: str, state: SqliteState, stopping: threading.Event) -> None:
+    def __init__(self, lane: str, state: LaneWriter, stopping: threading.Event) -> None:
         self._lane = lane
         self._state = state
         self._stopping = stopping

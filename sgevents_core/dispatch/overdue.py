@@ -12,7 +12,7 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.state.base import Journal, entry_at
+from sgevents_core.state.protocols import Reader, entry_at
 from sgevents_core.state.pulse import RunningCall
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -47,7 +47,7 @@ class Overdue:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], journal: Journal, *, started: float, restarts: bool
+        self, lanes: Sequence[Lane], journal: Reader, *, started: float, restarts: bool
     ) -> None:
         self._lanes = lanes
         self._journal = journal

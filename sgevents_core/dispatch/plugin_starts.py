@@ -22,9 +22,9 @@ from sgevents_core.plugins.load_watching import (
 )
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import told
-from sgevents_core.state.base import Step
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -32,7 +32,7 @@ logger = logging.getLogger("sgevents.dispatch")
 def start_plugins(
     loaded: Loaded,
     services: Mapping[str, Services],
-    state: SqliteState,
+    state: LaneWriter,
     watch: PluginWatch | None = None,
 ) -> list[LoadedPlugin]:
     """Call the plugins' `startup`, and return the plugins that may get events.
@@ -98,7 +98,7 @@ def _call_watched(
 def stop_plugins(
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    state: SqliteState,
+    state: LaneWriter,
     watch: PluginWatch | None = None,
 ) -> StateError | None:
     """Call the plugins' `shutdown`, and close their connections.
@@ -129,7 +129,7 @@ def stop_plugins(
     return failed
 
 
-def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
+def _forget_failed_start(plugin: LoadedPlugin, state: LaneWriter) -> None:
     """Make a plugin active that had not started before and has started now."""
     record = state.plugins()[plugin.name]
     if record.state == "not started":
@@ -138,7 +138,7 @@ def _forget_failed_start(plugin: LoadedPlugin, state: SqliteState) -> None:
         state.record(plugin.lane, fence, Step(plugins=[record]))
 
 
-def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteState) -> None:
+def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: LaneWriter) -> None:
     """Keep the position of a plugin that will start once the site answers."""
     record = state.plugins()[plugin.name]
     if record.state != "paused":
@@ -148,7 +148,7 @@ def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: SqliteSta
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
 
 
-def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
+def _set_aside(plugin: LoadedPlugin, state: LaneWriter, error: str) -> None:
     """Keep the position of a plugin whose `startup` failed, while its lane continues without it."""
     record = state.plugins()[plugin.name]
     record.fail_to_start(error)
@@ -163,7 +163,7 @@ def _set_aside(plugin: LoadedPlugin, state: SqliteState, error: str) -> None:
 
 
 def _keep_store(
-    plugin: LoadedPlugin, services: Services, context: CallContext, state: SqliteState
+    plugin: LoadedPlugin, services: Services, context: CallContext, state: LaneWriter
 ) -> None:
     """Commit what a hook that is not an event hook changed in the plugin's store."""
     changes = context.end()

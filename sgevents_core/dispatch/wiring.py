@@ -19,13 +19,13 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import LaneWriter, Reader
 
 
 def services_of(
     settings: Settings,
     loaded: Loaded,
-    state: SqliteState,
+    state: Reader,
     kind: type[Services] = Services,
     *,
     health: SiteHealth | None = None,
@@ -55,7 +55,7 @@ def services_of(
     }
 
 
-def _store_of(plugin: str, state: SqliteState) -> Store:
+def _store_of(plugin: str, state: Reader) -> Store:
     """Return a plugin's store; a damaged one keeps only that plugin from starting."""
     try:
         return Store(plugin, state.store(plugin))
@@ -67,7 +67,7 @@ def lanes_of(
     settings: Settings,
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    open_state: Callable[[], SqliteState],
+    open_state: Callable[[], LaneWriter],
     announcer: Announcer,
     *,
     hear: Hear = heard_by_nobody,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from sgevents_core.state.base import FeedRecord
-from sgevents_core.state.sqlite.past import LeftOut, Past
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.feed_values import FeedRecord, LeftOut
+from sgevents_core.state.opening import open_state
 
 
 def whereabouts(folder: Path, event_id: int) -> str:
@@ -16,7 +15,7 @@ def whereabouts(folder: Path, event_id: int) -> str:
     Raises:
         StateError: The state cannot be read.
     """
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         record = state.load_feed()
     if record is None:
         return "nothing was read from the site yet"
@@ -60,7 +59,7 @@ def _missing(hot: bool, *, fails: bool) -> str:
 
 
 def _not_kept(folder: Path) -> str:
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         nothing_pruned = state.lowest() == 1
     if nothing_pruned:
         return "never in the journal: it came before the feed began"
@@ -68,5 +67,5 @@ def _not_kept(folder: Path) -> str:
 
 
 def _recorded(kind: LeftOut, folder: Path, event_id: int, era: int) -> bool:
-    with closing(Past(folder)) as past:
+    with closing(open_state(folder).past()) as past:
         return past.is_left_out(kind, era, event_id)

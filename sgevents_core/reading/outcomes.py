@@ -11,13 +11,13 @@ from typing import Final, Literal, TypeAlias
 from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
-from sgevents_core.state.base import Failure, PluginRecord
 from sgevents_core.state.call_times import TimedCall, calls_of
+from sgevents_core.state.failures import Failure, KeptFailure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.skips import was_skipped
-from sgevents_core.state.sqlite.past import KeptFailure, Past
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 What: TypeAlias = Literal[
     "handled",
@@ -66,7 +66,7 @@ class Outcomes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._calls: dict[tuple[str, int], list[TimedCall]] = {}
-        with closing(SqliteState(folder, read_only=True)) as state:
+        with closing(open_state(folder).reader()) as state:
             self.records = state.plugins()
             self._lanes: dict[str, Progress | None] = {}
             for lane in {record.lane for record in self.records.values()}:
@@ -76,7 +76,7 @@ class Outcomes:
                 for record in self.records.values():
                     if record.lane == lane:
                         recovery.catches_up(record, noted.apart)
-        with closing(Past(folder)) as past:
+        with closing(open_state(folder).past()) as past:
             self._joined = past.joined()
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgevents_core.state import lock
-from sgevents_core.state.base import FeedRecord, PluginRecord
+from sgevents_core.state.feed_values import FeedRecord, SetAside
 from sgevents_core.state.needs import (
     FeedTrouble,
     Need,
@@ -17,12 +17,12 @@ from sgevents_core.state.needs import (
     not_reloaded,
     plugin_needs,
 )
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.protocols import Reader
 from sgevents_core.state.pulse import Pulse, pulse_of
 from sgevents_core.state.running import running
-from sgevents_core.state.sqlite.aside import SetAside
-from sgevents_core.state.sqlite.database import is_made
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,13 @@ def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
     Raises:
         StateError: The state cannot be read.
     """
-    if not is_made(folder):
+    if not open_state(folder).is_made():
         return None
     holder = lock.holder(folder) or {}
     pid = holder.get("pid")
     daemon = running(folder)
     loaded = None if daemon is None else frozenset(daemon.plugins)
-    state = SqliteState(folder, read_only=True)
+    state = open_state(folder).reader()
     try:
         if not state.made:
             return None
@@ -208,7 +208,7 @@ def _feed(record: FeedRecord) -> FeedOverview:
 
 
 def _plugins(
-    state: SqliteState, enabled: frozenset[str], loaded: frozenset[str] | None
+    state: Reader, enabled: frozenset[str], loaded: frozenset[str] | None
 ) -> tuple[PluginOverview, ...]:
     end = state.end()
     dead = state.dead_letter_counts()
@@ -227,7 +227,7 @@ def _plugin(
     record: PluginRecord,
     progress: Progress,
     end: int,
-    state: SqliteState,
+    state: Reader,
     *,
     dead: tuple[int, str],
     shown: str,

@@ -19,12 +19,14 @@ from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls as recalls
 from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
-from sgevents_core.state.base import Entry, Step
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.letters import LetterChange
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import Requests
+from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 from sgevents_core.state.skips import skip_note
-from sgevents_core.state.sqlite.letters import Letters
-from sgevents_core.state.sqlite.requests import Request, Requests
-from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -44,7 +46,7 @@ def carry_out(number: int, lane: Lane, folder: Path) -> bool:
     Raises:
         StateError: The state cannot be written; the request stays as it is.
     """
-    with closing(Requests(folder)) as requests:
+    with closing(open_state(folder).requests()) as requests:
         request = requests.get(number)
         return request is None or _carry_out(request, lane, folder, requests)
 
@@ -167,7 +169,7 @@ def _next_entry(desk: RequestWork) -> Entry | None:
 def _dismiss(desk: RequestWork) -> bool:
     if "letters" in desk.request.detail:
         return _dismiss_all(desk, desk.request.detail["letters"])
-    with closing(Letters(desk.folder)) as letters:
+    with closing(open_state(desk.folder).letters()) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
         return desk.refuse("that dead letter no longer exists")

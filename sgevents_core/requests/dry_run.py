@@ -28,8 +28,8 @@ from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
-from sgevents_core.state.sqlite.requests import Replayed
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed
 
 if TYPE_CHECKING:
     from sgevents_core.protocols import Context
@@ -151,7 +151,7 @@ def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryS
     loaded = loaded_after_trying(only, discover())
     if not loaded.plugins:
         raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
-    with closing(SqliteState(settings.state.path, read_only=True)) as state:
+    with closing(open_state(settings.state.path).reader()) as state:
         services = services_of(only, loaded, state, DryServices)[name]
     assert isinstance(services, DryServices)  # noqa: S101 - asked for in the line above
     services.tell, services.scripts = tell, read_scripts(settings.state.path)

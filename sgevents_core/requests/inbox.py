@@ -11,8 +11,8 @@ from typing import Protocol
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.requests import carrying_out as requests
-from sgevents_core.state.sqlite.requests import Request, Requests
-from sgevents_core.state.steps import RequestAnswer
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Request, RequestAnswer
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -37,7 +37,7 @@ class Inbox:
         self._folder = folder
         self._lanes = lanes
         self._feed = feed
-        self._requests = Requests(folder)
+        self._requests = open_state(folder).requests()
         self._seen = 0
 
     def poll(self) -> None:

@@ -27,10 +27,11 @@ from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.printable import counted
 from sgevents_core.requests.request_work import RequestWork
-from sgevents_core.state.base import Failure, FailureOutcome, Step
-from sgevents_core.state.sqlite.letters import Letter, Letters
-from sgevents_core.state.sqlite.requests import Replayed
-from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
+from sgevents_core.state.failures import Failure, FailureOutcome
+from sgevents_core.state.letters import Letter, LetterChange
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed, RequestAnswer, RequestStep
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
 
@@ -42,7 +43,7 @@ MOST_NAMED: Final = 20
 
 def retry(desk: RequestWork) -> bool:
     """Call the callback of a dead letter once more; a success settles it."""
-    with closing(Letters(desk.folder)) as letters:
+    with closing(open_state(desk.folder).letters()) as letters:
         letter = letters.get(int(desk.request.detail["letter"]))
     if letter is None or not letter.dead:
         return desk.refuse("that dead letter no longer exists")
@@ -304,7 +305,7 @@ class _Replay:
 
         Written separately, a process that dies in between would do one of them twice.
         """
-        with closing(Letters(self._desk.folder)) as letters:
+        with closing(open_state(self._desk.folder).letters()) as letters:
             letter = letters.of(callback.plugin, callback.name, replayed.seq, replayed.event_id)
         change = None
         if failure is not None:

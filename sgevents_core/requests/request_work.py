@@ -10,9 +10,11 @@ from pathlib import Path
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.settings.spelling import nearest_name
-from sgevents_core.state.base import PluginRecord, Step
-from sgevents_core.state.sqlite.requests import Request, Requests
-from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
+from sgevents_core.state.letters import LetterChange
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.protocols import Requests
+from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
+from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
 

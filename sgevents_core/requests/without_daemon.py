@@ -24,10 +24,10 @@ from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
 from sgevents_core.state.lock import StateLock
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.requests import CALLING, Request, Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.steps import RequestAnswer, RequestStep
+from sgevents_core.state.protocols import FeedWriter, LaneWriter
+from sgevents_core.state.requests import CALLING, Request, RequestAnswer, RequestStep
 
 ALERTS_END_WITHIN: Final = 1.0
 
@@ -45,9 +45,9 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
         StateError: The state cannot be used.
     """
     folder = settings.state.path
-    with closing(StateLock(folder, command)), closing(SqliteState(folder)) as state:
+    with closing(StateLock(folder, command)), closing(open_state(folder).writer()) as state:
         fold(folder, state)
-        with closing(Requests(folder)) as box:
+        with closing(open_state(folder).requests()) as box:
             waiting = box.waiting(plugin=plugin)
         if not plugin:
             for request in waiting:
@@ -60,7 +60,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
             _carry_out(settings, plugin, waiting, state)
 
 
-def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: SqliteState) -> None:
+def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: LaneWriter) -> None:
     table = settings.plugins.get(plugin)
     calls = any(request.kind in CALLING for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
@@ -72,13 +72,13 @@ def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: S
 
 
 @contextmanager
-def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -> Iterator[Lane]:
+def _lane(settings: Settings, loaded: Loaded, plugin: str, state: LaneWriter) -> Iterator[Lane]:
     """Make the lane of a plugin, never run; start the plugin, and shut it down at the end."""
     services = services_of(settings, loaded, state)
     ready = start_plugins(loaded, services, state)
     announcer = Announcer()
     folder = settings.state.path
-    lanes = lanes_of(settings, ready, services, lambda: SqliteState(folder), announcer)
+    lanes = lanes_of(settings, ready, services, open_state(folder).lane_writer, announcer)
     lane = lanes[0] if lanes else _empty_lane(folder, plugin, state, announcer)
     lane.stop()  # so that a failing write is an error instead of a wait
     try:
@@ -89,15 +89,15 @@ def _lane(settings: Settings, loaded: Loaded, plugin: str, state: SqliteState) -
         stop_plugins(not_hung(ready, lanes), services, state)
 
 
-def _empty_lane(folder: Path, plugin: str, state: SqliteState, announcer: Announcer) -> Lane:
+def _empty_lane(folder: Path, plugin: str, state: LaneWriter, announcer: Announcer) -> Lane:
     name = state.plugins()[plugin].lane
     progress = state.lane_progress(name) or Progress(state.end())
-    own = SqliteState(folder)
+    own = open_state(folder).lane_writer()
     return Lane(
         name, [], state=own, progress=progress, tried={}, folder=folder, announcer=announcer
     )
 
 
-def _decide(settings: Settings, state: SqliteState, request: Request) -> None:
+def _decide(settings: Settings, state: FeedWriter, request: Request) -> None:
     with closing(EventLog(settings.site, settings.feed.fields)) as log:
         carry_out(log, rules_of(settings.feed), state, request)

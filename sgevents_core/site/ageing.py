@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sgevents_core.site import ages
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import FeedWriter
 
 
-def prune(state: SqliteState, enabled: Collection[str], retention: float) -> int:
+def prune(state: FeedWriter, enabled: Collection[str], retention: float) -> int:
     """Remove some of the oldest events, and return how many.
 
     Args:

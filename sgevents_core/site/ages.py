@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from sgevents_core.state.base import FeedState, Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import FeedState
 
 RECENT_IDS: Final = 200
 """The number of rows with the highest ids that are remembered to recognise the log."""

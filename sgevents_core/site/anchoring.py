@@ -11,7 +11,8 @@ from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.known import Known
 from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
 from sgevents_core.site.questions import Call, Newest, Page, Recent, spans_of
-from sgevents_core.state.base import FeedState, Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import FeedState
 
 FEWEST_RECENT: Final = 10
 """Known ids by which the log is recognised if the site does not answer for more."""

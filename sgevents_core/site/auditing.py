@@ -16,7 +16,8 @@ from sgevents_core.site.notices import LateRowsFound, RowsParked, rows_vanished
 from sgevents_core.site.questions import Answer, Call, Count, Fetch, Ids, reach_of
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Size
-from sgevents_core.state.base import FeedState, LateRow
+from sgevents_core.state.entries import LateRow
+from sgevents_core.state.feed_values import FeedState
 
 MOST_OLD: Final = 1000
 """The most late rows older than an hour that one audit may append; a person decides about more."""

@@ -37,9 +37,9 @@ from sgevents_core.site.parking import decide_parked
 from sgevents_core.site.questions import ASIDE, After, Answer, Call, Count, Newest, Recent, spans_of
 from sgevents_core.site.reset import begin_anew
 from sgevents_core.site.trouble import JOURNAL, SITE, Trouble
-from sgevents_core.state.base import FeedState
-from sgevents_core.state.sqlite.requests import Request
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.feed_values import FeedState
+from sgevents_core.state.protocols import FeedWriter
+from sgevents_core.state.requests import Request
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -70,7 +70,7 @@ class Feed:
     def __init__(
         self,
         log: EventLog,
-        state: SqliteState,
+        state: FeedWriter,
         settings: FeedSettings,
         grown: Callable[[], None],
         told: Callable[[notices.Notice], None],
@@ -403,7 +403,7 @@ class Feed:
             self._told(notice)
 
 
-def carry_out(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> None:
+def carry_out(log: EventLog, rules: Rules, state: FeedWriter, request: Request) -> None:
     """Carry out a person's request to the feed, and answer it.
 
     Args:

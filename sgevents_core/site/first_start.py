@@ -12,7 +12,7 @@ from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
 from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import Answer, Call, Newest, Since, reach_of
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 AHEAD: Final = 60
 """Seconds that a start may be ahead of the site's clock, since clocks differ."""

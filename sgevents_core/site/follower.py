@@ -39,7 +39,8 @@ from sgevents_core.site.questions import (
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
-from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, LateRow, Row
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
 
 __all__ = ["Follower", "Rules", "Taken"]
 

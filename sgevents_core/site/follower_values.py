@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sgevents_core.settings import Start
 from sgevents_core.site.notices import Notice
-from sgevents_core.state.base import LateRow
+from sgevents_core.state.entries import LateRow
 
 
 @dataclass(frozen=True, slots=True)

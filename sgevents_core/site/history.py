@@ -16,10 +16,10 @@ from sgevents_core.site.audits import MOST_FETCHED_SPANS
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Fetch, Look, Page, Since
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import Row
-from sgevents_core.state.sqlite.past import LeftOut, Past
-from sgevents_core.state.sqlite.requests import Replayed
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import LeftOut
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed
 
 _PAGE: Final = 500
 
@@ -36,8 +36,8 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._past = Past(settings.state.path)
-        with closing(SqliteState(settings.state.path, read_only=True)) as state:
+        self._past = open_state(settings.state.path).past()
+        with closing(open_state(settings.state.path).reader()) as state:
             feed = state.load_feed()
         self._era = feed.state.era if feed else 1
         self._frontier = feed.state.frontier if feed else 0

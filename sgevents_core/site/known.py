@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from sgevents_core.site.questions import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
-from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, Missing, Parked, Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState, Missing, Parked
 
 
 class Hole(NamedTuple):

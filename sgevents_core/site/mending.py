@@ -8,8 +8,8 @@ from typing import Final
 from sgevents_core.errors import SiteError
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Fetch, spans_of
-from sgevents_core.state.base import Row
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import Row
+from sgevents_core.state.protocols import FeedWriter
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -31,7 +31,7 @@ class Mender:
         state: The feed's connection to the journal.
     """
 
-    def __init__(self, log: EventLog, state: SqliteState) -> None:
+    def __init__(self, log: EventLog, state: FeedWriter) -> None:
         self._log = log
         self._state = state
         self._next = float("-inf")

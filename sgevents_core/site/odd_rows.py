@@ -11,11 +11,10 @@ from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.notices import EventSetAside
 from sgevents_core.site.questions import Odd
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import FeedChange, LateRow
-from sgevents_core.state.sqlite.aside import SetAside
-from sgevents_core.state.sqlite.requests import Request
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.steps import RequestAnswer, RequestStep
+from sgevents_core.state.entries import LateRow
+from sgevents_core.state.feed_values import FeedChange, SetAside
+from sgevents_core.state.protocols import FeedWriter
+from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -81,7 +80,7 @@ class Aside:
         return change
 
 
-def forget_aside(state: SqliteState, request: Request) -> RequestAnswer:
+def forget_aside(state: FeedWriter, request: Request) -> RequestAnswer:
     """Carry out a request to forget what is set aside, and return the result.
 
     It covers what the person was shown; rows set aside since then stay on record.

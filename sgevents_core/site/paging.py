@@ -8,7 +8,8 @@ from typing import Final
 from sgevents_core.site.follower_values import Rules
 from sgevents_core.site.questions import After, Page
 from sgevents_core.site.sizes import Size
-from sgevents_core.state.base import FeedState, Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import FeedState
 
 QUIET: Final = 180.0
 """Seconds without an event after which pages are read less often."""

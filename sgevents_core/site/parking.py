@@ -9,14 +9,13 @@ from sgevents_core.printable import counted
 from sgevents_core.site import ages
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.sqlite.requests import Request
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.steps import RequestAnswer, RequestStep
+from sgevents_core.state.protocols import FeedWriter
+from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 
 
-def decide_parked(state: SqliteState, request: Request) -> RequestAnswer:
+def decide_parked(state: FeedWriter, request: Request) -> RequestAnswer:
     """Carry out a decision about parked rows, and return the result.
 
     Rows to be handled are looked for like missing ones, from the next call to the site on. The

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 
 @dataclass(frozen=True, slots=True)

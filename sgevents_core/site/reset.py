@@ -11,15 +11,14 @@ from sgevents_core.settings import Start
 from sgevents_core.settings.starts import parse_start
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.follower import Follower, Rules
-from sgevents_core.state.base import FeedChange
-from sgevents_core.state.sqlite.requests import Request
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
-from sgevents_core.state.steps import RequestAnswer, RequestStep
+from sgevents_core.state.feed_values import FeedChange
+from sgevents_core.state.protocols import FeedWriter
+from sgevents_core.state.requests import Request, RequestAnswer, RequestStep
 
 logger = logging.getLogger("sgevents.feed")
 
 
-def begin_anew(log: EventLog, rules: Rules, state: SqliteState, request: Request) -> RequestAnswer:
+def begin_anew(log: EventLog, rules: Rules, state: FeedWriter, request: Request) -> RequestAnswer:
     """Carry out a request to begin anew, and return the result.
 
     What is in the journal stays, and is handled before what comes. The new era and the answer are
@@ -66,7 +65,7 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
     return change
 
 
-def _refusal(state: SqliteState, request: Request) -> RequestAnswer | None:
+def _refusal(state: FeedWriter, request: Request) -> RequestAnswer | None:
     feed = state.load_feed()
     if feed is None:
         return RequestAnswer("refused", "nothing was read yet: start in [feed] says where to begin")
@@ -83,7 +82,7 @@ def _refusal(state: SqliteState, request: Request) -> RequestAnswer | None:
     return None
 
 
-def _begin(state: SqliteState, request: Request, change: FeedChange) -> RequestAnswer:
+def _begin(state: FeedWriter, request: Request, change: FeedChange) -> RequestAnswer:
     change.state.era = int(request.detail["era"]) + 1
     change.state.answered = time.time()
     first = change.state.frontier + 1

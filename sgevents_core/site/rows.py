@@ -26,7 +26,7 @@ from sgevents_core.site.questions import (
     Recent,
     Since,
 )
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 from sgevents_core.state.strands import strands_of
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch

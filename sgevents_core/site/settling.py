@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 
 class Held(NamedTuple):

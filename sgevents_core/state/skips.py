@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sgevents_core.state.base import Entry, Failure
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 
 

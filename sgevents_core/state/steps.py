@@ -1,62 +1,19 @@
-"""The changes of a step of work besides its progress: requests, dead letters and deaths."""
+"""One step of a lane's work: all that it changes is written together, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
-from sgevents_core.state.base import Failure
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.requests import RequestStep
 
-
-class RequestAnswer(NamedTuple):
-    """The answer to a request.
-
-    Args:
-        outcome: `done`, `refused` if it could not apply, or `failed` if it went wrong.
-        text: The answer for the person who asked.
-    """
-
-    outcome: Literal["done", "refused", "failed"]
-    text: str
-
-
-class LetterChange(NamedTuple):
-    """The change to a dead letter.
-
-    Args:
-        number: Its number; None for a new one.
-        failure: The failure it holds now.
-        dead: Whether it is still dead, that is, neither retried nor dismissed.
-        era: The era of its event; used for a new one.
-        body: The event's row as JSON; used for a new one.
-    """
-
-    number: int | None
-    failure: Failure
-    dead: bool
-    era: int = 1
-    body: bytes = b""
-
-
-class RequestStep(NamedTuple):
-    """The change to a person's request in one step of work.
-
-    Args:
-        number: The request's number.
-        progress: How far it has come; None to leave that unchanged.
-        answer: Its answer, once it is carried out.
-        letter: The change to its dead letter.
-        dismissed: Numbers of the dead letters to dismiss.
-        passed: `(plugin, seq)` of an event given up for a plugin; its attempts are over.
-    """
-
-    number: int
-    progress: Mapping[str, Any] | None = None
-    answer: RequestAnswer | None = None
-    letter: LetterChange | None = None
-    passed: tuple[str, int] | None = None
-    dismissed: Sequence[int] = ()
+REMOVED: Final = object()
+"""In `Step.store`: remove the key."""
 
 
 class Died(NamedTuple):
@@ -84,3 +41,32 @@ class Died(NamedTuple):
     def key(self) -> CallKey:
         """The callback."""
         return CallKey(self.plugin, self.callback)
+
+
+@dataclass(slots=True)
+class Step:
+    """One atomic step of a lane's work: all of it is written, or nothing.
+
+    Args:
+        progress: The lane's progress after it; None to leave that unchanged.
+        plugins: Records of plugins that changed.
+        failure: A failed attempt to keep; its `attempt` becomes the count for the event.
+        doubts: `(plugin, callback, seq, attempts)` of calls in which the process died.
+        dead: Whether that failure makes a dead letter.
+        settled: `(plugin, callback, seq)` whose attempts are over; their count is reset.
+        deaths: How often the process died in some calls.
+        request: The change to a person's request.
+        store: Plugin -> key -> new value, or `REMOVED` to remove the key.
+        durable: Whether the step must survive a power cut, not only a kill.
+    """
+
+    progress: Progress | None = None
+    plugins: list[PluginRecord] = field(default_factory=list)
+    failure: Failure | None = None
+    doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
+    dead: bool = False
+    settled: tuple[str, str, int] | None = None
+    deaths: Sequence[Died] = ()
+    request: RequestStep | None = None
+    store: dict[str, dict[str, Any]] = field(default_factory=dict)
+    durable: bool = False

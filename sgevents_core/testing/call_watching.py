@@ -15,7 +15,8 @@ from sgevents_core.events import Event
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.guarding import one_line
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
-from sgevents_core.state.base import Failure, PluginRecord
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.testing.recorder import Write
 from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Result
 

@@ -26,8 +26,8 @@ from sgevents_core.settings import (
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import ScriptLookup
-from sgevents_core.state.base import Row
-from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.entries import Row
+from sgevents_core.state.requests import Replayed
 from sgevents_core.testing.given import Given, discovery_of, given
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for

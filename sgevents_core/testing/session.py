@@ -20,9 +20,11 @@ from sgevents_core.plugins.loading import load
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
-from sgevents_core.state.base import FeedChange, FeedState, LateRow, Row, Step
-from sgevents_core.state.sqlite.requests import Replayed, Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import FeedChange, FeedState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed
+from sgevents_core.state.steps import Step
 from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collected
 from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
 from sgevents_core.testing.results import Result
@@ -90,7 +92,7 @@ class Session:
         with ExitStack() as opening:
             loaded = load(settings, discovery, strict=True)
             self.loaded: Final = self.watch.watched(loaded)
-            self._state = opening.enter_context(closing(SqliteState(settings.state.path)))
+            self._state = opening.enter_context(closing(open_state(settings.state.path).writer()))
             recover(settings, self.loaded, self._state)
             self._keep_stores(stores)
             self._services = self._watched_services(dry_run=dry_run)
@@ -120,7 +122,7 @@ class Session:
     def replay(self, events: Sequence[Replayed]) -> Result:
         """Call the callbacks again for events, as `sgevents replay` does."""
         folder = self._settings.state.path
-        with closing(Requests(folder)) as requests:
+        with closing(open_state(folder).requests()) as requests:
             numbers = [
                 requests.ask("replay", plugin.name, {}, ASKED_BY, events) for plugin in self._ready
             ]
@@ -141,12 +143,12 @@ class Session:
         return self._result()
 
     def _lanes(self, announcer: WatchedAnnouncer) -> list[Lane]:
-        open_state = partial(SqliteState, self._settings.state.path)
+        open_writer = open_state(self._settings.state.path).lane_writer
         return lanes_of(
             self._settings,
             self._ready,
             self._services,
-            open_state,
+            open_writer,
             announcer,
             scripts=self._scripts,
         )

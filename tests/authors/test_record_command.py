@@ -13,7 +13,7 @@ from journal_rows import event_row, grow
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 from sgevents_core.testing import load_events
 
 Record = Callable[..., Result]
@@ -49,7 +49,7 @@ def journal(tmp_path: Path) -> Path:
     """A journal that holds the events 1, 4, 3 and 7, in this order."""
     folder = tmp_path / "state"
     folder.mkdir()
-    state = SqliteState(folder)
+    state = open_state(folder).writer()
     rows = [event_row(1, at=100), event_row(4, at=400), event_row(3, at=300), event_row(7, at=700)]
     grow(state, rows, late=[3])
     state.close()
@@ -138,7 +138,7 @@ def test_secrets_of_the_configuration_are_left_out(
 def test_secret_of_digits_is_no_part_of_a_number(record: Record, tmp_path: Path) -> None:
     """The file stays JSON, whatever a secret is."""
     (tmp_path / "state").mkdir()
-    with closing(SqliteState(tmp_path / "state")) as state:
+    with closing(open_state(tmp_path / "state").writer()) as state:
         grow(state, [event_row(12345678, at=100)])
     assert record("--last", 1, key="12345678").exit_code == 0
     assert recorded(tmp_path) == [12345678]

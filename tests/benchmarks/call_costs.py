@@ -16,7 +16,7 @@ from measuring import Figure, Scale, figure, in_turns, ratio
 
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 _FEW: Final = 1
 _MANY: Final = 11

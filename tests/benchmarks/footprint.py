@@ -20,9 +20,10 @@ from measuring import Figure, Scale, figure, in_turns, ratio
 from studio import Studio
 from waiting import wait_until
 
-from sgevents_core.state.base import Step
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.protocols import Writer
+from sgevents_core.state.steps import Step
 
 _SIZES: Final = (10_000, 100_000, 1_000_000)
 _COMMANDS: Final = (("--version",), ("plugins", "list"), ("status",))
@@ -133,7 +134,7 @@ def pruning(scale: Scale) -> list[Figure]:
     ]
 
 
-def prune(state: SqliteState) -> None:
+def prune(state: Writer) -> None:
     """Remove all events but the last, in the daemon's portions."""
     while state.prune(int(time.time()), state.end()):
         pass
@@ -141,7 +142,7 @@ def prune(state: SqliteState) -> None:
 
 def _write_until(folder: Path, done: threading.Event, waits: list[float]) -> None:
     """Write small steps as a lane does, over a connection of its own; note how long each took."""
-    state = SqliteState(folder)
+    state = open_state(folder).writer()
     fence = state.take_lane("other")
     seq = 0
     while not done.is_set():

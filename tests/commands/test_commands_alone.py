@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,8 +19,8 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state import lock
 from sgevents_core.state.lock import StateLock
-from sgevents_core.state.sqlite.requests import Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.sqlite.database import DATABASE
 
 PLUGIN = """
     import os, pathlib
@@ -97,7 +98,7 @@ def test_retry_loads_only_the_plugin_it_is_about(house: House) -> None:
 def test_store_of_a_retry_is_committed(house: House) -> None:
     """As if the daemon had called it."""
     house.sgevents("dead-letters", "retry", 1)
-    with closing(SqliteState(house.state, read_only=True)) as state:
+    with closing(open_state(house.state).reader()) as state:
         assert state.store("fickle") == {"last": house.event}
         assert state.store("other") == {}
 
@@ -160,8 +161,8 @@ def test_replay_runs_to_its_end(house: House) -> None:
 
 def test_older_events_are_read_from_the_site(house: House) -> None:
     """What is below the feed's start is not in the journal, and the site still has it."""
-    with closing(SqliteState(house.state)) as state:
-        state._db._db.execute("DELETE FROM journal")
+    with closing(sqlite3.connect(house.state / DATABASE)) as db, db:
+        db.execute("DELETE FROM journal")
     said = house.sgevents("replay", "--plugin", "fickle", f"1-{house.event}")
     assert f"replayed {house.event} event" in said.text
     assert "the site has it" in house.sgevents("explain", house.event).text
@@ -194,11 +195,11 @@ def test_plugin_that_is_not_enabled_is_not_called(house: House) -> None:
 
 def test_what_waits_for_the_plugin_is_done_first(house: House) -> None:
     """A pause noted for a daemon that died comes before the resume of now."""
-    with closing(Requests(house.state)) as requests:
+    with closing(open_state(house.state).requests()) as requests:
         requests.ask("pause", "fickle", {}, "anna@host")
         requests.ask("pause", "other", {}, "anna@host")
     assert house.sgevents("resume", "fickle").text == "fickle: no longer paused\n"
-    with closing(Requests(house.state)) as requests:
+    with closing(open_state(house.state).requests()) as requests:
         assert [request.plugin for request in requests.waiting()] == ["other"]
 
 
@@ -210,7 +211,7 @@ def test_command_takes_over_when_the_daemon_ends(house: House) -> None:
         target=lambda: said.append(house.sgevents("pause", "fickle", "--timeout", "30s").text)
     )
     waiter.start()
-    with closing(Requests(house.state)) as requests:
+    with closing(open_state(house.state).requests()) as requests:
         wait_until(lambda: len(requests.waiting()) == 1)
     assert said == []
     held.close()

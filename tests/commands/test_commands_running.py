@@ -14,7 +14,7 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.requests import Requests
+from sgevents_core.state.opening import open_state
 
 FICKLE = """
     import os, pathlib
@@ -257,7 +257,7 @@ def test_request_noted_before_the_start_comes_before_the_first_event(tmp_path: P
         with installed_here(daemon) as sgevents:
             first = site.event("Studio_A")
             assert sgevents("run", "--drain").code == 0
-            with closing(Requests(tmp_path / "state")) as requests:
+            with closing(open_state(tmp_path / "state").requests()) as requests:
                 requests.ask("pause", "beta", {}, "anna@host")
             site.event("Studio_B")
             drained = sgevents("run", "--drain").text

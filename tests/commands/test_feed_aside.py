@@ -9,7 +9,7 @@ from commanding import installed_here
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 
 def test_told_everywhere_until_forgotten(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_told_everywhere_until_forgotten(tmp_path: Path) -> None:
             assert daemon.drain() == 0
             assert sgevents("feed", "aside").text == "Nothing is set aside.\n"
             assert sgevents("feed", "aside", "forget").text == "feed: nothing is set aside\n"
-            with closing(SqliteState(tmp_path / "state")) as state:
+            with closing(open_state(tmp_path / "state").writer()) as state:
                 for number in range(7):
                     state.set_aside(number, "its entry cannot be read", "journal", 1.8e9)
             status = sgevents("status").text

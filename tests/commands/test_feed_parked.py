@@ -13,7 +13,7 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.requests import Requests
+from sgevents_core.state.opening import open_state
 
 OLD = range(10, 1510)
 """Rows that are hidden at first; all are older than an hour."""
@@ -129,7 +129,7 @@ def test_a_kill_before_it_is_carried_out(daemon: RunningDaemon, sgevents: Comman
     """A decision that was written down is carried out by the next start, and once."""
     assert daemon.drain() == 0
     detail = {"decision": "handle", "era": 1, "numbers": [1]}
-    with closing(Requests(daemon.folder / "state")) as requests:
+    with closing(open_state(daemon.folder / "state").requests()) as requests:
         for _ in range(2):
             requests.ask("parked", "", detail, "anna@host")
     with daemon.running() as process:
@@ -166,7 +166,7 @@ def test_a_decision_is_about_what_was_shown(daemon: RunningDaemon, sgevents: Com
     """What was parked after the person looked waits for a decision of its own."""
     assert daemon.drain() == 0
     detail = {"decision": "drop", "era": 1, "numbers": [7]}
-    with closing(Requests(daemon.folder / "state")) as requests:
+    with closing(open_state(daemon.folder / "state").requests()) as requests:
         number = requests.ask("parked", "", detail, "anna@host")
         with daemon.running() as process:
             wait_until(lambda: requests.answer_of(number) is not None, what="it is answered")

@@ -12,8 +12,7 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.requests import Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_site_that_cannot_be_asked_changes_nothing(
     said = sgevents("feed", "reset", "--from", "now", "--force")
     assert said.code == 1
     assert "Nothing was changed" in said.stderr
-    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+    with closing(open_state(daemon.folder / "state").reader()) as state:
         record = state.load_feed()
     assert record is not None
     assert record.state.era == 1
@@ -125,11 +124,11 @@ def test_reset_is_made_once(daemon: RunningDaemon, sgevents: Commands) -> None:
     """Asked for twice in one era, by a process that died in between or by two people, it is one."""
     daemon.site.event("Studio_A")
     assert sgevents("run", "--drain").code == 0
-    with closing(Requests(daemon.folder / "state")) as requests:
+    with closing(open_state(daemon.folder / "state").requests()) as requests:
         for _ in range(2):
             requests.ask("reset", "", {"from": "2", "era": 1, "force": True}, "anna@host")
     assert sgevents("feed", "reset", "--from", "2").code == 0
-    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+    with closing(open_state(daemon.folder / "state").reader()) as state:
         record = state.load_feed()
     assert record is not None
     assert (record.state.era, record.state.frontier) == (2, 1)
@@ -142,11 +141,12 @@ def test_missing_ids_of_the_old_log_are_given_up(daemon: RunningDaemon, sgevents
     daemon.site.event("Studio_B")
     assert sgevents("run", "--drain").code == 0
     assert sgevents("feed", "reset", "--from", "6", "--force").code == 0
-    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+    with closing(open_state(daemon.folder / "state").reader()) as state:
         record = state.load_feed()
         assert record is not None
         assert record.missing == []
-        assert state._db.all("SELECT * FROM closed") == [(1, 2, 4)]
+    with closing(open_state(daemon.folder / "state").past()) as past:
+        assert [past.left_out("closed", era) for era in (1, 2)] == [[(2, 4)], []]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_place_ahead_of_the_site_is_refused(
     assert "is ahead of the site, whose newest event is 2" in said.stderr
     assert "Write an id up to 3" in said.stderr
     assert r"\n" not in said.stderr, "the refusal is one sentence after the other"
-    with closing(SqliteState(daemon.folder / "state", read_only=True)) as state:
+    with closing(open_state(daemon.folder / "state").reader()) as state:
         record = state.load_feed()
     assert record is not None
     assert record.state.era == 1

@@ -12,9 +12,11 @@ from commanding import Commands
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.base import Failure, PluginRecord, Step
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 COUNT = 2_500
 
@@ -24,7 +26,7 @@ def sgevents(tmp_path: Path) -> Iterator[Commands]:
     """The commands, on a state with dead letters of two plugins."""
     folder = tmp_path / "state"
     folder.mkdir()
-    with closing(SqliteState(folder)) as state:
+    with closing(open_state(folder).writer()) as state:
         fence = state.take_lane("default")
         for plugin in ("notify", "other"):
             state.record("default", fence, Step(plugins=[PluginRecord(plugin, "default")]))

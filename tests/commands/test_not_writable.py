@@ -15,7 +15,7 @@ from journal_rows import event_row, grow
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 NOBODY = 65_534
 
@@ -30,7 +30,7 @@ def daemon() -> Iterator[RunningDaemon]:
             made = RunningDaemon(folder, site)
             made.write_config()
             (folder / "state").mkdir()
-            with closing(SqliteState(folder / "state")) as state:
+            with closing(open_state(folder / "state").writer()) as state:
                 grow(state, [event_row(1)])
             yield made
     finally:

@@ -12,7 +12,8 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.letters import Letter, Letters
+from sgevents_core.state.letters import Letter
+from sgevents_core.state.opening import open_state
 
 KILLER = """
     import ctypes, os, signal
@@ -36,7 +37,7 @@ DEEDS = {
 
 def letters(daemon: RunningDaemon) -> list[Letter]:
     """The dead letters there are."""
-    with closing(Letters(daemon.folder / "state")) as found:
+    with closing(open_state(daemon.folder / "state").letters()) as found:
         return found.find()
 
 

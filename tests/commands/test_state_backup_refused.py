@@ -12,9 +12,9 @@ import pytest
 from journal_rows import event_row, grow
 
 from sgevents_core.errors import BackupError, StateDamaged, StateError
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     """A state with events."""
     made = tmp_path / "state"
     made.mkdir()
-    with closing(SqliteState(made)) as state:
+    with closing(open_state(made).writer()) as state:
         grow(state, [event_row(n, filler="x" * 3000) for n in range(1, 100)])
     return made
 
@@ -88,7 +88,7 @@ def test_upgrade_that_cannot_keep_a_copy_changes_nothing(tmp_path: Path) -> None
         db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         db.commit()
     with no_file_longer(60_000), pytest.raises((BackupError, StateError)) as refused:
-        SqliteState(tmp_path)
+        open_state(tmp_path).writer()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
     assert "cannot be" in str(refused.value)

@@ -21,11 +21,10 @@ from sgevents_core.errors import StateError
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import load_settings
 from sgevents_core.state.lock import StateLock
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.backup import write_backup
 from sgevents_core.state.sqlite.database import DATABASE, Database
-from sgevents_core.state.sqlite.letters import Letters
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 EVENTS = 500
 
@@ -35,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """A state with events."""
     made = tmp_path / "state"
     made.mkdir()
-    with closing(SqliteState(made)) as state:
+    with closing(open_state(made).writer()) as state:
         grow(state, [event_row(n, filler="x" * 300) for n in range(1, EVENTS + 1)])
     return made
 
@@ -131,7 +130,7 @@ def test_older_state_is_told(folder: Path) -> None:
     (finding,) = [one for one in database_findings(folder) if "version 1" in one.message]
     assert finding.status == "warning"
     with pytest.raises(StateError, match="start the daemon once"):
-        Letters(folder)
+        open_state(folder).letters()
 
 
 def test_register_from_another_boot_is_told(folder: Path) -> None:
@@ -176,21 +175,21 @@ def test_upgrade_keeps_a_copy_of_the_state(folder: Path) -> None:
     """The copy is the old schema with all that was in it, and as private as the state."""
     make_old(folder)
     (folder / DATABASE).chmod(0o600)
-    SqliteState(folder).close()
+    open_state(folder).writer().close()
     copy = folder / "sgevents.schema-1.db"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("SELECT event_id FROM journal").fetchall() == [(5,)]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    with closing(Letters(folder)) as letters:
+    with closing(open_state(folder).letters()) as letters:
         assert [(one.number, one.era) for one in letters.find()] == [(1, 1)]
 
 
 def test_second_opening_keeps_no_second_copy(folder: Path) -> None:
     """A state that is up to date is not copied, nor is one that is new."""
-    SqliteState(folder).close()
-    SqliteState(folder).close()
+    open_state(folder).writer().close()
+    open_state(folder).writer().close()
     assert not list(folder.glob("*.schema-*"))
 
 

@@ -18,14 +18,16 @@ from sgevents_core.errors import StateDamaged
 from sgevents_core.plugins.implementing import Registry
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.settings import Secret, Settings, SiteSettings, StateSettings
-from sgevents_core.state.base import Failure, PluginRecord, Step
 from sgevents_core.state.call_times import CallTimes
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import Register, path_of
 from sgevents_core.state.running import FILE, Running, note
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 FAILURE = Failure("notify", "notify:on_new", 3, 3, 1, "ValueError", "", 1.0, "dead-letter")
 
@@ -33,7 +35,7 @@ FAILURE = Failure("notify", "notify:on_new", 3, 3, 1, "ValueError", "", 1.0, "de
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A state with something of everything, closed."""
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         rows = [event_row(number, filler="x" * 3000) for number in range(1, 60)]
         grow(state, rows)
         fence = state.take_lane("main")
@@ -95,7 +97,7 @@ def cut_off(folder: Path) -> None:
 def log_flipped(folder: Path) -> None:
     """Leave a log behind, as after a kill, with a byte flipped in its middle."""
     database, log = folder / DATABASE, folder / f"{DATABASE}-wal"
-    with closing(SqliteState(folder)) as state:
+    with closing(open_state(folder).writer()) as state:
         for number in range(60, 90):
             feed = state.load_feed()
             assert feed is not None
@@ -174,7 +176,7 @@ def test_damage_is_found_and_named(folder: Path, kind: str) -> None:
 
 def start(settings: Settings) -> None:
     """Read what a start reads."""
-    with closing(SqliteState(settings.state.path)) as state:
+    with closing(open_state(settings.state.path).writer()) as state:
         state.load_feed()
         recover(settings, Loaded(plugins=(), statuses=(), registry=Registry()), state)
 

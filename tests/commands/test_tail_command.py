@@ -23,19 +23,20 @@ from sgevents_core.cli.tail import _events
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.events import Event
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Writer
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[SqliteState]:
+def state(tmp_path: Path) -> Iterator[Writer]:
     """A state beside a configuration."""
     (tmp_path / "state").mkdir()
-    with Sandbox(project=False) as site, closing(SqliteState(tmp_path / "state")) as opened:
+    with Sandbox(project=False) as site, closing(open_state(tmp_path / "state").writer()) as opened:
         RunningDaemon(tmp_path, site).write_config()
         yield opened
 
 
-def test_follows_until_ctrl_c(tmp_path: Path, state: SqliteState) -> None:
+def test_follows_until_ctrl_c(tmp_path: Path, state: Writer) -> None:
     """Events that come are shown, late ones marked; Ctrl-C is no error."""
     grow(state, [event_row(n, "Studio_Before") for n in (1, 3)])
     path = os.pathsep.join(filter(None, sys.path))
@@ -83,7 +84,7 @@ def test_event_waits_a_moment_for_who_is_called(
     assert next(shown).fates["alpha"].what == "not yet"
 
 
-def test_more_than_a_page(tmp_path: Path, state: SqliteState) -> None:
+def test_more_than_a_page(tmp_path: Path, state: Writer) -> None:
     """As many as are asked for, in order."""
     grow(state, [event_row(n) for n in range(1, 1201)])
     shown = list(_events(tmp_path / "state", Plan([]), 1100, follow=False))

@@ -12,7 +12,7 @@ from commanding import Commands, Said, installed_here
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.letters import Letters
+from sgevents_core.state.opening import open_state
 
 PLUGIN = """
     import dataclasses, pathlib
@@ -50,7 +50,7 @@ class Shell:
 
     def dead_letters(self) -> int:
         """How many there are."""
-        with closing(Letters(self.state)) as letters:
+        with closing(open_state(self.state).letters()) as letters:
             return len(letters.find(None, None))
 
 

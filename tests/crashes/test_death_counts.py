@@ -12,12 +12,10 @@ from sgevents_core.crashes.evidence import FILE, DeathEvidence
 from sgevents_core.crashes.giving_up import OUTSIDE, Condemned, counted, is_condemned
 from sgevents_core.crashes.recovering import condemned, fold, recover
 from sgevents_core.crashes.recovery import Doubt
-from sgevents_core.state.base import Step
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE, Register, path_of
-from sgevents_core.state.sqlite.deaths import read_deaths
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import Died, Step
 
 CALL = Doubt(7, CallKey("alpha", "alpha:one"))
 CRASH = DeathEvidence("it crashed", "here", "default")
@@ -84,7 +82,7 @@ def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
     (given_up,) = die_in(house, CallKey("alpha", "alpha:two"), 1)
     assert (given_up.number, given_up.event.id, given_up.failure.attempt) == (1, 1, 2)
     assert "os._exit(3)" in letters(house)[0].failure.error
-    assert read_deaths(house.folder) == []
+    assert house.deaths() == []
     assert house.state.tried() == {}
     house.run()
     assert house.calls == ["1 alpha.three", "2 alpha.one", "2 alpha.two", "2 alpha.three"]
@@ -160,7 +158,7 @@ def test_call_that_succeeds_forgets_its_deaths(house: House) -> None:
         assert die_in(house, CallKey("alpha", "alpha:one"), 1, proof=False) == []
     house.run()
     assert house.calls == ["1 alpha.one#5"]
-    assert read_deaths(house.folder) == []
+    assert house.deaths() == []
 
 
 def test_deaths_are_counted_once(house: House) -> None:
@@ -172,7 +170,7 @@ def test_deaths_are_counted_once(house: House) -> None:
     for _ in range(3):
         fold(house.folder, house.state)
         recover(house.settings(), house.loaded(), house.state)
-    assert [(one.proved, one.unproved) for one in read_deaths(house.folder)] == [(1, 0)]
+    assert [(one.proved, one.unproved) for one in house.deaths()] == [(1, 0)]
 
 
 def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.crashes import recovering, recovery
-from sgevents_core.state.base import PluginRecord
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE, NOTHING, Noted, NotedCall, Register, path_of
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
 EVENTS = range(1, 4)
@@ -193,7 +193,7 @@ def test_a_register_beside_an_empty_journal(
     register = Register(path_of(tmp_path, "default"), KEYS)
     register.returned(LANE, 5, 0)
     register.close()
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         start = recovering._recover_lane("default", tmp_path, state, {})
     assert start.progress == Progress(0)
     assert [vars(record)["action"] for record in caplog.records] == ["lane.register_ahead"]

@@ -11,7 +11,7 @@ from odd_site import odd_site, text_of
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 PLUGIN = """
     import json
@@ -96,7 +96,7 @@ def test_they_blow_up_nowhere(tmp_path: Path) -> None:
         daemon.write_config()
         assert daemon.drain() == 0
         assert daemon.events_of("odd") == ids
-        state = SqliteState(tmp_path / "state", read_only=True)
+        state = open_state(tmp_path / "state").reader()
         try:
             assert [entry.event_id for entry in state.read(0, 1000)] == ids
             assert {one.event for one in state.aside()} == {str(2**63), "null"}

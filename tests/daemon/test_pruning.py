@@ -11,7 +11,7 @@ from simulated_site import SimulatedSite
 
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.follower import Rules
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 DAY = 86400
 
@@ -29,7 +29,7 @@ def test_one_row_from_the_future_prunes_nothing_early(tmp_path: Path, future: in
     feed.run(10)
     change = feed.follower.change()
     assert change is not None
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         state.append(0, feed.journal.rows, change)
         prune(state, (), 10 * DAY)
         kept = state.end() - state.lowest() + 1

@@ -15,10 +15,11 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.reading.overview import overview
 from sgevents_core.settings import PluginSettings
-from sgevents_core.state.base import PluginRecord, Step
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.register import path_of
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 
 def test_order_changed_between_two_runs(house: House) -> None:
@@ -324,7 +325,7 @@ def test_register_of_a_later_time_than_a_restored_backup(house: House) -> None:
         path.unlink()
     backup.rename(house.folder / DATABASE)
     register.write_bytes(left)
-    house.state = SqliteState(house.folder)
+    house.state = open_state(house.folder).writer()
     with house.running():
         house.events(13, 14, 15)
         house.settle()

@@ -15,8 +15,8 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.settings import PluginSettings
 from sgevents_core.state import register
-from sgevents_core.state.base import Step
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.steps import Step
 
 
 def failing_first(times: int, error: BaseException) -> Any:

@@ -14,9 +14,8 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.state import register
-from sgevents_core.state.base import Step
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.sqlite.deaths import read_deaths
+from sgevents_core.state.steps import Step
 
 
 class Died(BaseException):
@@ -61,7 +60,7 @@ def test_killed_behind_the_note_of_a_failed_attempt(house: House, failure: int) 
     house.events(1)
     run_until_it_dies(house, failure)
     with house.running():
-        assert read_deaths(house.folder) == []
+        assert house.deaths() == []
         wait_until(lambda: house.calls[-1:] == ["1 alpha.three"])
     attempts = ["1 alpha.fails", *(f"1 alpha.fails#{n}" for n in (2, 3, 4))]
     assert house.calls == ["1 alpha.one", *attempts, "1 alpha.three"]
@@ -78,7 +77,7 @@ def test_killed_behind_the_note_that_a_plugin_stops(house: House) -> None:
     house.events(1)
     run_until_it_dies(house, 2)
     house.run()
-    assert (house.records()["alpha"].state, read_deaths(house.folder)) == ("paused", [])
+    assert (house.records()["alpha"].state, house.deaths()) == ("paused", [])
     assert house.state.tried() == {(CallKey("alpha", "alpha:fails"), 1): 2}
 
 
@@ -100,7 +99,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
     for _ in range(2):
         path.write_bytes(content)
         recover(house.settings(), house.loaded(), house.state)
-    assert [death.unproved for death in read_deaths(house.folder)] == [1]
+    assert [death.unproved for death in house.deaths()] == [1]
     assert house.state.tried() == {(CallKey("alpha", "alpha:one"), 1): 1}
 
 

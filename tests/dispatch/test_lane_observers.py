@@ -17,7 +17,8 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.filters import Match
 from sgevents_core.observe.observers import CallObserver, CallObservers
 from sgevents_core.requests.carrying_out import carry_out
-from sgevents_core.state.sqlite.requests import Replayed, Requests
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_calls_that_a_person_asked_for_are_told(
     """A replay is made of calls like any other, in the lane's thread or the plugin's own."""
     odd = Match(where=lambda event: event.id == 1)
     house.plugin("alpha", "run", match=odd, timeout=timeout)
-    with house.running(), closing(Requests(house.folder)) as requests:
+    with house.running(), closing(open_state(house.folder).requests()) as requests:
         events = [Replayed(0, 0, id_, event_row(id_).body) for id_ in (1, 2)]
         number = requests.ask("replay", "alpha", {}, "anna@host", events)
         house.lanes[0].post(partial(_carry_out, number, house.folder))

@@ -22,7 +22,7 @@ from sgevents_core.events import Event
 from sgevents_core.reading.outcomes import Outcomes
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Secret, SiteSettings
-from sgevents_core.state.sqlite.past import Past
+from sgevents_core.state.opening import open_state
 
 
 @pytest.fixture(autouse=True)
@@ -531,7 +531,7 @@ def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) 
         house.events(1)
         wait_until(lambda: house.health.is_wanted)
         house.site_is_down()
-        with closing(Past(house.folder)) as past:
+        with closing(open_state(house.folder).past()) as past:
             failures = past.failures(1)
         fate = Outcomes(house.folder).fate("writes", "writes:writes", 1, failures)
     reason = "waits for the site: ConnectionRefusedError"

@@ -11,8 +11,8 @@ import pytest
 from journal_rows import event_row
 from lane_house import House
 
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.requests import Requests
 
 FLIPS: dict[str, Callable[[bytes], bytes]] = {
     "no JSON any more": lambda body: b"\xff" + body[1:],
@@ -98,7 +98,7 @@ def test_plugin_that_catches_up_passes_it_over_as_well(house: House) -> None:
 
 def asked(house: House) -> list[tuple[str, list[int]]]:
     """The replays that were asked for: plugin and events."""
-    with closing(Requests(house.folder)) as requests:
+    with closing(open_state(house.folder).requests()) as requests:
         found = []
         for one in requests.waiting():
             event = requests.replayed(one.number, 0)

@@ -14,7 +14,7 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.dispatch.overdue import MOST_HUNG, NOT_BEFORE, SLOW, Overdue
 from sgevents_core.events import Event
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 
 def told(caplog: pytest.LogCaptureFixture, action: str) -> list[str]:
@@ -59,7 +59,7 @@ def test_journal_that_cannot_be_read_ends_nothing(
     """Slow calls are told of without their event; the daemon goes on."""
     door = Door(1)
     house.plugin("slow", door)
-    broken = SqliteState(house.folder)
+    broken = open_state(house.folder).writer()
     broken.close()
     with house.running():
         house.events(1)

@@ -25,7 +25,7 @@ from sgevents_core.cli.root import sgevents
 from sgevents_core.plugins.members import members_of
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.settings import read_settings
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
 
 HOW_TO = DOCS / "how-to"
 TUTORIAL_SITE = "http://127.0.0.1:8020"
@@ -157,7 +157,7 @@ def test_backup_is_made_and_restored_as_the_page_has_it(tmp_path: Path) -> None:
     """The commands of the page, on a state, as the shell runs them."""
     state = tmp_path / "state"
     state.mkdir()
-    SqliteState(state).close()
+    open_state(state).writer().close()
     (tmp_path / "sgevents.toml").write_text(SITE)
     commands = [b.text for b in blocks(HOW_TO / "back-up.md") if b.language == "sh"]
     places = [str(Path(sys.executable).parent), os.environ["PATH"]]

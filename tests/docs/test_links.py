@@ -12,7 +12,7 @@ import pytest
 from doc_pages import DOCS, ROOT, blocks, headings, name_of, pages, prose
 
 from sgevents_core.hookspecs import EVENT_HOOKS, hook_arguments
-from sgevents_core.state.base import PluginState
+from sgevents_core.state.plugin_record import PluginState
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -14,7 +14,7 @@ from sgevents_core.dispatch import alerting
 from sgevents_core.plugins.plugin_status import Status
 from sgevents_core.site import notices
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.steps import RequestAnswer
+from sgevents_core.state.requests import RequestAnswer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "log-actions.md").read_text("utf-8")
 SOURCE = Path(sgevents_core.__file__).parent

@@ -26,11 +26,15 @@ from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site.health import SiteHealth, Standing
 from sgevents_core.state import register
-from sgevents_core.state.base import Entry, FeedChange, LateRow, PluginRecord, Step
+from sgevents_core.state.entries import Entry, LateRow
+from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import Noted, NotedCall, Register
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
+from sgevents_core.state.sqlite.reading import SqliteReader
+from sgevents_core.state.steps import Step
 
 Patch = pytest.MonkeyPatch
 
@@ -59,7 +63,7 @@ def returned_never_noted(patch: Patch) -> None:
 
 def attempts_forgotten_at_a_restart(patch: Patch) -> None:
     """A new process begins to count attempts anew."""
-    patch.setattr(SqliteState, "tried", lambda _: {})
+    patch.setattr(SqliteReader, "tried", lambda _: {})
 
 
 def store_kept_although_the_callback_raised(patch: Patch) -> None:
@@ -141,23 +145,23 @@ def pause_lets_the_plugin_run(patch: Patch) -> None:
 
 def pause_is_not_written(patch: Patch) -> None:
     """A plugin is paused in memory, and not in the ledger."""
-    real = SqliteState.record
+    real = SqliteLaneWriter.record
 
-    def record(self: SqliteState, lane: str, fence: int, step: Step) -> int:
+    def record(self: SqliteLaneWriter, lane: str, fence: int, step: Step) -> int:
         kept = [one for one in step.plugins if one.state != "paused"]
         return real(self, lane, fence, dataclasses.replace(step, plugins=kept))
 
-    patch.setattr(SqliteState, "record", record)
+    patch.setattr(SqliteLaneWriter, "record", record)
 
 
 def dead_letter_not_written_with_the_step(patch: Patch) -> None:
     """The step that passes over a failed callback does not say that it failed for good."""
-    real = SqliteState.record
+    real = SqliteLaneWriter.record
 
-    def record(self: SqliteState, lane: str, fence: int, step: Step) -> int:
+    def record(self: SqliteLaneWriter, lane: str, fence: int, step: Step) -> int:
         return real(self, lane, fence, dataclasses.replace(step, dead=False))
 
-    patch.setattr(SqliteState, "record", record)
+    patch.setattr(SqliteLaneWriter, "record", record)
 
 
 def replay_moves_the_cursor(patch: Patch) -> None:
@@ -231,7 +235,7 @@ def death_not_counted(patch: Patch) -> None:
 
 def pruned_beyond_the_lowest_cursor(patch: Patch) -> None:
     """Events that a plugin has not finished are pruned when they are old."""
-    patch.setattr(SqliteState, "lowest_cursor", lambda self, _: self.end())
+    patch.setattr(SqliteReader, "lowest_cursor", lambda self, _: self.end())
 
 
 def late_rows_not_appended(patch: Patch) -> None:
@@ -257,13 +261,13 @@ def retry_counted_twice(patch: Patch) -> None:
 
 def lane_goes_on_at_the_next_event(patch: Patch) -> None:
     """What a lane was in the middle of is taken for finished at a restart."""
-    real = SqliteState.lane_progress
+    real = SqliteReader.lane_progress
 
-    def lane_progress(self: SqliteState, lane: str) -> Progress | None:
+    def lane_progress(self: SqliteReader, lane: str) -> Progress | None:
         progress = real(self, lane)
         return Progress(progress.running) if progress and progress.done else progress
 
-    patch.setattr(SqliteState, "lane_progress", lane_progress)
+    patch.setattr(SqliteReader, "lane_progress", lane_progress)
 
 
 def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:

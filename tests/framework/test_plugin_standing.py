@@ -16,10 +16,11 @@ from installed_packages import Packages
 from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
 from sgevents_core.reading.overview import overview
-from sgevents_core.state.base import PluginRecord, Step
 from sgevents_core.state.lock import StateLock
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.running import Running, note
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 Run: TypeAlias = Callable[..., Any]
 CONFIG = """
@@ -66,7 +67,7 @@ def listed(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 def record(state: Path, *records: PluginRecord) -> None:
     """Write records of plugins into the ledger."""
-    with closing(SqliteState(state)) as db:
+    with closing(open_state(state).writer()) as db:
         db.record("default", db.take_lane("default"), Step(plugins=list(records)))
 
 
@@ -114,7 +115,7 @@ def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
     state: Path, listed: Run
 ) -> None:
     """Upgraded, added and removed since it started; each with the way to take it up."""
-    SqliteState(state).close()
+    open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "0.9", "three": "1.0"}
         note(state, Running(pid=os.getpid(), run="1", version="0.0.1", plugins=plugins))
@@ -133,7 +134,7 @@ def test_a_reload_is_not_advised_where_it_would_be_refused(
 ) -> None:
     """A plugin that runs and cannot be loaded any more has to be put right first."""
     (packages.folder / "one.py").write_text("raise OSError('no farm')\n", encoding="utf-8")
-    SqliteState(state).close()
+    open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
         note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))
@@ -143,7 +144,7 @@ def test_a_reload_is_not_advised_where_it_would_be_refused(
 
 def test_the_same_versions_need_no_words(state: Path, listed: Run) -> None:
     """Nothing is said where nothing has changed."""
-    SqliteState(state).close()
+    open_state(state).writer().close()
     with closing(StateLock(state)):
         plugins: dict[str, str | None] = {"one": "1.0", "two": "1.0"}
         note(state, Running(pid=os.getpid(), run="1", version=__version__, plugins=plugins))

@@ -16,8 +16,9 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
 from sgevents_core.site import history as history_module
 from sgevents_core.site.history import History
-from sgevents_core.state.base import FeedChange, FeedState, LateRow, Missing, Parked
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import LateRow
+from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked
+from sgevents_core.state.opening import open_state
 
 LAST = 20
 
@@ -35,7 +36,7 @@ class Past:
             ),
             state=StateSettings(path=folder),
         )
-        self.state = SqliteState(folder)
+        self.state = open_state(folder).writer()
         for _ in range(LAST):
             site.event("Studio_A")
 
@@ -170,7 +171,7 @@ def test_newest_era_is_meant(past: Past) -> None:
 )
 def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
     """Why an id is not in the journal is told, whatever it is."""
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         change = FeedChange(
             FeedState(floor=10, frontier=100),
             put=[Missing(90, 92, 0, 0.0, True), Missing(80, 82, 0, 0.0, False)],
@@ -183,7 +184,7 @@ def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
 
 def test_an_id_that_left_the_journal(tmp_path: Path) -> None:
     """Once events were pruned, an id below those kept was one of them, as far as anyone knows."""
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         grow(state, [event_row(1), event_row(2)])
         assert state.prune(AT + LAST, 2) == 1
     assert "older than the retention" in whereabouts(tmp_path, 1)
@@ -191,5 +192,5 @@ def test_an_id_that_left_the_journal(tmp_path: Path) -> None:
 
 def test_state_without_a_feed(tmp_path: Path) -> None:
     """Nothing was read yet."""
-    SqliteState(tmp_path).close()
+    open_state(tmp_path).writer().close()
     assert whereabouts(tmp_path, 1) == "nothing was read from the site yet"

@@ -13,17 +13,18 @@ from waiting import wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.reading.outcomes import Outcome, Outcomes
-from sgevents_core.state.base import PluginState, Step
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginState
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE, Register, path_of
-from sgevents_core.state.sqlite.past import Past
+from sgevents_core.state.steps import Step
 
 
 def fate(house: House, plugin: str, callback: str, seq: int) -> Outcome:
     """What has become of the event at a place with a callback."""
     event_id = house.state.read(seq - 1, 1)[0].event_id
-    with closing(Past(house.folder)) as past:
+    with closing(open_state(house.folder).past()) as past:
         failures = past.failures(event_id)
     return Outcomes(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
 

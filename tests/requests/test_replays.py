@@ -12,8 +12,8 @@ from waiting import wait_until
 
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.state.sqlite.requests import Requests
-from sgevents_core.state.steps import RequestStep
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import RequestStep
 
 
 def test_replay_calls_the_callbacks_that_want_the_event(house: House) -> None:
@@ -163,7 +163,7 @@ def test_call_of_a_replay_and_what_it_stored_are_noted_as_one(house: House) -> N
         ctx.store["n"] = ctx.store.get("n", 0) + 1
 
     def two(event: Event, ctx: Any) -> None:
-        with closing(Requests(house.folder)) as requests:
+        with closing(open_state(house.folder).requests()) as requests:
             (request,) = requests.waiting()
         stored = house.state.store("alpha")
         seen.append((stored, request.progress["done"], request.begun))
@@ -183,7 +183,7 @@ def test_replay_goes_on_at_the_callback_in_which_the_process_died(house: House) 
         number = desk.note("replay", "alpha", [old_event(1), old_event(2)])
         progress = {"place": 0, "calls": 1, "failed": 0, "named": [], "done": ["alpha:one"]}
         house.state.answer(RequestStep(number, progress))
-        with closing(Requests(house.folder)) as requests:
+        with closing(open_state(house.folder).requests()) as requests:
             requests.begin(number)
         desk.poll()
         assert desk.answer(number).text == "replayed 2 events in 4 calls"
@@ -194,7 +194,7 @@ def test_call_in_which_the_process_died_twice_is_passed_over(house: House) -> No
     """The replay goes on behind it, and says that one failed."""
     house.plugin("alpha", "one")
     house.run()
-    with closing(Requests(house.folder)) as requests:
+    with closing(open_state(house.folder).requests()) as requests:
         number = requests.ask("replay", "alpha", {}, "anna", [old_event(1), old_event(2)])
         requests.begin(number)
         requests.begin(number)
@@ -210,13 +210,13 @@ def test_deaths_in_two_callbacks_of_an_event_are_counted_apart(house: House) -> 
     begun: list[tuple[int, list[str]]] = []
 
     def two(event: Event, ctx: Any) -> None:
-        with closing(Requests(house.folder)) as requests:
+        with closing(open_state(house.folder).requests()) as requests:
             (request,) = requests.waiting()
         begun.append((request.begun, request.progress["done"]))
 
     house.plugin("alpha", "one", two)
     house.run()
-    with closing(Requests(house.folder)) as requests:
+    with closing(open_state(house.folder).requests()) as requests:
         number = requests.ask("replay", "alpha", {}, "anna", [old_event(1)])
         requests.begin(number)
         requests.begin(number)

@@ -13,7 +13,7 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.state.sqlite.requests import Requests
+from sgevents_core.state.opening import open_state
 
 EVENTS = (1, 2, 3)
 
@@ -249,7 +249,7 @@ def test_old_answers_are_forgotten(house: House) -> None:
     house.plugin("alpha", "one")
     with asking(house) as desk:
         desk.ask("pause", "alpha")
-    with closing(Requests(house.folder)) as requests:
+    with closing(open_state(house.folder).requests()) as requests:
         requests.ask("resume", "alpha", {}, "anna")
         requests.forget(before=4_000_000_000)
         assert requests.answer_of(1) is None

@@ -13,8 +13,8 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.requests import Requests
 
 
 class Door:
@@ -165,7 +165,7 @@ def test_call_is_noted_before_it_is_made(house: House) -> None:
     begun: list[int] = []
 
     def looks(event: Event, ctx: Any) -> None:
-        with closing(Requests(house.folder)) as requests:
+        with closing(open_state(house.folder).requests()) as requests:
             begun.extend(request.begun for request in requests.waiting())
         raise ValueError("no")
 
@@ -182,14 +182,14 @@ def test_call_is_noted_before_it_is_made(house: House) -> None:
 def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, door: Door) -> None:
     """Begun twice and never finished: it is not begun a third time, and the letter says why."""
     door.open = True
-    with closing(Requests(failed.folder)) as requests:
+    with closing(open_state(failed.folder).requests()) as requests:
         number = requests.ask("retry", "alpha", {"letter": 1}, "anna")
         requests.begin(number)
     with asking(failed) as desk:  # as after the first death
         desk.poll()
         assert desk.answer(number).outcome == "done"
     assert failed.calls == ["1 alpha.door#3"]
-    with closing(Requests(failed.folder)) as requests:
+    with closing(open_state(failed.folder).requests()) as requests:
         number = requests.ask("retry", "alpha", {"letter": 2}, "anna")
         requests.begin(number)
         requests.begin(number)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.site import ages
-from sgevents_core.state.base import FeedState, Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.feed_values import FeedState
 
 DAY = 86_400
 NOON = 1_750_000_000

@@ -19,8 +19,9 @@ from sgevents_core.site.health import Standing
 from sgevents_core.site.notices import BacklogTimedOut, LateRowsFound
 from sgevents_core.site.questions import Look, Page
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import FeedChange
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.feed_values import FeedChange
+from sgevents_core.state.sqlite.database import DATABASE
+from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
 
 EVERY_TROUBLE = (
     "status",
@@ -182,7 +183,7 @@ def test_wrong_credentials_end_a_later_start_too(site: Sandbox, start: Start, mo
     running.until_complete(site)
     running.close()
     if moved:
-        with closing(sqlite3.connect(running.state._db._path)) as db:
+        with closing(sqlite3.connect(running.folder / DATABASE)) as db:
             db.execute("UPDATE feed SET state = json_set(state, '$.site', 'elsewhere'), sum = NULL")
             db.commit()
     more = events(site, 2)
@@ -282,6 +283,7 @@ def test_a_full_disk_loses_nothing(
     running = start(page_size=20)
     events(site, 2)
     running.until_complete(site)
+    assert isinstance(running.state, SqliteFeedWriter)
     database = running.state._db._db
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
@@ -305,16 +307,16 @@ def test_what_is_not_written_is_not_told(
     site: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """People hear of an id that is given up when that is committed, and once."""
-    append = SqliteState.append
+    append = SqliteFeedWriter.append
     refusals = iter([True] * 4)
 
-    def refusing(self: SqliteState, end: int, rows: Any, change: FeedChange) -> int:
+    def refusing(self: SqliteFeedWriter, end: int, rows: Any, change: FeedChange) -> int:
         if any(not missing.hot for missing in change.put) and next(refusals, False):
             with self._db.told():
                 raise sqlite3.OperationalError("disk I/O error")
         return append(self, end, rows, change)
 
-    monkeypatch.setattr(SqliteState, "append", refusing)
+    monkeypatch.setattr(SqliteFeedWriter, "append", refusing)
     events(site, 1)
     site.burn(1)
     events(site, 1)
@@ -335,7 +337,7 @@ def test_another_writer_ends_the_feed(site: Sandbox, start: Start) -> None:
     record = running.reader.load_feed()
     assert record is not None
     entry = running.entries()[0]
-    with closing(sqlite3.connect(running.state._db._path)) as other:
+    with closing(sqlite3.connect(running.folder / DATABASE)) as other:
         values = (2, 1, 99, entry.event_type, entry.created, 0, entry.body)
         other.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", values)
         other.commit()
@@ -355,7 +357,7 @@ def test_a_mistake_of_the_feed_itself_ends_it_with_a_reason(
 
     running = start()
     running.until(running.reader.load_feed)
-    monkeypatch.setattr(SqliteState, "append", fail)
+    monkeypatch.setattr(SqliteFeedWriter, "append", fail)
     events(site, 1)
     running.thread.join(PATIENCE)
     assert "RuntimeError: unthought of" in str(running.feed.error)

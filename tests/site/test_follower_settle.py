@@ -11,7 +11,7 @@ from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
 from sgevents_core.site.settling import Held, Settling
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 
 def appended(feed: SimulatedFeed, seconds: float) -> Iterator[tuple[float, int]]:

@@ -12,7 +12,7 @@ from simulated_feed import SimulatedJournal
 
 from sgevents_core.site.known import Hole, Known, Parking
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import FeedState
+from sgevents_core.state.feed_values import FeedState
 
 HIGHEST = 40
 

@@ -20,13 +20,14 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import MOST_AFTER, ScriptLookup
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Writer
 
 
 class Told:
     """A lookup on a state, with a clock of its own, and what it asked."""
 
-    def __init__(self, state: SqliteState, own: tuple[str, ...] = ("sgevents",)) -> None:
+    def __init__(self, state: Writer, own: tuple[str, ...] = ("sgevents",)) -> None:
         self.now = 0.0
         self.scripts = Scripts(state.scripts())
         self.lookup = ScriptLookup(self.scripts, own, state.keep_scripts, lambda: self.now)
@@ -47,14 +48,14 @@ class Told:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[SqliteState]:
+def state(tmp_path: Path) -> Iterator[Writer]:
     """A state."""
-    with closing(SqliteState(tmp_path)) as made:
+    with closing(open_state(tmp_path).writer()) as made:
         yield made
 
 
 @pytest.fixture
-def told(state: SqliteState) -> Told:
+def told(state: Writer) -> Told:
     """A lookup."""
     return Told(state)
 
@@ -124,14 +125,14 @@ def test_a_refusal_is_no_end_and_told_once(told: Told, caplog: pytest.LogCapture
     assert len(warnings) == 1
 
 
-def test_no_question_is_longer_than_a_site_takes(state: SqliteState) -> None:
+def test_no_question_is_longer_than_a_site_takes(state: Writer) -> None:
     """Fifty names or ids at most."""
     told = Told(state, tuple(f"s{number}" for number in range(60)))
     told.look(*map(link, range(1, 121)))
     assert [len(asked[1]) for asked in told.asked] == [50, 10, 50, 50, 20]
 
 
-def test_names_outlast_the_daemon(told: Told, state: SqliteState) -> None:
+def test_names_outlast_the_daemon(told: Told, state: Writer) -> None:
     """A start without the site knows them, and a name that moved to another script is not kept."""
     told.answers = [[user(1, "sgevents")], [user(7, "farm"), user(8, "looper")]]
     told.look(link(7), link(8))
@@ -189,7 +190,7 @@ def test_who_is_behind_a_person_is_asked_for_too(told: Told) -> None:
     assert told.asked[1:] == [["in", [7]], ["in", [8]]]
 
 
-def test_rows_of_a_site_come_with_their_scripts(state: SqliteState) -> None:
+def test_rows_of_a_site_come_with_their_scripts(state: Writer) -> None:
     """Asked with the page, so that events are known by the time they are handed out."""
     with Sandbox(project=False) as site:
         site.add_script("shot roll up", "demo-key", "of the farm")
@@ -204,7 +205,7 @@ def test_rows_of_a_site_come_with_their_scripts(state: SqliteState) -> None:
         assert is_by_script(event, "shot roll up")
 
 
-def test_a_site_that_does_not_let_scripts_be_read_keeps_up_nothing(state: SqliteState) -> None:
+def test_a_site_that_does_not_let_scripts_be_read_keeps_up_nothing(state: Writer) -> None:
     """Pages come as ever, and the names of scripts are asked for later."""
     with Sandbox(project=False) as site:
         site.create("Shot", {"code": "sh010"})

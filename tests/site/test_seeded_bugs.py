@@ -21,7 +21,8 @@ from sgevents_core.site.paging import Paging
 from sgevents_core.site.questions import Answer, Call, Look, Odd
 from sgevents_core.site.ranges import Span
 from sgevents_core.site.sizes import Budget
-from sgevents_core.state.base import FeedChange, FeedRecord, FeedState, LateRow, Row
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
 
 Patch = pytest.MonkeyPatch
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Writer
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[SqliteState]:
+def state(tmp_path: Path) -> Iterator[Writer]:
     """Journal and ledger, empty, in `tmp_path`."""
-    opened = SqliteState(tmp_path)
+    opened = open_state(tmp_path).writer()
     yield opened
     opened.close()

@@ -10,21 +10,22 @@ from pathlib import Path
 import pytest
 from journal_rows import event_row
 
-from sgevents_core.state.base import FeedChange, FeedState, LateRow
+from sgevents_core.state.entries import LateRow
+from sgevents_core.state.feed_values import FeedChange, FeedState, SetAside
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.aside import SetAside
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[SqliteState]:
+def state(tmp_path: Path) -> Iterator[Writer]:
     """A new state."""
-    with closing(SqliteState(tmp_path)) as made:
+    with closing(open_state(tmp_path).writer()) as made:
         yield made
 
 
-def test_each_is_on_record_once(state: SqliteState) -> None:
+def test_each_is_on_record_once(state: Writer) -> None:
     """The first reason stays, and only the first time is one to tell of."""
     assert state.set_aside(7, "its entry is damaged", "journal", 5.0)
     assert not state.set_aside(7, "something else", "journal", 9.0)
@@ -35,7 +36,7 @@ def test_each_is_on_record_once(state: SqliteState) -> None:
     ]
 
 
-def test_what_came_right_is_cleared(state: SqliteState) -> None:
+def test_what_came_right_is_cleared(state: Writer) -> None:
     """Only of the place where it was wrong: the other record stays."""
     state.set_aside(7, "damaged", "journal", 5.0)
     state.set_aside(7, "odd", "site", 5.0)
@@ -43,14 +44,14 @@ def test_what_came_right_is_cleared(state: SqliteState) -> None:
     assert [(one.event, one.where) for one in state.aside()] == [("7", "journal")]
 
 
-def test_long_names_are_shortened(state: SqliteState) -> None:
+def test_long_names_are_shortened(state: Writer) -> None:
     """An id of a million characters is named by the first of them."""
     state.set_aside("9" * 1_000_000, "x" * 1_000_000, "site", 5.0)
     (one,) = state.aside()
     assert (one.event, one.reason) == ("9" * 200, "x" * 200)
 
 
-def test_it_is_written_with_the_rows_of_its_page(state: SqliteState) -> None:
+def test_it_is_written_with_the_rows_of_its_page(state: Writer) -> None:
     """The feed's step holds both, and what came right leaves the record with its row."""
     odd = SetAside("true", "no id of an event", "site", 5.0)
     state.append(0, [LateRow(event_row(1), False)], FeedChange(FeedState(), set_aside=[odd]))
@@ -64,7 +65,7 @@ def test_state_of_an_older_version_has_none(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         scripts = "".join(script for _, script in schema.migrations()[:3])
         db.executescript(scripts + "PRAGMA user_version = 3;")
-    with closing(SqliteState(tmp_path, read_only=True)) as state:
+    with closing(open_state(tmp_path).reader()) as state:
         assert state.aside() == []
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         assert state.set_aside(1, "odd", "site", 5.0)

@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from journal_rows import event_row, grow
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.state.base import REMOVED, Failure, PluginRecord, Step
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import KEPT_FAILURES, SqliteState
+from sgevents_core.state.sqlite.feed_writing import KEPT_FAILURES
+from sgevents_core.state.steps import REMOVED, Step
 
 
 def failure(plugin: str = "notify", seq: int = 1, attempt: int = 1, **more: Any) -> Failure:
@@ -30,7 +34,7 @@ def failure(plugin: str = "notify", seq: int = 1, attempt: int = 1, **more: Any)
     return Failure(plugin, "notify:on_new", seq, attempt=attempt, **fields)
 
 
-def contents(state: SqliteState, lane: str = "main") -> tuple[Any, ...]:
+def contents(state: Writer, lane: str = "main") -> tuple[Any, ...]:
     """All that a step can change."""
     stores = {name: state.store(name) for name in ("notify", "count")}
     return (
@@ -42,7 +46,7 @@ def contents(state: SqliteState, lane: str = "main") -> tuple[Any, ...]:
     )
 
 
-def test_step_is_kept_whole(state: SqliteState) -> None:
+def test_step_is_kept_whole(state: Writer) -> None:
     """Progress, records, failure, attempts and stores of one step are there afterwards."""
     grow(state, [event_row(101)])
     fence = state.take_lane("main")
@@ -73,7 +77,7 @@ def test_step_is_kept_whole(state: SqliteState) -> None:
     assert state.dead_letters() == []
 
 
-def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
+def test_step_that_fails_half_way_leaves_nothing(state: Writer) -> None:
     """When the last thing of a step cannot be written, nothing of it is, and the next step can."""
     fence = state.take_lane("main")
     state.record("main", fence, Step(progress=Progress(1), store={"count": {"n": 1}}))
@@ -93,10 +97,10 @@ def test_step_that_fails_half_way_leaves_nothing(state: SqliteState) -> None:
     assert state.lane_progress("main") == Progress(2)
 
 
-def test_stale_fence_is_refused(state: SqliteState, tmp_path: Path) -> None:
+def test_stale_fence_is_refused(state: Writer, tmp_path: Path) -> None:
     """Who took a lane over is the only one to write for it; other lanes are not concerned."""
     first, other = state.take_lane("main"), state.take_lane("other")
-    second = SqliteState(tmp_path)
+    second = open_state(tmp_path).writer()
     newer = second.take_lane("main")
     with pytest.raises(StaleWriter, match="lane main"):
         state.record("main", first, Step(progress=Progress(7), store={"count": {"n": 1}}))
@@ -110,7 +114,7 @@ def test_stale_fence_is_refused(state: SqliteState, tmp_path: Path) -> None:
     second.close()
 
 
-def test_dead_letter_keeps_its_event_and_ends_the_count(state: SqliteState) -> None:
+def test_dead_letter_keeps_its_event_and_ends_the_count(state: Writer) -> None:
     """A dead letter has a number of its own, and attempts for the event start anew."""
     grow(state, [event_row(101)])
     fence = state.take_lane("main")
@@ -126,7 +130,7 @@ def test_dead_letter_keeps_its_event_and_ends_the_count(state: SqliteState) -> N
     assert state.record("main", fence, copy.copy(step)) > number
 
 
-def test_dead_letters_outlive_their_events(state: SqliteState) -> None:
+def test_dead_letters_outlive_their_events(state: Writer) -> None:
     """Pruning takes attempts and failures of the events it takes, and leaves dead letters."""
     grow(state, [event_row(n) for n in range(1, 6)])
     fence = state.take_lane("main")
@@ -140,7 +144,7 @@ def test_dead_letters_outlive_their_events(state: SqliteState) -> None:
 
 
 def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
-    state: SqliteState, tmp_path: Path
+    state: Writer, tmp_path: Path
 ) -> None:
     """Of failures that are no dead letters only the newest are kept."""
     grow(state, [event_row(1), event_row(2)])
@@ -212,7 +216,7 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
     dead: list[Failure] = []
     stores: dict[str, dict[str, Any]] = {name: {} for name in PLUGINS}
     with tempfile.TemporaryDirectory() as folder:
-        state = SqliteState(Path(folder))
+        state = open_state(Path(folder)).writer()
         fence = state.take_lane("main")
         for step in steps:
             state.record("main", fence, step)
@@ -229,7 +233,7 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
                 for removed in [key for key, value in changes.items() if value is REMOVED]:
                     del stores[name][removed]
         state.close()
-        state = SqliteState(Path(folder))
+        state = open_state(Path(folder)).writer()
         found = contents(state)
         state.close()
     assert found == (progress, plugins, tried, dead, stores)

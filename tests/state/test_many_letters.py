@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from journal_rows import event_row, grow
 
-from sgevents_core.state.base import Failure, Step
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.letters import Chosen
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.letters import Chosen, Letters
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 FRAMES = (
     "Traceback (most recent call last):\n" + '  File "notify.py", line 8, in on_new\n    a()\n' * 9
@@ -33,7 +35,7 @@ def failed(number: int, plugin: str = "notify", callback: str = "notify:on_new")
     )
 
 
-def fill(state: SqliteState, failures: list[Failure]) -> None:
+def fill(state: Writer, failures: list[Failure]) -> None:
     """Write dead letters."""
     fence = state.take_lane("main")
     for failure in failures:
@@ -46,19 +48,19 @@ def shared(folder: Path) -> list[tuple[str]]:
         return db.execute("SELECT text FROM tracebacks").fetchall()
 
 
-def test_frames_are_kept_once_and_come_back_whole(state: SqliteState, tmp_path: Path) -> None:
+def test_frames_are_kept_once_and_come_back_whole(state: Writer, tmp_path: Path) -> None:
     """However many failures have them; the message is each failure's own."""
     fill(state, [failed(number) for number in range(1, 30)])
     assert shared(tmp_path) == [(FRAMES,)]
     assert [one.traceback for one in state.dead_letters()] == [traceback(n) for n in range(1, 30)]
-    with closing(Letters(tmp_path)) as letters:
+    with closing(open_state(tmp_path).letters()) as letters:
         found = letters.get(7)
     assert found is not None
     assert found.failure == failed(7)
 
 
 @pytest.mark.parametrize("text", ["", "one:on_new\none:on_change", "RuntimeError"])
-def test_what_is_no_traceback_stays_as_it_is(state: SqliteState, text: str) -> None:
+def test_what_is_no_traceback_stays_as_it_is(state: Writer, text: str) -> None:
     """Whatever stands in the place of one."""
     failure = Failure("p", "c", 1, 1, 1, "E", text, 1.0, "dead-letter")
     fill(state, [failure])
@@ -86,12 +88,12 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
     """By a command before the upgrade, right after it, and when their tracebacks are shared."""
     old_state(tmp_path, 25)
     expected = [failed(number) for number in range(1, 26)]
-    with closing(Letters(tmp_path)) as letters:
+    with closing(open_state(tmp_path).letters()) as letters:
         assert [one.failure for one in letters.find()] == expected
         assert len(list(letters.listed(Chosen(), limit=10))) == 10
-    with closing(SqliteState(tmp_path, read_only=True)) as before:
+    with closing(open_state(tmp_path).reader()) as before:
         assert before.dead_letters() == expected
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         assert state.dead_letters() == expected
         assert shared(tmp_path) == []
         assert [state.share_tracebacks(10) for _ in range(4)] == [10, 10, 5, 0]
@@ -99,7 +101,7 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
         assert state.dead_letters() == expected
 
 
-def test_traceback_that_nobody_has_any_more_goes(state: SqliteState, tmp_path: Path) -> None:
+def test_traceback_that_nobody_has_any_more_goes(state: Writer, tmp_path: Path) -> None:
     """When old failures are pruned, and no earlier."""
     grow(state, [event_row(number) for number in range(1, 4)])
     fence = state.take_lane("main")
@@ -109,10 +111,10 @@ def test_traceback_that_nobody_has_any_more_goes(state: SqliteState, tmp_path: P
     assert shared(tmp_path) == []
 
 
-def test_pages_go_on_behind_a_number(state: SqliteState, tmp_path: Path) -> None:
+def test_pages_go_on_behind_a_number(state: Writer, tmp_path: Path) -> None:
     """Each has so many, with neither a gap nor a letter twice."""
     fill(state, [failed(number) for number in range(1, 8)])
-    with closing(Letters(tmp_path)) as letters:
+    with closing(open_state(tmp_path).letters()) as letters:
         pages = [
             [one.number for one in letters.listed(Chosen(), after, 3)] for after in (0, 3, 6, 7)
         ]
@@ -120,13 +122,11 @@ def test_pages_go_on_behind_a_number(state: SqliteState, tmp_path: Path) -> None
         assert [letters.count(Chosen(), after) for after in (0, 3, 7)] == [7, 4, 0]
 
 
-def test_letters_are_grouped_by_plugin_callback_and_error(
-    state: SqliteState, tmp_path: Path
-) -> None:
+def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_path: Path) -> None:
     """Errors that differ in numbers are of one group, the largest comes first."""
     fill(state, [failed(n) for n in range(1, 5)])
     fill(state, [failed(9, callback="notify:on_change"), failed(10, plugin="other")])
-    with closing(Letters(tmp_path)) as letters:
+    with closing(open_state(tmp_path).letters()) as letters:
         groups = letters.groups(Chosen())
         assert [(g.letters, g.plugin, g.callback, g.first) for g in groups] == [
             (4, "notify", "notify:on_new", 1),
@@ -152,17 +152,17 @@ def test_letters_are_grouped_by_plugin_callback_and_error(
     ],
 )
 def test_filters_choose_letters(
-    state: SqliteState, tmp_path: Path, chosen: Chosen, numbers: list[int]
+    state: Writer, tmp_path: Path, chosen: Chosen, numbers: list[int]
 ) -> None:
     """Each narrows; the text of an error means itself, but for `#`."""
     fill(state, [failed(1), failed(2), failed(12), failed(40, "b", "b:x")])
-    with closing(Letters(tmp_path)) as letters:
+    with closing(open_state(tmp_path).letters()) as letters:
         assert [one.number for one in letters.listed(chosen)] == numbers
         assert letters.count(chosen) == len(numbers)
         assert sum(group.letters for group in letters.groups(chosen)) == len(numbers)
 
 
-def test_counts_need_no_letters_in_memory(state: SqliteState) -> None:
+def test_counts_need_no_letters_in_memory(state: Writer) -> None:
     """What `status` shows of them is counted by the database."""
     fill(state, [failed(1), failed(2), failed(3, plugin="other")])
     assert state.dead_letter_counts() == {

@@ -20,9 +20,9 @@ from sgevents_core.state import register
 from sgevents_core.state.call_times import CallTimes, calls_of, paths_of
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.lock import LOCK, StateLock, holder, is_held_by
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.openness import state_exposures
 from sgevents_core.state.running import FILE, Running, note, running
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A state as the daemon makes it, with a lock, and elsewhere a file that is not the state's."""
     (tmp_path / "elsewhere").write_text("theirs")
     made = tmp_path / "state"
-    with closing(StateLock(made)), closing(SqliteState(made)):
+    with closing(StateLock(made)), closing(open_state(made).writer()):
         yield made
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sgevents_core
-from sgevents_core.state.base import PluginRecord
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 
 KEYS = st.sampled_from([CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one")])

@@ -13,9 +13,10 @@ from journal_rows import event_row, grow
 
 from sgevents_core.errors import StateDamaged, StateError, StateGone
 from sgevents_core.state.lock import StateLock
-from sgevents_core.state.presence import _READ_EACH, Presence
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.protocols import Presence
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.sqlite.presence import _READ_EACH
 
 
 def look(presence: Presence, times: int) -> None:
@@ -28,7 +29,7 @@ def look(presence: Presence, times: int) -> None:
 def folder(tmp_path: Path) -> Iterator[Path]:
     """The folder of a state that is open."""
     made = tmp_path / "state"
-    lock, state = StateLock(made), SqliteState(made)
+    lock, state = StateLock(made), open_state(made).writer()
     grow(state, [event_row(number) for number in range(1, 40)])
     yield made
     state.close()
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def presence(folder: Path) -> Iterator[Presence]:
     """What looks at it, and has found it whole."""
-    made = Presence(folder)
+    made = open_state(folder).presence()
     look(made, 2 * _READ_EACH)
     yield made
     made.close()
@@ -109,5 +110,5 @@ def test_state_that_cannot_be_looked_at_is_not_taken_for_gone(
     def no_more(*args: object, **more: object) -> None:
         raise StateError(path="state", reason="unable to open database file")
 
-    monkeypatch.setattr("sgevents_core.state.presence.Database", no_more)
+    monkeypatch.setattr("sgevents_core.state.sqlite.presence.Database", no_more)
     look(presence, 2 * _READ_EACH)

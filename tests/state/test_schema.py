@@ -15,12 +15,12 @@ from journal_rows import event_row, grow
 
 from sgevents_core.errors import StateError
 from sgevents_core.reading.overview import overview
-from sgevents_core.state.base import Step
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.steps import Step
 
 NEWEST = len(schema.migrations())
 
@@ -40,7 +40,7 @@ def test_new_state_has_the_newest_schema(tmp_path: Path) -> None:
     """A folder without a database gets one, in WAL mode, which others may not read."""
     before = os.umask(0o022)
     try:
-        state = SqliteState(tmp_path)
+        state = open_state(tmp_path).writer()
         grow(state, [event_row(1)])
     finally:
         os.umask(before)
@@ -53,13 +53,14 @@ def test_new_state_has_the_newest_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read_only", [False, True])
 def test_newer_schema_is_refused_with_a_clear_error(tmp_path: Path, read_only: bool) -> None:
     """A state that a newer version wrote is left as it is, and the error says what to do."""
-    SqliteState(tmp_path).close()
+    open_state(tmp_path).writer().close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.execute(f"PRAGMA user_version = {NEWEST + 7}")
         db.execute("PRAGMA journal_mode = DELETE")
     before = (tmp_path / DATABASE).read_bytes()
+    state = open_state(tmp_path)
     with pytest.raises(StateError) as refused:
-        SqliteState(tmp_path, read_only=read_only)
+        (state.reader if read_only else state.writer)()
     assert f"version {NEWEST + 7}" in str(refused.value)
     assert f"knows up to {NEWEST}" in str(refused.value)
     assert "install the version that wrote it" in str(refused.value)
@@ -72,7 +73,7 @@ def test_state_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None
         db.executescript(schema.migrations()[0][1] + "PRAGMA user_version = 1;")
         db.execute("INSERT INTO journal VALUES (1, 1, 5, 'Shotgun_Task_New', 9, 0, x'7b7d')")
         db.commit()
-    state = SqliteState(tmp_path)
+    state = open_state(tmp_path).writer()
     assert [entry.event_id for entry in state.read(0, 9)] == [5]
     state.close()
     assert version(tmp_path) == NEWEST
@@ -87,7 +88,7 @@ def test_several_open_a_new_state_at_once(tmp_path: Path) -> None:
 
         def open_one(folder: Path = folder, together: threading.Barrier = together) -> int:
             together.wait()
-            state = SqliteState(folder)
+            state = open_state(folder).writer()
             end = state.end()
             state.close()
             return end
@@ -104,7 +105,7 @@ def test_migration_that_fails_leaves_the_state_as_it_was(tmp_path: Path) -> None
         db.execute("CREATE TABLE stores (in_the_way)")
         db.commit()
     with pytest.raises(StateError, match="stores"):
-        SqliteState(tmp_path)
+        open_state(tmp_path).writer()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert tables == [("stores",)]
@@ -115,12 +116,12 @@ def test_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     """A file of something else is an error that names it."""
     (tmp_path / DATABASE).write_bytes(b"no database at all, but long enough to be one" * 100)
     with pytest.raises(StateError, match=DATABASE):
-        SqliteState(tmp_path)
+        open_state(tmp_path).writer()
 
 
 def test_damage_is_told_wherever_it_is_met(tmp_path: Path) -> None:
     """A database that is damaged while in use is the same error for reading and for writing."""
-    state = SqliteState(tmp_path)
+    state = open_state(tmp_path).writer()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.executescript("DROP TABLE journal; DROP TABLE lanes; DROP TABLE plugins")
     for use in (state.end, state.plugins, lambda: state.read(0, 1), lambda: state.take_lane("x")):
@@ -132,14 +133,14 @@ def test_damage_is_told_wherever_it_is_met(tmp_path: Path) -> None:
 def test_reading_makes_nothing(tmp_path: Path) -> None:
     """To look at a state that is not there is an error, and leaves no file."""
     with pytest.raises(StateError):
-        SqliteState(tmp_path, read_only=True)
+        open_state(tmp_path).reader()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A state's folder is made by who takes its lock, and by nobody else."""
     with pytest.raises(StateError, match="unable to open"):
-        SqliteState(tmp_path / "nowhere")
+        open_state(tmp_path / "nowhere").writer()
 
 
 def test_state_that_is_just_being_made_says_that_nothing_has_run(tmp_path: Path) -> None:
@@ -182,9 +183,9 @@ def test_state_of_every_earlier_version_goes_on(tmp_path: Path, before: int) -> 
                 VALUES ('p', 'p:on', 1, 5, 1, 'E', 'Traceback', 1.0, 'dead-letter', 1, x'7b7d');
             """
         )
-    with closing(SqliteState(tmp_path, read_only=True)) as old:
+    with closing(open_state(tmp_path).reader()) as old:
         seen = (old.read(0, 9), old.plugins(), old.store("p"), old.dead_letters())
-    with closing(SqliteState(tmp_path)) as state:
+    with closing(open_state(tmp_path).writer()) as state:
         assert (state.read(0, 9), state.plugins(), state.store("p"), state.dead_letters()) == seen
         feed = state.load_feed()
         assert feed is not None

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from journal_rows import grow
 
 from sgevents_core.choices import OrderBy
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 from sgevents_core.state.strands import STRANDS, strand_in, strands_of, strands_of_body
 
 PROJECT = {"type": "Project", "id": 70, "name": "Demo"}
@@ -148,7 +149,7 @@ def test_a_body_that_cannot_be_read_goes_by_its_id(body: bytes) -> None:
 def test_the_journal_keeps_the_strands_beside_the_row(tmp_path: Path) -> None:
     """They are read back with the entry; one without them says so."""
     row = changed()
-    state = SqliteState(tmp_path)
+    state = open_state(tmp_path).writer()
     body = json.dumps(row).encode()
     grow(state, [Row(5, 0, row["event_type"], body, strands=strands_of(row)), Row(6, 0, "x", b"")])
     assert [entry.strands for entry in state.read(0, 9)] == [strands_of(row), None]
@@ -161,7 +162,7 @@ def test_entries_of_an_older_version_have_no_strands(tmp_path: Path) -> None:
         scripts = "".join(script for _, script in schema.migrations()[:8])
         db.executescript(scripts + "PRAGMA user_version = 8;")
         db.execute("INSERT INTO journal VALUES (1, 1, 5, 'x', 0, 0, x'7b7d', NULL)")
-    for read_only in (True, False):
-        state = SqliteState(tmp_path, read_only=read_only)
-        assert [entry.strands for entry in state.read(0, 9)] == [None]
-        state.close()
+    state = open_state(tmp_path)
+    for connect in (state.reader, state.writer):
+        with closing(connect()) as reader:
+            assert [entry.strands for entry in reader.read(0, 9)] == [None]

@@ -20,8 +20,8 @@ from sgevents_core.choices import OnError
 from sgevents_core.filters import Match
 from sgevents_core.settings import PluginSettings
 from sgevents_core.site.follower import Rules
-from sgevents_core.state.base import Entry
-from sgevents_core.state.sqlite.requests import Replayed
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.requests import Replayed
 
 MATCHES = (
     Match(),

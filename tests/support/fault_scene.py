@@ -14,7 +14,8 @@ from running_daemon import RunningDaemon
 from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.state.sqlite.letters import Letter, Letters
+from sgevents_core.state.letters import Letter
+from sgevents_core.state.opening import open_state
 
 NOTING = """
     import os
@@ -124,7 +125,7 @@ class Scene:
 
     def letters(self, plugin: str | None = None) -> list[Letter]:
         """The dead letters there are."""
-        with closing(Letters(self.daemon.folder / "state")) as found:
+        with closing(open_state(self.daemon.folder / "state").letters()) as found:
             return found.find(plugin)
 
     def keep_state(self) -> Path:

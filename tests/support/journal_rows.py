@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sgevents_core.state.base import FeedChange, FeedState, LateRow, Row
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import FeedChange, FeedState
+from sgevents_core.state.protocols import Writer
 
 AT = 1_750_000_000
 """When the rows were created, in seconds since 1970."""
@@ -20,7 +21,7 @@ def event_row(event_id: int, kind: str = "Shotgun_Task_Change", at: int = AT, **
     return Row(event_id, at, kind, json.dumps({**fields, **more}).encode())
 
 
-def grow(state: SqliteState, rows: Iterable[Row], late: Collection[int] = (), era: int = 1) -> int:
+def grow(state: Writer, rows: Iterable[Row], late: Collection[int] = (), era: int = 1) -> int:
     """Append rows to the journal as the feed does; return its end."""
     taken = [LateRow(row, row.id in late) for row in rows]
     feed = state.load_feed()

@@ -8,10 +8,12 @@ from typing import Any
 
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.ledger import LaneLedger
-from sgevents_core.state.base import FeedChange, LateRow, Step
+from sgevents_core.state.entries import LateRow
+from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import Register
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
+from sgevents_core.state.steps import Step
 
 
 def returned_before_the_call() -> None:
@@ -80,15 +82,15 @@ def _in_two(
 
 def frontier_before_the_rows() -> None:
     """The feed's state is committed before the rows that it says are taken."""
-    append_it = SqliteState.append
+    append_it = SqliteFeedWriter.append
 
     def append(
-        state: SqliteState, expected_seq: int, rows: Sequence[LateRow], change: FeedChange
+        state: SqliteFeedWriter, expected_seq: int, rows: Sequence[LateRow], change: FeedChange
     ) -> int:
         append_it(state, expected_seq, [], change)
         return append_it(state, expected_seq, rows, change)
 
-    SqliteState.append = append  # type: ignore[assignment, method-assign]
+    SqliteFeedWriter.append = append  # type: ignore[assignment, method-assign]
 
 
 def two_transactions() -> None:

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.letters import Letters
-from sgevents_core.state.sqlite.requests import Replayed, Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 PLUGIN = """
     import json, os, pathlib
@@ -127,9 +126,9 @@ def _older_state(folder: Path) -> None:
 def _mended(folder: Path) -> None:
     """Mend the plugins, and ask for what failed."""
     (folder.parent / "mended").touch()
-    with closing(Letters(folder)) as letters:
+    with closing(open_state(folder).letters()) as letters:
         bad, worse = letters.find("alpha")
-    with closing(Requests(folder)) as requests:
+    with closing(open_state(folder).requests()) as requests:
         requests.ask("pause", "mike", {"reason": "for a while"}, "anna@host")
         requests.ask("resume", "bravo", {}, "anna@host")
         requests.ask("retry", "alpha", {"letter": bad.number}, "anna@host")
@@ -138,12 +137,12 @@ def _mended(folder: Path) -> None:
 
 def _replays(folder: Path) -> None:
     """Skip and dismiss what cannot be mended, resume, and replay what the journal holds."""
-    with closing(Letters(folder)) as letters:
+    with closing(open_state(folder).letters()) as letters:
         (worse,) = letters.find("alpha")
-    with closing(SqliteState(folder, read_only=True)) as state:
+    with closing(open_state(folder).reader()) as state:
         entries = [entry for entry in state.read(0, 999) if entry.event_id in REPLAYED]
     events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in entries]
-    with closing(Requests(folder)) as requests:
+    with closing(open_state(folder).requests()) as requests:
         requests.ask("skip", "bravo", {"event_id": 19}, "anna@host")
         requests.ask("dismiss", "alpha", {"letter": worse.number}, "anna@host")
         requests.ask("resume", "mike", {}, "anna@host")
@@ -154,7 +153,7 @@ def _replays(folder: Path) -> None:
 def _reset(folder: Path) -> None:
     """Begin the feed anew."""
     detail = {"from": "23", "era": 1, "force": True}
-    with closing(Requests(folder)) as requests:
+    with closing(open_state(folder).requests()) as requests:
         requests.ask("reset", "", detail, "anna@host")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ from sgevents_core.settings import (
     StateSettings,
 )
 from sgevents_core.site.health import SiteHealth
-from sgevents_core.state.base import PluginRecord
-from sgevents_core.state.presence import Presence
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.steps import Died
 
 Function = Callable[[Event, Any], object]
 
@@ -110,7 +110,7 @@ class House:
     """What is known of the site; the test stands for the feed."""
 
     def __post_init__(self) -> None:
-        self.state = SqliteState(self.folder)
+        self.state = open_state(self.folder).writer()
 
     def plugin(
         self,
@@ -172,7 +172,7 @@ class House:
         Args:
             errors: Takes what ended lanes, which is raised otherwise.
         """
-        state = SqliteState(self.folder)
+        state = open_state(self.folder).writer()
         settings, loaded = self.settings(), self.loaded()
         recover(settings, loaded, state)
         self.health = SiteHealth()
@@ -183,7 +183,7 @@ class House:
             settings,
             plugins,
             services,
-            lambda: SqliteState(self.folder),
+            open_state(self.folder).lane_writer,
             announcer,
             observers=self.observers,
         )
@@ -192,8 +192,8 @@ class House:
         self.threads = [
             threading.Thread(target=self.around_lanes, args=(lane.run,)) for lane in self.lanes
         ]
-        to_disk = SqliteState(self.folder)
-        presence = Presence(self.folder)
+        to_disk = open_state(self.folder).writer()
+        presence = open_state(self.folder).presence()
         self.syncing = Syncing(self.lanes, to_disk, presence)
         for thread in self.threads:
             thread.start()
@@ -226,6 +226,11 @@ class House:
     def site_answers(self) -> None:
         """Let the feed find that the site answers."""
         self.health.answered(time.monotonic())
+
+    def deaths(self) -> list[Died]:
+        """The calls in which the process died, as recorded."""
+        with closing(open_state(self.folder).reader()) as reader:
+            return reader.deaths()
 
     def sync(self) -> None:
         """Bring progress to the disk, as the daemon does twice a second."""

@@ -21,8 +21,8 @@ from waiting import wait_until
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.writes import Transaction
+from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
 
 ORDER = ["mike", "zulu", "alpha", "bravo"]
 """The plugins in call order: group `second` comes before `first`, names by code point."""
@@ -184,7 +184,7 @@ class Checked:
         places = list(self._places(first))
         if places != sorted(places):
             yield "the order is not the journal's, group by group, name by name"
-        with closing(SqliteState(self._state, read_only=True)) as state:
+        with closing(open_state(self._state).reader()) as state:
             for plugin in COUNTING:
                 calls = sum(n.plugin == plugin for n in first)
                 if state.store(plugin) != {"n": calls}:

@@ -12,9 +12,9 @@ from lane_house import House
 from waiting import wait_until
 
 from sgevents_core.requests.inbox import Inbox
-from sgevents_core.state.sqlite.letters import Letter, Letters
-from sgevents_core.state.sqlite.requests import Replayed, Request, Requests
-from sgevents_core.state.steps import RequestAnswer
+from sgevents_core.state.letters import Letter
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed, Request, RequestAnswer
 
 
 class Asking:
@@ -27,7 +27,7 @@ class Asking:
     def __init__(self, house: House) -> None:
         self.house = house
         self.of_the_feed: list[Request] = []
-        self._requests = Requests(house.folder)
+        self._requests = open_state(house.folder).requests()
         self._inbox = Inbox(house.folder, house.lanes, self)
 
     def close(self) -> None:
@@ -72,13 +72,13 @@ def asking(house: House) -> Iterator[Asking]:
 
 def letters(house: House) -> list[Letter]:
     """The dead letters there are."""
-    with closing(Letters(house.folder)) as found:
+    with closing(open_state(house.folder).letters()) as found:
         return found.find()
 
 
 def letter(house: House, number: int) -> Letter:
     """One dead letter, whatever has become of it."""
-    with closing(Letters(house.folder)) as found:
+    with closing(open_state(house.folder).letters()) as found:
         one = found.get(number)
     assert one is not None
     return one

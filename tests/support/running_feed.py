@@ -18,8 +18,8 @@ from sgevents_core.settings import FeedSettings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import Feed
 from sgevents_core.site.notices import Notice
-from sgevents_core.state.base import Entry
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.opening import open_state
 
 
 class Running:
@@ -28,8 +28,9 @@ class Running:
     def __init__(self, site: Sandbox, folder: Path, key: str = "demo-key", **feed: Any) -> None:
         self.notices: list[Notice] = []
         self._changed = threading.Event()
-        self.reader = SqliteState(folder)
-        self.state = SqliteState(folder)
+        self.folder = folder
+        self.state = open_state(folder).feed_writer()
+        self.reader = open_state(folder).reader()
         where = settings(site.url, key=key, timeout=5.0)
         usual = {"start": 1, "poll_interval": 0.02, "idle_interval": 0.04}
         self.feed = Feed(

@@ -29,8 +29,8 @@ from sgevents_core.requests.inbox import Inbox
 from sgevents_core.site.ageing import prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
-from sgevents_core.state.sqlite.requests import Replayed, Request, Requests
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.opening import open_state
+from sgevents_core.state.requests import Replayed, Request
 
 MOST_TURNS = 20_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""
@@ -76,7 +76,7 @@ class SimulatedDaemon:
         self._due: dict[str, float] = {}
         self._idle: dict[str, int] = {}
         self._series_of: dict[int, list[Any]] = {}
-        self._requests = Requests(folder)
+        self._requests = open_state(folder).requests()
         self._onlooker = sqlite3.connect(folder / "sgevents.db", isolation_level=None)
         self._carry_out = requests.carry_out
         self.machine.watcher = self.log
@@ -139,7 +139,7 @@ class SimulatedDaemon:
         self.log.life += 1
         self.machine.process = MortalProcess(self._lifetime())
         settings, loaded = self.house.settings(), self.house.loaded()
-        self.state = state = SqliteState(self.house.folder)
+        self.state = state = open_state(self.house.folder).writer()
         recover(settings, loaded, state)
         condemned(settings, loaded, state)
         self.feed.health = SiteHealth()
@@ -150,10 +150,10 @@ class SimulatedDaemon:
             settings,
             self.plugins,
             self.services,
-            lambda: SqliteState(self.house.folder),
+            lambda: open_state(self.house.folder).writer(),
             SilentAnnouncer(),
         )
-        self.journal.state = SqliteState(self.house.folder)
+        self.journal.state = open_state(self.house.folder).writer()
         self.feed.follower = Follower(self.feed.rules, self.journal.load())
         self.inbox = Inbox(self.house.folder, self.lanes, self)
         self._due = {lane.name: self.machine.now for lane in self.lanes}

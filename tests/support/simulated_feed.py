@@ -13,16 +13,15 @@ from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.notices import Notice
 from sgevents_core.site.questions import ASIDE, Answer, Call, Count, Fetch, Look
-from sgevents_core.state.base import (
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import (
     FeedChange,
     FeedRecord,
     FeedState,
-    LateRow,
     Missing,
     Parked,
-    Row,
+    SetAside,
 )
-from sgevents_core.state.sqlite.aside import SetAside
 
 _Kind = TypeVar("_Kind", bound=Notice)
 

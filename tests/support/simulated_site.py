@@ -22,7 +22,7 @@ from sgevents_core.site.questions import (
     Since,
 )
 from sgevents_core.site.ranges import Span
-from sgevents_core.state.base import Row
+from sgevents_core.state.entries import Row
 
 EPOCH = 1_750_000_000
 

@@ -10,8 +10,9 @@ from simulated_site import SimulatedSite
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.site.questions import Call, Newest
-from sgevents_core.state.base import FeedChange, FeedRecord, LateRow, Row
-from sgevents_core.state.sqlite.sqlite_state import SqliteState
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import FeedChange, FeedRecord
+from sgevents_core.state.protocols import Writer
 
 NOTE_EVERY = 10.0
 """Seconds between two notes of a feed that found nothing, as in the daemon."""
@@ -44,12 +45,12 @@ class StateJournal(SimulatedJournal):
         onlooker: A connection that is no part of that process.
     """
 
-    def __init__(self, machine: Machine, onlooker: SqliteState) -> None:
+    def __init__(self, machine: Machine, onlooker: Writer) -> None:
         super().__init__()
         self._machine = machine
         self._onlooker = onlooker
         self._noted_at = 0.0
-        self.state: SqliteState | None = None
+        self.state: Writer | None = None
 
     def append(self, rows: list[LateRow], change: FeedChange) -> None:
         """Commit one step."""

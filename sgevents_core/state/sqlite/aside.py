@@ -7,35 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from sgevents_core.state.feed_values import SetAside
 from sgevents_core.state.sqlite.database import Database
 
 SET_ASIDE_SINCE: Final = 4
 """The version of the schema that first had the table `set_aside`."""
 LONGEST: Final = 200
 """The most characters kept of a name or reason."""
-JOURNAL: Final = "journal"
-"""The `where` of an entry that cannot be read."""
 _COLUMNS: Final = "era, event, place, reason, at"
-
-
-class SetAside(NamedTuple):
-    """One event that is set aside.
-
-    Args:
-        event: Its id, or another name for it if it has no valid id.
-        reason: Why, for people.
-        where: `site` if its row cannot be stored, `journal` if its entry cannot be read.
-        at: When, in seconds since 1970 on the host's clock.
-        era: The era of the feed.
-    """
-
-    event: str
-    reason: str
-    where: str
-    at: float
-    era: int = 1
 
 
 def read_aside(db: Database) -> list[SetAside]:

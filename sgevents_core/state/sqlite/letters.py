@@ -6,100 +6,20 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sgevents_core.state.base import Failure
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.letters import Chosen, Letter, LetterChange, LetterGroup
 from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of_letter
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
-from sgevents_core.state.steps import LetterChange
 
 _SCHEMA: Final = 2
 """The version of the schema that first had eras of failures."""
 _NUMBER: Final = re.compile(r"\d+")
 
 
-class Letter(NamedTuple):
-    """One dead letter, which may have been retried or dismissed.
-
-    Args:
-        number: Its number.
-        failure: The last failure.
-        dead: Whether it is still dead, that is, neither retried nor dismissed.
-        era: The era of its event.
-        body: The event's row as JSON; empty if it was not kept.
-        whole: Whether its checksum is right, as far as is known.
-    """
-
-    number: int
-    failure: Failure
-    dead: bool
-    era: int
-    body: bytes
-    whole: bool = True
-
-
-class Chosen(NamedTuple):
-    """A choice of dead letters; a field that is None matches all.
-
-    Args:
-        plugin: The plugin's name.
-        callback: The callback's name.
-        error: Text that their error contains; `#` in it stands for any number.
-        event_id: The event's id.
-    """
-
-    plugin: str | None = None
-    callback: str | None = None
-    error: str | None = None
-    event_id: int | None = None
-
-    def condition(self) -> tuple[str, dict[str, Any]]:
-        """Return an SQL condition on `failures`, and its values."""
-        terms, values = ["dead = 1"], {}
-        for column in ("plugin", "callback", "event_id"):
-            value = getattr(self, column)
-            if value is not None:
-                terms.append(f"{column} = :{column}")
-                values[column] = value
-        if self.error is not None:
-            terms.append("error GLOB :error")
-            values["error"] = f"*{_as_glob(self.error)}*"
-        return " AND ".join(terms), values
-
-
-class LetterGroup(NamedTuple):
-    """Dead letters with the same cause.
-
-    Args:
-        plugin: Their plugin.
-        callback: Their callback.
-        error: Their error, with `#` for each number.
-        letters: Their number.
-        first: The lowest letter's number.
-        since: Last failure of the earliest one, in seconds since 1970.
-        until: Last failure of the latest one.
-    """
-
-    plugin: str
-    callback: str
-    error: str
-    letters: int
-    first: int
-    since: float
-    until: float
-
-    def merged(self, other: LetterGroup) -> LetterGroup:
-        """Return the two groups as one."""
-        return self._replace(
-            letters=self.letters + other.letters,
-            first=min(self.first, other.first),
-            since=min(self.since, other.since),
-            until=max(self.until, other.until),
-        )
-
-
-class Letters:
+class SqliteLetters:
     """The dead letters of a state, over a connection of its own; for one thread at a time.
 
     Args:
@@ -133,7 +53,7 @@ class Letters:
             event_id: Only those for this event.
         """
         chosen = Chosen(plugin=plugin, event_id=event_id)
-        return self._select(*chosen.condition())
+        return self._select(*_condition(chosen))
 
     def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
@@ -143,7 +63,7 @@ class Letters:
             after: Only those with a higher number.
             limit: At most this many; -1 for all.
         """
-        condition, values = chosen.condition()
+        condition, values = _condition(chosen)
         found = self._db.each(
             "SELECT id, era, plugin, callback, seq, event_id, attempt, error, at, outcome"  # noqa: S608 - all our own
             f" FROM failures WHERE {condition} AND id > :after ORDER BY id LIMIT :limit",
@@ -155,7 +75,7 @@ class Letters:
 
     def count(self, chosen: Chosen, after: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after`."""
-        condition, values = chosen.condition()
+        condition, values = _condition(chosen)
         return self._db.number(
             f"SELECT count(*) FROM failures WHERE {condition} AND id > :after",  # noqa: S608
             {**values, "after": after},
@@ -166,7 +86,7 @@ class Letters:
 
         Errors that differ only in numbers, such as ids, are grouped together.
         """
-        condition, values = chosen.condition()
+        condition, values = _condition(chosen)
         found = self._db.each(
             "SELECT plugin, callback, error, count(*), min(id), min(at), max(at) FROM failures"  # noqa: S608 - all our own
             f" WHERE {condition} GROUP BY plugin, callback, error",
@@ -241,3 +161,17 @@ def _as_glob(text: str) -> str:
     """Return a GLOB pattern for a text in which `#` stands for a number."""
     parts = [f"[{one}]" if one in "*?[" else one for one in text]
     return "".join(parts).replace("#", "[#0-9]*")
+
+
+def _condition(chosen: Chosen) -> tuple[str, dict[str, Any]]:
+    """Return an SQL condition on `failures`, and its values."""
+    terms, values = ["dead = 1"], dict[str, Any]()
+    for column in ("plugin", "callback", "event_id"):
+        value = getattr(chosen, column)
+        if value is not None:
+            terms.append(f"{column} = :{column}")
+            values[column] = value
+    if chosen.error is not None:
+        terms.append("error GLOB :error")
+        values["error"] = f"*{_as_glob(chosen.error)}*"
+    return " AND ".join(terms), values

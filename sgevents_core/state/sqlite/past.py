@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final
 
-from sgevents_core.state.base import Failure
+from sgevents_core.state.entries import KeptFrom
+from sgevents_core.state.failures import Failure, KeptFailure
+from sgevents_core.state.feed_values import LeftOut
+from sgevents_core.state.requests import Replayed
 from sgevents_core.state.sqlite.database import Database
-from sgevents_core.state.sqlite.requests import Replayed
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
-LeftOut: TypeAlias = Literal["parked", "dropped", "closed"]
-"""Ids that no plugin gets: late rows awaiting a decision, late rows that a person dropped, and ids
-that were given up.
-"""
 _EVENT: Final = "era, seq, event_id, body"
 
 
-class KeptFrom(NamedTuple):
-    """The oldest event from which the journal is complete; `created` is in seconds since 1970."""
-
-    event_id: int
-    created: int
-
-
-class KeptFailure(NamedTuple):
-    """A recorded failure, whether it is a dead letter, and its number."""
-
-    failure: Failure
-    dead: bool
-    number: int
-
-
-class Past:
+class SqlitePast:
     """The past of one state, over a connection of its own; for one thread at a time.
 
     Args:

@@ -10,85 +10,27 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
+from sgevents_core.state.letters import LetterChange
+from sgevents_core.state.requests import (
+    Asked,
+    Asking,
+    Replayed,
+    Request,
+    RequestAnswer,
+    RequestStep,
+)
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.letters import write_dismissed, write_letter
-from sgevents_core.state.steps import LetterChange, RequestAnswer, RequestStep
 
-CALLING: Final = frozenset({"retry", "replay"})
-"""Kinds of requests that call a plugin, so that it has to be loaded."""
 _encode: Final = msgspec.json.Encoder().encode
 _COLUMNS: Final = "id, kind, plugin, detail, asked_by, begun, progress"
 
 
-class Request(NamedTuple):
-    """One request.
-
-    Args:
-        number: Its number.
-        kind: `pause`, `resume`, `skip`, `retry`, `dismiss`, `replay`; about the feed `reset`,
-            `parked`.
-        plugin: The plugin it is about; empty for the feed.
-        detail: Further values, by kind.
-        asked_by: Who asked, for people.
-        begun: How often its current call was begun.
-        progress: How far a long request has come.
-    """
-
-    number: int
-    kind: str
-    plugin: str
-    detail: dict[str, Any]
-    asked_by: str
-    begun: int
-    progress: dict[str, Any]
-
-
-class Asked(NamedTuple):
-    """One request as shown to people, answered or not.
-
-    Args:
-        number: Its number.
-        kind: See `Request`.
-        plugin: The plugin it is about; empty for the feed.
-        about: The event, dead letters or position it names, for people; empty if it names none.
-        asked_by: Who asked: `anna@host`.
-        asked_at: When, in seconds since 1970.
-        reason: The reason given by the person who asked; empty if none.
-        outcome: `done`, `refused` or `failed`; None while it is unanswered.
-        answer: The answer, for people; empty while it is unanswered.
-        answered_at: When, in seconds since 1970; None while it is unanswered.
-    """
-
-    number: int
-    kind: str
-    plugin: str
-    about: str
-    asked_by: str
-    asked_at: float
-    reason: str
-    outcome: str | None
-    answer: str
-    answered_at: float | None
-
-
-class Replayed(NamedTuple):
-    """One event to replay; `seq` is 0 if it is not in the journal."""
-
-    era: int
-    seq: int
-    event_id: int
-    body: bytes
-
-
-Asking: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
-"""Kind, plugin, detail and events of a request that is made; see `Requests.ask`."""
-
-
-class Requests:
+class SqliteRequests:
     """The requests of a state, over a connection of its own; for one thread at a time.
 
     Args:

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.state.base import REMOVED, Failure, PluginRecord, Step
+from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.sqlite.checksums import sum_of, sum_of_letter
 from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.requests import write_request
 from sgevents_core.state.sqlite.tracebacks import keep_traceback
+from sgevents_core.state.steps import REMOVED, Step
 
 _encode: Final = msgspec.json.Encoder().encode
 

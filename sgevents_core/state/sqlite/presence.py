@@ -29,7 +29,7 @@ _READ: Final = (
 )
 
 
-class Presence:
+class SqlitePresence:
     """The files of a state in use, watched from one thread.
 
     Args:

@@ -1,0 +1,65 @@
+"""Events of the journal: rows as they are appended, entries as they are read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One row of the site's event log, as read.
+
+    Args:
+        id: The event's id on the site.
+        at: Its `created_at`, in seconds since 1970 on the site's clock.
+        event_type: Its type, for reading the journal without decoding bodies.
+        body: The whole row as JSON.
+        dated: Whether the row has a valid time of its own; if not, `at` is its neighbour's.
+        strands: Its strands, as `strands.strands_of` packs them; None to find them from the body.
+    """
+
+    id: int
+    at: int
+    event_type: str
+    body: bytes
+    dated: bool = True
+    strands: int | None = None
+
+
+class LateRow(NamedTuple):
+    """A row to append and whether it came late (a higher id was appended before it)."""
+
+    row: Row
+    late: bool
+
+
+class Entry(NamedTuple):
+    """One event in the journal.
+
+    Args:
+        seq: Its place in the journal.
+        event_id: Its id on the site.
+        event_type: Its type.
+        created: Its `created_at`, in seconds since 1970.
+        late: Whether a row with a higher id was appended before it.
+        body: The whole row as JSON.
+        era: The feed's era when it was appended.
+        whole: Whether its checksum is right; None if an older version wrote it without one.
+        strands: Its strands, as `strands.strands_of` packs them; None if an older version wrote it.
+    """
+
+    seq: int
+    event_id: int
+    event_type: str
+    created: int
+    late: bool
+    body: bytes
+    era: int = 1
+    whole: bool | None = None
+    strands: int | None = None
+
+
+class KeptFrom(NamedTuple):
+    """The oldest event from which the journal is complete; `created` is in seconds since 1970."""
+
+    event_id: int
+    created: int

@@ -1,0 +1,73 @@
+"""An inspection of a state: whether each of its records is what was written. It only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+
+class FormatVersion(NamedTuple):
+    """The version of the format a state is written in, and the newest one this version knows."""
+
+    version: int
+    newest: int
+
+
+class Integrity(NamedTuple):
+    """Whether the storage is intact.
+
+    Args:
+        name: What was looked at, for people.
+        errors: What is wrong; empty if nothing is.
+        unreadable: Which parts cannot be read completely.
+    """
+
+    name: str
+    errors: Sequence[str]
+    unreadable: Sequence[str]
+
+
+class InspectedLetter(NamedTuple):
+    """A dead letter, and whether the event it keeps is what was written."""
+
+    number: int
+    event_id: int
+    whole: bool
+
+
+class LogDamage(NamedTuple):
+    """An invalid frame in a log, followed by frames that are not used.
+
+    Args:
+        name: The log's name, for people.
+        frame: The frame's number, from 1.
+        behind: How many frames follow; none of them is used.
+    """
+
+    name: str
+    frame: int
+    behind: int
+
+
+class Inspection(Protocol):
+    """An open inspection, for one thread at a time; every method raises StateError if it fails."""
+
+    def close(self) -> None:
+        """Close its connection."""
+
+    def format_version(self) -> FormatVersion:
+        """Return the version of the state's format."""
+
+    def integrity(self, most: int, *, quick: bool) -> Integrity:
+        """Check the storage.
+
+        Args:
+            most: The most errors to return.
+            quick: Whether to skip comparing each index with its table.
+        """
+
+    def stores(self) -> list[str]:
+        """Return the plugins that have a store, by name."""
+
+    def letters(self) -> Iterator[InspectedLetter]:
+        """Yield the dead letters, oldest first."""

@@ -1,0 +1,92 @@
+"""Dead letters: events a callback failed on for good, kept with all that a retry needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sgevents_core.state.failures import Failure
+
+
+class Letter(NamedTuple):
+    """One dead letter, which may have been retried or dismissed.
+
+    Args:
+        number: Its number.
+        failure: The last failure.
+        dead: Whether it is still dead, that is, neither retried nor dismissed.
+        era: The era of its event.
+        body: The event's row as JSON; empty if it was not kept.
+        whole: Whether its checksum is right, as far as is known.
+    """
+
+    number: int
+    failure: Failure
+    dead: bool
+    era: int
+    body: bytes
+    whole: bool = True
+
+
+class Chosen(NamedTuple):
+    """A choice of dead letters; a field that is None matches all.
+
+    Args:
+        plugin: The plugin's name.
+        callback: The callback's name.
+        error: Text that their error contains; `#` in it stands for any number.
+        event_id: The event's id.
+    """
+
+    plugin: str | None = None
+    callback: str | None = None
+    error: str | None = None
+    event_id: int | None = None
+
+
+class LetterGroup(NamedTuple):
+    """Dead letters with the same cause.
+
+    Args:
+        plugin: Their plugin.
+        callback: Their callback.
+        error: Their error, with `#` for each number.
+        letters: Their number.
+        first: The lowest letter's number.
+        since: Last failure of the earliest one, in seconds since 1970.
+        until: Last failure of the latest one.
+    """
+
+    plugin: str
+    callback: str
+    error: str
+    letters: int
+    first: int
+    since: float
+    until: float
+
+    def merged(self, other: LetterGroup) -> LetterGroup:
+        """Return the two groups as one."""
+        return self._replace(
+            letters=self.letters + other.letters,
+            first=min(self.first, other.first),
+            since=min(self.since, other.since),
+            until=max(self.until, other.until),
+        )
+
+
+class LetterChange(NamedTuple):
+    """The change to a dead letter.
+
+    Args:
+        number: Its number; None for a new one.
+        failure: The failure it holds now.
+        dead: Whether it is still dead, that is, neither retried nor dismissed.
+        era: The era of its event; used for a new one.
+        body: The event's row as JSON; used for a new one.
+    """
+
+    number: int | None
+    failure: Failure
+    dead: bool
+    era: int = 1
+    body: bytes = b""

@@ -1,0 +1,221 @@
+"""Writing the journal and the feed's record."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from sgevents_core.errors import StaleWriter
+from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside
+from sgevents_core.state.requests import Replayed, RequestStep
+from sgevents_core.state.sqlite.aside import delete_aside, write_aside
+from sgevents_core.state.sqlite.checksums import sum_of, sum_of_row
+from sgevents_core.state.sqlite.reading import SqliteReader
+from sgevents_core.state.sqlite.requests import write_asked, write_request
+from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
+
+KEPT_FAILURES: Final = 10_000
+"""The number of failures, besides dead letters, that are kept whatever their age."""
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class SqliteFeedWriter(SqliteReader):
+    """The feed's connection.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: See `SqliteReader`.
+    """
+
+    _read_only = False
+
+    def append(self, expected_seq: int, rows: Sequence[LateRow], change: FeedChange) -> int:
+        """Append rows and the feed's state atomically, and return the journal's new end."""
+        era = change.state.era
+        with self._db.transaction() as db:
+            if self.end() != expected_seq:
+                raise StaleWriter(what="the journal")
+            db.executemany(
+                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (seq, era, row.id, row.event_type, row.at, late, row.body, _sum(era, row),
+                     row.strands)
+                    for seq, (row, late) in enumerate(rows, expected_seq + 1)
+                ),
+            )  # fmt: skip
+            _write_feed(db, change)
+        return expected_seq + len(rows)
+
+    def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
+        """Begin a new era of the feed, as a person asked: new rows belong to another log.
+
+        Ids missing in the old log are given up and parked rows dropped; both are kept for the
+        record.
+
+        Args:
+            expected_seq: The journal's end as the writer knows it.
+            change: The feed's state in the new era.
+            step: The request, answered.
+
+        Raises:
+            StaleWriter: Another writer has appended since; nothing was written.
+        """
+        with self._db.transaction(durable=True) as db:
+            if self.end() != expected_seq:
+                raise StaleWriter(what="the journal")
+            db.execute(
+                "INSERT OR REPLACE INTO closed SELECT ?, first, last FROM missing",
+                (change.state.era - 1,),
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO dropped SELECT ?, first, last FROM parked",
+                (change.state.era - 1,),
+            )
+            db.execute("DELETE FROM parked")
+            db.execute("DELETE FROM missing")
+            db.execute("DELETE FROM gone")
+            _write_feed(db, change)
+            write_request(db, step)
+
+    def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
+        """Write a person's decision about ids of the feed and the request's answer, atomically.
+
+        Args:
+            expected_seq: The journal's end as the writer knows it.
+            change: The feed's state after it.
+            step: The request, answered.
+
+        Raises:
+            StaleWriter: Another writer has appended since; nothing was written.
+        """
+        with self._db.transaction(durable=True) as db:
+            if self.end() != expected_seq:
+                raise StaleWriter(what="the journal")
+            _write_feed(db, change)
+            write_request(db, step)
+
+    def answer(self, step: RequestStep) -> None:
+        """Answer a request that needs no other record."""
+        with self._db.transaction() as db:
+            write_request(db, step)
+
+    def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
+        """Set an event aside by name; return whether it is newly set aside. See `SetAside`."""
+        with self._db.transaction(durable=True) as db:
+            return write_aside(db, [SetAside(str(event), reason, where, at, era)]) > 0
+
+    def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
+        """Clear events that are set aside, as a person asked, and write the answer, atomically."""
+        with self._db.transaction(durable=True) as db:
+            for one in ones:
+                delete_aside(db, one.era, [one.event], one.where)
+            write_request(db, step)
+
+    def mend(self, era: int, rows: Iterable[Row]) -> None:
+        """Replace entries that were passed over by rows read again from the site.
+
+        Each plugin that still needs such an event gets it by a replay.
+
+        Args:
+            era: The era of the feed.
+            rows: The rows.
+        """
+        with self._db.transaction(durable=True) as db:
+            for row in rows:
+                _mend(db, era, row)
+
+    def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+        """Record the names of scripts.
+
+        Args:
+            names: Id -> name.
+            own: Name -> ids of all scripts that sign in with it; any others were renamed.
+        """
+        before = self.scripts()
+        settled = {one: name for name, ids in own.items() for one in ids}
+        after = {one: name for one, name in before.items() if name not in own}
+        after.update({**names, **settled})
+        if after == before:
+            return
+        with self._db.transaction() as db:
+            gone = [(one,) for one in before.keys() - after.keys()]
+            db.executemany("DELETE FROM scripts WHERE id = ?", gone)
+            changed = after.items() - before.items()
+            db.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed)
+
+    def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
+        """Remove the oldest entries that are old enough and no longer needed.
+
+        Their failures are removed with them, except dead letters.
+
+        Args:
+            before: Remove entries created before this time, in seconds since 1970, and all below
+                them.
+            keep_from: Entries with this `seq` or above stay, and so does the last one.
+            limit: The most entries to remove at once.
+
+        Returns:
+            How many were removed.
+        """
+        with self._db.transaction() as db:
+            young = self._db.one(
+                "SELECT seq FROM journal WHERE created_at >= ? ORDER BY seq LIMIT 1", before
+            )
+            lowest = self.lowest()
+            keep_from = min(keep_from, self.end(), lowest + limit, *(young or ()))
+            removed = db.execute("DELETE FROM journal WHERE seq < ?", (keep_from,)).rowcount
+            db.execute("DELETE FROM attempts WHERE seq < ?", (keep_from,))
+            db.execute(
+                "DELETE FROM failures WHERE dead = 0"
+                " AND (seq < ? OR id <= (SELECT max(id) FROM failures) - ?)",
+                (keep_from, KEPT_FAILURES),
+            )
+            if removed < limit:
+                forget_tracebacks(db)
+        return removed
+
+
+def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
+    found = db.execute(
+        "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
+        (era, row.id),
+    ).fetchall()
+    for seq in {seq for seq, _ in found}:
+        db.execute(
+            "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
+            (row.event_type, row.at, row.body, _sum(era, row), seq),
+        )
+    for seq, plugin in found:
+        if plugin:
+            event = Replayed(era, seq, row.id, row.body)
+            write_asked(db, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
+    db.execute("DELETE FROM passed_over WHERE era = ? AND event = ?", (era, row.id))
+    delete_aside(db, era, [str(row.id)], JOURNAL)
+
+
+def _sum(era: int, row: Row) -> int:
+    return sum_of_row(era, row.id, row.event_type, row.at, row.body)
+
+
+def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
+    text = _encode(change.state).decode()
+    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, sum_of(text)))
+    db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
+    db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
+    db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))
+    db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", change.put_gone)
+    db.executemany("DELETE FROM parked WHERE first = ?", ((f,) for f in change.cut_parked))
+    db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?)", change.put_parked)
+    write_aside(db, change.set_aside)
+    delete_aside(db, change.state.era, change.no_more_aside, "site")
+    for table, spans in (("closed", change.closed), ("dropped", change.dropped)):
+        db.executemany(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - of the two above
+            ((change.state.era, *span) for span in spans),
+        )

@@ -1,0 +1,271 @@
+"""Reading the journal and the ledger over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.feed_values import FeedRecord, FeedState, Missing, Parked, SetAside
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.needs import FeedTrouble
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.sqlite.aside import read_aside
+from sgevents_core.state.sqlite.checksums import decoded, make_sure, sum_column, sum_of_row
+from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.tracebacks import traceback_column
+from sgevents_core.state.steps import Died
+
+_SCRIPTS_SINCE: Final = 5
+"""The version of the schema that first had the table `scripts`."""
+_PARKED_SINCE: Final = 3
+"""The version of the schema that first had the table `parked`."""
+_STRANDS_SINCE: Final = 9
+"""The version of the schema that first kept the strands of events."""
+_LAST_ENTRIES: Final = 20_000
+"""How many entries at the end of the journal show which event types a site has."""
+_ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
+_decode_feed: Final = msgspec.json.Decoder(FeedState).decode
+_decode_any: Final = msgspec.json.Decoder().decode
+_decode_names: Final = msgspec.json.Decoder(list[str]).decode
+
+
+class SqliteReader:
+    """The journal and the ledger over one connection, for one thread at a time.
+
+    Args:
+        folder: The state's folder.
+
+    Raises:
+        StateError: The database cannot be opened, or was written by a newer version. Every method
+            raises it if the database fails; then nothing was written.
+    """
+
+    _read_only: ClassVar = True
+    """Whether nothing may be written or created."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = Database(folder, read_only=self._read_only)
+        self._sum = sum_column(self._db)
+        version = self._db.number("PRAGMA user_version")
+        self._strands = "strands" if version >= _STRANDS_SINCE else "NULL"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    @property
+    def made(self) -> bool:
+        """Whether its tables exist; they may be missing while another process creates them."""
+        return self._db.number("PRAGMA user_version") > 0
+
+    def end(self) -> int:
+        """Return the highest `seq`, 0 for an empty journal."""
+        return self._db.number("SELECT coalesce(max(seq), 0) FROM journal")
+
+    def lowest(self) -> int:
+        """Return the lowest `seq` that is kept; the next one for an empty journal."""
+        return self._db.number("SELECT coalesce(min(seq), 1) FROM journal")
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries with a `seq` above `after`, ascending."""
+        found = self._db.all(
+            f"SELECT {_ENTRY}, {self._sum}, {self._strands}"  # noqa: S608 - our own
+            " FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
+            after,
+            limit,
+        )
+        return [_entry(row) for row in found]
+
+    def created_after(self, seq: int) -> int | None:
+        """Return `created_at` of the first entry above `seq`; None if there is none."""
+        found = self._db.one(
+            "SELECT created_at FROM journal WHERE seq > ? ORDER BY seq LIMIT 1", seq
+        )
+        return None if found is None else int(found[0])
+
+    def seq_before_event(self, event_id: int) -> int:
+        """Return the `seq` below the first entry whose event id reaches a value."""
+        return self._seq_before("event_id", event_id)
+
+    def seq_before_time(self, created: int) -> int:
+        """Return the `seq` below the first entry created at a time or later."""
+        return self._seq_before("created_at", created)
+
+    def _seq_before(self, column: str, value: int) -> int:
+        found = self._db.one(
+            f"SELECT min(seq) - 1 FROM journal WHERE {column} >= ?",  # noqa: S608 - of the two above
+            value,
+        )
+        return self.end() if found is None or found[0] is None else int(found[0])
+
+    def event_types(self) -> list[str]:
+        """Return the event types of the last entries, each once."""
+        found = self._db.all(
+            "SELECT DISTINCT event_type FROM journal WHERE seq > ?", self.end() - _LAST_ENTRIES
+        )
+        return [event_type for (event_type,) in found]
+
+    def load_feed(self) -> FeedRecord | None:
+        """Return the feed's state, None before the first start."""
+        found = self._db.one(f"SELECT state, {self._sum} FROM feed")  # noqa: S608 - our own
+        if found is None:
+            return None
+        make_sure(self._db, "the record of the feed", found[1], found[0])
+        missing = self._db.all(
+            "SELECT first, last, below_at, noticed, hot FROM missing ORDER BY first"
+        )
+        gone = self._db.all("SELECT first, last FROM gone ORDER BY first")
+        return FeedRecord(
+            decoded(self._db, "the record of the feed", _decode_feed, found[0]),
+            [
+                Missing(first, last, below_at, noticed, bool(hot))
+                for first, last, below_at, noticed, hot in missing
+            ],
+            [(first, last) for first, last in gone],
+            self._parked(),
+            {one.event for one in self.aside() if one.where == "site"},
+        )
+
+    def _parked(self) -> list[Parked]:
+        if self._db.number("PRAGMA user_version") < _PARKED_SINCE:
+            return []  # read-only: an older daemon runs on it, or it will be upgraded later
+        found = self._db.all("SELECT first, last, number, at FROM parked ORDER BY first")
+        return [Parked(*row) for row in found]
+
+    def feed_trouble(self) -> FeedTrouble:
+        """Return the feed's recorded trouble, without reading the missing ranges."""
+        found = self._db.one("SELECT state FROM feed")
+        rewound = "" if found is None else str(msgspec.json.decode(found[0]).get("rewound", ""))
+        count, first, last = self._db.all(
+            "SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM parked"
+        )[0]
+        aside = [one.event for one in self.aside()]
+        return FeedTrouble(rewound, count, first or 0, last or 0, aside)
+
+    def aside(self) -> list[SetAside]:
+        """Return the events that are set aside, oldest first."""
+        return read_aside(self._db)
+
+    def passed_over(self, era: int) -> list[int]:
+        """Return the ids of the events of an era whose entries were passed over."""
+        found = self._db.all("SELECT DISTINCT event FROM passed_over WHERE era = ?", era)
+        return [int(event) for (event,) in found]
+
+    def scripts(self) -> dict[int, str]:
+        """Return the known names of the site's scripts, by id."""
+        if self._db.number("PRAGMA user_version") < _SCRIPTS_SINCE:
+            return {}
+        return dict(self._db.all("SELECT id, name FROM scripts"))
+
+    def lane_progress(self, lane: str) -> Progress | None:
+        """Return a lane's last recorded position; None for a lane never seen."""
+        found = self._db.one(f"SELECT seq, done, {self._sum} FROM lanes WHERE name = ?", lane)  # noqa: S608 - our own
+        if found is None:
+            return None
+        make_sure(self._db, f"the place of lane {lane}", found[2], lane, *found[:2])
+        seq, done, _ = found
+        what = f"the place of lane {lane}"
+        if done is None:
+            return Progress(seq)
+        return Progress.at(seq, decoded(self._db, what, _decode_keys, done))
+
+    def plugins(self) -> dict[str, PluginRecord]:
+        """Return the records of all plugins ever enabled, by name."""
+        found = self._db.all(
+            "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures,"  # noqa: S608 - our own
+            f" {self._sum} FROM plugins ORDER BY name"
+        )
+        for *values, checksum in found:
+            make_sure(self._db, f"the record of plugin {values[0]}", checksum, *values)
+        return {values[0]: self._plugin(*values) for *values, _ in found}
+
+    def _plugin(
+        self, name: str, lane: str, cursor: int, apart: int, done: str, *standing: Any
+    ) -> PluginRecord:
+        finished = decoded(self._db, f"the record of plugin {name}", _decode_keys, done)
+        state, reason, *rest = standing
+        if state == "active" and reason:  # earlier versions stored "not started" like this
+            state = "not started"
+        return PluginRecord(
+            name, lane, Progress(cursor, finished), bool(apart), state, reason, *rest
+        )
+
+    def lowest_cursor(self, plugins: Collection[str]) -> int:
+        """Return the highest `seq` up to which all the given plugins have finished.
+
+        Everything above it is still needed by one of them; without plugins, nothing is.
+        """
+        cursors = [self.end()]
+        for record in self.plugins().values():
+            if record.name not in plugins:
+                continue
+            lane = None if record.apart else self.lane_progress(record.lane)
+            cursors.append((lane or record.progress).finished)
+        return min(cursors)
+
+    def tried(self) -> dict[tuple[CallKey, int], int]:
+        """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
+        found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
+        return {(CallKey(plugin, callback), seq): count for plugin, callback, seq, count in found}
+
+    def store(self, plugin: str) -> dict[str, Any]:
+        """Return the plugin's store as last committed."""
+        found = self._db.all(
+            f"SELECT key, value, {self._sum} FROM stores WHERE plugin = ?",  # noqa: S608 - our own
+            plugin,
+        )
+        for key, value, checksum in found:
+            what = f"{key!r} in the store of plugin {plugin}"
+            make_sure(self._db, what, checksum, plugin, key, value)
+        return {
+            key: decoded(self._db, f"{key!r} in the store of plugin {plugin}", _decode_any, value)
+            for key, value, _ in found
+        }
+
+    def dead_letters(self, plugin: str | None = None) -> list[Failure]:
+        """Return the dead letters, oldest first."""
+        found = self._db.all(
+            "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
+            f" {traceback_column(self._db)}, at, outcome"
+            " FROM failures WHERE dead = 1 AND (?1 IS NULL OR plugin = ?1) ORDER BY id",
+            plugin,
+        )
+        return [Failure(*row) for row in found]
+
+    def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
+        """Return, for each plugin with dead letters, their number and the newest error."""
+        found = self._db.all(
+            "SELECT plugin, number, (SELECT error FROM failures WHERE id = newest) FROM"
+            " (SELECT plugin, count(*) AS number, max(id) AS newest FROM failures"
+            "  WHERE dead = 1 GROUP BY plugin)"
+        )
+        return {plugin: (number, error) for plugin, number, error in found}
+
+    def deaths(self) -> list[Died]:
+        """Return the unsettled calls in which the process died."""
+        found = self._db.all(
+            "SELECT plugin, callback, seq, proved, unproved, how, traceback FROM deaths"
+            " ORDER BY seq, plugin, callback"
+        )
+        return [Died(*row) for row in found]
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, event_id, event_type, created, late, body, era, checksum, strands = row
+    whole = None
+    if checksum is not None:
+        try:
+            whole = checksum == sum_of_row(era, event_id, event_type, created, body)
+        except (TypeError, AttributeError):  # a flipped byte may change a value's type
+            whole = False
+    return Entry(seq, event_id, event_type, created, bool(late), body, era, whole, strands)
+
+
+def _decode_keys(text: str) -> frozenset[CallKey]:
+    return frozenset(map(CallKey.decode, _decode_names(text)))
