@@ -9,7 +9,7 @@ from typing import Any
 
 from sgevents_core.cli._demo_daemon import DemoCall
 from sgevents_core.cli._demo_studio import NOT_ENABLED
-from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.event_log import EventRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sgevents_core.cli._demo_promises import Promise
 from sgevents_core.cli._demo_studio import GROUPS, PLUGINS
-from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.event_log import EventRow
 
 WIDTH: Final = 80
 _ID: Final = 9

@@ -15,14 +15,14 @@ from sgevents_core.cli.config_text import SANDBOX_PORT
 from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.errors import SchemaNotReadError, SiteError, TypesNotWrittenError
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.faults import KINDS, parse_fault
-from sgevents_core.sandbox.schema_of import tables_of, written_types
+from sgevents_core.sandbox.faults import FAULT_KINDS, parse_fault
+from sgevents_core.sandbox.site_schema import schema_tables, types_file_text
 from sgevents_core.sandbox.types_file import Tables
 from sgevents_core.site.client import EventLog
 
 _KINDS = "\n".join(
     f"  {kind}  {', '.join(f'{name}={value}' for name, value in options.items())}".rstrip()
-    for kind, options in KINDS.items()
+    for kind, options in FAULT_KINDS.items()
 )
 
 _MANY = 200_000
@@ -129,7 +129,7 @@ def _tables(config: Path) -> Tables:
     settings = read_configuration(config)
     try:
         with closing(EventLog(settings.site)) as log:
-            return tables_of(log.schema())
+            return schema_tables(log.schema())
     except SiteError as error:
         raise SchemaNotReadError(url=settings.site.url, reason=error.reason) from None
 
@@ -137,7 +137,7 @@ def _tables(config: Path) -> Tables:
 def _write_types(path: Path, tables: Tables) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(written_types(tables))
+            file.write(types_file_text(tables))
     except OSError as error:
         reason = error.strerror or str(error)
         raise TypesNotWrittenError(path=path, reason=reason) from None

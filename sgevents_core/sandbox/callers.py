@@ -7,132 +7,157 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sgevents_core.sandbox.records import VERSION, Records, Ref
-from sgevents_core.sandbox.refusal import AUTHENTICATION, RefusedCallError
+from sgevents_core.sandbox.records import SCRIPT_VERSION_FIELD, EntityRef, Records
+from sgevents_core.sandbox.refused_calls import AUTHENTICATION_ERROR, RefusedCallError
 from sgevents_core.scripts import LOGS, NAME
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class ApiCaller:
     """The caller of a call.
 
     Args:
-        user: The user of the events that the call causes.
-        script: The script's name, for rows hidden from it; None for a person.
-        session_uuid: The mark that the client sends for its events, if any.
-        actual_user: Who acts as `user`, if a script uses sudo.
-        insists: Whether a record that needs a project is refused without one; not so from Python.
+        user_ref: The user of the events that the call causes.
+        script_name: The script's name, for rows hidden from it; None for a person.
+        session_uuid: The session that the client sends for its events, if any.
+        actual_user_ref: The script that acts as `user_ref` with sudo, if any.
+        requires_project: Whether a record that needs a project is refused without one, as it is
+            over HTTP but not from Python.
     """
 
-    user: Ref | None
-    script: str | None = None
+    user_ref: EntityRef | None
+    script_name: str | None = None
     session_uuid: str | None = None
-    actual_user: Ref | None = None
-    insists: bool = True
+    actual_user_ref: EntityRef | None = None
+    requires_project: bool = True
 
 
-class Callers:
+class KnownCallers:
     """The scripts and people that the site knows. Keys are compared, never shown."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._keys: dict[str, str] = {}
-        self._passwords: dict[str, str] = {}
-        self._scripts: dict[str, Ref] = {}
-        self._sessions: dict[str, SignedIn] = {}
+        self._script_keys: dict[str, str] = {}
+        self._passwords_by_login: dict[str, str] = {}
+        self._script_refs: dict[str, EntityRef] = {}
+        self._session_callers: dict[str, ApiCaller] = {}
 
-    def add_script(self, name: str, key: str, version: str = "1.0", *, logs: bool = True) -> Ref:
+    def add_script(
+        self,
+        script_name: str,
+        script_key: str,
+        script_version: str = "1.0",
+        *,
+        logs_events: bool = True,
+    ) -> EntityRef:
         """Let a script call the site; a second call with its name changes its key."""
-        if name not in self._scripts:
-            values = {
-                NAME: name,
-                VERSION: version,
-                LOGS: logs,
+        if script_name not in self._script_refs:
+            script_values = {
+                NAME: script_name,
+                SCRIPT_VERSION_FIELD: script_version,
+                LOGS: logs_events,
                 "description": "a script of the sandbox",
             }
-            self._scripts[name] = self._records.add("ApiUser", values).ref
-        self._keys[name] = key
-        return self._scripts[name]
+            self._script_refs[script_name] = self._records.add("ApiUser", script_values).ref
+        self._script_keys[script_name] = script_key
+        return self._script_refs[script_name]
 
-    def revoke(self, name: str) -> None:
+    def revoke_script(self, script_name: str) -> None:
         """Refuse a script from now on, as if its key had changed or it had been retired."""
-        self._keys.pop(name, None)
+        self._script_keys.pop(script_name, None)
 
     def add_password(self, login: str, password: str) -> None:
         """Let a person of the site log in with a password."""
-        self._passwords[login] = password
+        self._passwords_by_login[login] = password
 
-    def script(self, name: str) -> SignedIn:
+    def script_caller(self, script_name: str) -> ApiCaller:
         """Return the caller for a script.
 
         Raises:
             KeyError: The site does not know the script.
         """
-        return SignedIn(self._scripts[name], name)
+        return ApiCaller(self._script_refs[script_name], script_name)
 
-    def authenticated(self, auth: dict[str, Any]) -> SignedIn:
+    def authenticate(self, credentials: dict[str, Any]) -> ApiCaller:
         """Return the caller that the authentication parameters of a call name.
 
         Raises:
             RefusedCallError: Name and key do not belong together.
         """
-        caller = self._whoever(auth)
-        session = auth.get("session_uuid")
-        user, actual = caller.user, None
-        if auth.get("sudo_as_login"):
-            if caller.script is None:
+        caller = self._identify_caller(credentials)
+        session_uuid = credentials.get("session_uuid")
+        user_ref, actual_user_ref = caller.user_ref, None
+        if credentials.get("sudo_as_login"):
+            if caller.script_name is None:
                 raise RefusedCallError(
-                    f"The user does not have permission to 'sudo': {auth['sudo_as_login']}"
+                    f"The user does not have permission to 'sudo': {credentials['sudo_as_login']}"
                 )
-            user, actual = self._sudo(auth["sudo_as_login"]), caller.user
-        return SignedIn(user, caller.script, session, actual)
+            user_ref, actual_user_ref = (
+                self._sudo_user(credentials["sudo_as_login"]),
+                caller.user_ref,
+            )
+        return ApiCaller(user_ref, caller.script_name, session_uuid, actual_user_ref)
 
-    def _whoever(self, auth: dict[str, Any]) -> SignedIn:
-        if "session_token" in auth:
-            return self._session(auth["session_token"])
-        return self._person(auth) if "user_login" in auth else self._script(auth)
+    def _identify_caller(self, credentials: dict[str, Any]) -> ApiCaller:
+        if "session_token" in credentials:
+            return self._session_caller(credentials["session_token"])
+        return (
+            self._authenticate_person(credentials)
+            if "user_login" in credentials
+            else self._authenticate_script(credentials)
+        )
 
-    def _session(self, token: object) -> SignedIn:
-        caller = self._sessions.get(token) if isinstance(token, str) else None
+    def _session_caller(self, session_token: object) -> ApiCaller:
+        caller = (
+            self._session_callers.get(session_token) if isinstance(session_token, str) else None
+        )
         if caller is None:
-            raise RefusedCallError("Can't authenticate with that session token", AUTHENTICATION)
+            raise RefusedCallError(
+                "Can't authenticate with that session token", AUTHENTICATION_ERROR
+            )
         return caller
 
-    def begin_session(self, caller: SignedIn) -> str:
+    def begin_session(self, caller: ApiCaller) -> str:
         """Return a token that represents a caller until the site ends."""
-        token = secrets.token_hex(16)
-        self._sessions[token] = SignedIn(caller.user, caller.script)
-        return token
+        session_token = secrets.token_hex(16)
+        self._session_callers[session_token] = ApiCaller(caller.user_ref, caller.script_name)
+        return session_token
 
-    def _script(self, auth: dict[str, Any]) -> SignedIn:
-        name = auth.get("script_name")
-        known = self._keys.get(name) if isinstance(name, str) else None
-        if known is None or not _same(known, auth.get("script_key")):
-            raise RefusedCallError(f"Can't authenticate script '{name}'", AUTHENTICATION)
-        return self.script(str(name))
+    def _authenticate_script(self, credentials: dict[str, Any]) -> ApiCaller:
+        script_name = credentials.get("script_name")
+        secret = self._script_keys.get(script_name) if isinstance(script_name, str) else None
+        if secret is None or not _is_same_secret(secret, credentials.get("script_key")):
+            raise RefusedCallError(
+                f"Can't authenticate script '{script_name}'", AUTHENTICATION_ERROR
+            )
+        return self.script_caller(str(script_name))
 
-    def _person(self, auth: dict[str, Any]) -> SignedIn:
-        login = str(auth.get("user_login"))
-        user = self.person(login)
-        known = self._passwords.get(login) or self._proxy(user)
-        if known is None or user is None or not _same(known, auth.get("user_password")):
-            raise RefusedCallError(f"Can't authenticate user '{login}'.", AUTHENTICATION)
-        return SignedIn(user)
+    def _authenticate_person(self, credentials: dict[str, Any]) -> ApiCaller:
+        login = str(credentials.get("user_login"))
+        user_ref = self.find_person(login)
+        secret = self._passwords_by_login.get(login) or self._password_proxy(user_ref)
+        if (
+            secret is None
+            or user_ref is None
+            or not _is_same_secret(secret, credentials.get("user_password"))
+        ):
+            raise RefusedCallError(f"Can't authenticate user '{login}'.", AUTHENTICATION_ERROR)
+        return ApiCaller(user_ref)
 
-    def _proxy(self, user: Ref | None) -> str | None:
+    def _password_proxy(self, user_ref: EntityRef | None) -> str | None:
         """Return the password stored in a person's record."""
-        record = self._records.live(user)
+        record = self._records.live(user_ref)
         return record.values.get("password_proxy") if record else None
 
-    def _sudo(self, login: str) -> Ref:
-        user = self.person(login)
-        if user is None:
+    def _sudo_user(self, login: str) -> EntityRef:
+        user_ref = self.find_person(login)
+        if user_ref is None:
             raise RefusedCallError(
-                f"Cannot 'sudo' - unknown or retired user: '{login}'", AUTHENTICATION
+                f"Cannot 'sudo' - unknown or retired user: '{login}'", AUTHENTICATION_ERROR
             )
-        return user
+        return user_ref
 
-    def person(self, login: str) -> Ref | None:
+    def find_person(self, login: str) -> EntityRef | None:
         """Return the HumanUser with a login, or None."""
         for record in self._records.of_type("HumanUser"):
             if record.values.get("login") == login:
@@ -140,5 +165,7 @@ class Callers:
         return None
 
 
-def _same(known: str, given: object) -> bool:
-    return isinstance(given, str) and hmac.compare_digest(known.encode(), given.encode())
+def _is_same_secret(secret: str, given_secret: object) -> bool:
+    return isinstance(given_secret, str) and hmac.compare_digest(
+        secret.encode(), given_secret.encode()
+    )

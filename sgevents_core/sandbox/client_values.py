@@ -9,40 +9,43 @@ from typing import Any
 from sgevents_core.moments import stamp_of
 
 
-def on_the_wire(value: Any) -> Any:
+def wire_value(value: Any) -> Any:
     """Return a value with its datetimes in the API's form."""
     if isinstance(value, datetime):
         return stamp_of(value)
     if isinstance(value, Mapping):
-        return {key: on_the_wire(some) for key, some in value.items()}
+        return {value_name: wire_value(nested) for value_name, nested in value.items()}
     if isinstance(value, (list, tuple)):
-        return [on_the_wire(some) for some in value]
+        return [wire_value(nested) for nested in value]
     return value
 
 
-def fields_list(
-    values: Mapping[str, Any], modes: Mapping[str, str] | None = None
+def wire_fields(
+    field_values: Mapping[str, Any], update_modes: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Return values, and modes of multi-entity fields, as the list that is sent."""
-    fields = [{"field_name": name, "value": on_the_wire(value)} for name, value in values.items()]
-    for field in fields:
-        if modes and field["field_name"] in modes:
-            field["multi_entity_update_mode"] = modes[field["field_name"]]
-    return fields
+    field_entries = [
+        {"field_name": field_name, "value": wire_value(value)}
+        for field_name, value in field_values.items()
+    ]
+    for field_entry in field_entries:
+        if update_modes and field_entry["field_name"] in update_modes:
+            field_entry["multi_entity_update_mode"] = update_modes[field_entry["field_name"]]
+    return field_entries
 
 
-def filters_group(filters: Sequence[Any], operator: str = "all") -> dict[str, Any]:
+def wire_filters(filter_parts: Sequence[Any], filter_operator: str = "all") -> dict[str, Any]:
     """Return filters, `["code", "is", "sh010"]` and nested groups, as the group that is sent."""
     return {
-        "logical_operator": {"all": "and", "any": "or"}.get(operator, operator),
-        "conditions": [_condition(part) for part in filters],
+        "logical_operator": {"all": "and", "any": "or"}.get(filter_operator, filter_operator),
+        "conditions": [_wire_condition(filter_part) for filter_part in filter_parts],
     }
 
 
-def _condition(part: Any) -> dict[str, Any]:
-    if isinstance(part, Mapping):
-        return filters_group(part["filters"], part["filter_operator"])
-    path, relation, *values = part
+def _wire_condition(filter_part: Any) -> dict[str, Any]:
+    if isinstance(filter_part, Mapping):
+        return wire_filters(filter_part["filters"], filter_part["filter_operator"])
+    field_path, relation, *values = filter_part
     if len(values) == 1 and isinstance(values[0], (list, tuple)):
         values = list(values[0])
-    return {"path": path, "relation": relation, "values": on_the_wire(values)}
+    return {"path": field_path, "relation": relation, "values": wire_value(values)}

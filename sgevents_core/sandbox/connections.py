@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sgevents_core.sandbox.records import Record, Records, Ref
+from sgevents_core.sandbox.records import EntityRef, Record, Records
 
 
 class Connection(NamedTuple):
@@ -16,71 +16,90 @@ class Connection(NamedTuple):
 
     Args:
         entity_type: Its entity type.
-        here: Its field with the side whose field links.
-        there: Its field with the linked record.
-        logged: Whether its rows are written to the log.
+        here_field: Its field with the side whose field links.
+        there_field: Its field with the linked record.
+        is_logged: Whether its rows are written to the log.
     """
 
     entity_type: str
-    here: str
-    there: str
-    logged: bool = False
+    here_field: str
+    there_field: str
+    is_logged: bool = False
 
 
-class Side(NamedTuple):
+class LinkFields(NamedTuple):
     """The fields of the two types that a connection represents."""
 
     entity_type: str
-    field: str
+    field_name: str
     back_type: str
-    back: str
+    back_field: str
 
 
-_PAIRS: Final = {
-    Side("Playlist", "versions", "Version", "playlists"): Connection(
+_CONNECTIONS_BY_LINK: Final = {
+    LinkFields("Playlist", "versions", "Version", "playlists"): Connection(
         "PlaylistVersionConnection", "playlist", "version"
     ),
-    Side("Asset", "shots", "Shot", "assets"): Connection("AssetShotConnection", "asset", "shot"),
-    Side("Asset", "sequences", "Sequence", "assets"): Connection(
+    LinkFields("Asset", "shots", "Shot", "assets"): Connection(
+        "AssetShotConnection", "asset", "shot"
+    ),
+    LinkFields("Asset", "sequences", "Sequence", "assets"): Connection(
         "AssetSequenceConnection", "asset", "sequence"
     ),
-    Side("Asset", "assets", "Asset", "parents"): Connection(
+    LinkFields("Asset", "assets", "Asset", "parents"): Connection(
         "AssetAssetConnection", "parent", "asset"
     ),
-    Side("Shot", "shots", "Shot", "parent_shots"): Connection(
+    LinkFields("Shot", "shots", "Shot", "parent_shots"): Connection(
         "ShotShotConnection", "parent_shot", "shot"
     ),
-    Side("Element", "shots", "Shot", "elements"): Connection(
+    LinkFields("Element", "shots", "Shot", "elements"): Connection(
         "ElementShotConnection", "element", "shot"
     ),
-    Side("Group", "users", "HumanUser", "groups"): Connection(
+    LinkFields("Group", "users", "HumanUser", "groups"): Connection(
         "GroupUserConnection", "group", "user"
     ),
-    Side("Project", "users", "HumanUser", "projects"): Connection(
+    LinkFields("Project", "users", "HumanUser", "projects"): Connection(
         "ProjectUserConnection", "project", "user"
     ),
-    Side("Task", "upstream_tasks", "Task", "downstream_tasks"): Connection(
-        "TaskDependency", "task", "dependent_task", logged=True
+    LinkFields("Task", "upstream_tasks", "Task", "downstream_tasks"): Connection(
+        "TaskDependency", "task", "dependent_task", is_logged=True
     ),
 }
 
-BEHIND: Final = {
-    **{(side.entity_type, side.field): one for side, one in _PAIRS.items()},
+CONNECTIONS_BY_FIELD: Final = {
     **{
-        (side.back_type, side.back): one._replace(here=one.there, there=one.here)
-        for side, one in _PAIRS.items()
+        (link_fields.entity_type, link_fields.field_name): connection
+        for link_fields, connection in _CONNECTIONS_BY_LINK.items()
+    },
+    **{
+        (link_fields.back_type, link_fields.back_field): connection._replace(
+            here_field=connection.there_field, there_field=connection.here_field
+        )
+        for link_fields, connection in _CONNECTIONS_BY_LINK.items()
     },
 }
 """Entity type and field -> the connection behind it, seen from that side."""
 
-SIDES: Final = {one.entity_type: (side, one) for side, one in _PAIRS.items()}
+CONNECTIONS_BY_TYPE: Final = {
+    connection.entity_type: (link_fields, connection)
+    for link_fields, connection in _CONNECTIONS_BY_LINK.items()
+}
 """Type of connection -> the side through which it is written."""
 
 
-def connecting(records: Records, one: Connection, here: Ref, there: Ref) -> Record | None:
+def find_connection_record(
+    records: Records, connection: Connection, here_ref: EntityRef, there_ref: EntityRef
+) -> Record | None:
     """Return the live row that connects two records, or None."""
-    for row in records.connected(here):
-        ends = (row.values.get(one.here), row.values.get(one.there))
-        if row.type == one.entity_type and ends == (here, there) and not row.retired:
+    for row in records.connections_of(here_ref):
+        end_refs = (
+            row.values.get(connection.here_field),
+            row.values.get(connection.there_field),
+        )
+        if (
+            row.type == connection.entity_type
+            and end_refs == (here_ref, there_ref)
+            and not row.retired
+        ):
             return row
     return None

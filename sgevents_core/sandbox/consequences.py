@@ -5,111 +5,128 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sgevents_core.sandbox.changes import Changes, Undo
-from sgevents_core.sandbox.connections import SIDES, connecting
-from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.refusal import CRUD, RefusedCallError
+from sgevents_core.sandbox.connections import CONNECTIONS_BY_TYPE, find_connection_record
+from sgevents_core.sandbox.field_changes import FieldChanges, UndoAction
+from sgevents_core.sandbox.records import EntityRef, Record
+from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call
 from sgevents_core.sandbox.site_database import SiteDatabase
 
 
-class Consequences:
+class WriteConsequences:
     """The consequences of the writes of one transaction.
 
     Args:
         database: The database.
         changes: Sets fields and writes rows.
-        undo: Collects the functions that undo changes.
-        delete: Retires a record of a type by its id.
+        undo_actions: Collects the functions that undo changes.
+        delete_record: Retires a record of a type by its id.
     """
 
     def __init__(
         self,
         database: SiteDatabase,
-        changes: Changes,
-        undo: list[Undo],
-        delete: Callable[[str, int], object],
+        changes: FieldChanges,
+        undo_actions: list[UndoAction],
+        delete_record: Callable[[str, int], object],
     ) -> None:
         self._schema = database.schema
         self._records = database.records
         self._changes = changes
-        self._undo = undo
-        self._delete = delete
+        self._undo_actions = undo_actions
+        self._delete_record = delete_record
 
-    def connection(self, entity_type: str, kept: dict[str, Any]) -> Record:
+    def create_connection(self, entity_type: str, stored_values: dict[str, Any]) -> Record:
         """Return the row of a connection, created by the link that it represents.
 
         Args:
             entity_type: The connection's type.
-            kept: The values of the create in the site's form.
+            stored_values: The values of the create in the site's form.
 
         Raises:
             RefusedCallError: An end is missing, or both are connected already.
         """
-        side, one = SIDES[entity_type]
-        here, there = (self._records.live(kept.pop(name, None)) for name in (one.here, one.there))
+        link_fields, connection = CONNECTIONS_BY_TYPE[entity_type]
+        here, there = (
+            self._records.live(stored_values.pop(field_name, None))
+            for field_name in (connection.here_field, connection.there_field)
+        )
         if here is None or there is None:
-            raise RefusedCallError(
-                f"API create() missing '{one.here}' or '{one.there}' attribute", CRUD
+            raise refused_call(
+                "create",
+                f"missing '{connection.here_field}' or '{connection.there_field}' attribute",
+                CRUD_ERROR,
             )
-        if connecting(self._records, one, here.ref, there.ref) is not None:
-            raise RefusedCallError(
-                f"API create() CRUD ERROR #5: Create failed for [{entity_type}]: Validation "
+        if find_connection_record(self._records, connection, here.ref, there.ref) is not None:
+            raise refused_call(
+                "create",
+                f"CRUD ERROR #5: Create failed for [{entity_type}]: Validation "
                 "failed: There is already a connection between the entities.",
-                CRUD,
+                CRUD_ERROR,
             )
-        self._link(here, side.field, there.ref, linked=True)
-        row = connecting(self._records, one, here.ref, there.ref)
+        self._set_link(here, link_fields.field_name, there.ref, is_linked=True)
+        row = find_connection_record(self._records, connection, here.ref, there.ref)
         assert row is not None  # noqa: S101 - the link has just created it
-        fields = self._schema.get("create", entity_type).fields
-        for name, value in kept.items():
-            self._changes.set(row, fields[name], value)
+        fields = self._schema.required_type("create", entity_type).fields
+        for field_name, stored_value in stored_values.items():
+            self._changes.set_field(row, fields[field_name], stored_value)
         return row
 
-    def relink(self, row: Record, *, linked: bool) -> None:
+    def set_connection_link(self, row: Record, *, is_linked: bool) -> None:
         """Create or end the link that a row of a connection represents."""
-        side, one = SIDES[row.type]
-        here = self._records.find(row.values[one.here])
-        if linked:
-            self._set_retired(row, retired=False)
+        link_fields, connection = CONNECTIONS_BY_TYPE[row.type]
+        here = self._records.find(row.values[connection.here_field])
+        if is_linked:
+            self._set_connection_retired(row, is_retired=False)
         if here is not None:
-            self._link(here, side.field, row.values[one.there], linked=linked)
+            self._set_link(
+                here,
+                link_fields.field_name,
+                row.values[connection.there_field],
+                is_linked=is_linked,
+            )
 
-    def _link(self, here: Record, name: str, there: Ref, *, linked: bool) -> None:
-        field = self._schema.field("update", here.type, name)
-        rest = tuple(ref for ref in here.values.get(name) or () if ref != there)
-        self._changes.set(here, field, (*rest, there) if linked else rest)
+    def _set_link(
+        self, here: Record, field_name: str, there_ref: EntityRef, *, is_linked: bool
+    ) -> None:
+        link_field = self._schema.required_field("update", here.type, field_name)
+        remaining_refs = tuple(ref for ref in here.values.get(field_name) or () if ref != there_ref)
+        self._changes.set_field(
+            here, link_field, (*remaining_refs, there_ref) if is_linked else remaining_refs
+        )
 
-    def of_retirement(self, record: Record) -> None:
+    def retire_dependents(self, record: Record) -> None:
         """Retire what depends on a record: its connections, its versions, a template's tasks."""
-        for row in self._records.connected(record.ref):
+        for row in self._records.connections_of(record.ref):
             if not row.retired:
-                self._set_retired(row, retired=True)
-        for owned in list(self._owned(record)):
-            self._delete(owned.type, owned.id)
+                self._set_connection_retired(row, is_retired=True)
+        for dependent_record in list(self._dependent_records(record)):
+            self._delete_record(dependent_record.type, dependent_record.id)
 
-    def of_revival(self, record: Record) -> None:
+    def revive_connections(self, record: Record) -> None:
         """Bring back the connections of a record that are still linked."""
-        for row in self._records.connected(record.ref):
-            if row.retired and self._is_linked(row):
-                self._set_retired(row, retired=False)
+        for row in self._records.connections_of(record.ref):
+            if row.retired and self._is_still_linked(row):
+                self._set_connection_retired(row, is_retired=False)
 
-    def _is_linked(self, row: Record) -> bool:
-        side, one = SIDES[row.type]
-        here = self._records.live(row.values[one.here])
-        there = self._records.live(row.values[one.there])
-        return bool(here and there and there.ref in (here.values.get(side.field) or ()))
+    def _is_still_linked(self, row: Record) -> bool:
+        link_fields, connection = CONNECTIONS_BY_TYPE[row.type]
+        here = self._records.live(row.values[connection.here_field])
+        there = self._records.live(row.values[connection.there_field])
+        return bool(here and there and there.ref in (here.values.get(link_fields.field_name) or ()))
 
-    def _set_retired(self, row: Record, *, retired: bool) -> None:
-        before, row.retired = row.retired, retired
-        self._undo.append(lambda: setattr(row, "retired", before))
+    def _set_connection_retired(self, row: Record, *, is_retired: bool) -> None:
+        was_retired, row.retired = row.retired, is_retired
+        self._undo_actions.append(lambda: setattr(row, "retired", was_retired))
 
-    def _owned(self, record: Record) -> Iterator[Record]:
+    def _dependent_records(self, record: Record) -> Iterator[Record]:
         if record.type == "TaskTemplate":
-            yield from self._linking("Task", "task_template", record)
+            yield from self._records_linking_to("Task", "task_template", record)
         elif record.type not in ("Task", "Version"):
-            yield from self._linking("Version", "entity", record)
+            yield from self._records_linking_to("Version", "entity", record)
 
-    def _linking(self, entity_type: str, field: str, record: Record) -> Iterator[Record]:
-        for other in self._records.of_type(entity_type):
-            if other.values.get(field) == record.ref:
-                yield other
+    def _records_linking_to(
+        self, entity_type: str, field_name: str, record: Record
+    ) -> Iterator[Record]:
+        for linking_record in self._records.of_type(entity_type):
+            if linking_record.values.get(field_name) == record.ref:
+                yield linking_record

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
 
-LINKS: Final = frozenset({"entity", "multi_entity", "addressing"})
+LINK_TYPES: Final = frozenset({"entity", "multi_entity", "addressing"})
 """Data types whose values are links to records."""
 
 MASKED: Final = "*******"
 """What any password reads as."""
 
-MANY: Final = frozenset({"multi_entity", "addressing"})
+MULTI_LINK_TYPES: Final = frozenset({"multi_entity", "addressing"})
 """Data types whose values are lists of links."""
 
 
@@ -30,12 +30,12 @@ class Field:
         valid_values: The values of a list; empty means any.
         default: The value of a record created without it.
         editable: Whether the API may set it.
-        back: The field of the linked record that lists this one in turn.
+        back_field: The field of the linked record that lists this one in turn.
         description: The description for people.
         summary_default: The default summary of its column.
         unique: Whether no two live records may have the same value.
-        on_create: Whether a create may set it though an update may not.
-        binds: Whether it accepts only the valid types. Most fields of a site accept any.
+        editable_on_create: Whether a create may set it though an update may not.
+        restricts_types: Whether it accepts only the valid types. Most fields of a site accept any.
     """
 
     name: str
@@ -45,27 +45,27 @@ class Field:
     valid_values: tuple[str, ...] = ()
     default: Any = None
     editable: bool = True
-    back: str | None = None
+    back_field: str | None = None
     description: str = ""
     summary_default: str = "none"
     unique: bool = False
-    on_create: bool = False
-    binds: bool = False
+    editable_on_create: bool = False
+    restricts_types: bool = False
 
     @property
-    def binding(self) -> bool:
+    def accepts_valid_types_only(self) -> bool:
         """Whether it refuses types other than `valid_types`."""
-        return self.binds or (self.many and len(self.valid_types) == 1)
+        return self.restricts_types or (self.is_multi_link and len(self.valid_types) == 1)
 
     @property
-    def links(self) -> bool:
+    def is_link(self) -> bool:
         """Whether its values are links."""
-        return self.data_type in LINKS
+        return self.data_type in LINK_TYPES
 
     @property
-    def many(self) -> bool:
+    def is_multi_link(self) -> bool:
         """Whether its values are lists of links."""
-        return self.data_type in MANY
+        return self.data_type in MULTI_LINK_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,75 +75,78 @@ class EntityType:
     Args:
         name: Its internal name.
         label: The name that people read.
-        naming: The field that names its records; empty for none.
+        name_field: The field that names its records; empty for none.
         fields: Its fields by name.
-        shown_as: How a record is named if that takes more than one field: "#{id}: {title}".
-        new_name: The name of a record created without one: "New Delivery {id}".
+        name_template: How a record is named if that takes more than one field: "#{id}: {title}".
+        default_name_template: The name of a record created without one: "New Delivery {id}".
         needs_project: Whether a record cannot be created without `project`.
     """
 
     name: str
     label: str
-    naming: str
+    name_field: str
     fields: dict[str, Field]
-    shown_as: str = ""
-    new_name: str = ""
+    name_template: str = ""
+    default_name_template: str = ""
     needs_project: bool = False
 
-    def made_up_name(self, number: int) -> str | None:
+    def default_name(self, entity_id: int) -> str | None:
         """Return the name of a record that is created without one, or None."""
-        usual = self.needs_project and self.naming in ("code", "content")
-        text = self.new_name or ("New {label} {id}" if usual else "")
-        return text.format(label=self.label, id=number) or None
+        has_default_name = self.needs_project and self.name_field in ("code", "content")
+        name_template = self.default_name_template or (
+            "New {label} {id}" if has_default_name else ""
+        )
+        return name_template.format(label=self.label, id=entity_id) or None
 
 
-class Schema:
+class SiteSchema:
     """The entity types of a site. Types and fields can be added while it runs."""
 
-    def __init__(self, types: Iterable[EntityType]) -> None:
-        self._types = {kind.name: kind for kind in types}
+    def __init__(self, type_schemas: Iterable[EntityType]) -> None:
+        self._types_by_name = {type_schema.name: type_schema for type_schema in type_schemas}
 
     def __iter__(self) -> Iterator[EntityType]:
-        return iter(list(self._types.values()))
+        return iter(list(self._types_by_name.values()))
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._types
+    def __contains__(self, type_name: object) -> bool:
+        return type_name in self._types_by_name
 
-    def add(self, kind: EntityType) -> None:
+    def add_type(self, type_schema: EntityType) -> None:
         """Add an entity type, or replace the one of that name."""
-        self._types[kind.name] = kind
+        self._types_by_name[type_schema.name] = type_schema
 
     def add_field(self, entity_type: str, field: Field) -> None:
         """Add a field to an entity type."""
-        self._types[entity_type].fields[field.name] = field
+        self._types_by_name[entity_type].fields[field.name] = field
 
-    def find(self, name: str) -> EntityType | None:
-        """Return the entity type `name`, or None."""
-        return self._types.get(name)
+    def find_type(self, type_name: str) -> EntityType | None:
+        """Return the entity type `type_name`, or None."""
+        return self._types_by_name.get(type_name)
 
-    def get(self, method: str, name: object) -> EntityType:
-        """Return the entity type `name`.
+    def required_type(self, method: str, type_name: object) -> EntityType:
+        """Return the entity type `type_name`.
 
         Raises:
             RefusedCallError: It does not exist; the message begins with the API method's name.
         """
-        kind = self._types.get(name) if isinstance(name, str) else None
-        if kind is None:
-            known = shown(sorted(self._types))
-            raise RefusedCallError(
-                f"API {method}() invalid/missing string entity 'type': {shown(name)}\n"
-                f"Valid entity types: {known}"
+        type_schema = self._types_by_name.get(type_name) if isinstance(type_name, str) else None
+        if type_schema is None:
+            valid_types = ruby_text(sorted(self._types_by_name))
+            raise refused_call(
+                method,
+                f"invalid/missing string entity 'type': {ruby_text(type_name)}\n"
+                f"Valid entity types: {valid_types}",
             )
-        return kind
+        return type_schema
 
-    def field(self, method: str, entity_type: str, name: str) -> Field:
+    def required_field(self, method: str, entity_type: str, field_name: str) -> Field:
         """Return a field of an entity type.
 
         Raises:
             RefusedCallError: The entity type or the field does not exist.
         """
-        fields = self.get(method, entity_type).fields
-        found = fields.get(name) if isinstance(name, str) else None
-        if found is None:
-            raise RefusedCallError(f"API {method}() {entity_type}.{name} doesn't exist.")
-        return found
+        fields = self.required_type(method, entity_type).fields
+        field = fields.get(field_name) if isinstance(field_name, str) else None
+        if field is None:
+            raise refused_call(method, f"{entity_type}.{field_name} doesn't exist.")
+        return field

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sgevents_core.errors import UnknownFaultError
 
-KINDS: Final[dict[str, dict[str, Any]]] = {
+FAULT_KINDS: Final[dict[str, dict[str, Any]]] = {
     "latency": {"seconds": 0.5},
     "status": {"status": 503},
     "html": {},
@@ -32,10 +32,10 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
 }
 """Kind of fault -> its own options and their defaults."""
 
-ON_WRITES: Final = frozenset({"commit-late", "commit-never", "burn"})
+TRANSACTION_FAULTS: Final = frozenset({"commit-late", "commit-never", "burn"})
 """Faults that strike transactions rather than calls."""
 
-_FILTERS: Final[tuple[str, ...]] = ("method", "entity_type", "script")
+_CALL_FILTERS: Final[tuple[str, ...]] = ("method", "entity_type", "script")
 
 
 @dataclass(eq=False, slots=True)
@@ -44,11 +44,11 @@ class Fault:
 
     Args:
         id: Its number, for the control endpoint.
-        kind: One of `KINDS`.
+        kind: One of `FAULT_KINDS`.
         options: The kind's own options, such as the seconds of a latency.
         calls: The number of calls it still strikes; None for any number.
         probability: The likelihood of striking a matching call, from 0 to 1.
-        only: What a call must match: `method`, `entity_type`, `script`.
+        call_filter: What a call must match: `method`, `entity_type`, `script`.
         injected: The number of calls it has struck.
     """
 
@@ -57,13 +57,23 @@ class Fault:
     options: dict[str, Any]
     calls: int | None = None
     probability: float = 1.0
-    only: dict[str, str] = field(default_factory=dict)
+    call_filter: dict[str, str] = field(default_factory=dict)
     injected: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in the form of the control endpoint."""
-        about = {"id": self.id, "kind": self.kind, "injected": self.injected, "calls": self.calls}
-        return {**about, "probability": self.probability, **self.only, **self.options}
+        common_values = {
+            "id": self.id,
+            "kind": self.kind,
+            "injected": self.injected,
+            "calls": self.calls,
+        }
+        return {
+            **common_values,
+            "probability": self.probability,
+            **self.call_filter,
+            **self.options,
+        }
 
 
 class Faults:
@@ -74,11 +84,11 @@ class Faults:
     """
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"faults {seed}")  # noqa: S311 - chance, not a secret
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-        self._injected: dict[str, int] = dict.fromkeys(KINDS, 0)
-        self._last_id = 0
+        self._random_source = random.Random(f"faults {seed}")  # noqa: S311 - chance, not a secret
+        self._faults_lock = threading.Lock()
+        self._active_faults: list[Fault] = []
+        self._injected_by_kind: dict[str, int] = dict.fromkeys(FAULT_KINDS, 0)
+        self._last_fault_id = 0
 
     def add(
         self,
@@ -91,7 +101,7 @@ class Faults:
         """Add a fault.
 
         Args:
-            kind: One of `KINDS`.
+            kind: One of `FAULT_KINDS`.
             calls: Strike only this many calls, the next ones.
             probability: Strike a call with this likelihood, from 0 to 1.
             options: The kind's own options; `method`, `entity_type` and `script` restrict it to
@@ -100,24 +110,35 @@ class Faults:
         Raises:
             UnknownFaultError: The kind does not exist, or does not have the option.
         """
-        known = KINDS.get(kind)
-        if known is None:
-            raise UnknownFaultError(culprit=kind, known=", ".join(KINDS))
-        unknown = options.keys() - known.keys() - set(_FILTERS)
-        if unknown:
-            allowed = ", ".join(("calls", "probability", *_FILTERS, *known))
-            raise UnknownFaultError(culprit=f"{kind}:{min(unknown)}", known=allowed)
-        only = {name: str(options.pop(name)) for name in _FILTERS if name in options}
-        with self._lock:
-            self._last_id += 1
-            fault = Fault(self._last_id, kind, {**known, **options}, calls, probability, only)
-            self._faults.append(fault)
+        default_options = FAULT_KINDS.get(kind)
+        if default_options is None:
+            raise UnknownFaultError(culprit=kind, known=", ".join(FAULT_KINDS))
+        unknown_options = options.keys() - default_options.keys() - set(_CALL_FILTERS)
+        if unknown_options:
+            allowed_options = ", ".join(("calls", "probability", *_CALL_FILTERS, *default_options))
+            raise UnknownFaultError(culprit=f"{kind}:{min(unknown_options)}", known=allowed_options)
+        call_filter = {
+            option_name: str(options.pop(option_name))
+            for option_name in _CALL_FILTERS
+            if option_name in options
+        }
+        with self._faults_lock:
+            self._last_fault_id += 1
+            fault = Fault(
+                self._last_fault_id,
+                kind,
+                {**default_options, **options},
+                calls,
+                probability,
+                call_filter,
+            )
+            self._active_faults.append(fault)
         return fault
 
     @staticmethod
     def kinds() -> tuple[str, ...]:
         """Return all kinds of faults."""
-        return tuple(KINDS)
+        return tuple(FAULT_KINDS)
 
     def add_all(self, faults: Iterable[Mapping[str, Any]]) -> None:
         """Add faults given as mappings with the key `kind` and the options of `add`."""
@@ -126,76 +147,90 @@ class Faults:
 
     def remove(self, fault: Fault | int) -> None:
         """End one fault, even if it has ended by itself."""
-        wanted = fault.id if isinstance(fault, Fault) else fault
-        with self._lock:
-            self._faults = [some for some in self._faults if some.id != wanted]
+        wanted_id = fault.id if isinstance(fault, Fault) else fault
+        with self._faults_lock:
+            self._active_faults = [
+                active_fault for active_fault in self._active_faults if active_fault.id != wanted_id
+            ]
 
     def clear(self) -> None:
         """End all faults; the counts stay."""
-        with self._lock:
-            self._faults.clear()
+        with self._faults_lock:
+            self._active_faults.clear()
 
     def injected(self, kind: str | None = None) -> int:
         """Return how many faults were injected: all, or of one kind."""
-        with self._lock:
-            return sum(self._injected.values()) if kind is None else self._injected[kind]
+        with self._faults_lock:
+            return (
+                sum(self._injected_by_kind.values())
+                if kind is None
+                else self._injected_by_kind[kind]
+            )
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the faults in force in the form of the control endpoint."""
-        with self._lock:
-            return [fault.as_dict() for fault in self._faults]
+        with self._faults_lock:
+            return [fault.as_dict() for fault in self._active_faults]
 
-    def striking(self, *, writes: bool = False, **call: str | None) -> list[Fault]:
+    def strike_call(
+        self, *, is_transaction: bool = False, **call_values: str | None
+    ) -> list[Fault]:
         """Return the faults that strike a call, in the order they were added, and count them.
 
         Args:
-            writes: Whether a transaction is meant instead of a call.
-            call: Its `method`, `entity_type` and `script`.
+            is_transaction: Whether a transaction is meant instead of a call.
+            call_values: Its `method`, `entity_type` and `script`.
         """
-        with self._lock:
-            struck = [
+        with self._faults_lock:
+            faults = [
                 fault
-                for fault in self._faults
-                if (fault.kind in ON_WRITES) is writes and self._strikes(fault, call)
+                for fault in self._active_faults
+                if (fault.kind in TRANSACTION_FAULTS) is is_transaction
+                and self._is_struck(fault, call_values)
             ]
-            for fault in struck:
-                self._count(fault)
-            self._faults = [fault for fault in self._faults if fault.calls != 0]
-            return struck
+            for fault in faults:
+                self._count_strike(fault)
+            self._active_faults = [fault for fault in self._active_faults if fault.calls != 0]
+            return faults
 
-    def _strikes(self, fault: Fault, call: Mapping[str, str | None]) -> bool:
-        fits = all(call.get(name) == wanted for name, wanted in fault.only.items())
-        return fits and (fault.probability >= 1.0 or self._random.random() < fault.probability)
+    def _is_struck(self, fault: Fault, call: Mapping[str, str | None]) -> bool:
+        matches_call = all(
+            call.get(filter_name) == wanted_value
+            for filter_name, wanted_value in fault.call_filter.items()
+        )
+        return matches_call and (
+            fault.probability >= 1.0 or self._random_source.random() < fault.probability
+        )
 
-    def _count(self, fault: Fault) -> None:
+    def _count_strike(self, fault: Fault) -> None:
         fault.injected += 1
-        self._injected[fault.kind] += 1
+        self._injected_by_kind[fault.kind] += 1
         if fault.calls is not None:
             fault.calls -= 1
 
 
-def parse_fault(text: str) -> dict[str, Any]:
+def parse_fault(fault_text: str) -> dict[str, Any]:
     """Return the fault that an option such as "status:status=500,probability=0.1" describes.
 
     Raises:
         UnknownFaultError: The kind does not exist, or a part is not `name=value`.
     """
-    kind, _, rest = text.partition(":")
-    if kind not in KINDS:
-        raise UnknownFaultError(culprit=kind, known=", ".join(KINDS))
-    fault: dict[str, Any] = {"kind": kind}
-    for part in filter(None, rest.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise UnknownFaultError(culprit=text, known="KIND:name=value,name=value")
-        fault[name.strip().replace("-", "_")] = _number(value.strip())
-    return fault
+    fault_kind, _, options_text = fault_text.partition(":")
+    if fault_kind not in FAULT_KINDS:
+        raise UnknownFaultError(culprit=fault_kind, known=", ".join(FAULT_KINDS))
+    fault_options: dict[str, Any] = {"kind": fault_kind}
+    for option_text in filter(None, options_text.split(",")):
+        option_name, equals_sign, value_text = option_text.partition("=")
+        if not equals_sign:
+            raise UnknownFaultError(culprit=fault_text, known="KIND:name=value,name=value")
+        fault_options[option_name.strip().replace("-", "_")] = _option_value(value_text.strip())
+    return fault_options
 
 
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
+def _option_value(value_text: str) -> int | float | str:
+    for number_type in (int, float):
         try:
-            return kind(text)
+            return number_type(value_text)
         except ValueError:
             continue
-    return text
+    return value_text

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
-from sgevents_core.sandbox.paths import resolve
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
-from sgevents_core.sandbox.site_database import Row, SiteDatabase
+from sgevents_core.sandbox.field_paths import resolve_path
+from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow
 from sgevents_core.sandbox.timestamps import calendar_span
 
 
-class Group(NamedTuple):
+class RowGroup(NamedTuple):
     """A group that a row belongs to: its sort key, its name, its value."""
 
-    key: tuple[bool, Any]
-    name: str
-    value: Any
+    sort_key: tuple[bool, Any]
+    group_name: str
+    group_value: Any
 
 
-_STEPS: Final = {
+_NUMBER_STEPS: Final = {
     "tens": 10,
     "hundreds": 100,
     "thousands": 1_000,
@@ -28,155 +28,181 @@ _STEPS: Final = {
     "hundredsofthousands": 100_000,
     "millions": 1_000_000,
 }
-UNGROUPED: Final = ("image", "password", "serializable", "summary", "url")
+UNGROUPABLE_TYPES: Final = ("image", "password", "serializable", "summary", "url")
 """Data types whose values cannot be grouped."""
 
-NUMBERS: Final = ("currency", "duration", "float", "number", "percent", "timecode")
+NUMBER_TYPES: Final = ("currency", "duration", "float", "number", "percent", "timecode")
 """Data types whose values are numbers."""
 
-_NONE: Final = Group((False, ""), "", None)
+_EMPTY_GROUP: Final = RowGroup((False, ""), "", None)
 
 
-def _plain(value: Any) -> Group:
-    if value is None:
-        return _NONE
-    if isinstance(value, bool):
-        return Group((True, value), "[X]" if value else "[ ]", value)
-    key = value.casefold() if isinstance(value, str) else value
-    return Group((True, key), str(value), value)
+def _value_group(field_value: Any) -> RowGroup:
+    if field_value is None:
+        return _EMPTY_GROUP
+    if isinstance(field_value, bool):
+        return RowGroup((True, field_value), "[X]" if field_value else "[ ]", field_value)
+    sort_key = field_value.casefold() if isinstance(field_value, str) else field_value
+    return RowGroup((True, sort_key), str(field_value), field_value)
 
 
-def _number(step: int) -> Callable[[Any], Group]:
-    def group(value: Any) -> Group:
-        if value is None:
-            return _NONE
-        first = int(value // step) * step
-        return Group((True, first), f"{first}-{first + step - 1}", f"{first}_{first + step - 1}")
+def _number_grouping(number_step: int) -> Callable[[Any], RowGroup]:
+    def make_group(field_value: Any) -> RowGroup:
+        if field_value is None:
+            return _EMPTY_GROUP
+        first_number = int(field_value // number_step) * number_step
+        return RowGroup(
+            (True, first_number),
+            f"{first_number}-{first_number + number_step - 1}",
+            f"{first_number}_{first_number + number_step - 1}",
+        )
 
-    return group
-
-
-def _letter(value: Any) -> Group:
-    return _plain(str(value)[:1].upper() if value else None)
-
-
-def _span(unit: str) -> Callable[[Any], Group]:
-    def group(value: Any) -> Group:
-        if value is None:
-            return _NONE
-        first, after = calendar_span(date.fromisoformat(value[:10]), unit, 0)
-        last = after - timedelta(days=1)
-        return Group((True, str(first)), _span_name(unit, first), f"{first}_{last}")
-
-    return group
+    return make_group
 
 
-def _span_name(unit: str, first: date) -> str:
-    if unit == "year":
-        return str(first.year)
-    return first.strftime("%B %Y") if unit == "month" else str(first)
+def _first_letter_group(field_value: Any) -> RowGroup:
+    return _value_group(str(field_value)[:1].upper() if field_value else None)
 
 
-def _quarter(value: Any) -> Group:
-    if value is None:
-        return _NONE
-    day = date.fromisoformat(value[:10])
-    first = day.replace(month=day.month - (day.month - 1) % 3, day=1)
-    return Group((True, str(first)), f"Q{(day.month - 1) // 3 + 1} {day.year}", str(first))
+def _calendar_grouping(calendar_unit: str) -> Callable[[Any], RowGroup]:
+    def make_group(field_value: Any) -> RowGroup:
+        if field_value is None:
+            return _EMPTY_GROUP
+        first_day, day_after = calendar_span(date.fromisoformat(field_value[:10]), calendar_unit, 0)
+        last_day = day_after - timedelta(days=1)
+        return RowGroup(
+            (True, str(first_day)),
+            _calendar_span_name(calendar_unit, first_day),
+            f"{first_day}_{last_day}",
+        )
+
+    return make_group
 
 
-def _five_days(value: Any) -> Group:
-    if value is None:
-        return _NONE
-    day = date.fromisoformat(value[:10])
-    first = day - timedelta(days=day.toordinal() % 5)
-    return Group((True, str(first)), str(first), f"{first}_{first + timedelta(days=4)}")
+def _calendar_span_name(calendar_unit: str, first_day: date) -> str:
+    if calendar_unit == "year":
+        return str(first_day.year)
+    return first_day.strftime("%B %Y") if calendar_unit == "month" else str(first_day)
 
 
-def _clustered(database: SiteDatabase) -> Callable[[Any], Group]:
-    def group(value: Any) -> Group:
-        if value is None:
-            return _NONE
-        away = (date.fromisoformat(value[:10]) - database.clock().date()).days
-        names = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
-        name = names.get(away, "Past" if away < 0 else "Future")
-        return Group((True, max(-2, min(2, away))), name, name)
-
-    return group
+def _quarter_group(field_value: Any) -> RowGroup:
+    if field_value is None:
+        return _EMPTY_GROUP
+    day = date.fromisoformat(field_value[:10])
+    first_day = day.replace(month=day.month - (day.month - 1) % 3, day=1)
+    return RowGroup(
+        (True, str(first_day)), f"Q{(day.month - 1) // 3 + 1} {day.year}", str(first_day)
+    )
 
 
-def _fits(data_type: str, kind: Any) -> bool:
+def _five_day_group(field_value: Any) -> RowGroup:
+    if field_value is None:
+        return _EMPTY_GROUP
+    day = date.fromisoformat(field_value[:10])
+    first_day = day - timedelta(days=day.toordinal() % 5)
+    return RowGroup(
+        (True, str(first_day)), str(first_day), f"{first_day}_{first_day + timedelta(days=4)}"
+    )
+
+
+def _clustered_date_grouping(database: SiteDatabase) -> Callable[[Any], RowGroup]:
+    def make_group(field_value: Any) -> RowGroup:
+        if field_value is None:
+            return _EMPTY_GROUP
+        days_away = (date.fromisoformat(field_value[:10]) - database.clock().date()).days
+        day_names = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
+        group_name = day_names.get(days_away, "Past" if days_away < 0 else "Future")
+        return RowGroup((True, max(-2, min(2, days_away))), group_name, group_name)
+
+    return make_group
+
+
+def _accepts_grouping(data_type: str, grouping_type: Any) -> bool:
     """Return whether values of a data type can be grouped this way."""
-    if kind in ("exact", "firstletter"):
+    if grouping_type in ("exact", "firstletter"):
         return True
-    return data_type in (NUMBERS if kind in _STEPS else ("date", "date_time"))
+    return data_type in (NUMBER_TYPES if grouping_type in _NUMBER_STEPS else ("date", "date_time"))
 
 
-def _by_type(database: SiteDatabase, kind: str) -> Callable[[Any], Group] | None:
-    if kind in _STEPS:
-        return _number(_STEPS[kind])
-    if kind == "clustered_date":
-        return _clustered(database)
-    kinds: dict[str, Callable[[Any], Group]] = {
-        "exact": _plain,
-        "firstletter": _letter,
-        "day": _span("day"),
-        "oneday": _span("day"),
-        "week": _span("week"),
-        "month": _span("month"),
-        "year": _span("year"),
-        "quarter": _quarter,
-        "fivedays": _five_days,
+def _value_grouping(database: SiteDatabase, grouping_type: str) -> Callable[[Any], RowGroup] | None:
+    if grouping_type in _NUMBER_STEPS:
+        return _number_grouping(_NUMBER_STEPS[grouping_type])
+    if grouping_type == "clustered_date":
+        return _clustered_date_grouping(database)
+    groupings: dict[str, Callable[[Any], RowGroup]] = {
+        "exact": _value_group,
+        "firstletter": _first_letter_group,
+        "day": _calendar_grouping("day"),
+        "oneday": _calendar_grouping("day"),
+        "week": _calendar_grouping("week"),
+        "month": _calendar_grouping("month"),
+        "year": _calendar_grouping("year"),
+        "quarter": _quarter_group,
+        "fivedays": _five_day_group,
     }
-    return kinds.get(kind)
+    return groupings.get(grouping_type)
 
 
-def group_of(database: SiteDatabase, entity_type: str, asked: Any) -> Callable[[Row], list[Group]]:
+def compile_grouping(
+    database: SiteDatabase, entity_type: str, grouping: Any
+) -> Callable[[SiteRow], list[RowGroup]]:
     """Return the function that yields a row's groups; a row with many links is in several.
 
     Args:
         database: Resolves the names of links.
         entity_type: The type of the rows.
-        asked: `{"field": ..., "type": ..., "direction": ...}`.
+        grouping: `{"field": ..., "type": ..., "direction": ...}`.
 
     Raises:
         RefusedCallError: The field or the type of grouping does not exist.
     """
-    if not isinstance(asked, dict) or not isinstance(asked.get("field"), str):
-        raise RefusedCallError(f"API summarize() invalid/missing 'grouping': {shown(asked)}")
-    path = resolve(database, "summarize", entity_type, asked["field"])
-    if path.field.data_type in UNGROUPED:
-        raise RefusedCallError(
-            f"API summarize() Grouping is not allowed for field {entity_type}.{asked['field']}."
+    if not isinstance(grouping, dict) or not isinstance(grouping.get("field"), str):
+        raise refused_call("summarize", f"invalid/missing 'grouping': {ruby_text(grouping)}")
+    field_path = resolve_path(database, "summarize", entity_type, grouping["field"])
+    if field_path.field.data_type in UNGROUPABLE_TYPES:
+        raise refused_call(
+            "summarize", f"Grouping is not allowed for field {entity_type}.{grouping['field']}."
         )
-    kind = asked.get("type", "exact")
-    if path.field.links:
-        one = _link_type if kind == "entitytype" else _link(database)
+    grouping_type = grouping.get("type", "exact")
+    if field_path.field.is_link:
+        value_group = (
+            _link_type_group if grouping_type == "entitytype" else _link_grouping(database)
+        )
     else:
-        plain = _by_type(database, kind) if _fits(path.field.data_type, kind) else None
-        if plain is None:
-            raise RefusedCallError(f"API summarize() invalid grouping 'type': {shown(kind)}")
-        one = plain
-    get = path.get
-    if path.several or path.field.many:
-        return lambda row: _different(one(value) for value in get(row) or [None])
-    return lambda row: [one(get(row))]
+        plain_grouping = (
+            _value_grouping(database, grouping_type)
+            if _accepts_grouping(field_path.field.data_type, grouping_type)
+            else None
+        )
+        if plain_grouping is None:
+            raise refused_call("summarize", f"invalid grouping 'type': {ruby_text(grouping_type)}")
+        value_group = plain_grouping
+    read_value = field_path.read_value
+    if field_path.has_many_values or field_path.field.is_multi_link:
+        return lambda row: _distinct_groups(
+            value_group(field_value) for field_value in read_value(row) or [None]
+        )
+    return lambda row: [value_group(read_value(row))]
 
 
-def _different(groups: Iterable[Group]) -> list[Group]:
-    return list({group.key: group for group in groups}.values())
+def _distinct_groups(groups: Iterable[RowGroup]) -> list[RowGroup]:
+    return list({row_group.sort_key: row_group for row_group in groups}.values())
 
 
-def _link_type(ref: Any) -> Group:
-    return _plain(ref[0] if ref else None)
+def _link_type_group(ref: Any) -> RowGroup:
+    return _value_group(ref[0] if ref else None)
 
 
-def _link(database: SiteDatabase) -> Callable[[Any], Group]:
-    def group(ref: Any) -> Group:
+def _link_grouping(database: SiteDatabase) -> Callable[[Any], RowGroup]:
+    def make_group(ref: Any) -> RowGroup:
         link = database.records.link(ref)
         if link is None:
-            return _NONE
-        name = str(link["name"])
-        return Group((True, (name.casefold(), ref)), name, {**link, "valid": "valid"})
+            return _EMPTY_GROUP
+        shown_name = str(link["name"])
+        return RowGroup(
+            (True, (shown_name.casefold(), ref)),
+            shown_name,
+            {**link, "valid": "valid"},
+        )
 
-    return group
+    return make_group

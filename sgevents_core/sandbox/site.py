@@ -10,24 +10,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sgevents_core.sandbox.bulk import fill
-from sgevents_core.sandbox.callers import Callers
-from sgevents_core.sandbox.control import controlled
-from sgevents_core.sandbox.counts import Counts
-from sgevents_core.sandbox.direct import Direct
+from sgevents_core.sandbox.api_methods import ApiMethods
+from sgevents_core.sandbox.bulk_filling import fill_event_log
+from sgevents_core.sandbox.call_answers import CallAnswers
+from sgevents_core.sandbox.call_counts import CallCounts
+from sgevents_core.sandbox.callers import KnownCallers
+from sgevents_core.sandbox.control import answer_control_order
+from sgevents_core.sandbox.direct_access import DirectAccess
 from sgevents_core.sandbox.entity_schema import Field
-from sgevents_core.sandbox.eventlog import SandboxEventLog
+from sgevents_core.sandbox.event_log import SandboxEventLog
 from sgevents_core.sandbox.faults import Fault, Faults
-from sgevents_core.sandbox.methods import Methods
-from sgevents_core.sandbox.project import Seed
-from sgevents_core.sandbox.responding import Answers
-from sgevents_core.sandbox.server import HOST, HttpRequest, Response, Server
+from sgevents_core.sandbox.http_server import LOOPBACK_HOST, HttpRequest, Response, SandboxServer
+from sgevents_core.sandbox.sample_project import SampleProject
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timers import Timers
-from sgevents_core.sandbox.traffic import Flow, Traffic
+from sgevents_core.sandbox.traffic import Traffic, TrafficFlow
 from sgevents_core.sandbox.transactions import Transactions
-from sgevents_core.sandbox.types_file import Tables, add_types, read_types
-from sgevents_core.sandbox.uploads import ADDRESSES, Uploads
+from sgevents_core.sandbox.types_file import Tables, add_types, read_types_file
+from sgevents_core.sandbox.uploads import UPLOAD_PATHS, Uploads
 from sgevents_core.sandbox.writes import Transaction
 
 
@@ -35,7 +35,7 @@ def _utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Sandbox(Direct):
+class Sandbox(DirectAccess):
     """A site to experiment with: a real HTTP server on 127.0.0.1, within this process.
 
     It stands in for a Flow Production Tracking site. It starts when it is created; close it, or use
@@ -80,22 +80,26 @@ class Sandbox(Direct):
         self.script_name = script_name
         self.api_key = api_key
         self.seed = seed
-        self.counts = Counts()
+        self.counts = CallCounts()
         self.faults = Faults(seed)
         self.database = SiteDatabase(clock)
-        for told in types:
-            tables = read_types(Path(told)) if isinstance(told, (str, Path)) else told
-            add_types(self.database.schema, tables, over=True)
-        self._callers = Callers(self.database.records)
+        for types_source in types:
+            tables = (
+                read_types_file(Path(types_source))
+                if isinstance(types_source, (str, Path))
+                else types_source
+            )
+            add_types(self.database.schema, tables, replaces_fields=True)
+        self._callers = KnownCallers(self.database.records)
         self.add_script(script_name, api_key)
         self._timers = Timers()
         self._transactions = Transactions(self.database, self._timers)
-        self._methods = Methods(
+        self._methods = ApiMethods(
             self.database,
             self._transactions,
             self.counts,
             self.faults,
-            sessions=self._callers.begin_session,
+            begin_session=self._callers.begin_session,
             page_size=page_size,
         )
         self._uploads = Uploads(
@@ -104,7 +108,7 @@ class Sandbox(Direct):
             self._transactions,
             self.counts,
             timers=self._timers,
-            pending=thumbnail_seconds,
+            pending_seconds=thumbnail_seconds,
         )
         self._traffic = Traffic(
             self.database,
@@ -112,26 +116,30 @@ class Sandbox(Direct):
             self._transactions,
             self.faults,
             seed=seed,
-            script=script_name,
+            script_name=script_name,
         )
-        self._flow: Flow | None = None
-        self._closing = threading.Event()
-        self._prepare(project=project, events=events)
+        self._traffic_flow: TrafficFlow | None = None
+        self._closing_event = threading.Event()
+        self._fill_site(project=project, events=events)
         self.faults.add_all(faults)
-        self._answers = Answers(
+        self._call_answers = CallAnswers(
             self._methods,
             self._callers,
             self.counts,
             self.faults,
-            effects={"outage": self._outage, "hide": self._hide, "rewind": self._rewind},
-            closing=self._closing,
+            effects={
+                "outage": self._begin_outage,
+                "hide": self._hide_newest_rows,
+                "rewind": self._rewind_newest_rows,
+            },
+            closing=self._closing_event,
         )
-        self._server = Server(port, self._respond)
-        self.database.address = self.url
+        self._http_server = SandboxServer(port, self._answer_request)
+        self.database.site_url = self.url
 
-    def _prepare(self, *, project: bool, events: int) -> None:
+    def _fill_site(self, *, project: bool, events: int) -> None:
         if project:
-            Seed(self.database, self._caller(), self.seed).write()
+            SampleProject(self.database, self._direct_caller(), self.seed).write_records()
         if events:
             self.fill(events)
 
@@ -142,39 +150,45 @@ class Sandbox(Direct):
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
     def close(self) -> None:
         """Stop it: refuse connections, cut existing ones, end its threads."""
-        self._closing.set()
+        self._closing_event.set()
         self.set_rate(0)
         self._timers.close()
-        self._server.close()
+        self._http_server.close()
 
     @property
     def url(self) -> str:
         """Where it listens, such as "http://127.0.0.1:34567"."""
-        return f"http://{HOST}:{self._server.port}"
+        return f"http://{LOOPBACK_HOST}:{self._http_server.port}"
 
     @property
     def log(self) -> SandboxEventLog:
         """Its event log; hold `database.lock` to read several things of it consistently."""
         return self.database.log
 
-    def _respond(self, request: HttpRequest) -> Response:
-        name = request.path.partition("?")[0].strip("/")
+    def _answer_request(self, request: HttpRequest) -> Response:
+        request_path = request.path.partition("?")[0].strip("/")
         if request.method == "POST":
-            if name == "api3/json":
-                return self._answers.answer(request.body)
-            if name in ADDRESSES:
-                return self._uploads.answer(name, request.body)
-            if name.startswith("sandbox/"):
-                return controlled(self, name.removeprefix("sandbox/"), request.body)
-        file = self.database.files.answer(f"/{name}") if request.method == "GET" else None
-        if file is not None:
-            return file
+            if request_path == "api3/json":
+                return self._call_answers.answer_call(request.body)
+            if request_path in UPLOAD_PATHS:
+                return self._uploads.answer_form(request_path, request.body)
+            if request_path.startswith("sandbox/"):
+                return answer_control_order(
+                    self, request_path.removeprefix("sandbox/"), request.body
+                )
+        file_response = (
+            self.database.stored_files.answer_request(f"/{request_path}")
+            if request.method == "GET"
+            else None
+        )
+        if file_response is not None:
+            return file_response
         return Response(b'{"error": "the sandbox knows no such address"}', 404)
 
     @contextmanager
@@ -183,12 +197,12 @@ class Sandbox(Direct):
 
         An exception inside rolls the transaction back and uses up its ids.
         """
-        with self._transactions.written(self._caller(user)) as work:
-            yield work
+        with self._transactions.write(self._direct_caller(user)) as transaction:
+            yield transaction
 
     def begin(self, user: str | None = None) -> Transaction:
         """Return an open transaction: `commit()` it late, `roll_back()`, or never end it."""
-        return self._transactions.begin(self._caller(user))
+        return self._transactions.begin_transaction(self._direct_caller(user))
 
     def late(self, rows: int = 1, *, seconds: float | None = None) -> Transaction:
         """Hand out ids now whose rows become visible later.
@@ -200,25 +214,25 @@ class Sandbox(Direct):
         Returns:
             The transaction: its `ids`, `commit()` and `roll_back()`.
         """
-        transaction = self.begin()
+        late_transaction = self.begin()
         with self.database.lock:
             for _ in range(rows):
-                transaction.event("Sandbox_Late_Row", meta={"type": "sandbox"})
+                late_transaction.event("Sandbox_Late_Row", meta={"type": "sandbox"})
         if seconds is not None:
-            self._transactions.commit_after(transaction, seconds)
-        return transaction
+            self._transactions.commit_after(late_transaction, seconds)
+        return late_transaction
 
     def keep(self, transaction: Transaction) -> int:
         """Keep an open transaction under a number, for the control endpoint."""
-        return self._transactions.keep(transaction)
+        return self._transactions.keep_open(transaction)
 
     def kept(self, number: int) -> Transaction:
         """Return a transaction kept before; raise KeyError if there is none."""
-        return self._transactions.kept(number)
+        return self._transactions.kept_transaction(number)
 
     def fill(self, events: int) -> range:
         """Append very many rows to the log quickly; return their ids."""
-        return fill(self.database, self._caller(), events, self.seed)
+        return fill_event_log(self.database, self._direct_caller(), events, self.seed)
 
     def burn(self, ids: int) -> range:
         """Use up ids of the log as a failed transaction does; return them."""
@@ -254,11 +268,11 @@ class Sandbox(Direct):
                 off on a site by default.
         """
         with self.database.lock:
-            self._callers.add_script(name, key, version, logs=logs)
+            self._callers.add_script(name, key, version, logs_events=logs)
 
     def revoke_script(self, name: str) -> None:
         """Refuse a script's key from now on; `add_script` accepts it again."""
-        self._callers.revoke(name)
+        self._callers.revoke_script(name)
 
     def add_password(self, login: str, password: str) -> None:
         """Let a person log in with a password, as `Shotgun(login=..., password=...)` does."""
@@ -270,13 +284,13 @@ class Sandbox(Direct):
         Raises:
             KeyError: The record does not exist.
         """
-        with self.database.lock, self.transaction() as work:
-            record = self.database.records.live((entity_type, entity_id))
-            if record is None:
+        with self.database.lock, self.transaction() as transaction:
+            live_record = self.database.records.live((entity_type, entity_id))
+            if live_record is None:
                 raise KeyError(entity_type, entity_id)
-            picture = work.create("Attachment", {"display_name": "thumbnail.png"}).id
-            work.set_picture(record, field, picture)
-            return picture
+            picture_id = transaction.create("Attachment", {"display_name": "thumbnail.png"}).id
+            transaction.set_picture(live_record, field, picture_id)
+            return picture_id
 
     def add_field(self, entity_type: str, field: Field) -> None:
         """Add a field to an entity type, as a studio does."""
@@ -289,32 +303,32 @@ class Sandbox(Direct):
         Args:
             kind: One of `sgevents_core.sandbox.traffic.STEPS`; chance decides if left out.
         """
-        return self._traffic.step(kind)
+        return self._traffic.take_step(kind)
 
     @property
     def rate(self) -> float:
         """The rate of the running traffic, in events per second; 0 for none."""
-        return self._flow.rate if self._flow else 0.0
+        return self._traffic_flow.rate if self._traffic_flow else 0.0
 
     def set_rate(self, rate: float) -> None:
         """Run traffic at a rate of events per second from now on; 0 ends it."""
-        if self._flow is not None:
-            self._flow.stop()
-        self._flow = Flow(self.step, rate) if rate > 0 else None
+        if self._traffic_flow is not None:
+            self._traffic_flow.stop()
+        self._traffic_flow = TrafficFlow(self.step, rate) if rate > 0 else None
 
     @contextmanager
-    def traffic(self, rate: float) -> Iterator[Flow]:
+    def traffic(self, rate: float) -> Iterator[TrafficFlow]:
         """Run traffic at a rate of events per second while the block lasts."""
-        with Flow(self.step, rate) as flow:
+        with TrafficFlow(self.step, rate) as flow:
             yield flow
 
     def go_down(self) -> None:
         """Refuse all connections and cut existing ones, until `come_back`."""
-        self._server.stop()
+        self._http_server.stop()
 
     def come_back(self) -> None:
         """Accept connections again, at the same address."""
-        self._server.start()
+        self._http_server.start()
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -328,23 +342,23 @@ class Sandbox(Direct):
     def outage_for(self, seconds: float, *, begins: float = 0.0) -> None:
         """Go down for some seconds, beginning in `begins` seconds; return at once."""
 
-        def begin() -> None:
+        def begin_outage() -> None:
             self.go_down()
-            self._timers.after(seconds, self.come_back)
+            self._timers.run_after(seconds, self.come_back)
 
         # On a thread of its own: a thread that answers a call would wait for itself.
-        self._timers.after(begins, begin)
+        self._timers.run_after(begins, begin_outage)
 
-    def _outage(self, fault: Fault) -> None:
+    def _begin_outage(self, fault: Fault) -> None:
         self.outage_for(float(fault.options["seconds"]))
 
-    def _hide(self, fault: Fault) -> None:
+    def _hide_newest_rows(self, fault: Fault) -> None:
         with self.database.lock:
-            ids = self.log.view()[-int(fault.options["rows"]) :]
-            self.hide(ids)
-        self._timers.after(float(fault.options["seconds"]), lambda: self.show(ids))
+            hidden_ids = self.log.visible_id_list()[-int(fault.options["rows"]) :]
+            self.hide(hidden_ids)
+        self._timers.run_after(float(fault.options["seconds"]), lambda: self.show(hidden_ids))
 
-    def _rewind(self, fault: Fault) -> None:
+    def _rewind_newest_rows(self, fault: Fault) -> None:
         with self.database.lock:
-            kept = self.log.view()[: -int(fault.options["rows"])]
-            self.rewind(kept[-1] if kept else 0)
+            remaining_ids = self.log.visible_id_list()[: -int(fault.options["rows"])]
+            self.rewind(remaining_ids[-1] if remaining_ids else 0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
-from sgevents_core.sandbox.attention import Call, existing
-from sgevents_core.sandbox.callers import SignedIn
-from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.callers import ApiCaller
+from sgevents_core.sandbox.following import Parameters, required_record
+from sgevents_core.sandbox.refused_calls import RefusedCallError, refused_call
 from sgevents_core.sandbox.site_database import SiteDatabase
 
-PREFERENCES: Final[dict[str, Any]] = {
+DEFAULT_PREFERENCES: Final[dict[str, Any]] = {
     "creative_review_settings": {},
     "date_component_order": "month_day",
     "duration_units": "days",
@@ -32,34 +32,46 @@ PREFERENCES: Final[dict[str, Any]] = {
 """The preferences of a site that nobody has changed."""
 
 
-def _preferences(_database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
-    wanted = call.get("prefs") or list(PREFERENCES)
-    if not isinstance(wanted, list):
-        raise RefusedCallError("API preferences_read() invalid array 'prefs'")
-    return {name: value for name, value in PREFERENCES.items() if name in wanted}
+def _read_preferences(
+    _database: SiteDatabase, _caller: ApiCaller, parameters: Parameters
+) -> Parameters:
+    requested_names = parameters.get("prefs") or list(DEFAULT_PREFERENCES)
+    if not isinstance(requested_names, list):
+        raise refused_call("preferences_read", "invalid array 'prefs'")
+    return {
+        preference_name: preference
+        for preference_name, preference in DEFAULT_PREFERENCES.items()
+        if preference_name in requested_names
+    }
 
 
-def _export(_database: SiteDatabase, _caller: SignedIn, call: Call) -> Any:
-    for name in ("format", "page_id"):
-        if call.get(name) is None:
-            raise RefusedCallError(f"API export_page() '{name}' missing")
-    raise RefusedCallError(f"Export for Page id={call['page_id']} not available")
+def _export_page(_database: SiteDatabase, _caller: ApiCaller, parameters: Parameters) -> Any:
+    for parameter_name in ("format", "page_id"):
+        if parameters.get(parameter_name) is None:
+            raise refused_call("export_page", f"'{parameter_name}' missing")
+    raise RefusedCallError(f"Export for Page id={parameters['page_id']} not available")
 
 
-def _accessed(database: SiteDatabase, caller: SignedIn, call: Call) -> list[Call]:
+def _record_project_opened(
+    database: SiteDatabase, caller: ApiCaller, parameters: Parameters
+) -> list[Parameters]:
     """Note that a person has opened a project."""
     method = "update_project_last_accessed_by_current_user"
-    project = existing(database, method, {"type": "Project", "id": call.get("project_id")})
-    user = caller.user
-    if call.get("user_id") is not None:
-        user = existing(database, method, {"type": "HumanUser", "id": call["user_id"]}).ref
-    if user is not None:
-        database.accessed[project.ref, user] = stamp_of(database.clock())
+    project = required_record(
+        database, method, {"type": "Project", "id": parameters.get("project_id")}
+    )
+    user_ref = caller.user_ref
+    if parameters.get("user_id") is not None:
+        user_ref = required_record(
+            database, method, {"type": "HumanUser", "id": parameters["user_id"]}
+        ).ref
+    if user_ref is not None:
+        database.project_opened_at[project.ref, user_ref] = stamp_of(database.clock())
     return [{"type": project.type, "id": project.id}]
 
 
-METHODS: Final = {
-    "preferences_read": _preferences,
-    "export_page": _export,
-    "update_project_last_accessed_by_current_user": _accessed,
+API_METHODS: Final = {
+    "preferences_read": _read_preferences,
+    "export_page": _export_page,
+    "update_project_last_accessed_by_current_user": _record_project_opened,
 }

@@ -5,61 +5,71 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sgevents_core.sandbox.conditions import Compiler, Condition, matching
-from sgevents_core.sandbox.grouping import NUMBERS, group_of
-from sgevents_core.sandbox.paths import Path, resolve
-from sgevents_core.sandbox.queries import how_many, without_archived
-from sgevents_core.sandbox.refusal import RefusedCallError, listed, shown
-from sgevents_core.sandbox.site_database import Row, Rows, SiteDatabase
+from sgevents_core.sandbox.field_paths import FieldPath, resolve_path
+from sgevents_core.sandbox.filter_conditions import FilterCompiler, FilterCondition, matching_rows
+from sgevents_core.sandbox.grouping import NUMBER_TYPES, compile_grouping
+from sgevents_core.sandbox.read_queries import count_matching, exclude_archived
+from sgevents_core.sandbox.refused_calls import array_parameter, refused_call, ruby_text
+from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow, VisibleRows
 
-Summary = Callable[[list[Any], dict[str, Any]], Any]
-
-
-def _filled(values: list[Any]) -> list[Any]:
-    return [value for value in values if value is not None and value != []]
+SummaryFunction = Callable[[list[Any], dict[str, Any]], Any]
 
 
-def _share(part: int, values: list[Any]) -> float:
-    return 100.0 * part / len(values) if values else 0.0
+def _present_values(field_values: list[Any]) -> list[Any]:
+    return [
+        field_value for field_value in field_values if field_value is not None and field_value != []
+    ]
 
 
-def _average(values: list[Any]) -> float:
-    filled = _filled(values)
-    return sum(filled) / len(filled) if filled else 0.0
+def _percentage(matching_count: int, field_values: list[Any]) -> float:
+    return 100.0 * matching_count / len(field_values) if field_values else 0.0
 
 
-def _status(values: list[Any], _asked: dict[str, Any]) -> str | None:
-    different = set(_filled(values))
-    return next(iter(different), None) if len(different) < 2 else "ip"
+def _mean_value(field_values: list[Any]) -> float:
+    present_values = _present_values(field_values)
+    return sum(present_values) / len(present_values) if present_values else 0.0
 
 
-def _with_status(values: list[Any], asked: dict[str, Any]) -> float:
-    return _share(values.count(asked.get("value")), values)
+def _common_status(field_values: list[Any], _summary_parameters: dict[str, Any]) -> str | None:
+    distinct_values = set(_present_values(field_values))
+    return next(iter(distinct_values), None) if len(distinct_values) < 2 else "ip"
 
 
-SUMMARIES: Final[dict[str, Summary]] = {
-    "record_count": lambda values, _: len(values),
-    "count": lambda values, _: len(_filled(values)),
-    "sum": lambda values, _: sum(_filled(values)),
-    "maximum": lambda values, _: max(_filled(values), default=None),
-    "minimum": lambda values, _: min(_filled(values), default=None),
-    "average": lambda values, _: _average(values),
-    "earliest": lambda values, _: min(_filled(values), default=None),
-    "latest": lambda values, _: max(_filled(values), default=None),
-    "percentage": lambda values, _: round(_share(sum(map(bool, values)), values)),
-    "status_percentage": lambda values, asked: round(_with_status(values, asked)),
-    "status_percentage_as_float": lambda values, asked: _with_status(values, asked) / 100.0,
-    "status_list": _status,
-    "checked": lambda values, _: sum(value is True for value in values),
-    "unchecked": lambda values, _: sum(value is not True for value in values),
+def _status_percentage(field_values: list[Any], request: dict[str, Any]) -> float:
+    return _percentage(field_values.count(request.get("value")), field_values)
+
+
+SUMMARY_FUNCTIONS: Final[dict[str, SummaryFunction]] = {
+    "record_count": lambda field_values, _: len(field_values),
+    "count": lambda field_values, _: len(_present_values(field_values)),
+    "sum": lambda field_values, _: sum(_present_values(field_values)),
+    "maximum": lambda field_values, _: max(_present_values(field_values), default=None),
+    "minimum": lambda field_values, _: min(_present_values(field_values), default=None),
+    "average": lambda field_values, _: _mean_value(field_values),
+    "earliest": lambda field_values, _: min(_present_values(field_values), default=None),
+    "latest": lambda field_values, _: max(_present_values(field_values), default=None),
+    "percentage": lambda field_values, _: round(
+        _percentage(sum(map(bool, field_values)), field_values)
+    ),
+    "status_percentage": lambda field_values, request: round(
+        _status_percentage(field_values, request)
+    ),
+    "status_percentage_as_float": lambda field_values, request: (
+        _status_percentage(field_values, request) / 100.0
+    ),
+    "status_list": _common_status,
+    "checked": lambda field_values, _: sum(field_value is True for field_value in field_values),
+    "unchecked": lambda field_values, _: sum(
+        field_value is not True for field_value in field_values
+    ),
 }
 """Summary type -> the function that computes it from a field's values."""
 
-_TAKEN: Final[dict[str, tuple[str, ...]]] = {
-    "sum": NUMBERS,
-    "average": NUMBERS,
-    "maximum": NUMBERS,
-    "minimum": NUMBERS,
+_ACCEPTED_TYPES: Final[dict[str, tuple[str, ...]]] = {
+    "sum": NUMBER_TYPES,
+    "average": NUMBER_TYPES,
+    "maximum": NUMBER_TYPES,
+    "minimum": NUMBER_TYPES,
     "earliest": ("date", "date_time"),
     "latest": ("date", "date_time"),
     "percentage": ("checkbox",),
@@ -71,44 +81,50 @@ _TAKEN: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class _Wanted:
+class _RequestedSummary:
     """One summary that was asked for."""
 
-    def __init__(self, database: SiteDatabase, entity_type: str, asked: Any) -> None:
-        if not isinstance(asked, dict) or not isinstance(asked.get("field"), str):
-            raise RefusedCallError(f"API summarize() invalid/missing 'summaries': {shown(asked)}")
-        self.asked = asked
-        self.name: str = asked["field"]
-        self.path = resolve(database, "summarize", entity_type, self.name)
-        summary = SUMMARIES.get(asked.get("type", ""))
-        if summary is None or not self._fits(self.path, asked["type"]):
-            raise RefusedCallError(
-                f"API summarize() {entity_type}.{self.name}'s '{self.path.field.data_type}' data "
-                f"type doesn't support the summary {shown(asked.get('type'))}\n"
-                f"Known summaries: {shown(list(SUMMARIES))}"
+    def __init__(self, database: SiteDatabase, entity_type: str, request: Any) -> None:
+        if not isinstance(request, dict) or not isinstance(request.get("field"), str):
+            raise refused_call("summarize", f"invalid/missing 'summaries': {ruby_text(request)}")
+        self.summary_parameters = request
+        self.field_name: str = request["field"]
+        self.field_path = resolve_path(database, "summarize", entity_type, self.field_name)
+        summary_function = SUMMARY_FUNCTIONS.get(request.get("type", ""))
+        if summary_function is None or not self._accepts_field(self.field_path, request["type"]):
+            raise refused_call(
+                "summarize",
+                f"{entity_type}.{self.field_name}'s '{self.field_path.field.data_type}' data "
+                f"type doesn't support the summary {ruby_text(request.get('type'))}\n"
+                f"Known summaries: {ruby_text(list(SUMMARY_FUNCTIONS))}",
             )
-        self.summary = summary
+        self.summary_function = summary_function
 
     @staticmethod
-    def _fits(path: Path, kind: str) -> bool:
-        taken = _TAKEN.get(kind)
-        return taken is None or path.field.data_type in taken
+    def _accepts_field(field_path: FieldPath, summary_type: str) -> bool:
+        accepted_types = _ACCEPTED_TYPES.get(summary_type)
+        return accepted_types is None or field_path.field.data_type in accepted_types
 
     @property
     def counts_rows(self) -> bool:
         """Whether it is the number of rows, regardless of their content."""
-        return self.asked["type"] == "record_count" or (
-            self.asked["type"] == "count" and self.name == "id"
+        return self.summary_parameters["type"] == "record_count" or (
+            self.summary_parameters["type"] == "count" and self.field_name == "id"
         )
 
-    def over(self, rows: Sequence[Row]) -> Any:
+    def summarize_rows(self, summed_rows: Sequence[SiteRow]) -> Any:
         """Return the summary of rows."""
-        get = self.path.get
-        return self.summary([get(row) for row in rows], self.asked)
+        read_value = self.field_path.read_value
+        return self.summary_function(
+            [read_value(row) for row in summed_rows], self.summary_parameters
+        )
 
 
 def summarize(
-    database: SiteDatabase, params: dict[str, Any], rows: Rows, script: str | None
+    database: SiteDatabase,
+    parameters: dict[str, Any],
+    visible_rows: VisibleRows,
+    script_name: str | None,
 ) -> dict[str, Any]:
     """Return the results of a `summarize` call.
 
@@ -116,56 +132,73 @@ def summarize(
 
     Args:
         database: The database.
-        params: The client's parameters.
-        rows: The rows of its type that the caller can see.
-        script: The caller's script, for conditions that look at other rows.
+        parameters: The client's parameters.
+        visible_rows: The rows of its type that the caller can see.
+        script_name: The caller's script, for conditions that look at other rows.
 
     Raises:
         RefusedCallError: A field, a summary or a grouping does not exist or is not valid.
     """
-    entity_type = params["type"]
-    condition = _condition(database, params, script)
-    summaries = listed("summarize", params, "summaries", dict)
-    wanted = [_Wanted(database, entity_type, asked) for asked in summaries]
-    grouping = listed("summarize", params, "grouping", dict)
-    if not grouping and all(one.counts_rows for one in wanted):
-        number = how_many(rows, condition)
-        return {"summaries": {one.name: number for one in wanted}, "groups": []}
-    found = list(matching(rows, condition))
-    levels = [(group_of(database, entity_type, asked), asked) for asked in grouping]
-    return {"summaries": _over(found, wanted), "groups": _groups(found, wanted, levels)}
+    entity_type = parameters["type"]
+    condition = _compile_filters(database, parameters, script_name)
+    requests = array_parameter("summarize", parameters, "summaries", dict)
+    summaries = [_RequestedSummary(database, entity_type, request) for request in requests]
+    groupings = array_parameter("summarize", parameters, "grouping", dict)
+    if not groupings and all(summary.counts_rows for summary in summaries):
+        total = count_matching(visible_rows, condition)
+        return {"summaries": {summary.field_name: total for summary in summaries}, "groups": []}
+    rows = list(matching_rows(visible_rows, condition))
+    levels = [(compile_grouping(database, entity_type, asked), asked) for asked in groupings]
+    groups = _grouped_summaries(rows, summaries, levels)
+    return {"summaries": _summarize_rows(rows, summaries), "groups": groups}
 
 
-def _condition(database: SiteDatabase, params: dict[str, Any], script: str | None) -> Condition:
-    filters = params.get("filters") or {"logical_operator": "and", "conditions": []}
-    condition = Compiler(database, "summarize", script).group(params["type"], filters)
-    if params.get("include_archived_projects") is False:
-        return without_archived(database, params["type"], condition)
+def _compile_filters(
+    database: SiteDatabase, parameters: dict[str, Any], script_name: str | None
+) -> FilterCondition:
+    filter_group = parameters.get("filters") or {"logical_operator": "and", "conditions": []}
+    condition = FilterCompiler(database, "summarize", script_name).compile_group(
+        parameters["type"], filter_group
+    )
+    if parameters.get("include_archived_projects") is False:
+        return exclude_archived(database, parameters["type"], condition)
     return condition
 
 
-def _over(rows: Sequence[Row], wanted: list[_Wanted]) -> dict[str, Any]:
-    return {one.name: one.over(rows) for one in wanted}
-
-
-def _groups(rows: Sequence[Row], wanted: list[_Wanted], levels: list[Any]) -> list[dict[str, Any]]:
-    if not levels:
-        return []
-    (group, asked), *deeper = levels
-    members: dict[Any, list[Row]] = {}
-    about = {}
-    for row in rows:
-        for some in group(row):
-            members.setdefault(some.key, []).append(row)
-            about[some.key] = some
-    order = sorted(members, reverse=asked.get("direction") == "desc")
-    return [_group(about[key], members[key], wanted, deeper) for key in order]
-
-
-def _group(
-    some: Any, rows: Sequence[Row], wanted: list[_Wanted], deeper: list[Any]
+def _summarize_rows(
+    summed_rows: Sequence[SiteRow], summaries: list[_RequestedSummary]
 ) -> dict[str, Any]:
-    shown_group = {"group_name": some.name, "group_value": some.value}
-    if deeper:
-        shown_group["groups"] = _groups(rows, wanted, deeper)
-    return {**shown_group, "summaries": _over(rows, wanted)}
+    return {summary.field_name: summary.summarize_rows(summed_rows) for summary in summaries}
+
+
+def _grouped_summaries(
+    group_rows: Sequence[SiteRow],
+    summaries: list[_RequestedSummary],
+    grouping_levels: list[Any],
+) -> list[dict[str, Any]]:
+    if not grouping_levels:
+        return []
+    (row_groups, grouping), *deeper_levels = grouping_levels
+    rows_by_key: dict[Any, list[SiteRow]] = {}
+    groups_by_key = {}
+    for row in group_rows:
+        for row_group in row_groups(row):
+            rows_by_key.setdefault(row_group.sort_key, []).append(row)
+            groups_by_key[row_group.sort_key] = row_group
+    ordered_keys = sorted(rows_by_key, reverse=grouping.get("direction") == "desc")
+    return [
+        _group_summary(groups_by_key[sort_key], rows_by_key[sort_key], summaries, deeper_levels)
+        for sort_key in ordered_keys
+    ]
+
+
+def _group_summary(
+    row_group: Any,
+    group_rows: Sequence[SiteRow],
+    summaries: list[_RequestedSummary],
+    deeper_levels: list[Any],
+) -> dict[str, Any]:
+    group_values = {"group_name": row_group.group_name, "group_value": row_group.group_value}
+    if deeper_levels:
+        group_values["groups"] = _grouped_summaries(group_rows, summaries, deeper_levels)
+    return {**group_values, "summaries": _summarize_rows(group_rows, summaries)}

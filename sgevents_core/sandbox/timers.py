@@ -10,33 +10,33 @@ class Timers:
     """A runner of delayed actions, each on a thread of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._timers: set[threading.Timer] = set()
-        self._closed = False
+        self._timers_lock = threading.Lock()
+        self._running_timers: set[threading.Timer] = set()
+        self._is_closed = False
 
-    def after(self, seconds: float, action: Callable[[], object]) -> None:
+    def run_after(self, seconds: float, action: Callable[[], object]) -> None:
         """Run `action` in `seconds`; not at all once closed."""
 
-        def run() -> None:
+        def run_action() -> None:
             try:
                 action()
             finally:
-                with self._lock:
-                    self._timers.discard(timer)
+                with self._timers_lock:
+                    self._running_timers.discard(timer)
 
-        timer = threading.Timer(seconds, run)
+        timer = threading.Timer(seconds, run_action)
         timer.daemon = True
-        with self._lock:
-            if not self._closed:
-                self._timers.add(timer)
+        with self._timers_lock:
+            if not self._is_closed:
+                self._running_timers.add(timer)
                 timer.start()
 
     def close(self) -> None:
         """Drop what has not begun and wait for what has."""
-        with self._lock:
-            self._closed = True
-            timers = list(self._timers)
-        for timer in timers:
+        with self._timers_lock:
+            self._is_closed = True
+            remaining_timers = list(self._running_timers)
+        for timer in remaining_timers:
             timer.cancel()
-        for timer in timers:
+        for timer in remaining_timers:
             timer.join()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sgevents_core.sandbox.callers import SignedIn
+from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.faults import Fault
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timers import Timers
@@ -25,32 +25,32 @@ class Transactions:
     def __init__(self, database: SiteDatabase, timers: Timers) -> None:
         self._database = database
         self._timers = timers
-        self._lock = threading.Lock()
-        self._open: dict[int, Transaction] = {}
+        self._open_lock = threading.Lock()
+        self._open_transactions: dict[int, Transaction] = {}
         self._last_id = 0
 
-    def begin(self, caller: SignedIn, at: datetime | None = None) -> Transaction:
+    def begin_transaction(self, caller: ApiCaller, row_time: datetime | None = None) -> Transaction:
         """Return a transaction that stays open until it is ended explicitly."""
-        return Transaction(self._database, caller, at)
+        return Transaction(self._database, caller, row_time)
 
-    def keep(self, transaction: Transaction) -> int:
+    def keep_open(self, transaction: Transaction) -> int:
         """Keep an open transaction under a number, for the control endpoint."""
-        with self._lock:
+        with self._open_lock:
             self._last_id += 1
-            self._open[self._last_id] = transaction
+            self._open_transactions[self._last_id] = transaction
             return self._last_id
 
-    def kept(self, number: int) -> Transaction:
+    def kept_transaction(self, transaction_number: int) -> Transaction:
         """Return a transaction kept before.
 
         Raises:
             KeyError: No transaction has that number.
         """
-        with self._lock:
-            return self._open[number]
+        with self._open_lock:
+            return self._open_transactions[transaction_number]
 
     @contextmanager
-    def written(self, caller: SignedIn, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
+    def write(self, caller: ApiCaller, faults: Sequence[Fault] = ()) -> Iterator[Transaction]:
         """Begin a transaction, and end it as the faults that strike it require.
 
         An exception inside rolls it back. Without a fault it commits when the block is left.
@@ -58,20 +58,20 @@ class Transactions:
         for fault in faults:
             if fault.kind == "burn":
                 self._database.log.burn(int(fault.options["ids"]))
-        work = self.begin(caller)
+        transaction = self.begin_transaction(caller)
         try:
-            yield work
+            yield transaction
         except BaseException:
-            work.roll_back()
+            transaction.roll_back()
             raise
-        kinds = {fault.kind: fault for fault in faults}
-        if "commit-never" in kinds:
-            work.roll_back()
-        elif "commit-late" in kinds:
-            self.commit_after(work, float(kinds["commit-late"].options["seconds"]))
+        faults_by_kind = {fault.kind: fault for fault in faults}
+        if "commit-never" in faults_by_kind:
+            transaction.roll_back()
+        elif "commit-late" in faults_by_kind:
+            self.commit_after(transaction, float(faults_by_kind["commit-late"].options["seconds"]))
         else:
-            work.commit()
+            transaction.commit()
 
     def commit_after(self, transaction: Transaction, seconds: float) -> None:
         """Commit a transaction in `seconds`; closing the site drops it."""
-        self._timers.after(seconds, transaction.commit)
+        self._timers.run_after(seconds, transaction.commit)

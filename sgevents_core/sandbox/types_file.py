@@ -14,11 +14,17 @@ import msgspec
 import tomli
 
 from sgevents_core.errors import TypesFileError
-from sgevents_core.sandbox.datatypes import DATA_TYPES
-from sgevents_core.sandbox.entity_schema import LINKS, MANY, EntityType, Field, Schema
-from sgevents_core.sandbox.fields import entity_type, label_of
+from sgevents_core.sandbox.data_types import DATA_TYPES
+from sgevents_core.sandbox.entity_schema import (
+    LINK_TYPES,
+    MULTI_LINK_TYPES,
+    EntityType,
+    Field,
+    SiteSchema,
+)
+from sgevents_core.sandbox.field_builders import default_label, make_entity_type
 
-_NAMING: Final = ("code", "name", "title", "content", "subject")
+_NAME_FIELDS: Final = ("code", "name", "title", "content", "subject")
 """Fields that name a record, if a file does not say which."""
 
 
@@ -52,122 +58,159 @@ Tables = Mapping[str, TypeTable]
 """Entity type -> what a file says about it."""
 
 
-def read_types(path: Path) -> Tables:
+def read_types_file(file_path: Path) -> Tables:
     """Return the entity types and fields in a file.
 
     Raises:
         TypesFileError: It cannot be read, or something in it is wrong.
     """
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeError) as error:
-        raise TypesFileError(file=path, where="", reason=str(error)) from None
-    return parsed_types(text, path)
+        file_text = file_path.read_text("utf-8")
+    except (OSError, UnicodeError) as read_error:
+        raise TypesFileError(file=file_path, where="", reason=str(read_error)) from None
+    return parse_types_file(file_text, file_path)
 
 
-def parsed_types(text: str, path: Path) -> Tables:
-    """Return the entity types and fields in a text; `path` is used in messages.
+def parse_types_file(file_text: str, file_path: Path) -> Tables:
+    """Return the entity types and fields in a text; `file_path` is used in messages.
 
     Raises:
         TypesFileError: Something in it is wrong.
     """
     try:
-        document = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise TypesFileError(file=path, where="", reason=f"this is not TOML: {error}") from None
-    return {name: _type_table(path, name, table) for name, table in document.items()}
+        toml_document = tomli.loads(file_text)
+    except tomli.TOMLDecodeError as read_error:
+        raise TypesFileError(
+            file=file_path, where="", reason=f"this is not TOML: {read_error}"
+        ) from None
+    return {
+        type_name: _type_table(file_path, type_name, table)
+        for type_name, table in toml_document.items()
+    }
 
 
-def _type_table(path: Path, name: str, table: Any) -> TypeTable:
-    raw = dict(table) if isinstance(table, dict) else {}
-    fields = raw.pop("fields", {})
-    if not isinstance(table, dict) or not isinstance(fields, dict):
-        raise TypesFileError(file=path, where=f"[{name}]: ", reason="a table is wanted here")
-    made: TypeTable = _converted(path, f"[{name}]: ", raw, TypeTable)
-    made.fields = {field: _field_table(path, name, field, some) for field, some in fields.items()}
-    return made
+def _type_table(file_path: Path, type_name: str, table: Any) -> TypeTable:
+    raw_table = dict(table) if isinstance(table, dict) else {}
+    raw_fields = raw_table.pop("fields", {})
+    if not isinstance(table, dict) or not isinstance(raw_fields, dict):
+        raise TypesFileError(
+            file=file_path, where=f"[{type_name}]: ", reason="a table is wanted here"
+        )
+    converted_table: TypeTable = _convert_table(file_path, f"[{type_name}]: ", raw_table, TypeTable)
+    converted_table.fields = {
+        field_name: _field_table(file_path, type_name, field_name, field_table)
+        for field_name, field_table in raw_fields.items()
+    }
+    return converted_table
 
 
-def _field_table(path: Path, entity: str, name: str, table: Any) -> FieldTable:
-    where = f"{entity}.{name}: "
-    raw = {"type": table} if isinstance(table, str) else table
-    made: FieldTable = _converted(path, where, raw, FieldTable)
-    if made.type not in DATA_TYPES:
-        near = difflib.get_close_matches(made.type, DATA_TYPES, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(DATA_TYPES)}"
-        raise TypesFileError(file=path, where=where, reason=f"no type '{made.type}'{hint}")
-    return made
+def _field_table(file_path: Path, type_name: str, field_name: str, raw_field: Any) -> FieldTable:
+    error_location = f"{type_name}.{field_name}: "
+    raw_table = {"type": raw_field} if isinstance(raw_field, str) else raw_field
+    converted_table: FieldTable = _convert_table(file_path, error_location, raw_table, FieldTable)
+    if converted_table.type not in DATA_TYPES:
+        close_matches = difflib.get_close_matches(converted_table.type, DATA_TYPES, 1)
+        suggestion = (
+            f"; did you mean '{close_matches[0]}'?"
+            if close_matches
+            else f"; known are {', '.join(DATA_TYPES)}"
+        )
+        raise TypesFileError(
+            file=file_path,
+            where=error_location,
+            reason=f"no type '{converted_table.type}'{suggestion}",
+        )
+    return converted_table
 
 
-def _converted(path: Path, where: str, raw: Any, kind: type[msgspec.Struct]) -> Any:
+def _convert_table(
+    file_path: Path, error_location: str, raw_table: Any, struct_class: type[msgspec.Struct]
+) -> Any:
     try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        raise TypesFileError(file=path, where=where, reason=str(error)) from None
+        return msgspec.convert(raw_table, struct_class)
+    except msgspec.ValidationError as read_error:
+        raise TypesFileError(file=file_path, where=error_location, reason=str(read_error)) from None
 
 
 @lru_cache(maxsize=1)
 def standard_types() -> Tables:
-    """Return the standard types and fields that `studio` does not have."""
-    name = "standard.toml"
-    text = (files("sgevents_core.sandbox") / name).read_text("utf-8")
-    return parsed_types(text, Path(name))
+    """Return the standard types and fields that `studio_types` does not have."""
+    file_name = "standard.toml"
+    file_text = (files("sgevents_core.sandbox") / file_name).read_text("utf-8")
+    return parse_types_file(file_text, Path(file_name))
 
 
-def add_types(schema: Schema, tables: Tables, *, over: bool) -> None:
+def add_types(schema: SiteSchema, tables: Tables, *, replaces_fields: bool) -> None:
     """Add types and fields to a schema.
 
     Args:
         schema: The schema.
         tables: The content of a file.
-        over: Whether an existing field is replaced.
+        replaces_fields: Whether an existing field is replaced.
     """
-    for name, table in tables.items():
-        kind = schema.find(name) or _new_type(name, table)
-        told: dict[str, Any] = {
+    for type_name, table in tables.items():
+        type_schema = schema.find_type(type_name) or _create_type(type_name, table)
+        changed_values: dict[str, Any] = {
             "label": table.label,
-            "naming": table.named_by,
-            "shown_as": table.shown_as,
-            "new_name": table.new_name,
+            "name_field": table.named_by,
+            "name_template": table.shown_as,
+            "default_name_template": table.new_name,
             "needs_project": table.needs_project,
         }
-        kind = replace(kind, **{key: value for key, value in told.items() if value is not None})
-        for field in _fields(table):
-            if over or field.name not in kind.fields:
-                kind.fields[field.name] = _like(kind.fields.get(field.name), field)
-        schema.add(kind)
+        type_schema = replace(
+            type_schema,
+            **{
+                attribute_name: attribute_value
+                for attribute_name, attribute_value in changed_values.items()
+                if attribute_value is not None
+            },
+        )
+        for declared_field in _declared_fields(table):
+            if replaces_fields or declared_field.name not in type_schema.fields:
+                type_schema.fields[declared_field.name] = _with_known_links(
+                    type_schema.fields.get(declared_field.name), declared_field
+                )
+        schema.add_type(type_schema)
 
 
-def _new_type(name: str, table: TypeTable) -> EntityType:
-    naming = next((field for field in _NAMING if field in table.fields), "")
-    return entity_type(name, table.label or name, naming)
+def _create_type(type_name: str, table: TypeTable) -> EntityType:
+    name_field = next((field_name for field_name in _NAME_FIELDS if field_name in table.fields), "")
+    return make_entity_type(type_name, table.label or type_name, name_field)
 
 
-def _fields(table: TypeTable) -> Iterable[Field]:
-    for name, told in table.fields.items():
+def _declared_fields(table: TypeTable) -> Iterable[Field]:
+    for field_name, field_table in table.fields.items():
         yield Field(
-            name,
-            told.type,
-            told.label or label_of(name),
-            tuple(told.links),
-            tuple(told.values),
-            default=_default(told),
-            editable=told.editable,
-            back=told.back,
-            on_create=told.on_create,
-            unique=told.unique,
-            binds=told.binds,
+            field_name,
+            field_table.type,
+            field_table.label or default_label(field_name),
+            tuple(field_table.links),
+            tuple(field_table.values),
+            default=_default_value(field_table),
+            editable=field_table.editable,
+            back_field=field_table.back,
+            editable_on_create=field_table.on_create,
+            unique=field_table.unique,
+            restricts_types=field_table.binds,
         )
 
 
-def _default(told: FieldTable) -> Any:
-    if told.type in MANY or told.type == "tag_list":
+def _default_value(field_table: FieldTable) -> Any:
+    if field_table.type in MULTI_LINK_TYPES or field_table.type == "tag_list":
         return ()
-    return bool(told.default) if told.type == "checkbox" else told.default
+    return bool(field_table.default) if field_table.type == "checkbox" else field_table.default
 
 
-def _like(known: Field | None, field: Field) -> Field:
+def _with_known_links(known_field: Field | None, declared_field: Field) -> Field:
     """Return a field with the properties that a file, such as one read from a site, cannot have."""
-    if known is None or field.data_type not in LINKS or known.data_type != field.data_type:
-        return field
-    return replace(field, back=field.back or known.back, binds=field.binds or known.binds)
+    if (
+        known_field is None
+        or declared_field.data_type not in LINK_TYPES
+        or known_field.data_type != declared_field.data_type
+    ):
+        return declared_field
+    return replace(
+        declared_field,
+        back_field=declared_field.back_field or known_field.back_field,
+        restricts_types=declared_field.restricts_types or known_field.restricts_types,
+    )

@@ -5,84 +5,105 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sgevents_core.sandbox.attention import Call, existing
-from sgevents_core.sandbox.callers import SignedIn
-from sgevents_core.sandbox.records import Ref
-from sgevents_core.sandbox.refusal import RefusedCallError, shown
+from sgevents_core.sandbox.callers import ApiCaller
+from sgevents_core.sandbox.following import Parameters, required_record
+from sgevents_core.sandbox.records import EntityRef
+from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timestamps import is_date
 
-_REASONS: Final = {"HumanUser": "USER_EXCEPTION", "Project": "PROJECT_EXCEPTION"}
-_RECALCULATED: Final = (None, "due_date", "duration")
+_EXCEPTION_REASONS: Final = {"HumanUser": "USER_EXCEPTION", "Project": "PROJECT_EXCEPTION"}
+_RECALCULATED_FIELDS: Final = (None, "due_date", "duration")
 
 
-def works_on(database: SiteDatabase, day: date, scopes: tuple[Ref | None, ...] = (None,)) -> Call:
+def workday_facts(
+    database: SiteDatabase, workday: date, exception_scopes: tuple[EntityRef | None, ...] = (None,)
+) -> Parameters:
     """Return what is known of a day: whether it is worked, and why.
 
     Args:
         database: The database with the exceptions.
-        day: The day.
-        scopes: Whose exceptions count, the nearest first; None for the whole studio.
+        workday: The day.
+        exception_scopes: Whose exceptions count, the nearest first; None for the whole studio.
     """
-    for scope in scopes:
-        exception = database.work_days.get((str(day), scope))
-        if exception is not None:
-            reason = _REASONS[scope[0]] if scope else "STUDIO_EXCEPTION"
-            return {**exception, "reason": reason}
-    return {"working": day.weekday() < 5, "description": None, "reason": "STUDIO_WORK_WEEK"}
+    for scope_ref in exception_scopes:
+        workday_exception = database.workday_exceptions.get((str(workday), scope_ref))
+        if workday_exception is not None:
+            reason_code = _EXCEPTION_REASONS[scope_ref[0]] if scope_ref else "STUDIO_EXCEPTION"
+            return {**workday_exception, "reason": reason_code}
+    return {"working": workday.weekday() < 5, "description": None, "reason": "STUDIO_WORK_WEEK"}
 
 
-def _day(method: str, call: Call, name: str) -> date:
-    text = call.get(name)
-    if not isinstance(text, str) or not is_date(text):
-        raise RefusedCallError(f"API {method}() invalid/missing date '{name}': {shown(text)}")
-    return date.fromisoformat(text)
+def _date_parameter(method: str, parameters: Parameters, parameter_name: str) -> date:
+    date_text = parameters.get(parameter_name)
+    if not isinstance(date_text, str) or not is_date(date_text):
+        raise refused_call(
+            method, f"invalid/missing date '{parameter_name}': {ruby_text(date_text)}"
+        )
+    return date.fromisoformat(date_text)
 
 
-def _scope(database: SiteDatabase, method: str, value: Any) -> Ref | None:
-    return existing(database, method, value).ref if value else None
+def _scope_ref(database: SiteDatabase, method: str, scope_value: Any) -> EntityRef | None:
+    return required_record(database, method, scope_value).ref if scope_value else None
 
 
-def _read(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
+def _read_schedule(
+    database: SiteDatabase, _caller: ApiCaller, parameters: Parameters
+) -> Parameters:
     method = "work_schedule_read"
-    first, last = _day(method, call, "start_date"), _day(method, call, "end_date")
-    if last < first:
-        raise RefusedCallError(
-            f"API {method}() 'end_date' must be greater than or equal to 'start_date'"
-        )
-    near = (_scope(database, method, call.get(name)) for name in ("user", "project"))
-    scopes = (*(scope for scope in near if scope), None)
-    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return {str(day): works_on(database, day, scopes) for day in days}
+    first_day, last_day = (
+        _date_parameter(method, parameters, "start_date"),
+        _date_parameter(method, parameters, "end_date"),
+    )
+    if last_day < first_day:
+        raise refused_call(method, "'end_date' must be greater than or equal to 'start_date'")
+    nearest_scopes = (
+        _scope_ref(database, method, parameters.get(parameter_name))
+        for parameter_name in ("user", "project")
+    )
+    exception_scopes = (*(scope_ref for scope_ref in nearest_scopes if scope_ref), None)
+    workdays = (
+        first_day + timedelta(days=day_number)
+        for day_number in range((last_day - first_day).days + 1)
+    )
+    return {
+        str(workday): workday_facts(database, workday, exception_scopes) for workday in workdays
+    }
 
 
-def _update(database: SiteDatabase, _caller: SignedIn, call: Call) -> Call:
+def _update_schedule(
+    database: SiteDatabase, _caller: ApiCaller, parameters: Parameters
+) -> Parameters:
     method = "work_schedule_update"
-    day, working = _day(method, call, "date"), call.get("working")
-    if not isinstance(working, bool):
-        raise RefusedCallError(
-            f"API {method}() invalid/missing boolean 'working': {shown(working)}"
+    workday, is_working = _date_parameter(method, parameters, "date"), parameters.get("working")
+    if not isinstance(is_working, bool):
+        raise refused_call(method, f"invalid/missing boolean 'working': {ruby_text(is_working)}")
+    if parameters.get("recalculate_field") not in _RECALCULATED_FIELDS:
+        raise refused_call(
+            method,
+            "recalculate_field invalid value. The valid values are 'duration' or 'due_date'",
         )
-    if call.get("recalculate_field") not in _RECALCULATED:
-        raise RefusedCallError(
-            f"API {method}() recalculate_field invalid value. The valid values are 'duration' or "
-            "'due_date'"
-        )
-    project, user = (_scope(database, method, call.get(name)) for name in ("project", "user"))
-    if project and user:
-        raise RefusedCallError(f"API {method}() takes a 'project' or a 'user', not both")
-    description = call.get("description")
-    database.work_days[str(day), project or user] = {
-        "working": working,
+    project_ref, user_ref = (
+        _scope_ref(database, method, parameters.get(parameter_name))
+        for parameter_name in ("project", "user")
+    )
+    if project_ref and user_ref:
+        raise refused_call(method, "takes a 'project' or a 'user', not both")
+    description = parameters.get("description")
+    database.workday_exceptions[str(workday), project_ref or user_ref] = {
+        "working": is_working,
         "description": description,
     }
     return {
-        "date": str(day),
-        "working": working,
+        "date": str(workday),
+        "working": is_working,
         "description": description,
-        "project": database.records.link(project),
-        "user": database.records.link(user),
+        "project": database.records.link(project_ref),
+        "user": database.records.link(user_ref),
     }
 
 
-METHODS: Final = {"work_schedule_read": _read, "work_schedule_update": _update}
+API_METHODS: Final = {
+    "work_schedule_read": _read_schedule,
+    "work_schedule_update": _update_schedule,
+}

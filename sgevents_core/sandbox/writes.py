@@ -7,25 +7,30 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
-from sgevents_core.sandbox.callers import SignedIn
-from sgevents_core.sandbox.changes import Changes
-from sgevents_core.sandbox.connections import SIDES
-from sgevents_core.sandbox.consequences import Consequences
-from sgevents_core.sandbox.demands import check_unique
+from sgevents_core.sandbox.callers import ApiCaller
+from sgevents_core.sandbox.connections import CONNECTIONS_BY_TYPE
+from sgevents_core.sandbox.consequences import WriteConsequences
 from sgevents_core.sandbox.entity_schema import EntityType, Field
-from sgevents_core.sandbox.eventlog import EventRow
-from sgevents_core.sandbox.filling import filled_in
-from sgevents_core.sandbox.records import Record, Ref
-from sgevents_core.sandbox.refusal import CRUD, RefusedCallError, shown
-from sgevents_core.sandbox.schedule import rescheduled
+from sgevents_core.sandbox.event_log import EventRow
+from sgevents_core.sandbox.field_changes import FieldChanges
+from sgevents_core.sandbox.filled_values import filled_values
+from sgevents_core.sandbox.records import EntityRef, Record
+from sgevents_core.sandbox.refused_calls import (
+    CRUD_ERROR,
+    RefusedCallError,
+    refused_call,
+    ruby_text,
+)
+from sgevents_core.sandbox.required_values import check_unique_values
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
-from sgevents_core.sandbox.templates import apply_template
-from sgevents_core.sandbox.values import kept_values
-from sgevents_core.sandbox.workdays import works_on
+from sgevents_core.sandbox.task_schedule import reschedule_task
+from sgevents_core.sandbox.task_templates import apply_template
+from sgevents_core.sandbox.workdays import workday_facts
+from sgevents_core.sandbox.written_values import stored_values
 from sgevents_core.scripts import API_USER, LOGS
 
-MODES: Final = ("set", "add", "remove")
-STAMPS: Final = ("created_at", "created_by", "updated_at", "updated_by")
+UPDATE_MODES: Final = ("set", "add", "remove")
+AUTHORSHIP_FIELDS: Final = ("created_at", "created_by", "updated_at", "updated_by")
 
 
 class Transaction:
@@ -37,26 +42,28 @@ class Transaction:
     Args:
         database: The database.
         caller: The caller of the writes.
-        at: The time of its rows, if it is not the site's clock.
+        row_time: The time of its rows, if it is not the site's clock.
     """
 
     def __init__(
-        self, database: SiteDatabase, caller: SignedIn, at: datetime | None = None
+        self, database: SiteDatabase, caller: ApiCaller, row_time: datetime | None = None
     ) -> None:
         self.database = database
         self.caller = caller
-        self._at = at and stamp_of(at)
-        self.rows: list[EventRow] = []
-        self.open = True
-        self._undo: list[Callable[[], object]] = []
-        self._era = database.log.era
-        self._changes = Changes(database, self._told, self._undo)
-        self._consequences = Consequences(database, self._changes, self._undo, self.delete)
+        self._fixed_time = row_time and stamp_of(row_time)
+        self.event_rows: list[EventRow] = []
+        self.is_open = True
+        self._undo_actions: list[Callable[[], object]] = []
+        self._rewind_count = database.log.rewind_count
+        self._changes = FieldChanges(database, self._write_change_event, self._undo_actions)
+        self._consequences = WriteConsequences(
+            database, self._changes, self._undo_actions, self.delete
+        )
 
     @property
     def ids(self) -> list[int]:
         """The ids of the event log that it was given."""
-        return [row.id for row in self.rows]
+        return [event_row.id for event_row in self.event_rows]
 
     def commit(self) -> list[int]:
         """Make its rows visible; return their ids. Do nothing if it has ended.
@@ -64,47 +71,53 @@ class Transaction:
         If the log was rewound meanwhile, its rows are gone.
         """
         with self.database.lock:
-            if self.open and self._era == self.database.log.era:
-                self.database.log.commit(self.rows)
-            self.open = False
+            if self.is_open and self._rewind_count == self.database.log.rewind_count:
+                self.database.log.commit(self.event_rows)
+            self.is_open = False
             return self.ids
 
     def roll_back(self) -> list[int]:
         """Undo it; return the ids that are used up. Do nothing if it has ended."""
         with self.database.lock:
-            if self.open:
-                for undo in reversed(self._undo):
-                    undo()
-            self.open = False
+            if self.is_open:
+                for undo_action in reversed(self._undo_actions):
+                    undo_action()
+            self.is_open = False
             return self.ids
 
-    def event(self, event_type: str | None, **fields: Any) -> EventRow:
+    def event(self, event_type: str | None, **event_fields: Any) -> EventRow:
         """Write one row to the event log.
 
         Args:
             event_type: Its type; any text.
-            fields: Other fields of `EventRow`; user and session are the caller's unless given.
+            event_fields: Other fields of `EventRow`; by default, user and session are the caller's.
         """
         with self.database.lock:
-            event_id, stamp = self.database.log.hand_out(self._now())
-            fields.setdefault("user", self.caller.user)
-            fields.setdefault("session_uuid", self.caller.session_uuid)
-            row = EventRow(id=event_id, event_type=event_type, created_at=stamp, **fields)
-            if self.caller.actual_user and isinstance(row.meta, dict):
-                row.meta["sudo_actual_user"] = self.database.records.link(self.caller.actual_user)
-            self.rows.append(row)
-            return row
+            event_id, timestamp = self.database.log.hand_out_id(self._current_timestamp())
+            event_fields.setdefault("user", self.caller.user_ref)
+            event_fields.setdefault("session_uuid", self.caller.session_uuid)
+            event_row = EventRow(
+                id=event_id, event_type=event_type, created_at=timestamp, **event_fields
+            )
+            if self.caller.actual_user_ref and isinstance(event_row.meta, dict):
+                event_row.meta["sudo_actual_user"] = self.database.records.link(
+                    self.caller.actual_user_ref
+                )
+            self.event_rows.append(event_row)
+            return event_row
 
-    def _told(self, event_type: str | None, **fields: Any) -> EventRow:
+    def _write_change_event(self, event_type: str | None, **event_fields: Any) -> EventRow:
         """Write the row of a change, unless the script's writes do not appear in the log.
 
         What it does as another user is logged in any case, as on a site.
         """
-        script = self.database.records.find(self.caller.user) if self.caller.user else None
-        hushed = script is not None and script.type == API_USER and not script.values.get(LOGS)
-        if hushed and self.caller.actual_user is None:
-            return EventRow(id=0, event_type=event_type, created_at=self._now(), **fields)
-        return self.event(event_type, **fields)
+        script = self.database.records.find(self.caller.user_ref) if self.caller.user_ref else None
+        is_unlogged = script is not None and script.type == API_USER and not script.values.get(LOGS)
+        if is_unlogged and self.caller.actual_user_ref is None:
+            return EventRow(
+                id=0, event_type=event_type, created_at=self._current_timestamp(), **event_fields
+            )
+        return self.event(event_type, **event_fields)
 
     def create(self, entity_type: str, values: Mapping[str, Any]) -> Record | EventRow:
         """Create a record, or a row of the event log.
@@ -117,31 +130,49 @@ class Transaction:
             RefusedCallError: A field or value is not valid.
         """
         with self.database.lock:
-            kept = self._kept("create", entity_type, values)
+            stored = self._stored_values("create", entity_type, values)
             if entity_type == EVENT_LOG:
-                return self.event(kept.pop("event_type", None), **kept)
-            if entity_type in SIDES:
-                row = self._consequences.connection(entity_type, kept)
-                self._stamp(row, "created", "updated")
+                return self.event(stored.pop("event_type", None), **stored)
+            if entity_type in CONNECTIONS_BY_TYPE:
+                row = self._consequences.create_connection(entity_type, stored)
+                self._set_authorship(row, "created", "updated")
                 return row
-            kind = self.database.schema.get("create", entity_type)
-            defaults = {name: field.default for name, field in kind.fields.items()}
-            check_unique("create", self.database.records, kind, kept, None)
-            kept.update(self._schedule({}, kind, kept))
-            filled = filled_in(kind, kept, self.caller.user, self._now())
+            type_schema = self.database.schema.required_type("create", entity_type)
+            defaults = {
+                field_name: field.default for field_name, field in type_schema.fields.items()
+            }
+            check_unique_values("create", self.database.records, type_schema, stored, None)
+            stored.update(self._rescheduled_dates({}, type_schema, stored))
+            filled_fields = filled_values(
+                type_schema, stored, self.caller.user_ref, self._current_timestamp()
+            )
             # Name and project first: all rows that follow include them.
-            first = {name: kept[name] for name in (kind.naming, "project") if name in kept}
-            record = self.database.records.add(entity_type, {**defaults, **first})
-            self._name(record, kind, kept)
-            record.values.update(filled)
-            self._undo.append(lambda: self.database.records.drop(record))
-            self._stamp(record, "created", "updated")
-            self._changes.record_event(record, "New", "new_entity")
-            told = {name: default for name, default in defaults.items() if default}
-            authored: dict[str, Any] = {name: kept.pop(name) for name in STAMPS if name in kept}
-            for name, value in {**told, **kept}.items():
-                self._changes.set(record, kind.fields[name], value, in_create=True)
-            record.values.update(authored)
+            first_fields = {
+                field_name: stored[field_name]
+                for field_name in (type_schema.name_field, "project")
+                if field_name in stored
+            }
+            record = self.database.records.add(entity_type, {**defaults, **first_fields})
+            self._set_default_name(record, type_schema, stored)
+            record.values.update(filled_fields)
+            self._undo_actions.append(lambda: self.database.records.discard_record(record))
+            self._set_authorship(record, "created", "updated")
+            self._changes.log_record_change(record, "New", "new_entity")
+            set_defaults = {
+                field_name: default_value
+                for field_name, default_value in defaults.items()
+                if default_value
+            }
+            authorship_values: dict[str, Any] = {
+                field_name: stored.pop(field_name)
+                for field_name in AUTHORSHIP_FIELDS
+                if field_name in stored
+            }
+            for field_name, field_value in {**set_defaults, **stored}.items():
+                self._changes.set_field(
+                    record, type_schema.fields[field_name], field_value, in_create=True
+                )
+            record.values.update(authorship_values)
             self._apply_template(record, None)
             return record
 
@@ -164,100 +195,127 @@ class Transaction:
             RefusedCallError: It does not exist, is retired, or a value is not valid.
         """
         with self.database.lock:
-            record = self._live(entity_type, entity_id)
-            kind = self.database.schema.get("update", entity_type)
-            fields, kept = kind.fields, self._kept("update", entity_type, values)
-            check_unique("update", self.database.records, kind, kept, record)
-            if kept.get("image", 0) is None:
-                kept["filmstrip_image"] = None  # it depends on the image
-            kept.update(self._schedule(record.values, kind, kept))
-            template = record.values.get("task_template")
-            for name, value in kept.items():
-                mode = (modes or {}).get(name, "set")
-                merged = _merged(record, fields[name], value, mode)
-                self._changes.set(record, fields[name], merged)
-            self._apply_template(record, template)
-            self._stamp(record, "updated")
+            record = self._required_live_record(entity_type, entity_id)
+            type_schema = self.database.schema.required_type("update", entity_type)
+            schema_fields, stored = (
+                type_schema.fields,
+                self._stored_values("update", entity_type, values),
+            )
+            check_unique_values("update", self.database.records, type_schema, stored, record)
+            if stored.get("image", 0) is None:
+                stored["filmstrip_image"] = None  # it depends on the image
+            stored.update(self._rescheduled_dates(record.values, type_schema, stored))
+            template_before = record.values.get("task_template")
+            for field_name, field_value in stored.items():
+                update_mode = (modes or {}).get(field_name, "set")
+                merged_value = _merge_links(
+                    record, schema_fields[field_name], field_value, update_mode
+                )
+                self._changes.set_field(record, schema_fields[field_name], merged_value)
+            self._apply_template(record, template_before)
+            self._set_authorship(record, "updated")
             return record
 
-    def _schedule(
-        self, before: Mapping[str, Any], kind: EntityType, kept: dict[str, Any]
+    def _rescheduled_dates(
+        self,
+        values_before: Mapping[str, Any],
+        type_schema: EntityType,
+        stored: dict[str, Any],
     ) -> dict[str, Any]:
         """Return the dates of a task after some of them are written."""
-        if kind.name != "Task":
+        if type_schema.name != "Task":
             return {}
-        project = kept.get("project", before.get("project"))
-        scopes = (project, None) if project else (None,)
+        project_ref = stored.get("project", values_before.get("project"))
+        exception_scopes = (project_ref, None) if project_ref else (None,)
         database = self.database
 
-        def works(day: date) -> bool:
-            return bool(works_on(database, day, scopes)["working"])
+        def is_workday(workday: date) -> bool:
+            return bool(workday_facts(database, workday, exception_scopes)["working"])
 
-        return rescheduled(before, kept, works)
+        return reschedule_task(values_before, stored, is_workday)
 
-    def _apply_template(self, record: Record, before: Ref | None) -> None:
+    def _apply_template(self, record: Record, ref_before: EntityRef | None) -> None:
         """Create the tasks of a template that has just been set."""
-        template = record.values.get("task_template")
-        if template is None or template == before or record.type == "Task":
+        template_ref = record.values.get("task_template")
+        if template_ref is None or template_ref == ref_before or record.type == "Task":
             return
 
-        def create(entity_type: str, values: Mapping[str, Any]) -> Record:
-            made = self.create(entity_type, values)
-            assert isinstance(made, Record)  # noqa: S101 - no row of the event log is made here
-            return made
+        def create_record(entity_type: str, values: Mapping[str, Any]) -> Record:
+            created_record = self.create(entity_type, values)
+            assert isinstance(created_record, Record)  # noqa: S101 - no row of the event log is made here
+            return created_record
 
-        apply_template(self.database.records, record, template, create)
+        apply_template(self.database.records, record, template_ref, create_record)
 
-    def _name(self, record: Record, kind: EntityType, kept: dict[str, Any]) -> None:
+    def _set_default_name(
+        self, record: Record, type_schema: EntityType, stored: dict[str, Any]
+    ) -> None:
         """Make up the name of a record that is created without one."""
-        name = None if kind.naming in kept else kind.made_up_name(record.id)
-        if name is not None:
-            kept[kind.naming] = record.values[kind.naming] = name
-            self.database.records.rename(record)
+        default_name = (
+            None if type_schema.name_field in stored else type_schema.default_name(record.id)
+        )
+        if default_name is not None:
+            stored[type_schema.name_field] = record.values[type_schema.name_field] = default_name
+            self.database.records.update_shown_name(record)
 
-    def _kept(self, method: str, entity_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _stored_values(
+        self, method: str, entity_type: str, given_values: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Return the values of a write in the site's form; a file gets its Attachment."""
-        kept = kept_values(self.database, method, entity_type, dict(values))
-        fields = self.database.schema.get(method, entity_type).fields
-        for name, value in kept.items():
-            if value and fields[name].data_type == "url" and entity_type != "Attachment":
-                made = self.create("Attachment", {"display_name": value["name"]})
-                assert isinstance(made, Record)  # noqa: S101 - no row of the log is made here
-                value.update(type=made.type, id=made.id)
-                self._changes.set(
-                    made, self.database.schema.field(method, made.type, "this_file"), value
+        stored = stored_values(self.database, method, entity_type, dict(given_values))
+        schema_fields = self.database.schema.required_type(method, entity_type).fields
+        for field_name, field_value in stored.items():
+            if (
+                field_value
+                and schema_fields[field_name].data_type == "url"
+                and entity_type != "Attachment"
+            ):
+                created_record = self.create("Attachment", {"display_name": field_value["name"]})
+                assert isinstance(created_record, Record)  # noqa: S101 - no row of the log is made here
+                field_value.update(type=created_record.type, id=created_record.id)
+                self._changes.set_field(
+                    created_record,
+                    self.database.schema.required_field(method, created_record.type, "this_file"),
+                    field_value,
                 )
-        return kept
+        return stored
 
     def set_picture(
-        self, record: Record, name: str, picture: int, *, transient: bool | None = None
+        self,
+        record: Record,
+        field_name: str,
+        picture_id: int,
+        *,
+        is_placeholder: bool | None = None,
     ) -> None:
         """Set a thumbnail, as only an upload can.
 
         Args:
             record: The record.
-            name: "image" or "filmstrip_image".
-            picture: The id of the picture.
-            transient: Whether a placeholder is still shown; None for both, one after the other.
+            field_name: "image" or "filmstrip_image".
+            picture_id: The id of the picture.
+            is_placeholder: Whether a placeholder is still shown; None for first yes, then no.
         """
-        field = self.database.schema.field("update", record.type, name)
+        field = self.database.schema.required_field("update", record.type, field_name)
         with self.database.lock:
-            for now in (True, False) if transient is None else (transient,):
-                self._changes.picture(record, field, picture, transient=now)
-            self._stamp(record, "updated")
+            for shows_placeholder in (True, False) if is_placeholder is None else (is_placeholder,):
+                self._changes.set_thumbnail(
+                    record, field, picture_id, is_placeholder=shows_placeholder
+                )
+            self._set_authorship(record, "updated")
 
-    def set_url(self, record: Record, name: str, value: dict[str, Any]) -> None:
+    def set_url(self, record: Record, field_name: str, field_value: dict[str, Any]) -> None:
         """Set the file of a field, as an upload does.
 
         Raises:
             RefusedCallError: The field does not exist, or is not a field for files.
         """
-        field = self.database.schema.field("update", record.type, name)
+        field = self.database.schema.required_field("update", record.type, field_name)
         if field.data_type != "url":
-            raise RefusedCallError(f"{record.type}.{name} is no field for files", CRUD)
+            raise RefusedCallError(f"{record.type}.{field_name} is no field for files", CRUD_ERROR)
         with self.database.lock:
-            self._changes.set(record, field, value)
-            self._stamp(record, "updated")
+            self._changes.set_field(record, field, field_value)
+            self._set_authorship(record, "updated")
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
         """Retire a record; return whether it was not retired before.
@@ -266,14 +324,15 @@ class Transaction:
             RefusedCallError: It does not exist.
         """
         with self.database.lock:
-            record = self._existing("delete", entity_type, entity_id)
+            record = self._required_record("delete", entity_type, entity_id)
             if entity_type == "Reply" and record.values.get("entity") is None:
-                raise RefusedCallError(
-                    f"API delete() CRUD ERROR #6: Delete failed for [Reply with id={entity_id}]: "
+                raise refused_call(
+                    "delete",
+                    f"CRUD ERROR #6: Delete failed for [Reply with id={entity_id}]: "
                     "undefined method 'reflect_on_association' for class NilClass",
-                    CRUD,
+                    CRUD_ERROR,
                 )
-            return self._retire(record, retired=True)
+            return self._set_retired(record, is_retired=True)
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
         """Revive a retired record; return whether it was retired.
@@ -282,70 +341,79 @@ class Transaction:
             RefusedCallError: It does not exist.
         """
         with self.database.lock:
-            return self._retire(self._existing("revive", entity_type, entity_id), retired=False)
+            return self._set_retired(
+                self._required_record("revive", entity_type, entity_id), is_retired=False
+            )
 
-    def _retire(self, record: Record, *, retired: bool) -> bool:
-        if record.retired is retired:
+    def _set_retired(self, record: Record, *, is_retired: bool) -> bool:
+        if record.retired is is_retired:
             return False
-        if record.type in SIDES:
-            self._consequences.relink(record, linked=not retired)
+        if record.type in CONNECTIONS_BY_TYPE:
+            self._consequences.set_connection_link(record, is_linked=not is_retired)
             return True
-        record.retired = retired
-        self._undo.append(lambda: setattr(record, "retired", not retired))
-        now, kind = self._now(), "retirement" if retired else "revival"
+        record.retired = is_retired
+        self._undo_actions.append(lambda: setattr(record, "retired", not is_retired))
+        now, change_kind = (
+            self._current_timestamp(),
+            "retirement" if is_retired else "revival",
+        )
         meta: dict[str, Any] = {
             "class_name": record.type,
             "display_name": record.link["name"],
             "id": record.id,
         }
-        if retired:
+        if is_retired:
             meta["retirement_date"] = now.replace("T", " ").replace("Z", " UTC")
-        self._changes.record_event(record, kind.title(), f"entity_{kind}", **meta)
-        if retired:
-            self._changes.retired_at(record, now)
-            self._consequences.of_retirement(record)
+        self._changes.log_record_change(
+            record, change_kind.title(), f"entity_{change_kind}", **meta
+        )
+        if is_retired:
+            self._changes.log_retirement_date(record, now)
+            self._consequences.retire_dependents(record)
         else:
-            self._consequences.of_revival(record)
+            self._consequences.revive_connections(record)
         return True
 
-    def _existing(self, method: str, entity_type: str, entity_id: int) -> Record:
-        self.database.schema.get(method, entity_type)
-        what = f"Entity of type [{entity_type}] with id={shown(entity_id)}"
+    def _required_record(self, method: str, entity_type: str, entity_id: int) -> Record:
+        self.database.schema.required_type(method, entity_type)
+        entity_text = f"Entity of type [{entity_type}] with id={ruby_text(entity_id)}"
         if entity_type == EVENT_LOG:
-            raise RefusedCallError(
-                f"API {method}() CRUD ERROR #4.1: {what}: rows of the event log stay as they are.",
-                CRUD,
+            raise refused_call(
+                method,
+                f"CRUD ERROR #4.1: {entity_text}: rows of the event log stay as they are.",
+                CRUD_ERROR,
             )
         record = self.database.records.find((entity_type, entity_id))
         if record is None:
-            raise RefusedCallError(f"API {method}() {what} does not exist.", CRUD)
+            raise refused_call(method, f"{entity_text} does not exist.", CRUD_ERROR)
         return record
 
-    def _live(self, entity_type: str, entity_id: int) -> Record:
-        record = self._existing("update", entity_type, entity_id)
+    def _required_live_record(self, entity_type: str, entity_id: int) -> Record:
+        record = self._required_record("update", entity_type, entity_id)
         if record.retired:
-            what = f"Entity of type [{entity_type}] with id={entity_id}"
-            raise RefusedCallError(f"API update() {what} is retired.", CRUD)
+            entity_text = f"Entity of type [{entity_type}] with id={entity_id}"
+            raise refused_call("update", f"{entity_text} is retired.", CRUD_ERROR)
         return record
 
-    def _now(self) -> str:
-        return self._at or stamp_of(self.database.clock())
+    def _current_timestamp(self) -> str:
+        return self._fixed_time or stamp_of(self.database.clock())
 
-    def _stamp(self, record: Record, *kinds: str) -> None:
-        for kind in kinds:
-            record.values[f"{kind}_at"] = self._now()
-            record.values[f"{kind}_by"] = self.caller.user
+    def _set_authorship(self, record: Record, *stamp_kinds: str) -> None:
+        for stamp_kind in stamp_kinds:
+            record.values[f"{stamp_kind}_at"] = self._current_timestamp()
+            record.values[f"{stamp_kind}_by"] = self.caller.user_ref
 
 
-def _merged(record: Record, field: Field, value: Any, mode: str) -> Any:
-    if mode not in MODES:
-        raise RefusedCallError(
-            f"API update() invalid/missing string 'multi_entity_update_mode': {shown(mode)}\n"
-            f"Valid modes: {shown(list(MODES))}"
+def _merge_links(record: Record, field: Field, field_value: Any, update_mode: str) -> Any:
+    if update_mode not in UPDATE_MODES:
+        raise refused_call(
+            "update",
+            f"invalid/missing string 'multi_entity_update_mode': {ruby_text(update_mode)}\n"
+            f"Valid modes: {ruby_text(list(UPDATE_MODES))}",
         )
-    if not field.many or mode == "set":
-        return value
-    old = record.values.get(field.name) or ()
-    if mode == "add":
-        return tuple(dict.fromkeys((*old, *value)))
-    return tuple(ref for ref in old if ref not in value)
+    if not field.is_multi_link or update_mode == "set":
+        return field_value
+    current_refs = record.values.get(field.name) or ()
+    if update_mode == "add":
+        return tuple(dict.fromkeys((*current_refs, *field_value)))
+    return tuple(ref for ref in current_refs if ref not in field_value)

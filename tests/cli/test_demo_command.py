@@ -23,7 +23,7 @@ from sgevents_core.cli._demo_promises import Promise, judged
 from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.event_log import EventRow
 
 DEMO = [sys.executable, "-m", "sgevents_core", "demo", "--fast"]
 

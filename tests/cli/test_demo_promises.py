@@ -8,7 +8,7 @@ import pytest
 
 from sgevents_core.cli._demo_daemon import DemoCall, Said, understood
 from sgevents_core.cli._demo_promises import Evidence, judged, wanted_by
-from sgevents_core.sandbox.eventlog import EventRow
+from sgevents_core.sandbox.event_log import EventRow
 
 BUSY = {"name": "shot-status", "dead_letters": 1, "behind": 0}
 CALM = {"name": "event-log", "dead_letters": 0, "behind": 0}

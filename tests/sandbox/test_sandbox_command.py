@@ -12,7 +12,7 @@ from waiting import PATIENCE
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.faults import KINDS
+from sgevents_core.sandbox.faults import FAULT_KINDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -63,4 +63,4 @@ def test_help_names_all_faults() -> None:
     done = run("--help")
     assert done.exit_code == 0
     assert "stand-in site" in done.output
-    assert all(f"  {kind}" in done.output for kind in KINDS)
+    assert all(f"  {kind}" in done.output for kind in FAULT_KINDS)

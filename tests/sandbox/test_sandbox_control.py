@@ -11,7 +11,7 @@ import pytest
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.control import ORDERS
+from sgevents_core.sandbox.control import CONTROL_ORDERS
 
 
 def order(site: Sandbox, name: str, /, **values: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_scripts_and_outages(empty: Sandbox) -> None:
 def test_orders_that_are_none(empty: Sandbox) -> None:
     """Unknown addresses are 404; missing or wrong values 400 with the reason."""
     status, reason = refused(empty, "explode")
-    assert (status, all(name in reason for name in ORDERS)) == (404, True)
+    assert (status, all(name in reason for name in CONTROL_ORDERS)) == (404, True)
     assert refused(empty, "burn") == (400, "unknown or missing: 'ids'")
     assert refused(empty, "burn", ids="many")[0] == 400
     assert refused(empty, "commit", transaction=9)[0] == 400

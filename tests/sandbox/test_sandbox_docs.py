@@ -10,24 +10,24 @@ import pytest
 
 from sgevents_core.cli.sandbox import sandbox
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.control import ORDERS
-from sgevents_core.sandbox.faults import KINDS, parse_fault
-from sgevents_core.sandbox.traffic import STEPS
+from sgevents_core.sandbox.control import CONTROL_ORDERS
+from sgevents_core.sandbox.faults import FAULT_KINDS, parse_fault
+from sgevents_core.sandbox.traffic import STEP_WEIGHTS
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/sandbox.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_each_fault_has_its_row(kind: str) -> None:
     """The row of a kind of fault names its options with their defaults."""
     row = re.search(rf"^\| `{kind}` \|(.*?)\|", PAGE, re.MULTILINE)
     assert row
-    for name, value in KINDS[kind].items():
+    for name, value in FAULT_KINDS[kind].items():
         shown = f"`{name}`" if isinstance(value, str) else f"`{name}={value:g}`"
         assert shown in row[1]
 
 
-@pytest.mark.parametrize("address", ORDERS)
+@pytest.mark.parametrize("address", CONTROL_ORDERS)
 def test_each_order_has_its_row(address: str) -> None:
     """Each address of the control endpoint is there."""
     assert re.search(rf"^\| `{address}` \|", PAGE, re.MULTILINE)
@@ -39,7 +39,7 @@ def test_each_option_has_its_row(option: str) -> None:
     assert re.search(rf"^\| `{option}\b", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.parametrize("kind", STEP_WEIGHTS)
 def test_each_step_is_named(kind: str) -> None:
     """Each kind of step is there."""
     assert f"`{kind}`" in PAGE
@@ -62,7 +62,7 @@ def test_fault_options_in_examples_are_right() -> None:
     """The faults in the page's commands can be parsed."""
     examples = re.findall(r"--fault (\S+)", PAGE)
     assert examples
-    assert all(parse_fault(text)["kind"] in KINDS for text in examples)
+    assert all(parse_fault(text)["kind"] in FAULT_KINDS for text in examples)
 
 
 def test_help_is_of_the_same_options() -> None:

@@ -20,7 +20,7 @@ from waiting import PATIENCE, wait_until
 
 from sgevents_core.errors import UnknownFaultError
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.faults import KINDS, parse_fault
+from sgevents_core.sandbox.faults import FAULT_KINDS, parse_fault
 
 Connect = Callable[..., Any]
 
@@ -146,7 +146,7 @@ def test_chance_comes_from_the_seed() -> None:
     def struck(seed: int) -> list[bool]:
         with Sandbox(project=False, seed=seed) as site:
             site.faults.add("status", probability=0.3)
-            return [bool(site.faults.striking(method="read")) for _ in range(400)]
+            return [bool(site.faults.strike_call(method="read")) for _ in range(400)]
 
     assert struck(1) == struck(1) != struck(2)
     assert 80 < sum(struck(1)) < 160
@@ -254,11 +254,11 @@ def test_faults_from_the_start(connect: Connect) -> None:
         assert works(sg)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_site_survives_every_fault(kind: str) -> None:
     """After any fault, with its own defaults, a new call is answered."""
     with Sandbox(project=False) as site:
-        short = {"seconds": 0.01} if "seconds" in KINDS[kind] else {}
+        short = {"seconds": 0.01} if "seconds" in FAULT_KINDS[kind] else {}
         site.faults.add(kind, calls=1, **short)
         auth = {"script_name": site.script_name, "script_key": site.api_key}
         body = {"method_name": "read", "params": [auth, {"type": "Shot"}]}

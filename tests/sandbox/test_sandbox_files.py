@@ -13,7 +13,7 @@ from shotgun_api3.shotgun import ShotgunThumbnailNotReady as NotReady
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.stored_files import PENDING
+from sgevents_core.sandbox.stored_files import PENDING_THUMBNAIL
 
 Connect = Callable[..., Any]
 
@@ -80,7 +80,7 @@ def test_a_thumbnail_is_pending_at_first(connect: Connect, picture: Path) -> Non
         one, two = (site.create("Version", {"code": code}) for code in ("v1", "v2"))
         sg.upload_thumbnail("Version", one["id"], str(picture))
         url = sg.find_one("Version", [["id", "is", one["id"]]], ["image"])["image"]
-        assert url == f"{site.url}{PENDING}"
+        assert url == f"{site.url}{PENDING_THUMBNAIL}"
         assert fetched(url)[0] == "image/png"
         rows = site.find("EventLogEntry", [["attribute_name", "is", "image"]], ["meta"])
         assert [row["meta"]["is_transient"] for row in rows] == [True]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.refusal import RefusedCallError
-from sgevents_core.sandbox.relations import NEGATED, RELATIONS
+from sgevents_core.sandbox.filter_relations import POSITIVE_RELATIONS, RELATIONS_BY_TYPE
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 
 NOW = datetime(2026, 5, 13, 15, 30, tzinfo=timezone.utc)  # a Wednesday
 
@@ -108,7 +108,7 @@ def passes(row: dict[str, Any], condition: Any) -> bool:
         parts = [passes(row, part) for part in condition["filters"]]
         return all(parts) if condition["filter_operator"] == "all" else any(parts)
     path, relation, values = condition
-    positive = NEGATED.get(relation, relation)
+    positive = POSITIVE_RELATIONS.get(relation, relation)
     found = row[path]
     several = path == "assets.Asset.code"
     held = any(PLAIN[positive](path, one, values) for one in (found if several else [found]))
@@ -242,14 +242,16 @@ def test_each_data_type_names_its_relations(shots: Sandbox) -> None:
         for kind in shots.database.schema
         for field in kind.fields.values()
     }
-    assert examples.keys() - RELATIONS.keys() == {
+    assert examples.keys() - RELATIONS_BY_TYPE.keys() == {
         *("calculated", "password", "serializable", "summary", "url"),
     }
     for data_type, (entity_type, name) in examples.items():
-        if data_type in RELATIONS:
+        if data_type in RELATIONS_BY_TYPE:
             with pytest.raises(RefusedCallError) as refused:
                 shots.find(entity_type, [[name, "about", 1]])
-            assert all(f'"{relation}"' in str(refused.value) for relation in RELATIONS[data_type])
+            assert all(
+                f'"{relation}"' in str(refused.value) for relation in RELATIONS_BY_TYPE[data_type]
+            )
 
 
 def test_thumbnails_are_there_or_not(shots: Sandbox) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.client_values import filters_group
+from sgevents_core.sandbox.client_values import wire_filters
 
 FIELDS = ["event_type", "attribute_name", "meta", "entity", "user", "project", "created_at"]
 SMALL, LARGE = 5_000, 100_000
@@ -52,7 +52,7 @@ def asked(site: Sandbox, part: float, kind: str) -> tuple[str, dict[str, Any]]:
         "count": [["id", "between", ids[0], at]],
         "time": [["created_at", "greater_than", stamp]],
     }[kind]
-    params: dict[str, Any] = {"type": "EventLogEntry", "filters": filters_group(filters)}
+    params: dict[str, Any] = {"type": "EventLogEntry", "filters": wire_filters(filters)}
     if kind == "count":
         return "summarize", {**params, "summaries": [{"field": "id", "type": "count"}]}
     direction = "desc" if kind == "descending" else "asc"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.eventlog import EventRow, SandboxEventLog
-from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.event_log import EventRow, SandboxEventLog
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 from sgevents_core.sandbox.writes import Transaction
 
 Connect = Callable[..., Any]
@@ -49,8 +49,8 @@ def test_late_rows_show_after_a_while(site: Sandbox, sg: Any) -> None:
     committed = threading.Event()
     commit = site.log.commit
 
-    def noticed(rows: Any) -> None:
-        commit(rows)
+    def noticed(event_rows: Any) -> None:
+        commit(event_rows)
         committed.set()
 
     site.log.commit = noticed  # type: ignore[method-assign]  # to wait for it without sleeping
@@ -216,7 +216,7 @@ def test_log_shows_what_is_committed_and_not_hidden(steps: list[tuple[str, Any]]
     hidden: dict[str | None, set[int]] = {None: set(), "one": set()}
 
     def rows(number: int) -> list[EventRow]:
-        made = [log.hand_out("2026-05-01T00:00:00Z") for _ in range(number)]
+        made = [log.hand_out_id("2026-05-01T00:00:00Z") for _ in range(number)]
         return [EventRow(id=event_id, event_type="x", created_at=at) for event_id, at in made]
 
     def commit(some: list[EventRow]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 
 LINK = {"type": "Shot", "id": 1}
 ODD: st.SearchStrategy[Any] = st.sampled_from(
@@ -69,6 +69,6 @@ def test_any_call_is_answered_or_refused(asked: Sandbox, method: str, params: An
 
 def test_the_log_is_whole_after_them(asked: Sandbox) -> None:
     """What was refused has left nothing behind that cannot be read."""
-    fields = list(asked.database.schema.get("read", "Shot").fields)
+    fields = list(asked.database.schema.required_type("read", "Shot").fields)
     assert asked.find("Shot", [], fields)
     assert asked.event_rows()

@@ -12,42 +12,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.client_values import filters_group
-from sgevents_core.sandbox.id_conditions import (
-    EVERYTHING,
-    Ranges,
-    complement,
-    count,
-    intersection,
-    places,
-    tidy,
-    union,
+from sgevents_core.sandbox.client_values import wire_filters
+from sgevents_core.sandbox.id_ranges import (
+    ALL_IDS,
+    IdRanges,
+    complement_ranges,
+    count_ids,
+    index_ranges,
+    intersect_ranges,
+    merge_ranges,
+    union_ranges,
 )
 
 BEGIN = datetime(2026, 5, 1, tzinfo=timezone.utc)
 TOP = 60
 
 RANGES = st.lists(st.tuples(st.integers(0, 30), st.integers(-3, 12))).map(
-    lambda pairs: tidy((first, first + length) for first, length in pairs)
+    lambda pairs: merge_ranges((first, first + length) for first, length in pairs)
 )
 
 
-def members(ranges: Ranges) -> set[int]:
+def members(ranges: IdRanges) -> set[int]:
     """The ids of ranges as a set."""
     return {number for number in range(-5, 50) for first, last in ranges if first <= number <= last}
 
 
 @given(RANGES, RANGES)
-def test_ranges_are_sets(one: Ranges, other: Ranges) -> None:
+def test_ranges_are_sets(one: IdRanges, other: IdRanges) -> None:
     """Union, intersection and complement hold the ids that sets would hold."""
-    assert members(union(one, other)) == members(one) | members(other)
-    assert members(intersection(one, other)) == members(one) & members(other)
-    assert members(complement(one)) == members(EVERYTHING) - members(one)
-    assert complement(complement(one)) == one
+    assert members(union_ranges(one, other)) == members(one) | members(other)
+    assert members(intersect_ranges(one, other)) == members(one) & members(other)
+    assert members(complement_ranges(one)) == members(ALL_IDS) - members(one)
+    assert complement_ranges(complement_ranges(one)) == one
 
 
 @given(RANGES)
-def test_tidy_ranges_neither_overlap_nor_touch(ranges: Ranges) -> None:
+def test_tidy_ranges_neither_overlap_nor_touch(ranges: IdRanges) -> None:
     """Tidied ranges ascend with at least one id between them."""
     assert all(first <= last for first, last in ranges)
     assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
@@ -55,15 +55,17 @@ def test_tidy_ranges_neither_overlap_nor_touch(ranges: Ranges) -> None:
 
 @given(RANGES, st.sets(st.integers(0, 45)), st.booleans())
 def test_places_and_counts_are_those_of_the_ids_within(
-    ranges: Ranges, ids: set[int], descending: bool
+    ranges: IdRanges, ids: set[int], descending: bool
 ) -> None:
     """The places named are those of the ids within, in the order asked for."""
     ascending = sorted(ids)
     found = [
-        ascending[i] for span in places(ascending, ranges, descending=descending) for i in span
+        ascending[i]
+        for span in index_ranges(ascending, ranges, descending=descending)
+        for i in span
     ]
     assert found == sorted(ids & members(ranges), reverse=descending)
-    assert count(ascending, ranges) == len(found)
+    assert count_ids(ascending, ranges) == len(found)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +177,7 @@ def test_planned_queries_find_what_a_scan_finds(
     """Pages, their counts and `summarize` agree with reading every row that shows."""
     rows = log.find("EventLogEntry", [], ["event_type", "attribute_name", "created_at"])
     wanted = [row["id"] for row in rows if all(passes(row, part) for part in filters)]
-    group = filters_group(filters)
+    group = wire_filters(filters)
     params: dict[str, Any] = {
         "type": "EventLogEntry",
         "filters": group,

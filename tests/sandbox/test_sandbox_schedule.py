@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.schedule import A_DAY, rescheduled
+from sgevents_core.sandbox.task_schedule import MINUTES_PER_WORKDAY, reschedule_task
 
 WEEK = {"start_date": "2026-01-05", "due_date": "2026-01-09", "duration": 2400}
 """Monday to Friday."""
@@ -44,7 +44,7 @@ def test_one_of_the_three_follows(
     before: dict[str, Any], written: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """Two dates give the duration; a start and a duration the due date; nothing else moves."""
-    assert rescheduled(before, written, weekdays) == expected
+    assert reschedule_task(before, written, weekdays) == expected
 
 
 @given(
@@ -53,9 +53,11 @@ def test_one_of_the_three_follows(
 )
 def test_a_duration_is_what_its_dates_give(start: date, days: int) -> None:
     """The due date of a duration gives that duration again."""
-    task = {"start_date": str(start), "duration": days * A_DAY}
-    due = rescheduled({}, task, weekdays)
-    assert rescheduled({}, {**task, **due}, weekdays) == {"duration": days * A_DAY}
+    task = {"start_date": str(start), "duration": days * MINUTES_PER_WORKDAY}
+    due = reschedule_task({}, task, weekdays)
+    assert reschedule_task({}, {**task, **due}, weekdays) == {
+        "duration": days * MINUTES_PER_WORKDAY
+    }
 
 
 def test_holidays_are_left_out(site: Sandbox) -> None:

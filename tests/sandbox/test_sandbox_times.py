@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.refusal import RefusedCallError
-from sgevents_core.sandbox.relations import NEGATED, RELATIONS
+from sgevents_core.sandbox.filter_relations import POSITIVE_RELATIONS, RELATIONS_BY_TYPE
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 
 NOW = datetime(2026, 5, 13, 15, 30, tzinfo=timezone.utc)  # a Wednesday
 
@@ -76,8 +76,10 @@ def test_relations_of_time(
         if (code := row["code"]) and first <= code <= last
     ]
     assert [row["code"] for row in found] == expected
-    negated = {positive: negative for negative, positive in NEGATED.items()}.get(relation)
-    if negated in RELATIONS["date_time"]:
+    negated = {positive: negative for negative, positive in POSITIVE_RELATIONS.items()}.get(
+        relation
+    )
+    if negated in RELATIONS_BY_TYPE["date_time"]:
         others = days.find("Playlist", [["sg_date_and_time", negated, values]])
         assert len(others) == 15 - len(expected)
 

@@ -10,7 +10,7 @@ import pytest
 from waiting import PATIENCE
 
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.traffic import STEPS
+from sgevents_core.sandbox.traffic import STEP_WEIGHTS
 
 NAMED = {
     "CRS_PlaylistShare_Create",
@@ -98,7 +98,7 @@ def test_traffic_knows_all_kinds_of_events() -> None:
     assert any(row["session_uuid"] for row in rows)
 
 
-@pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.parametrize("kind", STEP_WEIGHTS)
 def test_each_step_writes_events(kind: str, shared: Sandbox) -> None:
     """Every kind of step writes at least one row that shows."""
     ids = shared.step(kind)
@@ -115,7 +115,7 @@ def shared() -> Any:
 
 def test_steps_need_no_project(empty: Sandbox) -> None:
     """On a site without records somebody logs in at least."""
-    for kind in STEPS:
+    for kind in STEP_WEIGHTS:
         assert empty.step(kind)
 
 
@@ -125,8 +125,8 @@ def test_traffic_at_a_rate(site: Sandbox) -> None:
     enough = threading.Event()
     commit = site.log.commit
 
-    def watched(rows: Any) -> None:
-        commit(rows)
+    def watched(event_rows: Any) -> None:
+        commit(event_rows)
         if site.log.highest_id > before + 50:
             enough.set()
 

@@ -15,7 +15,7 @@ from shotgun_api3.shotgun import Fault
 from sgevents_core.cli.root import sgevents
 from sgevents_core.errors import TypesFileError
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 from sgevents_core.sandbox.types_file import FieldTable, TypeTable
 
 Connect = Callable[..., Any]
@@ -48,9 +48,9 @@ def test_every_link_of_the_schema_leads_somewhere(empty: Sandbox) -> None:
     for kind in schema:
         for field in kind.fields.values():
             assert all(name in schema for name in field.valid_types), (kind.name, field)
-            if field.back and len(field.valid_types) == 1:
-                other = schema.get("read", field.valid_types[0]).fields[field.back]
-                assert other.back == field.name, (kind.name, field.name)
+            if field.back_field and len(field.valid_types) == 1:
+                other = schema.required_type("read", field.valid_types[0]).fields[field.back_field]
+                assert other.back_field == field.name, (kind.name, field.name)
 
 
 def test_a_file_adds_types_and_fields(tmp_path: Path, connect: Connect) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.sandbox.entity_schema import Field
-from sgevents_core.sandbox.refusal import RefusedCallError
+from sgevents_core.sandbox.refused_calls import RefusedCallError
 
 LARGEST = 2**31 - 1
 

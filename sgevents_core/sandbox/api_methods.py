@@ -1,0 +1,366 @@
+"""The methods of the API, from `info` to `schema_field_read`, with the client's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sgevents_core.sandbox import (
+    conversations,
+    following,
+    schema_changes,
+    site_facts,
+    text_search,
+    workdays,
+)
+from sgevents_core.sandbox.call_counts import CallCounts
+from sgevents_core.sandbox.callers import ApiCaller
+from sgevents_core.sandbox.entity_schema import EntityType
+from sgevents_core.sandbox.event_log import EventRow
+from sgevents_core.sandbox.faults import Fault, Faults
+from sgevents_core.sandbox.read_queries import parse_query, read_entities, row_projection
+from sgevents_core.sandbox.records import Record
+from sgevents_core.sandbox.refused_calls import (
+    RefusedCallError,
+    array_parameter,
+    refused_call,
+    ruby_text,
+)
+from sgevents_core.sandbox.required_values import check_required_values
+from sgevents_core.sandbox.schema_answers import entity_types_answer, fields_answer, schema_answer
+from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase, VisibleRows
+from sgevents_core.sandbox.summaries import summarize
+from sgevents_core.sandbox.transactions import Transactions
+from sgevents_core.sandbox.writes import Transaction
+from sgevents_core.sandbox.written_values import stored_values
+
+SITE_VERSION: Final = (8, 80, 0)
+
+PlainMethod = Callable[[SiteDatabase, ApiCaller, dict[str, Any]], Any]
+"""A method that needs no transaction: its parameters -> its results."""
+
+_PLAIN_METHODS: Final[dict[str, PlainMethod]] = {
+    **following.API_METHODS,
+    **schema_changes.API_METHODS,
+    **text_search.API_METHODS,
+    **site_facts.API_METHODS,
+    **conversations.API_METHODS,
+    **workdays.API_METHODS,
+}
+
+
+class ApiMethods:
+    """The methods that clients call.
+
+    Args:
+        database: The database that is read and written.
+        transactions: Begins and ends transactions.
+        counts: Counts the rows returned.
+        faults: The faults in force, for those that strike writes.
+        begin_session: Begins a session and returns its token.
+        page_size: The largest page, in rows.
+        site_version: The site's version in `info`.
+    """
+
+    def __init__(
+        self,
+        database: SiteDatabase,
+        transactions: Transactions,
+        counts: CallCounts,
+        faults: Faults,
+        *,
+        begin_session: Callable[[ApiCaller], str],
+        page_size: int = 500,
+        site_version: tuple[int, int, int] = SITE_VERSION,
+    ) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._counts = counts
+        self._faults = faults
+        self._begin_session = begin_session
+        self._page_size = page_size
+        self._site_version = site_version
+        self._methods_by_name: Mapping[str, Callable[..., Any]] = {
+            **{
+                method_name: self._without_transaction(plain_method)
+                for method_name, plain_method in _PLAIN_METHODS.items()
+            },
+            "read": self._read_entities,
+            "summarize": self._summarize,
+            "create": self._carry_out_write,
+            "update": self._carry_out_write,
+            "delete": self._carry_out_write,
+            "revive": self._carry_out_write,
+            "batch": self._carry_out_batch,
+            "get_session_token": self._get_session_token,
+            "schema_read": self._schema_read,
+            "schema_entity_read": self._schema_entity_read,
+            "schema_field_read": self._schema_field_read,
+        }
+
+    def info(self) -> dict[str, Any]:
+        """Return what the site says about itself; needs no authentication."""
+        return {
+            "version": list(self._site_version),
+            "full_version": [*self._site_version, 0],
+            "api_max_entities_per_page": self._page_size,
+            "user_authentication_method": "default",
+            "s3_uploads_enabled": False,
+            "s3_direct_uploads_enabled": False,
+            "sandbox": True,
+        }
+
+    def carry_out(
+        self,
+        method: str,
+        caller: ApiCaller,
+        parameters: Any,
+        replica: Fault | None = None,
+    ) -> dict[str, Any]:
+        """Carry out a call.
+
+        Args:
+            method: The API method.
+            caller: The caller.
+            parameters: The client's parameters besides its authentication.
+            replica: The fault that lets a lagging replica answer this call.
+
+        Returns:
+            The answer as JSON values.
+
+        Raises:
+            RefusedCallError: The call names something that does not exist or is not valid.
+        """
+        carry_out = self._methods_by_name.get(method)
+        if carry_out is None:
+            raise RefusedCallError(f"API method '{method}' does not exist.")
+        if method != "batch" and not isinstance(parameters, dict | None):
+            raise refused_call(method, f"expects a hash of parameters: {ruby_text(parameters)}")
+        with self._database.lock:
+            self._database.reading_user = caller.user_ref
+            return {"results": carry_out(method, caller, parameters or {}, replica)}
+
+    def _without_transaction(self, plain_method: PlainMethod) -> Callable[..., Any]:
+        def carry_out(_api_method: str, caller: ApiCaller, parameters: Any, _replica: Any) -> Any:
+            return plain_method(self._database, caller, parameters)
+
+        return carry_out
+
+    def read_all(self, caller: ApiCaller, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the entities of a `read` on one page, however many, without counting them.
+
+        Raises:
+            RefusedCallError: The call names something that does not exist or is not valid.
+        """
+        with self._database.lock:
+            read_query = parse_query({**parameters, "paging": {"entities_per_page": 2**62}}, 2**62)
+            self._database.schema.required_type("read", read_query.entity_type)
+            visible_rows = self._visible_rows(
+                read_query.entity_type, caller, None, retired=read_query.retired
+            )
+            entities: list[dict[str, Any]] = read_entities(
+                self._database, read_query, visible_rows, caller.script_name
+            )["entities"]
+            return entities
+
+    def _visible_rows(
+        self,
+        entity_type: str,
+        caller: ApiCaller,
+        replica: Fault | None,
+        *,
+        retired: bool = False,
+    ) -> VisibleRows:
+        visible_rows = self._database.visible_rows(
+            entity_type, retired_only=retired, script_name=caller.script_name
+        )
+        rows_behind = replica.options["rows"] if replica and entity_type == EVENT_LOG else 0
+        return (
+            VisibleRows(
+                visible_rows.ids[: max(0, len(visible_rows.ids) - rows_behind)],
+                visible_rows.read_row,
+            )
+            if rows_behind
+            else visible_rows
+        )
+
+    def _read_entities(
+        self,
+        method: str,
+        caller: ApiCaller,
+        parameters: Any,
+        replica: Fault | None,
+    ) -> Any:
+        read_query = parse_query(parameters, self._page_size)
+        self._database.schema.required_type(method, read_query.entity_type)
+        visible_rows = self._visible_rows(
+            read_query.entity_type, caller, replica, retired=read_query.retired
+        )
+        read_results = read_entities(self._database, read_query, visible_rows, caller.script_name)
+        self._counts.count_rows_read(read_query.entity_type, len(read_results["entities"]))
+        return read_results
+
+    def _summarize(
+        self,
+        method: str,
+        caller: ApiCaller,
+        parameters: Any,
+        replica: Fault | None,
+    ) -> Any:
+        entity_type = self._database.schema.required_type(method, parameters.get("type")).name
+        visible_rows = self._visible_rows(entity_type, caller, replica)
+        return summarize(self._database, parameters, visible_rows, caller.script_name)
+
+    def _carry_out_write(
+        self,
+        method: str,
+        caller: ApiCaller,
+        parameters: Any,
+        _replica: Fault | None,
+    ) -> Any:
+        with self._transactions.write(
+            caller, self._transaction_faults(method, caller, parameters)
+        ) as transaction:
+            return self._write_within(transaction, method, parameters)
+
+    def _carry_out_batch(
+        self,
+        method: str,
+        caller: ApiCaller,
+        parameters: Any,
+        _replica: Fault | None,
+    ) -> Any:
+        if not isinstance(parameters, list):
+            raise refused_call("batch", f"expects an array of requests: {ruby_text(parameters)}")
+        transaction_faults = self._transaction_faults(method, caller, {})
+        batch_results = []
+        with self._transactions.write(caller, transaction_faults) as transaction:
+            for request_index, batch_request in enumerate(parameters):
+                try:
+                    batch_results.append(
+                        self._write_within(transaction, _batch_method(batch_request), batch_request)
+                    )
+                except RefusedCallError as refusal:
+                    raise refused_call(
+                        "batch",
+                        f"request with index {request_index} failed.  All requests rolled "
+                        f"back.\n{refusal.message}",
+                        refusal.code,
+                    ) from refusal
+        return batch_results
+
+    def _transaction_faults(
+        self, method: str, caller: ApiCaller, parameters: dict[str, Any]
+    ) -> list[Fault]:
+        return self._faults.strike_call(
+            is_transaction=True,
+            method=method,
+            entity_type=parameters.get("type"),
+            script=caller.script_name,
+        )
+
+    def _write_within(
+        self, transaction: Transaction, method: Any, parameters: dict[str, Any]
+    ) -> Any:
+        """Carry out one write within a transaction; return its part of the answer."""
+        type_schema = self._database.schema.required_type(str(method), parameters.get("type"))
+        entity_type = type_schema.name
+        if method in ("create", "update") and transaction.caller.requires_project:
+            self._check_demands(method, type_schema, _given_values(method, parameters))
+        if method == "create":
+            given_values = _given_values(method, parameters)
+            created_row = transaction.create(entity_type, given_values)
+            return self._projected_row(
+                entity_type,
+                created_row,
+                [*given_values, *array_parameter("create", parameters, "return_fields", str)],
+            )
+        entity_id = _entity_id(str(method), parameters)
+        if method == "update":
+            given_values = _given_values(method, parameters)
+            updated_record = transaction.update(
+                entity_type, entity_id, given_values, _update_modes(parameters)
+            )
+            return self._projected_row(entity_type, updated_record, list(given_values))
+        if method == "delete":
+            return transaction.delete(entity_type, entity_id)
+        return transaction.revive(entity_type, entity_id)
+
+    def _check_demands(
+        self, method: str, type_schema: EntityType, given_values: dict[str, Any]
+    ) -> None:
+        try:
+            check_required_values(method, type_schema, given_values)
+        except RefusedCallError:
+            stored_values(
+                self._database, method, type_schema.name, given_values
+            )  # refuse invalid values first
+            raise
+
+    def _projected_row(
+        self, entity_type: str, row: Record | EventRow, field_names: list[str]
+    ) -> Any:
+        return row_projection(self._database, entity_type, field_names)(row)
+
+    def _get_session_token(self, _method: str, caller: ApiCaller, *_ignored: Any) -> Any:
+        return {"session_id": self._begin_session(caller)}
+
+    def _schema_read(self, _method: str, _caller: ApiCaller, parameters: Any, _replica: Any) -> Any:
+        return schema_answer(self._database, _project_id(parameters))
+
+    def _schema_entity_read(self, *_ignored: Any) -> Any:
+        return entity_types_answer(self._database.schema)
+
+    def _schema_field_read(
+        self, method: str, _caller: ApiCaller, parameters: Any, _replica: Any
+    ) -> Any:
+        return fields_answer(
+            self._database,
+            method,
+            parameters.get("type"),
+            parameters.get("field_name"),
+            _project_id(parameters),
+        )
+
+
+def _given_values(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    field_entries = parameters.get("fields")
+    if not isinstance(field_entries, list) or not all(map(_is_field_entry, field_entries)):
+        raise refused_call(method, f"invalid/missing array 'fields': {ruby_text(field_entries)}")
+    return {field_entry["field_name"]: field_entry.get("value") for field_entry in field_entries}
+
+
+def _is_field_entry(field_entry: Any) -> bool:
+    return isinstance(field_entry, dict) and isinstance(field_entry.get("field_name"), str)
+
+
+def _update_modes(parameters: dict[str, Any]) -> dict[str, str]:
+    mode_key = "multi_entity_update_mode"
+    return {
+        field_entry["field_name"]: field_entry[mode_key]
+        for field_entry in parameters["fields"]
+        if mode_key in field_entry
+    }
+
+
+def _batch_method(batch_request: Any) -> str:
+    method = batch_request.get("request_type") if isinstance(batch_request, dict) else None
+    if method not in ("create", "update", "delete"):
+        raise refused_call(
+            "batch",
+            f"invalid/missing string 'request_type': {ruby_text(method)}\n"
+            'Valid request types: ["create", "update", "delete"]',
+        )
+    return str(method)
+
+
+def _project_id(parameters: dict[str, Any]) -> int | None:
+    project_link = parameters.get("project")
+    return project_link.get("id") if isinstance(project_link, dict) else None
+
+
+def _entity_id(method: str, parameters: dict[str, Any]) -> int:
+    entity_id = parameters.get("id")
+    if not isinstance(entity_id, int) or isinstance(entity_id, bool):
+        raise refused_call(method, f"invalid/missing integer 'id': {ruby_text(entity_id)}")
+    return entity_id

@@ -1,0 +1,84 @@
+"""What the sandbox site answers when it refuses a call: a message and the API's error code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+AUTHENTICATION_ERROR: Final = 102
+INVALID_CALL: Final = 103
+CRUD_ERROR: Final = 104
+
+
+class RefusedCallError(Exception):
+    """A call that the site refuses; the client raises it as `shotgun_api3.Fault`.
+
+    Args:
+        message: The message for the caller.
+        code: The API's error code; 102 becomes an `AuthenticationFault` in the client.
+    """
+
+    def __init__(self, message: str, code: int = INVALID_CALL) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+    def as_answer(self) -> dict[str, Any]:
+        """Return the JSON object that a site sends for it."""
+        return {"exception": True, "error_code": self.code, "message": self.message}
+
+
+def refused_call(method: str, reason: str, code: int = INVALID_CALL) -> RefusedCallError:
+    """Return the refusal of a call of an API method, whose name begins the message."""
+    return RefusedCallError(f"API {method}() {reason}", code)
+
+
+def failed_write(method: str, subject: str, reason: str) -> RefusedCallError:
+    """Return the refusal of a create or update whose values are valid one by one.
+
+    Args:
+        method: "create" or "update".
+        subject: The entity type, or the field as `Shot.code`.
+        reason: Why the site does not write it.
+    """
+    failure = f"CRUD ERROR #5: {method.title()} failed for [{subject}]: {reason}"
+    return refused_call(method, failure, CRUD_ERROR)
+
+
+def ruby_text(value: object) -> str:
+    """Return `value` as messages show it: sites write values in Ruby's form."""
+    if isinstance(value, dict):
+        pairs = ", ".join(
+            f"{ruby_text(nested_key)} => {ruby_text(nested)}"
+            for nested_key, nested in value.items()
+        )
+        return f"{{{pairs}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(ruby_text, value))}]"
+    return "nil" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def ruby_class(value: object) -> str:
+    """Return the name of the class that a JSON value has on a site."""
+    if isinstance(value, bool):
+        return "TrueClass" if value else "FalseClass"
+    class_names = {int: "Integer", float: "Float", str: "String", dict: "Hash", list: "Array"}
+    return class_names.get(type(value), "NilClass")
+
+
+def array_parameter(
+    method: str, parameters: dict[str, Any], parameter_name: str, element_class: type[Any]
+) -> tuple[Any, ...]:
+    """Return the elements of an array of a call; the array may be missing.
+
+    Raises:
+        RefusedCallError: It is not an array, or an element is not of `element_class`.
+    """
+    elements = parameters.get(parameter_name) or ()
+    if not isinstance(elements, list | tuple) or not all(
+        isinstance(element, element_class) for element in elements
+    ):
+        raise RefusedCallError(
+            f"API {method}() invalid/missing array '{parameter_name}': {ruby_text(elements)}"
+        )
+    return tuple(elements)
