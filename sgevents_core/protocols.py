@@ -66,6 +66,20 @@ class Context(Protocol):
     def dry_run(self) -> bool:
         """Whether nothing outside may be changed: log what would be done instead."""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop or a reload of the daemon waits for this call.
+
+        A call that takes long can then raise `Retry`, and continue after the start.
+        """
+
+    def heartbeat(self) -> None:
+        """Say that this call is alive: its `timeout` counts from now.
+
+        Call it as often as you like, wherever a long call makes progress. It is cheap, and without
+        a `timeout` it does nothing.
+        """
+
 
 class Registrar(Protocol):
     """The registry for callbacks that are not hook implementations, until its hook returns."""

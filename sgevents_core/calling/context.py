@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.store import CallStore, Store, StoreChanges
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
 
     from sgevents_core.dispatch.late_start import LateStart
+
+_NEVER: Final = float("-inf")
 
 
 class _Opened:
@@ -47,6 +50,7 @@ class Services:
         site_key: The name of the site in `ctx.key`.
         redact: Removes secrets from texts.
         health: The health of the site; None if nothing monitors it.
+        stopping: Set once a stop or a reload waits for running calls.
     """
 
     dry_run = False
@@ -61,8 +65,10 @@ class Services:
         site_key: str,
         redact: Redactor,
         health: SiteHealth | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.name = plugin.name
+        self.stopping = threading.Event() if stopping is None else stopping
         self.contact = SiteContact(health)
         self.late_start: LateStart | None = None
         """The late start of the plugin, if it waits for the site; until then it is not called."""
@@ -137,7 +143,16 @@ class CallContext:
         store: Used as the plugin's store; by default, one with changes of its own.
     """
 
-    __slots__ = ("_callback", "_era", "_event", "_is_over", "_services", "_store", "attempt")
+    __slots__ = (
+        "_callback",
+        "_era",
+        "_event",
+        "_is_over",
+        "_services",
+        "_store",
+        "attempt",
+        "last_heartbeat",
+    )
 
     def __init__(
         self,
@@ -154,6 +169,8 @@ class CallContext:
         self._callback = callback
         self._era = era
         self.attempt = attempt
+        self.last_heartbeat = _NEVER
+        """When the call last said that it is alive, in monotonic seconds."""
         self._store = store
         self._is_over = False
 
@@ -212,3 +229,12 @@ class CallContext:
     def dry_run(self) -> bool:
         """Whether writes through `sg` are only reported."""
         return self._services.dry_run
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop or a reload waits for this call."""
+        return self._services.stopping.is_set()
+
+    def heartbeat(self) -> None:
+        """Say that this call is alive: its time limit counts from now."""
+        self.last_heartbeat = time.monotonic()

@@ -28,6 +28,7 @@ from sgevents_core.calling.making import (
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 
 LATE: Final = "\0late"
@@ -70,19 +71,25 @@ class OwnThread:
 
         Args:
             request: The call; the thread must not be hung.
-            limit: The time limit in seconds; None for none. Describing an error is not charged.
+            limit: The time limit in seconds; None for none. It counts from the call's last
+                heartbeat, and describing an error is not charged.
         """
         thread = self._thread or self._start()
         if limit is not None:
             limit = min(limit, threading.TIMEOUT_MAX)
-        request.open_context()
+        context = request.open_context()
         self._has_returned = False
         request.began = time.perf_counter()
         self._requests.put(request)
-        try:
-            return self._outcomes.get(timeout=limit)
-        except Empty:
-            return self._give_up(Hung(request, limit or 0.0), thread)
+        left = limit
+        while True:
+            try:
+                return self._outcomes.get(timeout=left)
+            except Empty:
+                left = (limit or 0.0) + context.last_heartbeat - time.monotonic()
+                if left <= 0.0:
+                    return self._give_up(Hung(request, limit or 0.0), thread)
+                report_alive(left)
 
     def close(self) -> None:
         """End the thread; one that hangs ends with the process."""

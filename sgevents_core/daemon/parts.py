@@ -45,6 +45,7 @@ class Parts:
         feed: The feed.
         inbox: Hands people's requests to the lanes and the feed.
         syncing: Flushes to disk what was recorded.
+        stopping: Set once a stop or a reload waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
         lane_threads: The threads of the lanes.
         feed_thread: The thread of the feed.
@@ -58,6 +59,7 @@ class Parts:
     feed: Feed
     inbox: Inbox
     syncing: Syncing
+    stopping: threading.Event
     liveness: Liveness
     lane_threads: Sequence[threading.Thread]
     feed_thread: threading.Thread
@@ -91,6 +93,7 @@ class Assembly:
         self._presence = presence
         self._health = SiteHealth()
         self._home = open_state(settings.state.path)
+        self._stopping = threading.Event()
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
         """Recover what the last process left, start the plugins, and return all parts.
@@ -101,7 +104,9 @@ class Assembly:
         settings, state = self._settings, self._state
         recover(settings, self._loaded, state)
         given_up = condemned(settings, self._loaded, state)
-        services = services_of(settings, self._loaded, state, health=self._health)
+        services = services_of(
+            settings, self._loaded, state, health=self._health, stopping=self._stopping
+        )
         plugins = start_plugins(self._loaded, services, state, watch)
         forget_started(settings.state.path, plugins)
         announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in plugins])
@@ -130,6 +135,7 @@ class Assembly:
             feed=feed,
             inbox=Inbox(settings.state.path, lanes, feed),
             syncing=syncing,
+            stopping=self._stopping,
             liveness=liveness,
             lane_threads=[self._thread_of(lane, liveness) for lane in lanes],
             feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ def services_of(
     kind: type[Services] = Services,
     *,
     health: SiteHealth | None = None,
+    stopping: threading.Event | None = None,
 ) -> dict[str, Services]:
     """Return what the calls of each plugin share, by plugin name, in call order.
 
@@ -38,6 +40,7 @@ def services_of(
         state: The state with their stores.
         kind: The class of the values.
         health: The health of the site; None if nothing monitors it.
+        stopping: Set once a stop or a reload waits for running calls.
     """
     site_key = urlsplit(settings.site.url).netloc
     redact = Redactor.of(settings)
@@ -50,6 +53,7 @@ def services_of(
             site_key=site_key,
             redact=redact,
             health=health,
+            stopping=stopping,
         )
         for plugin in loaded.plugins
     }

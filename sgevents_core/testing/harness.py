@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -70,6 +71,7 @@ class Harness:
         groups: Names of groups, in order.
         fields: Fields of events to read from the site besides the usual ones, as `[feed] fields`.
         dry_run: The value of `ctx.dry_run`.
+        stopping: The value of `ctx.stopping`.
         table: More keys of `[plugins.NAME]`: `group`, `on_error`, `max_attempts`, `pause_after`,
             `script_name`, `api_key` and so on.
     """
@@ -86,6 +88,7 @@ class Harness:
         groups: Sequence[str] = (),
         fields: Sequence[str] = (),
         dry_run: bool = False,
+        stopping: bool = False,
         **table: Any,
     ) -> None:
         self.site: Final = site
@@ -93,6 +96,9 @@ class Harness:
         self._groups = tuple(GroupSettings(name=group) for group in groups)
         self._fields = tuple(fields)
         self._dry_run = dry_run
+        self._stopping = threading.Event()
+        if stopping:
+            self._stopping.set()
         self._plugins: dict[str, Given] = {}
         self._stores: dict[str, Mapping[str, Any]] = {}
         self._handed: dict[int, Replayed] = {}
@@ -212,6 +218,7 @@ class Harness:
                 stores=self._stores,
                 records=self._records,
                 dry_run=self._dry_run,
+                stopping=self._stopping,
                 scripts=self._scripts,
             )
         return self._session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -68,6 +69,7 @@ class Session:
         stores: Plugin -> what its store holds from the start.
         records: What a recorder can read; None if there is a site.
         dry_run: The value of `ctx.dry_run`.
+        stopping: Set if `ctx.stopping` is to be true.
         scripts: The names of the site's scripts.
 
     Raises:
@@ -82,6 +84,7 @@ class Session:
         stores: Mapping[str, Mapping[str, Any]],
         records: Sequence[Mapping[str, Any]] | None,
         dry_run: bool,
+        stopping: threading.Event,
         scripts: Scripts,
     ) -> None:
         self.watch: Final = CallWatch()
@@ -95,7 +98,7 @@ class Session:
             self._state = opening.enter_context(closing(open_state(settings.state.path).writer()))
             recover(settings, self.loaded, self._state)
             self._keep_stores(stores)
-            self._services = self._watched_services(dry_run=dry_run)
+            self._services = self._watched_services(stopping, dry_run=dry_run)
             self._open = opening.pop_all()
         with collected(self.watch.result.log):
             self._ready = start_plugins(self.loaded, self._services, self._state)
@@ -166,8 +169,10 @@ class Session:
         step = Step(store={name: dict(values) for name, values in stores.items()})
         self._state.record(DEFAULT_LANE, fence, step)
 
-    def _watched_services(self, *, dry_run: bool) -> dict[str, Services]:
-        watched = services_of(self._settings, self.loaded, self._state, WatchedServices)
+    def _watched_services(self, stopping: threading.Event, *, dry_run: bool) -> dict[str, Services]:
+        watched = services_of(
+            self._settings, self.loaded, self._state, WatchedServices, stopping=stopping
+        )
         for services in watched.values():
             assert isinstance(services, WatchedServices)  # noqa: S101 - asked for in the line above
             services.dry_run = dry_run

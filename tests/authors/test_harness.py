@@ -300,6 +300,19 @@ class TestContext:
         assert result.log[0].levelname == "DEBUG"
         assert logging.getLogger("sgevents.plugin").level == level
 
+    def test_stopping_and_heartbeat(
+        self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
+    ) -> None:
+        """A test can let a stop wait for a call, which may say that it is alive."""
+
+        def act(event: Event, ctx: Any) -> None:
+            ctx.heartbeat()
+            ctx.logger.info("%s", ctx.stopping)
+
+        for stopping in (False, True):
+            harness = sgevents_harness(Calls(act), "chat", stopping=stopping)
+            assert harness.run(sgevents_event.new("Shot")).messages == [str(stopping)]
+
     def test_settings_model_is_held_to(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:

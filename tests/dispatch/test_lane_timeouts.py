@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -288,3 +289,40 @@ def test_own_writes_are_counted_where_the_plugin_runs(house: House) -> None:
         house.events(1, 2)
         house.settle()
     assert counted == [1, 1]
+
+
+def test_time_limit_counts_from_the_last_heartbeat(house: House) -> None:
+    """A call that says that it is alive may take longer than its limit; a silent one may not."""
+    door, began = Door(2), time.monotonic()
+
+    def lives(event: Event, ctx: Any) -> None:
+        while event.id == 1 and time.monotonic() < began + 1.5:
+            ctx.heartbeat()
+            time.sleep(0.01)
+        ctx.heartbeat()
+        door(event, ctx)
+
+    house.plugin("long", lives, timeout=1.0)
+    with house.running():
+        house.events(1, 2)
+        wait_until(house.state.dead_letters)
+        door.opened.set()
+        wait_until(lambda: house.records()["long"].state == "active")
+    assert [letter.event_id for letter in house.state.dead_letters()] == [2]
+
+
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
+def test_call_sees_that_a_stop_waits(house: House, timeout: float | None) -> None:
+    """A long call can ask, in the lane's thread and in one of its own, and end early."""
+    seen: list[bool] = []
+
+    def asks(event: Event, ctx: Any) -> None:
+        seen.append(ctx.stopping)
+        house.stop()
+        seen.append(ctx.stopping)
+
+    house.plugin("asks", asks, timeout=timeout)
+    with house.running():
+        house.events(1)
+        wait_until(lambda: len(seen) == 2)
+    assert seen == [False, True]

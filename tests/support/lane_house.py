@@ -108,6 +108,8 @@ class House:
     registry: Registry = field(default_factory=Registry)
     health: SiteHealth = field(default_factory=SiteHealth)
     """What is known of the site; the test stands for the feed."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set once a stop waits for running calls."""
 
     def __post_init__(self) -> None:
         self.state = open_state(self.folder).writer()
@@ -176,7 +178,8 @@ class House:
         settings, loaded = self.settings(), self.loaded()
         recover(settings, loaded, state)
         self.health = SiteHealth()
-        services = services_of(settings, loaded, state, health=self.health)
+        self.stopping.clear()
+        services = services_of(settings, loaded, state, health=self.health, stopping=self.stopping)
         plugins = start_plugins(loaded, services, state)
         announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
         self.lanes = lanes_of(
@@ -247,6 +250,7 @@ class House:
 
     def stop(self) -> None:
         """Let the lanes stop after the callback in hand; a callback may say so too."""
+        self.stopping.set()
         for lane in self.lanes:
             lane.stop()
 

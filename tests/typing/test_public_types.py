@@ -59,6 +59,8 @@ TYPES = {
     "ctx.key": "str",
     "ctx.plugin": "str",
     "ctx.dry_run": "bool",
+    "ctx.stopping": "bool",
+    "ctx.heartbeat()": "None",
     "registrar.settings": "Any",
     "registrar.plugin": "str",
     "registrar.register(plain)": "str",
