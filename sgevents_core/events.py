@@ -41,6 +41,14 @@ _RETIREMENTS: Final = ("entity_retirement", "entity_revival")
 _BACK_REFERENCE_KEYS: Final = ("actual_attribute_changed", "original_event_log_entry_id")
 
 
+class Route(NamedTuple):
+    """What most filters go by; see the attributes of `Event`."""
+
+    event_type: str
+    attribute: str | None
+    entity_type: str | None
+
+
 class TypeParts(NamedTuple):
     """An event type split into its parts."""
 
@@ -78,7 +86,8 @@ class Event(Mapping[str, Any]):
                 reads.
             scripts: The names of its site's scripts; guessed from the row if left out.
         """
-        self._row: Mapping[str, Any] = row if isinstance(row, Mapping) else {}
+        is_row = type(row) is dict or isinstance(row, Mapping)  # the first is soon asked
+        self._row: Mapping[str, Any] = row if is_row else {}
         self._scripts = _UNKNOWN if scripts is None else scripts
         self._meta: dict[str, Any] = _UNREAD
         self._created_at: datetime | None = _UNREAD
@@ -328,6 +337,23 @@ class Event(Mapping[str, Any]):
             return None
         own = meta.get("id") if meta.get("type") in _RETIREMENTS else None
         return _integer(meta.get("entity_id", own))
+
+
+def route_of(event: Event) -> Route | tuple[str, str | None, str | None]:
+    """Return an event's type, attribute and entity type, as a `Route` or equal to one.
+
+    Nearly every row says all three in so many words; only the others are looked at more closely.
+    """
+    row = event._row
+    kind, name, link = row.get("event_type"), row.get("attribute_name"), row.get("entity")
+    if type(kind) is str and type(link) is dict and not kind.endswith("_View"):
+        linked = link.get("type")
+        if type(linked) is str and linked:
+            if type(name) is str and name:
+                return kind, name, linked
+            if name is None and kind.endswith("_New"):
+                return kind, None, linked
+    return Route(event.event_type, event.attribute, event.entity_type)
 
 
 def acting_links(event: Event) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from sgevents_core.choices import OnError
 from sgevents_core.errors import DurationError
@@ -19,7 +19,7 @@ from sgevents_core.events import meta_of
 from sgevents_core.origin import is_by, is_by_script
 
 if TYPE_CHECKING:
-    from sgevents_core.events import Event
+    from sgevents_core.events import Event, Route
 
 Texts: TypeAlias = str | Collection[str] | None
 """One text, or several of which any may match; None for any. `*` matches any characters."""
@@ -32,6 +32,8 @@ Values: TypeAlias = object
 Where: TypeAlias = Callable[["Event"], object]
 """A condition in code: the event is wanted if it returns something true."""
 
+_ROUTED: Final = ("entity_type", "attribute")
+"""The conditions, besides the type, that an event's route decides."""
 _Condition: TypeAlias = tuple[str, Callable[["Event"], object]]
 
 
@@ -69,15 +71,32 @@ class Match:
     not_script: str | None = None
     """A script whose events are not wanted: the plugin's own, with `ignore_own = true`."""
     _fits_type: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
+    _fits_entity: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
+    _fits_attribute: Callable[[str | None], bool] = field(init=False, repr=False, compare=False)
     _conditions: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
+    _beyond_route: tuple[_Condition, ...] = field(init=False, repr=False, compare=False)
+    """The conditions that neither the route nor a plugin's code decides."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_fits_type", _fits(self.event_type))
+        object.__setattr__(self, "_fits_entity", _fits(self.entity_type))
+        object.__setattr__(self, "_fits_attribute", _fits(self.attribute))
         object.__setattr__(self, "_conditions", tuple(self._made_conditions()))
+        beyond = [one for one in self._conditions if one[0] not in {*_ROUTED, "where"}]
+        object.__setattr__(self, "_beyond_route", tuple(beyond))
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether events of `event_type` can be wanted at all."""
         return self._fits_type(event_type)
+
+    def accepts_route(self, route: Route) -> bool:
+        """Return whether events of a type, attribute and entity type can be wanted at all."""
+        event_type, attribute, entity_type = route
+        return (
+            self._fits_type(event_type)
+            and self._fits_attribute(attribute)
+            and self._fits_entity(entity_type)
+        )
 
     def accepts(self, event: Event) -> bool:
         """Return whether `event` is wanted; raise what the filter's `where` raises."""
@@ -85,14 +104,18 @@ class Match:
 
     def accepts_rest(self, event: Event) -> bool:
         """Return whether `event`, whose type is known to be accepted, is wanted."""
-        for _, holds in self._conditions:  # noqa: SIM110 - half the time of all(...), per event
-            if not holds(event):
-                return False
-        return True
+        return all(holds(event) for _, holds in self._conditions)
 
     def may_accept(self, event: Event) -> bool:
         """Return whether `event`, whose type is accepted, is wanted if `where` agrees."""
         return all(name == "where" or holds(event) for name, holds in self._conditions)
+
+    def may_accept_routed(self, event: Event) -> bool:
+        """Return whether `event`, whose route is accepted, is wanted if `where` agrees."""
+        for _, holds in self._beyond_route:  # noqa: SIM110 - half the time of all(...), per event
+            if not holds(event):
+                return False
+        return True
 
     def why_not(self, event: Event) -> str | None:
         """Return the first condition that `event` does not meet, in words; None if it is wanted."""
@@ -133,7 +156,7 @@ class Match:
         }
 
     def _made_conditions(self) -> list[_Condition]:
-        fits_entity, fits_attribute = _fits(self.entity_type), _fits(self.attribute)
+        fits_entity, fits_attribute = self._fits_entity, self._fits_attribute
         fits_script = _fits(self.script)
         made: list[tuple[object, str, Callable[[Event], object] | None]] = [
             (self.entity_type, "entity_type", lambda event: fits_entity(event.entity_type)),
@@ -147,8 +170,8 @@ class Match:
             (self.user, "user", lambda event: is_by(event, self.user)),
             (self.script, "script", lambda event: fits_script(event.script)),
             (self.not_script, "ignore_own", self._is_by_another),
-            (self.old_value, "old_value", self._had_value),
-            (self.new_value, "new_value", self._has_value),
+            (self.old_value, "old_value", _has_among(self.old_value, "old_value", "removed")),
+            (self.new_value, "new_value", _has_among(self.new_value, "new_value", "added")),
             (self.where, "where", self.where),
         ]
         return [(name, holds) for is_set, name, holds in made if is_set and holds]
@@ -161,12 +184,6 @@ class Match:
 
     def _is_by_another(self, event: Event) -> bool:
         return self.not_script is None or not is_by_script(event, self.not_script)
-
-    def _had_value(self, event: Event) -> bool:
-        return _is_among(self.old_value, event, "old_value", "removed")
-
-    def _has_value(self, event: Event) -> bool:
-        return _is_among(self.new_value, event, "new_value", "added")
 
     def _told(self, name: str, event: Event) -> str:
         if name == "where":
@@ -329,11 +346,22 @@ def _fits(patterns: tuple[str, ...]) -> Callable[[str | None], bool]:
     return lambda text: text is not None and fullmatch(text) is not None
 
 
-def _is_among(wanted: tuple[object, ...], event: Event, value: str, entities: str) -> bool:
-    meta = meta_of(event)
-    found = [meta[value]] if value in meta else []
-    found += meta[entities] if isinstance(meta.get(entities), list) else []
-    return any(_is_same(one, other) for one in wanted for other in found)
+def _has_among(
+    wanted: tuple[object, ...], value_key: str, entities_key: str
+) -> Callable[[Event], bool]:
+    """Return a test of whether a value of an event, or an entity in a list, is any of `wanted`."""
+    texts = frozenset(one for one in wanted if type(one) is str)
+
+    def has_among(event: Event) -> bool:
+        meta = meta_of(event)
+        value = meta.get(value_key)
+        if type(value) is str and len(texts) == len(wanted) and entities_key not in meta:
+            return value in texts  # what is compared most: a status with a status
+        values = [value] if value_key in meta else []
+        values += meta[entities_key] if isinstance(meta.get(entities_key), list) else []
+        return any(_is_same(one, other) for one in wanted for other in values)
+
+    return has_among
 
 
 def _is_same(wanted: object, value: object) -> bool:

@@ -6,11 +6,11 @@ import json
 from datetime import datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sgevents_core import Event
-from sgevents_core.events import CLASSIC_KEYS
+from sgevents_core.events import CLASSIC_KEYS, route_of
 
 texts = st.text("aZ_9 é\n\x00", max_size=8)
 scalars = (
@@ -20,7 +20,8 @@ keys = st.sampled_from(["type", "id", "name", "entity_id", "", 7, None])
 lists = st.lists(scalars, max_size=3)
 anything = scalars | lists | lists.map(tuple) | st.dictionaries(keys, scalars | lists, max_size=3)
 odd_types = st.lists(
-    st.sampled_from(["Shotgun", "Task", "New", "Change", "Reading", "Login", "", "é"]), max_size=6
+    st.sampled_from(["Shotgun", "Task", "New", "Change", "Reading", "Login", "View", "", "é"]),
+    max_size=6,
 ).map("_".join)
 entity = st.fixed_dictionaries(
     {}, optional={"type": anything | st.just("Shot"), "id": anything, "name": anything}
@@ -104,3 +105,19 @@ def test_no_row_is_too_strange(row: dict[str, Any]) -> None:
     assert str(event.id) in str(event)
     assert repr(event) == f"<{event}>"
     _ = (event.old_value, event.new_value, hash(event))
+
+
+@given(odd_rows)
+@example({"event_type": "Shotgun_Shot_View", "attribute_name": "a", "entity": {"type": "Page"}})
+@example(
+    {
+        "event_type": "Shotgun_Shot_Change",
+        "attribute_name": None,
+        "entity": {"type": "Shot"},
+        "meta": {"attribute_name": "code"},
+    }
+)
+def test_the_route_is_what_the_attributes_say(row: dict[str, Any]) -> None:
+    """However odd a row is, its route is the event's type, attribute and type of entity."""
+    event = Event(row)
+    assert route_of(event) == (event.event_type, event.attribute, event.entity_type)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -137,7 +137,7 @@ class Caller:
             StateError: The outcome cannot be recorded and the lane must end.
         """
         index, callback = call.steps[call.number]
-        if is_unwanted(call):
+        if is_unwanted(call, callback.match.may_accept_routed):
             return True
         entry, lane_plugin = call.entry, call.lane_plugin
         attempt = call.attempt = self._attempts(index, entry.seq) + 1
@@ -355,21 +355,20 @@ class Caller:
         record.stop_at(Progress.at(call.entry.seq, done).of(record.name))
 
 
-def is_unwanted(request: CallRequest) -> bool:
+def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bool:
     """Return whether the static part of the filter rejects the event.
 
     The filter's own code is left to the call, since it may hang or end the process like the
     callback; so is a comparison that raised, as compared values may be a plugin's too.
 
     Args:
-        request: The call; its callback accepts the event's type.
+        request: The call.
+        may_accept: What is still to be asked of the filter: `may_accept` if the event's type is
+            known to be accepted, `may_accept_routed` if its route is.
     """
-    match = request.callback.match
-    request.runs_filter = match.where is not None
+    request.runs_filter = request.callback.match.where is not None
     try:
-        if request.runs_filter:
-            return not match.may_accept(request.event)
-        return not match.accepts_rest(request.event)
+        return not may_accept(request.event)
     except BaseException:  # the call raises the same
         request.runs_filter = True
         return False

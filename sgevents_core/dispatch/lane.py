@@ -243,16 +243,17 @@ class Lane:
         """Call one event's callbacks for the plugins with the lane; return False if cut short."""
         steps = self._plan.for_type(entry.event_type)
         done, self._done = self._done, frozenset()
-        if (steps or entry.whole is False) and not self._hand_out(entry, steps, done):
+        if (steps or entry.whole is False) and not self._hand_out(entry, done):
             return False
         self._finished = entry.seq
         return True
 
-    def _hand_out(self, entry: Entry, steps: Steps, done: frozenset[CallKey]) -> bool:
+    def _hand_out(self, entry: Entry, done: frozenset[CallKey]) -> bool:
         self._caller.resumed = done
         event = self._event(entry)
         if event is None:
             return True
+        steps = self._plan.for_event(event)
         number = 0
         try:
             for number, (index, _) in enumerate(steps):
@@ -348,22 +349,22 @@ class Lane:
         if entry is None:
             lane_plugin.ahead = self.ledger.read(lane_plugin.record.cursor, PAGE)
             entry = lane_plugin.ahead[0]
-        steps = self._plan.for_type(entry.event_type)
-        mine = [
-            n for n, (index, _) in enumerate(steps) if self._lane_plugin_of[index] is lane_plugin
-        ]
-        if (mine or entry.whole is False) and not self._hand_over(lane_plugin, entry, mine):
+        by_type = self._plan.for_type(entry.event_type)
+        wants = any(self._lane_plugin_of[index] is lane_plugin for index, _ in by_type)
+        if (wants or entry.whole is False) and not self._hand_over(lane_plugin, entry):
             return False
         lane_plugin.record.finish(entry.seq)
         return True
 
-    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry, mine: Sequence[int]) -> bool:
-        steps = self._plan.for_type(entry.event_type)
+    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
         event = self._event(entry, lane_plugin)
         if event is None:
             return True
-        for number in mine:
-            key = self._keys[steps[number][0]]
+        steps = self._plan.for_event(event)
+        for number, (index, _) in enumerate(steps):
+            if self._lane_plugin_of[index] is not lane_plugin:
+                continue
+            key = self._keys[index]
             if key in lane_plugin.record.progress.done:
                 continue
             if self._stop.is_set():

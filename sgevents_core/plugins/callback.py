@@ -15,7 +15,7 @@ from sgevents_core.hookspecs import EVERY_HOOK, hook_of
 from sgevents_core.markers import Match
 
 if TYPE_CHECKING:
-    from sgevents_core.events import Event
+    from sgevents_core.events import Event, Route
     from sgevents_core.protocols import Context
 
 _PLACELESS: Final = "(no source)"
@@ -41,8 +41,14 @@ class Callback:
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether it can be called for events of `event_type` at all."""
-        fires = self.hook is None or self.hook in (EVERY_HOOK, hook_of(event_type))
-        return fires and self.match.accepts_type(event_type)
+        return self._fires(event_type) and self.match.accepts_type(event_type)
+
+    def accepts_route(self, route: Route) -> bool:
+        """Return whether it can be called for events of a type, attribute and entity type."""
+        return self._fires(route[0]) and self.match.accepts_route(route)
+
+    def _fires(self, event_type: str) -> bool:
+        return self.hook is None or self.hook in (EVERY_HOOK, hook_of(event_type))
 
     def matches(self, event: Event) -> bool:
         """Return whether it is to be called for `event`; raise what its filter's `where` raises."""
@@ -50,9 +56,9 @@ class Callback:
 
     def why_not(self, event: Event) -> str | None:
         """Return, for people, why it is not called for `event`; None if it is."""
-        fired = hook_of(event.event_type)
-        if self.hook is None or self.hook in (EVERY_HOOK, fired):
+        if self._fires(event.event_type):
             return self.match.why_not(event)
+        fired = hook_of(event.event_type)
         return f"it is for {self.hook}, and {event.event_type!r} fires {fired}"
 
 

@@ -285,7 +285,7 @@ class _Replay:
             services = self._lane_plugin.services
             request = CallRequest(callback, event, replayed, services, begun + 1)
             came = _Came(None, called=False)
-            if not is_unwanted(request):
+            if not is_unwanted(request, callback.match.may_accept):
                 came = _call(self._lane_plugin, request, self._desk.lane.observers)
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)

@@ -116,6 +116,59 @@ def test_the_plan_is_a_naive_filter_with_a_memory(
         assert list(plan.for_type(event_type)) == naive(registered, event_type)
 
 
+ATTRIBUTES = [None, "", "sg_status_list", "code", 5]
+LINKS = [None, {"type": "Task", "id": 1}, {"type": "Shot", "id": 2}, {"type": ""}, "Task"]
+METAS = [None, {"entity_type": "Shot", "entity_id": 3}, {"pref": "code"}, {"new_value": "fin"}]
+events = st.builds(
+    lambda event_type, attribute, entity, meta: Event(
+        {"event_type": event_type, "attribute_name": attribute, "entity": entity, "meta": meta}
+    ),
+    typed,
+    st.sampled_from(ATTRIBUTES),
+    st.sampled_from(LINKS),
+    st.sampled_from(METAS),
+)
+narrow = st.builds(
+    callback,
+    st.sampled_from([None, "on_event", "on_change", "on_new", "on_other"]),
+    st.builds(
+        Match,
+        event_type=st.sampled_from([(), ("*_Change",), ("Shotgun_Task_New", "Published")]),
+        entity_type=st.sampled_from([(), ("Task",), ("S*",), ("Page", "*ot")]),
+        attribute=st.sampled_from([(), ("code",), ("sg_*", "code"), ("*",)]),
+        new_value=st.sampled_from([(), ("fin",), (None, "fin")]),
+    ),
+)
+
+
+@given(st.lists(narrow, max_size=8), st.lists(events, max_size=4))
+def test_an_event_reaches_those_whose_filter_accepts_it(
+    registered: list[Callback], happened: list[Event]
+) -> None:
+    """By its route and the rest of its filter, asked for once or again."""
+    plan = Plan(registered)
+    for event in [*happened, *happened]:
+        routed = plan.for_event(event)
+        called = [one for _, one in routed if one.match.may_accept_routed(event)]
+        assert called == [one for one in registered if one.matches(event)]
+        assert [registered[index] for index, _ in routed] == [one for _, one in routed]
+
+
+def test_filters_that_cannot_match_are_not_asked() -> None:
+    """Neither for another attribute nor for another type of entity."""
+    plan = Plan(
+        [
+            callback("on_change", Match(attribute=("sg_status_list",))),
+            callback("on_change", Match(attribute=("sg_cut_in",))),
+            callback("on_change", Match(entity_type=("Shot",))),
+            callback("on_change", Match(entity_type=("Task",), project=(65,))),
+        ]
+    )
+    row = {"event_type": "Shotgun_Task_Change", "attribute_name": "sg_status_list"}
+    routed = plan.for_event(Event({**row, "entity": {"type": "Task", "id": 1}}))
+    assert [index for index, _ in routed] == [0, 3]
+
+
 @given(st.lists(callbacks, max_size=6), typed)
 def test_explain_agrees_with_what_is_called(registered: list[Callback], event_type: str) -> None:
     """Every callback is in it, in order; a reason is given exactly where it is not called."""
@@ -139,8 +192,9 @@ def test_explain_says_why_not() -> None:
 
 def test_types_without_end_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool may put a number into every type it creates."""
-    monkeypatch.setattr(plan_module, "_MOST_TYPES", 10)
+    monkeypatch.setattr(plan_module, "_MOST_KNOWN", 10)
     plan = Plan([callback("on_other")])
     for number in range(35):
         assert len(plan.for_type(f"Render_{number}")) == 1
-    assert len(plan._by_type) == 5  # those since it was last emptied
+        assert len(plan.for_event(Event({"event_type": f"Render_{number}"}))) == 1
+    assert len(plan._by_type) == len(plan._by_route) == 5  # those since it was last emptied
