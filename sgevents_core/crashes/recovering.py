@@ -128,12 +128,11 @@ def _recover_lane(
 def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.Noted:
     """Return the content of a lane's register if it fits this journal, maybe a restored one."""
     noted = register.read(register.path_of(folder, name))
-    end = state.end()
-    if any(word is not None and word.seq > end for word in (noted.lane, noted.apart)):
+    if noted.highest > state.end():
         text = "The register of lane %s is ahead of the journal, and left aside"
         logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
         return register.NOTHING
-    return noted
+    return noted.of()
 
 
 def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:

@@ -17,7 +17,7 @@ from sgevents_core.crashes import recovery
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StaleWriter, StateDamaged, StateError, StateGone
 from sgevents_core.state.protocols import LaneWriter, Presence
-from sgevents_core.state.register import NOTHING, Noted
+from sgevents_core.state.register import NotedLane
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -40,7 +40,7 @@ class Syncing:
         self.error: StateError | None = None
         self._state = state
         self._presence = presence
-        self._seen: dict[Lane, Noted] = dict.fromkeys(lanes, NOTHING)
+        self._seen: dict[Lane, NotedLane | None] = dict.fromkeys(lanes)
         self._stop = threading.Event()
         self._failed = False
 
@@ -68,7 +68,7 @@ class Syncing:
         for lane, seen in self._seen.items():
             noted = lane.noted()
             if noted != seen:
-                advanced = partial(recovery.advanced, noted)
+                advanced = partial(recovery.advanced, noted.of())
                 self._state.advance(lane.name, lane.ledger.fence, advanced)
                 self._seen[lane] = noted
         self._state.sync()

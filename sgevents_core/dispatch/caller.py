@@ -25,7 +25,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import APART, LANE, Register
+from sgevents_core.state.register import APART, LANE, Slot
 from sgevents_core.state.steps import Step
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
@@ -103,7 +103,7 @@ class Caller:
 
     Args:
         ledger: The lane's access to the journal and the ledger.
-        register: The lane's register.
+        register: The words of its strand in the lane's register.
         keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
         announcer: Reports failures to people and plugins.
@@ -115,7 +115,7 @@ class Caller:
     def __init__(
         self,
         ledger: LaneLedger,
-        register: Register,
+        register: Slot,
         *,
         keys: Sequence[CallKey],
         tried: dict[tuple[CallKey, int], int],

@@ -29,7 +29,7 @@ from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
-from sgevents_core.state.register import APART, LANE, Noted, Register, path_of
+from sgevents_core.state.register import APART, LANE, NotedLane, Register, path_of
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
@@ -98,7 +98,7 @@ class Lane:
         self.observers = CallObservers([signs, *timing_log(), self._times, *observers])
         self._caller = Caller(
             self.ledger,
-            self._register,
+            self._register.slots[0],
             keys=self._keys,
             tried=tried,
             announcer=announcer,
@@ -134,7 +134,7 @@ class Lane:
             )
         )
 
-    def noted(self) -> Noted:
+    def noted(self) -> NotedLane:
         """Return the content of its register; may be called from any thread."""
         return self._register.noted()
 
@@ -336,7 +336,7 @@ class Lane:
             record.rejoin_lane()
         step = Step(progress=self.progress if rejoins else None, plugins=[record])
         self.ledger.record(step)
-        self._register.clear(APART)
+        self._register.slots[0].clear(APART)
         if rejoins:
             lane_plugin.ahead.clear()
             extra = {"action": "plugin.rejoined", "plugin": record.name}

@@ -70,7 +70,7 @@ class Outcomes:
             self.records = state.plugins()
             self._lanes: dict[str, Progress | None] = {}
             for lane in {record.lane for record in self.records.values()}:
-                noted = register.read(register.path_of(folder, lane))
+                noted = register.read(register.path_of(folder, lane)).of()
                 progress = state.lane_progress(lane)
                 self._lanes[lane] = progress and recovery.goes_on(progress, noted.lane)
                 for record in self.records.values():

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from sgevents_core.choices import OrderBy
 from sgevents_core.events import Event
+from sgevents_core.state.entries import Entry
 
 STRANDS: Final = 64
 """Fixed for ever, so that the number of workers may change at any start."""
@@ -47,6 +48,14 @@ def strands_of(row: Mapping[str, Any]) -> int:
 def strand_in(packed: int, order_by: OrderBy) -> int:
     """Return an event's strand in a lane that orders events like this."""
     return packed >> SHIFTS[order_by] & _MASK
+
+
+def strand_of(entry: Entry, order_by: OrderBy) -> int:
+    """Return the strand of a journal entry in a lane that orders events like this."""
+    packed = entry.strands
+    if packed is None:
+        packed = strands_of_body(entry.body, entry.event_id)
+    return strand_in(packed, order_by)
 
 
 def strands_of_body(body: bytes, event_id: int) -> int:

@@ -67,7 +67,7 @@ def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> 
     (house.folder / FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
     attempt = house.state.tried().get((callback, seq), 0) + 1
-    register.begun(LANE, seq, keys.index(callback), attempt)
+    register.slots[0].begun(LANE, seq, keys.index(callback), attempt)
     register.close()
     recover(house.settings(), house.loaded(), house.state)
     return condemned(house.settings(), house.loaded(), house.state)
@@ -184,7 +184,7 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
         (house.folder / FILE).write_text(words)
         keys = [CallKey("alpha", "alpha:one")]
         register = Register(path_of(house.folder, "default"), keys)
-        register.begun(LANE, 1, 0, attempt)
+        register.slots[0].begun(LANE, 1, 0, attempt)
         register.close()
         (house.folder / FILE).write_text(words)
         recover(house.settings(), house.loaded(), house.state)

@@ -191,7 +191,7 @@ def test_a_register_beside_an_empty_journal(
 ) -> None:
     """A database that is gone while its register is there does not pass for a first start."""
     register = Register(path_of(tmp_path, "default"), KEYS)
-    register.returned(LANE, 5, 0)
+    register.slots[0].returned(LANE, 5, 0)
     register.close()
     with closing(open_state(tmp_path).writer()) as state:
         start = recovering._recover_lane("default", tmp_path, state, {})

@@ -93,7 +93,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
         house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
     path = register.path_of(house.folder, "default")
     left = register.Register(path, [CallKey("alpha", "alpha:one")])
-    left.begun(word, 1, 0)
+    left.slots[0].begun(word, 1, 0)
     left.close()
     content = path.read_bytes()
     for _ in range(2):
@@ -108,7 +108,7 @@ def test_filter_in_code_is_part_of_the_call(house: House) -> None:
     seen: list[register.NotedCall | None] = []
 
     def where(event: Event) -> bool:
-        seen.append(register.read(register.path_of(house.folder, "default")).lane)
+        seen.append(register.read(register.path_of(house.folder, "default")).of().lane)
         seen_in_hand.extend(house.lanes[0].running_calls())
         return event.id == 2
 

@@ -31,7 +31,7 @@ from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import Noted, NotedCall, Register
+from sgevents_core.state.register import NotedCall, NotedLane, Slot
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.steps import Step
@@ -52,13 +52,13 @@ def cursor_saved_before_the_call(patch: Patch) -> None:
 
 def returned_noted_before_the_call(patch: Patch) -> None:
     """The register says that a callback has returned when it is about to be called."""
-    real = Register.returned
-    patch.setattr(Register, "begun", lambda self, *call: real(self, *call[:3]))
+    real = Slot.returned
+    patch.setattr(Slot, "begun", lambda self, *call: real(self, *call[:3]))
 
 
 def returned_never_noted(patch: Patch) -> None:
     """The register does not learn that a callback has returned."""
-    patch.setattr(Register, "returned", lambda *_: None)
+    patch.setattr(Slot, "returned", lambda *_: None)
 
 
 def attempts_forgotten_at_a_restart(patch: Patch) -> None:
@@ -199,7 +199,7 @@ def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
     """A start removes the registers when it has read them."""
     real = register.read
 
-    def read(path: Any) -> Noted:
+    def read(path: Any) -> NotedLane:
         found = real(path)
         register.forget(path)
         return found

@@ -74,7 +74,7 @@ def test_register_is_newer_than_the_ledger(house: House) -> None:
         [CallKey("alpha", "alpha:one"), CallKey("alpha", "alpha:two")],
     )
     with closing(register):
-        register.returned(LANE, 2, 0)
+        register.slots[0].returned(LANE, 2, 0)
         assert fate(house, "alpha", "two", 1).what == "handled"
         assert fate(house, "alpha", "one", 2).what == "handled"
         assert fate(house, "alpha", "two", 2).what == "not yet"

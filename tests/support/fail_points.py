@@ -194,12 +194,12 @@ def _registers(points: _Points) -> None:
 
     words = {register.LANE: "lane", register.APART: "apart"}
     for name in ("begun", "returned", "clear"):
-        function = getattr(register.Register, name)
+        function = getattr(register.Slot, name)
 
         def noted(self: Any, word: int, *args: int, _do: Any = function, _as: str = name) -> None:
             points.around(f"register: {_as} {words[word]}", _do, self, word, *args)
 
-        setattr(register.Register, name, noted)
+        setattr(register.Slot, name, noted)
 
 
 def _files(points: _Points) -> None:

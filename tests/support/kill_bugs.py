@@ -11,25 +11,25 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import Register
+from sgevents_core.state.register import Slot
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
 from sgevents_core.state.steps import Step
 
 
 def returned_before_the_call() -> None:
     """The register says that a callback has returned before it is called."""
-    returned = Register.returned
+    returned = Slot.returned
 
-    def begun(register: Register, word: int, seq: int, place: int, attempt: int = 1) -> None:
-        returned(register, word, seq, place)
+    def begun(slot: Slot, word: int, seq: int, place: int, attempt: int = 1) -> None:
+        returned(slot, word, seq, place)
 
-    Register.begun = begun  # type: ignore[assignment, method-assign]
+    Slot.begun = begun  # type: ignore[assignment, method-assign]
 
 
 def nothing_noted() -> None:
     """The register is never written: what is done is known once a second."""
-    Register.begun = lambda *args: None  # type: ignore[method-assign]
-    Register.returned = lambda *args: None  # type: ignore[method-assign]
+    Slot.begun = lambda *args: None  # type: ignore[method-assign]
+    Slot.returned = lambda *args: None  # type: ignore[method-assign]
 
 
 def cursor_before_the_call() -> None:

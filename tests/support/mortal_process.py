@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import pytest
 from simulated_site import EPOCH, SimulatedSite
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch import caller as calls
 from sgevents_core.dispatch import lane
 from sgevents_core.state import register
@@ -198,31 +199,47 @@ class Machine:
         class WatchedRegister(register.Register):
             """A register whose writes are seen, with a death before and after each."""
 
-            def __init__(self, path: Path, keys: Sequence[CallKey]) -> None:
+            def __init__(
+                self, path: Path, keys: Sequence[CallKey], order_by: OrderBy | None = None
+            ) -> None:
                 machine.step()
-                super().__init__(path, keys)
+                super().__init__(path, keys, order_by)
                 machine.step()
-                self.lane, self.keys = path.stem.removeprefix("lane-"), list(keys)
-
-            def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
-                machine.step()
-                super().begun(word, seq, index, attempt)
-                if machine.watcher is not None:
-                    machine.watcher.begun(self.lane, word, seq, self.keys[index])
-                machine.step()
-
-            def returned(self, word: int, seq: int, index: int) -> None:
-                machine.step()
-                super().returned(word, seq, index)
-                if machine.watcher is not None:
-                    machine.watcher.returned(self.lane, word, seq, self.keys[index])
-                machine.step()
-
-            def clear(self, word: int) -> None:
-                machine.step()
-                super().clear(word)
-                if machine.watcher is not None:
-                    machine.watcher.cleared(self.lane, word)
-                machine.step()
+                lane = path.stem.removeprefix("lane-")
+                self.slots = [
+                    _WatchedSlot(machine, slot, lane, list(keys), strand)
+                    for strand, slot in enumerate(self.slots)
+                ]
 
         return WatchedRegister
+
+
+class _WatchedSlot(register.Slot):
+    """The words of a strand, whose writes are seen, with a death before and after each."""
+
+    def __init__(
+        self, machine: Machine, slot: register.Slot, lane: str, keys: list[CallKey], strand: int
+    ) -> None:
+        super().__init__(slot._words)
+        self.machine, self.lane, self.keys, self.strand = machine, lane, keys, strand
+
+    def begun(self, word: int, seq: int, index: int, attempt: int = 1) -> None:
+        self.machine.step()
+        super().begun(word, seq, index, attempt)
+        if self.machine.watcher is not None:
+            self.machine.watcher.begun(self.lane, word, seq, self.keys[index])
+        self.machine.step()
+
+    def returned(self, word: int, seq: int, index: int) -> None:
+        self.machine.step()
+        super().returned(word, seq, index)
+        if self.machine.watcher is not None:
+            self.machine.watcher.returned(self.lane, word, seq, self.keys[index])
+        self.machine.step()
+
+    def clear(self, word: int) -> None:
+        self.machine.step()
+        super().clear(word)
+        if self.machine.watcher is not None:
+            self.machine.watcher.cleared(self.lane, word)
+        self.machine.step()
