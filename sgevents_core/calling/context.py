@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.calling.contact import SiteContact
-from sgevents_core.calling.store import CallStore, Store, StoreChanges
+from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -46,7 +46,7 @@ class Services:
         plugin: The plugin.
         site: The site, with the daemon's own credentials.
         own: The plugin's table in the config, with its own credentials if it has any.
-        store: Its durable mapping.
+        store: The owner of its durable mapping.
         site_key: The name of the site in `ctx.key`.
         redact: Removes secrets from texts.
         health: The health of the site; None if nothing monitors it.
@@ -61,7 +61,7 @@ class Services:
         site: SiteSettings,
         own: PluginSettings,
         *,
-        store: Store,
+        store: PluginStore,
         site_key: str,
         redact: Redactor,
         health: SiteHealth | None = None,
@@ -176,14 +176,13 @@ class CallContext:
 
     @property
     def store(self) -> Store:
-        """The plugin's store as this call sees it."""
-        if self._store is None:
-            with self._services.lock:
-                if self._store is None:
-                    self._store = self._own_store()
-                    if self._is_over and isinstance(self._store, CallStore):  # ended meanwhile
-                        self._store.end()
-        return self._store
+        """The plugin's store; it belongs to this call from the first use until the verdict."""
+        store = self._store
+        if store is None:
+            store = self._open_store()
+        if not store.is_granted:
+            store.wait_for_grant()
+        return store
 
     def end(self) -> StoreChanges | None:
         """End the call; return the changes of its store to commit, None if it was not used."""
@@ -194,9 +193,27 @@ class CallContext:
         store.end()
         return store.changes()
 
-    def _own_store(self) -> Store:
-        event_id = self._event.id if self._event else None
-        return self._services.store.of_call(self._callback, event_id)
+    def release_store(self) -> None:
+        """Let other calls use the store, once this call was judged and its changes committed."""
+        if isinstance(self._store, CallStore):
+            self._store.release()
+
+    @property
+    def seconds_waited(self) -> float:
+        """How long the call has waited for its store, in seconds."""
+        store = self._store
+        return store.seconds_waited() if isinstance(store, CallStore) else 0.0
+
+    def _open_store(self) -> Store:
+        services = self._services
+        with services.lock:
+            if self._store is None:
+                event_id = self._event.id if self._event else None
+                store = CallStore(services.store, services.name, self._callback, event_id)
+                self._store = store
+                if self._is_over:  # ended meanwhile
+                    store.end()
+            return self._store
 
     @property
     def sg(self) -> Shotgun:

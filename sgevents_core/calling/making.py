@@ -14,6 +14,7 @@ from typing import Protocol
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.describing import raised_error
 from sgevents_core.calling.outcome import CallMessage, CallOutcome
+from sgevents_core.calling.store import StoreChanges
 from sgevents_core.events import Event
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import CurrentCall
@@ -118,6 +119,11 @@ class CallRequest:
             self.services, self.event, self.callback.name, self.attempt, era=self.source.era
         )
         return context
+
+    def release_store(self) -> None:
+        """Let other calls use the plugin's store, once this call was judged."""
+        if self.context is not None:
+            self.context.release_store()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,8 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     began = time.monotonic() - (time.perf_counter() - request.began)
     raised = raised_error(error, services.redact)
     unanswered = services.contact.has_failed_since(began)
-    return CallOutcome(seconds, request.was_called, raised, False, changes, writes, unanswered)
+    kept: StoreChanges | None = None if changes is None else {}
+    return CallOutcome(seconds, request.was_called, raised, False, kept, writes, unanswered)
 
 
 def do_nothing() -> None:

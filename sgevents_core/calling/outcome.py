@@ -50,8 +50,8 @@ class CallOutcome(msgspec.Struct, frozen=True):
             raised.
         error: What the callback or its filter raised; None if it returned.
         timed_out: Whether the call was given up because it exceeded its time limit.
-        store_changes: Key -> new value as JSON, None for a removed key; None if the call did not
-            use its store.
+        store_changes: Key -> new value as JSON, None for a removed key; empty if it raised. None if
+            the call did not use its store; otherwise the store must be released.
         writes: How often it wrote to the site through `ctx.sg`.
         site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
             unanswered.

@@ -26,6 +26,7 @@ from sgevents_core.calling.making import (
     run_filter,
 )
 from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.liveness import report_alive
@@ -72,24 +73,25 @@ class OwnThread:
         Args:
             request: The call; the thread must not be hung.
             limit: The time limit in seconds; None for none. It counts from the call's last
-                heartbeat, and describing an error is not charged.
+                heartbeat; waiting for the store and describing an error are not charged.
         """
         thread = self._thread or self._start()
         if limit is not None:
             limit = min(limit, threading.TIMEOUT_MAX)
         context = request.open_context()
         self._has_returned = False
-        request.began = time.perf_counter()
+        request.began, began = time.perf_counter(), time.monotonic()
         self._requests.put(request)
-        left = limit
+        remaining = limit
         while True:
             try:
-                return self._outcomes.get(timeout=left)
+                return self._outcomes.get(timeout=remaining)
             except Empty:
-                left = (limit or 0.0) + context.last_heartbeat - time.monotonic()
-                if left <= 0.0:
+                since = max(began, context.last_heartbeat) + context.seconds_waited
+                remaining = (limit or 0.0) + since - time.monotonic()
+                if remaining <= 0.0:
                     return self._give_up(Hung(request, limit or 0.0), thread)
-                report_alive(left)
+                report_alive(remaining)
 
     def close(self) -> None:
         """End the thread; one that hangs ends with the process."""
@@ -156,14 +158,16 @@ class OwnThread:
 def _timed_out(hung: Hung, stack: str) -> CallOutcome:
     """Return the outcome of a call that is given up; its store takes no more changes."""
     request, services = hung.request, hung.request.services
-    if request.context is not None:
-        request.context.end()
+    changes = None if request.context is None else request.context.end()
+    kept: StoreChanges | None = None if changes is None else {}
     seconds = time.perf_counter() - request.began
     error = CallbackTimeout(within=format_duration(hung.within), stack=stack)
     raised = raised_error(error, services.redact)
     contact = services.contact
     unanswered = contact.waits or contact.has_failed_since(time.monotonic() - seconds)
-    return CallOutcome(seconds, error=raised, timed_out=True, site_unanswered=unanswered)
+    return CallOutcome(
+        seconds, error=raised, timed_out=True, store_changes=kept, site_unanswered=unanswered
+    )
 
 
 _OURS: Final = frozenset({invoke.__code__, run_filter.__code__})

@@ -1,11 +1,16 @@
-"""A plugin's durable mapping: changes are committed with the callback's record or not at all."""
+"""A plugin's durable mapping, which belongs to one call at a time.
+
+Changes are committed with the callback's record or not at all.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, Final, TypeAlias
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -32,17 +37,18 @@ class Store(MutableMapping[str, Any]):
 
     Args:
         plugin: Its plugin's name.
-        values: The values as last committed.
-        damage: Why they cannot be read, for people; empty if they can.
+        committed: The values as last committed, encoded.
     """
 
-    __slots__ = ("_changes", "_committed", "_plugin", "damage")
+    __slots__ = ("_changes", "_committed", "_plugin")
 
-    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str = "") -> None:
+    is_granted = True
+    """Whether it can be used at once."""
+
+    def __init__(self, plugin: str, committed: Mapping[str, bytes]) -> None:
         self._plugin = plugin
-        self.damage = damage
-        self._committed = {key: _encode(value) for key, value in values.items()}
-        self._changes: dict[str, bytes | None] = {}
+        self._committed = committed
+        self._changes: StoreChanges = {}
 
     def __getitem__(self, key: str) -> Any:
         value = self._changes.get(key, _UNCHANGED)
@@ -53,14 +59,15 @@ class Store(MutableMapping[str, Any]):
         return msgspec.json.decode(value)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        try:
-            self._changes[_checked(key)] = _encoded(value)
+        try:  # before _change takes a lock: encoding may run a plugin's code
+            checked, encoded = _checked(key), _encoded(value)
         except (TypeError, ValueError) as error:
             raise self._refusal(key, str(error)) from None
+        self._change(checked, encoded)
 
     def __delitem__(self, key: str) -> None:
         self[key]  # raises KeyError if it is missing
-        self._changes[key] = None
+        self._change(key, None)
 
     def __iter__(self) -> Iterator[str]:
         merged = {**self._committed, **self._changes}
@@ -72,34 +79,103 @@ class Store(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"<store of plugin {self._plugin}, {counted(len(self), 'key')}>"
 
-    def of_call(self, callback: str, event_id: int | None) -> CallStore:
-        """Return the store for one call, with changes of its own.
+    def wait_for_grant(self) -> None:
+        """Wait until the store can be used."""
 
-        Args:
-            callback: The name of the callback or hook.
-            event_id: The event's id; None for a hook that is not called for an event.
-        """
-        return CallStore(self._plugin, self._committed, callback, event_id)
-
-    def seen(self) -> Store:
-        """Return a read-only view of the last committed values; safe from any thread."""
-        return _SeenStore(self._plugin, self._committed.copy())
+    def _change(self, key: str, value: bytes | None) -> None:
+        """Change one value; None removes it."""
+        raise self._refusal(key, _ONLY_READ)
 
     def _refusal(self, key: object, reason: str) -> StoreValueError:
         return StoreValueError(plugin=self._plugin, key=key, reason=reason)
 
-    def changes(self) -> StoreChanges:
-        """Return the changes that are to be committed."""
-        return self._changes
+
+class StoreSource(Protocol):
+    """The owner of a plugin's values, which grants them to one call at a time.
+
+    In the daemon's process that is a `PluginStore`; in a child it asks the daemon's.
+    """
+
+    def grant(self, call: CallStore) -> Mapping[str, bytes]:
+        """Wait until no other call has the store, and grant it to `call`.
+
+        Returns:
+            The values as last committed, encoded. Also returned, without a grant, if the call ends
+            while it waits.
+        """
+
+    def release(self, call: CallStore) -> None:
+        """Take the store back from a call, which has been judged; do nothing if it has none."""
+
+    def wake(self) -> None:
+        """Let waiting calls look again whether they have ended."""
+
+    def seen(self) -> Store:
+        """Return a read-only view of the last committed values; safe from any thread."""
+
+
+class PluginStore:
+    """The values of one plugin, granted to one of its calls at a time.
+
+    A call has them from its first use of `ctx.store` until it is judged, whatever thread or process
+    it runs in, so that no other call changes what it has read.
+
+    Args:
+        plugin: The plugin's name.
+        values: The values as last committed.
+        damage: Why they cannot be read, for people; empty if they can.
+    """
+
+    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str = "") -> None:
+        self.damage = damage
+        self._plugin = plugin
+        self._committed = {key: _encode(value) for key, value in values.items()}
+        self._is_free = threading.Condition()  # reentrant: a finalizer may use the store too
+        self._holder: CallStore | None = None
+
+    def grant(self, call: CallStore) -> Mapping[str, bytes]:
+        """Wait until no other call has the store, and grant it to `call`.
+
+        Returns:
+            The values as last committed, encoded. Also returned, without a grant, if the call ends
+            while it waits.
+        """
+        with self._is_free:
+            if self._is_held_by_another(call):
+                with call.waiting():
+                    while not call.is_over and self._is_held_by_another(call):
+                        self._is_free.wait()
+            if not call.is_over:
+                self._holder = call
+            return self._committed
+
+    def release(self, call: CallStore) -> None:
+        """Take the store back from a call, which has been judged; do nothing if it has none."""
+        with self._is_free:
+            if self._holder is call:
+                self._holder = None
+                self._is_free.notify_all()
+
+    def wake(self) -> None:
+        """Let waiting calls look again whether they have ended."""
+        with self._is_free:
+            self._is_free.notify_all()
 
     def commit(self, changes: StoreChanges) -> None:
-        """Accept the changes of a call as committed."""
-        for key, value in changes.items():
-            if value is None:
-                self._committed.pop(key, None)
-            else:
-                self._committed[key] = value
-        self._changes = {}
+        """Accept the changes of a call as committed; before the call's store is released."""
+        with self._is_free:
+            for key, value in changes.items():
+                if value is None:
+                    self._committed.pop(key, None)
+                else:
+                    self._committed[key] = value
+
+    def seen(self) -> Store:
+        """Return a read-only view of the last committed values; safe from any thread."""
+        return Store(self._plugin, self._committed.copy())
+
+    def _is_held_by_another(self, call: CallStore) -> bool:
+        return self._holder is not None and self._holder is not call
 
 
 class CallStore(Store):
@@ -109,53 +185,85 @@ class CallStore(Store):
     logged.
 
     Args:
+        source: Grants the values.
         plugin: Its plugin's name.
-        committed: The values as last committed, shared with the plugin's other calls.
         callback: The name of the callback or hook.
         event_id: The event's id; None for a hook that is not called for an event.
     """
 
-    __slots__ = ("_callback", "_event_id", "_is_over", "_lock", "_said")
+    __slots__ = (
+        "_callback",
+        "_event_id",
+        "_has_reported",
+        "_lock",
+        "_source",
+        "_waited",
+        "_waits_since",
+        "is_granted",
+        "is_over",
+    )
 
     def __init__(
-        self, plugin: str, committed: dict[str, bytes], callback: str, event_id: int | None
+        self, source: StoreSource, plugin: str, callback: str, event_id: int | None
     ) -> None:
         super().__init__(plugin, {})
-        self._committed = committed
+        self.is_granted = self.is_over = False
+        self._source = source
         self._callback = callback
         self._event_id = event_id
         self._lock = threading.RLock()  # a finalizer may write here in the same thread
-        self._is_over = self._said = False
+        self._has_reported = False
+        self._waited = 0.0
+        self._waits_since: float | None = None
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        try:  # outside the lock: encoding may run a plugin's code
-            checked, encoded = _checked(key), _encoded(value)
-        except (TypeError, ValueError) as error:
-            raise self._refusal(key, str(error)) from None
-        self._change(checked, encoded)
+    def wait_for_grant(self) -> None:
+        """Wait until no other call of the plugin has the store, or this call is over."""
+        self._committed = self._source.grant(self)
+        self.is_granted = True
 
-    def __delitem__(self, key: str) -> None:
-        self[key]  # raises KeyError if it is missing
-        self._change(key, None)
+    def changes(self) -> StoreChanges:
+        """Return the changes that are to be committed."""
+        return self._changes
 
     def end(self) -> None:
-        """Refuse further changes."""
+        """Refuse further changes; the values stay granted until they are released."""
         with self._lock:
-            self._is_over = True
+            self.is_over = True
+        if self._waits_since is not None:
+            self._source.wake()
+
+    def release(self) -> None:
+        """Let other calls use the plugin's store."""
+        self._source.release(self)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of the block as waiting for the store."""
+        began = self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waits_since = None
+            self._waited += time.monotonic() - began
+
+    def seconds_waited(self) -> float:
+        """Return how long the call has waited for the store, which is not charged to its limit."""
+        since = self._waits_since
+        return self._waited + (0.0 if since is None else time.monotonic() - since)
 
     def _change(self, key: str, value: bytes | None) -> None:
         with self._lock:
-            taken = not self._is_over
-            if taken:
+            is_accepted = not self.is_over
+            if is_accepted:
                 self._changes[key] = value
-        if not taken:
+        if not is_accepted:
             self._refuse()
 
     def _refuse(self) -> None:
         event = "" if self._event_id is None else f" for event {self._event_id}"
         error = CallIsOverError(plugin=self._plugin, callback=self._callback, event=event)
-        if not self._said:
-            self._said = True
+        if not self._has_reported:
+            self._has_reported = True
             extra = {
                 "action": "store.refused",
                 "plugin": self._plugin,
@@ -164,22 +272,6 @@ class CallStore(Store):
             }
             logger.warning("%s", error, extra=extra)
         raise error
-
-
-class _SeenStore(Store):
-    """A read-only store as it was at one moment."""
-
-    __slots__ = ()
-
-    def __init__(self, plugin: str, committed: dict[str, bytes]) -> None:
-        super().__init__(plugin, {})
-        self._committed = committed
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        raise self._refusal(key, _ONLY_READ)
-
-    def __delitem__(self, key: str) -> None:
-        raise self._refusal(key, _ONLY_READ)
 
 
 _UNCHANGED: Final = b""

@@ -146,11 +146,15 @@ class Caller:
         for begins in self._observers.began:
             begins(call, limit)
         outcome = lane_plugin.executor.call(call, limit)
-        if outcome.is_unwanted:
-            stays = self._pass_over(call)
-        else:
-            lane_plugin.meet(entry.seq)
-            stays = self._settle(call, outcome)
+        try:
+            if outcome.is_unwanted:
+                stays = self._pass_over(call)
+            else:
+                lane_plugin.meet(entry.seq)
+                stays = self._settle(call, outcome)
+        finally:
+            if outcome.store_changes is not None:
+                call.release_store()
         if stays:
             self._register.returned(call.word, entry.seq, index)
         else:

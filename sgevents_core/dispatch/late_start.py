@@ -83,6 +83,7 @@ class LateStart:
         context = CallContext(self._services, None, "startup")
         error = call_hook(context, self._services, self._plugin.hooks, "startup")
         changes = context.end()
+        context.release_store()  # until the plugin has started, it is not called
         if error is None:
             return Tried("", changes)
         self._error = describe(error, self._services.redact)[0]

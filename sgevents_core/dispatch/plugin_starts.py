@@ -60,6 +60,7 @@ def start_plugins(
             raise error
         if error is not None:
             context.end()
+            context.release_store()
             own.late_start = late_start_of(plugin, own, error, began)
             if own.late_start is not None:
                 _wait_for_site(plugin, own.late_start, state)
@@ -119,6 +120,8 @@ def stop_plugins(
             continue
         context = CallContext(own, None, "shutdown")
         if _call_watched(context, plugin, own, "shutdown", watch) is not None:
+            context.end()
+            context.release_store()
             continue
         try:
             _keep_store(plugin, own, context, state)
@@ -171,3 +174,4 @@ def _keep_store(
         fence = state.take_lane(plugin.lane)
         state.record(plugin.lane, fence, Step(store={plugin.name: recorded(changes)}))
         services.store.commit(changes)
+    context.release_store()

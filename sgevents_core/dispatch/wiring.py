@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.own_thread import Hear, heard_by_nobody
-from sgevents_core.calling.store import Store
+from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import lane_plugin_of
@@ -59,12 +59,12 @@ def services_of(
     }
 
 
-def _store_of(plugin: str, state: Reader) -> Store:
+def _store_of(plugin: str, state: Reader) -> PluginStore:
     """Return a plugin's store; a damaged one keeps only that plugin from starting."""
     try:
-        return Store(plugin, state.store(plugin))
+        return PluginStore(plugin, state.store(plugin))
     except StateDamaged as error:
-        return Store(plugin, {}, damage=f"its store is damaged: {error.reason}")
+        return PluginStore(plugin, {}, damage=f"its store is damaged: {error.reason}")
 
 
 def lanes_of(

@@ -162,7 +162,12 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
     function = plugin.hooks.get(hook)
     if function is None:
         return None
-    error = invoke(CurrentCall(services.name, hook), function, CallContext(services, None, hook))
+    context = CallContext(services, None, hook)
+    error = invoke(CurrentCall(services.name, hook), function, context)
+    changes = context.end()
+    if error is None and changes:
+        services.store.commit(changes)
+    context.release_store()
     return None if error is None else describe(error, services.redact)[0]
 
 
@@ -176,10 +181,10 @@ def _call_all(
         announced = replace(callback, function=_announced(callback, tell))
         request = CallRequest(announced, event, replayed, services, runs_filter=True)
         outcome = make_call(request)
-        if outcome.is_unwanted:
-            continue
-        _tell_outcome(callback, outcome, services)
-        ran = Ran(ran.calls + outcome.was_called, ran.failed + (outcome.error is not None))
+        if not outcome.is_unwanted:
+            _tell_outcome(callback, outcome, services)
+            ran = Ran(ran.calls + outcome.was_called, ran.failed + (outcome.error is not None))
+        request.release_store()
     return ran
 
 

@@ -96,25 +96,45 @@ def _retry(desk: RequestWork, lane_plugin: LanePlugin, callback: Callback, lette
         return desk.refuse(text)
     replayed = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure, changes = desk.lane.errands.own_fault(desk.request.number), None
-    if failure is None:
-        desk.requests.begin(desk.request.number)
-        event = event_of(letter.body, desk.lane.scripts)
-        request = CallRequest(callback, event, replayed, lane_plugin.services, attempt)
-        came = _call(lane_plugin, request, desk.lane.observers)
-        failure, _, changes, waits = came
-        if failure is not None and waits:
-            return _wait(desk, lane_plugin, failure, desk.request.progress)
+    failure = desk.lane.errands.own_fault(desk.request.number)
     if failure is not None:
-        text = f"dead letter {letter.number} failed again: {failure.error}"
-        change = LetterChange(letter.number, failure, dead=True)
-        return desk.close(_held(desk, lane_plugin), RequestAnswer("failed", text), change)
-    text = f"dead letter {letter.number} was handled: {callback.name} got event {replayed.event_id}"
-    done = replace(closed(letter.failure, "retried"), attempt=attempt)
+        return _failed_again(desk, lane_plugin, letter, failure)
+    desk.requests.begin(desk.request.number)
+    event = event_of(letter.body, desk.lane.scripts)
+    request = CallRequest(callback, event, replayed, lane_plugin.services, attempt)
+    try:
+        came = _call(lane_plugin, request, desk.lane.observers)
+        if came.failure is None:
+            return _retried(desk, lane_plugin, letter, request, came.store_changes)
+        if came.waits:
+            return _wait(desk, lane_plugin, came.failure, desk.request.progress)
+        return _failed_again(desk, lane_plugin, letter, came.failure)
+    finally:
+        request.release_store()
+
+
+def _retried(
+    desk: RequestWork,
+    lane_plugin: LanePlugin,
+    letter: Letter,
+    request: CallRequest,
+    changes: StoreChanges | None,
+) -> bool:
+    called = f"{request.callback_name} got event {request.event_id}"
+    answer = RequestAnswer("done", f"dead letter {letter.number} was handled: {called}")
+    done = replace(closed(letter.failure, "retried"), attempt=request.attempt)
     step = _with_store(lane_plugin, changes)
-    desk.close(step, RequestAnswer("done", text), LetterChange(letter.number, done, dead=False))
+    desk.close(step, answer, LetterChange(letter.number, done, dead=False))
     _commit(lane_plugin, changes)
     return True
+
+
+def _failed_again(
+    desk: RequestWork, lane_plugin: LanePlugin, letter: Letter, failure: Failure
+) -> bool:
+    text = f"dead letter {letter.number} failed again: {failure.error}"
+    change = LetterChange(letter.number, failure, dead=True)
+    return desk.close(_held(desk, lane_plugin), RequestAnswer("failed", text), change)
 
 
 def _killed(desk: RequestWork, letter: Letter) -> bool:
@@ -279,14 +299,22 @@ class _Replay:
             return
         number = self._desk.request.number
         failure = self._desk.lane.errands.own_fault(number)
-        came = _Came(failure)
-        if failure is None:
-            self._desk.requests.begin(number)
-            services = self._lane_plugin.services
-            request = CallRequest(callback, event, replayed, services, begun + 1)
+        if failure is not None:
+            self._settle(callback, replayed, _Came(failure))
+            return
+        self._desk.requests.begin(number)
+        services = self._lane_plugin.services
+        request = CallRequest(callback, event, replayed, services, begun + 1)
+        try:
             came = _Came(None, called=False)
             if not is_unwanted(request, callback.match.may_accept):
                 came = _call(self._lane_plugin, request, self._desk.lane.observers)
+            self._settle(callback, replayed, came)
+        finally:
+            request.release_store()
+
+    def _settle(self, callback: Callback, replayed: Replayed, came: _Came) -> None:
+        """Record what a call came to, or put the replay off until the site answers."""
         if came.failure is not None and came.waits:
             self._done.remove(callback.name)
             self._waits = not _wait(self._desk, self._lane_plugin, came.failure, self._progress())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from datetime import datetime, timezone
 from decimal import Decimal
 from enum import IntEnum
@@ -14,9 +15,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from waiting import PATIENCE, wait_until
 
-from sgevents_core.calling.store import Store
-from sgevents_core.errors import StoreValueError
+from sgevents_core.calling.store import CallStore, PluginStore
+from sgevents_core.errors import CallIsOverError, StoreValueError
 
 KEYS = st.sampled_from(["a", "b", "", "ß☃", "c\0d"])
 VALUES = st.recursive(
@@ -30,12 +32,20 @@ VALUES = st.recursive(
 )
 
 
+def granted(owner: PluginStore) -> CallStore:
+    """Return the store of a new call of the owner's plugin, granted."""
+    store = CallStore(owner, "notify", "notify:run", 1)
+    store.wait_for_grant()
+    return store
+
+
 class LikeADict(RuleBasedStateMachine):
     """Whatever is done to a store, it says what a plain dictionary says."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store("plugin", {})
+        self.owner = PluginStore("plugin", {})
+        self.store = granted(self.owner)
         self.model: dict[str, Any] = {}
         self.kept: dict[str, Any] = {}
         self.ledger: dict[str, Any] = {}
@@ -84,7 +94,9 @@ class LikeADict(RuleBasedStateMachine):
                 self.ledger.pop(key, None)
             else:
                 self.ledger[key] = msgspec.json.decode(value)
-        self.store.commit(self.store.changes())
+        self.owner.commit(self.store.changes())
+        self.store.release()
+        self.store = granted(self.owner)
         self.kept = copy.deepcopy(self.model)
         assert self.ledger == self.model
         assert self.store.changes() == {}
@@ -92,7 +104,8 @@ class LikeADict(RuleBasedStateMachine):
     @rule()
     def start_anew(self) -> None:
         """Another process finds what was committed."""
-        self.store = Store("plugin", self.ledger)
+        self.owner = PluginStore("plugin", self.ledger)
+        self.store = granted(self.owner)
         self.model = copy.deepcopy(self.kept)
 
     @invariant()
@@ -103,7 +116,7 @@ class LikeADict(RuleBasedStateMachine):
         assert sorted(self.store) == sorted(self.model)
         assert all(key in self.store for key in self.model)
         assert "nowhere" not in self.store
-        assert self.store.seen() == self.kept
+        assert self.owner.seen() == self.kept
 
 
 TestLikeADict = LikeADict.TestCase
@@ -125,13 +138,13 @@ CYCLE.append(CYCLE)
     [
         {1, 2}, (1, 2), {"nested": (1, 2)}, b"bytes", datetime.now(timezone.utc), Decimal("1.5"),
         {"at": datetime.now(timezone.utc)}, object(), math.nan, [math.inf], {1: "one"}, Level.LOW,
-        CYCLE, "\ud800", {"deep": ["\udfff"]}, Store("other", {}),
+        CYCLE, "\ud800", {"deep": ["\udfff"]}, granted(PluginStore("other", {})),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_value_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
     """What JSON does not know, at any depth, is an error that names plugin and key."""
-    store = Store("notify", {"kept": 1})
+    store = granted(PluginStore("notify", {"kept": 1}))
     with pytest.raises(StoreValueError, match="Plugin notify cannot keep 'seen' in"):
         store["seen"] = value
     assert dict(store) == {"kept": 1}
@@ -141,7 +154,7 @@ def test_value_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("key", [1, None, ("a",), b"a", "\ud800"])
 def test_key_that_is_no_text_is_refused(key: Any) -> None:
     """Keys are text that a database can hold."""
-    store = Store("notify", {})
+    store = granted(PluginStore("notify", {}))
     with pytest.raises(StoreValueError):
         store[key] = 1
     assert key not in store
@@ -151,21 +164,71 @@ def test_key_that_is_no_text_is_refused(key: Any) -> None:
 
 def test_order_within_a_value_is_kept() -> None:
     """A mapping comes back with its keys in their order."""
-    store = Store("notify", {})
+    store = granted(PluginStore("notify", {}))
     store["seen"] = {"b": 1, "a": 2}
     assert list(store["seen"]) == ["b", "a"]
 
 
 def test_seen_store_is_only_read() -> None:
     """A view for other threads has the committed values and refuses changes."""
-    store = Store("notify", {"a": 1})
+    owner = PluginStore("notify", {"a": 1})
+    store = granted(owner)
     store["b"] = 2
-    seen = store.seen()
+    seen = owner.seen()
     assert dict(seen) == {"a": 1}
     with pytest.raises(StoreValueError, match="can only read it"):
         seen["b"] = 3
     with pytest.raises(StoreValueError, match="can only read it"):
         del seen["a"]
-    store.commit(store.changes())
+    owner.commit(store.changes())
     assert dict(seen) == {"a": 1}
-    assert dict(store.seen()) == {"a": 1, "b": 2}
+    assert dict(owner.seen()) == {"a": 1, "b": 2}
+
+
+def test_one_call_at_a_time_has_the_store() -> None:
+    """The second waits until the first was judged, and then reads what that committed."""
+    owner = PluginStore("notify", {"n": 1})
+    first = granted(owner)
+    first["n"] = 2
+    read: list[int] = []
+    second = CallStore(owner, "notify", "notify:run", 2)
+
+    def use() -> None:
+        second.wait_for_grant()
+        read.append(second["n"])
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    wait_until(lambda: second.seconds_waited() > 0)
+    first.end()
+    assert read == []
+    owner.commit(first.changes())
+    first.release()
+    thread.join(PATIENCE)
+    assert read == [2]
+    waited = second.seconds_waited()
+    assert waited > 0
+    assert second.seconds_waited() == waited
+
+
+def test_call_that_ends_while_it_waits_is_granted_nothing() -> None:
+    """Its changes are refused, and the store stays with the call that has it."""
+    owner = PluginStore("notify", {"n": 1})
+    first, second = granted(owner), CallStore(owner, "notify", "notify:run", 2)
+    thread = threading.Thread(target=second.wait_for_grant)
+    thread.start()
+    wait_until(lambda: second.seconds_waited() > 0)
+    second.end()
+    thread.join(PATIENCE)
+    with pytest.raises(CallIsOverError):
+        second["n"] = 2
+    second.release()
+    first["n"] = 3
+    third = CallStore(owner, "notify", "notify:run", 3)
+    thread = threading.Thread(target=third.wait_for_grant)
+    thread.start()
+    wait_until(lambda: third.seconds_waited() > 0)
+    first.release()
+    thread.join(PATIENCE)
+    assert third.is_granted
+    assert third["n"] == 1

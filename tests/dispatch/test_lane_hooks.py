@@ -11,7 +11,7 @@ import pytest
 from lane_house import House, raising
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.calling.store import Store
+from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch import alerting
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.errors import Retry
@@ -50,7 +50,7 @@ class Listens:
     """All that an announcer needs of the services of a plugin, where nothing is asked of them."""
 
     name = "listens"
-    store = Store("listens", {})
+    store = PluginStore("listens", {})
     late_start = None
 
 

@@ -71,7 +71,7 @@ def store_kept_although_the_callback_raised(patch: Patch) -> None:
     real = Caller._fail
 
     def fail(self: Caller, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
-        changes = outcome.store_changes
+        changes = None if call.context is None else call.context.end()
         if changes:
             self._ledger.record(Step(store={call.plugin: recorded(changes)}))
             call.services.store.commit(changes)
