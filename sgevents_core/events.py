@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sgevents_core.moments import local, moment_of
 from sgevents_core.scripts import Scripts, scripts_on
+from sgevents_core.stock_values import stock_field, stock_text, stock_value
 
 RECORD_ACTIONS: Final = frozenset({"New", "Change", "Retirement", "Revival"})
 """What can happen to a record: the last part of `Shotgun_<EntityType>_<action>`."""
@@ -73,6 +74,7 @@ class Event(Mapping[str, Any]):
     """One event, as an immutable mapping with the classic keys and as attributes.
 
     The mapping and the attributes return copies: changing one does not affect the next callback.
+    Their values are those that the stock client gives; `row` is the row as the site sent it.
     `event["created_at"]` is an aware datetime in local time, `event["meta"]` is always a dict.
     """
 
@@ -99,7 +101,7 @@ class Event(Mapping[str, Any]):
         if key == "meta":
             return self.meta
         if key in self._row:
-            return _copied(self._row[key])
+            return stock_field(self._row[key])
         return _DEFAULTS[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -173,13 +175,13 @@ class Event(Mapping[str, Any]):
     def old_value(self) -> Any:
         """The field's old value; None for multi-entity fields, which have `removed`."""
         meta = self._read_meta()
-        return _copied(meta.get("old" if _of_preference(meta) else "old_value"))
+        return stock_value(meta.get("old" if _of_preference(meta) else "old_value"))
 
     @property
     def new_value(self) -> Any:
         """The field's new value; None for multi-entity fields, which have `added`."""
         meta = self._read_meta()
-        return _copied(meta.get("new" if _of_preference(meta) else "new_value"))
+        return stock_value(meta.get("new" if _of_preference(meta) else "new_value"))
 
     @property
     def added(self) -> list[Any]:
@@ -204,7 +206,8 @@ class Event(Mapping[str, Any]):
     @property
     def meta(self) -> dict[str, Any]:
         """The event's details; never None, decoded if the site sent a JSON string."""
-        return _copied(self._read_meta())
+        meta: dict[str, Any] = stock_field(self._read_meta())
+        return meta
 
     @property
     def entity(self) -> dict[str, Any] | None:
@@ -212,7 +215,7 @@ class Event(Mapping[str, Any]):
 
         If a record was viewed on a page, this is the page; see `entity_type` and `entity_id`.
         """
-        return _dict(self._row.get("entity"))
+        return _link(self._row.get("entity"))
 
     @property
     def entity_type(self) -> str | None:
@@ -253,7 +256,7 @@ class Event(Mapping[str, Any]):
     @property
     def project(self) -> dict[str, Any] | None:
         """The project; None for replies, logins and other things without one."""
-        return _dict(self._row.get("project"))
+        return _link(self._row.get("project"))
 
     @property
     def project_id(self) -> int | None:
@@ -264,7 +267,7 @@ class Event(Mapping[str, Any]):
     @property
     def user(self) -> dict[str, Any] | None:
         """Who did it: a HumanUser, an ApiUser (a script) or None."""
-        return _dict(self._row.get("user"))
+        return _link(self._row.get("user"))
 
     @property
     def script(self) -> str | None:
@@ -278,7 +281,7 @@ class Event(Mapping[str, Any]):
     @property
     def sudo_user(self) -> dict[str, Any] | None:
         """Who is behind `user` if it acted as that user (sudo), otherwise None."""
-        return _dict(self._read_meta().get("sudo_actual_user"))
+        return _link(self._read_meta().get("sudo_actual_user"))
 
     @property
     def session_uuid(self) -> str | None:
@@ -401,16 +404,16 @@ def _deep_copied(value: Any) -> Any:
     return value
 
 
-def _dict(value: Any) -> dict[str, Any] | None:
-    return _copied(value) if isinstance(value, dict) else None
+def _link(value: Any) -> dict[str, Any] | None:
+    return stock_field(value) if isinstance(value, dict) else None
 
 
 def _list(value: Any) -> list[Any]:
-    return _copied(list(value)) if isinstance(value, (list, tuple)) else []
+    return stock_value(list(value)) if isinstance(value, (list, tuple)) else []
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return stock_text(value) if isinstance(value, str) and value else None
 
 
 def _integer(value: Any) -> int | None:

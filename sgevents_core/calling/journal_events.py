@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.events import Event
 from sgevents_core.scripts import Scripts
+from sgevents_core.site.bodies import decoded_row
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.opening import open_state
-
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
@@ -25,10 +22,7 @@ def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
         body: The row as JSON.
         scripts: The names of the site's scripts.
     """
-    try:
-        return Event(_decode(body), scripts)
-    except msgspec.DecodeError:
-        return Event(json.loads(body), scripts)  # decodes lone surrogates too, which sites may send
+    return Event(decoded_row(body), scripts)
 
 
 def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -248,7 +247,9 @@ def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
 
 
 def _event(letter: Letter) -> Any:
-    return json.loads(letter.body) if letter.body else None
+    from sgevents_core.site.bodies import decoded_row
+
+    return decoded_row(letter.body) if letter.body else None
 
 
 def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:

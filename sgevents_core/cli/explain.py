@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -93,6 +92,7 @@ def _head(
 ) -> dict[str, Any]:
     """Return what to print about the event itself."""
     from sgevents_core.reading.id_standing import whereabouts
+    from sgevents_core.site.bodies import decoded_row
 
     told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
     if found is None or not found.seq:
@@ -101,7 +101,7 @@ def _head(
         site = f"the site could not be asked: {trouble}" if trouble else "the site does not have it"
         return {**told, "missing": f"{told['missing']}; {site}"}
     place = {"found": "journal" if found.seq else "site", "seq": found.seq, "era": found.era}
-    return {**told, **place, "event": json.loads(found.body)}
+    return {**told, **place, "event": decoded_row(found.body)}
 
 
 def _lines(settings: Settings, found: Replayed) -> list[_Line]:

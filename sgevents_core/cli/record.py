@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from contextlib import closing
@@ -95,10 +94,11 @@ def _bodies(
 def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
     """Return the content of the file."""
     from sgevents_core.observe.redaction import Redactor
+    from sgevents_core.site.bodies import decoded_row
     from sgevents_core.testing.anonymising import Anonymiser, unsigned
     from sgevents_core.testing.recorded import written
 
-    rows: list[Any] = [unsigned(json.loads(body)) for body in bodies]
+    rows: list[Any] = [unsigned(decoded_row(body)) for body in bodies]
     if anonymise:
         rows = [*map(Anonymiser(rows), rows)]
     return written(map(Redactor.of(settings).in_value, rows))

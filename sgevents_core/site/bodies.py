@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw, Struct
 
 DEEPEST: Final = 100
 """Levels of lists and objects that are kept; deeper ones become null."""
@@ -33,6 +34,40 @@ def decoded(body: bytes | str) -> Any:
     return json.loads(_shallow(text).decode("utf-8", "replace"), parse_int=_integer, strict=False)
 
 
+class _Results(Struct, gc=False):
+    entities: list[Raw]
+    paging_info: Any = None
+
+
+class _RowsAnswer(Struct, gc=False):
+    results: _Results
+    exception: Any = None
+
+
+_decode_row: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_rows: Final = msgspec.json.Decoder(_RowsAnswer).decode
+
+
+def decoded_rows(body: bytes | str) -> Any:
+    """Return the value of an answer with rows, each of them left as JSON (`msgspec.Raw`).
+
+    An answer that is anything else, or cannot be read in this way, is decoded whole.
+
+    Raises:
+        ValueError: The text is not JSON.
+    """
+    try:
+        if not body.isascii() and isinstance(body, bytes):
+            body.decode()  # what is not decoded is not checked
+        answer = _decode_rows(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return decoded(body)
+    if answer.exception is not None:
+        return decoded(body)
+    results = answer.results
+    return {"results": {"entities": results.entities, "paging_info": results.paging_info}}
+
+
 def encoded(record: Any) -> bytes:
     """Return a row as JSON in UTF-8 that any reader can parse."""
     try:
@@ -40,6 +75,19 @@ def encoded(record: Any) -> bytes:
     except UnicodeEncodeError:
         body = msgspec.json.encode(_in_whole_characters(record))
     return _shallow(body) if body.count(b"[") + body.count(b"{") > DEEPEST else body
+
+
+def decoded_row(body: bytes) -> dict[str, Any]:
+    """Return a stored row; numbers in it that are too large read as they do in `encoded`.
+
+    Raises:
+        ValueError: It is not JSON.
+        msgspec.ValidationError: It is not a row.
+    """
+    try:
+        return _decode_row(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _decode_row(encoded(decoded(body)))
 
 
 def in_whole_characters(text: str) -> str:

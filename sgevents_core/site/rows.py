@@ -5,15 +5,11 @@ A row that makes no sense costs only itself; an answer to another question is re
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from typing import TypeAlias
 
-from sgevents_core.moments import seconds_of
-from sgevents_core.site.bodies import encoded, in_whole_characters
 from sgevents_core.site.questions import (
     After,
     Answer,
@@ -21,93 +17,36 @@ from sgevents_core.site.questions import (
     Ids,
     Look,
     Newest,
-    Odd,
     Page,
     Recent,
     Since,
 )
+from sgevents_core.site.row_decoding import DecodedRows
 from sgevents_core.state.entries import Row
-from sgevents_core.state.strands import strands_of
 
 Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
-HIGHEST_ID: Final = 2**53 - 1
-"""The highest id that every JSON reader reads exactly; no site comes near it."""
-_LONGEST_TIME: Final = 64
-_LONGEST_NAME: Final = 50
 
 
-def answer_of(call: Asked, records: Sequence[Any], limit: int, date: int | None) -> Answer:
+def answer_of(call: Asked, decoded: DecodedRows, limit: int, date: int | None) -> Answer:
     """Return what the site answered to a call.
 
     Args:
         call: What was asked.
-        records: The records of the answer.
+        decoded: The rows of the answer.
         limit: The largest number of records asked for.
         date: The site's clock, if it sent it.
 
     Raises:
         ValueError: These rows answer another question, or none of them can be handled.
     """
-    rows, odd = _apart(records, ids_only=isinstance(call, Ids | After))
-    full = len(records) >= limit
-    rows = _asked_for(call, _in_order(rows, full=full, descending=isinstance(call, Newest)))
+    odd, full = decoded.odd, decoded.total >= limit
+    rows = _in_order(list(decoded.rows.values()), full=full, descending=isinstance(call, Newest))
+    rows = _asked_for(call, rows)
     if full and not rows:
-        raise ValueError(f"none of the {len(records)} rows can be taken: {odd[0].reason}")
+        raise ValueError(f"none of the {decoded.total} rows can be taken: {odd[0].reason}")
     rows = rows[: call.limit]
     reach = rows[-1].id if full or len(rows) == call.limit else None
     return Answer(tuple(rows), date=date, odd=tuple(odd), reach=reach)
-
-
-def _apart(records: Sequence[Any], *, ids_only: bool) -> tuple[list[Row], list[Odd]]:
-    """Return the rows that can be handled, each id once, and why the others cannot."""
-    rows: dict[int, Row] = {}
-    odd = []
-    for record in records:
-        id_ = record.get("id") if type(record) is dict else None
-        if type(id_) is not int or not 1 <= id_ <= HIGHEST_ID:
-            odd.append(Odd(_name(record), _fault(record)))
-        elif id_ not in rows:
-            rows[id_] = Row(id_, 0, "", b"") if ids_only else _row(id_, record)
-    return list(rows.values()), odd
-
-
-def _fault(record: Any) -> str:
-    """Return why a record cannot be handled."""
-    if not isinstance(record, dict):
-        return "the site sent it as something that is not a record"
-    if type(record.get("id")) is not int:
-        return "its id is not an integer"
-    return "its id is out of range"
-
-
-def _name(record: Any) -> str:
-    """Return what an odd record is known by: the same each time it appears."""
-    if not isinstance(record, dict):
-        return _shown(record)
-    told = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
-    described = ", ".join(_shown(one).strip('"') for one in told)
-    name = _shown(record.get("id"))
-    return f"{name} ({described})" if described else name
-
-
-def _shown(value: Any) -> str:
-    shown = json.dumps(value)
-    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."
-
-
-def _at(created_at: object) -> int | None:
-    if type(created_at) is str and len(created_at) <= _LONGEST_TIME:
-        return _seconds(created_at)  # rows of one page share their times
-    return None
-
-
-_seconds: Final = lru_cache(maxsize=4096)(seconds_of)
-
-
-def _row(id_: int, record: dict[str, Any]) -> Row:
-    at = _at(record.get("created_at"))
-    event_type = in_whole_characters(str(record.get("event_type") or ""))
-    return Row(id_, at or 0, event_type, encoded(record), at is not None, strands_of(record))
 
 
 def _in_order(rows: list[Row], *, full: bool, descending: bool) -> list[Row]:

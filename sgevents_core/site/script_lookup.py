@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sgevents_core.errors import SiteError, StateError
-from sgevents_core.events import Event
-from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of, scripts_on
+from sgevents_core.scripts import API_USER, NAME, Scripts, ids_of
 
 logger = logging.getLogger("sgevents.feed")
 
@@ -57,11 +56,11 @@ class ScriptLookup:
         self._not_before = float("-inf")
         self._failures = 0
 
-    def look(self, rows: Iterable[Any], ask: Ask) -> None:
-        """Learn the names of the scripts on `rows`, as read from the site; raise nothing."""
-        for row in rows:
-            for link in _links(row):
-                self._see(link["id"], str(link.get("name")))
+    def look(self, scripts: Iterable[tuple[int, str]], ask: Ask) -> None:
+        """Learn the names of scripts, each given as its id and what a row shows; raise nothing."""
+        for script_id, shown in scripts:
+            if _is_id(script_id):
+                self._see(script_id, shown)
         if (self._own or self._wanted) and self._clock() >= self._not_before:
             self._ask(ask)
 
@@ -130,16 +129,6 @@ class ScriptLookup:
         )
         if self._failures == 1:  # the message says that it will be asked again
             logger.warning(text, error, wait, extra={"action": "scripts.not_read"})
-
-
-def _links(row: Any) -> list[dict[str, Any]]:
-    """Return the links of a row to the scripts that caused it."""
-    if not isinstance(row, dict):
-        return []
-    meta = row.get("meta")
-    if isinstance(meta, str) and "sudo_actual_user" in meta:
-        meta = Event(row).meta
-    return [link for link in scripts_on(row.get("user"), meta) if _is_id(link.get("id"))]
 
 
 def _named(found: Found) -> list[tuple[int, str]]:

@@ -38,8 +38,18 @@ def strands_of(row: Mapping[str, Any]) -> int:
     Args:
         row: The event's row as read from the site; whatever it lacks is passed over.
     """
-    itself = _strand(f"event {row.get('id')}")
-    record, project = _record_key(row), _project_key(row)
+    return pack_strands(row.get("id"), _record_key(row), _project_key(row))
+
+
+def pack_strands(event_id: object, record: str, project: str) -> int:
+    """Return the packed strands of an event, by the keys of its record and project.
+
+    Args:
+        event_id: The event's id.
+        record: The key of its record, see `record_key`; empty if it has none.
+        project: The key of its project, see `project_key`; empty if it has none.
+    """
+    itself = _strand(f"event {event_id}")
     by_entity = _strand(record or project) if record or project else itself
     by_project = _strand(project or record) if record or project else itself
     return by_entity | by_project << _BITS | itself << 2 * _BITS
@@ -72,21 +82,31 @@ def strands_of_body(body: bytes, event_id: int) -> int:
     return strands_of({**(row if isinstance(row, dict) else {}), "id": event_id})
 
 
+def record_key(entity_type: str | None, entity_id: int) -> str:
+    """Return the key of a record."""
+    return f"{entity_type} {entity_id}"
+
+
+def project_key(project_id: int) -> str:
+    """Return the key of a project."""
+    return f"Project {project_id}"
+
+
 def _record_key(row: Mapping[str, Any]) -> str:
     """Return the key of the record that an event is about; empty if none is known."""
     entity, kind = row.get("entity"), row.get("event_type")
     if isinstance(entity, dict) and isinstance(kind, str) and not kind.endswith("_View"):
         record_type, record_id = entity.get("type"), entity.get("id")
         if isinstance(record_type, str) and type(record_id) is int:
-            return f"{record_type} {record_id}"
+            return record_key(record_type, record_id)
     event = Event(row)  # the record is retired, was viewed, or there is none
-    return "" if event.entity_id is None else f"{event.entity_type} {event.entity_id}"
+    return "" if event.entity_id is None else record_key(event.entity_type, event.entity_id)
 
 
 def _project_key(row: Mapping[str, Any]) -> str:
     project = row.get("project")
     number = project.get("id") if isinstance(project, dict) else None
-    return f"Project {number}" if type(number) is int else ""
+    return project_key(number) if type(number) is int else ""
 
 
 def _strand(key: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from site_records import settings
 
 from sgevents_core import Event
@@ -19,6 +20,7 @@ from sgevents_core.sandbox import Sandbox
 from sgevents_core.scripts import Scripts
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
+from sgevents_core.site.row_decoding import decode_rows
 from sgevents_core.site.script_lookup import MOST_AFTER, ScriptLookup
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
@@ -44,7 +46,12 @@ class Told:
 
     def look(self, *links: Mapping[str, Any]) -> None:
         """Let it see a row by each of these."""
-        self.lookup.look([{"id": 1, "user": link} for link in links], self.ask)
+        self.look_at(*({"id": 1 + place, "user": link} for place, link in enumerate(links)))
+
+    def look_at(self, *rows: Any) -> None:
+        """Let it see rows as a site sends them."""
+        records = [Raw(json.dumps(row).encode()) for row in rows]
+        self.lookup.look(decode_rows(records).scripts, self.ask)
 
 
 @pytest.fixture
@@ -161,16 +168,16 @@ def test_a_full_disk_keeps_no_name_from_being_used(
 @pytest.mark.parametrize(
     "row",
     [
-        *(None, 7, "x", [], {}, {"user": 7}, {"user": {"type": "ApiUser"}}),
-        {"user": {"type": "ApiUser", "id": 2**63, "name": "x"}},
-        {"user": {"type": "ApiUser", "id": "7", "name": ["x"]}},
-        {"meta": "sudo_actual_user"},
-        {"meta": {"sudo_actual_user": [7]}},
+        *(None, 7, "x", [], {}, {"id": 1, "user": 7}, {"id": 1, "user": {"type": "ApiUser"}}),
+        {"id": 1, "user": {"type": "ApiUser", "id": 2**63, "name": "x"}},
+        {"id": 1, "user": {"type": "ApiUser", "id": "7", "name": ["x"]}},
+        {"id": 1, "meta": "sudo_actual_user"},
+        {"id": 1, "meta": {"sudo_actual_user": [7]}},
     ],
 )
 def test_odd_rows_ask_nothing(told: Told, row: object) -> None:
     """And raise nothing."""
-    told.lookup.look([row], told.ask)
+    told.look_at(row)
     assert len(told.asked) == 1
 
 
@@ -186,7 +193,7 @@ def test_who_is_behind_a_person_is_asked_for_too(told: Told) -> None:
     """In details that are a mapping, or JSON text."""
     behind = {"sudo_actual_user": {"id": 7, "name": "farm 1.0"}}
     for meta in (behind, json.dumps({"sudo_actual_user": {"id": 8, "name": "farm 1.0"}})):
-        told.lookup.look([{"user": None, "meta": meta}], told.ask)
+        told.look_at({"id": 1, "user": None, "meta": meta})
     assert told.asked[1:] == [["in", [7]], ["in", [8]]]
 
 

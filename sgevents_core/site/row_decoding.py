@@ -1,0 +1,200 @@
+"""Rows of an answer: kept as they came, decoded once and only as far as the feed needs.
+
+A usual row is decoded by the types it should have. A row that differs in any way is decoded whole,
+and costs only itself: it is handled with what can be understood of it, or set aside as odd.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from sgevents_core.events import Event, acting_links
+from sgevents_core.moments import seconds_of
+from sgevents_core.scripts import API_USER, scripts_on
+from sgevents_core.site.bodies import (
+    DEEPEST,
+    LONGEST_INTEGER,
+    decoded,
+    encoded,
+    in_whole_characters,
+)
+from sgevents_core.site.questions import Odd
+from sgevents_core.state.entries import Row
+from sgevents_core.state.strands import pack_strands, project_key, record_key, strands_of
+from sgevents_core.stock_values import stock_text
+
+HIGHEST_ID: Final = 2**53 - 1
+"""The highest id that every JSON reader reads exactly; no site comes near it."""
+_LONGEST_TIME: Final = 64
+_LONGEST_NAME: Final = 50
+_LONG_INTEGER: Final = re.compile(rb"[0-9]{%d}" % LONGEST_INTEGER)
+
+
+class _Link(Struct, gc=False):
+    """A link to a record."""
+
+    type: str | None = None
+    id: int | None = None
+    name: str | None = None
+
+
+class _Details(Struct, gc=False):
+    """A row's `meta`: whether it names somebody behind the row's user."""
+
+    sudo_actual_user: Raw | UnsetType = UNSET
+
+
+class _RowHead(Struct, gc=False):
+    """What the feed reads of a usual row."""
+
+    id: int
+    event_type: str | None = None
+    created_at: str | None = None
+    entity: _Link | None = None
+    project: _Link | None = None
+    user: _Link | None = None
+    meta: _Details | None = None
+
+
+_decode_head: Final = msgspec.json.Decoder(_RowHead).decode
+_seconds: Final = lru_cache(maxsize=4096)(seconds_of)  # rows of one page share their times
+
+
+class DecodedRows(NamedTuple):
+    """The rows of one answer.
+
+    Args:
+        rows: The rows that can be handled, by id, in the order of the answer.
+        odd: Why the others cannot.
+        scripts: The scripts that caused rows, each once: its id and the name that rows show.
+        total: How many records the answer has.
+    """
+
+    rows: dict[int, Row]
+    odd: list[Odd]
+    scripts: dict[tuple[int, str], None]
+    total: int
+
+
+def decode_rows(records: Sequence[Any], *, ids_only: bool = False) -> DecodedRows:
+    """Return the rows of an answer; of rows with the same id, the first.
+
+    Args:
+        records: The records of the answer, as JSON if they are `msgspec.Raw`.
+        ids_only: Whether only ids were asked for.
+    """
+    result = DecodedRows({}, [], {}, len(records))
+    for record in records:
+        if type(record) is not Raw:
+            _add_unusual(record, result, ids_only=ids_only)
+            continue
+        body = bytes(record)
+        head = _head_of(body)
+        if head is None:
+            _add_unusual(decoded(body), result, ids_only=ids_only)
+        elif head.id not in result.rows:
+            row = Row(head.id, 0, "", b"") if ids_only else _usual_row(body, head, result)
+            result.rows[head.id] = row
+    return result
+
+
+def _head_of(body: bytes) -> _RowHead | None:
+    """Return the head of a usual row; None for any other."""
+    try:
+        head = _decode_head(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return head if 1 <= head.id <= HIGHEST_ID and _is_readable(body) else None
+
+
+def _is_readable(body: bytes) -> bool:
+    """Return whether any reader can read a body of valid JSON: nothing in it is deep or long."""
+    if body.count(b"{") + body.count(b"[") > DEEPEST:
+        return False
+    return len(body) < LONGEST_INTEGER or _LONG_INTEGER.search(body) is None
+
+
+def _usual_row(body: bytes, head: _RowHead, result: DecodedRows) -> Row:
+    created_at = head.created_at
+    _add_scripts(head, result)
+    event_type = stock_text(head.event_type or "")
+    at = _seconds(created_at) if created_at and len(created_at) <= _LONGEST_TIME else None
+    strands = _usual_strands(body, head, event_type)
+    return Row(head.id, at or 0, event_type, body, at is not None, strands)
+
+
+def _add_scripts(head: _RowHead, result: DecodedRows) -> None:
+    user, meta = head.user, head.meta
+    if user is not None and user.type == API_USER and user.id is not None:
+        result.scripts[user.id, str(user.name)] = None
+    if meta is not None and meta.sudo_actual_user is not UNSET:
+        details = {"sudo_actual_user": decoded(bytes(meta.sudo_actual_user))}
+        _add_links(scripts_on(None, details), result)
+
+
+def _add_links(links: Iterable[Mapping[str, Any]], result: DecodedRows) -> None:
+    for link in links:
+        if type(link.get("id")) is int:
+            result.scripts[link["id"], str(link.get("name"))] = None
+
+
+def _usual_strands(body: bytes, head: _RowHead, event_type: str) -> int:
+    entity, project = head.entity, head.project
+    if entity is None or entity.type is None or entity.id is None or event_type.endswith("_View"):
+        return strands_of(decoded(body))
+    of_project = "" if project is None or project.id is None else project_key(project.id)
+    return pack_strands(head.id, record_key(entity.type, entity.id), of_project)
+
+
+def _add_unusual(record: Any, result: DecodedRows, *, ids_only: bool) -> None:
+    """Add a row that is not of the usual types, or the reason why it cannot be handled."""
+    id_ = record.get("id") if type(record) is dict else None
+    if type(id_) is not int or not 1 <= id_ <= HIGHEST_ID:
+        result.odd.append(Odd(_name(record), _fault(record)))
+    elif id_ not in result.rows:
+        result.rows[id_] = Row(id_, 0, "", b"") if ids_only else _unusual_row(id_, record, result)
+
+
+def _unusual_row(id_: int, record: dict[str, Any], result: DecodedRows) -> Row:
+    event = Event(record)
+    _add_links(acting_links(event), result)
+    at = _at(record.get("created_at"))
+    event_type = stock_text(in_whole_characters(str(record.get("event_type") or "")))
+    return Row(id_, at or 0, event_type, encoded(record), at is not None, strands_of(record))
+
+
+def _at(created_at: object) -> int | None:
+    if type(created_at) is str and len(created_at) <= _LONGEST_TIME:
+        return _seconds(created_at)
+    return None
+
+
+def _fault(record: Any) -> str:
+    """Return why a record cannot be handled."""
+    if not isinstance(record, dict):
+        return "the site sent it as something that is not a record"
+    if type(record.get("id")) is not int:
+        return "its id is not an integer"
+    return "its id is out of range"
+
+
+def _name(record: Any) -> str:
+    """Return what an odd record is known by: the same each time it appears."""
+    if not isinstance(record, dict):
+        return _shown(record)
+    values = [record[key] for key in ("event_type", "created_at") if record.get(key) is not None]
+    described = ", ".join(_shown(value).strip('"') for value in values)
+    name = _shown(record.get("id"))
+    return f"{name} ({described})" if described else name
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."
