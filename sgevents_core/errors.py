@@ -536,6 +536,14 @@ class CallbackTimeout(SgEventsError):
     """Where its thread stood when the time was over, as text."""
 
 
+class WorkerForkedError(SgEventsError):
+    """ctx.store of plugin {plugin} is not available here: the process was forked by a callback. Use
+    the store in the callback itself, and pass its values on.
+    """
+
+    plugin: str
+
+
 class SignalInDoubt(SgEventsError):
     """It was stopped by {signal}, which came just as a plugin started a process; nobody can say who
     sent it. All was ended in order. The exit code lets a service manager start it again.

@@ -11,6 +11,8 @@ from sgevents_core.site.health import SiteHealth
 _T = TypeVar("_T")
 _SLACK: Final = 0.001
 """Seconds by which two readings of the clock may differ."""
+_REPORTED: Final = 0
+"""The number of a call in another process; those of this process count from 1."""
 
 
 class SiteContact:
@@ -65,6 +67,25 @@ class SiteContact:
                 self._answered(began)
             elif answered is not None:
                 self.failed = time.monotonic()
+
+    def note_report(
+        self, *, waits: bool, failed: float | None = None, answered: float | None = None
+    ) -> None:
+        """Note what the plugin's worker process reports of its calls to the site.
+
+        Args:
+            waits: Whether one of them has not returned.
+            failed: When one last got no answer, in monotonic seconds; None if none has failed.
+            answered: When one began that was answered now; None if none was.
+        """
+        if waits:
+            self._in_hand.add(_REPORTED)
+        else:
+            self._in_hand.discard(_REPORTED)
+        if failed is not None:
+            self.failed = max(self.failed, failed)
+        if answered is not None:
+            self._answered(answered)
 
     def _answered(self, began: float) -> None:
         if self.health is not None:

@@ -193,6 +193,12 @@ class CallContext:
         store.end()
         return store.changes()
 
+    def take_changes(self, changes: StoreChanges) -> None:
+        """Take the changes that the call made to its store in another process."""
+        store = self.store if changes else None
+        if isinstance(store, CallStore):
+            store.take(changes)
+
     def release_store(self) -> None:
         """Let other calls use the store, once this call was judged and its changes committed."""
         if isinstance(self._store, CallStore):

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sgevents_core.calling.outcome import ErrorFacts, RaisedError
+from sgevents_core.calling.outcome import ErrorFacts, RaisedElsewhere, RaisedError
 from sgevents_core.calling.policy import facts_of
 from sgevents_core.errors import CallbackTimeout
 from sgevents_core.observe import forks
@@ -51,6 +51,8 @@ def describe(error: BaseException, redact: Redactor) -> Described:
         error: What was raised; printing it may fail or take for ever.
         redact: Removes secrets from a text.
     """
+    if isinstance(error, RaisedElsewhere):
+        return Described(redact(error.error.line), redact(error.error.traceback))
     return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
 
 
@@ -61,6 +63,8 @@ def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
         error: What was raised; inspecting it may fail or take for ever.
         redact: Removes secrets from a text.
     """
+    if isinstance(error, RaisedElsewhere):
+        return error.error
     line, text = describe(error, redact)
     facts = looked_at(error, lambda: facts_of(error, time.time()), ErrorFacts)
     return RaisedError(_kind(error), line, text, facts)

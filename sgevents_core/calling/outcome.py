@@ -41,6 +41,32 @@ class RaisedError(msgspec.Struct, frozen=True):
     facts: ErrorFacts = ErrorFacts()
 
 
+class RaisedElsewhere(Exception):
+    """Raised where a hook is called whose plugin is in another process.
+
+    Args:
+        error: What the hook raised there, or how its process died.
+    """
+
+    def __init__(self, error: RaisedError) -> None:
+        super().__init__(error.line)
+        self.error = error
+
+
+class CallDeath(msgspec.Struct, frozen=True):
+    """The death of the worker process that made a call.
+
+    Args:
+        how: What ended it, for people.
+        traceback: Where, if known.
+        is_proved: Whether the call is known to have ended it, and not somebody's `kill -9`.
+    """
+
+    how: str
+    traceback: str = ""
+    is_proved: bool = True
+
+
 class CallOutcome(msgspec.Struct, frozen=True):
     """What a call came to.
 
@@ -55,6 +81,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
         writes: How often it wrote to the site through `ctx.sg`.
         site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
             unanswered.
+        death: The death of the process that made the call; None if it lives.
     """
 
     seconds: float = 0.0
@@ -64,6 +91,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     store_changes: dict[str, bytes | None] | None = None
     writes: int = 0
     site_unanswered: bool = False
+    death: CallDeath | None = None
 
     @property
     def is_unwanted(self) -> bool:

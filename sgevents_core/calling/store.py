@@ -79,6 +79,11 @@ class Store(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return f"<store of plugin {self._plugin}, {counted(len(self), 'key')}>"
 
+    def as_json(self) -> dict[str, bytes]:
+        """Return the values as this store sees them, as JSON by key."""
+        merged = {**self._committed, **self._changes}
+        return {key: value for key, value in merged.items() if value is not None}
+
     def wait_for_grant(self) -> None:
         """Wait until the store can be used."""
 
@@ -224,6 +229,11 @@ class CallStore(Store):
     def changes(self) -> StoreChanges:
         """Return the changes that are to be committed."""
         return self._changes
+
+    def take(self, changes: StoreChanges) -> None:
+        """Take changes that the call has made in another process."""
+        with self._lock:
+            self._changes.update(changes)
 
     def end(self) -> None:
         """Refuse further changes; the values stay granted until they are released."""

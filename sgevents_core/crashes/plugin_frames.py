@@ -10,7 +10,7 @@ _FRAME: Final = re.compile(r'^  File "(.*)", line \d+')
 _RECENT_FIRST: Final = "most recent call first"
 _PACKAGE: Final = f"{Path(__file__).resolve().parent.parent}/"
 _MACHINERY: Final = re.compile(
-    r"^<frozen (importlib|runpy)|/(importlib|importlib_metadata|click)/[\w/]+\.py$"
+    r"^<frozen (importlib|runpy)|^<string>$|/(importlib|importlib_metadata|click)/[\w/]+\.py$"
     r"|/(threading|functools|contextlib)\.py$|/bin/sgevents$"
 )
 

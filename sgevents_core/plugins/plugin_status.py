@@ -11,10 +11,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from sgevents_core import __version__
+from sgevents_core.errors import Problem
 from sgevents_core.plugins.signatures import suggestion
 
 if TYPE_CHECKING:
-    from sgevents_core.errors import Problem
     from sgevents_core.plugins.discovery import Discovery, FoundPlugin
     from sgevents_core.settings import PluginSettings
 

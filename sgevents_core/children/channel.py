@@ -1,0 +1,111 @@
+"""One end of the connection between the daemon and a worker process: whole messages, in order."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from typing import Final
+
+LENGTH: Final = 4
+"""The bytes before each message that hold its length."""
+LONGEST: Final = 1 << 30
+"""The bytes of the longest message; a greater length means that somebody else wrote to the pipe."""
+_AT_ONCE: Final = 1 << 16
+
+
+class ChannelClosed(Exception):
+    """The other process has closed the connection, or it was damaged."""
+
+
+class Channel:
+    """One end of the connection; any thread may send, one thread receives.
+
+    A process forked from this one cannot send: it is neither a daemon nor a worker.
+
+    Args:
+        connection: A connected stream socket.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._home = os.getpid()
+        self._lock = threading.Lock()
+        self._received = bytearray()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor; -1 once it is closed."""
+        return self._connection.fileno()
+
+    def send(self, message: bytes) -> None:
+        """Send a message.
+
+        Raises:
+            ChannelClosed: Nobody can receive it.
+        """
+        if os.getpid() != self._home:
+            raise ChannelClosed
+        try:
+            with self._lock:
+                self._connection.sendall(len(message).to_bytes(LENGTH, "big") + message)
+        except OSError:
+            raise ChannelClosed from None
+
+    def receive(self) -> bytes:
+        """Wait for the next message, and return it.
+
+        Raises:
+            ChannelClosed: There will be none.
+        """
+        while (message := self.next_whole()) is None:
+            self.read()
+        return message
+
+    def next_whole(self) -> bytes | None:
+        """Return the next message that is already here; None if none is whole.
+
+        Raises:
+            ChannelClosed: What is here is not a message.
+        """
+        received = self._received
+        if len(received) < LENGTH:
+            return None
+        end = LENGTH + int.from_bytes(received[:LENGTH], "big")
+        if end > LONGEST:
+            raise ChannelClosed
+        if len(received) < end:
+            return None
+        message = bytes(received[LENGTH:end])
+        del received[:end]
+        return message
+
+    def read(self) -> None:
+        """Read what has arrived, waiting for it if nothing has.
+
+        Raises:
+            ChannelClosed: The other end is closed.
+            BlockingIOError: Nothing has arrived, and the socket does not block.
+        """
+        try:
+            received = self._connection.recv(_AT_ONCE)
+        except BlockingIOError:
+            raise
+        except OSError:
+            raise ChannelClosed from None
+        if not received:
+            raise ChannelClosed
+        self._received += received
+
+    def read_rest(self) -> None:
+        """Read all that has arrived without waiting; for the end of the other process."""
+        with suppress(BlockingIOError, ChannelClosed):
+            self._connection.setblocking(False)
+            while True:
+                self.read()
+
+    def close(self) -> None:
+        """Close it; a thread that waits in `receive` is woken."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()

@@ -1,0 +1,274 @@
+"""The messages between the daemon and a worker process, as typed values.
+
+What the daemon sends may hold pickles, since a child trusts its daemon. What a child sends is plain
+data of declared types: it shares its process with the code of plugins.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from sgevents_core.calling.outcome import CallMessage, CallOutcome, RaisedError
+from sgevents_core.choices import OnError
+from sgevents_core.plugins.load_watching import KnownBroken
+from sgevents_core.plugins.plugin_status import PluginStatus
+from sgevents_core.settings.secret import Secret
+
+# From the daemon to a child
+
+
+class Prepare(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """Load the plugins of a lane, then start those that have started before in another child.
+
+    Args:
+        lane: The lane's name.
+        settings: The configuration with the lane's plugins alone, pickled, with its secrets.
+        search_path: `sys.path`.
+        site_key: The name of the site in `ctx.key`.
+        known: Plugin -> why it is not loaded.
+        started: The plugins whose `startup` to call now; what it changes in stores is not kept.
+        logs_every_call: Whether every call of a callback is logged.
+    """
+
+    lane: str
+    settings: bytes
+    search_path: list[str]
+    site_key: str
+    known: dict[str, KnownBroken] = {}
+    started: list[str] = []
+    logs_every_call: bool = False
+
+
+class CallWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """Call a callback for an event.
+
+    Args:
+        number: The number of the call.
+        call: The call; without a body, its event is that of the call before.
+    """
+
+    number: int
+    call: CallMessage
+
+
+class HookWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """Call a hook that is not an event hook.
+
+    Args:
+        number: The number of the call.
+        plugin: The plugin.
+        hook: The hook's name.
+        arguments: Its arguments before `ctx`, pickled.
+    """
+
+    number: int
+    plugin: str
+    hook: str
+    arguments: bytes
+
+
+class StoreGranted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The values of a plugin's store, which belongs to a call until its end.
+
+    Args:
+        number: The number of the call.
+        values: Key -> value as JSON.
+        is_read_only: Whether the call may only read them.
+    """
+
+    number: int
+    values: dict[str, bytes]
+    is_read_only: bool = False
+
+
+class ScriptsLearned(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The names of the site's scripts, as far as they are known now.
+
+    Args:
+        names: Id -> name.
+        ids: Name -> the ids that sign in with it.
+    """
+
+    names: dict[int, str]
+    ids: dict[str, list[int]]
+
+
+class StopWaits(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A stop or a reload waits for the running call: `ctx.stopping` is true from now on."""
+
+
+class End(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """End after the running call.
+
+    Args:
+        shuts_down: Whether to call the plugins' `shutdown`; what it changes in stores is not kept.
+    """
+
+    shuts_down: bool = True
+
+
+# From a child to the daemon
+
+
+class SentMatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The part of a callback's filter that needs no code of the plugin; see `Match`.
+
+    Args:
+        asks: Whether the rest of the filter has to be asked in the child.
+    """
+
+    event_type: tuple[str, ...] = ()
+    entity_type: tuple[str, ...] = ()
+    attribute: tuple[str, ...] = ()
+    project: tuple[int | str, ...] = ()
+    user: tuple[int | str, ...] = ()
+    script: tuple[str, ...] = ()
+    in_create: bool | None = None
+    not_script: str | None = None
+    asks: bool = False
+
+
+class SentCallback(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A callback without its code; see `Callback`."""
+
+    name: str
+    hook: str | None
+    match: SentMatch
+    on_error: OnError | None
+    timeout: float | None
+    where: str
+
+
+class SentPlugin(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A loaded plugin without its code; see `LoadedPlugin`."""
+
+    name: str
+    group: str
+    lane: str
+    distribution: str
+    version: str | None
+    callbacks: list[SentCallback]
+    hooks: list[str]
+    warnings: list[str]
+
+
+class Prepared(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A child has loaded its plugins.
+
+    Args:
+        plugins: Those that are loaded.
+        statuses: The status of each plugin of the lane.
+        not_started: Plugin -> why its `startup` failed in this child.
+        learned: Secrets that were found meanwhile.
+    """
+
+    plugins: list[SentPlugin]
+    statuses: list[PluginStatus]
+    not_started: dict[str, RaisedError] = {}
+    learned: list[str] = []
+
+
+class CallEnded(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The outcome of a call of a callback."""
+
+    number: int
+    outcome: CallOutcome
+
+
+class HookEnded(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """The outcome of a call of another hook.
+
+    Args:
+        number: The number of the call.
+        error: What it raised; None if it returned.
+        changes: Key -> value as JSON of the changes to its store; None for a removed key.
+    """
+
+    number: int
+    error: RaisedError | None = None
+    changes: dict[str, bytes | None] = {}
+
+
+class StoreWanted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A call uses its plugin's store for the first time, and waits for its values."""
+
+    number: int
+    plugin: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A call says that it lives: its time limit counts from now."""
+
+    number: int
+
+
+class SiteReport(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A plugin's call to the site begins or has ended.
+
+    Args:
+        plugin: The plugin.
+        waits: Whether one of its calls has not returned.
+        failed: When a call last got no answer, in monotonic seconds; None if that never happened.
+        answered: When the call that was answered now had begun, in monotonic seconds.
+    """
+
+    plugin: str
+    waits: bool
+    failed: float | None = None
+    answered: float | None = None
+
+
+class LogRecord(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    """A record that was logged in a child.
+
+    Args:
+        logger: The logger's name.
+        level: Its level, as a number.
+        text: Its message.
+        created: When, in seconds since 1970.
+        fields: Its other fields.
+    """
+
+    logger: str
+    level: int
+    text: str
+    created: float
+    fields: dict[str, Any] = {}
+
+
+ToChild: TypeAlias = (
+    Prepare | CallWanted | HookWanted | StoreGranted | ScriptsLearned | StopWaits | End
+)
+ToDaemon: TypeAlias = (
+    Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat | SiteReport | LogRecord
+)
+Reply: TypeAlias = Prepared | CallEnded | HookEnded | StoreWanted | Heartbeat
+"""What belongs to a call or to the preparation."""
+PREPARATION: Final = 0
+"""The number of the preparation, where calls have theirs."""
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_prepare: Final = msgspec.msgpack.Decoder(Prepare).decode
+decode_to_child: Final = msgspec.msgpack.Decoder(ToChild).decode
+decode_to_daemon: Final = msgspec.msgpack.Decoder(ToDaemon).decode
+
+
+class _SettingsPickler(pickle.Pickler):
+    """A pickler that takes secrets along, which refuse it elsewhere: a child needs them."""
+
+    def reducer_override(self, value: object) -> Any:
+        if type(value) is Secret:
+            text = value.reveal() if value.is_there else None
+            return Secret, (text, value.source)
+        return NotImplemented
+
+
+def pickled_with_secrets(value: object) -> bytes:
+    """Return a value as a pickle in which secrets are readable; only for the pipe to a child."""
+    buffer = io.BytesIO()
+    _SettingsPickler(buffer).dump(value)
+    return buffer.getvalue()

@@ -1,0 +1,329 @@
+"""A worker process makes one call at a time; whatever a call does to it costs that call alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from waiting import PATIENCE, wait_until
+from worker_house import WorkerHouse, error_of
+
+from sgevents_core.calling.outcome import CallDeath
+from sgevents_core.settings import LaneSettings
+
+NOTES = """
+@hookimpl
+def on_event(event, ctx):
+    with (FOLDER / "calls").open("a") as file:
+        file.write(f"{ctx.plugin} {event.id} {ctx.key} {ctx.attempt}\\n")
+"""
+"""A plugin that writes down its calls."""
+
+
+def test_a_call_returns_what_it_came_to(house: WorkerHouse) -> None:
+    """The callback gets the event and a full `ctx`; this process never imports it."""
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        outcome = house.call(worker, "notes", 7)
+    assert outcome.error is None
+    assert outcome.was_called
+    assert house.written("calls") == "notes 7 site:1:7:notes:notes:on_event 1\n"
+    assert "notes" not in sys.modules
+
+
+def test_an_error_is_described_where_it_was_raised(house: WorkerHouse) -> None:
+    """Line, traceback and facts come up, without secrets."""
+    house.plugin(
+        "fails",
+        """
+@hookimpl
+def on_event(event, ctx):
+    if event.id == 1:
+        raise ValueError("with demo-key-of-the-site")
+    raise Retry("later", after=5)
+""",
+    )
+    with house.working() as worker:
+        bug, later = house.call(worker, "fails", 1), house.call(worker, "fails", 2)
+    assert error_of(bug).line == "ValueError: with ***"
+    assert 'raise ValueError("with ***")' in error_of(bug).traceback
+    assert not error_of(bug).facts.is_transient
+    assert error_of(later).facts.asks_retry
+    assert error_of(later).facts.retry_after == 5.0
+
+
+SUDDEN = {
+    "segfault": ("ctypes.string_at(0)", "Segmentation fault"),
+    "exit": ("os._exit(0)", "it called os._exit(0)"),
+    "abort": ("os.abort()", "Fatal Python error: Aborted"),
+    "kill": ("os.kill(os.getpid(), signal.SIGKILL)", "it called os.kill("),
+    "c exit": ("ctypes.CDLL(None)._exit(3)", "it ended with exit code 3"),
+}
+"""How a callback can end its process: code, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", SUDDEN)
+def test_a_death_is_proved_and_costs_its_call_alone(house: WorkerHouse, name: str) -> None:
+    """The next call, of another plugin, is made in a new process."""
+    act, how = SUDDEN[name]
+    house.plugin("dies", f"@hookimpl\ndef on_event(event, ctx):\n    {act}\n")
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        first = worker.pid
+        outcome = house.call(worker, "dies")
+        assert outcome.death is not None
+        assert outcome.death.is_proved
+        assert how in outcome.death.how
+        assert error_of(outcome).line.startswith("ProcessDied: its worker process died")
+        assert house.call(worker, "notes", 2).error is None
+        assert worker.pid != first
+    assert house.written("calls").startswith("notes 2 ")
+
+
+@pytest.mark.parametrize("act", ["sys.exit(3)", "raise KeyboardInterrupt", "exit()"])
+def test_an_exit_that_python_raises_is_an_error(house: WorkerHouse, act: str) -> None:
+    """The process goes on."""
+    house.plugin("exits", f"@hookimpl\ndef on_event(event, ctx):\n    {act}\n")
+    with house.working() as worker:
+        first = worker.pid
+        outcome = house.call(worker, "exits")
+        assert error_of(outcome).type_name in {"SystemExit", "KeyboardInterrupt"}
+        assert outcome.death is None
+        assert worker.pid == first
+
+
+def test_a_kill_from_outside_is_no_proof(house: WorkerHouse) -> None:
+    """Somebody's `kill -9` ends the call that runs, and blames nobody."""
+    house.plugin(
+        "waits",
+        """
+@hookimpl
+def on_event(event, ctx):
+    if event.id == 1:
+        (FOLDER / "pid").write_text(str(os.getpid()))
+        threading.Event().wait()
+""",
+    )
+    with house.working() as worker:
+        killer = threading.Thread(target=_kill_once_written, args=(house,))
+        killer.start()
+        outcome = house.call(worker, "waits", 1)
+        killer.join()
+        assert outcome.death == CallDeath("it was killed by SIGKILL", "", False)
+        assert house.call(worker, "waits", 2).error is None
+
+
+def _kill_once_written(house: WorkerHouse) -> None:
+    wait_until(lambda: house.written("pid"))
+    os.kill(int(house.written("pid")), signal.SIGKILL)
+
+
+def test_a_call_that_exceeds_its_limit_is_ended_for_good(house: WorkerHouse) -> None:
+    """Its process is gone, and what that had started; the outcome tells where it stood."""
+    house.plugin(
+        "hangs",
+        """
+import subprocess
+@hookimpl
+def on_event(event, ctx):
+    program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (FOLDER / "pid").write_text(str(program.pid))
+    ctx.store["lost"] = 1
+    program.wait()
+""",
+    )
+    with house.working() as worker:
+        pid = worker.pid
+        outcome = house.call(worker, "hangs", limit=3.0)
+        assert outcome.timed_out
+        assert outcome.store_changes is None
+        assert error_of(outcome).line == "CallbackTimeout: It had not returned within 3s."
+        assert "in on_event" in error_of(outcome).traceback
+        assert worker.pid is None
+    wait_until(lambda: not _lives(int(house.written("pid"))))
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_limit_ends_code_that_keeps_all_threads_from_running(house: WorkerHouse) -> None:
+    """A loop in C that never gives up the interpreter is ended too, and says where it stood."""
+    house.plugin("locked", "@hookimpl\ndef on_event(event, ctx):\n    ctypes.PyDLL(None).pause()\n")
+    with house.working() as worker:
+        outcome = house.call(worker, "locked", limit=1.0)
+    assert outcome.timed_out
+    assert "in on_event" in error_of(outcome).traceback
+
+
+def test_the_limit_counts_from_the_last_heartbeat(house: WorkerHouse) -> None:
+    """A call that says that it lives may take longer than its limit."""
+    house.plugin(
+        "long",
+        """
+@hookimpl
+def on_event(event, ctx):
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        ctx.heartbeat()
+        time.sleep(0.01)
+""",
+    )
+    with house.working() as worker:
+        assert house.call(worker, "long", limit=1.5).error is None
+
+
+def test_a_call_sees_that_a_stop_waits(house: WorkerHouse) -> None:
+    """`ctx.stopping` turns true while the call runs."""
+    house.plugin(
+        "asks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    (FOLDER / "seen").write_text(str(ctx.stopping))
+    while not ctx.stopping:
+        time.sleep(0.01)
+""",
+    )
+    with house.working() as worker:
+
+        def stop() -> None:
+            wait_until(lambda: house.written("seen") == "False")
+            worker.say_stopping()
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        assert house.call(worker, "asks", limit=PATIENCE).error is None
+        stopper.join()
+
+
+def test_a_process_that_outgrows_max_rss_is_replaced_between_events(house: WorkerHouse) -> None:
+    """The call that leaked counts, and costs nothing."""
+    house.lane_table = LaneSettings(executor="process", max_rss=300_000_000)
+    house.plugin(
+        "leaks",
+        """
+kept = []
+@hookimpl
+def on_event(event, ctx):
+    if event.id == 1:
+        kept.append(b"x" * 500_000_000)
+@hookimpl
+def shutdown(ctx):
+    (FOLDER / "shut").write_text("down")
+""",
+    )
+    with house.working() as worker:
+        first = worker.pid
+        assert worker.prepare()
+        assert worker.pid == first
+        assert house.call(worker, "leaks", 1).error is None
+        assert worker.prepare()
+        assert worker.pid not in {first, None}
+        assert house.written("shut") == "down"
+        assert house.call(worker, "leaks", 2).error is None
+
+
+def test_a_fork_that_returns_is_no_second_worker(house: WorkerHouse) -> None:
+    """It ends at once: it sends no outcome, commits nothing and makes no further call."""
+    house.plugin(
+        "forks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    ctx.store["pid"] = os.getpid()
+    if os.fork() == 0:
+        ctx.store["pid"] = "fork"
+        ctx.heartbeat()
+        ctx.logger.warning("from the fork")
+        (FOLDER / "forked").write_text(str(os.getpid()))
+""",
+    )
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        pid = worker.pid
+        for event_id in (1, 2, 3):
+            assert house.call(worker, "forks", event_id).error is None
+            assert house.call(worker, "notes", event_id).error is None
+        assert dict(house.services["forks"].store) == {"pid": pid}
+        wait_until(lambda: house.written("forked"))
+        wait_until(lambda: not _lives(int(house.written("forked"))))
+        assert worker.pid == pid
+    assert len(house.written("calls").splitlines()) == 3
+
+
+def test_a_fork_cannot_use_a_store_that_the_call_had_not_used(house: WorkerHouse) -> None:
+    """It is told why, and ends."""
+    house.plugin(
+        "forks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    child = os.fork()
+    if child == 0:
+        try:
+            ctx.store["x"] = 1
+        except Exception as error:
+            (FOLDER / "refused").write_text(f"{type(error).__name__}")
+        return
+    os.waitpid(child, 0)
+""",
+    )
+    with house.working() as worker:
+        assert house.call(worker, "forks").error is None
+    assert house.written("refused") == "WorkerForkedError"
+
+
+def test_the_store_is_granted_at_its_first_use(house: WorkerHouse) -> None:
+    """Changes come up with the outcome, and the next call sees them."""
+    house.plugin(
+        "counts",
+        """
+@hookimpl
+def on_event(event, ctx):
+    ctx.store["calls"] = ctx.store.get("calls", 0) + 1
+    ctx.store.setdefault("first", event.id)
+    if event.id == 2:
+        del ctx.store["first"]
+        raise ValueError
+    if event.id == 3:
+        del ctx.store["first"]
+""",
+    )
+    with house.working() as worker:
+        for event_id in (1, 2, 3):
+            house.call(worker, "counts", event_id)
+    assert dict(house.services["counts"].store) == {"calls": 2}
+
+
+def test_what_is_logged_comes_out_here(
+    house: WorkerHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records name plugin, callback and event; those of a call precede its death."""
+    house.plugin(
+        "talks",
+        """
+import logging
+@hookimpl
+def on_event(event, ctx):
+    ctx.logger.warning("hello %s", event.id, extra={"shot": "010"})
+    logging.getLogger("sgevents.plugin.talks").warning("last")
+    os._exit(1)
+""",
+    )
+    with caplog.at_level(logging.INFO, "sgevents"), house.working() as worker:
+        house.call(worker, "talks", 5)
+        texts = [record.getMessage() for record in caplog.records]
+    assert texts[:2] == ["hello 5", "last"]
+    fields = vars(caplog.records[0])
+    assert (fields["plugin"], fields["callback"]) == ("talks", "talks:on_event")
+    assert (fields["event_id"], fields["shot"]) == (5, "010")
