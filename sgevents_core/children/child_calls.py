@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.store import CallStore, Store, StoreChanges
+from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.children.channel import ChannelClosed
 from sgevents_core.children.messages import (
     Heartbeat,
@@ -62,7 +62,7 @@ class Grants:
             waiting.put(values)
 
 
-class ChildStore:
+class ChildStore(PluginStore):
     """The source of a plugin's values in a worker process, which asks the daemon for them.
 
     Args:
@@ -72,19 +72,17 @@ class ChildStore:
     `number` is the number of the running call.
     """
 
-    damage = ""
-
     def __init__(self, plugin: str, grants: Grants) -> None:
+        super().__init__(plugin, {})
         self.number = 0
-        self._plugin = plugin
         self._grants = grants
         self._lock = threading.Lock()  # several threads of one call ask once
-        self._granted: tuple[CallStore, Mapping[str, bytes]] | None = None
+        self._granted: tuple[CallStore | None, Mapping[str, bytes]] = (None, {})
 
     def grant(self, call: CallStore) -> Mapping[str, bytes]:
         """Wait until the daemon grants the store to the running call; return its values."""
         with self._lock:
-            if self._granted is not None and self._granted[0] is call:
+            if self._granted[0] is call:
                 return self._granted[1]
             if call.is_over:
                 return {}
@@ -163,10 +161,10 @@ class ChildServices(Services):
         send: Sends a message to the daemon.
     """
 
-    def __init__(self, *args: Any, send: Send, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, store: ChildStore, send: Send, **kwargs: Any) -> None:
+        super().__init__(*args, store=store, **kwargs)
         self.contact = ReportedContact(self.name, send)
-        self.send = send
+        self.child_store = store
 
 
 class ChildContext(CallContext):

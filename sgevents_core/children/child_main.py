@@ -148,7 +148,7 @@ class ChildProcess:
             while True:
                 message = decode_to_child(self._channel.receive())
                 if isinstance(message, StoreGranted):
-                    self._grants.arrived(message)
+                    self._grants.arrive(message.number, message.values)
                 elif isinstance(message, StopWaits):
                     self._stopping.set()
                 elif isinstance(message, ScriptsLearned):
@@ -220,7 +220,7 @@ class ChildProcess:
             self._listener.hear(threading.get_ident(), CALL_LANE)
         if name in self._not_started:
             return CallOutcome(was_called=False, error=_not_started(self._not_started[name]))
-        services.store.number = wanted.number
+        services.child_store.number = wanted.number
         request = CallRequest(
             callback, event, call, services, call.attempt, runs_filter=call.runs_filter
         )
@@ -261,7 +261,7 @@ class ChildProcess:
         function = plugin.hooks.get(hook) if plugin is not None else None
         if plugin is None or services is None or function is None:
             return None, None
-        services.store.number = number
+        services.child_store.number = number
         context = ChildContext(services, None, hook, number=number, send=self._send)
         turn = plugin.turn or LoadingTurn(name, threading.TIMEOUT_MAX)
         with watching(self._watch, turn) as changed:
@@ -288,7 +288,7 @@ class ChildProcess:
                     wanted.hook,
                     number=wanted.number,
                     send=self._send,
-                    store=services.store.read_by(wanted.number),
+                    store=services.child_store.seen_by(wanted.number),
                 )
                 error = invoke(
                     CurrentCall(wanted.plugin, wanted.hook), function, *arguments, context

@@ -77,12 +77,10 @@ class StoreGranted(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw
     Args:
         number: The number of the call.
         values: Key -> value as JSON.
-        is_read_only: Whether the call may only read them.
     """
 
     number: int
     values: dict[str, bytes]
-    is_read_only: bool = False
 
 
 class ScriptsLearned(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):

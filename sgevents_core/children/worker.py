@@ -22,7 +22,7 @@ from sgevents_core.calling.outcome import (
     RaisedElsewhere,
     RaisedError,
 )
-from sgevents_core.calling.store import Store
+from sgevents_core.calling.store import Store, StoreChanges
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.messages import (
     PREPARATION,
@@ -126,12 +126,12 @@ class Worker:
             child.send(CallWanted(number=number, call=self._message(request)))
             reply = _await(child, number, replies, context, limit)
             if isinstance(reply, CallEnded):
+                context.end()
                 return reply.outcome
             if isinstance(reply, ChildDeath):
                 return self._died(request, reply)
             return self._timed_out(request, child, limit or 0.0)
         finally:
-            context.end()
             child.forget(number)
             child.running_call = None
 
@@ -320,6 +320,7 @@ class Worker:
     def _died(self, request: CallRequest, death: ChildDeath) -> CallOutcome:
         """Return the outcome of a call whose process has died."""
         services = request.services
+        kept = _kept_of(request)
         services.contact.note_report(waits=False)
         seconds = time.perf_counter() - request.began
         error = _died_in("in this call", death)
@@ -344,6 +345,7 @@ class Worker:
         return CallOutcome(
             seconds,
             error=fit,
+            store_changes=kept,
             death=CallDeath(
                 services.redact(death.how),
                 services.redact(death.traceback),
@@ -354,7 +356,7 @@ class Worker:
     def _timed_out(self, request: CallRequest, child: Child, limit: float) -> CallOutcome:
         """End the process of a call that exceeded its limit, and return the call's outcome."""
         services, contact = request.services, request.services.contact
-        unanswered = contact.waits
+        kept, unanswered = _kept_of(request), contact.waits
         stack = child.stack()
         child.kill()
         child.wait()
@@ -368,6 +370,7 @@ class Worker:
             seconds,
             error=RaisedError("CallbackTimeout", line, trace),
             timed_out=True,
+            store_changes=kept,
             site_unanswered=unanswered,
         )
 
@@ -392,6 +395,12 @@ def _await(
             until = math.inf if limit is None else time.monotonic() + limit
         elif not isinstance(reply, Prepared):
             return reply
+
+
+def _kept_of(request: CallRequest) -> StoreChanges | None:
+    """End a call without an outcome; return no changes, or None if it did not use its store."""
+    changes = None if request.context is None else request.context.end()
+    return None if changes is None else {}
 
 
 def _granted(number: int, store: Store) -> StoreGranted:

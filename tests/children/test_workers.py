@@ -141,7 +141,7 @@ def on_event(event, ctx):
         pid = worker.pid
         outcome = house.call(worker, "hangs", limit=3.0)
         assert outcome.timed_out
-        assert outcome.store_changes is None
+        assert outcome.store_changes == {}
         assert error_of(outcome).line == "CallbackTimeout: It had not returned within 3s."
         assert "in on_event" in error_of(outcome).traceback
         assert worker.pid is None
@@ -254,7 +254,7 @@ def on_event(event, ctx):
         for event_id in (1, 2, 3):
             assert house.call(worker, "forks", event_id).error is None
             assert house.call(worker, "notes", event_id).error is None
-        assert dict(house.services["forks"].store) == {"pid": pid}
+        assert house.store("forks") == {"pid": pid}
         wait_until(lambda: house.written("forked"))
         wait_until(lambda: not _lives(int(house.written("forked"))))
         assert worker.pid == pid
@@ -302,7 +302,7 @@ def on_event(event, ctx):
     with house.working() as worker:
         for event_id in (1, 2, 3):
             house.call(worker, "counts", event_id)
-    assert dict(house.services["counts"].store) == {"calls": 2}
+    assert house.store("counts") == {"calls": 2}
 
 
 def test_what_is_logged_comes_out_here(

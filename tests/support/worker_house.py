@@ -15,7 +15,7 @@ from sgevents_core.calling.context import Services
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
-from sgevents_core.calling.store import Store
+from sgevents_core.calling.store import PluginStore
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.launching import Launcher
 from sgevents_core.children.messages import Prepared
@@ -117,7 +117,7 @@ class WorkerHouse:
                 plugin,
                 self.site,
                 self.tables[name],
-                store=Store(name, {}),
+                store=PluginStore(name, {}),
                 site_key="site",
                 redact=Redactor.of(self.settings),
                 health=self.health,
@@ -152,7 +152,13 @@ class WorkerHouse:
         outcome = worker.call(request, limit)
         if outcome.error is None and outcome.store_changes:
             self.services[plugin].store.commit(outcome.store_changes)
+        if outcome.store_changes is not None:
+            request.release_store()
         return outcome
+
+    def store(self, plugin: str) -> dict[str, Any]:
+        """Return what was kept in a plugin's store."""
+        return dict(self.services[plugin].store.seen())
 
     def written(self, name: str) -> str:
         """Return the content of a file that a plugin has written; empty if there is none."""
