@@ -85,7 +85,7 @@ def _keep(
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
         died = deaths.counted(start.doubts, start.name, words, state.deaths())
-        step = Step(progress=start.progress, plugins=mine, deaths=died, durable=True)
+        step = Step(progress=start.progress, plugins=[*mine], deaths=died, durable=True)
         step.doubts = _doubted(start, state)
         state.record(start.name, state.take_lane(start.name), step)
     for name in starts:  # only once everything is in the ledger

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.register import ATTEMPTS, Noted, NotedCall
 from sgevents_core.state.steps import Step
 
@@ -33,24 +34,22 @@ def catches_up(record: PluginRecord, noted: NotedCall | None) -> None:
         record.stop_at(noted.progress.of(record.name))
 
 
-def advanced(noted: Noted, progress: Progress, records: Iterable[PluginRecord]) -> Step:
+def advanced(noted: Noted, recorded: RecordedLane) -> Step:
     """Return the step that brings the ledger up to date with a register.
 
     Args:
         noted: The content of the register.
-        progress: The lane's progress in the ledger.
-        records: The ledger's records of the lane's plugins; those that moved are changed.
+        recorded: What the ledger says of the lane; records of plugins that moved are changed.
     """
-    step = Step()
+    progress, _, records = recorded
     moved = goes_on(progress, noted.lane)
-    if moved != progress:
-        step.progress = moved
+    changed = []
     for record in records:
         before = record.progress
         catches_up(record, noted.apart)
         if record.progress != before:
-            step.plugins.append(record)
-    return step
+            changed.append(record)
+    return Step(None if moved == progress else moved, changed)
 
 
 def doubts(

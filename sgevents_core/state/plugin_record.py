@@ -1,19 +1,68 @@
-"""The record of one plugin, which changes only by its own methods."""
+"""The record of one plugin, and of one in a strand; they change only by their own methods."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.strand_places import StrandPlaces
+from sgevents_core.state.strands import STRANDS
 
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 """Whether a plugin is called, waits for a retry, waits for a person, or waits for its start."""
 
 
+class _Placed:
+    """The place of a plugin that may be separate from its lane, or from one strand of it."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+    else:
+        progress: Progress
+        apart: bool
+
+        @property
+        def name(self) -> str:
+            """The plugin's name."""
+            raise NotImplementedError
+
+    @property
+    def cursor(self) -> int:
+        """`seq` of the last event finished for it; meaningful while `apart`."""
+        return self.progress.finished
+
+    def leave_lane(self, lane: Progress) -> None:
+        """Separate from the lane at the lane's position; do nothing if it is separate already."""
+        if not self.apart:
+            self.stop_at(lane.of(self.name))
+
+    def stop_at(self, progress: Progress) -> None:
+        """Separate from its lane, at its own progress or a given one, whichever is later."""
+        self.progress = self.progress.joined(progress) if self.apart else progress
+        self.apart = True
+
+    def finish(self, seq: int) -> None:
+        """Record an event as finished."""
+        self.progress = Progress(seq)
+
+    def finish_callback(self, key: CallKey) -> None:
+        """Record a callback as finished for the current event."""
+        self.progress = self.progress.with_done(key)
+
+    def is_level_with(self, lane: Progress) -> bool:
+        """Return whether it is at the same position as its lane, between two events."""
+        return self.progress == lane and not lane.done
+
+    def rejoin_lane(self) -> None:
+        """Rejoin its lane; it must be level with it."""
+        self.apart = False
+
+
 @dataclass(slots=True)
-class PluginRecord:
+class PluginRecord(_Placed):
     """The ledger's record of one plugin.
 
     Args:
@@ -25,6 +74,11 @@ class PluginRecord:
         reason: Why it is held or paused or has not started, for people.
         retry_at: When a hold ends, in seconds since 1970; 0 otherwise.
         failures: Failures in a row.
+        above: While `apart`: what else is finished above `progress`, by the strands of a lane that
+            it left, or that is divided in another way now.
+        order_by: What divides its lane into the strands that `strands` names; None if it was in no
+            strand alone.
+        strands: Its record in each strand that it is separate from, while it is not `apart`.
 
     Only its own methods change it; other code reads its fields.
     """
@@ -37,11 +91,9 @@ class PluginRecord:
     reason: str = ""
     retry_at: float = 0.0
     failures: int = 0
-
-    @property
-    def cursor(self) -> int:
-        """`seq` of the last event finished for it; meaningful while `apart`."""
-        return self.progress.finished
+    above: StrandPlaces | None = None
+    order_by: OrderBy | None = None
+    strands: dict[int, StrandRecord] = field(default_factory=dict)
 
     @property
     def hangs(self) -> bool:
@@ -88,32 +140,119 @@ class PluginRecord:
             self.state, self.retry_at = "not started", 0.0
             self.reason = f"its startup failed: {error}"
 
-    def leave_lane(self, lane: Progress) -> None:
-        """Separate from the lane at the lane's position; do nothing if it is separate already."""
-        if not self.apart:
-            self.stop_at(lane.of(self.name))
-
-    def stop_at(self, progress: Progress) -> None:
-        """Separate from its lane, at its own progress or a given one, whichever is later."""
-        self.progress = self.progress.joined(progress) if self.apart else progress
-        self.apart = True
-
-    def finish(self, seq: int) -> None:
-        """Record an event as finished."""
-        self.progress = Progress(seq)
-
-    def finish_callback(self, key: CallKey) -> None:
-        """Record a callback as finished for the current event."""
-        self.progress = self.progress.with_done(key)
-
     def skip_to(self, progress: Progress) -> None:
         """Continue at a given progress, because the events before it are no longer kept."""
         self.progress = progress
 
-    def is_level_with(self, lane: Progress) -> bool:
-        """Return whether it is at the same position as its lane, between two events."""
-        return self.progress == lane and not lane.done
+    def finish(self, seq: int) -> None:
+        """Record an event as finished."""
+        _Placed.finish(self, seq)
+        if self.above is not None and self.above.highest <= seq:
+            self.above = None
 
-    def rejoin_lane(self) -> None:
-        """Rejoin its lane; it must be level with it."""
-        self.apart = False
+    def leave_strands(self, lane: StrandPlaces) -> None:
+        """Separate from all strands of its lane; do nothing if it is separate from the lane.
+
+        Args:
+            lane: How far the lane has come.
+        """
+        if self.apart:
+            return
+        own = [
+            self.strands[n].progress if n in self.strands else place.of(self.name)
+            for n, place in enumerate(lane.places)
+        ]
+        places = StrandPlaces(lane.order_by, tuple(own))
+        self.progress, self.apart = Progress(places.lowest), True
+        self.above = None if places.is_level else places
+        self.order_by, self.strands = None, {}
+
+    def spread(self, order_by: OrderBy) -> list[StrandRecord]:
+        """Separate from each strand of its lane instead of from the lane, and return the records.
+
+        What is finished above its progress must be passed first, as that is by other strands.
+        """
+        self.apart, self.order_by = False, order_by
+        self.strands = {n: StrandRecord(self, n, self.progress, apart=True) for n in range(STRANDS)}
+        return list(self.strands.values())
+
+
+@dataclass(slots=True)
+class StrandRecord(_Placed):
+    """The ledger's record of one plugin in one strand of its lane.
+
+    A hold is of the strand alone. A pause, and the count of failures, are of the plugin.
+
+    Args:
+        plugin: The record of the plugin.
+        strand: The strand.
+        progress: Its progress in the strand; meaningful while `apart`.
+        apart: Whether it is separate from the strand.
+        is_held: Whether it waits for a retry in the strand.
+        hold_reason: Why, for people.
+        retry_at: When that hold ends, in seconds since 1970; 0 otherwise.
+    """
+
+    plugin: PluginRecord
+    strand: int
+    progress: Progress = BEGINNING
+    apart: bool = False
+    is_held: bool = False
+    hold_reason: str = ""
+    retry_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.plugin.name
+
+    @property
+    def lane(self) -> str:
+        """The lane it belongs to."""
+        return self.plugin.lane
+
+    @property
+    def failures(self) -> int:
+        """Failures in a row."""
+        return self.plugin.failures
+
+    @property
+    def state(self) -> PluginState:
+        """See `PluginState`: that of the plugin, or whether it is held in the strand."""
+        if self.plugin.state != "active":
+            return self.plugin.state
+        return "held" if self.is_held else "active"
+
+    @property
+    def reason(self) -> str:
+        """Why it is held or paused or has not started, for people."""
+        return self.hold_reason if self.plugin.state == "active" else self.plugin.reason
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it waits for a call that timed out and still runs: a hold without an end."""
+        return self.is_held and not self.retry_at
+
+    def pause(self, reason: str) -> None:
+        """Pause the plugin, in all strands, until a person resumes it."""
+        self.plugin.pause(reason)
+
+    def hold(self, until: float, reason: str) -> None:
+        """Hold it in the strand; see `PluginRecord.hold`."""
+        self.is_held, self.hold_reason, self.retry_at = True, reason, until
+
+    def resume(self) -> None:
+        """Make it active again in the strand after a hold; it does not end a pause."""
+        self.is_held, self.hold_reason, self.retry_at = False, "", 0.0
+
+    def count_failure(self) -> None:
+        """Count one more event in a row that the plugin failed on for good."""
+        self.plugin.count_failure()
+
+    def end_failures(self) -> None:
+        """Reset the plugin's count of failures in a row after a success."""
+        self.plugin.end_failures()
+
+
+AnyPluginRecord: TypeAlias = PluginRecord | StrandRecord
+"""The record by which a plugin is called: of a whole lane, or of one strand of it."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry, KeptFrom, LateRow, Row
 from sgevents_core.state.failures import Failure, KeptFailure
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, LeftOut, SetAside
@@ -28,6 +29,7 @@ from sgevents_core.state.requests import (
     RequestStep,
 )
 from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.strand_places import StrandPlaces
 
 
 class Connection(Protocol):
@@ -84,8 +86,27 @@ class Reader(Connection, Protocol):
     def scripts(self) -> dict[int, str]:
         """Return the known names of the site's scripts, by id."""
 
+    def read_strand(
+        self, strand: int, order_by: OrderBy, *, after: int, until: int, limit: int
+    ) -> list[Entry]:
+        """Return up to `limit` entries of one strand with a `seq` above `after`, ascending.
+
+        Args:
+            strand: The strand.
+            order_by: What divides the events into strands.
+            after: The `seq` before them.
+            until: The highest `seq`.
+            limit: How many at most.
+        """
+
     def lane_progress(self, lane: str) -> Progress | None:
-        """Return a lane's last recorded position; None for a lane never seen."""
+        """Return a lane's last recorded position; None for a lane never seen.
+
+        Of a divided lane it is the lowest place; see `lane_places`.
+        """
+
+    def lane_places(self, lane: str) -> StrandPlaces | None:
+        """Return the recorded places of a lane's strands; None for a lane that is not divided."""
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
@@ -197,6 +218,20 @@ class FeedWriter(Reader, Protocol):
         """
 
 
+class RecordedLane(NamedTuple):
+    """What is recorded of a lane.
+
+    Args:
+        progress: Its progress; see `Reader.lane_progress`.
+        places: The places of its strands; None if it is not divided.
+        plugins: The records of its plugins.
+    """
+
+    progress: Progress
+    places: StrandPlaces | None
+    plugins: Sequence[PluginRecord]
+
+
 class LaneWriter(Reader, Protocol):
     """Writes the ledger of lanes; each step names its lane and the lane's fence."""
 
@@ -210,15 +245,13 @@ class LaneWriter(Reader, Protocol):
             StaleWriter: `fence` is not the lane's newest; nothing was written.
         """
 
-    def advance(
-        self, lane: str, fence: int, advanced: Callable[[Progress, list[PluginRecord]], Step]
-    ) -> None:
+    def advance(self, lane: str, fence: int, advanced: Callable[[RecordedLane], Step]) -> None:
         """Advance a lane and its plugins from their recorded positions, atomically.
 
         Args:
             lane: The lane.
             fence: The lane's newest fence.
-            advanced: Returns the step to write, from the lane's progress and its plugins' records.
+            advanced: Returns the step to write, from what is recorded of the lane.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.

@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import RequestStep
+from sgevents_core.state.strand_places import StrandPlaces
 
 REMOVED: Final = object()
 """In `Step.store`: remove the key."""
@@ -48,7 +49,7 @@ class Step:
     """One atomic step of a lane's work: all of it is written, or nothing.
 
     Args:
-        progress: The lane's progress after it; None to leave that unchanged.
+        progress: The progress after it, of the lane or of `strand`; None to leave it unchanged.
         plugins: Records of plugins that changed.
         failure: A failed attempt to keep; its `attempt` becomes the count for the event.
         doubts: `(plugin, callback, seq, attempts)` of calls in which the process died.
@@ -58,10 +59,14 @@ class Step:
         request: The change to a person's request.
         store: Plugin -> key -> new value, or `REMOVED` to remove the key.
         durable: Whether the step must survive a power cut, not only a kill.
+        strand: The strand whose progress it has; None for a lane that is not divided.
+        places: How far all strands of a divided lane have come at least; one that is recorded
+            further on stays there, unless the lane was divided in another way.
+        undivided: Whether the lane is not divided into strands any more.
     """
 
     progress: Progress | None = None
-    plugins: list[PluginRecord] = field(default_factory=list)
+    plugins: Sequence[AnyPluginRecord] = ()
     failure: Failure | None = None
     doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
     dead: bool = False
@@ -70,3 +75,6 @@ class Step:
     request: RequestStep | None = None
     store: dict[str, dict[str, Any]] = field(default_factory=dict)
     durable: bool = False
+    strand: int | None = None
+    places: StrandPlaces | None = None
+    undivided: bool = False

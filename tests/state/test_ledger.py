@@ -221,7 +221,7 @@ def test_ledger_is_what_its_steps_made_of_it(steps: Sequence[Step]) -> None:
         for step in steps:
             state.record("main", fence, step)
             progress = step.progress or progress
-            plugins.update((record.name, record) for record in step.plugins)
+            plugins.update((one.name, one) for one in step.plugins if isinstance(one, PluginRecord))
             if step.failure:
                 key = CallKey(step.failure.plugin, step.failure.callback), step.failure.seq
                 tried[key] = step.failure.attempt

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.feed_values import JOURNAL, SetAside
-from sgevents_core.state.plugin_record import PluginRecord
-from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.progress import BEGINNING
+from sgevents_core.state.protocols import RecordedLane
 from sgevents_core.state.sqlite.aside import write_aside
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.writing import write_step
@@ -44,15 +44,13 @@ class SqliteLaneWriter(SqliteReader):
             self._check_fence(lane, fence)
             return write_step(db, lane, step)
 
-    def advance(
-        self, lane: str, fence: int, advanced: Callable[[Progress, list[PluginRecord]], Step]
-    ) -> None:
+    def advance(self, lane: str, fence: int, advanced: Callable[[RecordedLane], Step]) -> None:
         """Advance a lane and its plugins from their recorded positions, in one transaction.
 
         Args:
             lane: The lane.
             fence: The lane's newest fence.
-            advanced: Returns the step to write, from the lane's progress and its plugins' records.
+            advanced: Returns the step to write, from what is recorded of the lane.
 
         Raises:
             StaleWriter: `fence` is not the lane's newest; nothing was written.
@@ -60,7 +58,8 @@ class SqliteLaneWriter(SqliteReader):
         with self._db.transaction() as db:
             self._check_fence(lane, fence)
             mine = [record for record in self.plugins().values() if record.lane == lane]
-            write_step(db, lane, advanced(self.lane_progress(lane) or BEGINNING, mine))
+            progress, places = self.lane_progress(lane) or BEGINNING, self.lane_places(lane)
+            write_step(db, lane, advanced(RecordedLane(progress, places, mine)))
 
     def pass_over(self, entry: Entry, plugins: Collection[str], reason: str) -> bool:
         """Set aside an entry that cannot be read, and record the plugins that still need its event.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, Missing, Parked, SetAside
@@ -18,21 +19,26 @@ from sgevents_core.state.progress import Progress
 from sgevents_core.state.sqlite.aside import read_aside
 from sgevents_core.state.sqlite.checksums import decoded, make_sure, sum_column, sum_of_row
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.places import (
+    STRANDS_SINCE,
+    read_place,
+    read_places,
+    read_records,
+)
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 from sgevents_core.state.steps import Died
+from sgevents_core.state.strand_places import StrandPlaces
+from sgevents_core.state.strands import SHIFTS, STRANDS, strand_of
 
 _SCRIPTS_SINCE: Final = 5
 """The version of the schema that first had the table `scripts`."""
 _PARKED_SINCE: Final = 3
 """The version of the schema that first had the table `parked`."""
-_STRANDS_SINCE: Final = 9
-"""The version of the schema that first kept the strands of events."""
 _LAST_ENTRIES: Final = 20_000
 """How many entries at the end of the journal show which event types a site has."""
 _ENTRY: Final = "seq, event_id, event_type, created_at, late, body, era"
 _decode_feed: Final = msgspec.json.Decoder(FeedState).decode
 _decode_any: Final = msgspec.json.Decoder().decode
-_decode_names: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class SqliteReader:
@@ -53,7 +59,7 @@ class SqliteReader:
         self._db = Database(folder, read_only=self._read_only)
         self._sum = sum_column(self._db)
         version = self._db.number("PRAGMA user_version")
-        self._strands = "strands" if version >= _STRANDS_SINCE else "NULL"
+        self._strands = "strands" if version >= STRANDS_SINCE else "NULL"
 
     def close(self) -> None:
         """Close the connection."""
@@ -163,38 +169,56 @@ class SqliteReader:
             return {}
         return dict(self._db.all("SELECT id, name FROM scripts"))
 
+    def read_strand(
+        self, strand: int, order_by: OrderBy, *, after: int, until: int, limit: int
+    ) -> list[Entry]:
+        """Return up to `limit` entries of one strand with a `seq` above `after`, ascending."""
+        entries: list[Entry] = []
+        while (lacking := limit - len(entries)) > 0:
+            rows = self._strand_rows(strand, order_by, after, until, lacking)
+            found = map(_entry, rows)
+            entries += [entry for entry in found if strand_of(entry, order_by) == strand]
+            if len(rows) < lacking:
+                break
+            after = rows[-1][0]
+        return entries
+
+    def _strand_rows(
+        self, strand: int, order_by: OrderBy, after: int, until: int, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """Return rows of a strand, and of no known one: an older version wrote those."""
+        return self._db.all(
+            f"SELECT {_ENTRY}, {self._sum}, {self._strands} FROM journal"  # noqa: S608 - our own
+            f" WHERE seq > ? AND seq <= ? AND coalesce({self._strands} >> ? & ?, ?) = ?"
+            " ORDER BY seq LIMIT ?",
+            after,
+            until,
+            SHIFTS[order_by],
+            STRANDS - 1,
+            strand,
+            strand,
+            limit,
+        )
+
     def lane_progress(self, lane: str) -> Progress | None:
         """Return a lane's last recorded position; None for a lane never seen."""
         found = self._db.one(f"SELECT seq, done, {self._sum} FROM lanes WHERE name = ?", lane)  # noqa: S608 - our own
         if found is None:
             return None
-        make_sure(self._db, f"the place of lane {lane}", found[2], lane, *found[:2])
-        seq, done, _ = found
+        places = self.lane_places(lane)
+        if places is not None:
+            return Progress(places.lowest)
         what = f"the place of lane {lane}"
-        if done is None:
-            return Progress(seq)
-        return Progress.at(seq, decoded(self._db, what, _decode_keys, done))
+        make_sure(self._db, what, found[2], lane, *found[:2])
+        return read_place(self._db, what, found[0], found[1])
+
+    def lane_places(self, lane: str) -> StrandPlaces | None:
+        """Return the recorded places of a lane's strands; None for a lane that is not divided."""
+        return read_places(self._db, lane)
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
-        found = self._db.all(
-            "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures,"  # noqa: S608 - our own
-            f" {self._sum} FROM plugins ORDER BY name"
-        )
-        for *values, checksum in found:
-            make_sure(self._db, f"the record of plugin {values[0]}", checksum, *values)
-        return {values[0]: self._plugin(*values) for *values, _ in found}
-
-    def _plugin(
-        self, name: str, lane: str, cursor: int, apart: int, done: str, *standing: Any
-    ) -> PluginRecord:
-        finished = decoded(self._db, f"the record of plugin {name}", _decode_keys, done)
-        state, reason, *rest = standing
-        if state == "active" and reason:  # earlier versions stored "not started" like this
-            state = "not started"
-        return PluginRecord(
-            name, lane, Progress(cursor, finished), bool(apart), state, reason, *rest
-        )
+        return read_records(self._db, self._sum)
 
     def lowest_cursor(self, plugins: Collection[str]) -> int:
         """Return the highest `seq` up to which all the given plugins have finished.
@@ -207,6 +231,7 @@ class SqliteReader:
                 continue
             lane = None if record.apart else self.lane_progress(record.lane)
             cursors.append((lane or record.progress).finished)
+            cursors += [strand.cursor for strand in record.strands.values()]
         return min(cursors)
 
     def tried(self) -> dict[tuple[CallKey, int], int]:
@@ -265,7 +290,3 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         except (TypeError, AttributeError):  # a flipped byte may change a value's type
             whole = False
     return Entry(seq, event_id, event_type, created, bool(late), body, era, whole, strands)
-
-
-def _decode_keys(text: str) -> frozenset[CallKey]:
-    return frozenset(map(CallKey.decode, _decode_names(text)))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.sqlite.checksums import sum_of, sum_of_letter
 from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
+from sgevents_core.state.sqlite.places import (
+    place_columns,
+    write_division,
+    write_place,
+    write_places,
+    write_record,
+)
 from sgevents_core.state.sqlite.requests import write_request
 from sgevents_core.state.sqlite.tracebacks import keep_traceback
 from sgevents_core.state.steps import REMOVED, Step
@@ -24,10 +28,16 @@ _encode: Final = msgspec.json.Encoder().encode
 def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
     """Write a step, and return the number of its failure, 0 if it has none."""
     number = 0
-    if step.progress is not None:
+    if step.undivided:
+        write_division(db, lane, None)
+    if step.places is not None:
+        write_places(db, lane, step.places)
+    if step.progress is not None and step.strand is None:
         _write_progress(db, lane, step.progress)
+    elif step.progress is not None and step.strand is not None:
+        write_place(db, lane, step.strand, step.progress)
     for record in step.plugins:
-        _write_plugin(db, record)
+        write_record(db, record)
     if step.failure is not None:
         number = _write_failure(db, step.failure, dead=step.dead)
     for plugin, callback, seq, attempts in step.doubts:
@@ -45,36 +55,11 @@ def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
     return number
 
 
-def _encode_keys(keys: Iterable[CallKey]) -> str:
-    return _encode(sorted(key.encode() for key in keys)).decode()
-
-
 def _write_progress(db: sqlite3.Connection, lane: str, progress: Progress) -> None:
-    """Write the event a lane is in the middle of, or the last one finished."""
-    seq, done = progress.finished, None
-    if progress.done:
-        seq, done = progress.running, _encode_keys(progress.done)
+    seq, done = place_columns(progress)
     db.execute(
         "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
         (seq, done, sum_of(lane, seq, done), lane),
-    )
-
-
-def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
-    values = (
-        record.name,
-        record.lane,
-        record.cursor,
-        int(record.apart),
-        _encode_keys(record.progress.done),
-        record.state,
-        record.reason,
-        float(record.retry_at),
-        record.failures,
-    )
-    db.execute(
-        "INSERT OR REPLACE INTO plugins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*values, sum_of(*values)),
     )
 
 
