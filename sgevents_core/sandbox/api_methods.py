@@ -55,7 +55,7 @@ class ApiMethods:
     Args:
         database: The database that is read and written.
         transactions: Begins and ends transactions.
-        counts: Counts the rows returned.
+        counts: Counts the returned rows.
         faults: The faults in force, for those that strike writes.
         begin_session: Begins a session and returns its token.
         page_size: The largest page, in rows.
@@ -111,11 +111,7 @@ class ApiMethods:
         }
 
     def carry_out(
-        self,
-        method: str,
-        caller: ApiCaller,
-        parameters: Any,
-        replica: Fault | None = None,
+        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None = None
     ) -> dict[str, Any]:
         """Carry out a call.
 
@@ -153,101 +149,68 @@ class ApiMethods:
             RefusedCallError: The call names something that does not exist or is not valid.
         """
         with self._database.lock:
-            read_query = parse_query({**parameters, "paging": {"entities_per_page": 2**62}}, 2**62)
-            self._database.schema.required_type("read", read_query.entity_type)
-            visible_rows = self._visible_rows(
-                read_query.entity_type, caller, None, retired=read_query.retired
-            )
+            query = parse_query({**parameters, "paging": {"entities_per_page": 2**62}}, 2**62)
+            self._database.schema.required_type("read", query.entity_type)
+            rows = self._visible_rows(query.entity_type, caller, None, retired=query.retired)
             entities: list[dict[str, Any]] = read_entities(
-                self._database, read_query, visible_rows, caller.script_name
+                self._database, query, rows, caller.script_name
             )["entities"]
             return entities
 
     def _visible_rows(
-        self,
-        entity_type: str,
-        caller: ApiCaller,
-        replica: Fault | None,
-        *,
-        retired: bool = False,
+        self, entity_type: str, caller: ApiCaller, replica: Fault | None, *, retired: bool = False
     ) -> VisibleRows:
-        visible_rows = self._database.visible_rows(
+        rows = self._database.visible_rows(
             entity_type, retired_only=retired, script_name=caller.script_name
         )
-        rows_behind = replica.options["rows"] if replica and entity_type == EVENT_LOG else 0
-        return (
-            VisibleRows(
-                visible_rows.ids[: max(0, len(visible_rows.ids) - rows_behind)],
-                visible_rows.read_row,
-            )
-            if rows_behind
-            else visible_rows
-        )
+        if replica is None or entity_type != EVENT_LOG:
+            return rows
+        replicated = max(0, len(rows.ids) - replica.options["rows"])
+        return VisibleRows(rows.ids[:replicated], rows.read_row)
 
     def _read_entities(
-        self,
-        method: str,
-        caller: ApiCaller,
-        parameters: Any,
-        replica: Fault | None,
+        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None
     ) -> Any:
-        read_query = parse_query(parameters, self._page_size)
-        self._database.schema.required_type(method, read_query.entity_type)
-        visible_rows = self._visible_rows(
-            read_query.entity_type, caller, replica, retired=read_query.retired
-        )
-        read_results = read_entities(self._database, read_query, visible_rows, caller.script_name)
-        self._counts.count_rows_read(read_query.entity_type, len(read_results["entities"]))
-        return read_results
+        query = parse_query(parameters, self._page_size)
+        self._database.schema.required_type(method, query.entity_type)
+        rows = self._visible_rows(query.entity_type, caller, replica, retired=query.retired)
+        results = read_entities(self._database, query, rows, caller.script_name)
+        self._counts.count_rows_read(query.entity_type, len(results["entities"]))
+        return results
 
     def _summarize(
-        self,
-        method: str,
-        caller: ApiCaller,
-        parameters: Any,
-        replica: Fault | None,
+        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None
     ) -> Any:
         entity_type = self._database.schema.required_type(method, parameters.get("type")).name
-        visible_rows = self._visible_rows(entity_type, caller, replica)
-        return summarize(self._database, parameters, visible_rows, caller.script_name)
+        rows = self._visible_rows(entity_type, caller, replica)
+        return summarize(self._database, parameters, rows, caller.script_name)
 
     def _carry_out_write(
-        self,
-        method: str,
-        caller: ApiCaller,
-        parameters: Any,
-        _replica: Fault | None,
+        self, method: str, caller: ApiCaller, parameters: Any, _replica: Fault | None
     ) -> Any:
-        with self._transactions.write(
-            caller, self._transaction_faults(method, caller, parameters)
-        ) as transaction:
+        faults = self._transaction_faults(method, caller, parameters)
+        with self._transactions.write(caller, faults) as transaction:
             return self._write_within(transaction, method, parameters)
 
     def _carry_out_batch(
-        self,
-        method: str,
-        caller: ApiCaller,
-        parameters: Any,
-        _replica: Fault | None,
+        self, method: str, caller: ApiCaller, parameters: Any, _replica: Fault | None
     ) -> Any:
         if not isinstance(parameters, list):
             raise refused_call("batch", f"expects an array of requests: {ruby_text(parameters)}")
-        transaction_faults = self._transaction_faults(method, caller, {})
-        batch_results = []
-        with self._transactions.write(caller, transaction_faults) as transaction:
-            for request_index, batch_request in enumerate(parameters):
+        faults = self._transaction_faults(method, caller, {})
+        results = []
+        with self._transactions.write(caller, faults) as transaction:
+            for index, request in enumerate(parameters):
                 try:
-                    batch_results.append(
-                        self._write_within(transaction, _batch_method(batch_request), batch_request)
-                    )
+                    results.append(self._write_within(transaction, _batch_method(request), request))
                 except RefusedCallError as refusal:
                     raise refused_call(
                         "batch",
-                        f"request with index {request_index} failed.  All requests rolled "
+                        f"request with index {index} failed.  All requests rolled "
                         f"back.\n{refusal.message}",
                         refusal.code,
                     ) from refusal
-        return batch_results
+        return results
 
     def _transaction_faults(
         self, method: str, caller: ApiCaller, parameters: dict[str, Any]
@@ -270,17 +233,13 @@ class ApiMethods:
         if method == "create":
             given_values = _given_values(method, parameters)
             created_row = transaction.create(entity_type, given_values)
-            return self._projected_row(
-                entity_type,
-                created_row,
-                [*given_values, *array_parameter("create", parameters, "return_fields", str)],
-            )
+            returned_fields = array_parameter("create", parameters, "return_fields", str)
+            return self._projected_row(entity_type, created_row, [*given_values, *returned_fields])
         entity_id = _entity_id(str(method), parameters)
         if method == "update":
             given_values = _given_values(method, parameters)
-            updated_record = transaction.update(
-                entity_type, entity_id, given_values, _update_modes(parameters)
-            )
+            modes = _update_modes(parameters)
+            updated_record = transaction.update(entity_type, entity_id, given_values, modes)
             return self._projected_row(entity_type, updated_record, list(given_values))
         if method == "delete":
             return transaction.delete(entity_type, entity_id)
@@ -292,9 +251,8 @@ class ApiMethods:
         try:
             check_required_values(method, type_schema, given_values)
         except RefusedCallError:
-            stored_values(
-                self._database, method, type_schema.name, given_values
-            )  # refuse invalid values first
+            # Refuse invalid values first.
+            stored_values(self._database, method, type_schema.name, given_values)
             raise
 
     def _projected_row(
@@ -324,27 +282,25 @@ class ApiMethods:
 
 
 def _given_values(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    field_entries = parameters.get("fields")
-    if not isinstance(field_entries, list) or not all(map(_is_field_entry, field_entries)):
-        raise refused_call(method, f"invalid/missing array 'fields': {ruby_text(field_entries)}")
-    return {field_entry["field_name"]: field_entry.get("value") for field_entry in field_entries}
+    entries = parameters.get("fields")
+    if not isinstance(entries, list) or not all(map(_is_field_entry, entries)):
+        raise refused_call(method, f"invalid/missing array 'fields': {ruby_text(entries)}")
+    return {entry["field_name"]: entry.get("value") for entry in entries}
 
 
-def _is_field_entry(field_entry: Any) -> bool:
-    return isinstance(field_entry, dict) and isinstance(field_entry.get("field_name"), str)
+def _is_field_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("field_name"), str)
 
 
 def _update_modes(parameters: dict[str, Any]) -> dict[str, str]:
     mode_key = "multi_entity_update_mode"
     return {
-        field_entry["field_name"]: field_entry[mode_key]
-        for field_entry in parameters["fields"]
-        if mode_key in field_entry
+        entry["field_name"]: entry[mode_key] for entry in parameters["fields"] if mode_key in entry
     }
 
 
-def _batch_method(batch_request: Any) -> str:
-    method = batch_request.get("request_type") if isinstance(batch_request, dict) else None
+def _batch_method(request: Any) -> str:
+    method = request.get("request_type") if isinstance(request, dict) else None
     if method not in ("create", "update", "delete"):
         raise refused_call(
             "batch",

@@ -29,25 +29,24 @@ _STATUS_CODES: Final = ("wtg", "rdy", "ip", "rev", "apr", "fin")
 def fill_event_log(database: SiteDatabase, caller: ApiCaller, row_count: int, seed: int) -> range:
     """Append rows up to the present time; return their ids.
 
-    They concern the existing records (or a person logging in, if there are none), which stay as
-    they are.
+    The rows concern the existing records, which stay as they are, or logins if there are none.
 
     Args:
         database: The database whose log is filled.
-        caller: The caller on rows that no person has made.
+        caller: The user of the rows if the site has no people.
         row_count: The number of rows.
-        seed: The seed of all chance.
+        seed: The seed of everything random.
     """
     chance = random.Random(f"bulk {seed}")  # noqa: S311 - chance, not a secret
     with database.lock, _without_garbage_collection():
-        row_patterns = _row_patterns(database, caller, chance)
+        patterns = _row_patterns(database, caller, chance)
         last_moment = database.clock()
         first_moment = max(
             last_moment - timedelta(days=row_count / ROWS_PER_DAY),
             _newest_row_time(database, last_moment),
         )
         timestamps = _ascending_timestamps(first_moment, last_moment, row_count)
-        chosen_patterns = chance.choices(row_patterns, k=row_count)
+        chosen_patterns = chance.choices(patterns, k=row_count)
         first_id = database.log.next_id
         event_rows = [
             EventRow(id=event_id, created_at=timestamp, **row_pattern)
@@ -62,8 +61,7 @@ def fill_event_log(database: SiteDatabase, caller: ApiCaller, row_count: int, se
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    # Creating a million objects triggers garbage collections that find nothing and take most of the
-    # time.
+    # A million new objects trigger garbage collections that find nothing and take most of the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -85,23 +83,17 @@ _LONGEST_TIME: Final = timedelta(days=36_500)
 def _ascending_timestamps(
     first_moment: datetime, last_moment: datetime, row_count: int
 ) -> Iterator[str]:
-    """Return ascending timestamps."""
+    """Return ascending timestamps, one for each row."""
     seconds_per_row = (last_moment - first_moment).total_seconds() / max(1, row_count)
-    midnight = first_moment.astimezone(timezone.utc).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    timestamp_endings, start_second = (
-        _timestamp_endings(),
-        (first_moment - midnight).total_seconds(),
-    )
+    first_day = first_moment.astimezone(timezone.utc)
+    midnight = first_day.replace(hour=0, minute=0, second=0, microsecond=0)
+    times, start_second = _timestamp_endings(), (first_moment - midnight).total_seconds()
     current_day, date_text = -1, ""
     for row_index in range(row_count):
-        row_day, second_of_day = divmod(
-            int(start_second + row_index * seconds_per_row), len(timestamp_endings)
-        )
+        row_day, second_of_day = divmod(int(start_second + row_index * seconds_per_row), len(times))
         if row_day != current_day:
             current_day, date_text = row_day, stamp_of(midnight + timedelta(days=row_day))[:10]
-        yield date_text + timestamp_endings[second_of_day]
+        yield date_text + times[second_of_day]
 
 
 @lru_cache(maxsize=1)
@@ -121,36 +113,31 @@ def _row_patterns(
     person_refs = [person.ref for person in database.records.of_type("HumanUser")]
     user_refs: list[EntityRef | None] = [*person_refs] or [caller.user_ref]
     session_uuids = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(64)]
+    login: dict[str, Any] = {"event_type": "Shotgun_User_Login"}
     logged_records: list[Record] = [
         record
         for entity_type in ("Task", "Shot", "Asset", "Version", "Note")
         for record in database.records.of_type(entity_type)
     ]
-    return [
-        {
-            **(
-                _record_pattern(chance.choice(logged_records), chance)
-                if logged_records
-                else {"event_type": "Shotgun_User_Login"}
-            ),
-            "user": chance.choice(user_refs),
-            "session_uuid": chance.choice(session_uuids),
-        }
-        for _ in range(PATTERN_COUNT)
-    ]
+
+    def row_pattern() -> dict[str, Any]:
+        pattern = (
+            _record_pattern(chance.choice(logged_records), chance) if logged_records else login
+        )
+        user_ref, session_uuid = chance.choice(user_refs), chance.choice(session_uuids)
+        return {**pattern, "user": user_ref, "session_uuid": session_uuid}
+
+    return [row_pattern() for _ in range(PATTERN_COUNT)]
 
 
-def _record_pattern(logged_record: Record, chance: random.Random) -> dict[str, Any]:
-    link_fields = {
-        "entity": logged_record.ref,
-        "project": logged_record.values.get("project"),
-    }
-    meta: dict[str, Any] = {"entity_type": logged_record.type, "entity_id": logged_record.id}
+def _record_pattern(record: Record, chance: random.Random) -> dict[str, Any]:
+    links = {"entity": record.ref, "project": record.values.get("project")}
+    meta: dict[str, Any] = {"entity_type": record.type, "entity_id": record.id}
     if chance.random() < 0.1:
         return {
-            "event_type": f"Shotgun_{logged_record.type}_New",
+            "event_type": f"Shotgun_{record.type}_New",
             "meta": {"type": "new_entity", **meta},
-            **link_fields,
+            **links,
         }
     old_status, new_status = chance.sample(_STATUS_CODES, 2)
     attribute_change = {
@@ -162,8 +149,8 @@ def _record_pattern(logged_record: Record, chance: random.Random) -> dict[str, A
         "new_value": new_status,
     }
     return {
-        "event_type": f"Shotgun_{logged_record.type}_Change",
+        "event_type": f"Shotgun_{record.type}_Change",
         "attribute_name": "sg_status_list",
         "meta": attribute_change,
-        **link_fields,
+        **links,
     }

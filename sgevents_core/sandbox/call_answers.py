@@ -1,4 +1,4 @@
-"""From the bytes of a request to those of its answer, faults included."""
+"""Turning the bytes of a request into those of its answer, faults included."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sgevents_core.sandbox.call_counts import CallCounts
 from sgevents_core.sandbox.callers import KnownCallers
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.http_server import HTML_CONTENT, Response
-from sgevents_core.sandbox.refused_calls import AUTHENTICATION_ERROR, RefusedCallError, refused_call
+from sgevents_core.sandbox.refused_calls import RefusedCallError, refused_call, unknown_script
 
 _LOGGER: Final = logging.getLogger("sgevents.sandbox")
 _MAINTENANCE_PAGE: Final = (
@@ -65,17 +65,12 @@ class CallAnswers:
     def answer_call(self, body: bytes) -> Response:
         """Return the answer to a call, or what a fault makes of it."""
         try:
-            decoded_call = msgspec.json.decode(body)
-            method, call_parameters = (
-                str(decoded_call["method_name"]),
-                list(decoded_call.get("params") or []),
-            )
+            call = msgspec.json.decode(body)
+            method, params = str(call["method_name"]), list(call.get("params") or [])
         except (msgspec.DecodeError, AttributeError, KeyError, TypeError):
-            return _json_response(RefusedCallError("This is no call of the API.").as_answer())
-        credentials = (
-            call_parameters[0] if call_parameters and isinstance(call_parameters[0], dict) else {}
-        )
-        parameters = call_parameters[1] if len(call_parameters) > 1 else {}
+            return _json_response(RefusedCallError("This is not a call of the API.").as_answer())
+        credentials = params[0] if params and isinstance(params[0], dict) else {}
+        parameters = params[1] if len(params) > 1 else {}
         entity_type = (
             str(parameters.get("type", "")) if _has_entity_type(method, parameters) else ""
         )
@@ -92,11 +87,7 @@ class CallAnswers:
         return self._answer_with_faults(faults, method, credentials, parameters)
 
     def _answer_with_faults(
-        self,
-        faults: list[Fault],
-        method: str,
-        credentials: dict[str, Any],
-        parameters: Any,
+        self, faults: list[Fault], method: str, credentials: dict[str, Any], parameters: Any
     ) -> Response:
         replacing_fault = next(
             (fault for fault in faults if fault.kind in _REPLACEMENT_ANSWERS), None
@@ -106,19 +97,15 @@ class CallAnswers:
                 replacing_fault, str(credentials.get("script_name"))
             )
         replica = next((fault for fault in faults if fault.kind == "lagging-replica"), None)
-        site_answer = _json_response(self._carry_out_call(method, credentials, parameters, replica))
+        answer = _json_response(self._carry_out_call(method, credentials, parameters, replica))
         cut_kind = next((fault.kind for fault in faults if fault.kind.startswith("cut-")), None)
-        half_length = len(site_answer.body) // 2
+        half = len(answer.body) // 2
         if cut_kind == "cut-json":
-            return Response(site_answer.body[:half_length])
-        return Response(site_answer.body, sent_bytes=half_length) if cut_kind else site_answer
+            return Response(answer.body[:half])
+        return Response(answer.body, sent_bytes=half) if cut_kind else answer
 
     def _carry_out_call(
-        self,
-        method: str,
-        credentials: dict[str, Any],
-        parameters: Any,
-        replica: Fault | None,
+        self, method: str, credentials: dict[str, Any], parameters: Any, replica: Fault | None
     ) -> Any:
         try:
             if method == "info":
@@ -144,11 +131,7 @@ def _json_response(answer_value: Any) -> Response:
 
 
 def _refused_key_response(script_name: str) -> Response:
-    return _json_response(
-        RefusedCallError(
-            f"Can't authenticate script '{script_name}'", AUTHENTICATION_ERROR
-        ).as_answer()
-    )
+    return _json_response(unknown_script(script_name).as_answer())
 
 
 def _api_error_response(fault: Fault) -> Response:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgevents_core.sandbox.records import SCRIPT_VERSION_FIELD, EntityRef, Records
-from sgevents_core.sandbox.refused_calls import AUTHENTICATION_ERROR, RefusedCallError
+from sgevents_core.sandbox.refused_calls import (
+    AUTHENTICATION_ERROR,
+    RefusedCallError,
+    unknown_script,
+)
 from sgevents_core.scripts import LOGS, NAME
 
 
@@ -82,35 +86,27 @@ class KnownCallers:
         """Return the caller that the authentication parameters of a call name.
 
         Raises:
-            RefusedCallError: Name and key do not belong together.
+            RefusedCallError: The name is unknown, or the key or password is wrong.
         """
         caller = self._identify_caller(credentials)
         session_uuid = credentials.get("session_uuid")
-        user_ref, actual_user_ref = caller.user_ref, None
-        if credentials.get("sudo_as_login"):
-            if caller.script_name is None:
-                raise RefusedCallError(
-                    f"The user does not have permission to 'sudo': {credentials['sudo_as_login']}"
-                )
-            user_ref, actual_user_ref = (
-                self._sudo_user(credentials["sudo_as_login"]),
-                caller.user_ref,
-            )
-        return ApiCaller(user_ref, caller.script_name, session_uuid, actual_user_ref)
+        sudo_login = credentials.get("sudo_as_login")
+        if not sudo_login:
+            return ApiCaller(caller.user_ref, caller.script_name, session_uuid)
+        if caller.script_name is None:
+            raise RefusedCallError(f"The user does not have permission to 'sudo': {sudo_login}")
+        user_ref = self._sudo_user(sudo_login)
+        return ApiCaller(user_ref, caller.script_name, session_uuid, caller.user_ref)
 
     def _identify_caller(self, credentials: dict[str, Any]) -> ApiCaller:
         if "session_token" in credentials:
             return self._session_caller(credentials["session_token"])
-        return (
-            self._authenticate_person(credentials)
-            if "user_login" in credentials
-            else self._authenticate_script(credentials)
-        )
+        if "user_login" in credentials:
+            return self._authenticate_person(credentials)
+        return self._authenticate_script(credentials)
 
-    def _session_caller(self, session_token: object) -> ApiCaller:
-        caller = (
-            self._session_callers.get(session_token) if isinstance(session_token, str) else None
-        )
+    def _session_caller(self, token: object) -> ApiCaller:
+        caller = self._session_callers.get(token) if isinstance(token, str) else None
         if caller is None:
             raise RefusedCallError(
                 "Can't authenticate with that session token", AUTHENTICATION_ERROR
@@ -119,17 +115,15 @@ class KnownCallers:
 
     def begin_session(self, caller: ApiCaller) -> str:
         """Return a token that represents a caller until the site ends."""
-        session_token = secrets.token_hex(16)
-        self._session_callers[session_token] = ApiCaller(caller.user_ref, caller.script_name)
-        return session_token
+        token = secrets.token_hex(16)
+        self._session_callers[token] = ApiCaller(caller.user_ref, caller.script_name)
+        return token
 
     def _authenticate_script(self, credentials: dict[str, Any]) -> ApiCaller:
         script_name = credentials.get("script_name")
         secret = self._script_keys.get(script_name) if isinstance(script_name, str) else None
         if secret is None or not _is_same_secret(secret, credentials.get("script_key")):
-            raise RefusedCallError(
-                f"Can't authenticate script '{script_name}'", AUTHENTICATION_ERROR
-            )
+            raise unknown_script(script_name)
         return self.script_caller(str(script_name))
 
     def _authenticate_person(self, credentials: dict[str, Any]) -> ApiCaller:

@@ -14,7 +14,7 @@ def wire_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return stamp_of(value)
     if isinstance(value, Mapping):
-        return {value_name: wire_value(nested) for value_name, nested in value.items()}
+        return {key: wire_value(nested) for key, nested in value.items()}
     if isinstance(value, (list, tuple)):
         return [wire_value(nested) for nested in value]
     return value
@@ -24,28 +24,28 @@ def wire_fields(
     field_values: Mapping[str, Any], update_modes: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Return values, and modes of multi-entity fields, as the list that is sent."""
-    field_entries = [
+    entries = [
         {"field_name": field_name, "value": wire_value(value)}
         for field_name, value in field_values.items()
     ]
-    for field_entry in field_entries:
-        if update_modes and field_entry["field_name"] in update_modes:
-            field_entry["multi_entity_update_mode"] = update_modes[field_entry["field_name"]]
-    return field_entries
+    for entry in entries:
+        if update_modes and entry["field_name"] in update_modes:
+            entry["multi_entity_update_mode"] = update_modes[entry["field_name"]]
+    return entries
 
 
-def wire_filters(filter_parts: Sequence[Any], filter_operator: str = "all") -> dict[str, Any]:
+def wire_filters(filters: Sequence[Any], operator: str = "all") -> dict[str, Any]:
     """Return filters, `["code", "is", "sh010"]` and nested groups, as the group that is sent."""
     return {
-        "logical_operator": {"all": "and", "any": "or"}.get(filter_operator, filter_operator),
-        "conditions": [_wire_condition(filter_part) for filter_part in filter_parts],
+        "logical_operator": {"all": "and", "any": "or"}.get(operator, operator),
+        "conditions": [_wire_condition(condition) for condition in filters],
     }
 
 
-def _wire_condition(filter_part: Any) -> dict[str, Any]:
-    if isinstance(filter_part, Mapping):
-        return wire_filters(filter_part["filters"], filter_part["filter_operator"])
-    field_path, relation, *values = filter_part
+def _wire_condition(condition: Any) -> dict[str, Any]:
+    if isinstance(condition, Mapping):
+        return wire_filters(condition["filters"], condition["filter_operator"])
+    field_path, relation, *values = condition
     if len(values) == 1 and isinstance(values[0], (list, tuple)):
         values = list(values[0])
     return {"path": field_path, "relation": relation, "values": wire_value(values)}

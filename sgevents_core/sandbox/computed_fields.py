@@ -31,17 +31,13 @@ def _logged_entity(time_log: Record) -> EntityRef | None:
 
 
 def _time_vs_est(database: SiteDatabase, record: Record) -> int | None:
-    estimated_minutes = record.values.get("est_in_mins")
-    return (
-        None if estimated_minutes is None else estimated_minutes - _time_logs_sum(database, record)
-    )
+    estimate = record.values.get("est_in_mins")
+    return None if estimate is None else estimate - _time_logs_sum(database, record)
 
 
 def _time_percent(database: SiteDatabase, record: Record) -> int | None:
-    estimated_minutes = record.values.get("est_in_mins")
-    return (
-        100 * _time_logs_sum(database, record) // estimated_minutes if estimated_minutes else None
-    )
+    estimate = record.values.get("est_in_mins")
+    return 100 * _time_logs_sum(database, record) // estimate if estimate else None
 
 
 def _open_notes(database: SiteDatabase, record: Record) -> tuple[EntityRef, ...]:

@@ -68,21 +68,20 @@ _CONNECTIONS_BY_LINK: Final = {
 
 CONNECTIONS_BY_FIELD: Final = {
     **{
-        (link_fields.entity_type, link_fields.field_name): connection
-        for link_fields, connection in _CONNECTIONS_BY_LINK.items()
+        (side.entity_type, side.field_name): connection
+        for side, connection in _CONNECTIONS_BY_LINK.items()
     },
     **{
-        (link_fields.back_type, link_fields.back_field): connection._replace(
+        (side.back_type, side.back_field): connection._replace(
             here_field=connection.there_field, there_field=connection.here_field
         )
-        for link_fields, connection in _CONNECTIONS_BY_LINK.items()
+        for side, connection in _CONNECTIONS_BY_LINK.items()
     },
 }
 """Entity type and field -> the connection behind it, seen from that side."""
 
 CONNECTIONS_BY_TYPE: Final = {
-    connection.entity_type: (link_fields, connection)
-    for link_fields, connection in _CONNECTIONS_BY_LINK.items()
+    connection.entity_type: (side, connection) for side, connection in _CONNECTIONS_BY_LINK.items()
 }
 """Type of connection -> the side through which it is written."""
 
@@ -92,14 +91,7 @@ def find_connection_record(
 ) -> Record | None:
     """Return the live row that connects two records, or None."""
     for row in records.connections_of(here_ref):
-        end_refs = (
-            row.values.get(connection.here_field),
-            row.values.get(connection.there_field),
-        )
-        if (
-            row.type == connection.entity_type
-            and end_refs == (here_ref, there_ref)
-            and not row.retired
-        ):
+        ends = (row.values.get(connection.here_field), row.values.get(connection.there_field))
+        if row.type == connection.entity_type and ends == (here_ref, there_ref) and not row.retired:
             return row
     return None

@@ -8,7 +8,7 @@ from typing import Any
 from sgevents_core.sandbox.connections import CONNECTIONS_BY_TYPE, find_connection_record
 from sgevents_core.sandbox.field_changes import FieldChanges, UndoAction
 from sgevents_core.sandbox.records import EntityRef, Record
-from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call
+from sgevents_core.sandbox.refused_calls import CRUD_ERROR, failed_write, refused_call
 from sgevents_core.sandbox.site_database import SiteDatabase
 
 
@@ -45,7 +45,7 @@ class WriteConsequences:
         Raises:
             RefusedCallError: An end is missing, or both are connected already.
         """
-        link_fields, connection = CONNECTIONS_BY_TYPE[entity_type]
+        side, connection = CONNECTIONS_BY_TYPE[entity_type]
         here, there = (
             self._records.live(stored_values.pop(field_name, None))
             for field_name in (connection.here_field, connection.there_field)
@@ -57,13 +57,9 @@ class WriteConsequences:
                 CRUD_ERROR,
             )
         if find_connection_record(self._records, connection, here.ref, there.ref) is not None:
-            raise refused_call(
-                "create",
-                f"CRUD ERROR #5: Create failed for [{entity_type}]: Validation "
-                "failed: There is already a connection between the entities.",
-                CRUD_ERROR,
-            )
-        self._set_link(here, link_fields.field_name, there.ref, is_linked=True)
+            reason = "Validation failed: There is already a connection between the entities."
+            raise failed_write("create", entity_type, reason)
+        self._set_link(here, side.field_name, there.ref, is_linked=True)
         row = find_connection_record(self._records, connection, here.ref, there.ref)
         assert row is not None  # noqa: S101 - the link has just created it
         fields = self._schema.required_type("create", entity_type).fields
@@ -73,25 +69,22 @@ class WriteConsequences:
 
     def set_connection_link(self, row: Record, *, is_linked: bool) -> None:
         """Create or end the link that a row of a connection represents."""
-        link_fields, connection = CONNECTIONS_BY_TYPE[row.type]
+        side, connection = CONNECTIONS_BY_TYPE[row.type]
         here = self._records.find(row.values[connection.here_field])
         if is_linked:
             self._set_connection_retired(row, is_retired=False)
         if here is not None:
             self._set_link(
-                here,
-                link_fields.field_name,
-                row.values[connection.there_field],
-                is_linked=is_linked,
+                here, side.field_name, row.values[connection.there_field], is_linked=is_linked
             )
 
     def _set_link(
         self, here: Record, field_name: str, there_ref: EntityRef, *, is_linked: bool
     ) -> None:
         link_field = self._schema.required_field("update", here.type, field_name)
-        remaining_refs = tuple(ref for ref in here.values.get(field_name) or () if ref != there_ref)
+        remaining = tuple(ref for ref in here.values.get(field_name) or () if ref != there_ref)
         self._changes.set_field(
-            here, link_field, (*remaining_refs, there_ref) if is_linked else remaining_refs
+            here, link_field, (*remaining, there_ref) if is_linked else remaining
         )
 
     def retire_dependents(self, record: Record) -> None:
@@ -109,10 +102,10 @@ class WriteConsequences:
                 self._set_connection_retired(row, is_retired=False)
 
     def _is_still_linked(self, row: Record) -> bool:
-        link_fields, connection = CONNECTIONS_BY_TYPE[row.type]
+        side, connection = CONNECTIONS_BY_TYPE[row.type]
         here = self._records.live(row.values[connection.here_field])
         there = self._records.live(row.values[connection.there_field])
-        return bool(here and there and there.ref in (here.values.get(link_fields.field_name) or ()))
+        return bool(here and there and there.ref in (here.values.get(side.field_name) or ()))
 
     def _set_connection_retired(self, row: Record, *, is_retired: bool) -> None:
         was_retired, row.retired = row.retired, is_retired

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.event_log import EventRow
 from sgevents_core.sandbox.field_paths import resolve_path
-from sgevents_core.sandbox.following import Parameters, required_record
+from sgevents_core.sandbox.following import JsonObject, required_record
 from sgevents_core.sandbox.read_queries import row_projection
 from sgevents_core.sandbox.records import EntityRef, Record
 from sgevents_core.sandbox.refused_calls import (
@@ -34,31 +34,20 @@ _LARGEST_LIMIT: Final = 500
 
 
 def _read_note_thread(
-    database: SiteDatabase, _caller: ApiCaller, parameters: Parameters
-) -> list[Parameters]:
+    database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject
+) -> list[JsonObject]:
     note_id = parameters.get("note_id")
     note = database.records.live(("Note", note_id)) if isinstance(note_id, int) else None
     if note is None:
         raise RefusedCallError(f"Note: {note_id} not found", CRUD_ERROR)
-    requested_fields = _requested_fields("note_thread_contents", parameters)
-    entries = [
-        note,
-        *_attached_files(database, note),
-        *_note_replies(database, note),
-    ]
-    entries.sort(
-        key=lambda entry: (
-            str(entry.values.get("created_at")),
-            entry.creation_number,
-        )
-    )
-    return [
-        _thread_entry(database, entry, requested_fields.get(entry.type, ())) for entry in entries
-    ]
+    more_fields = _requested_fields("note_thread_contents", parameters)
+    entries = [note, *_attached_files(database, note), *_note_replies(database, note)]
+    entries.sort(key=lambda entry: (str(entry.values.get("created_at")), entry.creation_number))
+    return [_thread_entry(database, entry, more_fields.get(entry.type, ())) for entry in entries]
 
 
-def _requested_fields(method: str, parameters: Parameters) -> Parameters:
-    """Return the fields asked for besides the usual ones, by entity type."""
+def _requested_fields(method: str, parameters: JsonObject) -> JsonObject:
+    """Return the fields requested besides the default ones, by entity type."""
     fields_by_type = parameters.get("entity_fields") or {}
     if not isinstance(fields_by_type, dict):
         raise refused_call(method, f"invalid hash 'entity_fields': {ruby_text(fields_by_type)}")
@@ -83,133 +72,101 @@ def _note_replies(database: SiteDatabase, note: Record) -> list[Record]:
     return [reply for reply in replies if reply.values.get("entity") == note.ref]
 
 
-def _thread_entry(database: SiteDatabase, entry: Record, requested_fields: Any) -> Parameters:
-    additional_fields = (
-        () if entry.type == "Reply" else tuple(requested_fields)
-    )  # as on a site, which ignores those
-    shown_values = row_projection(
-        database, entry.type, (*_DEFAULT_FIELDS[entry.type], *additional_fields)
-    )(entry)
-    if entry.type == "Reply" and shown_values["user"]:
-        read_image = resolve_path(
-            database, "read", shown_values["user"]["type"], "image"
-        ).read_value
+def _thread_entry(database: SiteDatabase, entry: Record, more_fields: Any) -> JsonObject:
+    is_reply = entry.type == "Reply"  # a site ignores the fields requested for replies
+    fields = (*_DEFAULT_FIELDS[entry.type], *(() if is_reply else more_fields))
+    shown_values = row_projection(database, entry.type, fields)(entry)
+    if is_reply and shown_values["user"]:
+        image_path = resolve_path(database, "read", shown_values["user"]["type"], "image")
         author = database.records.live(entry.values.get("user"))
-        shown_values["user"] = {**shown_values["user"], "image": read_image(author)}
+        shown_values["user"] = {**shown_values["user"], "image": image_path.read_value(author)}
     return shown_values
 
 
 def _read_activity_stream(
-    database: SiteDatabase, caller: ApiCaller, parameters: Parameters
-) -> Parameters:
+    database: SiteDatabase, caller: ApiCaller, parameters: JsonObject
+) -> JsonObject:
     target = required_record(
-        database,
-        "activity_stream",
-        {parameter_name: parameters.get(parameter_name) for parameter_name in ("type", "id")},
+        database, "activity_stream", {name: parameters.get(name) for name in ("type", "id")}
     )
-    update_limit = _DEFAULT_LIMIT if parameters.get("limit") is None else parameters["limit"]
-    if not isinstance(update_limit, int) or not 0 < update_limit <= _LARGEST_LIMIT:
+    limit = _DEFAULT_LIMIT if parameters.get("limit") is None else parameters["limit"]
+    if not isinstance(limit, int) or not 0 < limit <= _LARGEST_LIMIT:
         raise refused_call(
-            "activity_stream",
-            f"limit must be from 1 to {_LARGEST_LIMIT}: {ruby_text(update_limit)}",
+            "activity_stream", f"limit must be from 1 to {_LARGEST_LIMIT}: {ruby_text(limit)}"
         )
-    visible_ids = database.log.visible_id_list(caller.script_name)
-    lowest_excluded, highest_excluded = (
-        parameters.get("min_id") or 0,
-        parameters.get("max_id") or 2**62,
-    )
-    if not isinstance(lowest_excluded, int) or not isinstance(highest_excluded, int):
+    all_ids = database.log.visible_id_list(caller.script_name)
+    above, below = parameters.get("min_id") or 0, parameters.get("max_id") or 2**62
+    if not isinstance(above, int) or not isinstance(below, int):
         raise refused_call("activity_stream", "invalid integer 'min_id' or 'max_id'")
-    window_ids = [
-        event_id for event_id in visible_ids if lowest_excluded < event_id < highest_excluded
-    ]
-    found_rows = list(islice(_streamed_rows(database, target, window_ids), update_limit))
-    requested_fields = _requested_fields("activity_stream", parameters)
-    is_complete = len(found_rows) < update_limit and not lowest_excluded
-    earliest_id = (
-        found_rows[-1].id if found_rows and len(found_rows) == update_limit else lowest_excluded + 1
-    )
+    ids = [event_id for event_id in all_ids if above < event_id < below]
+    rows = list(islice(_streamed_rows(database, target, ids), limit))
+    more_fields = _requested_fields("activity_stream", parameters)
+    is_complete = len(rows) < limit and not above
+    earliest_id = rows[-1].id if rows and len(rows) == limit else above + 1
     return {
         "entity_type": target.type,
         "entity_id": target.id,
-        "latest_update_id": window_ids[-1] if window_ids else 0,
+        "latest_update_id": ids[-1] if ids else 0,
         "earliest_update_id": 0 if is_complete else earliest_id,
-        "updates": [
-            _stream_update(database, event_row, requested_fields) for event_row in found_rows
-        ],
+        "updates": [_stream_update(database, row, more_fields) for row in rows],
     }
 
 
-def _streamed_rows(
-    database: SiteDatabase, target: Record, window_ids: list[int]
-) -> Iterator[EventRow]:
+def _streamed_rows(database: SiteDatabase, target: Record, ids: list[int]) -> Iterator[EventRow]:
     """Return the rows in the stream of a record, the newest first."""
-    for event_id in reversed(window_ids):
-        event_row = database.log.row(event_id)
-        record = database.records.live(event_row.entity)
-        if (
-            record is not None
-            and isinstance(event_row.meta, dict)
-            and _is_streamed(target, record, event_row)
-        ):
-            yield event_row
+    for event_id in reversed(ids):
+        row = database.log.row(event_id)
+        record = database.records.live(row.entity)
+        if record is not None and isinstance(row.meta, dict) and _is_streamed(target, record, row):
+            yield row
 
 
-def _is_streamed(target: Record, record: Record, event_row: EventRow) -> bool:
-    assert isinstance(event_row.meta, dict)  # noqa: S101 - asked before
-    concerns_target = record is target or _links_to(record, target.ref)
-    if event_row.meta.get("type") == "new_entity":
-        return concerns_target
+def _is_streamed(target: Record, record: Record, row: EventRow) -> bool:
+    assert isinstance(row.meta, dict)  # noqa: S101 - checked by the caller
+    is_about_target = record is target or _links_to(record, target.ref)
+    if row.meta.get("type") == "new_entity":
+        return is_about_target
     return (
-        concerns_target
-        and event_row.attribute_name in _STREAMED_FIELDS
-        and not event_row.meta.get("in_create")
+        is_about_target and row.attribute_name in _STREAMED_FIELDS and not row.meta.get("in_create")
     )
 
 
 def _links_to(record: Record, target_ref: EntityRef) -> bool:
     if target_ref[0] == "Project":
         return record.values.get("project") == target_ref
-    link_values = (record.values.get(field_name) for field_name in _LINK_FIELDS)
+    values = (record.values.get(field_name) for field_name in _LINK_FIELDS)
     return any(
-        link_value == target_ref or (isinstance(link_value, tuple) and target_ref in link_value)
-        for link_value in link_values
+        value == target_ref or (isinstance(value, tuple) and target_ref in value)
+        for value in values
     )
 
 
-def _stream_update(
-    database: SiteDatabase, event_row: EventRow, requested_fields: Parameters
-) -> Parameters:
-    record = database.records.live(event_row.entity)
+def _stream_update(database: SiteDatabase, row: EventRow, more_fields: JsonObject) -> JsonObject:
+    record = database.records.live(row.entity)
     assert record is not None  # noqa: S101 - the rows of a stream have one
-    is_creation = isinstance(event_row.meta, dict) and event_row.meta.get("type") == "new_entity"
+    is_creation = isinstance(row.meta, dict) and row.meta.get("type") == "new_entity"
+    project = row_projection(database, record.type, tuple(more_fields.get(record.type, ())))
     return {
-        "id": event_row.id,
+        "id": row.id,
         "update_type": "create" if is_creation else "update",
-        "meta": event_row.meta,
-        "created_at": event_row.created_at,
+        "meta": row.meta,
+        "created_at": row.created_at,
         "read": False,
         "primary_entity": {
-            **row_projection(database, record.type, tuple(requested_fields.get(record.type, ())))(
-                record
-            ),
+            **project(record),
             "name": record.link["name"],
             "status": record.values.get("sg_status_list"),
         },
-        "created_by": _update_author(database, event_row.user),
+        "created_by": _update_author(database, row.user),
     }
 
 
-def _update_author(database: SiteDatabase, user_ref: EntityRef | None) -> Parameters | None:
+def _update_author(database: SiteDatabase, user_ref: EntityRef | None) -> JsonObject | None:
     author = database.records.live(user_ref)
     if author is None:
         return None
     image_url = resolve_path(database, "read", author.type, "image").read_value(author)
-    return {
-        **author.link,
-        "status": author.values.get("sg_status_list"),
-        "image": image_url,
-    }
+    return {**author.link, "status": author.values.get("sg_status_list"), "image": image_url}
 
 
 API_METHODS: Final = {

@@ -15,6 +15,7 @@ from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.refused_calls import (
     CRUD_ERROR,
     RefusedCallError,
+    failed_write,
     refused_call,
     ruby_class,
     ruby_text,
@@ -54,213 +55,201 @@ class ValueContext:
         """Whether the value is to be stored, rather than searched for."""
         return self.method in WRITE_METHODS
 
-    def refuse_class(self, expected_classes: str, given_value: Any) -> NoReturn:
+    def refuse_class(self, expected_classes: str, value: Any) -> NoReturn:
         """Refuse a value of a class that the data type does not accept."""
         raise refused_call(
             self.method,
             f"{self} expected {expected_classes} data type(s) but got "
-            f"{ruby_class(given_value)}: {ruby_text(given_value)}",
+            f"{ruby_class(value)}: {ruby_text(value)}",
         )
 
-    def refuse_value(self, given_value: Any) -> NoReturn:
+    def refuse_value(self, value: Any) -> NoReturn:
         """Refuse text that is not a value of the data type."""
         raise refused_call(
             self.method,
-            f"{self}: Invalid data for '{self.field.data_type}' data type. Value: {given_value}",
+            f"{self}: Invalid data for '{self.field.data_type}' data type. Value: {value}",
         )
 
     def field_refusal(self, reason: str) -> RefusedCallError:
         """Return the refusal of a value that the field refuses, though its data type accepts it."""
-        failure_text = f"{self.method.title()} failed for [{self}]: {reason}"
-        return refused_call(self.method, f"CRUD ERROR #5: {failure_text}", CRUD_ERROR)
+        return failed_write(self.method, str(self), reason)
 
 
-def stored_form(context: ValueContext, given_value: Any) -> Any:
+Converter = Callable[[ValueContext, Any], Any]
+"""Context and value on the wire -> the stored form."""
+
+
+def stored_form(context: ValueContext, value: Any) -> Any:
     """Return a value that is not a link in the form that the site stores or searches for.
 
     Args:
         context: Where it was given.
-        given_value: The value as on the wire.
+        value: The value as on the wire.
 
     Raises:
         RefusedCallError: It is not of the field's data type, or not one of its values.
     """
-    convert_value = _CONVERTERS.get(context.field.data_type)
-    return (
-        _convert_text(context, given_value)
-        if convert_value is None
-        else convert_value(context, given_value)
-    )
+    convert_value: Converter = _CONVERTERS.get(context.field.data_type, _convert_text)
+    return convert_value(context, value)
 
 
-def _convert_text(context: ValueContext, given_value: Any) -> str | None:
-    if given_value is None:
+def _convert_text(context: ValueContext, value: Any) -> str | None:
+    if value is None:
         return None
-    if not isinstance(given_value, str):
-        context.refuse_class("[String, NilClass]", given_value)
-    return (given_value.strip() if context.is_write else given_value) or None
+    if not isinstance(value, str):
+        context.refuse_class("[String, NilClass]", value)
+    return (value.strip() if context.is_write else value) or None
 
 
-def _check_integer_range(context: ValueContext, given_value: int) -> int:
+def _check_integer_range(context: ValueContext, value: int) -> int:
     """Refuse, in a write, what does not fit a column of 32 bits."""
-    if context.is_write and not -INTEGER_LIMIT <= given_value < INTEGER_LIMIT:
-        range_error = "PG::NumericValueOutOfRange: ERROR:  integer out of range\n"
-        raise context.field_refusal(
-            range_error if context.method == "create" else "Invalid statement."
-        )
-    return given_value
+    if context.is_write and not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
+        if context.method == "create":
+            raise context.field_refusal(
+                "PG::NumericValueOutOfRange: ERROR:  integer out of range\n"
+            )
+        raise context.field_refusal("Invalid statement.")
+    return value
 
 
-def _convert_number(context: ValueContext, given_value: Any) -> int | None:
-    if given_value is None:
-        return None
-    if isinstance(given_value, bool) or not isinstance(given_value, (str, int)):
-        context.refuse_class("[String, Integer, NilClass]", given_value)
-    if isinstance(given_value, str) and not _INTEGER_TEXT.fullmatch(given_value):
-        context.refuse_value(given_value)
-    return _check_integer_range(context, int(given_value))
+def _number_converter(
+    class_names: str,
+    classes: tuple[type, ...],
+    number_text: re.Pattern[str],
+    convert_number: Callable[[ValueContext, Any], Any],
+) -> Converter:
+    """Return the converter of a data type whose values are numbers, or their text."""
+
+    def convert_value(context: ValueContext, value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, classes):
+            context.refuse_class(class_names, value)
+        if isinstance(value, str) and not number_text.fullmatch(value):
+            context.refuse_value(value)
+        return convert_number(context, value)
+
+    return convert_value
 
 
-def _convert_integer(context: ValueContext, given_value: Any) -> int | None:
-    if given_value is None:
-        return None
-    if isinstance(given_value, bool) or not isinstance(given_value, int):
-        context.refuse_class("[Integer, NilClass]", given_value)
-    return _check_integer_range(context, given_value)
+def _stored_integer(context: ValueContext, value: Any) -> int:
+    return _check_integer_range(context, int(value))
 
 
-def _convert_duration(context: ValueContext, given_value: Any) -> int | None:
-    if given_value is None:
-        return None
-    if isinstance(given_value, bool) or not isinstance(given_value, (str, int, float)):
-        context.refuse_class("[String, Integer, NilClass, Float]", given_value)
-    if isinstance(given_value, str) and not _DECIMAL_TEXT.fullmatch(given_value):
-        context.refuse_value(given_value)
-    return _check_integer_range(context, int(float(given_value)))
+def _stored_duration(context: ValueContext, value: Any) -> int:
+    return _check_integer_range(context, int(float(value)))
 
 
-def _convert_float(context: ValueContext, given_value: Any) -> float | None:
-    if given_value is None:
-        return None
-    if not isinstance(given_value, (str, float)):
-        context.refuse_class("[String, BigDecimal, Float, NilClass]", given_value)
-    if isinstance(given_value, str) and not _DECIMAL_TEXT.fullmatch(given_value):
-        context.refuse_value(given_value)
-    return round(float(given_value), 6)
+def _stored_float(_context: ValueContext, value: Any) -> float:
+    return round(float(value), 6)
 
 
-def _convert_checkbox(context: ValueContext, given_value: Any) -> bool:
-    if not isinstance(given_value, (str, bool)):
-        context.refuse_class("[String, FalseClass, TrueClass]", given_value)
-    if given_value not in (True, False, "true", "false"):
-        context.refuse_value(given_value)
-    return given_value in (True, "true")
+def _convert_checkbox(context: ValueContext, value: Any) -> bool:
+    if not isinstance(value, (str, bool)):
+        context.refuse_class("[String, FalseClass, TrueClass]", value)
+    if value not in (True, False, "true", "false"):
+        context.refuse_value(value)
+    return value in (True, "true")
 
 
-def _convert_date(context: ValueContext, given_value: Any) -> str | None:
-    date_text = _convert_text(context, given_value)
+def _convert_date(context: ValueContext, value: Any) -> str | None:
+    date_text = _convert_text(context, value)
     if date_text is not None and not is_date(date_text):
-        raise refused_call(
-            context.method, f"{context}: Invalid date format: {given_value}. {_DATE_HINT}"
-        )
+        raise refused_call(context.method, f"{context}: Invalid date format: {value}. {_DATE_HINT}")
     return date_text
 
 
-def _convert_date_time(context: ValueContext, given_value: Any) -> str | None:
-    if given_value is None:
+def _convert_date_time(context: ValueContext, value: Any) -> str | None:
+    if value is None:
         return None
-    if not isinstance(given_value, str):
-        context.refuse_class("[String, NilClass]", given_value)
-    timestamp = read_timestamp(given_value)
+    if not isinstance(value, str):
+        context.refuse_class("[String, NilClass]", value)
+    timestamp = read_timestamp(value)
     if timestamp is None:
         raise refused_call(
-            context.method,
-            f"{context}: Invalid date time format: {given_value}. {_DATE_TIME_HINT}",
+            context.method, f"{context}: Invalid date time format: {value}. {_DATE_TIME_HINT}"
         )
     return timestamp
 
 
-def _convert_list_value(context: ValueContext, given_value: Any) -> str | None:
-    if given_value is not None and not isinstance(given_value, str):
-        context.refuse_class("[String, NilClass]", given_value)
-    if not given_value:
+def _convert_list_value(context: ValueContext, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        context.refuse_class("[String, NilClass]", value)
+    if not value:
         return None
     valid_values, choice_names = context.field.valid_values, _CHOICE_NAMES[context.field.data_type]
-    if context.is_write and valid_values and given_value not in valid_values:
+    if context.is_write and valid_values and value not in valid_values:
         one, several = choice_names
         legal = ", ".join(f"'{valid_value}'" for valid_value in valid_values)
-        raise context.field_refusal(
-            f"'{given_value}' is not a valid {one}. Valid {several}: {legal}."
-        )
-    return given_value
+        raise context.field_refusal(f"'{value}' is not a valid {one}. Valid {several}: {legal}.")
+    return value
 
 
-def _convert_color(context: ValueContext, given_value: Any) -> str | None:
-    if given_value is not None and not isinstance(given_value, str):
-        context.refuse_class("[String, NilClass]", given_value)
+def _convert_color(context: ValueContext, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        context.refuse_class("[String, NilClass]", value)
     of_task = context.entity_type == "Task"
-    if given_value is None or (of_task and not context.is_write):
-        if given_value is None and of_task and context.is_write:
+    if value is None or (of_task and not context.is_write):
+        if value is None and of_task and context.is_write:
             raise context.field_refusal("Value cannot be nil for Task.color.")
-        return given_value
+        return value
     try:
-        return stored_color(given_value, of_task=of_task)
+        return stored_color(value, of_task=of_task)
     except ValueError as invalid_color:
         if context.is_write:
             raise context.field_refusal(str(invalid_color)) from None
         raise refused_call(
             context.method,
-            f'invalid format for color value: "{given_value}" Correct format is '
+            f'invalid format for color value: "{value}" Correct format is '
             "'127,127,127' with values from 0 to 255 inclusive.",
         ) from None
 
 
-def _convert_uuid(context: ValueContext, given_value: Any) -> str | None:
-    if not isinstance(given_value, str):
-        context.refuse_class("[String]", given_value)
-    if given_value and not _UUID_TEXT.fullmatch(given_value):
+def _convert_uuid(context: ValueContext, value: Any) -> str | None:
+    if not isinstance(value, str):
+        context.refuse_class("[String]", value)
+    if value and not _UUID_TEXT.fullmatch(value):
         raise refused_call(
             context.method,
             f"CRUD ERROR #1: Read failed for entity type [{context.entity_type}]: invalid input "
-            f"syntax for type uuid: {ruby_text(given_value)}",
+            f"syntax for type uuid: {ruby_text(value)}",
             CRUD_ERROR,
         )
-    return given_value.lower() or None
+    return value.lower() or None
 
 
-def _convert_image(context: ValueContext, given_value: Any) -> None:
-    if given_value is None:
+def _convert_image(context: ValueContext, value: Any) -> None:
+    if value is None:
         return
     if not context.is_write:
         raise refused_call(
             context.method,
-            f"'is' 'relation' expects a nil value for 'image' data type: "
-            f"{ruby_text([given_value])}",
+            f"'is' 'relation' expects a nil value for 'image' data type: {ruby_text([value])}",
         )
-    if not isinstance(given_value, dict):
-        context.refuse_class(HASH_CLASSES, given_value)
+    if not isinstance(value, dict):
+        context.refuse_class(HASH_CLASSES, value)
     raise RefusedCallError(
         f"API {context.method}(): Write access of the 'image' data type ({context}) not yet "
         "supported in API"
     )
 
 
-def _convert_serializable(context: ValueContext, given_value: Any) -> Any:
-    if given_value is not None and not isinstance(given_value, (dict, list, str)):
-        context.refuse_class("[Hash, Array, NilClass]", given_value)
-    return given_value
+def _convert_serializable(context: ValueContext, value: Any) -> Any:
+    if value is not None and not isinstance(value, (dict, list, str)):
+        context.refuse_class("[Hash, Array, NilClass]", value)
+    return value
 
 
-def _convert_footage(context: ValueContext, given_value: Any) -> Any:
-    if isinstance(given_value, bool) or not isinstance(given_value, (str, int, float, type(None))):
-        context.refuse_class("[Integer, NilClass, String, Float, BigDecimal]", given_value)
-    return given_value
+def _convert_footage(context: ValueContext, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
+        context.refuse_class("[Integer, NilClass, String, Float, BigDecimal]", value)
+    return value
 
 
-def _convert_tag_list(context: ValueContext, given_value: Any) -> tuple[str, ...]:
-    if not isinstance(given_value, list) or not all(isinstance(tag, str) for tag in given_value):
-        context.refuse_class("[Array]", given_value)
-    return tuple(given_value)
+def _convert_tag_list(context: ValueContext, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        context.refuse_class("[Array]", value)
+    return tuple(value)
 
 
 _CHOICE_NAMES: Final = {
@@ -268,25 +257,33 @@ _CHOICE_NAMES: Final = {
     "status_list": ("status", "statuses"),
     "entity_type": ("entity type", "entity types"),
 }
-_CONVERTERS: Final[dict[str, Callable[[ValueContext, Any], Any]]] = {
+_INTEGER: Final = _number_converter("[Integer, NilClass]", (int,), _INTEGER_TEXT, _stored_integer)
+_FLOAT: Final = _number_converter(
+    "[String, BigDecimal, Float, NilClass]", (str, float), _DECIMAL_TEXT, _stored_float
+)
+_CONVERTERS: Final[dict[str, Converter]] = {
     "checkbox": _convert_checkbox,
     "color": _convert_color,
-    "currency": _convert_float,
+    "currency": _FLOAT,
     "date": _convert_date,
     "date_time": _convert_date_time,
-    "duration": _convert_duration,
+    "duration": _number_converter(
+        "[String, Integer, NilClass, Float]", (str, int, float), _DECIMAL_TEXT, _stored_duration
+    ),
     "entity_type": _convert_list_value,
-    "float": _convert_float,
+    "float": _FLOAT,
     "footage": _convert_footage,
     "image": _convert_image,
     "jsonb": _convert_serializable,
     "list": _convert_list_value,
-    "number": _convert_number,
-    "percent": _convert_integer,
+    "number": _number_converter(
+        "[String, Integer, NilClass]", (str, int), _INTEGER_TEXT, _stored_integer
+    ),
+    "percent": _INTEGER,
     "serializable": _convert_serializable,
     "status_list": _convert_list_value,
     "tag_list": _convert_tag_list,
-    "timecode": _convert_integer,
+    "timecode": _INTEGER,
     "uuid": _convert_uuid,
 }
 """Data type -> the function that converts a value to its stored form; others are text."""

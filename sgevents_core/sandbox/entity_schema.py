@@ -25,7 +25,7 @@ class Field:
     Args:
         name: Its internal name, such as "sg_status_list".
         data_type: The API's data type, such as "status_list".
-        label: The name that people read.
+        label: The name shown to people.
         valid_types: The entity types it may link to; empty means any.
         valid_values: The values of a list; empty means any.
         default: The value of a record created without it.
@@ -74,7 +74,7 @@ class EntityType:
 
     Args:
         name: Its internal name.
-        label: The name that people read.
+        label: The name shown to people.
         name_field: The field that names its records; empty for none.
         fields: Its fields by name.
         name_template: How a record is named if that takes more than one field: "#{id}: {title}".
@@ -93,9 +93,8 @@ class EntityType:
     def default_name(self, entity_id: int) -> str | None:
         """Return the name of a record that is created without one, or None."""
         has_default_name = self.needs_project and self.name_field in ("code", "content")
-        name_template = self.default_name_template or (
-            "New {label} {id}" if has_default_name else ""
-        )
+        usual_template = "New {label} {id}" if has_default_name else ""
+        name_template = self.default_name_template or usual_template
         return name_template.format(label=self.label, id=entity_id) or None
 
 
@@ -112,7 +111,7 @@ class SiteSchema:
         return type_name in self._types_by_name
 
     def add_type(self, type_schema: EntityType) -> None:
-        """Add an entity type, or replace the one of that name."""
+        """Add an entity type; replace one with the same name."""
         self._types_by_name[type_schema.name] = type_schema
 
     def add_field(self, entity_type: str, field: Field) -> None:

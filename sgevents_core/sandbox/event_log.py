@@ -51,7 +51,7 @@ class VisibleIds:
 
 
 class SandboxEventLog:
-    """The rows by id, and which of them are visible to whom.
+    """The rows by id, and which of them each script can see.
 
     Ids are handed out at once and rows become visible when they are committed, as on a site. Rows
     that the site creates itself have timestamps that ascend with their ids.
@@ -112,10 +112,10 @@ class SandboxEventLog:
         self._next_id += count
         return range(first_id, self._next_id)
 
-    def commit(self, event_rows: Sequence[EventRow]) -> None:
+    def commit(self, rows: Sequence[EventRow]) -> None:
         """Commit rows whose ids were handed out before, so that they become visible."""
-        self._rows_by_id.update((event_row.id, event_row) for event_row in event_rows)
-        self._show_committed(sorted(event_row.id for event_row in event_rows))
+        self._rows_by_id.update((row.id, row) for row in rows)
+        self._show_committed(sorted(row.id for row in rows))
 
     def _show_committed(self, committed_ids: Sequence[int]) -> None:
         hidden_everywhere = self._hidden_by_script[None]
@@ -131,46 +131,45 @@ class SandboxEventLog:
                 else committed_ids
             )
 
-    def append_rows(self, event_rows: Sequence[EventRow]) -> None:
+    def append_rows(self, rows: Sequence[EventRow]) -> None:
         """Append many rows at once, with ids from `next_id` and ascending timestamps."""
-        appended_ids = range(self._next_id, self._next_id + len(event_rows))
-        self._rows_by_id.update(zip(appended_ids, event_rows, strict=True))
+        appended_ids = range(self._next_id, self._next_id + len(rows))
+        self._rows_by_id.update(zip(appended_ids, rows, strict=True))
         self._show_committed(appended_ids)
         self._next_id = appended_ids.stop
-        self._newest_timestamp = event_rows[-1].created_at
+        self._newest_timestamp = rows[-1].created_at
 
     def hide(self, ids: Iterable[int], script: str | None = None) -> None:
         """Hide rows, as if rights had been withdrawn: from one script, or from everybody.
 
         Rows that are not committed yet are hidden once they are.
         """
-        chosen_ids = set(ids)
-        self._hidden_by_script.setdefault(script, set()).update(chosen_ids)
+        chosen = set(ids)
+        self._hidden_by_script.setdefault(script, set()).update(chosen)
         if script is None:
             for visible_ids in self._visible_by_script.values():
-                visible_ids.remove_ids(chosen_ids)
+                visible_ids.remove_ids(chosen)
             return
         if script not in self._visible_by_script:
             self._visible_by_script[script] = VisibleIds(self._visible_by_script[None].ids)
-        self._visible_by_script[script].remove_ids(chosen_ids)
+        self._visible_by_script[script].remove_ids(chosen)
 
     def show(self, ids: Iterable[int] | None = None, script: str | None = None) -> None:
-        """Show hidden rows again: those named, or all that were hidden from that script."""
+        """Show hidden rows again: those with the given ids, or all hidden from that script."""
         hidden_ids = self._hidden_by_script.setdefault(script, set())
-        chosen_ids = set(hidden_ids) if ids is None else hidden_ids.intersection(ids)
-        hidden_ids -= chosen_ids
-        shown_ids = sorted(event_id for event_id in chosen_ids if event_id in self._rows_by_id)
+        chosen = set(hidden_ids) if ids is None else hidden_ids.intersection(ids)
+        hidden_ids -= chosen
+        shown_ids = sorted(event_id for event_id in chosen if event_id in self._rows_by_id)
         for script_name in [script] if script is not None else list(self._visible_by_script):
-            still_hidden = (
-                self._hidden_by_script.get(script_name, set()) | self._hidden_by_script[None]
-            )
+            hidden_from_script = self._hidden_by_script.get(script_name, set())
+            still_hidden = hidden_from_script | self._hidden_by_script[None]
             if script_name in self._visible_by_script:
                 self._visible_by_script[script_name].add_ids(
                     [event_id for event_id in shown_ids if event_id not in still_hidden]
                 )
 
     def rewind(self, to_id: int) -> None:
-        """Forget all rows above an id; the ids above it are handed out again."""
+        """Forget all rows above an id; their ids are handed out again."""
         for event_id in range(to_id + 1, self._next_id):
             self._rows_by_id.pop(event_id, None)
         for visible_ids in self._visible_by_script.values():

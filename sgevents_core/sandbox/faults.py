@@ -62,25 +62,15 @@ class Fault:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in the form of the control endpoint."""
-        common_values = {
-            "id": self.id,
-            "kind": self.kind,
-            "injected": self.injected,
-            "calls": self.calls,
-        }
-        return {
-            **common_values,
-            "probability": self.probability,
-            **self.call_filter,
-            **self.options,
-        }
+        state = {"id": self.id, "kind": self.kind, "injected": self.injected, "calls": self.calls}
+        return {**state, "probability": self.probability, **self.call_filter, **self.options}
 
 
 class Faults:
-    """The faults in force. Chance comes from the seed, so the same calls meet the same faults.
+    """The faults in force. With the same seed, the same calls meet the same faults.
 
     Args:
-        seed: The seed of all chance.
+        seed: The seed of everything random.
     """
 
     def __init__(self, seed: int) -> None:
@@ -91,12 +81,7 @@ class Faults:
         self._last_fault_id = 0
 
     def add(
-        self,
-        kind: str,
-        *,
-        calls: int | None = None,
-        probability: float = 1.0,
-        **options: Any,
+        self, kind: str, *, calls: int | None = None, probability: float = 1.0, **options: Any
     ) -> Fault:
         """Add a fault.
 
@@ -110,28 +95,18 @@ class Faults:
         Raises:
             UnknownFaultError: The kind does not exist, or does not have the option.
         """
-        default_options = FAULT_KINDS.get(kind)
-        if default_options is None:
+        defaults = FAULT_KINDS.get(kind)
+        if defaults is None:
             raise UnknownFaultError(culprit=kind, known=", ".join(FAULT_KINDS))
-        unknown_options = options.keys() - default_options.keys() - set(_CALL_FILTERS)
-        if unknown_options:
-            allowed_options = ", ".join(("calls", "probability", *_CALL_FILTERS, *default_options))
-            raise UnknownFaultError(culprit=f"{kind}:{min(unknown_options)}", known=allowed_options)
-        call_filter = {
-            option_name: str(options.pop(option_name))
-            for option_name in _CALL_FILTERS
-            if option_name in options
-        }
+        unknown = options.keys() - defaults.keys() - set(_CALL_FILTERS)
+        if unknown:
+            allowed = ", ".join(("calls", "probability", *_CALL_FILTERS, *defaults))
+            raise UnknownFaultError(culprit=f"{kind}:{min(unknown)}", known=allowed)
+        call_filter = {name: str(options.pop(name)) for name in _CALL_FILTERS if name in options}
         with self._faults_lock:
             self._last_fault_id += 1
-            fault = Fault(
-                self._last_fault_id,
-                kind,
-                {**default_options, **options},
-                calls,
-                probability,
-                call_filter,
-            )
+            all_options = {**defaults, **options}
+            fault = Fault(self._last_fault_id, kind, all_options, calls, probability, call_filter)
             self._active_faults.append(fault)
         return fault
 
@@ -149,9 +124,7 @@ class Faults:
         """End one fault, even if it has ended by itself."""
         wanted_id = fault.id if isinstance(fault, Fault) else fault
         with self._faults_lock:
-            self._active_faults = [
-                active_fault for active_fault in self._active_faults if active_fault.id != wanted_id
-            ]
+            self._active_faults = [other for other in self._active_faults if other.id != wanted_id]
 
     def clear(self) -> None:
         """End all faults; the counts stay."""
@@ -161,11 +134,8 @@ class Faults:
     def injected(self, kind: str | None = None) -> int:
         """Return how many faults were injected: all, or of one kind."""
         with self._faults_lock:
-            return (
-                sum(self._injected_by_kind.values())
-                if kind is None
-                else self._injected_by_kind[kind]
-            )
+            injected = self._injected_by_kind
+            return sum(injected.values()) if kind is None else injected[kind]
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the faults in force in the form of the control endpoint."""
@@ -178,7 +148,7 @@ class Faults:
         """Return the faults that strike a call, in the order they were added, and count them.
 
         Args:
-            is_transaction: Whether a transaction is meant instead of a call.
+            is_transaction: Whether it is a transaction rather than a call.
             call_values: Its `method`, `entity_type` and `script`.
         """
         with self._faults_lock:
@@ -194,13 +164,9 @@ class Faults:
             return faults
 
     def _is_struck(self, fault: Fault, call: Mapping[str, str | None]) -> bool:
-        matches_call = all(
-            call.get(filter_name) == wanted_value
-            for filter_name, wanted_value in fault.call_filter.items()
-        )
-        return matches_call and (
-            fault.probability >= 1.0 or self._random_source.random() < fault.probability
-        )
+        if any(call.get(name) != wanted for name, wanted in fault.call_filter.items()):
+            return False
+        return fault.probability >= 1.0 or self._random_source.random() < fault.probability
 
     def _count_strike(self, fault: Fault) -> None:
         fault.injected += 1
@@ -220,10 +186,10 @@ def parse_fault(fault_text: str) -> dict[str, Any]:
         raise UnknownFaultError(culprit=fault_kind, known=", ".join(FAULT_KINDS))
     fault_options: dict[str, Any] = {"kind": fault_kind}
     for option_text in filter(None, options_text.split(",")):
-        option_name, equals_sign, value_text = option_text.partition("=")
+        name, equals_sign, value_text = option_text.partition("=")
         if not equals_sign:
             raise UnknownFaultError(culprit=fault_text, known="KIND:name=value,name=value")
-        fault_options[option_name.strip().replace("-", "_")] = _option_value(value_text.strip())
+        fault_options[name.strip().replace("-", "_")] = _option_value(value_text.strip())
     return fault_options
 
 

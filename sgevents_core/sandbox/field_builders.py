@@ -1,4 +1,4 @@
-"""Makers of fields and entity types, in the terms of the sandbox's schema."""
+"""Functions that make fields and entity types for the sandbox's schema."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def default_label(field_name: str) -> str:
     return field_name.removeprefix("sg_").replace("_", " ").title()
 
 
-def plain_fields(data_type: str, *field_names: str, **field_options: Any) -> list[Field]:
+def plain_fields(data_type: str, *field_names: str, **options: Any) -> list[Field]:
     """Return fields of one data type that are not links."""
     return [
-        Field(field_name, data_type, default_label(field_name), **field_options)
+        Field(field_name, data_type, default_label(field_name), **options)
         for field_name in field_names
     ]
 
@@ -56,61 +56,32 @@ def status_field(default: str) -> list[Field]:
     )
 
 
-def link_field(field_name: str, *valid_types: str, back_field: str | None = None) -> list[Field]:
-    """Return a field that links to one record."""
-    return [
-        Field(
-            field_name,
-            "entity",
-            default_label(field_name),
-            valid_types,
-            back_field=back_field,
-            restricts_types=field_name in RESTRICTED_LINKS,
-        )
-    ]
+def link_field(field_name: str, *valid_types: str, **options: Any) -> list[Field]:
+    """Return a field that links to one record; `back_field` lists this one in turn."""
+    options["restricts_types"] = field_name in RESTRICTED_LINKS
+    return [Field(field_name, "entity", default_label(field_name), valid_types, **options)]
 
 
-def multi_link_field(
-    field_name: str, *valid_types: str, back_field: str | None = None
-) -> list[Field]:
-    """Return a field that links to several records."""
-    return [
-        Field(
-            field_name,
-            "multi_entity",
-            default_label(field_name),
-            valid_types,
-            default=(),
-            back_field=back_field,
-        )
-    ]
+def multi_link_field(field_name: str, *valid_types: str, **options: Any) -> list[Field]:
+    """Return a field that links to several records; `back_field` lists this one in turn."""
+    label = options.pop("label", default_label(field_name))
+    return [Field(field_name, "multi_entity", label, valid_types, default=(), **options)]
 
 
 def _authorship_fields() -> list[Field]:
+    def set_by_site(name: str, data_type: str, label: str, *valid_types: str) -> Field:
+        return Field(name, data_type, label, valid_types, editable=False, editable_on_create=True)
+
     return [
-        Field("created_at", "date_time", "Date Created", editable=False, editable_on_create=True),
-        Field("updated_at", "date_time", "Date Updated", editable=False, editable_on_create=True),
-        Field(
-            "created_by",
-            "entity",
-            "Created by",
-            USER_TYPES,
-            editable=False,
-            editable_on_create=True,
-        ),
-        Field(
-            "updated_by",
-            "entity",
-            "Updated by",
-            USER_TYPES,
-            editable=False,
-            editable_on_create=True,
-        ),
+        set_by_site("created_at", "date_time", "Date Created"),
+        set_by_site("updated_at", "date_time", "Date Updated"),
+        set_by_site("created_by", "entity", "Created by", *USER_TYPES),
+        set_by_site("updated_by", "entity", "Updated by", *USER_TYPES),
     ]
 
 
 def make_entity_type(
-    type_name: str, label: str, name_field: str, *field_lists: list[Field]
+    type_name: str, label: str, name_field: str, *lists: list[Field]
 ) -> EntityType:
     """Return an entity type with the fields that all types have: id, type, image, stamps, tags."""
     common_fields = [
@@ -123,5 +94,5 @@ def make_entity_type(
         *multi_link_field("tags", "Tag"),
         Field("tag_list", "tag_list", "Tag List", default=()),
     ]
-    all_fields = [*common_fields, *(field for field_list in field_lists for field in field_list)]
+    all_fields = [*common_fields, *(field for fields in lists for field in fields)]
     return EntityType(type_name, label, name_field, {field.name: field for field in all_fields})

@@ -34,7 +34,7 @@ class FieldChanges:
 
     Args:
         database: The database that is changed.
-        write_event: Writes a row: `event(event_type, **fields)`.
+        write_event: Writes a row to the log: `write_event(event_type, **fields)`.
         undo_actions: Collects the functions that undo changes.
     """
 
@@ -72,13 +72,11 @@ class FieldChanges:
         meta = self._change_meta(record, field, old_value, new_value)
         meta.update({"in_create": True} if in_create else {})
         change_row = self._log_field_change(record, field.name, meta)
-        for ref, is_added in [
-            *((ref, False) for ref in removed_refs),
-            *((ref, True) for ref in added_refs),
-        ]:
-            link_change = _LinkChange(record, field, change_row)
-            self._update_back_reference(ref, link_change, is_added=is_added)
-            self._update_connection(ref, link_change, is_added=is_added)
+        change = _LinkChange(record, field, change_row)
+        changed_links = [(ref, False) for ref in removed_refs] + [(ref, True) for ref in added_refs]
+        for ref, is_added in changed_links:
+            self._update_back_reference(ref, change, is_added=is_added)
+            self._update_connection(ref, change, is_added=is_added)
 
     def log_record_change(
         self, record: Record, event_action: str, meta_type: str, **meta_values: Any
@@ -92,7 +90,7 @@ class FieldChanges:
         }
         event_type = f"Shotgun_{record.type}_{event_action}"
         return self._write_event(
-            event_type, meta=meta, entity=record.ref, project=_project_ref(record)
+            event_type, meta=meta, entity=record.ref, project=record.project_ref
         )
 
     def log_retirement_date(self, record: Record, timestamp: str) -> None:
@@ -116,7 +114,7 @@ class FieldChanges:
         Args:
             record: The record.
             field: The field.
-            attachment_id: The id of the picture.
+            attachment_id: The picture's Attachment.
             is_placeholder: Whether a placeholder is still shown for it.
         """
         meta = self._change_meta(record, field, record.values.get(field.name), attachment_id)
@@ -155,51 +153,42 @@ class FieldChanges:
         if record is None:
             return None
         status_code = record.values.get("sg_status_list")
-        return {
-            **record.link,
-            "valid": "valid",
-            **({"status": status_code} if status_code else {}),
-        }
+        status = {"status": status_code} if status_code else {}
+        return {**record.link, "valid": "valid", **status}
 
     def _logged_links(self, refs: list[EntityRef]) -> list[dict[str, Any]]:
         return [logged_link for logged_link in map(self._logged_link, refs) if logged_link]
 
     def _update_back_reference(
-        self, ref: EntityRef, link_change: _LinkChange, *, is_added: bool
+        self, ref: EntityRef, change: _LinkChange, *, is_added: bool
     ) -> None:
         """Change the field of the linked record that lists the link, if it has one."""
-        linked_record = self._records.find(ref)
-        back_field = self._schema.required_type("update", ref[0]).fields.get(
-            link_change.field.back_field or ""
-        )
-        if linked_record is None or back_field is None:
+        linked = self._records.find(ref)
+        linked_fields = self._schema.required_type("update", ref[0]).fields
+        back_field = linked_fields.get(change.field.back_field or "")
+        if linked is None or back_field is None:
             return
-        origin_ref = link_change.record.ref
-        old_value = linked_record.values.get(back_field.name)
+        origin_ref = change.record.ref
+        old_value = linked.values.get(back_field.name)
         if back_field.is_multi_link:
-            remaining_refs = tuple(
-                listed_ref for listed_ref in old_value or () if listed_ref != origin_ref
-            )
-            new_value: Any = (*remaining_refs, origin_ref) if is_added else remaining_refs
+            remaining = tuple(other_ref for other_ref in old_value or () if other_ref != origin_ref)
+            new_value: Any = (*remaining, origin_ref) if is_added else remaining
         else:
             new_value = origin_ref if is_added else None
-            self._leave_former_list(linked_record, link_change, old_value, new_value)
-        self._store_value(linked_record, back_field.name, new_value)
-        self._log_back_reference(linked_record, back_field, link_change, old_value, new_value)
+            self._leave_former_list(linked, change, old_value, new_value)
+        self._store_value(linked, back_field.name, new_value)
+        self._log_back_reference(linked, back_field, change, old_value, new_value)
 
-    def _update_connection(
-        self, ref: EntityRef, link_change: _LinkChange, *, is_added: bool
-    ) -> None:
+    def _update_connection(self, ref: EntityRef, change: _LinkChange, *, is_added: bool) -> None:
         """Create or retire the row that represents a link."""
-        connection = CONNECTIONS_BY_FIELD.get((link_change.record.type, link_change.field.name))
+        connection = CONNECTIONS_BY_FIELD.get((change.record.type, change.field.name))
         if connection is None:
             return
-        origin_ref = link_change.record.ref
+        origin_ref = change.record.ref
         row = find_connection_record(self._records, connection, origin_ref, ref)
         if is_added and row is None:
-            self._create_connection(
-                connection, {connection.here_field: origin_ref, connection.there_field: ref}
-            )
+            ends = {connection.here_field: origin_ref, connection.there_field: ref}
+            self._create_connection(connection, ends)
         elif row is not None and not is_added:
             row.retired = True
             self._undo_actions.append(lambda: setattr(row, "retired", False))
@@ -215,50 +204,36 @@ class FieldChanges:
         if connection.is_logged:
             self.log_record_change(row, "New", "new_entity")
             for field_name in ("task", "dependent_task"):
-                self.set_field(
-                    row,
-                    fields[field_name],
-                    row.values[field_name],
-                    in_create=True,
-                )
+                self.set_field(row, fields[field_name], row.values[field_name], in_create=True)
 
     def _leave_former_list(
         self,
-        linked_record: Record,
-        link_change: _LinkChange,
+        linked: Record,
+        change: _LinkChange,
         old_ref: EntityRef | None,
         new_ref: EntityRef | None,
     ) -> None:
         """Remove a record with a single link from the list of the record it linked to before."""
         former = self._records.find(old_ref) if old_ref and new_ref and old_ref != new_ref else None
         if former is not None:
-            listed_refs = former.values.get(link_change.field.name, ())
-            remaining_refs = tuple(
-                listed_ref for listed_ref in listed_refs if listed_ref != linked_record.ref
-            )
-            self._store_value(former, link_change.field.name, remaining_refs)
-            self._log_back_reference(
-                former, link_change.field, link_change, listed_refs, remaining_refs
-            )
+            refs_before = former.values.get(change.field.name, ())
+            remaining = tuple(other_ref for other_ref in refs_before if other_ref != linked.ref)
+            self._store_value(former, change.field.name, remaining)
+            self._log_back_reference(former, change.field, change, refs_before, remaining)
 
     def _log_back_reference(
-        self,
-        linked_record: Record,
-        back_field: Field,
-        link_change: _LinkChange,
-        old_value: Any,
-        new_value: Any,
+        self, linked: Record, back_field: Field, change: _LinkChange, old_value: Any, new_value: Any
     ) -> None:
         """Write the row of a back-reference: its meta names the record of the original change."""
         meta = {
-            **self._change_meta(link_change.record, back_field, old_value, new_value),
-            "field_data_type": link_change.field.data_type,
-            "actual_attribute_changed": f"{link_change.record.type}.{link_change.field.name}",
-            "original_event_log_entry_id": link_change.row.id,
+            **self._change_meta(change.record, back_field, old_value, new_value),
+            "field_data_type": change.field.data_type,
+            "actual_attribute_changed": f"{change.record.type}.{change.field.name}",
+            "original_event_log_entry_id": change.row.id,
         }
-        if isinstance(link_change.row.meta, dict) and link_change.row.meta.get("in_create"):
+        if isinstance(change.row.meta, dict) and change.row.meta.get("in_create"):
             meta["in_create"] = True
-        self._log_field_change(linked_record, back_field.name, meta)
+        self._log_field_change(linked, back_field.name, meta)
 
     def _store_value(self, record: Record, field_name: str, new_value: Any) -> None:
         values, records = record.values, self._records
@@ -278,7 +253,7 @@ class FieldChanges:
             attribute_name=field_name,
             meta=meta,
             entity=record.ref,
-            project=_project_ref(record),
+            project=record.project_ref,
         )
 
 
@@ -288,21 +263,14 @@ def _logged_timestamp(timestamp: str | None) -> str | None:
     return timestamp if moment is None else logged_stamp(moment)
 
 
-def _project_ref(record: Record) -> EntityRef | None:
-    return record.ref if record.type == "Project" else record.values.get("project")
-
-
 def _link_difference(
-    field: Field, old_value: Any, added_refs: Any
+    field: Field, old_value: Any, new_value: Any
 ) -> tuple[list[EntityRef], list[EntityRef]]:
     """Return the links removed and the links added."""
     if not field.is_link:
         return [], []
-    refs_before = list(old_value or ()) if field.is_multi_link else [old_value] if old_value else []
-    refs_after = (
-        list(added_refs or ()) if field.is_multi_link else [added_refs] if added_refs else []
-    )
-    return (
-        [ref for ref in refs_before if ref not in refs_after],
-        [ref for ref in refs_after if ref not in refs_before],
-    )
+    if not field.is_multi_link:
+        old_value, new_value = [old_value] if old_value else [], [new_value] if new_value else []
+    refs_before, refs_after = list(old_value or ()), list(new_value or ())
+    removed_refs = [ref for ref in refs_before if ref not in refs_after]
+    return removed_refs, [ref for ref in refs_after if ref not in refs_before]

@@ -1,9 +1,10 @@
-"""Dotted paths: how to get the value of `entity.Shot.code` from a row."""
+"""Dotted paths: how to read the value of `entity.Shot.code` from a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -60,12 +61,9 @@ def resolve_path(
         RefusedCallError: It names a type or field that does not exist, or one that is not a link.
     """
     database.schema.required_type(method, entity_type)
-    is_text = isinstance(path_text, str)
-    field_path = (
-        _resolve_in_type(database, entity_type, path_text, is_returned=is_returned)
-        if is_text
-        else None
-    )
+    field_path = None
+    if isinstance(path_text, str):
+        field_path = _resolve_in_type(database, entity_type, path_text, is_returned=is_returned)
     if field_path is None:
         raise refused_call(method, f"{entity_type}.{path_text} doesn't exist.")
     return field_path
@@ -83,23 +81,16 @@ def _resolve_in_type(
         return FieldPath(entity_type, field, _value_reader(database, entity_type, field))
     linked_type, _, remaining_path = remaining_path.partition(".")
     is_valid_type = not is_returned or not field.valid_types or linked_type in field.valid_types
-    linked_path = (
-        _resolve_in_type(database, linked_type, remaining_path, is_returned=is_returned)
-        if field.is_link and is_valid_type
-        else None
-    )
-    if linked_path is None or not remaining_path:
+    if not (field.is_link and is_valid_type and remaining_path):
+        return None
+    linked_path = _resolve_in_type(database, linked_type, remaining_path, is_returned=is_returned)
+    if linked_path is None:
         return None
     read_through = _read_through_links if field.is_multi_link else _read_through_link
-    read_value = read_through(
-        database, _value_reader(database, entity_type, field), linked_type, linked_path
-    )
-    return FieldPath(
-        linked_path.entity_type,
-        linked_path.field,
-        read_value,
-        field.is_multi_link or linked_path.has_many_values,
-    )
+    read_link = _value_reader(database, entity_type, field)
+    has_many_values = field.is_multi_link or linked_path.has_many_values
+    read_value = read_through(database, read_link, linked_type, linked_path)
+    return FieldPath(linked_path.entity_type, linked_path.field, read_value, has_many_values)
 
 
 def _value_reader(database: SiteDatabase, entity_type: str, field: Field) -> ValueReader:
@@ -107,11 +98,9 @@ def _value_reader(database: SiteDatabase, entity_type: str, field: Field) -> Val
         return database.shown_name
     if entity_type == EVENT_LOG:
         return _event_reader(database, field)
-    read_stored = (
-        attrgetter(field.name)
-        if field.name in _RECORD_ATTRIBUTES
-        else _record_reader(database, field)
-    )
+    if field.name in _RECORD_ATTRIBUTES:
+        return attrgetter(field.name)
+    read_stored = _record_reader(database, field)
     return _live_links_only(database, read_stored, field) if field.is_link else read_stored
 
 
@@ -120,9 +109,8 @@ def _record_reader(database: SiteDatabase, field: Field) -> ValueReader:
     if field.data_type == "image":
         return lambda record: _picture_url(database, record.values.get(field_name))
     if field_name == "last_accessed_by_current_user":
-        return lambda record: database.project_opened_at.get(
-            (record.ref, database.reading_user or ("", 0))
-        )
+        opened_at = database.project_opened_at
+        return lambda record: opened_at.get((record.ref, database.reading_user or ("", 0)))
     if field_name in COMPUTED_FIELDS:
         compute_value = COMPUTED_FIELDS[field_name]
         return lambda record: compute_value(database, record)
@@ -195,15 +183,7 @@ def _read_through_links(
 ) -> ValueReader:
     def read_value(row: Any) -> list[Any]:
         records = [database.records.live(ref) for ref in read_link(row) if ref[0] == linked_type]
-        linked_values = [
-            linked_path.read_value(linked_record)
-            for linked_record in records
-            if linked_record is not None
-        ]
-        return (
-            [linked_value for value_list in linked_values for linked_value in value_list]
-            if linked_path.has_many_values
-            else linked_values
-        )
+        values = [linked_path.read_value(record) for record in records if record is not None]
+        return list(chain.from_iterable(values)) if linked_path.has_many_values else values
 
     return read_value

@@ -13,10 +13,7 @@ _AUTHORED_TYPES: Final = ("Version", "Note", "Reply")
 
 
 def filled_values(
-    type_schema: EntityType,
-    stored_values: dict[str, Any],
-    creator_ref: EntityRef | None,
-    now: str,
+    type_schema: EntityType, stored_values: dict[str, Any], creator_ref: EntityRef | None, now: str
 ) -> dict[str, Any]:
     """Return what is filled in without a row; add what has a row to `stored_values`.
 

@@ -44,17 +44,17 @@ class FilterCondition:
 
 
 MATCHES_ALL_ROWS: Final = FilterCondition(lambda _row: True, ALL_IDS, is_exact=True)
-"""The condition that everything meets."""
+"""The condition that every row meets."""
 
 
 def matching_rows(
-    visible_rows: VisibleRows, condition: FilterCondition, *, descending: bool = False
+    rows: VisibleRows, condition: FilterCondition, *, descending: bool = False
 ) -> Iterator[SiteRow]:
     """Return the matching rows in id order."""
-    visible_ids, read_row, row_test = visible_rows.ids, visible_rows.read_row, condition.row_test
-    for index_range in index_ranges(visible_ids, condition.ranges, descending=descending):
-        for row_index in index_range:
-            row = read_row(visible_ids[row_index])
+    ids, read_row, row_test = rows.ids, rows.read_row, condition.row_test
+    for index_range in index_ranges(ids, condition.ranges, descending=descending):
+        for index in index_range:
+            row = read_row(ids[index])
             if condition.is_exact or row_test(row):
                 yield row
 
@@ -64,7 +64,7 @@ class FilterCompiler:
 
     Args:
         database: The database that is queried.
-        method: The API method that asks, for messages.
+        method: The API method of the call, for messages.
         script_name: The script that makes the call; rows may be hidden from it.
     """
 
@@ -79,39 +79,26 @@ class FilterCompiler:
         Raises:
             RefusedCallError: It names something that does not exist or is not valid.
         """
-        group_values = filter_group if isinstance(filter_group, dict) else {}
-        logical_operator, group_conditions = (
-            group_values.get("logical_operator", "and"),
-            group_values.get("conditions"),
-        )
-        if logical_operator not in ("and", "or") or not isinstance(group_conditions, list):
+        group = filter_group if isinstance(filter_group, dict) else {}
+        operator, parts = group.get("logical_operator", "and"), group.get("conditions")
+        if operator not in ("and", "or") or not isinstance(parts, list):
             raise refused_call(self.method, f"invalid/missing filters: {ruby_text(filter_group)}")
-        compiled_conditions = [
-            self.compile_filter(entity_type, filter_part) for filter_part in group_conditions
-        ]
-        if not compiled_conditions:
+        if not parts:
             return MATCHES_ALL_ROWS
-        return reduce(
-            _conjunction if logical_operator == "and" else _disjunction, compiled_conditions
-        )
+        compiled = (self.compile_filter(entity_type, part) for part in parts)
+        return reduce(_conjunction if operator == "and" else _disjunction, compiled)
 
-    def compile_filter(self, entity_type: str, filter_part: Any) -> FilterCondition:
+    def compile_filter(self, entity_type: str, part: Any) -> FilterCondition:
         """Return the condition of one part of a group: a nested group, or a relation."""
-        if isinstance(filter_part, dict) and "logical_operator" in filter_part:
-            return self.compile_group(entity_type, filter_part)
-        path_and_relation = isinstance(filter_part, dict) and (
-            filter_part.get("path"),
-            filter_part.get("relation"),
-        )
-        if not path_and_relation or not all(
-            isinstance(path_or_relation, str) for path_or_relation in path_and_relation
-        ):
-            raise refused_call(self.method, f"invalid/missing condition: {ruby_text(filter_part)}")
-        values = filter_part.get("values", [])
+        if isinstance(part, dict) and "logical_operator" in part:
+            return self.compile_group(entity_type, part)
+        known = part if isinstance(part, dict) else {}
+        path_text, relation = known.get("path"), known.get("relation")
+        if not isinstance(path_text, str) or not isinstance(relation, str):
+            raise refused_call(self.method, f"invalid/missing condition: {ruby_text(part)}")
+        values = part.get("values", [])
         values = values if isinstance(values, list) else [values]
-        return self._compile_relation(
-            entity_type, filter_part["path"], filter_part["relation"], values
-        )
+        return self._compile_relation(entity_type, path_text, relation, values)
 
     def _compile_relation(
         self, entity_type: str, path_text: str, relation: str, values: list[Any]
@@ -121,11 +108,7 @@ class FilterCompiler:
         field_path = resolve_path(self.database, self.method, entity_type, path_text)
         now = self.database.clock()
         filter_relation = FilterRelation(
-            self.database.records,
-            self.method,
-            field_path.entity_type,
-            field_path.field,
-            now,
+            self.database.records, self.method, field_path.entity_type, field_path.field, now
         )
         filter_relation.check_relation(relation)
         positive_relation = POSITIVE_RELATIONS.get(relation, relation)
@@ -150,54 +133,39 @@ class FilterCompiler:
         """Return the ids of a span of time: timestamps of the log ascend with its ids."""
         if None in values or relation not in ("less_than", "greater_than", "between"):
             return None
-        event_log = self.database.log
-        visible_ids = event_log.visible_id_list(self.script_name)
+        log = self.database.log
+        ids = log.visible_id_list(self.script_name)
         timestamps = sorted(read_timestamp(time_value) or "" for time_value in values)
-        first_index, end_index = 0, len(visible_ids)
+        first_index, end_index = 0, len(ids)
         if relation != "less_than":
-            first_index = event_log.first_index_at(
-                timestamps[0], visible_ids, after=relation == "greater_than"
-            )
+            first_index = log.first_index_at(timestamps[0], ids, after=relation == "greater_than")
         if relation != "greater_than":
-            end_index = event_log.first_index_at(
-                timestamps[-1], visible_ids, after=relation == "between"
-            )
-        return (
-            ((visible_ids[first_index], visible_ids[end_index - 1]),)
-            if first_index < end_index
-            else ()
-        )
+            end_index = log.first_index_at(timestamps[-1], ids, after=relation == "between")
+        return ((ids[first_index], ids[end_index - 1]),) if first_index < end_index else ()
 
     def _compile_backward_path(
         self, entity_type: str, path_text: str, relation: str, values: list[Any]
     ) -> FilterCondition:
         """Return the condition that some record linking to the row matches."""
-        linking_type, _, remaining_path = path_text[len(_BACKWARD_PREFIX) :].partition(".")
-        link_field_name, _, remaining_path = remaining_path.partition(".")
+        linking_type, _, rest = path_text[len(_BACKWARD_PREFIX) :].partition(".")
+        link_field_name, _, rest = rest.partition(".")
         link_field = self.database.schema.required_field(self.method, linking_type, link_field_name)
-        if not link_field.is_link or not remaining_path:
+        if not link_field.is_link or not rest:
             self.database.schema.required_field(self.method, entity_type, path_text)
-        refs = self._refs_linked_by(
-            linking_type,
-            link_field_name,
-            self._compile_relation(linking_type, remaining_path, relation, values),
-        )
-        visible_ids = merge_ranges((ref[1], ref[1]) for ref in refs if ref[0] == entity_type)
-        return FilterCondition(
-            lambda row: (entity_type, row.id) in refs, visible_ids, is_exact=True
-        )
+        condition = self._compile_relation(linking_type, rest, relation, values)
+        refs = self._refs_linked_by(linking_type, link_field_name, condition)
+        ids = merge_ranges((ref[1], ref[1]) for ref in refs if ref[0] == entity_type)
+        return FilterCondition(lambda row: (entity_type, row.id) in refs, ids, is_exact=True)
 
     def _refs_linked_by(
         self, linking_type: str, link_field_name: str, condition: FilterCondition
     ) -> set[EntityRef]:
-        visible_rows = self.database.visible_rows(linking_type, script_name=self.script_name)
+        rows = self.database.visible_rows(linking_type, script_name=self.script_name)
         refs: set[EntityRef] = set()
-        for row in matching_rows(visible_rows, condition):
+        for row in matching_rows(rows, condition):
             # As stored, not as shown: this filter is used to find links to retired records.
-            link_value = _stored_value(row, link_field_name)
-            refs.update(
-                link_value if _is_link_list(link_value) else [link_value] if link_value else ()
-            )
+            value = _stored_value(row, link_field_name)
+            refs.update(value if _is_link_list(value) else [value] if value else ())
         return refs
 
 
@@ -229,31 +197,27 @@ def _negation(condition: FilterCondition) -> FilterCondition:
 
 def _conjunction(first: FilterCondition, second: FilterCondition) -> FilterCondition:
     first_test, second_test = first.row_test, second.row_test
-    ranges = intersect_ranges(first.ranges, second.ranges)
-    return FilterCondition(
-        lambda row: first_test(row) and second_test(row),
-        ranges,
-        first.is_exact and second.is_exact,
-    )
+    ranges, is_exact = intersect_ranges(first.ranges, second.ranges), _are_exact(first, second)
+    return FilterCondition(lambda row: first_test(row) and second_test(row), ranges, is_exact)
 
 
 def _disjunction(first: FilterCondition, second: FilterCondition) -> FilterCondition:
     first_test, second_test = first.row_test, second.row_test
-    ranges = union_ranges(first.ranges, second.ranges)
-    return FilterCondition(
-        lambda row: first_test(row) or second_test(row),
-        ranges,
-        first.is_exact and second.is_exact,
-    )
+    ranges, is_exact = union_ranges(first.ranges, second.ranges), _are_exact(first, second)
+    return FilterCondition(lambda row: first_test(row) or second_test(row), ranges, is_exact)
 
 
-def _ids_in_relation(relation: str, id_values: list[Any]) -> IdRanges | None:
-    if not all(type(id_value) is int for id_value in id_values):
+def _are_exact(first: FilterCondition, second: FilterCondition) -> bool:
+    return first.is_exact and second.is_exact
+
+
+def _ids_in_relation(relation: str, values: list[Any]) -> IdRanges | None:
+    if not all(type(value) is int for value in values):
         return None
     if relation in ("is", "in"):
-        return merge_ranges((id_value, id_value) for id_value in id_values)
+        return merge_ranges((value, value) for value in values)
     if relation == "greater_than":
-        return merge_ranges([(id_values[0] + 1, HIGHEST_ID)])
+        return merge_ranges([(values[0] + 1, HIGHEST_ID)])
     if relation == "less_than":
-        return merge_ranges([(LOWEST_ID, id_values[0] - 1)])
-    return merge_ranges([(min(id_values), max(id_values))]) if relation == "between" else None
+        return merge_ranges([(LOWEST_ID, values[0] - 1)])
+    return merge_ranges([(min(values), max(values))]) if relation == "between" else None

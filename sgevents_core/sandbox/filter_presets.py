@@ -22,8 +22,7 @@ def latest_preset(presets: Any) -> str | None:
         return None
     if not isinstance(presets, list) or not all(isinstance(preset, dict) for preset in presets):
         raise refused_call(
-            "read",
-            f"'additional_filter_presets' expects an array of hashes: {ruby_text(presets)}",
+            "read", f"'additional_filter_presets' expects an array of hashes: {ruby_text(presets)}"
         )
     for preset in presets:
         if preset.get("preset_name") != "LATEST" or preset.get("latest_by") not in LATEST_KEYS:
@@ -56,10 +55,7 @@ def latest_rows(
         entity_ref = row.values.get("entity")
         if entity_ref not in best_by_entity or best_by_entity[entity_ref][0] < row_rank:
             best_by_entity[entity_ref] = (row_rank, row)
-    return sorted(
-        (row for _row_rank, row in best_by_entity.values()),
-        key=lambda row: row.id,
-    )
+    return sorted((row for _rank, row in best_by_entity.values()), key=lambda row: row.id)
 
 
 def _pipeline_step_number(database: SiteDatabase, row: Record) -> int:

@@ -10,12 +10,7 @@ from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.data_types import HASH_CLASSES, ValueContext, stored_form
 from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.records import EntityRef, Records
-from sgevents_core.sandbox.refused_calls import (
-    CRUD_ERROR,
-    RefusedCallError,
-    refused_call,
-    ruby_text,
-)
+from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call, ruby_text
 from sgevents_core.sandbox.timestamps import calendar_span, shift_moment
 
 ValueTest = Callable[[Any], bool]
@@ -31,7 +26,7 @@ POSITIVE_RELATIONS: Final = {
     "type_is_not": "type_is",
     "name_not_contains": "name_contains",
 }
-"""A relation that holds exactly if another one does not."""
+"""Negated relation -> the relation that it negates."""
 
 _EQUALITY_RELATIONS: Final = ("is", "is_not")
 _CHOICE_RELATIONS: Final = (*_EQUALITY_RELATIONS, "in", "not_in")
@@ -93,7 +88,7 @@ _VALUE_COUNTS: Final = {"between": 2, "in_last": 2, "in_next": 2}
 
 
 class FilterRelation:
-    """One relation on one field, ready to make tests of.
+    """One field in a filter; it compiles the relations on it to tests.
 
     Args:
         records: Resolves the names of links.
@@ -104,18 +99,14 @@ class FilterRelation:
     """
 
     def __init__(
-        self,
-        records: Records,
-        method: str,
-        entity_type: str,
-        field: Field,
-        now: datetime,
+        self, records: Records, method: str, entity_type: str, field: Field, now: datetime
     ) -> None:
         self.records = records
         self.method = method
         self.entity_type = entity_type
         self.field = field
         self.current_time = now
+        self._context = ValueContext(method, entity_type, field)
 
     def compile_test(self, relation: str, values: list[Any]) -> ValueTest:
         """Return the test of a relation that is not a negation.
@@ -138,31 +129,28 @@ class FilterRelation:
 
     def check_relation(self, relation: str) -> None:
         """Raise RefusedCallError if the field's data type does not accept the relation."""
-        accepted_relations = RELATIONS_BY_TYPE.get(self.field.data_type)
-        field_text = f"API {self.method}() {self.entity_type}.{self.field.name}'s"
-        type_text = f"'{self.field.data_type}' data type"
-        if accepted_relations is None:
-            raise RefusedCallError(f"{field_text} {type_text} cannot be used in a filter.")
-        if relation not in accepted_relations:
-            raise RefusedCallError(
-                f"{field_text} {type_text} doesn't support '{relation}' 'relation'\n"
-                f"Valid relations: {ruby_text(list(accepted_relations))}"
+        accepted = RELATIONS_BY_TYPE.get(self.field.data_type)
+        subject = f"{self.entity_type}.{self.field.name}'s '{self.field.data_type}' data type"
+        if accepted is None:
+            raise refused_call(self.method, f"{subject} cannot be used in a filter.")
+        if relation not in accepted:
+            raise refused_call(
+                self.method,
+                f"{subject} doesn't support '{relation}' 'relation'\n"
+                f"Valid relations: {ruby_text(list(accepted))}",
             )
 
     def _check_value_count(self, relation: str, values: list[Any]) -> None:
         value_count = _VALUE_COUNTS.get(relation, 1)
         has_wrong_count = not values if relation == "in" else len(values) != value_count
         if has_wrong_count:
-            expected_array = (
-                "at least a 1-element" if relation == "in" else f"a {value_count}-element"
-            )
+            size = "at least a 1-element" if relation == "in" else f"a {value_count}-element"
             raise refused_call(
-                self.method,
-                f"'{relation}' 'relation' expects {expected_array} array:\n{ruby_text(values)}",
+                self.method, f"'{relation}' 'relation' expects {size} array:\n{ruby_text(values)}"
             )
 
     def _stored_form(self, value: Any) -> Any:
-        return stored_form(ValueContext(self.method, self.entity_type, self.field), value)
+        return stored_form(self._context, value)
 
     def _scalar_test(self, relation: str, values: list[Any]) -> ValueTest:
         if relation == "in" and self.field.data_type == "text" and None in values:
@@ -177,9 +165,8 @@ class FilterRelation:
         if self.field.data_type == "text" and relation == "in":
             # No row holds empty text, so `in [""]` finds nothing, though `is ""` finds the unset.
             stored_values = [value for value in stored_values if value is not None]
-        return (_text_test if self.field.data_type in ("text", "list") else _ordered_test)(
-            relation, stored_values
-        )
+        is_text = self.field.data_type in ("text", "list")
+        return (_text_test if is_text else _ordered_test)(relation, stored_values)
 
     def _linked_ref(self, value: Any) -> EntityRef | None:
         if value is None:
@@ -187,9 +174,7 @@ class FilterRelation:
         if not isinstance(value, dict) and self.field.is_multi_link:
             raise refused_call(self.method, f"invalid/missing entity hash: {ruby_text(value)}")
         if not isinstance(value, dict):
-            ValueContext(self.method, self.entity_type, self.field).refuse_class(
-                HASH_CLASSES, value
-            )
+            self._context.refuse_class(HASH_CLASSES, value)
         return parse_entity_hash(self.method, value)
 
     def _link_test(self, relation: str, values: list[Any]) -> ValueTest:
@@ -234,8 +219,7 @@ class FilterRelation:
         unit_count = values[0]
         if not isinstance(unit_count, int):
             raise refused_call(
-                self.method,
-                f"'{relation}' 'relation' expects an integer: {ruby_text(values)}",
+                self.method, f"'{relation}' 'relation' expects an integer: {ruby_text(values)}"
             )
         if unit_count < 0 and not relation.startswith("in_calendar_"):
             raise refused_call(
@@ -249,20 +233,16 @@ class FilterRelation:
             first_day, day_after = calendar_span(
                 self.current_time.date(), calendar_unit, unit_count
             )
-            return (
-                (str(first_day), str(day_after)) if is_date else (f"{first_day}T", f"{day_after}T")
-            )
+            suffix = "" if is_date else "T"
+            return f"{first_day}{suffix}", f"{day_after}{suffix}"
         return self._bounds_around_now(relation, unit_count, values[1], is_date=is_date)
 
     def _bounds_around_now(
         self, relation: str, unit_count: int, calendar_unit: Any, *, is_date: bool
     ) -> tuple[str, str]:
         try:
-            other_moment = shift_moment(
-                self.current_time,
-                -unit_count if relation == "in_last" else unit_count,
-                calendar_unit,
-            )
+            signed_count = -unit_count if relation == "in_last" else unit_count
+            other_moment = shift_moment(self.current_time, signed_count, calendar_unit)
         except KeyError:
             unit_names = ruby_text(["HOUR", "DAY", "WEEK", "MONTH", "YEAR"])
             raise refused_call(
@@ -297,7 +277,7 @@ def parse_entity_hash(method: str, entity_value: dict[str, Any]) -> EntityRef:
 
 
 def _contains_object(value: Any, wanted_object: Any) -> bool:
-    """Return whether an object contains everything that another one has."""
+    """Return whether an object contains all that another one does."""
     if not isinstance(value, dict) or not isinstance(wanted_object, dict):
         return False
     return all(
@@ -327,7 +307,7 @@ def _ordered_test(relation: str, stored_values: list[Any]) -> ValueTest:
 
 
 def _text_test(relation: str, stored_values: list[Any]) -> ValueTest:
-    """Return text without regard to case, as sites compare it."""
+    """Return a test that ignores case, as sites compare text."""
     folded_values = [None if value is None else str(value).casefold() for value in stored_values]
     if relation in ("is", "in"):
         return lambda value: (None if value is None else value.casefold()) in folded_values

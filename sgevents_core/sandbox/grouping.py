@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
+from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.field_paths import resolve_path
 from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
 from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow
@@ -19,6 +20,9 @@ class RowGroup(NamedTuple):
     group_name: str
     group_value: Any
 
+
+MakeGroup = Callable[[Any], RowGroup]
+"""Value of a field, never None -> the group of its row."""
 
 _NUMBER_STEPS: Final = {
     "tens": 10,
@@ -37,44 +41,32 @@ NUMBER_TYPES: Final = ("currency", "duration", "float", "number", "percent", "ti
 _EMPTY_GROUP: Final = RowGroup((False, ""), "", None)
 
 
-def _value_group(field_value: Any) -> RowGroup:
-    if field_value is None:
-        return _EMPTY_GROUP
-    if isinstance(field_value, bool):
-        return RowGroup((True, field_value), "[X]" if field_value else "[ ]", field_value)
-    sort_key = field_value.casefold() if isinstance(field_value, str) else field_value
-    return RowGroup((True, sort_key), str(field_value), field_value)
+def _value_group(value: Any) -> RowGroup:
+    if isinstance(value, bool):
+        return RowGroup((True, value), "[X]" if value else "[ ]", value)
+    sort_key = value.casefold() if isinstance(value, str) else value
+    return RowGroup((True, sort_key), str(value), value)
 
 
-def _number_grouping(number_step: int) -> Callable[[Any], RowGroup]:
-    def make_group(field_value: Any) -> RowGroup:
-        if field_value is None:
-            return _EMPTY_GROUP
-        first_number = int(field_value // number_step) * number_step
-        return RowGroup(
-            (True, first_number),
-            f"{first_number}-{first_number + number_step - 1}",
-            f"{first_number}_{first_number + number_step - 1}",
-        )
+def _number_grouping(step: int) -> MakeGroup:
+    def make_group(value: Any) -> RowGroup:
+        first = int(value // step) * step
+        last = first + step - 1
+        return RowGroup((True, first), f"{first}-{last}", f"{first}_{last}")
 
     return make_group
 
 
-def _first_letter_group(field_value: Any) -> RowGroup:
-    return _value_group(str(field_value)[:1].upper() if field_value else None)
+def _first_letter_group(value: Any) -> RowGroup:
+    return _value_group(str(value)[:1].upper()) if value else _EMPTY_GROUP
 
 
-def _calendar_grouping(calendar_unit: str) -> Callable[[Any], RowGroup]:
-    def make_group(field_value: Any) -> RowGroup:
-        if field_value is None:
-            return _EMPTY_GROUP
-        first_day, day_after = calendar_span(date.fromisoformat(field_value[:10]), calendar_unit, 0)
+def _calendar_grouping(calendar_unit: str) -> MakeGroup:
+    def make_group(value: Any) -> RowGroup:
+        first_day, day_after = calendar_span(_date_of(value), calendar_unit, 0)
         last_day = day_after - timedelta(days=1)
-        return RowGroup(
-            (True, str(first_day)),
-            _calendar_span_name(calendar_unit, first_day),
-            f"{first_day}_{last_day}",
-        )
+        group_name = _calendar_span_name(calendar_unit, first_day)
+        return RowGroup((True, str(first_day)), group_name, f"{first_day}_{last_day}")
 
     return make_group
 
@@ -85,31 +77,28 @@ def _calendar_span_name(calendar_unit: str, first_day: date) -> str:
     return first_day.strftime("%B %Y") if calendar_unit == "month" else str(first_day)
 
 
-def _quarter_group(field_value: Any) -> RowGroup:
-    if field_value is None:
-        return _EMPTY_GROUP
-    day = date.fromisoformat(field_value[:10])
-    first_day = day.replace(month=day.month - (day.month - 1) % 3, day=1)
-    return RowGroup(
-        (True, str(first_day)), f"Q{(day.month - 1) // 3 + 1} {day.year}", str(first_day)
-    )
+def _date_of(value: str) -> date:
+    """Return the day of a value of type date or date_time."""
+    return date.fromisoformat(value[:10])
 
 
-def _five_day_group(field_value: Any) -> RowGroup:
-    if field_value is None:
-        return _EMPTY_GROUP
-    day = date.fromisoformat(field_value[:10])
+def _quarter_group(value: Any) -> RowGroup:
+    day = _date_of(value)
+    quarter = (day.month - 1) // 3
+    first_day = str(day.replace(month=3 * quarter + 1, day=1))
+    return RowGroup((True, first_day), f"Q{quarter + 1} {day.year}", first_day)
+
+
+def _five_day_group(value: Any) -> RowGroup:
+    day = _date_of(value)
     first_day = day - timedelta(days=day.toordinal() % 5)
-    return RowGroup(
-        (True, str(first_day)), str(first_day), f"{first_day}_{first_day + timedelta(days=4)}"
-    )
+    last_day = first_day + timedelta(days=4)
+    return RowGroup((True, str(first_day)), str(first_day), f"{first_day}_{last_day}")
 
 
-def _clustered_date_grouping(database: SiteDatabase) -> Callable[[Any], RowGroup]:
-    def make_group(field_value: Any) -> RowGroup:
-        if field_value is None:
-            return _EMPTY_GROUP
-        days_away = (date.fromisoformat(field_value[:10]) - database.clock().date()).days
+def _clustered_date_grouping(database: SiteDatabase) -> MakeGroup:
+    def make_group(value: Any) -> RowGroup:
+        days_away = (_date_of(value) - database.clock().date()).days
         day_names = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
         group_name = day_names.get(days_away, "Past" if days_away < 0 else "Future")
         return RowGroup((True, max(-2, min(2, days_away))), group_name, group_name)
@@ -124,12 +113,12 @@ def _accepts_grouping(data_type: str, grouping_type: Any) -> bool:
     return data_type in (NUMBER_TYPES if grouping_type in _NUMBER_STEPS else ("date", "date_time"))
 
 
-def _value_grouping(database: SiteDatabase, grouping_type: str) -> Callable[[Any], RowGroup] | None:
+def _value_grouping(database: SiteDatabase, grouping_type: str) -> MakeGroup | None:
     if grouping_type in _NUMBER_STEPS:
         return _number_grouping(_NUMBER_STEPS[grouping_type])
     if grouping_type == "clustered_date":
         return _clustered_date_grouping(database)
-    groupings: dict[str, Callable[[Any], RowGroup]] = {
+    groupings: dict[str, MakeGroup] = {
         "exact": _value_group,
         "firstletter": _first_letter_group,
         "day": _calendar_grouping("day"),
@@ -163,26 +152,26 @@ def compile_grouping(
         raise refused_call(
             "summarize", f"Grouping is not allowed for field {entity_type}.{grouping['field']}."
         )
-    grouping_type = grouping.get("type", "exact")
-    if field_path.field.is_link:
-        value_group = (
-            _link_type_group if grouping_type == "entitytype" else _link_grouping(database)
-        )
-    else:
-        plain_grouping = (
-            _value_grouping(database, grouping_type)
-            if _accepts_grouping(field_path.field.data_type, grouping_type)
-            else None
-        )
-        if plain_grouping is None:
-            raise refused_call("summarize", f"invalid grouping 'type': {ruby_text(grouping_type)}")
-        value_group = plain_grouping
+    make_group = _make_group(database, field_path.field, grouping.get("type", "exact"))
+
+    def group(value: Any) -> RowGroup:
+        return _EMPTY_GROUP if value is None else make_group(value)
+
     read_value = field_path.read_value
     if field_path.has_many_values or field_path.field.is_multi_link:
-        return lambda row: _distinct_groups(
-            value_group(field_value) for field_value in read_value(row) or [None]
-        )
-    return lambda row: [value_group(read_value(row))]
+        return lambda row: _distinct_groups(map(group, read_value(row) or [None]))
+    return lambda row: [group(read_value(row))]
+
+
+def _make_group(database: SiteDatabase, field: Field, grouping_type: Any) -> MakeGroup:
+    if field.is_link:
+        return _link_type_group if grouping_type == "entitytype" else _link_grouping(database)
+    make_group = None
+    if _accepts_grouping(field.data_type, grouping_type):
+        make_group = _value_grouping(database, grouping_type)
+    if make_group is None:
+        raise refused_call("summarize", f"invalid grouping 'type': {ruby_text(grouping_type)}")
+    return make_group
 
 
 def _distinct_groups(groups: Iterable[RowGroup]) -> list[RowGroup]:
@@ -190,19 +179,16 @@ def _distinct_groups(groups: Iterable[RowGroup]) -> list[RowGroup]:
 
 
 def _link_type_group(ref: Any) -> RowGroup:
-    return _value_group(ref[0] if ref else None)
+    return _value_group(ref[0])
 
 
-def _link_grouping(database: SiteDatabase) -> Callable[[Any], RowGroup]:
+def _link_grouping(database: SiteDatabase) -> MakeGroup:
     def make_group(ref: Any) -> RowGroup:
         link = database.records.link(ref)
         if link is None:
             return _EMPTY_GROUP
         shown_name = str(link["name"])
-        return RowGroup(
-            (True, (shown_name.casefold(), ref)),
-            shown_name,
-            {**link, "valid": "valid"},
-        )
+        sort_key = (shown_name.casefold(), ref)
+        return RowGroup((True, sort_key), shown_name, {**link, "valid": "valid"})
 
     return make_group

@@ -23,7 +23,7 @@ HTML_CONTENT: Final = "text/html; charset=utf-8"
 _UPLOAD_HEADERS: Final = "Content-Security-Policy: sandbox\r\nX-Content-Type-Options: nosniff\r\n"
 """Headers for uploaded files: one shown in a browser must not act in the sandbox's name."""
 
-_CLIENT_CHECK_SECONDS: Final = 0.1  # seconds between looks whether a client still waits
+_CLIENT_CHECK_SECONDS: Final = 0.1  # seconds between checks whether a client still waits
 _STATUS_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -32,7 +32,7 @@ class Response:
     """The reply to a request.
 
     Args:
-        body: The body.
+        body: The bytes of the body.
         status: The HTTP status.
         content_type: The content type.
         sent_bytes: How many bytes of the body are sent before the connection is cut; None for all.
@@ -85,7 +85,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             return
         if response.sent_bytes is not None:
             self.close_connection = True
-        response_head = (
+        head = (
             f"HTTP/1.1 {response.status} {_STATUS_PHRASES.get(response.status, 'Unknown')}\r\n"
             f"Date: {formatdate(usegmt=True)}\r\n"
             f"Content-Type: {response.content_type}\r\n"
@@ -94,7 +94,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
         )
         # Head and body in one piece: the client would wait for the second of two.
-        self.wfile.write(response_head.encode() + response.body[: response.sent_bytes])
+        self.wfile.write(head.encode() + response.body[: response.sent_bytes])
 
     def _misbehave(self, failure_mode: str) -> None:
         self.close_connection = True
@@ -146,7 +146,7 @@ class _Listener(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection on a thread of its own."""
-        connection_thread = threading.Thread(
+        thread = threading.Thread(
             target=self._serve_connection,
             args=(request, client_address),
             name="sandbox",
@@ -154,8 +154,8 @@ class _Listener(ThreadingHTTPServer):
         )
         with self._connections_lock:
             self._open_sockets.add(request)
-            self._connection_threads.add(connection_thread)
-        connection_thread.start()
+            self._connection_threads.add(thread)
+        thread.start()
 
     def _serve_connection(self, request: Any, client_address: Any) -> None:
         try:
@@ -181,18 +181,15 @@ class _Listener(ThreadingHTTPServer):
         acceptor_thread.join()
         self.server_close()
         with self._connections_lock:
-            open_sockets, connection_threads = (
-                list(self._open_sockets),
-                list(self._connection_threads),
-            )
-        for open_socket in open_sockets:
+            sockets, threads = list(self._open_sockets), list(self._connection_threads)
+        for connection in sockets:
             try:
-                open_socket.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue  # it was closed meanwhile
-        for connection_thread in connection_threads:
-            if connection_thread is not threading.current_thread():
-                connection_thread.join(timeout=5)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
 
 
 class SandboxServer:
@@ -216,14 +213,14 @@ class SandboxServer:
         self.start()
 
     def start(self) -> None:
-        """Listen, on the same port as before; do nothing if it does already, or is closed."""
+        """Listen, on the same port as before; do nothing if it already does, or is closed."""
         with self._listener_lock:
             if self._listener is not None or self._is_closed:
                 return
             try:
                 self._listener = _Listener(self.port, self._answer_request)
-            except OSError as listen_error:
-                error_text = listen_error.strerror or str(listen_error)
+            except OSError as error:
+                error_text = error.strerror or str(error)
                 raise PortInUseError(
                     host=LOOPBACK_HOST, port=self.port, reason=error_text
                 ) from None
@@ -234,12 +231,12 @@ class SandboxServer:
             self._acceptor_thread.start()
 
     def stop(self) -> None:
-        """Refuse connections and cut existing ones; do nothing if it does already."""
+        """Refuse connections and cut existing ones; do nothing if it already does."""
         with self._listener_lock:
-            closing_listener, acceptor_thread = self._listener, self._acceptor_thread
+            listener, acceptor_thread = self._listener, self._acceptor_thread
             self._listener = self._acceptor_thread = None
-        if closing_listener is not None and acceptor_thread is not None:
-            closing_listener.end_listening(acceptor_thread)
+        if listener is not None and acceptor_thread is not None:
+            listener.end_listening(acceptor_thread)
 
     def close(self) -> None:
         """Stop for good."""

@@ -14,28 +14,26 @@ LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "::1")
 """The names that mean this machine and nothing else."""
 
 
-def refusal_reason(request_headers: Message, sandbox_port: int) -> str | None:
+def refusal_reason(headers: Message, port: int) -> str | None:
     """Return why a request is refused because of its headers, or None.
 
     Args:
-        request_headers: The headers of the request.
-        sandbox_port: Where the sandbox listens.
+        headers: The headers of the request.
+        port: Where the sandbox listens.
     """
-    request_origin = request_headers.get("Origin")
-    if not _is_sandbox_address(f"//{request_headers.get('Host')}", sandbox_port):
+    origin = headers.get("Origin")
+    if not _is_sandbox_address(f"//{headers.get('Host')}", port):
         return "the sandbox answers to 127.0.0.1 and localhost, and to no other Host"
-    if request_origin is not None and not _is_sandbox_address(request_origin, sandbox_port):
+    if origin is not None and not _is_sandbox_address(origin, port):
         return "the sandbox answers programs, and no page of another Origin"
-    if request_headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return "the sandbox answers programs, and no page of another site"
     return None
 
 
-def _is_sandbox_address(address: str, sandbox_port: int) -> bool:
+def _is_sandbox_address(address: str, port: int) -> bool:
     try:
-        address_parts = urlsplit(address)
-        return (
-            address_parts.hostname in LOOPBACK_NAMES and (address_parts.port or 80) == sandbox_port
-        )
+        parts = urlsplit(address)
+        return parts.hostname in LOOPBACK_NAMES and (parts.port or 80) == port
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""The API method `read_entities`: filters, order, pages and the fields asked for."""
+"""The API method `read`: filters, order, pages and requested fields."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ UNSORTABLE_TYPES: Final = frozenset({"calculated", "password", "serializable", "
 
 @dataclass(frozen=True, slots=True)
 class ReadQuery:
-    """A parsed call of `read_entities`.
+    """A parsed call of `read`.
 
     Args:
-        entity_type: The entity type asked for.
+        entity_type: The entity type.
         filters: The group of conditions as the client sends it.
-        fields: The fields wanted besides type and id; unknown ones are left out, as on a site.
+        fields: The requested fields besides type and id; unknown ones are left out, as on a site.
         sort_orders: `{"field_name": ..., "direction": "asc" | "desc"}`; unknown ones are ignored.
-        retired: Whether retired records are wanted instead of live ones.
+        retired: Whether retired records are read instead of live ones.
         includes_archived: Whether records of archived projects count.
         page_size: The number of rows per page.
-        page_number: The page wanted; the first is 1.
+        page_number: The page; the first is 1.
         paging_counts: What is returned about paging: all (True), only whether there is a next page
             (False), or nothing (None).
         latest_key: The key that distinguishes the latest row for each linked record, which alone is
@@ -63,7 +63,7 @@ class ReadQuery:
 
 
 def parse_query(parameters: dict[str, Any], largest_page: int) -> ReadQuery:
-    """Return the query of a `read_entities` call.
+    """Return the query of a `read` call.
 
     Args:
         parameters: The client's parameters.
@@ -75,17 +75,12 @@ def parse_query(parameters: dict[str, Any], largest_page: int) -> ReadQuery:
     paging = parameters.get("paging") or {}
     if not isinstance(paging, dict):
         raise refused_call("read", f"invalid/missing hash 'paging': {ruby_text(paging)}")
-    page_size, page_number = (
-        paging.get("entities_per_page", largest_page),
-        paging.get("current_page", 1),
-    )
-    for paging_key, paging_value in (
-        ("entities_per_page", page_size),
-        ("current_page", page_number),
-    ):
-        if not isinstance(paging_value, int) or paging_value < 1:
+    page_size = paging.get("entities_per_page", largest_page)
+    page_number = paging.get("current_page", 1)
+    for key, value in (("entities_per_page", page_size), ("current_page", page_number)):
+        if not isinstance(value, int) or value < 1:
             raise refused_call(
-                "read", f"invalid/missing integer 'paging' '{paging_key}':\n{ruby_text(paging)}"
+                "read", f"invalid/missing integer 'paging' '{key}':\n{ruby_text(paging)}"
             )
     if page_size > largest_page:
         raise refused_call(
@@ -112,51 +107,41 @@ def _requested_counts(parameters: dict[str, Any]) -> bool | None:
 
 
 def read_entities(
-    database: SiteDatabase,
-    read_query: ReadQuery,
-    visible_rows: VisibleRows,
-    script_name: str | None,
+    database: SiteDatabase, query: ReadQuery, rows: VisibleRows, script_name: str | None
 ) -> dict[str, Any]:
-    """Return the results of a query: a page of entities and the paging information asked for.
+    """Return the results of a query: a page of entities and the requested paging information.
 
     Args:
         database: The database.
-        read_query: The query.
-        visible_rows: The rows of its type that the caller can see.
+        query: The query.
+        rows: The rows of its type that the caller can see.
         script_name: The caller's script, for conditions that look at other rows.
 
     Raises:
         RefusedCallError: A condition names something that does not exist or is not valid.
     """
     compiler = FilterCompiler(database, "read", script_name)
-    condition = compiler.compile_group(read_query.entity_type, read_query.filters)
-    if not read_query.includes_archived:
-        condition = exclude_archived(database, read_query.entity_type, condition)
-    if read_query.latest_key is not None:
-        latest_records = latest_rows(
-            database, matching_rows(visible_rows, condition), read_query.latest_key
+    condition = compiler.compile_group(query.entity_type, query.filters)
+    if not query.includes_archived:
+        condition = exclude_archived(database, query.entity_type, condition)
+    if query.latest_key is not None:
+        latest = latest_rows(database, matching_rows(rows, condition), query.latest_key)
+        rows, condition = (VisibleRows([row.id for row in latest], rows.read_row), MATCHES_ALL_ROWS)
+    offset = (query.page_number - 1) * query.page_size
+    found = _page_rows(database, query, rows, condition, offset)
+    project_row = row_projection(database, query.entity_type, query.fields)
+    results: dict[str, Any] = {"entities": [project_row(row) for row in found[: query.page_size]]}
+    if query.paging_counts is not None:
+        results["paging_info"] = _paging_info(
+            query, rows, condition, has_next_page=len(found) > query.page_size
         )
-        visible_rows, condition = (
-            VisibleRows([row.id for row in latest_records], visible_rows.read_row),
-            MATCHES_ALL_ROWS,
-        )
-    offset = (read_query.page_number - 1) * read_query.page_size
-    page_rows = _page_rows(database, read_query, visible_rows, condition, offset)
-    project_row = row_projection(database, read_query.entity_type, read_query.fields)
-    read_results: dict[str, Any] = {
-        "entities": [project_row(row) for row in page_rows[: read_query.page_size]]
-    }
-    if read_query.paging_counts is not None:
-        read_results["paging_info"] = _paging_info(
-            read_query, visible_rows, condition, has_next_page=len(page_rows) > read_query.page_size
-        )
-    return read_results
+    return results
 
 
 def exclude_archived(
     database: SiteDatabase, entity_type: str, condition: FilterCondition
 ) -> FilterCondition:
-    """Return the condition that also excludes what belongs to an archived project."""
+    """Return the condition that also excludes what belongs to archived projects."""
     schema_fields = database.schema.required_type("read", entity_type).fields
     archived_path = "archived" if entity_type == "Project" else "project.Project.archived"
     if entity_type != "Project" and "project" not in schema_fields:
@@ -164,165 +149,133 @@ def exclude_archived(
     read_archived = resolve_path(database, "read", entity_type, archived_path).read_value
     row_test = condition.row_test
     return replace(
-        condition,
-        row_test=lambda row: row_test(row) and not read_archived(row),
-        is_exact=False,
+        condition, row_test=lambda row: row_test(row) and not read_archived(row), is_exact=False
     )
 
 
 def _page_rows(
     database: SiteDatabase,
-    read_query: ReadQuery,
-    visible_rows: VisibleRows,
+    query: ReadQuery,
+    rows: VisibleRows,
     condition: FilterCondition,
     offset: int,
 ) -> Sequence[SiteRow]:
     """Return the rows of a page and one more, if there is one."""
-    end_offset = offset + read_query.page_size + 1
-    direction = _id_order_direction(read_query)
+    end = offset + query.page_size + 1
+    direction = _id_order_direction(query)
     if direction is None:
-        return _sort_rows(database, read_query, list(matching_rows(visible_rows, condition)))[
-            offset:end_offset
-        ]
+        return _sort_rows(database, query, list(matching_rows(rows, condition)))[offset:end]
     descending = direction == "desc"
     if not condition.is_exact:
-        return list(
-            islice(
-                matching_rows(visible_rows, condition, descending=descending), offset, end_offset
-            )
-        )
-    return _rows_at_positions(visible_rows, condition, offset, end_offset, descending=descending)
+        return list(islice(matching_rows(rows, condition, descending=descending), offset, end))
+    return _rows_at_positions(rows, condition, offset, end, descending=descending)
 
 
 def _rows_at_positions(
-    visible_rows: VisibleRows,
-    condition: FilterCondition,
-    offset: int,
-    end_offset: int,
-    *,
-    descending: bool,
+    rows: VisibleRows, condition: FilterCondition, offset: int, end: int, *, descending: bool
 ) -> list[SiteRow]:
     """Return rows by their positions, so that a late page costs no more than the first."""
-    page_rows: list[SiteRow] = []
-    for index_range in index_ranges(visible_rows.ids, condition.ranges, descending=descending):
-        page_range = index_range[max(offset, 0) : max(end_offset, 0)]
-        page_rows.extend(
-            visible_rows.read_row(visible_rows.ids[row_index]) for row_index in page_range
-        )
-        offset, end_offset = offset - len(index_range), end_offset - len(index_range)
-        if end_offset <= 0:
+    found: list[SiteRow] = []
+    for span in index_ranges(rows.ids, condition.ranges, descending=descending):
+        part = span[max(offset, 0) : max(end, 0)]
+        found.extend(rows.read_row(rows.ids[index]) for index in part)
+        offset, end = offset - len(span), end - len(span)
+        if end <= 0:
             break
-    return page_rows
+    return found
 
 
-def _id_order_direction(read_query: ReadQuery) -> str | None:
-    """Return the direction if the order asked for is that of the ids."""
-    if not read_query.sort_orders:
+def _id_order_direction(query: ReadQuery) -> str | None:
+    """Return the direction if the requested order is that of the ids, or None."""
+    if not query.sort_orders:
         return "asc"
-    first_sort = read_query.sort_orders[0]
+    first = query.sort_orders[0]
     # The timestamps of the log ascend with its ids.
-    id_ordered_fields = ("id", "created_at") if read_query.entity_type == EVENT_LOG else ("id",)
-    return (
-        first_sort.get("direction", "asc")
-        if first_sort.get("field_name") in id_ordered_fields
-        else None
-    )
+    id_ordered_fields = ("id", "created_at") if query.entity_type == EVENT_LOG else ("id",)
+    if first.get("field_name") not in id_ordered_fields:
+        return None
+    return first.get("direction", "asc")
 
 
-def _sort_rows(
-    database: SiteDatabase, read_query: ReadQuery, matching_records: list[SiteRow]
-) -> list[SiteRow]:
-    for sort_order in reversed(read_query.sort_orders):
+def _sort_rows(database: SiteDatabase, query: ReadQuery, rows: list[SiteRow]) -> list[SiteRow]:
+    for order in reversed(query.sort_orders):
         try:
-            field_path = resolve_path(
-                database, "read", read_query.entity_type, sort_order.get("field_name", "")
-            )
+            path = resolve_path(database, "read", query.entity_type, order.get("field_name", ""))
         except RefusedCallError:
             continue
-        if field_path.field.data_type in UNSORTABLE_TYPES:
+        if path.field.data_type in UNSORTABLE_TYPES:
             continue
-        _sort_by_key(
-            matching_records,
-            _sort_key(database.records, field_path),
-            sort_order.get("direction") == "desc",
-        )
-    return matching_records
+        _sort_by_key(rows, _sort_key(database.records, path), order.get("direction") == "desc")
+    return rows
 
 
-def _sort_by_key(matching_records: list[SiteRow], sort_key: RowReader, is_descending: bool) -> None:
+def _sort_by_key(rows: list[SiteRow], sort_key: RowReader, is_descending: bool) -> None:
     """Sort rows in place, those without a value last in both directions."""
-    matching_records.sort(key=sort_key, reverse=is_descending)
+    rows.sort(key=sort_key, reverse=is_descending)
     if is_descending:
-        matching_records.sort(key=lambda row: sort_key(row)[0])
+        rows.sort(key=lambda row: sort_key(row)[0])
 
 
-def _sort_key(site_records: Records, field_path: FieldPath) -> RowReader:
+def _sort_key(records: Records, path: FieldPath) -> RowReader:
     def sort_key(row: SiteRow) -> tuple[bool, Any]:
-        field_value = field_path.read_value(row)
-        if field_path.field.is_link:
-            field_value = _link_sort_name(site_records, field_value)
-        if isinstance(field_value, (dict, list, tuple)):
-            field_value = ruby_text(field_value)
-        return (
-            field_value is None,
-            field_value.casefold() if isinstance(field_value, str) else field_value,
-        )
+        value = path.read_value(row)
+        if path.field.is_link:
+            value = _link_sort_name(records, value)
+        if isinstance(value, (dict, list, tuple)):
+            value = ruby_text(value)
+        return value is None, value.casefold() if isinstance(value, str) else value
 
     return sort_key
 
 
-def _link_sort_name(site_records: Records, field_value: Any) -> Any:
-    ref = field_value[0] if field_value and isinstance(field_value, list) else field_value
-    link = site_records.link(ref) if ref else None
+def _link_sort_name(records: Records, value: Any) -> Any:
+    ref = value[0] if value and isinstance(value, list) else value
+    link = records.link(ref) if ref else None
     return (link["name"] or "") if link else None
 
 
 def _paging_info(
-    read_query: ReadQuery,
-    visible_rows: VisibleRows,
-    condition: FilterCondition,
-    *,
-    has_next_page: bool,
+    query: ReadQuery, rows: VisibleRows, condition: FilterCondition, *, has_next_page: bool
 ) -> dict[str, Any]:
     paging: dict[str, Any] = {
-        "current_page": read_query.page_number,
-        "entities_per_page": read_query.page_size,
+        "current_page": query.page_number,
+        "entities_per_page": query.page_size,
     }
-    if read_query.paging_counts is False:
+    if query.paging_counts is False:
         return {**paging, "has_next_page": has_next_page}
-    entity_count = count_matching(visible_rows, condition)
-    page_count = max(1, -(-entity_count // read_query.page_size))
+    entity_count = count_matching(rows, condition)
+    page_count = max(1, -(-entity_count // query.page_size))
     return {**paging, "entity_count": entity_count, "page_count": page_count}
 
 
-def count_matching(visible_rows: VisibleRows, condition: FilterCondition) -> int:
+def count_matching(rows: VisibleRows, condition: FilterCondition) -> int:
     """Return the number of matching rows."""
     if condition.is_exact:
-        return count_ids(visible_rows.ids, condition.ranges)
-    return sum(1 for _ in matching_rows(visible_rows, condition))
+        return count_ids(rows.ids, condition.ranges)
+    return sum(1 for _ in matching_rows(rows, condition))
 
 
 def row_projection(
     database: SiteDatabase, entity_type: str, field_names: Sequence[str]
 ) -> Callable[[SiteRow], dict[str, Any]]:
-    """Return the function that makes the dict of a row: type, id and the fields asked for."""
-    value_readers: list[tuple[str, RowReader]] = []
+    """Return the function that makes the dict of a row: type, id and the requested fields."""
+    readers: list[tuple[str, RowReader]] = []
     for field_name in dict.fromkeys(field_names):
-        value_reader = _shown_value_reader(database, entity_type, field_name)
-        if value_reader is not None and field_name not in ("type", "id"):
-            value_readers.append((field_name, value_reader))
+        reader = _shown_value_reader(database, entity_type, field_name)
+        if reader is not None and field_name not in ("type", "id"):
+            readers.append((field_name, reader))
 
     def project_row(row: SiteRow) -> dict[str, Any]:
-        projected_row: dict[str, Any] = {"type": entity_type, "id": row.id}
-        for field_name, read_value in value_readers:
-            projected_row[field_name] = read_value(row)
-        return projected_row
+        shown: dict[str, Any] = {"type": entity_type, "id": row.id}
+        for field_name, read_value in readers:
+            shown[field_name] = read_value(row)
+        return shown
 
     return project_row
 
 
 def _link_order(link: dict[str, Any]) -> tuple[str, int]:
-    """Return links sorted by name, whatever order they were written in; replies by age."""
+    """Return the sort key of links: by name, whatever order they were written in."""
     return str(link["name"] or "").casefold(), link["id"]
 
 
@@ -330,16 +283,16 @@ def _shown_value_reader(
     database: SiteDatabase, entity_type: str, field_name: str
 ) -> RowReader | None:
     try:
-        field_path = resolve_path(database, "read", entity_type, field_name, is_returned=True)
+        path = resolve_path(database, "read", entity_type, field_name, is_returned=True)
     except RefusedCallError:
         return None
-    if field_path.has_many_values:
+    if path.has_many_values:
         return None
-    read_value, link = field_path.read_value, database.records.link
-    if not field_path.field.is_link:
+    read_value, link = path.read_value, database.records.link
+    if not path.field.is_link:
         return read_value
-    if field_path.field.name == "replies":
+    if path.field.name == "replies":
         return lambda row: [link(ref) for ref in read_value(row) or ()]
-    if field_path.field.is_multi_link:
+    if path.field.is_multi_link:
         return lambda row: sorted(filter(None, map(link, read_value(row) or ())), key=_link_order)
     return lambda row: link(read_value(row))

@@ -15,6 +15,11 @@ EntityRef = tuple[str, int]
 """A stored link: entity type and id."""
 
 
+def entity_hash(ref: EntityRef) -> dict[str, Any]:
+    """Return a link in the form that clients send."""
+    return {"type": ref[0], "id": ref[1]}
+
+
 class Record:
     """One record: its values by field name, links as `EntityRef` or tuples of `EntityRef`.
 
@@ -36,6 +41,11 @@ class Record:
         """The record as a link."""
         return (self.type, self.id)
 
+    @property
+    def project_ref(self) -> EntityRef | None:
+        """The project that it belongs to; itself, if it is one."""
+        return self.ref if self.type == "Project" else self.values.get("project")
+
 
 class _RecordTable:
     """The records of one entity type; ids ascend and are never used twice."""
@@ -47,13 +57,9 @@ class _RecordTable:
         self.last_id = 0
 
 
-def _name_component(component: Any) -> Any:
+def _name_component(value: Any) -> Any:
     """Return a value in the form of a composed name: a link as "Task 12"."""
-    return (
-        f"{component[0]} {component[1]}"
-        if isinstance(component, tuple) and len(component) == 2
-        else component
-    )
+    return f"{value[0]} {value[1]}" if isinstance(value, tuple) and len(value) == 2 else value
 
 
 class Records:
@@ -70,12 +76,12 @@ class Records:
 
     def add(self, entity_type: str, values: dict[str, Any]) -> Record:
         """Add a record with the next id of its type."""
-        record_table = self._table_of_type(entity_type)
-        record_table.last_id += 1
-        record = Record(entity_type, record_table.last_id, values)
+        table = self._table_of_type(entity_type)
+        table.last_id += 1
+        record = Record(entity_type, table.last_id, values)
         self._created_count += 1
         record.creation_number = self._created_count
-        record_table.records_by_id[record.id] = record
+        table.records_by_id[record.id] = record
         self.update_shown_name(record)
         return record
 
@@ -84,51 +90,44 @@ class Records:
         self._table_of_type(record.type).records_by_id.pop(record.id, None)
 
     def update_shown_name(self, record: Record) -> None:
-        """Update the name that links show, from the record's present values."""
+        """Update the name that links show, from the record's current values."""
         type_schema = self._schema.required_type("read", record.type)
         shown_name = record.values.get(type_schema.name_field)
-        script_version = (
-            record.values.get(SCRIPT_VERSION_FIELD) if record.type == API_USER else None
-        )
+        script_version = record.values.get(SCRIPT_VERSION_FIELD)
         if record.type == "Task" and shown_name is None:
             shown_name = "-"
-        if script_version:
+        if script_version and record.type == API_USER:
             shown_name = f"{shown_name} {script_version}"
         elif type_schema.name_template:
-            named_values = {
-                shown_name: _name_component(component)
-                for shown_name, component in record.values.items()
-            }
-            shown_name = type_schema.name_template.format_map({**named_values, "id": record.id})
+            components = {name: _name_component(value) for name, value in record.values.items()}
+            shown_name = type_schema.name_template.format_map({**components, "id": record.id})
         record.link["name"] = shown_name
 
-    def add_connection(self, connection: Record, *connected_refs: EntityRef) -> None:
-        """Note a row that connects two records."""
-        for connected_ref in dict.fromkeys(connected_refs):
-            self._connections_by_end.setdefault(connected_ref, []).append(connection)
+    def add_connection(self, connection: Record, *ends: EntityRef) -> None:
+        """Remember a row that connects two records."""
+        for end in dict.fromkeys(ends):
+            self._connections_by_end.setdefault(end, []).append(connection)
 
-    def connections_of(self, entity_ref: EntityRef) -> list[Record]:
+    def connections_of(self, ref: EntityRef) -> list[Record]:
         """Return the rows that connect a record to others, retired ones included."""
-        return self._connections_by_end.get(entity_ref, [])
+        return self._connections_by_end.get(ref, [])
 
-    def find(self, entity_ref: EntityRef) -> Record | None:
+    def find(self, ref: EntityRef) -> Record | None:
         """Return a record, retired or not, or None."""
-        record_table = self._tables_by_type.get(entity_ref[0])
-        return record_table.records_by_id.get(entity_ref[1]) if record_table else None
+        table = self._tables_by_type.get(ref[0])
+        return table.records_by_id.get(ref[1]) if table else None
 
-    def live(self, entity_ref: EntityRef | None) -> Record | None:
+    def live(self, ref: EntityRef | None) -> Record | None:
         """Return a record that is not retired, or None."""
-        record = self.find(entity_ref) if entity_ref else None
+        record = self.find(ref) if ref else None
         return None if record is None or record.retired else record
 
-    def link(self, entity_ref: EntityRef | None) -> dict[str, Any] | None:
-        """Return a link as the API shows it, None if the record is retired."""
-        record = self.live(entity_ref)
+    def link(self, ref: EntityRef | None) -> dict[str, Any] | None:
+        """Return a link as the API shows it; None if the record is retired."""
+        record = self.live(ref)
         return record.link if record else None
 
     def of_type(self, entity_type: str, *, retired: bool = False) -> Iterator[Record]:
         """Return the records of a type in id order, either the live or the retired ones."""
-        record_table = self._table_of_type(entity_type)
-        return (
-            record for record in record_table.records_by_id.values() if record.retired is retired
-        )
+        table = self._table_of_type(entity_type)
+        return (record for record in table.records_by_id.values() if record.retired is retired)

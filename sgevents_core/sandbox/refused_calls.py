@@ -33,6 +33,11 @@ def refused_call(method: str, reason: str, code: int = INVALID_CALL) -> RefusedC
     return RefusedCallError(f"API {method}() {reason}", code)
 
 
+def unknown_script(script_name: object) -> RefusedCallError:
+    """Return the refusal of a script that does not exist, or has another key."""
+    return RefusedCallError(f"Can't authenticate script '{script_name}'", AUTHENTICATION_ERROR)
+
+
 def failed_write(method: str, subject: str, reason: str) -> RefusedCallError:
     """Return the refusal of a create or update whose values are valid one by one.
 
@@ -46,12 +51,9 @@ def failed_write(method: str, subject: str, reason: str) -> RefusedCallError:
 
 
 def ruby_text(value: object) -> str:
-    """Return `value` as messages show it: sites write values in Ruby's form."""
+    """Return `value` in Ruby\'s form, in which sites write values in messages."""
     if isinstance(value, dict):
-        pairs = ", ".join(
-            f"{ruby_text(nested_key)} => {ruby_text(nested)}"
-            for nested_key, nested in value.items()
-        )
+        pairs = ", ".join(f"{ruby_text(key)} => {ruby_text(item)}" for key, item in value.items())
         return f"{{{pairs}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(ruby_text, value))}]"
@@ -67,18 +69,15 @@ def ruby_class(value: object) -> str:
 
 
 def array_parameter(
-    method: str, parameters: dict[str, Any], parameter_name: str, element_class: type[Any]
+    method: str, parameters: dict[str, Any], name: str, element_class: type[Any]
 ) -> tuple[Any, ...]:
     """Return the elements of an array of a call; the array may be missing.
 
     Raises:
         RefusedCallError: It is not an array, or an element is not of `element_class`.
     """
-    elements = parameters.get(parameter_name) or ()
-    if not isinstance(elements, list | tuple) or not all(
-        isinstance(element, element_class) for element in elements
-    ):
-        raise RefusedCallError(
-            f"API {method}() invalid/missing array '{parameter_name}': {ruby_text(elements)}"
-        )
+    elements = parameters.get(name) or ()
+    is_array = isinstance(elements, list | tuple)
+    if not is_array or not all(isinstance(element, element_class) for element in elements):
+        raise refused_call(method, f"invalid/missing array '{name}': {ruby_text(elements)}")
     return tuple(elements)

@@ -1,4 +1,4 @@
-"""What a site requires of a create or an update beyond valid values: a project, a name."""
+"""What a site requires of a create or an update besides valid values: a project, a name."""
 
 from __future__ import annotations
 
@@ -7,47 +7,37 @@ from typing import Any
 
 from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.records import Record, Records
-from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import failed_write, refused_call, ruby_text
 
 
-def check_required_values(
-    method: str, type_schema: EntityType, given_values: Mapping[str, Any]
-) -> None:
+def check_required_values(method: str, type_schema: EntityType, values: Mapping[str, Any]) -> None:
     """Refuse a write that omits or empties what a record of its type must have.
 
     Args:
         method: "create" or "update".
         type_schema: The type written.
-        given_values: Field name -> value as on the wire.
+        values: Field name -> value as on the wire.
 
     Raises:
         RefusedCallError: A required project is missing, the name is empty, or it is a note of a
             client.
     """
     if method == "create":
-        _check_project(type_schema, given_values)
-        if type_schema.name == "Note" and given_values.get("client_note") in (True, "true"):
+        _check_project(type_schema, values)
+        if type_schema.name == "Note" and values.get("client_note") in (True, "true"):
             raise refused_call("create", "Client Notes can not be created through the API")
-    if (
-        type_schema.needs_project
-        and type_schema.name_field == "code"
-        and given_values.get("code", "x") in ("", None)
-    ):
-        failure_text = f"{method.title()} failed for [{type_schema.name}]"
-        raise refused_call(
-            method,
-            f"CRUD ERROR #5: {failure_text}: Cannot set identifier field to empty. "
-            f"({type_schema.name})",
-            CRUD_ERROR,
-        )
+    has_code = type_schema.needs_project and type_schema.name_field == "code"
+    if has_code and values.get("code", "x") in ("", None):
+        reason = f"Cannot set identifier field to empty. ({type_schema.name})"
+        raise failed_write(method, type_schema.name, reason)
 
 
 def check_unique_values(
     method: str,
     records: Records,
     type_schema: EntityType,
-    stored_values: Mapping[str, Any],
-    written_record: Record | None,
+    stored: Mapping[str, Any],
+    written: Record | None,
 ) -> None:
     """Refuse a value that another live record has, in a field that has to be unique.
 
@@ -55,49 +45,31 @@ def check_unique_values(
         method: "create" or "update".
         records: The records to compare with.
         type_schema: The type written.
-        stored_values: Field name -> value in the site's form.
-        written_record: The record that is written, if it exists already.
+        stored: Field name -> value in the site's form.
+        written: The record that is written, if it exists already.
 
     Raises:
         RefusedCallError: Another record has the value.
     """
-    for field_name, stored_value in stored_values.items():
+    for field_name, value in stored.items():
         field = type_schema.fields[field_name]
-        if (
-            field.unique
-            and stored_value is not None
-            and _is_value_taken(records, type_schema, field_name, stored_value, written_record)
-        ):
-            raise refused_call(
-                method,
-                f"CRUD ERROR #5: {method.title()} failed for [{type_schema.name}]: The "
-                f"value for the {field.label} field is required to be unique.",
-                CRUD_ERROR,
-            )
+        if not field.unique or value is None:
+            continue
+        if _is_value_taken(records, type_schema, field_name, value, written):
+            reason = f"The value for the {field.label} field is required to be unique."
+            raise failed_write(method, type_schema.name, reason)
 
 
 def _is_value_taken(
-    records: Records,
-    type_schema: EntityType,
-    field_name: str,
-    stored_value: Any,
-    written_record: Record | None,
+    records: Records, type_schema: EntityType, field_name: str, value: Any, written: Record | None
 ) -> bool:
-    other_records = (
-        other_record
-        for other_record in records.of_type(type_schema.name)
-        if other_record is not written_record
-    )
-    return any(
-        other_record.values.get(field_name) == stored_value for other_record in other_records
-    )
+    others = (other for other in records.of_type(type_schema.name) if other is not written)
+    return any(other.values.get(field_name) == value for other in others)
 
 
-def _check_project(type_schema: EntityType, given_values: Mapping[str, Any]) -> None:
-    is_template_task = type_schema.name == "Task" and given_values.get("task_template") is not None
-    if is_template_task and given_values.get("project") is not None:
+def _check_project(type_schema: EntityType, values: Mapping[str, Any]) -> None:
+    is_template_task = type_schema.name == "Task" and values.get("task_template") is not None
+    if is_template_task and values.get("project") is not None:
         raise refused_call("create", "Invalid Task: a task template may not have a project")
-    if type_schema.needs_project and given_values.get("project") is None and not is_template_task:
-        raise refused_call(
-            "create", f"missing 'project' attribute: {ruby_text(dict(given_values))}"
-        )
+    if type_schema.needs_project and values.get("project") is None and not is_template_task:
+        raise refused_call("create", f"missing 'project' attribute: {ruby_text(dict(values))}")

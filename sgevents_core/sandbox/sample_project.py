@@ -9,7 +9,7 @@ from typing import Any, Final
 from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.field_builders import STATUS_NAMES
-from sgevents_core.sandbox.records import EntityRef, Record
+from sgevents_core.sandbox.records import EntityRef, Record, entity_hash
 from sgevents_core.sandbox.refused_calls import RefusedCallError
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.writes import Transaction
@@ -34,7 +34,7 @@ ASSET_NAMES: Final = (
     ("Lantern", "Prop"),
     ("Rope", "Prop"),
 )
-_ESSENTIAL_FIELDS: Final = (
+_ESSENTIAL_FIELDS: Final[tuple[str, ...]] = (
     "name",
     "login",
     "code",
@@ -59,11 +59,11 @@ class SampleProject:
     Args:
         database: The database to write to.
         caller: The caller of the writes.
-        seed: The seed of all chance.
+        seed: The seed of everything random.
     """
 
     def __init__(self, database: SiteDatabase, caller: ApiCaller, seed: int) -> None:
-        self._random_source = random.Random(f"project {seed}")  # noqa: S311 - chance, not a secret
+        self._chance = random.Random(f"project {seed}")  # noqa: S311 - chance, not a secret
         self._database = database
         self._caller = caller
         self._first_moment = database.clock() - PROJECT_AGE
@@ -94,22 +94,13 @@ class SampleProject:
             SETUP_TIME, timedelta(minutes=45) * self._created_count
         )
         transaction = Transaction(self._database, self._caller, creation_time)
-        values = {
-            field_name: _wire_value(field_value) for field_name, field_value in values.items()
-        }
+        values = {name: _wire_value(value) for name, value in values.items()}
         try:
-            record = transaction.create(entity_type, values)
+            record = transaction.create_record(entity_type, values)
         except RefusedCallError:  # a studio's own lists may not have these values
-            record = transaction.create(
-                entity_type,
-                {
-                    field_name: values[field_name]
-                    for field_name in _ESSENTIAL_FIELDS
-                    if field_name in values
-                },
-            )
+            essential = {name: values[name] for name in _ESSENTIAL_FIELDS if name in values}
+            record = transaction.create_record(entity_type, essential)
         transaction.commit()
-        assert isinstance(record, Record)  # noqa: S101 - no row of the event log is made here
         return record
 
     def _write_statuses_and_tags(self) -> None:
@@ -119,10 +110,9 @@ class SampleProject:
             self._create_record("Tag", name=shown_name)
 
     def _write_people(self) -> list[Record]:
-        department_names = dict.fromkeys(department for _, _, department in PEOPLE)
+        names = dict.fromkeys(department for _, _, department in PEOPLE)
         departments = {
-            department_name: self._create_record("Department", name=department_name)
-            for department_name in department_names
+            department: self._create_record("Department", name=department) for department in names
         }
         people = [
             self._create_record(
@@ -140,10 +130,8 @@ class SampleProject:
         return people
 
     def _write_pipeline_steps(self) -> dict[str, Record]:
-        step_types = [
-            *((step_name, "Shot") for step_name in SHOT_STEPS),
-            *((asset_step, "Asset") for asset_step in ASSET_STEPS),
-        ]
+        step_types = [(name, "Shot") for name in SHOT_STEPS]
+        step_types += [(name, "Asset") for name in ASSET_STEPS]
         return {
             step_name: self._create_record(
                 "Step", code=step_name, entity_type=step_type, list_order=list_order
@@ -153,16 +141,14 @@ class SampleProject:
 
     def _write_shots(self, project: Record) -> list[Record]:
         shots = []
-        for sequence_number in (10, 20, 30):
-            sequence = self._create_record(
-                "Sequence", code=f"sq{sequence_number:03d}", project=project
-            )
-            for shot_number in range(10, 50, 10):
-                cut_in, frame_count = 1001, self._random_source.randrange(24, 120)
+        for number in (10, 20, 30):
+            sequence = self._create_record("Sequence", code=f"sq{number:03d}", project=project)
+            for shot in range(10, 50, 10):
+                cut_in, frame_count = 1001, self._chance.randrange(24, 120)
                 shots.append(
                     self._create_record(
                         "Shot",
-                        code=f"sq{sequence_number:03d}_sh{shot_number:03d}",
+                        code=f"sq{number:03d}_sh{shot:03d}",
                         project=project,
                         sg_sequence=sequence,
                         sg_cut_in=cut_in,
@@ -179,7 +165,7 @@ class SampleProject:
                 code=asset_name,
                 sg_asset_type=asset_type,
                 project=project,
-                shots=self._random_source.sample(shots, 3),
+                shots=self._chance.sample(shots, 3),
             )
             for asset_name, asset_type in ASSET_NAMES
         ]
@@ -197,13 +183,13 @@ class SampleProject:
                 "Task",
                 content=step_name,
                 project=project,
-                entity=entity_record,
+                entity=entity,
                 step=steps[step_name],
-                task_assignees=[self._random_source.choice(people)],
-                est_in_mins=self._random_source.randrange(1, 10) * 480,
-                sg_status_list=self._random_source.choice(("wtg", "rdy", "ip", "fin")),
+                task_assignees=[self._chance.choice(people)],
+                est_in_mins=self._chance.randrange(1, 10) * 480,
+                sg_status_list=self._chance.choice(("wtg", "rdy", "ip", "fin")),
             )
-            for entity_record in entities
+            for entity in entities
             for step_name in step_names
         ]
 
@@ -217,10 +203,10 @@ class SampleProject:
                 project=project,
                 entity=task.values["entity"],
                 sg_task=task,
-                user=self._random_source.choice(people),
-                frame_count=self._random_source.randrange(24, 120),
+                user=self._chance.choice(people),
+                frame_count=self._chance.randrange(24, 120),
             )
-            for task in self._random_source.sample(tasks, 12)
+            for task in self._chance.sample(tasks, 12)
         ]
 
     def _shown_name(self, entity_ref: EntityRef) -> str:
@@ -231,7 +217,7 @@ class SampleProject:
         self, project: Record, versions: list[Record], people: list[Record]
     ) -> None:
         for version in versions[:6]:
-            author, recipient = self._random_source.sample(people, 2)
+            author, recipient = self._chance.sample(people, 2)
             note = self._create_record(
                 "Note",
                 subject=f"Notes on {version.link['name']}",
@@ -242,13 +228,8 @@ class SampleProject:
                 addressings_to=[recipient],
             )
             self._create_record("Reply", content="Will do.", entity=note, user=recipient)
-        for playlist_name, playlist_versions in (
-            ("Dailies Monday", versions[:6]),
-            ("Client review", versions[6:]),
-        ):
-            self._create_record(
-                "Playlist", code=playlist_name, project=project, versions=playlist_versions
-            )
+        for name, part in (("Dailies Monday", versions[:6]), ("Client review", versions[6:])):
+            self._create_record("Playlist", code=name, project=project, versions=part)
 
     def _write_pipeline_records(self, project: Record) -> None:
         """Write the records that a pipeline looks up: storages, kinds of files, a page."""
@@ -256,24 +237,17 @@ class SampleProject:
         self._create_record(
             "LocalStorage", code="primary", windows_path="P:\\projects", **storage_roots
         )
-        for file_type, short_name in (
-            ("Maya Scene", "maya"),
-            ("Alembic Cache", "abc"),
-            ("Image", "img"),
-        ):
+        file_types = (("Maya Scene", "maya"), ("Alembic Cache", "abc"), ("Image", "img"))
+        for file_type, short_name in file_types:
             self._create_record("PublishedFileType", code=file_type, short_name=short_name)
         opened_at = stamp_of(self._first_moment)
         page_fields = {"entity_type": "Shot", "page_type": "canvas", "last_accessed": opened_at}
         self._create_record("Page", name="Shots", project=project, **page_fields)
 
 
-def _wire_value(given_value: Any) -> Any:
-    if isinstance(given_value, Record):
-        return {"type": given_value.type, "id": given_value.id}
-    if isinstance(given_value, tuple):
-        return {"type": given_value[0], "id": given_value[1]}
-    return (
-        [_wire_value(nested) for nested in given_value]
-        if isinstance(given_value, list)
-        else given_value
-    )
+def _wire_value(value: Any) -> Any:
+    if isinstance(value, Record):
+        return entity_hash(value.ref)
+    if isinstance(value, tuple):
+        return entity_hash((value[0], value[1]))
+    return [_wire_value(item) for item in value] if isinstance(value, list) else value

@@ -15,7 +15,7 @@ def entity_types_answer(schema: SiteSchema) -> dict[str, Any]:
     return {
         type_schema.name: {
             "name": _fixed_property(type_schema.label),
-            "visible": _fixed_property(property_value=True),
+            "visible": _fixed_property(value=True),
         }
         for type_schema in schema
     }
@@ -69,8 +69,8 @@ def _shown_field(
         "mandatory": _fixed_property(field.name == type_schema.name_field),
         "name": _editable_property(field.label),
         "properties": _field_properties(field),
-        "ui_value_displayable": _fixed_property(property_value=True),
-        "unique": _fixed_property(property_value=field.unique),
+        "ui_value_displayable": _fixed_property(value=True),
+        "unique": _fixed_property(value=field.unique),
         "visible": {"editable": is_studio_field(field), "value": not is_hidden},
     }
 
@@ -85,18 +85,15 @@ def _field_properties(field: Field) -> dict[str, Any]:
     if field.data_type in ("list", "status_list"):
         properties["valid_values"] = _editable_property(list(field.valid_values))
     if field.data_type == "status_list":
-        status_labels = {
-            status_code: STATUS_NAMES.get(status_code, status_code)
-            for status_code in field.valid_values
-        }
+        status_labels = {code: STATUS_NAMES.get(code, code) for code in field.valid_values}
         properties["display_values"] = _fixed_property(status_labels)
         properties["hidden_values"] = _editable_property([])
     return properties
 
 
-def _fixed_property(property_value: Any) -> dict[str, Any]:
-    return {"editable": False, "value": property_value}
+def _fixed_property(value: Any) -> dict[str, Any]:
+    return {"editable": False, "value": value}
 
 
-def _editable_property(property_value: Any) -> dict[str, Any]:
-    return {"editable": True, "value": property_value}
+def _editable_property(value: Any) -> dict[str, Any]:
+    return {"editable": True, "value": value}

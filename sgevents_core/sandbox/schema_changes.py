@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.entity_schema import LINK_TYPES, MULTI_LINK_TYPES, EntityType, Field
-from sgevents_core.sandbox.following import Parameters
+from sgevents_core.sandbox.following import JsonObject
 from sgevents_core.sandbox.refused_calls import array_parameter, refused_call, ruby_text
 from sgevents_core.sandbox.site_database import SiteDatabase
 
@@ -24,11 +25,20 @@ FIELD_PROPERTIES: Final = (
 )
 """The properties of a field that can be set."""
 
+_PROPERTY_ATTRIBUTES: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "name": ("label", lambda value: value),
+    "description": ("description", lambda value: value or ""),
+    "summary_default": ("summary_default", lambda value: value),
+    "valid_values": ("valid_values", lambda value: tuple(value or ())),
+    "valid_types": ("valid_types", lambda value: tuple(value or ())),
+}
+"""Property -> the attribute of `Field` it sets, and the function that makes its value."""
+
 _STUDIO_PREFIX: Final = "sg_"
 """The prefix of a studio's own fields."""
 
 
-def _property_values(method: str, parameters: Parameters) -> Parameters:
+def _property_values(method: str, parameters: JsonObject) -> JsonObject:
     entries = array_parameter(method, parameters, "properties", dict)
     properties = {str(entry.get("property_name")): entry.get("value") for entry in entries}
     for property_name in properties:
@@ -41,13 +51,10 @@ def _property_values(method: str, parameters: Parameters) -> Parameters:
     return properties
 
 
-def _create_field(database: SiteDatabase, _caller: ApiCaller, parameters: Parameters) -> str:
+def _create_field(database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject) -> str:
     method = "schema_field_create"
     type_schema = database.schema.required_type(method, parameters.get("type"))
-    properties, data_type = (
-        _property_values(method, parameters),
-        parameters.get("data_type"),
-    )
+    properties, data_type = _property_values(method, parameters), parameters.get("data_type")
     if data_type not in CREATABLE_TYPES:
         raise refused_call(method, f"data_type is not valid: {ruby_text(data_type)}")
     if not isinstance(properties.get("name"), str) or not properties["name"].strip():
@@ -80,25 +87,19 @@ def _free_field_name(database: SiteDatabase, type_schema: EntityType, field_labe
     return free_name
 
 
-def _changed_field(field: Field, properties: Parameters) -> Field:
+def _changed_field(field: Field, properties: JsonObject) -> Field:
     """Return a field with the properties set by a call."""
-    changed_field = field
-    if "name" in properties:
-        changed_field = replace(changed_field, label=properties["name"])
-    if "description" in properties:
-        changed_field = replace(changed_field, description=properties["description"] or "")
-    if "summary_default" in properties:
-        changed_field = replace(changed_field, summary_default=properties["summary_default"])
-    if "valid_values" in properties:
-        changed_field = replace(changed_field, valid_values=tuple(properties["valid_values"] or ()))
-    if "valid_types" in properties:
-        changed_field = replace(changed_field, valid_types=tuple(properties["valid_types"] or ()))
-    if "default_value" in properties and not changed_field.is_multi_link:
-        changed_field = replace(changed_field, default=properties["default_value"])
-    return changed_field
+    changes = {
+        attribute: convert(properties[name])
+        for name, (attribute, convert) in _PROPERTY_ATTRIBUTES.items()
+        if name in properties
+    }
+    if "default_value" in properties and not field.is_multi_link:
+        changes["default"] = properties["default_value"]
+    return replace(field, **changes)
 
 
-def _update_field(database: SiteDatabase, _caller: ApiCaller, parameters: Parameters) -> bool:
+def _update_field(database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject) -> bool:
     method = "schema_field_update"
     type_schema = database.schema.required_type(method, parameters.get("type"))
     field = database.schema.required_field(
@@ -109,14 +110,13 @@ def _update_field(database: SiteDatabase, _caller: ApiCaller, parameters: Parame
         if not isinstance(project, dict):
             raise refused_call(method, "'visible' needs a 'project'")
         hidden_place = (type_schema.name, field.name, int(project.get("id", 0)))
-        database.hidden_fields.add(hidden_place) if not properties["visible"] else (
-            database.hidden_fields.discard(hidden_place)
-        )
+        hidden_fields = database.hidden_fields
+        (hidden_fields.discard if properties["visible"] else hidden_fields.add)(hidden_place)
     database.schema.add_field(type_schema.name, _changed_field(field, properties))
     return True
 
 
-def _delete_field(database: SiteDatabase, _caller: ApiCaller, parameters: Parameters) -> bool:
+def _delete_field(database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject) -> bool:
     method = "schema_field_delete"
     type_schema = database.schema.required_type(method, parameters.get("type"))
     field = database.schema.required_field(
@@ -130,7 +130,7 @@ def _delete_field(database: SiteDatabase, _caller: ApiCaller, parameters: Parame
 
 
 def is_studio_field(field: Field) -> bool:
-    """Return whether a field is one of a studio's own."""
+    """Return whether a field is a studio\'s own."""
     return field.name.startswith(_STUDIO_PREFIX)
 
 

@@ -45,7 +45,7 @@ class Sandbox(DirectAccess):
         port: The port to listen on; 0 for one that is free.
         script_name: The script that may call it.
         api_key: The script's key.
-        seed: The seed of all chance: the project, the traffic, the faults.
+        seed: The seed of everything random: the project, the traffic, the faults.
         project: Whether it starts with a small project, and its events in the log.
         events: Rows to fill the log with, besides those of the project; a million takes seconds.
         types: Files with entity types and fields besides the standard ones, or tables read from
@@ -179,16 +179,12 @@ class Sandbox(DirectAccess):
             if request_path in UPLOAD_PATHS:
                 return self._uploads.answer_form(request_path, request.body)
             if request_path.startswith("sandbox/"):
-                return answer_control_order(
-                    self, request_path.removeprefix("sandbox/"), request.body
-                )
-        file_response = (
-            self.database.stored_files.answer_request(f"/{request_path}")
-            if request.method == "GET"
-            else None
-        )
-        if file_response is not None:
-            return file_response
+                order_name = request_path.removeprefix("sandbox/")
+                return answer_control_order(self, order_name, request.body)
+        if request.method == "GET":
+            file_response = self.database.stored_files.answer_request(f"/{request_path}")
+            if file_response is not None:
+                return file_response
         return Response(b'{"error": "the sandbox knows no such address"}', 404)
 
     @contextmanager
@@ -223,11 +219,11 @@ class Sandbox(DirectAccess):
         return late_transaction
 
     def keep(self, transaction: Transaction) -> int:
-        """Keep an open transaction under a number, for the control endpoint."""
+        """Store an open transaction under a number, for the control endpoint."""
         return self._transactions.keep_open(transaction)
 
     def kept(self, number: int) -> Transaction:
-        """Return a transaction kept before; raise KeyError if there is none."""
+        """Return a transaction stored before; raise KeyError if there is none."""
         return self._transactions.kept_transaction(number)
 
     def fill(self, events: int) -> range:
@@ -301,7 +297,7 @@ class Sandbox(DirectAccess):
         """Do one thing that people do on a site; return the ids of its events.
 
         Args:
-            kind: One of `sgevents_core.sandbox.traffic.STEPS`; chance decides if left out.
+            kind: One of `sgevents_core.sandbox.traffic.STEP_WEIGHTS`; random if left out.
         """
         return self._traffic.take_step(kind)
 

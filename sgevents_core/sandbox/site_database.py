@@ -66,9 +66,8 @@ class SiteDatabase:
     ) -> VisibleRows:
         """Return the rows of an entity type that are visible to a script."""
         if entity_type == EVENT_LOG:
-            return VisibleRows(
-                [] if retired_only else self.log.visible_id_list(script_name), self.log.row
-            )
+            visible_ids = [] if retired_only else self.log.visible_id_list(script_name)
+            return VisibleRows(visible_ids, self.log.row)
         matching_records: Iterable[Record] = self.records.of_type(entity_type, retired=retired_only)
         records_by_id: dict[int, SiteRow] = {record.id: record for record in matching_records}
         return VisibleRows(list(records_by_id), records_by_id.__getitem__)

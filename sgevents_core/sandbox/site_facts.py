@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.callers import ApiCaller
-from sgevents_core.sandbox.following import Parameters, required_record
+from sgevents_core.sandbox.following import JsonObject, required_record
 from sgevents_core.sandbox.refused_calls import RefusedCallError, refused_call
 from sgevents_core.sandbox.site_database import SiteDatabase
 
@@ -33,38 +33,36 @@ DEFAULT_PREFERENCES: Final[dict[str, Any]] = {
 
 
 def _read_preferences(
-    _database: SiteDatabase, _caller: ApiCaller, parameters: Parameters
-) -> Parameters:
+    _database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject
+) -> JsonObject:
     requested_names = parameters.get("prefs") or list(DEFAULT_PREFERENCES)
     if not isinstance(requested_names, list):
         raise refused_call("preferences_read", "invalid array 'prefs'")
     return {
-        preference_name: preference
-        for preference_name, preference in DEFAULT_PREFERENCES.items()
-        if preference_name in requested_names
+        name: preference
+        for name, preference in DEFAULT_PREFERENCES.items()
+        if name in requested_names
     }
 
 
-def _export_page(_database: SiteDatabase, _caller: ApiCaller, parameters: Parameters) -> Any:
-    for parameter_name in ("format", "page_id"):
-        if parameters.get(parameter_name) is None:
-            raise refused_call("export_page", f"'{parameter_name}' missing")
+def _export_page(_database: SiteDatabase, _caller: ApiCaller, parameters: JsonObject) -> Any:
+    for name in ("format", "page_id"):
+        if parameters.get(name) is None:
+            raise refused_call("export_page", f"'{name}' missing")
     raise RefusedCallError(f"Export for Page id={parameters['page_id']} not available")
 
 
 def _record_project_opened(
-    database: SiteDatabase, caller: ApiCaller, parameters: Parameters
-) -> list[Parameters]:
-    """Note that a person has opened a project."""
+    database: SiteDatabase, caller: ApiCaller, parameters: JsonObject
+) -> list[JsonObject]:
+    """Remember that a person has opened a project."""
     method = "update_project_last_accessed_by_current_user"
-    project = required_record(
-        database, method, {"type": "Project", "id": parameters.get("project_id")}
-    )
+    project_hash = {"type": "Project", "id": parameters.get("project_id")}
+    project = required_record(database, method, project_hash)
     user_ref = caller.user_ref
     if parameters.get("user_id") is not None:
-        user_ref = required_record(
-            database, method, {"type": "HumanUser", "id": parameters["user_id"]}
-        ).ref
+        user_hash = {"type": "HumanUser", "id": parameters["user_id"]}
+        user_ref = required_record(database, method, user_hash).ref
     if user_ref is not None:
         database.project_opened_at[project.ref, user_ref] = stamp_of(database.clock())
     return [{"type": project.type, "id": project.id}]

@@ -23,8 +23,8 @@ def schema_tables(site_schema: Mapping[str, Mapping[str, Any]]) -> Tables:
     return {
         type_name: TypeTable(
             fields={
-                field_name: _field_table(field_name, field_properties)
-                for field_name, field_properties in sorted(schema_fields.items())
+                field_name: _field_table(field_name, described)
+                for field_name, described in sorted(schema_fields.items())
                 if field_name not in _COMMON_FIELDS
             }
         )
@@ -33,12 +33,9 @@ def schema_tables(site_schema: Mapping[str, Mapping[str, Any]]) -> Tables:
     }
 
 
-def _field_table(field_name: str, field_properties: Mapping[str, Any]) -> FieldTable:
-    properties = field_properties.get("properties") or {}
-    label, data_type = (
-        _property_value(field_properties, "name"),
-        _property_value(field_properties, "data_type"),
-    )
+def _field_table(field_name: str, described: Mapping[str, Any]) -> FieldTable:
+    properties = described.get("properties") or {}
+    label, data_type = (_property_value(described, "name"), _property_value(described, "data_type"))
     default_value = _property_value(properties, "default_value")
     return FieldTable(
         type=data_type if data_type in DATA_TYPES else _FALLBACK_TYPE,
@@ -46,14 +43,14 @@ def _field_table(field_name: str, field_properties: Mapping[str, Any]) -> FieldT
         links=_text_values(_property_value(properties, "valid_types")),
         values=_text_values(_property_value(properties, "valid_values")),
         default=default_value if isinstance(default_value, (str, int, float)) else None,
-        editable=_property_value(field_properties, "editable") is not False,
-        unique=_property_value(field_properties, "unique") is True,
+        editable=_property_value(described, "editable") is not False,
+        unique=_property_value(described, "unique") is True,
     )
 
 
-def _property_value(field_properties: Mapping[str, Any], property_name: str) -> Any:
-    property_entry = field_properties.get(property_name)
-    return property_entry.get("value") if isinstance(property_entry, dict) else None
+def _property_value(described: Mapping[str, Any], property_name: str) -> Any:
+    entry = described.get(property_name)
+    return entry.get("value") if isinstance(entry, dict) else None
 
 
 def _text_values(properties: Any) -> list[str]:
@@ -63,25 +60,20 @@ def _text_values(properties: Any) -> list[str]:
 def types_file_text(tables: Tables) -> str:
     """Return tables as the text of a types file."""
     return "\n".join(
-        toml_line
-        for type_name, table in tables.items()
-        for toml_line in _table_lines(type_name, table)
+        line for type_name, table in tables.items() for line in _table_lines(type_name, table)
     )
 
 
 def _table_lines(type_name: str, table: TypeTable) -> Iterator[str]:
-    table_values = msgspec.to_builtins(table)
-    field_tables = table_values.pop("fields", {})
-    if table_values:
+    options = msgspec.to_builtins(table)
+    field_tables = options.pop("fields", {})
+    if options:
         yield f"[{_toml_key(type_name)}]"
-        yield from (
-            f"{table_key} = {_toml_value(table_value)}"
-            for table_key, table_value in table_values.items()
-        )
+        yield from (f"{key} = {_toml_value(value)}" for key, value in options.items())
     yield f"[{_toml_key(type_name)}.fields]"
-    for field_name, field_values in field_tables.items():
-        is_type_only = field_values.keys() == {"type"}
-        value = field_values["type"] if is_type_only else field_values
+    for field_name, options_of_field in field_tables.items():
+        is_type_only = options_of_field.keys() == {"type"}
+        value = options_of_field["type"] if is_type_only else options_of_field
         yield f"{_toml_key(field_name)} = {_toml_value(value)}"
     yield ""
 
@@ -90,19 +82,19 @@ def _toml_key(key_text: str) -> str:
     return key_text if BARE_KEY_PATTERN.fullmatch(key_text) else _toml_value(key_text)
 
 
-def _toml_value(plain_value: Any) -> str:
-    if isinstance(plain_value, dict):
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
         pairs = (
-            f"{_toml_key(table_key)} = {_toml_value(nested)}"
-            for table_key, nested in plain_value.items()
+            f"{_toml_key(key)} = {_toml_value(nested)}"
+            for key, nested in value.items()
             if nested is not None
         )
         return f"{{ {', '.join(pairs)} }}"
-    if isinstance(plain_value, list):
-        return f"[{', '.join(map(_toml_value, plain_value))}]"
-    if isinstance(plain_value, str):
-        return f'"{"".join(map(_toml_character, plain_value))}"'
-    return str(plain_value).lower() if isinstance(plain_value, bool) else str(plain_value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, str):
+        return f'"{"".join(map(_toml_character, value))}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _toml_character(character: str) -> str:

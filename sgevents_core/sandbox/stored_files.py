@@ -39,13 +39,13 @@ class StoredFiles:
         self._files_by_attachment: dict[int, StoredFile] = {}
         self._pending_pictures: set[int] = set()
 
-    def store_file(self, attachment_id: int, stored_file: StoredFile) -> None:
-        """Keep the file of an Attachment."""
+    def store_file(self, attachment_id: int, file: StoredFile) -> None:
+        """Store the file of an Attachment."""
         with self._files_lock:
-            self._files_by_attachment[attachment_id] = stored_file
+            self._files_by_attachment[attachment_id] = file
 
     def mark_pending(self, picture_id: int) -> None:
-        """Show a placeholder for a picture until it is `done`."""
+        """Show a placeholder for a picture until `mark_ready`."""
         with self._files_lock:
             self._pending_pictures.add(picture_id)
 
@@ -62,11 +62,8 @@ class StoredFiles:
         """Return where on the site a picture is served: its value in a field of type image."""
         if picture_id is None:
             return None
-        return (
-            PENDING_THUMBNAIL
-            if picture_id in self._pending_pictures
-            else f"{_PICTURE_PREFIX}{picture_id}"
-        )
+        is_pending = picture_id in self._pending_pictures
+        return PENDING_THUMBNAIL if is_pending else f"{_PICTURE_PREFIX}{picture_id}"
 
     @staticmethod
     def attachment_path(attachment_id: int) -> str:
@@ -77,31 +74,27 @@ class StoredFiles:
         """Return the answer to a GET of a file or picture; None for any other address."""
         if request_path == PENDING_THUMBNAIL:
             return Response(_GREY_PIXEL, content_type="image/png")
-        for path_prefix in (_ATTACHMENT_PREFIX, _PICTURE_PREFIX):
-            if request_path.startswith(path_prefix):
-                return self._file_response(
-                    request_path.removeprefix(path_prefix),
-                    is_picture=path_prefix == _PICTURE_PREFIX,
-                )
+        for prefix in (_ATTACHMENT_PREFIX, _PICTURE_PREFIX):
+            if request_path.startswith(prefix):
+                attachment_text = request_path.removeprefix(prefix)
+                return self._file_response(attachment_text, is_picture=prefix == _PICTURE_PREFIX)
         return None
 
     def _file_response(self, attachment_text: str, *, is_picture: bool) -> Response:
-        stored_file = (
-            self._files_by_attachment.get(int(attachment_text))
-            if attachment_text.isdecimal()
-            else None
-        )
-        if stored_file is not None:
-            return Response(stored_file.content, content_type=stored_file.content_type)
+        file = None
+        if attachment_text.isdecimal():
+            file = self._files_by_attachment.get(int(attachment_text))
+        if file is not None:
+            return Response(file.content, content_type=file.content_type)
         if is_picture:  # created by the site's own traffic
             return Response(_GREY_PIXEL, content_type="image/png")
         return Response(b"Attachment may not exist or is a local file", 400, HTML_CONTENT)
 
 
-def _png_chunk(chunk_name: bytes, chunk_data: bytes) -> bytes:
+def _png_chunk(name: bytes, data: bytes) -> bytes:
     # A chunk of a PNG: length of the data, name, data, checksum of name and data.
-    checksum = struct.pack(">I", zlib.crc32(chunk_name + chunk_data))
-    return struct.pack(">I", len(chunk_data)) + chunk_name + chunk_data + checksum
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
 
 
 _GREY_PIXEL: Final = (

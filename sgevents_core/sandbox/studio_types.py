@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from sgevents_core.sandbox.entity_schema import EntityType, Field
@@ -17,10 +18,8 @@ from sgevents_core.sandbox.field_builders import (
 from sgevents_core.sandbox.records import SCRIPT_VERSION_FIELD
 from sgevents_core.scripts import LOGS
 
-CUSTOM_TYPES: Final = tuple(f"CustomEntity{custom_number:02d}" for custom_number in range(1, 31))
-SITE_WIDE_TYPES: Final = tuple(
-    f"CustomNonProjectEntity{custom_number:02d}" for custom_number in range(1, 16)
-)
+CUSTOM_TYPES: Final = tuple(f"CustomEntity{number:02d}" for number in range(1, 31))
+SITE_WIDE_TYPES: Final = tuple(f"CustomNonProjectEntity{number:02d}" for number in range(1, 16))
 """Types of a studio's own that belong to no project."""
 
 REVIEWED_TYPES: Final = ("Shot", "Asset", "Sequence", *CUSTOM_TYPES)
@@ -181,11 +180,7 @@ def _task_type() -> EntityType:
         link_field("entity", "Shot", "Asset", "Sequence", *CUSTOM_TYPES, back_field="tasks"),
         link_field("step", "Step"),
         status_field("wtg"),
-        [
-            Field(
-                "task_assignees", "multi_entity", "Assigned To", ("HumanUser", "Group"), default=()
-            )
-        ],
+        multi_link_field("task_assignees", "HumanUser", "Group", label="Assigned To"),
         plain_fields("date", "start_date", "due_date"),
         plain_fields("duration", "duration", "est_in_mins"),
         plain_fields("percent", "time_percent_of_est"),
@@ -325,15 +320,8 @@ def _discussion_types() -> list[EntityType]:
 
 
 def _custom_type(type_name: str) -> EntityType:
-    custom_number = type_name.removeprefix("CustomEntity")
-    production_type = _production_type(type_name)
-    return EntityType(
-        type_name,
-        f"Custom Entity {custom_number}",
-        "code",
-        production_type.fields,
-        needs_project=True,
-    )
+    label = f"Custom Entity {type_name.removeprefix('CustomEntity')}"
+    return replace(_production_type(type_name), label=label, needs_project=True)
 
 
 def _site_wide_type(type_name: str) -> EntityType:

@@ -13,55 +13,55 @@ from sgevents_core.sandbox.refused_calls import array_parameter, refused_call, r
 from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow, VisibleRows
 
 SummaryFunction = Callable[[list[Any], dict[str, Any]], Any]
+"""Values of a field and the request for the summary -> the summary."""
 
 
-def _present_values(field_values: list[Any]) -> list[Any]:
-    return [
-        field_value for field_value in field_values if field_value is not None and field_value != []
-    ]
+def _percentage(matching_count: int, values: list[Any]) -> float:
+    return 100.0 * matching_count / len(values) if values else 0.0
 
 
-def _percentage(matching_count: int, field_values: list[Any]) -> float:
-    return 100.0 * matching_count / len(field_values) if field_values else 0.0
+def _status_percentage(values: list[Any], request: dict[str, Any]) -> float:
+    return _percentage(values.count(request.get("value")), values)
 
 
-def _mean_value(field_values: list[Any]) -> float:
-    present_values = _present_values(field_values)
-    return sum(present_values) / len(present_values) if present_values else 0.0
+def _common_status(statuses: list[Any]) -> str | None:
+    distinct = set(statuses)
+    return next(iter(distinct), None) if len(distinct) < 2 else "ip"
 
 
-def _common_status(field_values: list[Any], _summary_parameters: dict[str, Any]) -> str | None:
-    distinct_values = set(_present_values(field_values))
-    return next(iter(distinct_values), None) if len(distinct_values) < 2 else "ip"
+def _of_present(summarize_values: Callable[[list[Any]], Any]) -> SummaryFunction:
+    """Return a summary of the values that are neither unset nor empty."""
+
+    def summary_function(values: list[Any], _request: dict[str, Any]) -> Any:
+        return summarize_values([value for value in values if value is not None and value != []])
+
+    return summary_function
 
 
-def _status_percentage(field_values: list[Any], request: dict[str, Any]) -> float:
-    return _percentage(field_values.count(request.get("value")), field_values)
+def _of_all(summarize_values: Callable[[list[Any]], Any]) -> SummaryFunction:
+    return lambda values, _request: summarize_values(values)
 
+
+_HIGHEST: Final = _of_present(lambda values: max(values, default=None))
+_LOWEST: Final = _of_present(lambda values: min(values, default=None))
 
 SUMMARY_FUNCTIONS: Final[dict[str, SummaryFunction]] = {
-    "record_count": lambda field_values, _: len(field_values),
-    "count": lambda field_values, _: len(_present_values(field_values)),
-    "sum": lambda field_values, _: sum(_present_values(field_values)),
-    "maximum": lambda field_values, _: max(_present_values(field_values), default=None),
-    "minimum": lambda field_values, _: min(_present_values(field_values), default=None),
-    "average": lambda field_values, _: _mean_value(field_values),
-    "earliest": lambda field_values, _: min(_present_values(field_values), default=None),
-    "latest": lambda field_values, _: max(_present_values(field_values), default=None),
-    "percentage": lambda field_values, _: round(
-        _percentage(sum(map(bool, field_values)), field_values)
+    "record_count": _of_all(len),
+    "count": _of_present(len),
+    "sum": _of_present(sum),
+    "maximum": _HIGHEST,
+    "minimum": _LOWEST,
+    "average": _of_present(lambda values: sum(values) / len(values) if values else 0.0),
+    "earliest": _LOWEST,
+    "latest": _HIGHEST,
+    "percentage": _of_all(lambda values: round(_percentage(sum(map(bool, values)), values))),
+    "status_percentage": lambda values, request: round(_status_percentage(values, request)),
+    "status_percentage_as_float": lambda values, request: (
+        _status_percentage(values, request) / 100.0
     ),
-    "status_percentage": lambda field_values, request: round(
-        _status_percentage(field_values, request)
-    ),
-    "status_percentage_as_float": lambda field_values, request: (
-        _status_percentage(field_values, request) / 100.0
-    ),
-    "status_list": _common_status,
-    "checked": lambda field_values, _: sum(field_value is True for field_value in field_values),
-    "unchecked": lambda field_values, _: sum(
-        field_value is not True for field_value in field_values
-    ),
+    "status_list": _of_present(_common_status),
+    "checked": _of_all(lambda values: sum(value is True for value in values)),
+    "unchecked": _of_all(lambda values: sum(value is not True for value in values)),
 }
 """Summary type -> the function that computes it from a field's values."""
 
@@ -82,7 +82,7 @@ _ACCEPTED_TYPES: Final[dict[str, tuple[str, ...]]] = {
 
 
 class _RequestedSummary:
-    """One summary that was asked for."""
+    """One requested summary."""
 
     def __init__(self, database: SiteDatabase, entity_type: str, request: Any) -> None:
         if not isinstance(request, dict) or not isinstance(request.get("field"), str):
@@ -108,23 +108,19 @@ class _RequestedSummary:
     @property
     def counts_rows(self) -> bool:
         """Whether it is the number of rows, regardless of their content."""
-        return self.summary_parameters["type"] == "record_count" or (
-            self.summary_parameters["type"] == "count" and self.field_name == "id"
+        summary_type = self.summary_parameters["type"]
+        return summary_type == "record_count" or (
+            summary_type == "count" and self.field_name == "id"
         )
 
-    def summarize_rows(self, summed_rows: Sequence[SiteRow]) -> Any:
+    def summarize_rows(self, rows: Sequence[SiteRow]) -> Any:
         """Return the summary of rows."""
         read_value = self.field_path.read_value
-        return self.summary_function(
-            [read_value(row) for row in summed_rows], self.summary_parameters
-        )
+        return self.summary_function(list(map(read_value, rows)), self.summary_parameters)
 
 
 def summarize(
-    database: SiteDatabase,
-    parameters: dict[str, Any],
-    visible_rows: VisibleRows,
-    script_name: str | None,
+    database: SiteDatabase, parameters: dict[str, Any], rows: VisibleRows, script_name: str | None
 ) -> dict[str, Any]:
     """Return the results of a `summarize` call.
 
@@ -133,7 +129,7 @@ def summarize(
     Args:
         database: The database.
         parameters: The client's parameters.
-        visible_rows: The rows of its type that the caller can see.
+        rows: The rows of its type that the caller can see.
         script_name: The caller's script, for conditions that look at other rows.
 
     Raises:
@@ -145,60 +141,52 @@ def summarize(
     summaries = [_RequestedSummary(database, entity_type, request) for request in requests]
     groupings = array_parameter("summarize", parameters, "grouping", dict)
     if not groupings and all(summary.counts_rows for summary in summaries):
-        total = count_matching(visible_rows, condition)
+        total = count_matching(rows, condition)
         return {"summaries": {summary.field_name: total for summary in summaries}, "groups": []}
-    rows = list(matching_rows(visible_rows, condition))
+    matching = list(matching_rows(rows, condition))
     levels = [(compile_grouping(database, entity_type, asked), asked) for asked in groupings]
-    groups = _grouped_summaries(rows, summaries, levels)
-    return {"summaries": _summarize_rows(rows, summaries), "groups": groups}
+    groups = _grouped_summaries(matching, summaries, levels)
+    return {"summaries": _summarize_rows(matching, summaries), "groups": groups}
 
 
 def _compile_filters(
     database: SiteDatabase, parameters: dict[str, Any], script_name: str | None
 ) -> FilterCondition:
     filter_group = parameters.get("filters") or {"logical_operator": "and", "conditions": []}
-    condition = FilterCompiler(database, "summarize", script_name).compile_group(
-        parameters["type"], filter_group
-    )
+    compiler = FilterCompiler(database, "summarize", script_name)
+    condition = compiler.compile_group(parameters["type"], filter_group)
     if parameters.get("include_archived_projects") is False:
         return exclude_archived(database, parameters["type"], condition)
     return condition
 
 
-def _summarize_rows(
-    summed_rows: Sequence[SiteRow], summaries: list[_RequestedSummary]
-) -> dict[str, Any]:
-    return {summary.field_name: summary.summarize_rows(summed_rows) for summary in summaries}
+def _summarize_rows(rows: Sequence[SiteRow], summaries: list[_RequestedSummary]) -> dict[str, Any]:
+    return {summary.field_name: summary.summarize_rows(rows) for summary in summaries}
 
 
 def _grouped_summaries(
-    group_rows: Sequence[SiteRow],
-    summaries: list[_RequestedSummary],
-    grouping_levels: list[Any],
+    rows: Sequence[SiteRow], summaries: list[_RequestedSummary], levels: list[Any]
 ) -> list[dict[str, Any]]:
-    if not grouping_levels:
+    if not levels:
         return []
-    (row_groups, grouping), *deeper_levels = grouping_levels
+    (row_groups, grouping), *deeper = levels
     rows_by_key: dict[Any, list[SiteRow]] = {}
     groups_by_key = {}
-    for row in group_rows:
-        for row_group in row_groups(row):
-            rows_by_key.setdefault(row_group.sort_key, []).append(row)
-            groups_by_key[row_group.sort_key] = row_group
+    for row in rows:
+        for group in row_groups(row):
+            rows_by_key.setdefault(group.sort_key, []).append(row)
+            groups_by_key[group.sort_key] = group
     ordered_keys = sorted(rows_by_key, reverse=grouping.get("direction") == "desc")
     return [
-        _group_summary(groups_by_key[sort_key], rows_by_key[sort_key], summaries, deeper_levels)
+        _group_summary(groups_by_key[sort_key], rows_by_key[sort_key], summaries, deeper)
         for sort_key in ordered_keys
     ]
 
 
 def _group_summary(
-    row_group: Any,
-    group_rows: Sequence[SiteRow],
-    summaries: list[_RequestedSummary],
-    deeper_levels: list[Any],
+    group: Any, rows: Sequence[SiteRow], summaries: list[_RequestedSummary], deeper: list[Any]
 ) -> dict[str, Any]:
-    group_values = {"group_name": row_group.group_name, "group_value": row_group.group_value}
-    if deeper_levels:
-        group_values["groups"] = _grouped_summaries(group_rows, summaries, deeper_levels)
-    return {**group_values, "summaries": _summarize_rows(group_rows, summaries)}
+    summary = {"group_name": group.group_name, "group_value": group.group_value}
+    if deeper:
+        summary["groups"] = _grouped_summaries(rows, summaries, deeper)
+    return {**summary, "summaries": _summarize_rows(rows, summaries)}

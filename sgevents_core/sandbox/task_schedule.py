@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 MINUTES_PER_WORKDAY: Final = 480
-"""Minutes of a working day, by the preferences."""
+"""The minutes of a working day, as in the preferences."""
 
 _LONGEST_DAYS: Final = 36_500
 """The largest number of days computed."""
@@ -18,7 +18,7 @@ IsWorkday = Callable[[date], bool]
 
 
 def reschedule_task(
-    previous_values: Mapping[str, Any], written_values: Mapping[str, Any], is_workday: IsWorkday
+    previous: Mapping[str, Any], written: Mapping[str, Any], is_workday: IsWorkday
 ) -> dict[str, Any]:
     """Return what a write of a task's dates changes besides what it writes.
 
@@ -26,32 +26,22 @@ def reschedule_task(
     nothing else.
 
     Args:
-        previous_values: The task's values before the write.
-        written_values: The values written.
+        previous: The task's values before the write.
+        written: The values written.
         is_workday: Returns whether a day is worked.
     """
-    written_fields = {
-        field_name
-        for field_name in ("start_date", "due_date", "duration")
-        if written_values.get(field_name)
-    }
-    start_date, due_date, duration = (
-        written_values.get(field_name, previous_values.get(field_name))
-        for field_name in ("start_date", "due_date", "duration")
-    )
-    if not written_fields or not start_date:
+    names = ("start_date", "due_date", "duration")
+    start, due, duration = (written.get(name, previous.get(name)) for name in names)
+    is_written = {name: bool(written.get(name)) for name in names}
+    if not any(is_written.values()) or not start:
         return {}
-    if "due_date" in written_fields or (
-        "start_date" in written_fields and due_date and not duration
-    ):
-        working_minutes = _working_minutes(
-            date.fromisoformat(start_date), date.fromisoformat(due_date), is_workday
-        )
-        return {} if working_minutes is None else {"duration": working_minutes}
+    start_date = date.fromisoformat(start)
+    if is_written["due_date"] or (is_written["start_date"] and due and not duration):
+        minutes = _working_minutes(start_date, date.fromisoformat(due), is_workday)
+        return {} if minutes is None else {"duration": minutes}
     if duration:
-        end_date = _last_workday(
-            date.fromisoformat(start_date), -(-duration // MINUTES_PER_WORKDAY), is_workday
-        )
+        workday_count = -(-duration // MINUTES_PER_WORKDAY)
+        end_date = _last_workday(start_date, workday_count, is_workday)
         return {} if end_date is None else {"due_date": end_date.isoformat()}
     return {}
 
@@ -62,11 +52,10 @@ def _days_from(first_day: date) -> Iterator[date]:
 
 
 def _working_minutes(first_day: date, last_day: date, is_workday: IsWorkday) -> int | None:
-    if not 0 <= (last_day - first_day).days < _LONGEST_DAYS:
+    day_count = (last_day - first_day).days + 1
+    if not 0 < day_count <= _LONGEST_DAYS:
         return None
-    return MINUTES_PER_WORKDAY * sum(
-        map(is_workday, islice(_days_from(first_day), (last_day - first_day).days + 1))
-    )
+    return MINUTES_PER_WORKDAY * sum(map(is_workday, islice(_days_from(first_day), day_count)))
 
 
 def _last_workday(first_day: date, workday_count: int, is_workday: IsWorkday) -> date | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.field_paths import resolve_path
 from sgevents_core.sandbox.filter_conditions import FilterCompiler, matching_rows
-from sgevents_core.sandbox.following import Parameters
+from sgevents_core.sandbox.following import JsonObject
 from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
@@ -17,28 +17,28 @@ _SEARCH_METHOD: Final = "query_display_name_cache"
 _DEFAULT_LIMIT: Final = 25
 
 
-def _search_names(database: SiteDatabase, caller: ApiCaller, parameters: Parameters) -> Parameters:
-    search_terms = str(parameters.get("text") or "").casefold().split()
+def _search_names(database: SiteDatabase, caller: ApiCaller, parameters: JsonObject) -> JsonObject:
+    terms = str(parameters.get("text") or "").casefold().split()
     filters_by_type = parameters.get("entity_types")
-    if not search_terms or not isinstance(filters_by_type, dict):
+    if not terms or not isinstance(filters_by_type, dict):
         raise refused_call(_SEARCH_METHOD, "invalid/missing 'text' or 'entity_types'")
     project_ids = parameters.get("project_ids") or []
     if not isinstance(project_ids, list):
         raise refused_call(_SEARCH_METHOD, f"invalid array 'project_ids': {ruby_text(project_ids)}")
-    found_records = [
+    found = [
         record
         for entity_type, filters in filters_by_type.items()
         for record in _records_matching(database, caller, entity_type, filters)
-        if _has_all_terms(database, record, search_terms)
+        if _has_all_terms(database, record, terms)
         and (not project_ids or _project_id(record) in project_ids)
     ]
-    found_records.sort(key=lambda record: len(str(record.link["name"])))
-    result_limit = parameters.get("max_results") or _DEFAULT_LIMIT
-    if not isinstance(result_limit, int) or result_limit < 1:
-        raise refused_call(_SEARCH_METHOD, f"invalid 'max_results': {ruby_text(result_limit)}")
+    found.sort(key=lambda record: len(str(record.link["name"])))
+    limit = parameters.get("max_results") or _DEFAULT_LIMIT
+    if not isinstance(limit, int) or limit < 1:
+        raise refused_call(_SEARCH_METHOD, f"invalid 'max_results': {ruby_text(limit)}")
     return {
-        "matches": [_search_result(database, record) for record in found_records[:result_limit]],
-        "terms": search_terms,
+        "matches": [_search_result(database, record) for record in found[:limit]],
+        "terms": terms,
     }
 
 
@@ -48,20 +48,17 @@ def _records_matching(
     database.schema.required_type(_SEARCH_METHOD, entity_type)
     if entity_type == EVENT_LOG:
         raise refused_call(_SEARCH_METHOD, "rows of the event log have no names to search")
-    condition = FilterCompiler(database, _SEARCH_METHOD, caller.script_name).compile_group(
-        entity_type, filters
-    )
+    compiler = FilterCompiler(database, _SEARCH_METHOD, caller.script_name)
+    condition = compiler.compile_group(entity_type, filters)
     for row in matching_rows(database.visible_rows(entity_type), condition):
         if isinstance(row, Record):
             yield row
 
 
-def _has_all_terms(database: SiteDatabase, record: Record, search_terms: list[str]) -> bool:
+def _has_all_terms(database: SiteDatabase, record: Record, terms: list[str]) -> bool:
     """Return whether every term is in the record's name or in that of a linked record."""
-    searched_names = (
-        f"{record.link['name'] or ''}\n{_linked_type_and_name(database, record)[1]}".casefold()
-    )
-    return all(search_term in searched_names for search_term in search_terms)
+    names = f"{record.link['name'] or ''}\n{_linked_type_and_name(database, record)[1]}".casefold()
+    return all(term in names for term in terms)
 
 
 def _linked_type_and_name(database: SiteDatabase, record: Record) -> list[str]:
@@ -71,11 +68,10 @@ def _linked_type_and_name(database: SiteDatabase, record: Record) -> list[str]:
 
 
 def _project_id(record: Record) -> int | None:
-    project_ref = record.ref if record.type == "Project" else record.values.get("project")
-    return project_ref[1] if project_ref else None
+    return record.project_ref[1] if record.project_ref else None
 
 
-def _search_result(database: SiteDatabase, record: Record) -> Parameters:
+def _search_result(database: SiteDatabase, record: Record) -> JsonObject:
     return {
         "id": record.id,
         "type": record.type,

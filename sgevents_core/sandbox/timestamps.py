@@ -27,15 +27,15 @@ def is_date(date_text: str) -> bool:
     return bool(_DATE_PATTERN.fullmatch(date_text)) and moment_of(date_text) is not None
 
 
-def shift_moment(start_moment: datetime, unit_count: int, unit_name: str) -> datetime:
-    """Return `start_moment` moved by `unit_count` units: HOUR, DAY, WEEK, MONTH or YEAR.
+def shift_moment(start: datetime, unit_count: int, unit: str) -> datetime:
+    """Return `start` moved by `unit_count` units: HOUR, DAY, WEEK, MONTH or YEAR.
 
     Raises:
         KeyError: The unit is not one of these.
     """
-    if unit_name in ("MONTH", "YEAR"):
-        return _months_later(start_moment, unit_count * (12 if unit_name == "YEAR" else 1))
-    return start_moment + unit_count * _UNIT_LENGTHS[unit_name]
+    if unit in ("MONTH", "YEAR"):
+        return _months_later(start, unit_count * (12 if unit == "YEAR" else 1))
+    return start + unit_count * _UNIT_LENGTHS[unit]
 
 
 _UNIT_LENGTHS: Final = {
@@ -45,32 +45,27 @@ _UNIT_LENGTHS: Final = {
 }
 
 
-def _months_later(start_moment: datetime, month_count: int) -> datetime:
-    target_year, target_month = divmod(
-        start_moment.year * 12 + start_moment.month - 1 + month_count, 12
-    )
-    last_day = calendar.monthrange(target_year, target_month + 1)[1]
-    return start_moment.replace(
-        year=target_year, month=target_month + 1, day=min(start_moment.day, last_day)
-    )
+def _months_later(start: datetime, month_count: int) -> datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + month_count, 12)
+    last_day = calendar.monthrange(year, month + 1)[1]
+    return start.replace(year=year, month=month + 1, day=min(start.day, last_day))
 
 
-def calendar_span(current_day: date, unit_name: str, unit_offset: int) -> tuple[date, date]:
+def calendar_span(day: date, unit: str, offset: int) -> tuple[date, date]:
     """Return the first day of a calendar day, week, month or year and the first one after it.
 
     Args:
-        current_day: The day at offset 0. Weeks begin on Monday.
-        unit_name: "day", "week", "month" or "year".
-        unit_offset: How many units later; negative for earlier.
+        day: The day at offset 0. Weeks begin on Monday.
+        unit: "day", "week", "month" or "year".
+        offset: How many units later; negative for earlier.
     """
-    first_noon = datetime(current_day.year, current_day.month, current_day.day, tzinfo=timezone.utc)
-    if unit_name == "week":
-        first_noon -= timedelta(days=first_noon.weekday())
-    elif unit_name == "month":
-        first_noon = first_noon.replace(day=1)
-    elif unit_name == "year":
-        first_noon = first_noon.replace(month=1, day=1)
-    shift_unit = unit_name.upper()
-    return shift_moment(first_noon, unit_offset, shift_unit).date(), shift_moment(
-        first_noon, unit_offset + 1, shift_unit
-    ).date()
+    noon = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+    if unit == "week":
+        noon -= timedelta(days=noon.weekday())
+    elif unit == "month":
+        noon = noon.replace(day=1)
+    elif unit == "year":
+        noon = noon.replace(month=1, day=1)
+    shift_unit = unit.upper()
+    first, after = (shift_moment(noon, count, shift_unit) for count in (offset, offset + 1))
+    return first.date(), after.date()

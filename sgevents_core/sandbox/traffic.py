@@ -13,13 +13,13 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller, KnownCallers
 from sgevents_core.sandbox.event_log import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
-from sgevents_core.sandbox.records import EntityRef, Record
+from sgevents_core.sandbox.records import EntityRef, Record, entity_hash
 from sgevents_core.sandbox.refused_calls import RefusedCallError
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.transactions import Transactions
 from sgevents_core.sandbox.writes import Transaction
 
-_BURST_PAUSE: Final = 0.05  # seconds between bursts of a running traffic
+_BURST_PAUSE: Final = 0.05  # seconds between two bursts of running traffic
 _STATUS_CODES: Final = ("wtg", "rdy", "ip", "rev", "apr", "fin", "hld")
 _NOTE_TEXTS: Final = (
     "The turn comes too early.",
@@ -36,8 +36,8 @@ class Traffic:
         database: The database it works on.
         callers: The possible scripts of a step.
         transactions: Begins and ends its transactions.
-        faults: Those that strike writes strike its transactions too.
-        seed: The seed of all chance.
+        faults: The faults; those that strike writes strike its transactions too.
+        seed: The seed of everything random.
         script_name: The script that works beside the people.
     """
 
@@ -65,26 +65,24 @@ class Traffic:
         """Do one thing; return the ids of its events.
 
         Args:
-            step_kind: One of `STEP_WEIGHTS`; chance decides if left out.
+            step_kind: One of `STEP_WEIGHTS`; random if left out.
 
         Raises:
             KeyError: The kind does not exist.
         """
         with self.database.lock:
-            step_action = _STEP_ACTIONS[
-                step_kind or self.chance.choices(self._step_kinds, self._step_weights)[0]
-            ]
+            step_kind = step_kind or self.chance.choices(self._step_kinds, self._step_weights)[0]
             faults = self._faults.strike_call(
                 is_transaction=True, method="traffic", script=self._script_name
             )
             try:
-                return self._carry_out(step_action, faults)
+                return self._carry_out(_STEP_ACTIONS[step_kind], faults)
             except (IndexError, RefusedCallError):  # there is no record for it
                 return self._carry_out(_log_in, faults)
 
-    def _carry_out(self, step_action: StepAction, faults: list[Fault]) -> list[int]:
+    def _carry_out(self, action: StepAction, faults: list[Fault]) -> list[int]:
         with self._transactions.write(self._random_caller(), faults) as transaction:
-            step_action(self, transaction)
+            action(self, transaction)
         return transaction.ids
 
     def _random_caller(self) -> ApiCaller:
@@ -97,10 +95,8 @@ class Traffic:
     def person_caller(self, record: Record) -> ApiCaller:
         """Return the caller for a person, with the session they work in."""
         new_session = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-        return ApiCaller(
-            record.ref,
-            session_uuid=self._session_by_person.setdefault(record.ref, new_session),
-        )
+        session_uuid = self._session_by_person.setdefault(record.ref, new_session)
+        return ApiCaller(record.ref, session_uuid=session_uuid)
 
     def random_record(self, entity_type: str) -> Record:
         """Return a record of a type.
@@ -111,79 +107,62 @@ class Traffic:
         return self.chance.choice(list(self.database.records.of_type(entity_type)))
 
 
-def _wire_link(record: Record) -> dict[str, Any]:
-    return {"type": record.type, "id": record.id}
-
-
 def _change_status(traffic: Traffic, transaction: Transaction) -> None:
-    record = traffic.random_record(
-        traffic.chance.choice(("Task", "Task", "Task", "Shot", "Asset", "Version"))
-    )
+    entity_type = traffic.chance.choice(("Task", "Task", "Task", "Shot", "Asset", "Version"))
+    record = traffic.random_record(entity_type)
     current_status = record.values.get("sg_status_list")
-    new_status = traffic.chance.choice(
-        [status_code for status_code in _STATUS_CODES if status_code != current_status]
-    )
+    new_status = traffic.chance.choice([code for code in _STATUS_CODES if code != current_status])
     transaction.update(record.type, record.id, {"sg_status_list": new_status})
 
 
 def _change_assignment(traffic: Traffic, transaction: Transaction) -> None:
     task, person = traffic.random_record("Task"), traffic.random_record("HumanUser")
-    update_mode = "remove" if person.ref in task.values["task_assignees"] else "add"
-    field_values = {"task_assignees": [_wire_link(person)]}
-    transaction.update("Task", task.id, field_values, {"task_assignees": update_mode})
+    mode = "remove" if person.ref in task.values["task_assignees"] else "add"
+    values = {"task_assignees": [entity_hash(person.ref)]}
+    transaction.update("Task", task.id, values, {"task_assignees": mode})
 
 
 def _create_version(traffic: Traffic, transaction: Transaction) -> None:
     task = traffic.random_record("Task")
     version_number = len(task.values["sg_versions"]) + 1
     linked_entity = traffic.database.records.live(task.values["entity"])
-    field_values: dict[str, Any] = {
+    values: dict[str, Any] = {
         "code": f"{task.link['name']}_v{version_number:03d}",
-        "sg_task": _wire_link(task),
+        "sg_task": entity_hash(task.ref),
         "frame_count": traffic.chance.randrange(24, 120),
     }
     if linked_entity:
-        field_values["entity"] = _wire_link(linked_entity)
+        values["entity"] = entity_hash(linked_entity.ref)
     if task.values["project"]:
-        field_values["project"] = {"type": "Project", "id": task.values["project"][1]}
-    version = transaction.create("Version", field_values)
-    assert isinstance(version, Record)  # noqa: S101 - no row of the event log is made here
+        values["project"] = entity_hash(task.values["project"])
+    version = transaction.create_record("Version", values)
     transaction.set_picture(version, "image", 100_000 + version.id)
 
 
 def _create_note(traffic: Traffic, transaction: Transaction) -> None:
     version = traffic.random_record("Version")
-    field_values: dict[str, Any] = {
+    values: dict[str, Any] = {
         "subject": f"Notes on {version.link['name']}",
         "content": traffic.chance.choice(_NOTE_TEXTS),
-        "note_links": [_wire_link(version)],
+        "note_links": [entity_hash(version.ref)],
     }
     if version.values["project"]:
-        field_values["project"] = {"type": "Project", "id": version.values["project"][1]}
-    transaction.create("Note", field_values)
+        values["project"] = entity_hash(version.values["project"])
+    transaction.create("Note", values)
 
 
 def _create_reply(traffic: Traffic, transaction: Transaction) -> None:
     """Write a reply, which belongs to no project."""
     note = traffic.random_record("Note")
-    transaction.create(
-        "Reply",
-        {"content": traffic.chance.choice(_NOTE_TEXTS), "entity": _wire_link(note)},
-    )
+    values = {"content": traffic.chance.choice(_NOTE_TEXTS), "entity": entity_hash(note.ref)}
+    transaction.create("Reply", values)
 
 
 def _change_playlist(traffic: Traffic, transaction: Transaction) -> None:
-    playlist, version = (
-        traffic.random_record("Playlist"),
-        traffic.random_record("Version"),
-    )
-    update_mode = "remove" if version.ref in playlist.values["versions"] else "add"
-    transaction.update(
-        "Playlist",
-        playlist.id,
-        {"versions": [_wire_link(version)]},
-        {"versions": update_mode},
-    )
+    playlist, version = traffic.random_record("Playlist"), traffic.random_record("Version")
+    mode = "remove" if version.ref in playlist.values["versions"] else "add"
+    values = {"versions": [entity_hash(version.ref)]}
+    transaction.update("Playlist", playlist.id, values, {"versions": mode})
 
 
 def _change_estimate(traffic: Traffic, transaction: Transaction) -> None:
@@ -204,13 +183,13 @@ def _revive_record(traffic: Traffic, transaction: Transaction) -> None:
     _retire_record(traffic, transaction)
 
 
-def _write_bare_event(event_type: str, about_type: str | None = None, **meta: Any) -> StepAction:
+def _write_bare_event(event_type: str, linked_type: str | None = None, **meta: Any) -> StepAction:
     """Return a step that writes one row, of application behaviour or of a studio's own type."""
 
-    def step_action(traffic: Traffic, transaction: Transaction) -> None:
-        _write_event(traffic, transaction, event_type, about_type, meta or None)
+    def action(traffic: Traffic, transaction: Transaction) -> None:
+        _write_event(traffic, transaction, event_type, linked_type, meta or None)
 
-    return step_action
+    return action
 
 
 def _write_event(
@@ -238,21 +217,18 @@ def _mark_note_read(traffic: Traffic, transaction: Transaction) -> None:
         "old_value": None,
         "new_value": "read",
     }
-    event_row = _write_event(traffic, transaction, "Shotgun_Reading_Change", None, meta)
-    event_row.attribute_name = "read_by_current_user"
-    event_row.entity, event_row.project = note.ref, note.values.get("project")
+    row = _write_event(traffic, transaction, "Shotgun_Reading_Change", None, meta)
+    row.attribute_name = "read_by_current_user"
+    row.entity, row.project = note.ref, note.values.get("project")
 
 
 def _view_version(traffic: Traffic, transaction: Transaction) -> None:
-    """Write a view of a version: `linked_entity` is the page, and only `meta` names the version."""
+    """Write a view of a version: `entity` is the page, and only `meta` names the version."""
     version = traffic.random_record("Version")
     meta = {"link_entity_type": version.type, "link_entity_id": version.id}
-    event_row = _write_event(traffic, transaction, "Shotgun_Version_View", None, meta)
+    row = _write_event(traffic, transaction, "Shotgun_Version_View", None, meta)
     page = next(traffic.database.records.of_type("Page"), None)
-    event_row.entity, event_row.project = (
-        page.ref if page else None,
-        version.values.get("project"),
-    )
+    row.entity, row.project = page.ref if page else None, version.values.get("project")
 
 
 def _change_preference(traffic: Traffic, transaction: Transaction) -> None:
@@ -275,12 +251,9 @@ def _change_page_setting(traffic: Traffic, transaction: Transaction) -> None:
         "friendly_changes": "On Grid",
     }
     page = next(traffic.database.records.of_type("Page"), None)
-    event_row = _write_event(traffic, transaction, "Shotgun_PageSetting_Change", None, meta)
+    row = _write_event(traffic, transaction, "Shotgun_PageSetting_Change", None, meta)
     if page is not None:
-        event_row.entity, event_row.project = (
-            page.ref,
-            page.values.get("project"),
-        )
+        row.entity, row.project = (page.ref, page.values.get("project"))
 
 
 def _log_in(traffic: Traffic, transaction: Transaction) -> None:
@@ -390,7 +363,7 @@ class TrafficFlow:
                 self.events += max(1, len(self._take_step()))
 
     def stop(self) -> int:
-        """End it; return the number of events it made."""
+        """Stop it; return the number of events it has caused."""
         self._stop_requested.set()
         self._traffic_thread.join()
         return self.events

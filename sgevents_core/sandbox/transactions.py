@@ -34,14 +34,14 @@ class Transactions:
         return Transaction(self._database, caller, row_time)
 
     def keep_open(self, transaction: Transaction) -> int:
-        """Keep an open transaction under a number, for the control endpoint."""
+        """Store an open transaction under a number, for the control endpoint."""
         with self._open_lock:
             self._last_id += 1
             self._open_transactions[self._last_id] = transaction
             return self._last_id
 
     def kept_transaction(self, transaction_number: int) -> Transaction:
-        """Return a transaction kept before.
+        """Return a transaction stored before.
 
         Raises:
             KeyError: No transaction has that number.

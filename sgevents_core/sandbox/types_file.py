@@ -29,7 +29,7 @@ _NAME_FIELDS: Final = ("code", "name", "title", "content", "subject")
 
 
 class FieldTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A field as it stands in a file; text alone is its `type`."""
+    """A field as written in a file; text alone is its `type`."""
 
     type: str
     label: str | None = None
@@ -44,7 +44,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class TypeTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An entity type as it stands in a file; what is left out of one that exists stays."""
+    """An entity type as written in a file; what it omits of an existing type stays."""
 
     label: str | None = None
     named_by: str | None = None
@@ -55,89 +55,75 @@ class TypeTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 Tables = Mapping[str, TypeTable]
-"""Entity type -> what a file says about it."""
+"""Entity type -> its table in a file."""
 
 
-def read_types_file(file_path: Path) -> Tables:
+def read_types_file(path: Path) -> Tables:
     """Return the entity types and fields in a file.
 
     Raises:
         TypesFileError: It cannot be read, or something in it is wrong.
     """
     try:
-        file_text = file_path.read_text("utf-8")
-    except (OSError, UnicodeError) as read_error:
-        raise TypesFileError(file=file_path, where="", reason=str(read_error)) from None
-    return parse_types_file(file_text, file_path)
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise TypesFileError(file=path, where="", reason=str(error)) from None
+    return parse_types_file(text, path)
 
 
-def parse_types_file(file_text: str, file_path: Path) -> Tables:
-    """Return the entity types and fields in a text; `file_path` is used in messages.
+def parse_types_file(text: str, path: Path) -> Tables:
+    """Return the entity types and fields in a text; `path` is used in messages.
 
     Raises:
         TypesFileError: Something in it is wrong.
     """
     try:
-        toml_document = tomli.loads(file_text)
-    except tomli.TOMLDecodeError as read_error:
-        raise TypesFileError(
-            file=file_path, where="", reason=f"this is not TOML: {read_error}"
-        ) from None
-    return {
-        type_name: _type_table(file_path, type_name, table)
-        for type_name, table in toml_document.items()
-    }
+        document = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise TypesFileError(file=path, where="", reason=f"this is not TOML: {error}") from None
+    return {type_name: _type_table(path, type_name, table) for type_name, table in document.items()}
 
 
-def _type_table(file_path: Path, type_name: str, table: Any) -> TypeTable:
-    raw_table = dict(table) if isinstance(table, dict) else {}
-    raw_fields = raw_table.pop("fields", {})
+def _type_table(path: Path, type_name: str, table: Any) -> TypeTable:
+    raw = dict(table) if isinstance(table, dict) else {}
+    raw_fields = raw.pop("fields", {})
     if not isinstance(table, dict) or not isinstance(raw_fields, dict):
-        raise TypesFileError(
-            file=file_path, where=f"[{type_name}]: ", reason="a table is wanted here"
-        )
-    converted_table: TypeTable = _convert_table(file_path, f"[{type_name}]: ", raw_table, TypeTable)
-    converted_table.fields = {
-        field_name: _field_table(file_path, type_name, field_name, field_table)
-        for field_name, field_table in raw_fields.items()
+        raise TypesFileError(file=path, where=f"[{type_name}]: ", reason="a table is expected here")
+    type_table: TypeTable = _convert_table(path, f"[{type_name}]: ", raw, TypeTable)
+    type_table.fields = {
+        field_name: _field_table(path, type_name, field_name, raw_field)
+        for field_name, raw_field in raw_fields.items()
     }
-    return converted_table
+    return type_table
 
 
-def _field_table(file_path: Path, type_name: str, field_name: str, raw_field: Any) -> FieldTable:
-    error_location = f"{type_name}.{field_name}: "
-    raw_table = {"type": raw_field} if isinstance(raw_field, str) else raw_field
-    converted_table: FieldTable = _convert_table(file_path, error_location, raw_table, FieldTable)
-    if converted_table.type not in DATA_TYPES:
-        close_matches = difflib.get_close_matches(converted_table.type, DATA_TYPES, 1)
-        suggestion = (
-            f"; did you mean '{close_matches[0]}'?"
-            if close_matches
-            else f"; known are {', '.join(DATA_TYPES)}"
-        )
+def _field_table(path: Path, type_name: str, field_name: str, raw_field: Any) -> FieldTable:
+    where = f"{type_name}.{field_name}: "
+    raw = {"type": raw_field} if isinstance(raw_field, str) else raw_field
+    field_table: FieldTable = _convert_table(path, where, raw, FieldTable)
+    if field_table.type not in DATA_TYPES:
+        near = difflib.get_close_matches(field_table.type, DATA_TYPES, 1)
+        others = f"; known are {', '.join(DATA_TYPES)}"
+        suggestion = f"; did you mean '{near[0]}'?" if near else others
         raise TypesFileError(
-            file=file_path,
-            where=error_location,
-            reason=f"no type '{converted_table.type}'{suggestion}",
+            file=path, where=where, reason=f"no type '{field_table.type}'{suggestion}"
         )
-    return converted_table
+    return field_table
 
 
-def _convert_table(
-    file_path: Path, error_location: str, raw_table: Any, struct_class: type[msgspec.Struct]
-) -> Any:
+def _convert_table(path: Path, where: str, raw: Any, struct: type[msgspec.Struct]) -> Any:
     try:
-        return msgspec.convert(raw_table, struct_class)
-    except msgspec.ValidationError as read_error:
-        raise TypesFileError(file=file_path, where=error_location, reason=str(read_error)) from None
+        return msgspec.convert(raw, struct)
+    except msgspec.ValidationError as error:
+        raise TypesFileError(file=path, where=where, reason=str(error)) from None
 
 
 @lru_cache(maxsize=1)
 def standard_types() -> Tables:
     """Return the standard types and fields that `studio_types` does not have."""
     file_name = "standard.toml"
-    file_text = (files("sgevents_core.sandbox") / file_name).read_text("utf-8")
-    return parse_types_file(file_text, Path(file_name))
+    text = (files("sgevents_core.sandbox") / file_name).read_text("utf-8")
+    return parse_types_file(text, Path(file_name))
 
 
 def add_types(schema: SiteSchema, tables: Tables, *, replaces_fields: bool) -> None:
@@ -157,19 +143,12 @@ def add_types(schema: SiteSchema, tables: Tables, *, replaces_fields: bool) -> N
             "default_name_template": table.new_name,
             "needs_project": table.needs_project,
         }
-        type_schema = replace(
-            type_schema,
-            **{
-                attribute_name: attribute_value
-                for attribute_name, attribute_value in changed_values.items()
-                if attribute_value is not None
-            },
-        )
-        for declared_field in _declared_fields(table):
-            if replaces_fields or declared_field.name not in type_schema.fields:
-                type_schema.fields[declared_field.name] = _with_known_links(
-                    type_schema.fields.get(declared_field.name), declared_field
-                )
+        set_values = {name: value for name, value in changed_values.items() if value is not None}
+        type_schema = replace(type_schema, **set_values)
+        fields = type_schema.fields
+        for field in _declared_fields(table):
+            if replaces_fields or field.name not in fields:
+                fields[field.name] = _with_known_links(fields.get(field.name), field)
         schema.add_type(type_schema)
 
 
@@ -201,16 +180,16 @@ def _default_value(field_table: FieldTable) -> Any:
     return bool(field_table.default) if field_table.type == "checkbox" else field_table.default
 
 
-def _with_known_links(known_field: Field | None, declared_field: Field) -> Field:
+def _with_known_links(known_field: Field | None, field: Field) -> Field:
     """Return a field with the properties that a file, such as one read from a site, cannot have."""
     if (
         known_field is None
-        or declared_field.data_type not in LINK_TYPES
-        or known_field.data_type != declared_field.data_type
+        or field.data_type not in LINK_TYPES
+        or known_field.data_type != field.data_type
     ):
-        return declared_field
+        return field
     return replace(
-        declared_field,
-        back_field=declared_field.back_field or known_field.back_field,
-        restricts_types=declared_field.restricts_types or known_field.restricts_types,
+        field,
+        back_field=field.back_field or known_field.back_field,
+        restricts_types=field.restricts_types or known_field.restricts_types,
     )

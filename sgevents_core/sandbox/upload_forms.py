@@ -13,7 +13,7 @@ class UploadForm:
     """The texts of a form by name, and the file in it, if any."""
 
     text_values: dict[str, str] = field(default_factory=dict)
-    uploaded_file: StoredFile | None = None
+    file: StoredFile | None = None
 
 
 def read_form(body: bytes) -> UploadForm:
@@ -26,11 +26,11 @@ def read_form(body: bytes) -> UploadForm:
         return UploadForm(dict(parse_qsl(body.decode("utf-8", "replace"))))
     boundary = body.split(b"\r\n", 1)[0]
     form = UploadForm()
-    for form_part in body.split(b"\r\n" + boundary):
-        part_head, _, part_content = form_part.removeprefix(boundary).partition(b"\r\n\r\n")
-        quoted_names = part_head.decode("utf-8", "replace").split('"')
-        if len(quoted_names) > 4:
-            form.uploaded_file = StoredFile(quoted_names[3], part_content)
-        elif len(quoted_names) > 1:
-            form.text_values[quoted_names[1]] = part_content.decode("utf-8", "replace")
+    for part in body.split(b"\r\n" + boundary):
+        head, _, content = part.removeprefix(boundary).partition(b"\r\n\r\n")
+        names = head.decode("utf-8", "replace").split('"')
+        if len(names) > 4:
+            form.file = StoredFile(names[3], content)
+        elif len(names) > 1:
+            form.text_values[names[1]] = content.decode("utf-8", "replace")
     return form

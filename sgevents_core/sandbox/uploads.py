@@ -1,4 +1,4 @@
-"""Files sent to the sandbox site: kept as Attachments, set as thumbnails or in fields."""
+"""Files sent to the sandbox site: stored as Attachments, set as thumbnails or in fields."""
 
 from __future__ import annotations
 
@@ -68,122 +68,99 @@ class Uploads:
 
     def _upload_file(self, form: UploadForm, caller: ApiCaller) -> str:
         """Attach a file to a record, or set it in a field of it."""
-        target, uploaded_file, texts = (
-            self._target_record(form),
-            _required_file(form),
-            form.text_values,
-        )
-        shown_name = texts.get("display_name") or uploaded_file.name
-        field_name = texts.get("field_name")
+        target, file, texts = self._target_record(form), _required_file(form), form.text_values
+        shown_name = texts.get("display_name") or file.name
+        field = texts.get("field_name")
         with self._transactions.write(caller) as transaction:
             attachment_links = {"attachment_links": [{"type": target.type, "id": target.id}]}
-            attachment = self._create_attachment(
-                transaction, uploaded_file, shown_name, {} if field_name else attachment_links
-            )
+            links = {} if field else attachment_links
+            attachment = self._create_attachment(transaction, file, shown_name, links)
             tags = [tag.strip() for tag in texts.get("tag_list", "").split(",") if tag.strip()]
             if tags:
                 transaction.update("Attachment", attachment.id, {"tag_list": tags})
-            if field_name:
-                transaction.set_url(
-                    target,
-                    field_name,
-                    uploaded_file_value(attachment, uploaded_file, shown_name),
-                )
+            if field:
+                file_value = uploaded_file_value(attachment, file, shown_name)
+                transaction.set_url(target, field, file_value)
         return f"1:{attachment.id}\n"
 
     def _upload_thumbnail(self, form: UploadForm, caller: ApiCaller) -> str:
         """Set a picture as the thumbnail of a record."""
-        target, uploaded_file = self._target_record(form), _required_file(form)
-        field_name = "filmstrip_image" if form.text_values.get("filmstrip") else "image"
+        target, file = self._target_record(form), _required_file(form)
+        field = "filmstrip_image" if form.text_values.get("filmstrip") else "image"
         with self._transactions.write(caller) as transaction:
-            attachment = self._create_attachment(transaction, uploaded_file, uploaded_file.name, {})
-            self._show_picture(transaction, target, field_name, attachment.id)
+            attachment = self._create_attachment(transaction, file, file.name, {})
+            self._show_picture(transaction, target, field, attachment.id)
         return f"1:{attachment.id}\n"
 
     def _create_attachment(
-        self,
-        transaction: Transaction,
-        uploaded_file: StoredFile,
-        shown_name: str,
-        values: dict[str, Any],
+        self, transaction: Transaction, file: StoredFile, shown_name: str, values: dict[str, Any]
     ) -> Record:
-        created_record = transaction.create(
-            "Attachment",
-            {"filename": uploaded_file.name, "display_name": shown_name, **values},
-        )
-        assert isinstance(created_record, Record)  # noqa: S101 - no row of the event log is made here
-        self._database.stored_files.store_file(created_record.id, uploaded_file)
-        transaction.set_url(
-            created_record,
-            "this_file",
-            uploaded_file_value(created_record, uploaded_file, shown_name),
-        )
-        return created_record
+        all_values = {"filename": file.name, "display_name": shown_name, **values}
+        attachment = transaction.create_record("Attachment", all_values)
+        self._database.stored_files.store_file(attachment.id, file)
+        file_value = uploaded_file_value(attachment, file, shown_name)
+        transaction.set_url(attachment, "this_file", file_value)
+        return attachment
 
     def _show_picture(
-        self, transaction: Transaction, target: Record, field_name: str, picture_id: int
+        self, transaction: Transaction, target: Record, field: str, picture: int
     ) -> None:
         if not self._pending_seconds:
-            transaction.set_picture(target, field_name, picture_id)
+            transaction.set_picture(target, field, picture)
             return
-        self._database.stored_files.mark_pending(picture_id)
-        transaction.set_picture(target, field_name, picture_id, is_placeholder=True)
-        self._timers.run_after(
-            self._pending_seconds,
-            lambda: self._finish_thumbnail(transaction.caller, target, field_name, picture_id),
-        )
+        self._database.stored_files.mark_pending(picture)
+        transaction.set_picture(target, field, picture, is_placeholder=True)
+
+        def finish() -> None:
+            self._finish_thumbnail(transaction.caller, target, field, picture)
+
+        self._timers.run_after(self._pending_seconds, finish)
 
     def _finish_thumbnail(
-        self, caller: ApiCaller, target: Record, field_name: str, picture_id: int
+        self, caller: ApiCaller, target: Record, field: str, picture: int
     ) -> None:
         with self._database.lock:
-            self._database.stored_files.mark_ready(picture_id)
-            if target.values.get(field_name) == picture_id and not target.retired:
+            self._database.stored_files.mark_ready(picture)
+            if target.values.get(field) == picture and not target.retired:
                 with self._transactions.write(caller) as transaction:
-                    transaction.set_picture(target, field_name, picture_id, is_placeholder=False)
+                    transaction.set_picture(target, field, picture, is_placeholder=False)
 
     def _share_thumbnail(self, form: UploadForm, caller: ApiCaller) -> str:
         """Set the thumbnail of one record for others."""
-        field_name = (
-            "filmstrip_image" if form.text_values.get("filmstrip_thumbnail") == "1" else "image"
-        )
-        picture_id = self._required_record(
-            _parse_entity(form.text_values["source_entity"])
-        ).values.get(field_name)
-        if picture_id is None:
+        field = "filmstrip_image" if form.text_values.get("filmstrip_thumbnail") == "1" else "image"
+        source = self._required_record(_parse_entity(form.text_values["source_entity"]))
+        picture = source.values.get(field)
+        if picture is None:
             raise RefusedCallError("source_entity has no thumbnail", CRUD_ERROR)
-        if self._database.stored_files.is_pending(picture_id):
+        if self._database.stored_files.is_pending(picture):
             return _TRANSIENT_THUMBNAIL
         with self._transactions.write(caller) as transaction:
-            for entity_text in form.text_values["entities"].split(","):
-                transaction.set_picture(
-                    self._required_record(_parse_entity(entity_text)), field_name, picture_id
-                )
-        return f"1:{picture_id}\n"
+            for entity in form.text_values["entities"].split(","):
+                record = self._required_record(_parse_entity(entity))
+                transaction.set_picture(record, field, picture)
+        return f"1:{picture}\n"
 
     def _target_record(self, form: UploadForm) -> Record:
-        return self._required_record(
-            (form.text_values["entity_type"], int(form.text_values["entity_id"]))
-        )
+        texts = form.text_values
+        return self._required_record((texts["entity_type"], int(texts["entity_id"])))
 
-    def _required_record(self, entity_ref: EntityRef) -> Record:
-        record = self._database.records.live(entity_ref)
+    def _required_record(self, ref: EntityRef) -> Record:
+        record = self._database.records.live(ref)
         if record is None:
             raise RefusedCallError(
-                f"Entity of type {entity_ref[0]} with id={entity_ref[1]} does not exist.",
-                CRUD_ERROR,
+                f"Entity of type {ref[0]} with id={ref[1]} does not exist.", CRUD_ERROR
             )
         return record
 
 
 def _required_file(form: UploadForm) -> StoredFile:
-    if form.uploaded_file is None:
+    if form.file is None:
         raise RefusedCallError("no file was sent", CRUD_ERROR)
-    return form.uploaded_file
+    return form.file
 
 
-def _parse_entity(entity_text: str) -> EntityRef:
-    entity_type, _, entity_id = entity_text.rpartition("_")
+def _parse_entity(entity: str) -> EntityRef:
+    entity_type, _, entity_id = entity.rpartition("_")
     return entity_type, int(entity_id)
 
 

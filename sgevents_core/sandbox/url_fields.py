@@ -15,14 +15,12 @@ from sgevents_core.sandbox.stored_files import StoredFile, StoredFiles
 PLATFORMS: Final = ("linux", "mac", "windows")
 
 
-def uploaded_file_value(
-    attachment: Record, stored_file: StoredFile, shown_name: str
-) -> dict[str, Any]:
+def uploaded_file_value(attachment: Record, file: StoredFile, shown_name: str) -> dict[str, Any]:
     """Return the value of a field that a file was uploaded to."""
     return {
         "url": StoredFiles.attachment_path(attachment.id),
         "name": shown_name,
-        "content_type": stored_file.content_type,
+        "content_type": file.content_type,
         "link_type": "upload",
         "type": "Attachment",
         "id": attachment.id,
@@ -30,107 +28,82 @@ def uploaded_file_value(
 
 
 def stored_url_value(
-    database: SiteDatabase, context: ValueContext, given_value: Any
+    database: SiteDatabase, context: ValueContext, value: Any
 ) -> dict[str, Any] | None:
     """Return the stored value of a url field that is written, except its Attachment.
 
     Args:
         database: The database with the local storages.
         context: Where it was given.
-        given_value: `{"url": ...}`, `{"local_path": ...}`, or a relative path with its storage.
+        value: `{"url": ...}`, `{"local_path": ...}`, or a relative path with its storage.
 
     Raises:
         RefusedCallError: It is none of these, or the path is not in a storage.
     """
-    if given_value is None:
+    if value is None:
         return None
-    if not isinstance(given_value, dict):
-        context.refuse_class(HASH_CLASSES, given_value)
-    if isinstance(given_value.get("url"), str):
-        shown_name = given_value.get("name") or given_value["url"].rstrip("/").rpartition("/")[2]
-        return {
-            "url": given_value["url"],
-            "name": shown_name,
-            "content_type": None,
-            "link_type": "web",
-        }
-    if isinstance(given_value.get("local_path"), str):
-        return _local_file_value(
-            *_storage_above(database, context, given_value["local_path"]), given_value
-        )
-    if isinstance(given_value.get("relative_path"), str) and isinstance(
-        given_value.get("local_storage"), dict
-    ):
-        storage = database.records.live(
-            parse_entity_hash(context.method, given_value["local_storage"])
-        )
-        if storage is None:
+    if not isinstance(value, dict):
+        context.refuse_class(HASH_CLASSES, value)
+    if isinstance(value.get("url"), str):
+        shown_name = value.get("name") or value["url"].rstrip("/").rpartition("/")[2]
+        return {"url": value["url"], "name": shown_name, "content_type": None, "link_type": "web"}
+    if isinstance(value.get("local_path"), str):
+        return _local_file_value(*_storage_above(database, context, value["local_path"]), value)
+    relative, storage_hash = value.get("relative_path"), value.get("local_storage")
+    if isinstance(relative, str) and isinstance(storage_hash, dict):
+        named_storage = database.records.live(parse_entity_hash(context.method, storage_hash))
+        if named_storage is None:
             raise context.field_refusal("Value is not legal.")
-        return _local_file_value(storage, given_value["relative_path"], given_value)
-    raise refused_call(
-        context.method, f"invalid/missing url hash string 'url': {ruby_text(given_value)}"
-    )
+        return _local_file_value(named_storage, value["relative_path"], value)
+    raise refused_call(context.method, f"invalid/missing url hash string 'url': {ruby_text(value)}")
 
 
 def _storage_above(
     database: SiteDatabase, context: ValueContext, local_path: str
 ) -> tuple[Record, str]:
     """Return the storage whose root is the deepest above a path, and the rest of the path."""
-    matching_storages: list[tuple[int, EntityRef, Record, str]] = []
+    found: list[tuple[int, EntityRef, Record, str]] = []
     for storage in database.records.of_type("LocalStorage"):
         for platform in PLATFORMS:
-            root_path = (
-                (storage.values.get(f"{platform}_path") or "").replace("\\", "/").rstrip("/")
-            )
-            if root_path and local_path.startswith(f"{root_path}/"):
-                matching_storages.append(
-                    (
-                        len(root_path),
-                        storage.ref,
-                        storage,
-                        local_path[len(root_path) + 1 :],
-                    )
-                )
-    if not matching_storages:
+            root = (storage.values.get(f"{platform}_path") or "").replace("\\", "/").rstrip("/")
+            if root and local_path.startswith(f"{root}/"):
+                found.append((len(root), storage.ref, storage, local_path[len(root) + 1 :]))
+    if not found:
         raise context.field_refusal(f"Path '{local_path}' doesn't match any defined Local Storage.")
-    _root_length, _storage_ref, storage, relative_path = max(
-        matching_storages, key=lambda storage_match: storage_match[:2]
-    )
-    return storage, relative_path
+    _length, _ref, storage, relative = max(found, key=lambda match: match[:2])
+    return storage, relative
 
 
-def _local_file_value(
-    storage: Record, relative_path: str, given_value: dict[str, Any]
-) -> dict[str, Any]:
-    file_name = relative_path.rpartition("/")[2]
-    platform_paths = {
-        f"local_path_{platform}": _join_path(storage.values.get(f"{platform}_path"), relative_path)
+def _local_file_value(storage: Record, relative: str, value: dict[str, Any]) -> dict[str, Any]:
+    file_name = relative.rpartition("/")[2]
+    paths = {
+        f"local_path_{platform}": _join_path(storage.values.get(f"{platform}_path"), relative)
         for platform in PLATFORMS
     }
     return {
         "link_type": "local",
-        "name": given_value.get("name") or file_name,
-        "content_type": given_value.get("content_type") or mimetypes.guess_type(file_name)[0],
+        "name": value.get("name") or file_name,
+        "content_type": value.get("content_type") or mimetypes.guess_type(file_name)[0],
         "local_storage": dict(storage.link),
-        "relative_path": relative_path,
-        **platform_paths,
+        "relative_path": relative,
+        **paths,
     }
 
 
-def _join_path(root_path: str | None, relative_path: str) -> str | None:
-    if not root_path:
+def _join_path(root: str | None, relative: str) -> str | None:
+    if not root:
         return None
-    path_separator = "\\" if "\\" in root_path or root_path[1:2] == ":" else "/"
-    return root_path.rstrip("/\\") + path_separator + relative_path.replace("/", path_separator)
+    separator = "\\" if "\\" in root or root[1:2] == ":" else "/"
+    return root.rstrip("/\\") + separator + relative.replace("/", separator)
 
 
-def shown_url_value(database: SiteDatabase, record: Record, stored_value: Any) -> Any:
+def shown_url_value(database: SiteDatabase, record: Record, value: Any) -> Any:
     """Return the value of a url field as it is read, with its full URL."""
-    if not isinstance(stored_value, dict):
-        return stored_value
-    shown_url = dict(stored_value)
+    if not isinstance(value, dict):
+        return value
+    shown_url = dict(value)
     if record.type == "Attachment":
         shown_url.update(type=record.type, id=record.id)
-    if str(stored_value.get("url", "")).startswith("/"):
-        shown_url["url"] = database.site_url + stored_value["url"]
+    if str(value.get("url", "")).startswith("/"):
+        shown_url["url"] = database.site_url + value["url"]
     return shown_url

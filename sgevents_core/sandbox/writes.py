@@ -1,4 +1,4 @@
-"""Transactions: writes that show together, or not at all."""
+"""Transactions: writes that become visible together, or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sgevents_core.sandbox.written_values import stored_values
 from sgevents_core.scripts import API_USER, LOGS
 
 UPDATE_MODES: Final = ("set", "add", "remove")
-AUTHORSHIP_FIELDS: Final = ("created_at", "created_by", "updated_at", "updated_by")
+AUTHORSHIP_FIELDS: Final[tuple[str, ...]] = ("created_at", "created_by", "updated_at", "updated_by")
 
 
 class Transaction:
@@ -62,8 +62,8 @@ class Transaction:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the event log that it was given."""
-        return [event_row.id for event_row in self.event_rows]
+        """The ids of its rows in the event log."""
+        return [row.id for row in self.event_rows]
 
     def commit(self) -> list[int]:
         """Make its rows visible; return their ids. Do nothing if it has ended.
@@ -85,39 +85,36 @@ class Transaction:
             self.is_open = False
             return self.ids
 
-    def event(self, event_type: str | None, **event_fields: Any) -> EventRow:
+    def event(self, event_type: str | None, **fields: Any) -> EventRow:
         """Write one row to the event log.
 
         Args:
             event_type: Its type; any text.
-            event_fields: Other fields of `EventRow`; by default, user and session are the caller's.
+            fields: Other fields of `EventRow`; by default, user and session are the caller's.
         """
         with self.database.lock:
             event_id, timestamp = self.database.log.hand_out_id(self._current_timestamp())
-            event_fields.setdefault("user", self.caller.user_ref)
-            event_fields.setdefault("session_uuid", self.caller.session_uuid)
-            event_row = EventRow(
-                id=event_id, event_type=event_type, created_at=timestamp, **event_fields
-            )
-            if self.caller.actual_user_ref and isinstance(event_row.meta, dict):
-                event_row.meta["sudo_actual_user"] = self.database.records.link(
-                    self.caller.actual_user_ref
-                )
-            self.event_rows.append(event_row)
-            return event_row
+            fields.setdefault("user", self.caller.user_ref)
+            fields.setdefault("session_uuid", self.caller.session_uuid)
+            row = EventRow(id=event_id, event_type=event_type, created_at=timestamp, **fields)
+            if self.caller.actual_user_ref and isinstance(row.meta, dict):
+                actual_user = self.database.records.link(self.caller.actual_user_ref)
+                row.meta["sudo_actual_user"] = actual_user
+            self.event_rows.append(row)
+            return row
 
-    def _write_change_event(self, event_type: str | None, **event_fields: Any) -> EventRow:
+    def _write_change_event(self, event_type: str | None, **fields: Any) -> EventRow:
         """Write the row of a change, unless the script's writes do not appear in the log.
 
-        What it does as another user is logged in any case, as on a site.
+        What a script does as another user is logged in any case, as on a site.
         """
         script = self.database.records.find(self.caller.user_ref) if self.caller.user_ref else None
         is_unlogged = script is not None and script.type == API_USER and not script.values.get(LOGS)
         if is_unlogged and self.caller.actual_user_ref is None:
             return EventRow(
-                id=0, event_type=event_type, created_at=self._current_timestamp(), **event_fields
+                id=0, event_type=event_type, created_at=self._current_timestamp(), **fields
             )
-        return self.event(event_type, **event_fields)
+        return self.event(event_type, **fields)
 
     def create(self, entity_type: str, values: Mapping[str, Any]) -> Record | EventRow:
         """Create a record, or a row of the event log.
@@ -130,51 +127,51 @@ class Transaction:
             RefusedCallError: A field or value is not valid.
         """
         with self.database.lock:
+            if entity_type != EVENT_LOG:
+                return self.create_record(entity_type, values)
             stored = self._stored_values("create", entity_type, values)
-            if entity_type == EVENT_LOG:
-                return self.event(stored.pop("event_type", None), **stored)
+            return self.event(stored.pop("event_type", None), **stored)
+
+    def create_record(self, entity_type: str, values: Mapping[str, Any]) -> Record:
+        """Create a record of any type but a row of the event log.
+
+        Raises:
+            RefusedCallError: A field or value is not valid.
+        """
+        with self.database.lock:
+            stored = self._stored_values("create", entity_type, values)
             if entity_type in CONNECTIONS_BY_TYPE:
-                row = self._consequences.create_connection(entity_type, stored)
-                self._set_authorship(row, "created", "updated")
-                return row
+                connecting_row = self._consequences.create_connection(entity_type, stored)
+                self._set_authorship(connecting_row, "created", "updated")
+                return connecting_row
             type_schema = self.database.schema.required_type("create", entity_type)
-            defaults = {
-                field_name: field.default for field_name, field in type_schema.fields.items()
-            }
             check_unique_values("create", self.database.records, type_schema, stored, None)
             stored.update(self._rescheduled_dates({}, type_schema, stored))
-            filled_fields = filled_values(
-                type_schema, stored, self.caller.user_ref, self._current_timestamp()
-            )
-            # Name and project first: all rows that follow include them.
-            first_fields = {
-                field_name: stored[field_name]
-                for field_name in (type_schema.name_field, "project")
-                if field_name in stored
-            }
-            record = self.database.records.add(entity_type, {**defaults, **first_fields})
-            self._set_default_name(record, type_schema, stored)
-            record.values.update(filled_fields)
-            self._undo_actions.append(lambda: self.database.records.discard_record(record))
+            creator_ref, now = self.caller.user_ref, self._current_timestamp()
+            filled = filled_values(type_schema, stored, creator_ref, now)
+            record = self._add_record(type_schema, stored)
+            record.values.update(filled)
             self._set_authorship(record, "created", "updated")
             self._changes.log_record_change(record, "New", "new_entity")
-            set_defaults = {
-                field_name: default_value
-                for field_name, default_value in defaults.items()
-                if default_value
-            }
-            authorship_values: dict[str, Any] = {
-                field_name: stored.pop(field_name)
-                for field_name in AUTHORSHIP_FIELDS
-                if field_name in stored
-            }
-            for field_name, field_value in {**set_defaults, **stored}.items():
-                self._changes.set_field(
-                    record, type_schema.fields[field_name], field_value, in_create=True
-                )
-            record.values.update(authorship_values)
+            authorship = {name: stored.pop(name) for name in AUTHORSHIP_FIELDS if name in stored}
+            fields = type_schema.fields
+            defaults = {name: field.default for name, field in fields.items() if field.default}
+            for field_name, value in {**defaults, **stored}.items():
+                self._changes.set_field(record, fields[field_name], value, in_create=True)
+            record.values.update(authorship)
             self._apply_template(record, None)
             return record
+
+    def _add_record(self, type_schema: EntityType, stored: dict[str, Any]) -> Record:
+        """Add a record with its name and project, which all rows that follow include."""
+        defaults = {name: field.default for name, field in type_schema.fields.items()}
+        named = {
+            name: stored[name] for name in (type_schema.name_field, "project") if name in stored
+        }
+        record = self.database.records.add(type_schema.name, {**defaults, **named})
+        self._undo_actions.append(lambda: self.database.records.discard_record(record))
+        self._set_default_name(record, type_schema, stored)
+        return record
 
     def update(
         self,
@@ -197,40 +194,33 @@ class Transaction:
         with self.database.lock:
             record = self._required_live_record(entity_type, entity_id)
             type_schema = self.database.schema.required_type("update", entity_type)
-            schema_fields, stored = (
-                type_schema.fields,
-                self._stored_values("update", entity_type, values),
-            )
+            fields = type_schema.fields
+            stored = self._stored_values("update", entity_type, values)
             check_unique_values("update", self.database.records, type_schema, stored, record)
             if stored.get("image", 0) is None:
                 stored["filmstrip_image"] = None  # it depends on the image
             stored.update(self._rescheduled_dates(record.values, type_schema, stored))
             template_before = record.values.get("task_template")
-            for field_name, field_value in stored.items():
-                update_mode = (modes or {}).get(field_name, "set")
-                merged_value = _merge_links(
-                    record, schema_fields[field_name], field_value, update_mode
-                )
-                self._changes.set_field(record, schema_fields[field_name], merged_value)
+            for field_name, value in stored.items():
+                mode = (modes or {}).get(field_name, "set")
+                merged = _merge_links(record, fields[field_name], value, mode)
+                self._changes.set_field(record, fields[field_name], merged)
             self._apply_template(record, template_before)
             self._set_authorship(record, "updated")
             return record
 
     def _rescheduled_dates(
-        self,
-        values_before: Mapping[str, Any],
-        type_schema: EntityType,
-        stored: dict[str, Any],
+        self, values_before: Mapping[str, Any], type_schema: EntityType, stored: dict[str, Any]
     ) -> dict[str, Any]:
         """Return the dates of a task after some of them are written."""
         if type_schema.name != "Task":
             return {}
         project_ref = stored.get("project", values_before.get("project"))
-        exception_scopes = (project_ref, None) if project_ref else (None,)
+        scopes = (project_ref, None) if project_ref else (None,)
         database = self.database
 
-        def is_workday(workday: date) -> bool:
-            return bool(workday_facts(database, workday, exception_scopes)["working"])
+        def is_workday(day: date) -> bool:
+            return bool(workday_facts(database, day, scopes)["working"])
 
         return reschedule_task(values_before, stored, is_workday)
 
@@ -239,23 +229,16 @@ class Transaction:
         template_ref = record.values.get("task_template")
         if template_ref is None or template_ref == ref_before or record.type == "Task":
             return
-
-        def create_record(entity_type: str, values: Mapping[str, Any]) -> Record:
-            created_record = self.create(entity_type, values)
-            assert isinstance(created_record, Record)  # noqa: S101 - no row of the event log is made here
-            return created_record
-
-        apply_template(self.database.records, record, template_ref, create_record)
+        apply_template(self.database.records, record, template_ref, self.create_record)
 
     def _set_default_name(
         self, record: Record, type_schema: EntityType, stored: dict[str, Any]
     ) -> None:
-        """Make up the name of a record that is created without one."""
-        default_name = (
-            None if type_schema.name_field in stored else type_schema.default_name(record.id)
-        )
+        """Set the name of a record that is created without one, if its type has a default."""
+        name_field = type_schema.name_field
+        default_name = None if name_field in stored else type_schema.default_name(record.id)
         if default_name is not None:
-            stored[type_schema.name_field] = record.values[type_schema.name_field] = default_name
+            stored[name_field] = record.values[name_field] = default_name
             self.database.records.update_shown_name(record)
 
     def _stored_values(
@@ -263,21 +246,13 @@ class Transaction:
     ) -> dict[str, Any]:
         """Return the values of a write in the site's form; a file gets its Attachment."""
         stored = stored_values(self.database, method, entity_type, dict(given_values))
-        schema_fields = self.database.schema.required_type(method, entity_type).fields
-        for field_name, field_value in stored.items():
-            if (
-                field_value
-                and schema_fields[field_name].data_type == "url"
-                and entity_type != "Attachment"
-            ):
-                created_record = self.create("Attachment", {"display_name": field_value["name"]})
-                assert isinstance(created_record, Record)  # noqa: S101 - no row of the log is made here
-                field_value.update(type=created_record.type, id=created_record.id)
-                self._changes.set_field(
-                    created_record,
-                    self.database.schema.required_field(method, created_record.type, "this_file"),
-                    field_value,
-                )
+        fields = self.database.schema.required_type(method, entity_type).fields
+        for field_name, value in stored.items():
+            if value and fields[field_name].data_type == "url" and entity_type != "Attachment":
+                attachment = self.create_record("Attachment", {"display_name": value["name"]})
+                value.update(type=attachment.type, id=attachment.id)
+                file_field = self.database.schema.required_field(method, "Attachment", "this_file")
+                self._changes.set_field(attachment, file_field, value)
         return stored
 
     def set_picture(
@@ -304,7 +279,7 @@ class Transaction:
                 )
             self._set_authorship(record, "updated")
 
-    def set_url(self, record: Record, field_name: str, field_value: dict[str, Any]) -> None:
+    def set_url(self, record: Record, field_name: str, value: dict[str, Any]) -> None:
         """Set the file of a field, as an upload does.
 
         Raises:
@@ -312,9 +287,11 @@ class Transaction:
         """
         field = self.database.schema.required_field("update", record.type, field_name)
         if field.data_type != "url":
-            raise RefusedCallError(f"{record.type}.{field_name} is no field for files", CRUD_ERROR)
+            raise RefusedCallError(
+                f"{record.type}.{field_name} is not a field for files", CRUD_ERROR
+            )
         with self.database.lock:
-            self._changes.set_field(record, field, field_value)
+            self._changes.set_field(record, field, value)
             self._set_authorship(record, "updated")
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
@@ -341,9 +318,8 @@ class Transaction:
             RefusedCallError: It does not exist.
         """
         with self.database.lock:
-            return self._set_retired(
-                self._required_record("revive", entity_type, entity_id), is_retired=False
-            )
+            record = self._required_record("revive", entity_type, entity_id)
+            return self._set_retired(record, is_retired=False)
 
     def _set_retired(self, record: Record, *, is_retired: bool) -> bool:
         if record.retired is is_retired:
@@ -353,10 +329,7 @@ class Transaction:
             return True
         record.retired = is_retired
         self._undo_actions.append(lambda: setattr(record, "retired", not is_retired))
-        now, change_kind = (
-            self._current_timestamp(),
-            "retirement" if is_retired else "revival",
-        )
+        now, change_kind = self._current_timestamp(), "retirement" if is_retired else "revival"
         meta: dict[str, Any] = {
             "class_name": record.type,
             "display_name": record.link["name"],
@@ -364,9 +337,8 @@ class Transaction:
         }
         if is_retired:
             meta["retirement_date"] = now.replace("T", " ").replace("Z", " UTC")
-        self._changes.log_record_change(
-            record, change_kind.title(), f"entity_{change_kind}", **meta
-        )
+        action, meta_type = change_kind.title(), f"entity_{change_kind}"
+        self._changes.log_record_change(record, action, meta_type, **meta)
         if is_retired:
             self._changes.log_retirement_date(record, now)
             self._consequences.retire_dependents(record)
@@ -376,44 +348,44 @@ class Transaction:
 
     def _required_record(self, method: str, entity_type: str, entity_id: int) -> Record:
         self.database.schema.required_type(method, entity_type)
-        entity_text = f"Entity of type [{entity_type}] with id={ruby_text(entity_id)}"
+        subject = f"Entity of type [{entity_type}] with id={ruby_text(entity_id)}"
         if entity_type == EVENT_LOG:
             raise refused_call(
                 method,
-                f"CRUD ERROR #4.1: {entity_text}: rows of the event log stay as they are.",
+                f"CRUD ERROR #4.1: {subject}: rows of the event log stay as they are.",
                 CRUD_ERROR,
             )
         record = self.database.records.find((entity_type, entity_id))
         if record is None:
-            raise refused_call(method, f"{entity_text} does not exist.", CRUD_ERROR)
+            raise refused_call(method, f"{subject} does not exist.", CRUD_ERROR)
         return record
 
     def _required_live_record(self, entity_type: str, entity_id: int) -> Record:
         record = self._required_record("update", entity_type, entity_id)
         if record.retired:
-            entity_text = f"Entity of type [{entity_type}] with id={entity_id}"
-            raise refused_call("update", f"{entity_text} is retired.", CRUD_ERROR)
+            subject = f"Entity of type [{entity_type}] with id={entity_id}"
+            raise refused_call("update", f"{subject} is retired.", CRUD_ERROR)
         return record
 
     def _current_timestamp(self) -> str:
         return self._fixed_time or stamp_of(self.database.clock())
 
-    def _set_authorship(self, record: Record, *stamp_kinds: str) -> None:
-        for stamp_kind in stamp_kinds:
-            record.values[f"{stamp_kind}_at"] = self._current_timestamp()
-            record.values[f"{stamp_kind}_by"] = self.caller.user_ref
+    def _set_authorship(self, record: Record, *kinds: str) -> None:
+        for kind in kinds:
+            record.values[f"{kind}_at"] = self._current_timestamp()
+            record.values[f"{kind}_by"] = self.caller.user_ref
 
 
-def _merge_links(record: Record, field: Field, field_value: Any, update_mode: str) -> Any:
-    if update_mode not in UPDATE_MODES:
+def _merge_links(record: Record, field: Field, value: Any, mode: str) -> Any:
+    if mode not in UPDATE_MODES:
         raise refused_call(
             "update",
-            f"invalid/missing string 'multi_entity_update_mode': {ruby_text(update_mode)}\n"
+            f"invalid/missing string 'multi_entity_update_mode': {ruby_text(mode)}\n"
             f"Valid modes: {ruby_text(list(UPDATE_MODES))}",
         )
-    if not field.is_multi_link or update_mode == "set":
-        return field_value
+    if not field.is_multi_link or mode == "set":
+        return value
     current_refs = record.values.get(field.name) or ()
-    if update_mode == "add":
-        return tuple(dict.fromkeys((*current_refs, *field_value)))
-    return tuple(ref for ref in current_refs if ref not in field_value)
+    if mode == "add":
+        return tuple(dict.fromkeys((*current_refs, *value)))
+    return tuple(ref for ref in current_refs if ref not in value)

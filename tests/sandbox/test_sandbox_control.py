@@ -124,7 +124,7 @@ def test_orders_that_are_none(empty: Sandbox) -> None:
 
 
 def test_calls_that_are_none(empty: Sandbox) -> None:
-    """What is no call of the API gets a Fault, not a broken connection."""
+    """What is not a call of the API is answered with a Fault, not a broken connection."""
     for body in (b"", b"[]", b"{}", b"\x00", b'{"method_name": "read", "params": 5}'):
         request = urllib.request.Request(f"{empty.url}/api3/json", body, method="POST")
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:

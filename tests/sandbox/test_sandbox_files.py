@@ -160,10 +160,10 @@ def test_a_file_of_a_record(sg: Any, version: dict[str, Any], picture: Path) -> 
 
 
 def test_uploads_to_nothing_are_refused(sg: Any, version: dict[str, Any], picture: Path) -> None:
-    """A record that is not there, or a field that is not for files, takes no file."""
+    """An upload to a missing record, or to a field that is not for files, is refused."""
     with pytest.raises(ShotgunError, match="does not exist"):
         sg.upload_thumbnail("Version", 999, str(picture))
-    with pytest.raises(ShotgunError, match="no field for files"):
+    with pytest.raises(ShotgunError, match="not a field for files"):
         sg.upload("Version", version["id"], str(picture), "code")
 
 

@@ -49,8 +49,8 @@ def test_late_rows_show_after_a_while(site: Sandbox, sg: Any) -> None:
     committed = threading.Event()
     commit = site.log.commit
 
-    def noticed(event_rows: Any) -> None:
-        commit(event_rows)
+    def noticed(rows: Any) -> None:
+        commit(rows)
         committed.set()
 
     site.log.commit = noticed  # type: ignore[method-assign]  # to wait for it without sleeping

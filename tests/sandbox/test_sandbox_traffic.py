@@ -125,8 +125,8 @@ def test_traffic_at_a_rate(site: Sandbox) -> None:
     enough = threading.Event()
     commit = site.log.commit
 
-    def watched(event_rows: Any) -> None:
-        commit(event_rows)
+    def watched(rows: Any) -> None:
+        commit(rows)
         if site.log.highest_id > before + 50:
             enough.set()
 

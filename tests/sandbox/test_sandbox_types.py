@@ -91,8 +91,8 @@ def test_names_of_a_file_are_used(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[Shot", "this is not TOML"),
-        ("Shot = 1", r"\[Shot\]: a table is wanted here"),
-        ("[Shot]\nfields = 1", r"\[Shot\]: a table is wanted here"),
+        ("Shot = 1", r"\[Shot\]: a table is expected here"),
+        ("[Shot]\nfields = 1", r"\[Shot\]: a table is expected here"),
         ("[Shot]\nname = 'x'", r"\[Shot\]: Object contains unknown field `name`"),
         ("[Shot.fields]\nsg_x = 'txt'", "Shot.sg_x: no type 'txt'; did you mean 'text'"),
         ("[Shot.fields]\nsg_x = 'zzz'", "Shot.sg_x: no type 'zzz'; known are .*multi_entity"),
