@@ -38,7 +38,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.plugins.loading import load
-    from sgevents_core.plugins.plugin_status import PluginStatus, told_status
+    from sgevents_core.plugins.plugin_status import PluginStatus, status_words
 
     settings = read_to_look(config)
 
@@ -68,7 +68,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
         echo_line(f"{unknown} Did you mean {meant}?", err=True)
     for status in statuses:
         if status.status not in ("enabled", "disabled"):
-            text = f"{status.name} is {told_status(status.status)} and not called: {status.reason}"
+            text = f"{status.name} is {status_words(status.status)} and not called: {status.reason}"
             echo_line(text, err=True)
 
 

@@ -80,20 +80,20 @@ def _rows(
 ) -> tuple[dict[str, CommandRow], list[str]]:
     """Load all plugins; return their commands, and why some are missing."""
     from sgevents_core.plugins.discovery import discover
-    from sgevents_core.plugins.load_watching import LoadingTurn, watching
+    from sgevents_core.plugins.load_watching import LoadingTurn, watch_loading
     from sgevents_core.plugins.loading import load
-    from sgevents_core.plugins.plugin_status import told_status
+    from sgevents_core.plugins.plugin_status import status_words
 
     loaded = load(settings, discover(), watch=watch)
     missing = [
         f"Commands of {one.name} are missing, if it has any: "
-        f"it is {told_status(one.status)}: {one.reason}"
+        f"it is {status_words(one.status)}: {one.reason}"
         for one in loaded.statuses
         if one.status not in ("enabled", "disabled")
     ]
     rows: dict[str, CommandRow] = {}
     for plugin in loaded.plugins:
-        with watching(watch, plugin.turn or LoadingTurn(plugin.name, 0.0)):
+        with watch_loading(watch, plugin.turn or LoadingTurn(plugin.name, 0.0)):
             added = _added(plugin, taken, rows, missing)
             rows |= {
                 name: CommandRow(plugin.name, command.get_short_help_str())
@@ -122,14 +122,14 @@ def _added(
     missing: list[str],
 ) -> dict[str, click.Command]:
     """Return the commands of one plugin; append to `missing` why any is left out."""
-    from sgevents_core.plugins.guarding import guarded
+    from sgevents_core.plugins.guarding import run_guarded
 
     group = click.Group("sgevents")
     hook = plugin.hooks.get("register_commands")
     if hook is None:
         return {}
     try:
-        guarded("register_commands", lambda: hook(group))
+        run_guarded("register_commands", lambda: hook(group))
     except UnusablePluginError as error:
         missing.append(f"Commands of {plugin.name} are missing: {error.reason}")
         return {}

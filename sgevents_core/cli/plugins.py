@@ -130,11 +130,11 @@ def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -
 
 def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin, as plain lines, which a table would squeeze."""
-    from sgevents_core.plugins.plugin_status import told_status
+    from sgevents_core.plugins.plugin_status import status_words
 
     if status.status not in _STYLES:
         echo()
-        echo_line(f"{status.name} is {told_status(status.status)}: {status.reason}")
+        echo_line(f"{status.name} is {status_words(status.status)}: {status.reason}")
         for problem in status.problems:
             echo(f"    {lines(str(problem), indent='    ')}")
         echo_line(f"    fix: {status.fix}")

@@ -121,7 +121,7 @@ def load_deaths(folder: Path) -> dict[str, LoadDeath]:
 def forget_started(folder: Path, plugins: Iterable[LoadedPlugin]) -> None:
     """Forget the deaths of plugins that have been loaded and started."""
     deaths = load_deaths(folder)
-    marks = {plugin.name: plugin.turn.mark for plugin in plugins if plugin.turn is not None}
+    marks = {plugin.name: plugin.turn.fingerprint for plugin in plugins if plugin.turn is not None}
     kept = {
         name: death
         for name, death in deaths.items()
@@ -153,7 +153,7 @@ def _known(name: str, death: LoadDeath) -> KnownBroken:
         reason=f"the process died in this: {death.doing}; {death.how}",
         fix=FIX.format(name=name),
         traceback=death.traceback,
-        mark=death.mark,
+        fingerprint=death.mark,
         hook=SHUTDOWN if death.doing == SHUTDOWN else "",
     )
 

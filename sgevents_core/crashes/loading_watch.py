@@ -69,8 +69,8 @@ class NotingWatch(PluginWatch):
     def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Run one step of a plugin, and return its result."""
         try:
-            with self._listener.loading(LoadingStep(turn.plugin, doing, turn.mark)):
-                return self.within(turn.limit, doing, call)
+            with self._listener.loading(LoadingStep(turn.plugin, doing, turn.fingerprint)):
+                return self.within(turn.time_limit, doing, call)
         finally:
             self._listener.listen_for_crashes()
             self._note_threads(turn, doing)
@@ -85,7 +85,7 @@ class NotingWatch(PluginWatch):
             if thread.ident is not None and thread.ident not in self._threads:
                 self._threads.add(thread.ident)
                 doings = f"a thread that it started while {doing}"
-                step = LoadingStep(turn.plugin, doings, turn.mark, thread_since=time.time())
+                step = LoadingStep(turn.plugin, doings, turn.fingerprint, thread_since=time.time())
                 self._listener.owns(thread.ident, step)
 
 

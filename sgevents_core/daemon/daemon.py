@@ -22,7 +22,7 @@ from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
-from sgevents_core.plugins.reporting import tell_remarks, tell_statuses
+from sgevents_core.plugins.reporting import log_remarks, log_statuses
 from sgevents_core.settings import Settings
 from sgevents_core.state.disk import NETWORK, file_system
 from sgevents_core.state.lock import StateLock
@@ -109,7 +109,7 @@ class Daemon:
         """
         strict, without = self._strict, self._without
         discovery = discover()
-        tell_remarks(discovery)
+        log_remarks(discovery)
         return load(self._settings, discovery, strict=strict, without=without, watch=watch)
 
     def run(self) -> Remains:
@@ -152,7 +152,7 @@ class Daemon:
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         loaded = self.load(self._watch)
-        tell_statuses(loaded)
+        log_statuses(loaded)
         reloader = Reloader(self._settings, loaded, self._started, self._refused)
         assembly = Assembly(self._settings, loaded, state, keeper=keeper, presence=presence)
         run = DaemonRun(

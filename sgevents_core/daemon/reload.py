@@ -217,7 +217,7 @@ def rehearsed(settings: Settings, loaded: Loaded) -> str:
     unusable = [one for one in loaded.statuses if one.status not in USABLE]
     told = {
         "state": str(settings.state.path),
-        "unusable": [[one.name, one.status, one.told()] for one in unusable],
+        "unusable": [[one.name, one.status, one.summary()] for one in unusable],
     }
     return json.dumps(told)
 

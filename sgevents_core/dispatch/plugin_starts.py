@@ -17,11 +17,11 @@ from sgevents_core.plugins.load_watching import (
     LoadingStopped,
     LoadingTurn,
     PluginWatch,
-    looked_after,
-    watching,
+    run_watched,
+    watch_loading,
 )
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
-from sgevents_core.plugins.process_state import told
+from sgevents_core.plugins.process_state import change_warnings
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Step
@@ -85,12 +85,12 @@ def _call_watched(
     function = plugin.hooks.get(hook)
     if function is None:
         return None
-    watched = {hook: lambda *args: looked_after(hook, lambda: function(*args))}
-    with watching(
+    watched = {hook: lambda *args: run_watched(hook, lambda: function(*args))}
+    with watch_loading(
         watch or PluginWatch(), plugin.turn or LoadingTurn(plugin.name, math.inf)
     ) as changed:
         error = call_hook(context, services, watched, hook)
-    for text in told(changed):
+    for text in change_warnings(changed):
         extra = {"action": "plugin.put_back", "plugin": plugin.name}
         logger.warning("Plugin %s: in its %s, %s", plugin.name, hook, text, extra=extra)
     return error

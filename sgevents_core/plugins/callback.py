@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event, Route
     from sgevents_core.protocols import Context
 
-_PLACELESS: Final = "(no source)"
+_NO_SOURCE: Final = "(no source)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Callback:
     """Overrides the plugin's; None for the plugin's."""
     timeout: float | None = None
     """Its time limit in seconds; None for that of its plugin or lane."""
-    where: str = _PLACELESS
+    where: str = _NO_SOURCE
     """For people: `package/module.py:12`."""
 
     def accepts_type(self, event_type: str) -> bool:
@@ -62,34 +62,36 @@ class Callback:
         return f"it is for {self.hook}, and {event.event_type!r} fires {fired}"
 
 
-def callback_name(function: object, taken: Container[str]) -> str:
-    """Return `module:qualname` of `function`, with `#2`, `#3` and so on if that is `taken`."""
-    inner = inner_callable(function)
-    named = inner if hasattr(inner, "__qualname__") else type(inner)
-    name = f"{getattr(named, '__module__', None) or '?'}:{named.__qualname__}"
-    if name not in taken:
+def callback_name(function: object, taken_names: Container[str]) -> str:
+    """Return `module:qualname` of `function`, with `#2`, `#3` and so on if that is taken."""
+    inner_function = inner_callable(function)
+    named_object = (
+        inner_function if hasattr(inner_function, "__qualname__") else type(inner_function)
+    )
+    name = f"{getattr(named_object, '__module__', None) or '?'}:{named_object.__qualname__}"
+    if name not in taken_names:
         return name
-    number = 2
-    while f"{name}#{number}" in taken:
-        number += 1
-    return f"{name}#{number}"
+    duplicate_number = 2
+    while f"{name}#{duplicate_number}" in taken_names:
+        duplicate_number += 1
+    return f"{name}#{duplicate_number}"
 
 
-def place_of(function: object) -> str:
+def source_place_of(function: object) -> str:
     """Return where `function` is defined, for errors: `/path/of/module.py:12`."""
-    code = _code_of(function)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else _PLACELESS
+    source_code = _code_of(function)
+    return f"{source_code.co_filename}:{source_code.co_firstlineno}" if source_code else _NO_SOURCE
 
 
-def short_place_of(function: object) -> str:
+def short_source_place(function: object) -> str:
     """Return where `function` is defined, relative to its top package: `package/module.py:12`."""
-    code = _code_of(function)
-    if code is None:
-        return _PLACELESS
-    path = PurePath(code.co_filename)
+    source_code = _code_of(function)
+    if source_code is None:
+        return _NO_SOURCE
+    source_path = PurePath(source_code.co_filename)
     module = str(getattr(inner_callable(function), "__module__", ""))
-    depth = len(module.split(".")) + (path.stem == "__init__")
-    return f"{PurePath(*path.parts[-depth:]).as_posix()}:{code.co_firstlineno}"
+    module_depth = len(module.split(".")) + (source_path.stem == "__init__")
+    return f"{PurePath(*source_path.parts[-module_depth:]).as_posix()}:{source_code.co_firstlineno}"
 
 
 def inner_callable(function: object) -> object:
@@ -104,9 +106,9 @@ def inner_callable(function: object) -> object:
 
 
 def _code_of(function: object) -> CodeType | None:
-    inner = inner_callable(function)
-    if not hasattr(inner, "__code__"):
-        inner = inspect.getattr_static(type(inner), "__call__", None)
-    inner = inspect.unwrap(inner) if callable(inner) else inner
-    code = getattr(inner, "__code__", None)
-    return code if isinstance(code, CodeType) else None
+    inner_function = inner_callable(function)
+    if not hasattr(inner_function, "__code__"):
+        inner_function = inspect.getattr_static(type(inner_function), "__call__", None)
+    inner_function = inspect.unwrap(inner_function) if callable(inner_function) else inner_function
+    source_code = getattr(inner_function, "__code__", None)
+    return source_code if isinstance(source_code, CodeType) else None

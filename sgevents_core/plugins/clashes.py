@@ -9,69 +9,80 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from sgevents_core.plugins.installed import Remark, folder_of, recorded
+from sgevents_core.plugins.installed import InstallRemark, folder_of, recorded_files
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin
 
 
-def clashes_of(found: Iterable[FoundPlugin]) -> dict[str, str]:
+def clashes_of(plugins: Iterable[FoundPlugin]) -> dict[str, str]:
     """Return plugin -> why it cannot run: another distribution contains its module too.
 
     Args:
-        found: All entry points of plugins.
+        plugins: All entry points of plugins.
     """
     by_module: dict[str, dict[str, FoundPlugin]] = {}
-    every = list(found)
-    for one in every:
-        provider = canonicalize_name(one.distribution)
-        if _files_of(one):
-            by_module.setdefault(one.module, {}).setdefault(provider, one)
+    all_plugins = list(plugins)
+    for plugin in all_plugins:
+        distribution_name = canonicalize_name(plugin.distribution)
+        if _files_of(plugin):
+            by_module.setdefault(plugin.module, {}).setdefault(distribution_name, plugin)
     return {
-        one.name: _told(one.module, list(by_module[one.module].values()))
-        for one in every
-        if len(by_module.get(one.module, ())) > 1
+        plugin.name: _clash_text(plugin.module, list(by_module[plugin.module].values()))
+        for plugin in all_plugins
+        if len(by_module.get(plugin.module, ())) > 1
     }
 
 
-def overlaps_of(found: Iterable[FoundPlugin]) -> list[Remark]:
+def overlaps_of(plugins: Iterable[FoundPlugin]) -> list[InstallRemark]:
     """Return the modules of plugins' distributions that another distribution has overwritten."""
-    records: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
-    for one in found:
-        folder = folder_of(one.entry_point.dist)
+    files_by_plugin: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
+    for plugin in plugins:
+        folder = folder_of(plugin.entry_point.dist)
         if folder is not None:
-            records.setdefault(canonicalize_name(one.distribution), (one, recorded(folder)))
-    told: list[Remark] = []
-    for (one, mine), (other, theirs) in combinations(records.values(), 2):
-        differing = [
+            files_by_plugin.setdefault(
+                canonicalize_name(plugin.distribution), (plugin, recorded_files(folder))
+            )
+    overlap_remarks: list[InstallRemark] = []
+    for (plugin, own_files), (other, other_files) in combinations(files_by_plugin.values(), 2):
+        differing_paths = [
             path
-            for path, hashed in mine.items()
-            if path.endswith(".py") and hashed and theirs.get(path, hashed) not in ("", hashed)
+            for path, recorded_hash in own_files.items()
+            if path.endswith(".py")
+            and recorded_hash
+            and other_files.get(path, recorded_hash) not in ("", recorded_hash)
         ]
-        told += [
-            Remark(
-                f"{one.provider} and {other.provider} both ship {path}, and not the same, so one "
-                "of them runs the other's",
+        overlap_remarks += [
+            InstallRemark(
+                f"{plugin.provider} and {other.provider} ship different files as "
+                f"{path}, so one of them runs the other's",
                 "uninstall one of them, then install the other once more",
             )
-            for path in differing
+            for path in differing_paths
         ]
-    return told
+    return overlap_remarks
 
 
-def _told(module: str, providers: list[FoundPlugin]) -> str:
-    listed = " and ".join(found.provider for found in providers)
-    files = sorted({str(file) for found in providers for file in _files_of(found)})
-    return f"{listed} both ship its module {module} ({', '.join(files)}), so only one of them runs"
+def _clash_text(module: str, providers: list[FoundPlugin]) -> str:
+    provider_names = " and ".join(plugin.provider for plugin in providers)
+    module_files = sorted({str(file) for plugin in providers for file in _files_of(plugin)})
+    return (
+        f"{provider_names} both ship its module {module} ({', '.join(module_files)}), so "
+        "only one of them runs"
+    )
 
 
-def _files_of(found: FoundPlugin) -> list[Path]:
+def _files_of(plugin: FoundPlugin) -> list[Path]:
     """Return the files of the plugin's module that its distribution installed."""
-    folder = folder_of(found.entry_point.dist)
+    folder = folder_of(plugin.entry_point.dist)
     if folder is None:
         return []
-    stem = found.module.replace(".", "/")
-    names = (f"{stem}.py", f"{stem}/__init__.py")
-    listed = recorded(folder)
-    is_ours = listed.__contains__ if listed else lambda name: (folder.parent / name).is_file()
-    return [folder.parent / name for name in names if is_ours(name)]
+    module_path = plugin.module.replace(".", "/")
+    possible_names = (f"{module_path}.py", f"{module_path}/__init__.py")
+    listed_files = recorded_files(folder)
+    is_installed = (
+        listed_files.__contains__
+        if listed_files
+        else lambda file_name: (folder.parent / file_name).is_file()
+    )
+    return [folder.parent / file_name for file_name in possible_names if is_installed(file_name)]

@@ -10,14 +10,19 @@ from importlib_metadata import distributions
 from packaging.utils import canonicalize_name
 
 from sgevents_core.plugins.clashes import clashes_of, overlaps_of
-from sgevents_core.plugins.installed import InstallPlace, Remark, folder_of, left_over
+from sgevents_core.plugins.installed import (
+    InstalledMetadata,
+    InstallRemark,
+    folder_of,
+    leftover_remark,
+)
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
-GROUP: Final = "sgevents.plugins"
+ENTRY_POINT_GROUP: Final = "sgevents.plugins"
 """The group of entry points that are plugins."""
-NAMELESS: Final = "(a distribution without a name)"
+UNNAMED_DISTRIBUTION: Final = "(a distribution without a name)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,7 @@ class Discovery:
     """Distributions whose metadata cannot be read, each with the reason."""
     clashes: dict[str, str] = field(default_factory=dict)
     """By name, why a plugin cannot run because another distribution contains its module as well."""
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[InstallRemark, ...] = ()
     """What should not be among the packages."""
 
     @property
@@ -70,87 +75,89 @@ class Discovery:
 
     def claimants(self, name: str) -> tuple[FoundPlugin, ...]:
         """Return every entry point called `name`."""
-        found = self.found.get(name)
-        return self.conflicts.get(name, ()) if found is None else (found,)
+        only_claimant = self.found.get(name)
+        return self.conflicts.get(name, ()) if only_claimant is None else (only_claimant,)
 
 
 def discover() -> Discovery:
     """Return the plugins installed on this Python's path, without importing them."""
     problems: list[str] = []
-    leftovers: list[Remark] = []
-    found = list(_entries(problems, leftovers))
-    discovery = sorted_out(found, tuple(problems))
-    every = [one for name in discovery.names for one in discovery.claimants(name)]
-    remarks = (*leftovers, *overlaps_of(every))
-    return replace(discovery, clashes=clashes_of(every), remarks=remarks)
+    leftover_remarks: list[InstallRemark] = []
+    entry_points = list(_iterate_entry_points(problems, leftover_remarks))
+    discovery = group_by_name(entry_points, tuple(problems))
+    all_plugins = [claimant for name in discovery.names for claimant in discovery.claimants(name)]
+    remarks = (*leftover_remarks, *overlaps_of(all_plugins))
+    return replace(discovery, clashes=clashes_of(all_plugins), remarks=remarks)
 
 
-def sorted_out(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
+def group_by_name(entries: Iterable[EntryPoint], problems: tuple[str, ...] = ()) -> Discovery:
     """Return `entries` by name: duplicates merged, several providers of a name as a conflict."""
     by_name: dict[str, dict[tuple[str, str], FoundPlugin]] = {}
-    for entry in entries:
-        found = _described(entry)
-        same = (canonicalize_name(found.distribution), found.value)
-        by_name.setdefault(found.name, {}).setdefault(same, found)
+    for entry_point in entries:
+        found = _found_plugin(entry_point)
+        claim_key = (canonicalize_name(found.distribution), found.value)
+        by_name.setdefault(found.name, {}).setdefault(claim_key, found)
     return Discovery(
         found={
             name: found
-            for name, claims in sorted(by_name.items())
-            for found in claims.values()
-            if len(claims) == 1
+            for name, claims_by_key in sorted(by_name.items())
+            for found in claims_by_key.values()
+            if len(claims_by_key) == 1
         },
         conflicts={
-            name: tuple(claims[same] for same in sorted(claims))
-            for name, claims in sorted(by_name.items())
-            if len(claims) > 1
+            name: tuple(claims_by_key[claim_key] for claim_key in sorted(claims_by_key))
+            for name, claims_by_key in sorted(by_name.items())
+            if len(claims_by_key) > 1
         },
         problems=problems,
     )
 
 
-def _described(entry: EntryPoint) -> FoundPlugin:
+def _found_plugin(entry_point: EntryPoint) -> FoundPlugin:
     return FoundPlugin(
-        name=entry.name,
-        value="".join(entry.value.split()),
-        distribution=_read(entry, "name") or NAMELESS,
-        version=_read(entry, "version"),
-        requires=_requires(entry),
-        entry_point=entry,
+        name=entry_point.name,
+        value="".join(entry_point.value.split()),
+        distribution=_read_field(entry_point, "name") or UNNAMED_DISTRIBUTION,
+        version=_read_field(entry_point, "version"),
+        requires=_requirements_of(entry_point),
+        entry_point=entry_point,
     )
 
 
-def _read(entry: EntryPoint, field_name: str) -> str | None:
+def _read_field(entry_point: EntryPoint, field_name: str) -> str | None:
     try:
-        value = getattr(entry.dist, field_name, None)
+        value = getattr(entry_point.dist, field_name, None)
     except Exception:  # broken metadata: the field is missing or not a text
         return None
     return value if isinstance(value, str) and value else None
 
 
-def _requires(entry: EntryPoint) -> tuple[str, ...]:
+def _requirements_of(entry_point: EntryPoint) -> tuple[str, ...]:
     try:
-        return tuple(getattr(entry.dist, "requires", None) or ())
+        return tuple(getattr(entry_point.dist, "requires", None) or ())
     except Exception:  # broken metadata
         return ()
 
 
-def _entries(problems: list[str], leftovers: list[Remark]) -> Iterator[EntryPoint]:
+def _iterate_entry_points(
+    problems: list[str], leftover_remarks: list[InstallRemark]
+) -> Iterator[EntryPoint]:
     """Yield the entry points of each installed distribution, the first of its name on the path.
 
     Broken metadata of one distribution do not hide the others.
     """
-    place, seen = InstallPlace(), set[str]()
+    install_place, seen_names = InstalledMetadata(), set[str]()
     for distribution in distributions():
         folder = folder_of(distribution)
         try:
-            installed = place.instead_of(folder) if folder else None
+            installed = install_place.installed_folder(folder) if folder else None
             if folder is not None and installed != folder:
-                if any(distribution.entry_points.select(group=GROUP)):
-                    leftovers.append(left_over(folder, installed))
+                if any(distribution.entry_points.select(group=ENTRY_POINT_GROUP)):
+                    leftover_remarks.append(leftover_remark(folder, installed))
                 continue
-            name = place.name_of(distribution)
-            if name not in seen:
-                seen.add(name)
-                yield from distribution.entry_points.select(group=GROUP)
+            name = install_place.name_of(distribution)
+            if name not in seen_names:
+                seen_names.add(name)
+                yield from distribution.entry_points.select(group=ENTRY_POINT_GROUP)
         except Exception as error:
             problems.append(f"{folder or distribution}: {type(error).__name__}: {error}")

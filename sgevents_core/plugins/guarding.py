@@ -9,91 +9,104 @@ from typing import Final, TypeVar
 
 from sgevents_core.errors import PluginRaisedError, UnusablePluginError
 from sgevents_core.observe import forks
-from sgevents_core.plugins.load_watching import LoadingStopped, looked_after
+from sgevents_core.plugins.load_watching import LoadingStopped, run_watched
 
 _T = TypeVar("_T")
-_FRAMES: Final = 8
-_LONGEST: Final = 300
-_MACHINERY: Final = ("<frozen importlib", "<frozen runpy")
-_LOADERS: Final = frozenset({"importlib", "importlib_metadata"})
-_OWN: Final = str(PurePath(__file__).parent)
+_SHOWN_FRAMES: Final = 8
+_MAX_LINE_LENGTH: Final = 300
+_IMPORT_MACHINERY: Final = ("<frozen importlib", "<frozen runpy")
+_LOADER_FOLDERS: Final = frozenset({"importlib", "importlib_metadata"})
+_OWN_FOLDER: Final = str(PurePath(__file__).parent)
 
 
-def guarded(doing: str, call: Callable[[], _T]) -> _T:
-    """Return the result of `call`; whatever it raises, exits included, is the plugin's fault.
+def run_guarded(step_name: str, plugin_code: Callable[[], _T]) -> _T:
+    """Return the result of `plugin_code`; attribute whatever it raises, even an exit, to the
+    plugin.
 
-    A process that the plugin forks and that returns to this point ends here.
+    If the plugin forks and the child returns here, end the child.
 
     Args:
-        doing: What the call does, for the message: `importing studio.status`.
-        call: Runs one plugin's code.
+        step_name: What the call does, for the message: `importing studio.status`.
+        plugin_code: Runs one plugin's code.
 
     Raises:
         UnusablePluginError: The plugin raised one, such as for a wrong `@match`.
         PluginRaisedError: It raised anything else, which is the cause.
     """
     try:
-        return looked_after(doing, lambda: _bordered(call))
+        return run_watched(step_name, lambda: _run_in_this_process(plugin_code))
     except (UnusablePluginError, LoadingStopped):
         raise
     except BaseException as error:
-        raise _raised(doing, error) from error
+        raise _describe_error(step_name, error) from error
 
 
-def _raised(doing: str, error: BaseException) -> PluginRaisedError:
+def _describe_error(step_name: str, error: BaseException) -> PluginRaisedError:
     """Return the error to report; the original's text is produced by the plugin's code too."""
 
-    def told() -> tuple[str, str, str]:
-        return one_line(error), _place_of_raise(error), short_traceback(error)
+    def describe() -> tuple[str, str, str]:
+        return error_line(error), _raise_location(error), short_traceback(error)
 
-    line, where, trace = looked_after(f"telling what {doing} raised", lambda: _bordered(told))
-    return PluginRaisedError(doing=doing, error=line, where=where, trace=trace)
+    error_text, raised_at, traceback_text = run_watched(
+        f"describing what {step_name} raised", lambda: _run_in_this_process(describe)
+    )
+    return PluginRaisedError(
+        doing=step_name, error=error_text, where=raised_at, trace=traceback_text
+    )
 
 
-def _bordered(call: Callable[[], _T]) -> _T:
-    """Return the result of `call`, in this process only."""
-    generation = forks.fork_generation[0]
+def _run_in_this_process(plugin_code: Callable[[], _T]) -> _T:
+    """Return the result of `plugin_code`, in this process only."""
+    fork_generation = forks.fork_generation[0]
     try:
-        result = call()
+        result = plugin_code()
     except BaseException as error:
-        if forks.fork_generation[0] != generation:
+        if forks.fork_generation[0] != fork_generation:
             forks.end_child(error)
         raise
-    if forks.fork_generation[0] != generation:
+    if forks.fork_generation[0] != fork_generation:
         forks.end_child()
     return result
 
 
-def one_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return the type and message of `error` in one line of bounded length."""
-    text = traceback.format_exception_only(type(error), error)[-1]
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+    error_text = traceback.format_exception_only(type(error), error)[-1]
+    error_line_text = " ".join(error_text.split())
+    return (
+        error_line_text
+        if len(error_line_text) <= _MAX_LINE_LENGTH
+        else error_line_text[: _MAX_LINE_LENGTH - 3] + "..."
+    )
 
 
 def short_traceback(error: BaseException) -> str:
     """Return the traceback of `error` as Python prints it, with the plugin's last frames."""
-    told = traceback.TracebackException.from_exception(error)
-    told.stack = traceback.StackSummary.from_list(_frames(error)[-_FRAMES:])
-    return "".join(told.format())
+    shown_traceback = traceback.TracebackException.from_exception(error)
+    shown_traceback.stack = traceback.StackSummary.from_list(_plugin_frames(error)[-_SHOWN_FRAMES:])
+    return "".join(shown_traceback.format())
 
 
-def _place_of_raise(error: BaseException) -> str:
+def _raise_location(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno}"
-    frames = _frames(error)
+    frames = _plugin_frames(error)
     return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+def _plugin_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Return the frames of the plugin and of what it called, outermost first."""
     return [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not _is_own_frame(frame.filename)
     ]
 
 
-def _is_ours(filename: str) -> bool:
+def _is_own_frame(filename: str) -> bool:
     path = PurePath(filename)
     return (
-        filename.startswith(_MACHINERY) or path.parent.name in _LOADERS or str(path.parent) == _OWN
+        filename.startswith(_IMPORT_MACHINERY)
+        or path.parent.name in _LOADER_FOLDERS
+        or str(path.parent) == _OWN_FOLDER
     )

@@ -11,26 +11,31 @@ from sgevents_core import hookspecs
 from sgevents_core.errors import HookTwiceError
 from sgevents_core.hookspecs import EVENT_HOOKS, EVERY_HOOK, hook_arguments, hook_of
 from sgevents_core.origin import LOGIN
-from sgevents_core.plugins.callback import Callback, callback_name, place_of, short_place_of
-from sgevents_core.plugins.guarding import guarded
+from sgevents_core.plugins.callback import (
+    Callback,
+    callback_name,
+    short_source_place,
+    source_place_of,
+)
+from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.members import Implementation
 from sgevents_core.plugins.signatures import (
     Function,
     event_adapter,
     hook_adapter,
-    refuse_what_runs_nothing,
+    require_plain_function,
     wanted_arguments,
 )
 
-PROJECT: Final = "sgevents"
-_OF_EXPRESSIONS: Final = frozenset("^$?+|\\[](){}")
+PLUGGY_PROJECT: Final = "sgevents"
+_REGEX_CHARACTERS: Final = frozenset("^$?+|\\[](){}")
 
 
 class Registry(pluggy.PluginManager):
     """pluggy's manager with our hooks; it checks and registers plugins but does not call them."""
 
     def __init__(self) -> None:
-        super().__init__(PROJECT)
+        super().__init__(PLUGGY_PROJECT)
         self.add_hookspecs(hookspecs)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
@@ -39,19 +44,23 @@ class Registry(pluggy.PluginManager):
         return {"specname": name.partition(" ")[0]} if is_hook else None
 
     def add(
-        self, plugin: str, callbacks: Sequence[Callback], found: Sequence[Implementation]
+        self, plugin: str, callbacks: Sequence[Callback], implementations: Sequence[Implementation]
     ) -> None:
-        """Register the event `callbacks` and other hooks among `found` of `plugin`, all or none.
+        """Register a plugin's event callbacks and its other hooks, all or none.
 
         Raises:
             PluginRaisedError: pluggy refused one.
         """
         functions = [(callback.hook or "", callback.function) for callback in callbacks]
-        others = [(one.hook, one.function) for one in found if one.hook not in EVENT_HOOKS]
+        other_functions = [
+            (implementation.hook, implementation.function)
+            for implementation in implementations
+            if implementation.hook not in EVENT_HOOKS
+        ]
         try:
-            guarded(
+            run_guarded(
                 "checking its hooks",
-                lambda: self.register(_Functions([*functions, *others]), plugin),
+                lambda: self.register(_Functions([*functions, *other_functions]), plugin),
             )
         except BaseException:
             if self.has_plugin(plugin):
@@ -78,18 +87,18 @@ def event_callbacks(plugin: str, implementations: Sequence[Implementation]) -> l
         UnusablePluginError: One of them cannot be called.
     """
     callbacks: dict[str, Callback] = {}
-    for found in implementations:
-        if found.hook in EVENT_HOOKS:
-            name = callback_name(found.function, callbacks)
+    for implementation in implementations:
+        if implementation.hook in EVENT_HOOKS:
+            name = callback_name(implementation.function, callbacks)
             callbacks[name] = Callback(
                 plugin=plugin,
                 name=name,
-                hook=found.hook,
-                match=found.matched.match,
-                function=event_adapter(found.function, _wanted(found)),
-                on_error=found.matched.on_error,
-                timeout=found.matched.timeout,
-                where=short_place_of(found.function),
+                hook=implementation.hook,
+                match=implementation.matched.match,
+                function=event_adapter(implementation.function, _argument_names(implementation)),
+                on_error=implementation.matched.on_error,
+                timeout=implementation.matched.timeout,
+                where=short_source_place(implementation.function),
             )
     return list(callbacks.values())
 
@@ -100,20 +109,26 @@ def other_hooks(implementations: Sequence[Implementation]) -> dict[str, Function
     Raises:
         UnusablePluginError: One of them cannot be called, or is implemented twice.
     """
-    hooks: dict[str, Function] = {}
-    for found in implementations:
-        if found.hook in EVENT_HOOKS:
+    hook_functions: dict[str, Function] = {}
+    for implementation in implementations:
+        if implementation.hook in EVENT_HOOKS:
             continue
-        if found.hook in hooks:
-            raise HookTwiceError(where=place_of(found.function), hook=found.hook)
-        known = hook_arguments()[found.hook]
-        hooks[found.hook] = hook_adapter(found.function, _wanted(found), known)
-    return hooks
+        if implementation.hook in hook_functions:
+            raise HookTwiceError(
+                where=source_place_of(implementation.function), hook=implementation.hook
+            )
+        known_arguments = hook_arguments()[implementation.hook]
+        hook_functions[implementation.hook] = hook_adapter(
+            implementation.function, _argument_names(implementation), known_arguments
+        )
+    return hook_functions
 
 
-def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> list[str]:
+def unused_warnings(
+    callbacks: Sequence[Callback], hook_functions: Mapping[str, object]
+) -> list[str]:
     """Return warnings about a plugin without hooks, or a filter that nothing passes."""
-    if not callbacks and not hooks:
+    if not callbacks and not hook_functions:
         return ["it implements no hook, so it is never called; is @hookimpl missing?"]
     return [
         f"{callback.where}: {callback.name} is never called: no event of its hook {callback.hook} "
@@ -123,7 +138,7 @@ def pointless(callbacks: Sequence[Callback], hooks: Mapping[str, object]) -> lis
     ]
 
 
-def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
+def pattern_warnings(callbacks: Sequence[Callback]) -> list[str]:
     """Return warnings about regular expressions in filters: they are compared literally."""
     return [
         f"{callback.where}: {callback.name}: {name}={pattern!r} looks like a regular expression; "
@@ -131,18 +146,18 @@ def odd_patterns(callbacks: Sequence[Callback]) -> list[str]:
         for callback in callbacks
         for name in ("event_type", "entity_type", "attribute")
         for pattern in getattr(callback.match, name)
-        if ".*" in pattern or not _OF_EXPRESSIONS.isdisjoint(pattern)
+        if ".*" in pattern or not _REGEX_CHARACTERS.isdisjoint(pattern)
     ]
 
 
-def unread_logins(callbacks: Sequence[Callback], fields: Collection[str]) -> list[str]:
+def login_warnings(callbacks: Sequence[Callback], feed_fields: Collection[str]) -> list[str]:
     """Return warnings about filters that seem to use a login, which the feed does not read.
 
     Args:
         callbacks: The plugin's callbacks.
-        fields: The fields that the feed reads besides the usual ones.
+        feed_fields: The fields that the feed reads besides the usual ones.
     """
-    if LOGIN in fields:
+    if LOGIN in feed_fields:
         return []
     return [
         f"{callback.where}: user={user!r} is compared with names only, as logins are not read; "
@@ -154,12 +169,16 @@ def unread_logins(callbacks: Sequence[Callback], fields: Collection[str]) -> lis
 
 
 def _is_never_called(callback: Callback) -> bool:
-    types = callback.match.event_type
-    if callback.hook in (None, EVERY_HOOK) or not types:
+    event_types = callback.match.event_type
+    if callback.hook in (None, EVERY_HOOK) or not event_types:
         return False
-    return not any("*" in wanted or hook_of(wanted) == callback.hook for wanted in types)
+    return not any(
+        "*" in wanted_type or hook_of(wanted_type) == callback.hook for wanted_type in event_types
+    )
 
 
-def _wanted(found: Implementation) -> tuple[str, ...]:
-    refuse_what_runs_nothing(found.function)
-    return wanted_arguments(found.function, found.hook, hook_arguments()[found.hook])
+def _argument_names(implementation: Implementation) -> tuple[str, ...]:
+    require_plain_function(implementation.function)
+    return wanted_arguments(
+        implementation.function, implementation.hook, hook_arguments()[implementation.hook]
+    )

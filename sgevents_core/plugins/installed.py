@@ -16,18 +16,18 @@ from typing import Any, Final, NamedTuple
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-_PIPS: Final = "~"
+_PIP_ASIDE_PREFIX: Final = "~"
 """The first character of a folder's name that pip has moved aside to remove it."""
-_KINDS: Final = (".dist-info", ".egg-info")
-_MOST_COMPARED: Final = 50
-_OLDEST: Final = Version("0.dev0")
+_METADATA_SUFFIXES: Final = (".dist-info", ".egg-info")
+_MAX_COMPARED: Final = 50
+_OLDEST_VERSION: Final = Version("0.dev0")
 
 
-class Remark(NamedTuple):
+class InstallRemark(NamedTuple):
     """Something among the packages that should not be there.
 
     Args:
-        text: What it is, for people.
+        record_text: What it is, for people.
         fix: How to fix it.
     """
 
@@ -35,50 +35,60 @@ class Remark(NamedTuple):
     fix: str
 
 
-class InstallPlace:
+class InstalledMetadata:
     """The distributions on the path, as far as their metadata are in its folders."""
 
     def __init__(self) -> None:
-        self._rivals: dict[Path, dict[str, list[Path]]] = {}
+        self._rival_folders: dict[Path, dict[str, list[Path]]] = {}
 
     def name_of(self, distribution: Any) -> str:
         """Return the normalised name that all versions of a distribution share."""
         folder = folder_of(distribution)
         return plain_name(folder) if folder else canonicalize_name(str(distribution.name))
 
-    def instead_of(self, folder: Path) -> Path | None:
+    def installed_folder(self, folder: Path) -> Path | None:
         """Return the folder that describes what is installed, among those of the same distribution.
 
         Return None if none of them does.
         """
-        rivals = self._beside(folder).get(plain_name(folder), [folder])
-        candidates = [one for one in rivals if not one.name.startswith(_PIPS)]
+        rival_folders = self._sibling_folders(folder).get(plain_name(folder), [folder])
+        candidates = [
+            candidate
+            for candidate in rival_folders
+            if not candidate.name.startswith(_PIP_ASIDE_PREFIX)
+        ]
         if len(candidates) > 1:
-            return max(candidates, key=_likeness)
+            return max(candidates, key=_match_quality)
         return candidates[0] if candidates else None
 
-    def _beside(self, folder: Path) -> dict[str, list[Path]]:
+    def _sibling_folders(self, folder: Path) -> dict[str, list[Path]]:
         """Return the metadata folders beside this one, by normalised distribution name."""
-        if folder.parent not in self._rivals:
-            found: dict[str, list[Path]] = {}
-            for other in sorted(folder.parent.iterdir()):
-                if other.suffix in _KINDS and other.is_dir():
-                    found.setdefault(plain_name(other), []).append(other)
-            self._rivals[folder.parent] = found
-        return self._rivals[folder.parent]
+        if folder.parent not in self._rival_folders:
+            folders_by_name: dict[str, list[Path]] = {}
+            for sibling in sorted(folder.parent.iterdir()):
+                if sibling.suffix in _METADATA_SUFFIXES and sibling.is_dir():
+                    folders_by_name.setdefault(plain_name(sibling), []).append(sibling)
+            self._rival_folders[folder.parent] = folders_by_name
+        return self._rival_folders[folder.parent]
 
 
 def folder_of(distribution: object) -> Path | None:
     """Return the folder of a distribution's metadata; None if it has no folder of its own."""
     path = getattr(distribution, "_path", None)
-    is_own = isinstance(path, Path) and path.suffix in _KINDS and path.is_dir()
-    return path if is_own else None
+    is_metadata_folder = (
+        isinstance(path, Path) and path.suffix in _METADATA_SUFFIXES and path.is_dir()
+    )
+    return path if is_metadata_folder else None
 
 
-def left_over(folder: Path, installed: Path | None) -> Remark:
+def leftover_remark(folder: Path, installed: Path | None) -> InstallRemark:
     """Return the remark that a folder belongs to nothing that is installed."""
-    what = f"installed is {_version_of(installed)}" if installed else "which is not installed"
-    return Remark(f"{folder} is left over from {_name_of(folder)}, {what}", "remove that folder")
+    installed_version = (
+        f"installed is {_version_of(installed)}" if installed else "which is not installed"
+    )
+    return InstallRemark(
+        f"{folder} is left over from {_name_of(folder)}, {installed_version}", "remove that folder"
+    )
 
 
 def plain_name(folder: Path) -> str:
@@ -87,17 +97,22 @@ def plain_name(folder: Path) -> str:
     pip cuts off the beginning of a folder's name when it moves it aside; then the metadata are
     read.
     """
-    if folder.name.startswith(_PIPS):
+    if folder.name.startswith(_PIP_ASIDE_PREFIX):
         return canonicalize_name(_name_of(folder))
     return canonicalize_name(folder.stem.partition("-")[0])
 
 
-def recorded(folder: Path) -> dict[str, str]:
+def recorded_files(folder: Path) -> dict[str, str]:
     """Return path -> hash of the files installed with a distribution, as far as recorded."""
     with suppress(OSError, csv.Error):
-        text = (folder / "RECORD").read_text("utf-8", "replace")
-        rows = [row for row in csv.reader(text.splitlines()) if row]
-        return {row[0]: row[1] if len(row) > 1 else "" for row in rows}
+        record_text = (folder / "RECORD").read_text("utf-8", "replace")
+        record_rows = [
+            record_row for record_row in csv.reader(record_text.splitlines()) if record_row
+        ]
+        return {
+            record_row[0]: record_row[1] if len(record_row) > 1 else ""
+            for record_row in record_rows
+        }
     return {}
 
 
@@ -110,44 +125,51 @@ def _version_of(folder: Path) -> str:
     return _header(folder, "version") or folder.stem.partition("-")[2]
 
 
-def _header(folder: Path, header: str) -> str:
-    for name in ("METADATA", "PKG-INFO"):
+def _header(folder: Path, wanted_header: str) -> str:
+    for file_name in ("METADATA", "PKG-INFO"):
         with suppress(OSError):
-            for line in (folder / name).read_text("utf-8", "replace").splitlines():
-                key, colon, value = line.partition(":")
-                if not line.strip():
+            for header_line in (folder / file_name).read_text("utf-8", "replace").splitlines():
+                header_name, separator, value = header_line.partition(":")
+                if not header_line.strip():
                     break
-                if colon and key.strip().lower() == header:
+                if separator and header_name.strip().lower() == wanted_header:
                     return value.strip()
     return ""
 
 
-def _likeness(folder: Path) -> tuple[bool, float, Version, float]:
+def _match_quality(folder: Path) -> tuple[bool, float, Version, float]:
     """Return a sort key for how well a folder fits what is installed."""
-    complete = bool(_header(folder, "name"))
+    has_name = bool(_header(folder, "name"))
     try:
         version = Version(_version_of(folder))
     except InvalidVersion:
-        version = _OLDEST
-    return complete, _share_that_fits(folder), version, folder.stat().st_mtime
+        version = _OLDEST_VERSION
+    return has_name, _matching_share(folder), version, folder.stat().st_mtime
 
 
-def _share_that_fits(folder: Path) -> float:
+def _matching_share(folder: Path) -> float:
     """Return the share of the modules in its RECORD that exist unchanged."""
-    modules = [one for one in recorded(folder).items() if one[0].endswith(".py")]
-    fits = [_fits(folder.parent / path, hashed) for path, hashed in modules[:_MOST_COMPARED]]
-    return sum(fits) / len(fits) if fits else 0.0
+    recorded_modules = [
+        recorded_file
+        for recorded_file in recorded_files(folder).items()
+        if recorded_file[0].endswith(".py")
+    ]
+    fit_results = [
+        _matches_hash(folder.parent / module_path, recorded_hash)
+        for module_path, recorded_hash in recorded_modules[:_MAX_COMPARED]
+    ]
+    return sum(fit_results) / len(fit_results) if fit_results else 0.0
 
 
-def _fits(file: Path, hashed: str) -> bool:
+def _matches_hash(module_file: Path, recorded_hash: str) -> bool:
     """Return whether a file has the hash in RECORD: `sha256=...`."""
     try:
-        content = file.read_bytes()
+        file_content = module_file.read_bytes()
     except (OSError, ValueError):
         return False
-    kind, _, wanted = hashed.partition("=")
-    if kind != "sha256":
+    hash_kind, _, expected_digest = recorded_hash.partition("=")
+    if hash_kind != "sha256":
         return True
     with suppress(ValueError):
-        return hashlib.sha256(content).digest() == urlsafe_b64decode(f"{wanted}==")
+        return hashlib.sha256(file_content).digest() == urlsafe_b64decode(f"{expected_digest}==")
     return False

@@ -23,13 +23,13 @@ class LoadingTurn(NamedTuple):
 
     Args:
         plugin: Its name.
-        limit: The time limit of each step, in seconds.
-        mark: Its mark, which changes with its code or settings.
+        time_limit: The time limit of each step, in seconds.
+        fingerprint: Its mark, which changes with its code or settings.
     """
 
     plugin: str
-    limit: float
-    mark: str = ""
+    time_limit: float
+    fingerprint: str = ""
 
 
 class KnownBroken(NamedTuple):
@@ -39,14 +39,14 @@ class KnownBroken(NamedTuple):
         reason: What it did, for people.
         fix: How to fix it.
         traceback: Where it did that, if known.
-        mark: Its mark at that time; empty for any.
+        fingerprint: Its mark at that time; empty for any.
         hook: The only hook to leave out; empty for the whole plugin.
     """
 
     reason: str
     fix: str
     traceback: str = ""
-    mark: str = ""
+    fingerprint: str = ""
     hook: str = ""
 
 
@@ -58,58 +58,60 @@ class PluginWatch:
     """A watch that only runs each step.
 
     Args:
-        known: Plugin -> why it is not tried again.
+        find_known_broken: Plugin -> why it is not tried again.
     """
 
-    def __init__(self, known: Mapping[str, KnownBroken] | None = None) -> None:
-        self._known: Final = known or {}
+    def __init__(self, known_broken: Mapping[str, KnownBroken] | None = None) -> None:
+        self._known_broken: Final = known_broken or {}
 
-    def known(self, plugin: str, mark: str) -> KnownBroken | None:
+    def find_known_broken(self, plugin: str, fingerprint: str) -> KnownBroken | None:
         """Return why a plugin, or one of its hooks, is left out; None if it is not."""
-        found = self._known.get(plugin)
-        return found if found is not None and found.mark in ("", mark) else None
+        broken = self._known_broken.get(plugin)
+        return broken if broken is not None and broken.fingerprint in ("", fingerprint) else None
 
-    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
+    def run_step(
+        self, loading_turn: LoadingTurn, step_name: str, plugin_code: Callable[[], _T]
+    ) -> _T:
         """Run one step of a plugin, and return its result."""
-        return call()
+        return plugin_code()
 
 
-_now: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
+_current_watch: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
     "sgevents_loading", default=None
 )
 
 
 @contextmanager
-def watching(watch: PluginWatch, turn: LoadingTurn) -> Iterator[list[str]]:
-    """Use `watch` for each step of a plugin in the block.
+def watch_loading(plugin_watch: PluginWatch, loading_turn: LoadingTurn) -> Iterator[list[str]]:
+    """Use `plugin_watch` for each step of a plugin in the block.
 
     Yields:
         What the plugin changed in the process and was restored, for people; filled at the end.
     """
-    before = ProcessState()
-    token = _now.set((watch, turn))
-    changed: list[str] = []
+    state_before = ProcessState()
+    context_token = _current_watch.set((plugin_watch, loading_turn))
+    restored_changes: list[str] = []
     try:
-        yield changed
+        yield restored_changes
     finally:
-        _now.reset(token)
-        changed += before.put_back()
+        _current_watch.reset(context_token)
+        restored_changes += state_before.restore()
 
 
-def looked_after(doing: str, call: Callable[[], _T]) -> _T:
+def run_watched(step_name: str, plugin_code: Callable[[], _T]) -> _T:
     """Run a plugin's code under the current watch, and return its result.
 
     Args:
-        doing: What the call does, for people: `importing studio.status`.
-        call: Runs one plugin's code.
+        step_name: What the call does, for people: `importing studio.status`.
+        plugin_code: Runs one plugin's code.
     """
-    now = _now.get()
-    if now is None:
-        return call()
-    watch, turn = now
-    enter_call(CurrentCall(turn.plugin, doing))
+    current_watch = _current_watch.get()
+    if current_watch is None:
+        return plugin_code()
+    plugin_watch, loading_turn = current_watch
+    enter_call(CurrentCall(loading_turn.plugin, step_name))
     try:
-        return watch.around(turn, doing, call)
+        return plugin_watch.run_step(loading_turn, step_name, plugin_code)
     finally:
-        restore_logging(turn.plugin)
+        restore_logging(loading_turn.plugin)
         leave_call()

@@ -24,23 +24,28 @@ from sgevents_core.errors import (
     UnusablePluginError,
 )
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.plugins.guarding import guarded
+from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.implementing import (
     Registry,
     event_callbacks,
-    odd_patterns,
+    login_warnings,
     other_hooks,
-    pointless,
-    unread_logins,
+    pattern_warnings,
+    unused_warnings,
 )
-from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watching
-from sgevents_core.plugins.marks import mark_of
+from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
+from sgevents_core.plugins.marks import fingerprint_of
 from sgevents_core.plugins.members import Members, members_of
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
-from sgevents_core.plugins.own_settings import model_of, own_settings
-from sgevents_core.plugins.plugin_status import PluginStatus, Unusable, chosen, incompatibility
-from sgevents_core.plugins.process_state import told
+from sgevents_core.plugins.own_settings import own_settings, settings_model_of
+from sgevents_core.plugins.plugin_status import (
+    PluginStatus,
+    Unusable,
+    choose_entry_point,
+    incompatibility,
+)
+from sgevents_core.plugins.process_state import change_warnings
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
@@ -149,17 +154,17 @@ def described_models(
     Only enabled plugins are imported; one that cannot be imported is left out.
     """
     for name, table in settings.plugins.items():
-        found = chosen(name, table, discovery) if table.enabled else None
+        found = choose_entry_point(name, table, discovery) if table.enabled else None
         if found is None or isinstance(found, Unusable) or incompatibility(found, table):
             continue
         turn = turn_of(found, table)
-        known = watch.known(name, turn.mark)
+        known = watch.find_known_broken(name, turn.fingerprint)
         if known is not None and not known.hook:
             yield name, known.reason
             continue
-        with watching(watch, turn):
+        with watch_loading(watch, turn):
             try:
-                model = model_of(other_hooks(_imported(found)[1].implementations))
+                model = settings_model_of(other_hooks(_imported(found)[1].implementations))
             except UnusablePluginError:
                 continue
             if model is not None:
@@ -168,39 +173,39 @@ def described_models(
 
 def _described(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]] | str:
     try:
-        return guarded("describing its settings", lambda: schema_of(plugin, model))
+        return run_guarded("describing its settings", lambda: schema_of(plugin, model))
     except PluginRaisedError as raised:  # a type of the plugin's own that no schema describes
         return raised.error
 
 
 def turn_of(found: FoundPlugin, table: PluginSettings) -> LoadingTurn:
     """Return the turn for loading a plugin."""
-    return LoadingTurn(found.name, table.load_timeout, mark_of(found, table))
+    return LoadingTurn(found.name, table.load_timeout, fingerprint_of(found, table))
 
 
 def _load_one(
     name: str, settings: Settings, discovery: Discovery, registry: Registry, watch: PluginWatch
 ) -> tuple[LoadedPlugin | None, PluginStatus]:
     table = settings.plugins[name]
-    found = chosen(name, table, discovery)
+    found = choose_entry_point(name, table, discovery)
     if isinstance(found, Unusable):
         return None, _status(name, settings, found)
     trouble = incompatibility(found, table)
     if trouble is not None:
         return None, _status(name, settings, trouble, found)
     turn = turn_of(found, table)
-    known = watch.known(name, turn.mark)
+    known = watch.find_known_broken(name, turn.fingerprint)
     if known is not None and not known.hook:
         broken = Unusable(status="broken", reason=known.reason, fix=known.fix)
         return None, replace(_status(name, settings, broken, found), traceback=known.traceback)
     changed: list[str] = []
     try:
-        with watching(watch, turn) as changed:
+        with watch_loading(watch, turn) as changed:
             loaded = _loaded(found, settings, registry)
     except UnusablePluginError as fault:
         status = _status_of_broken(fault, name, settings, found)
-        return None, replace(status, warnings=tuple(told(changed)))
-    loaded = replace(loaded, turn=turn, warnings=(*loaded.warnings, *told(changed)))
+        return None, replace(status, warnings=tuple(change_warnings(changed)))
+    loaded = replace(loaded, turn=turn, warnings=(*loaded.warnings, *change_warnings(changed)))
     if known is not None:
         loaded = _without_hook(loaded, known)
     enabled = _status(name, settings, Unusable(status="enabled", reason="", fix=""), found)
@@ -229,11 +234,11 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
     table = settings.plugins[found.name]
     callbacks = event_callbacks(found.name, members.implementations)
     hooks = other_hooks(members.implementations)
-    model = model_of(hooks)
+    model = settings_model_of(hooks)
     own = own_settings(found.name, model, settings)
     registrar = CallbackRegistrar(found.name, own, [c.name for c in callbacks])
     if "register_callbacks" in hooks:
-        guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))
+        run_guarded("register_callbacks", lambda: hooks["register_callbacks"](registrar))
     registrar.close()
     registry.add(found.name, callbacks, members.implementations)
     callbacks += registrar.callbacks
@@ -254,16 +259,16 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
         warnings=(
             *members.warnings,
             *registrar.warnings,
-            *pointless(callbacks, hooks),
-            *odd_patterns(callbacks),
-            *unread_logins(callbacks, settings.feed.fields),
+            *unused_warnings(callbacks, hooks),
+            *pattern_warnings(callbacks),
+            *login_warnings(callbacks, settings.feed.fields),
         ),
     )
 
 
 def _imported(found: FoundPlugin) -> tuple[object, Members]:
     try:
-        plugin = guarded(f"importing {found.value}", found.entry_point.load)
+        plugin = run_guarded(f"importing {found.value}", found.entry_point.load)
     except PluginRaisedError as raised:
         problem = _misses(found, raised.__cause__)
         if problem is None:
@@ -273,7 +278,7 @@ def _imported(found: FoundPlugin) -> tuple[object, Members]:
         ) from None
     if inspect.isclass(plugin):
         raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
-    return plugin, guarded(f"reading {found.value}", lambda: members_of(plugin))
+    return plugin, run_guarded(f"reading {found.value}", lambda: members_of(plugin))
 
 
 def _misses(found: FoundPlugin, error: BaseException | None) -> str | None:
@@ -329,7 +334,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
 
 def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> PluginStatus:
     """Return the status of a plugin that is not enabled, with what would keep it from loading."""
-    found = chosen(name, table, discovery)
+    found = choose_entry_point(name, table, discovery)
     if isinstance(found, Unusable):
         is_conflict = found.status == "conflict"
         return PluginStatus(

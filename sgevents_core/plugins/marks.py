@@ -14,55 +14,63 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin
     from sgevents_core.settings import PluginSettings
 
-_MOST_FILES: Final = 500
+_MAX_FILES: Final = 500
 
 
-def mark_of(found: FoundPlugin, table: PluginSettings) -> str:
+def fingerprint_of(plugin: FoundPlugin, plugin_table: PluginSettings) -> str:
     """Return the mark of a plugin: its distribution, its files and its table in the configuration.
 
     Nothing is imported.
     """
     digest = hashlib.sha256()
-    for part in (found.distribution, found.version, found.value, table, sys.version):
-        digest.update(f"{part!r}\0".encode("utf-8", "surrogatepass"))
-    top = found.value.partition(":")[0].partition(".")[0]
-    for file in _files_of(top):
-        digest.update(f"{file}\0".encode("utf-8", "surrogatepass"))
+    for hashed_part in (
+        plugin.distribution,
+        plugin.version,
+        plugin.value,
+        plugin_table,
+        sys.version,
+    ):
+        digest.update(f"{hashed_part!r}\0".encode("utf-8", "surrogatepass"))
+    top_module = plugin.value.partition(":")[0].partition(".")[0]
+    for file_entry in _files_of(top_module):
+        digest.update(f"{file_entry}\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
-def _files_of(top: str) -> Iterator[str]:
+def _files_of(top_module: str) -> Iterator[str]:
     """Yield the name, size and time of each file of a top-level module, in order."""
-    for place in _places_of(top):
-        for number, path in enumerate(sorted(_python_files(place))):
-            if number >= _MOST_FILES:
+    for module_place in _places_of(top_module):
+        for file_number, file_path in enumerate(sorted(_python_files(module_place))):
+            if file_number >= _MAX_FILES:
                 return
             try:
-                known = path.stat()
+                file_status = file_path.stat()
             except OSError:
                 continue
-            yield f"{path} {known.st_size} {known.st_mtime_ns}"
+            yield f"{file_path} {file_status.st_size} {file_status.st_mtime_ns}"
 
 
-def _places_of(top: str) -> list[Path]:
+def _places_of(top_module: str) -> list[Path]:
     try:
-        spec = importlib.util.find_spec(top)
+        module_spec = importlib.util.find_spec(top_module)
     except (ImportError, ValueError, AttributeError):
         return []
-    if spec is None:
+    if module_spec is None:
         return []
-    if spec.submodule_search_locations is not None:
-        return [Path(place) for place in spec.submodule_search_locations]
-    return [Path(spec.origin)] if spec.origin else []
+    if module_spec.submodule_search_locations is not None:
+        return [Path(module_place) for module_place in module_spec.submodule_search_locations]
+    return [Path(module_spec.origin)] if module_spec.origin else []
 
 
-def _python_files(place: Path) -> list[Path]:
-    if not place.is_dir():
-        return [place]
-    found: list[Path] = []
-    for folder, folders, files in os.walk(place):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        found += [Path(folder, name) for name in files if name.endswith((".py", ".so", ".pyd"))]
-        if len(found) > _MOST_FILES:
+def _python_files(module_place: Path) -> list[Path]:
+    if not module_place.is_dir():
+        return [module_place]
+    python_files: list[Path] = []
+    for folder, subfolders, file_names in os.walk(module_place):
+        subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
+        python_files += [
+            Path(folder, name) for name in file_names if name.endswith((".py", ".so", ".pyd"))
+        ]
+        if len(python_files) > _MAX_FILES:
             break
-    return found
+    return python_files

@@ -15,12 +15,12 @@ from typing import Any, Final
 from sgevents_core.errors import HookOptionError, NotAFunctionError, UnknownHookError
 from sgevents_core.hookspecs import hook_arguments
 from sgevents_core.markers import Match, Matched, matched_of
-from sgevents_core.plugins.callback import place_of
+from sgevents_core.plugins.callback import source_place_of
 from sgevents_core.plugins.signatures import suggestion
 
-MARK: Final = "sgevents_impl"
+HOOKIMPL_ATTRIBUTE: Final = "sgevents_impl"
 """The attribute in which `hookimpl` stores its options."""
-_MEANINGLESS: Final = ("wrapper", "hookwrapper", "tryfirst", "trylast")
+_REFUSED_OPTIONS: Final = ("wrapper", "hookwrapper", "tryfirst", "trylast")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ class _Member:
     @property
     def identity(self) -> tuple[int, int]:
         """An identity that is equal for one function under two names, but not for two instances."""
-        inner = getattr(self.function, "__func__", self.function)
-        return id(inner), id(getattr(self.function, "__self__", None))
+        inner_function = getattr(self.function, "__func__", self.function)
+        return id(inner_function), id(getattr(self.function, "__self__", None))
 
 
 def members_of(plugin: object) -> Members:
@@ -71,35 +71,39 @@ def members_of(plugin: object) -> Members:
         NotAFunctionError: Something marked is not a function or method.
         HookOptionError: A function asks to run first or last, or to wrap others.
     """
-    members = list(_members(plugin))
-    hooks = hook_arguments()
-    implemented = {member.identity for member in members if member.options and member.hook in hooks}
-    seen: set[tuple[str, tuple[int, int]]] = set()
-    found, warnings = [], []
+    members = list(_iterate_members(plugin))
+    hook_names = hook_arguments()
+    implemented_identities = {
+        member.identity for member in members if member.options and member.hook in hook_names
+    }
+    seen_members: set[tuple[str, tuple[int, int]]] = set()
+    implementations, warnings = [], []
     for member in members:
         if member.options is None:
-            warnings += _unmarked(member)
-        elif member.hook not in hooks:
-            warnings += _of_unknown_hook(member, implemented, _home_of(plugin))
-        elif (member.hook, member.identity) not in seen:
-            seen.add((member.hook, member.identity))
-            found.append(_implementation(member, _home_of(plugin)))
-    return Members(implementations=tuple(found), warnings=tuple(warnings))
+            warnings += _unmarked_warnings(member)
+        elif member.hook not in hook_names:
+            warnings += _unknown_hook_warnings(
+                member, implemented_identities, _file_of_plugin(plugin)
+            )
+        elif (member.hook, member.identity) not in seen_members:
+            seen_members.add((member.hook, member.identity))
+            implementations.append(_implementation(member, _file_of_plugin(plugin)))
+    return Members(implementations=tuple(implementations), warnings=tuple(warnings))
 
 
-def _implementation(member: _Member, home: str) -> Implementation:
+def _implementation(member: _Member, plugin_file: str) -> Implementation:
     if member.function is None:
         raise NotAFunctionError(
-            where=home,
+            where=plugin_file,
             hook=member.hook,
             kind="a class" if inspect.isclass(member.value) else f"a {type(member.value).__name__}",
         )
-    for option in _MEANINGLESS:
-        if (member.options or {}).get(option):
+    for option_name in _REFUSED_OPTIONS:
+        if (member.options or {}).get(option_name):
             raise HookOptionError(
-                where=place_of(member.function),
+                where=source_place_of(member.function),
                 function=member.attribute,
-                option=f"{option}=True",
+                option=f"{option_name}=True",
             )
     return Implementation(
         hook=member.hook,
@@ -109,50 +113,53 @@ def _implementation(member: _Member, home: str) -> Implementation:
     )
 
 
-def _unmarked(member: _Member) -> list[str]:
+def _unmarked_warnings(member: _Member) -> list[str]:
     if member.function is None or member.attribute not in hook_arguments():
         return []
     return [
-        f"{place_of(member.function)}: {member.attribute} has the name of a hook and no @hookimpl: "
+        f"{source_place_of(member.function)}: {member.attribute} has the name of a hook "
+        "and no @hookimpl: "
         "it is not called"
     ]
 
 
-def _of_unknown_hook(member: _Member, implemented: set[tuple[int, int]], home: str) -> list[str]:
+def _unknown_hook_warnings(
+    member: _Member, implemented_identities: set[tuple[int, int]], plugin_file: str
+) -> list[str]:
     """Return a warning, or raise: only an alias or an optional hook may lack a hook's name."""
-    if member.function is not None and member.identity in implemented:
+    if member.function is not None and member.identity in implemented_identities:
         return []
-    place = home if member.function is None else place_of(member.function)
+    source_place = plugin_file if member.function is None else source_place_of(member.function)
     if (member.options or {}).get("optionalhook"):
-        return [f"{place}: this version has no hook {member.hook}: it is not called"]
+        return [f"{source_place}: this version has no hook {member.hook}: it is not called"]
     raise UnknownHookError(
-        where=place,
+        where=source_place,
         hook=member.hook,
         suggestion=suggestion(member.hook, tuple(hook_arguments())),
     )
 
 
-def _members(plugin: object) -> Iterator[_Member]:
+def _iterate_members(plugin: object) -> Iterator[_Member]:
     """Yield possible implementations, in order of first appearance."""
     if isinstance(plugin, ModuleType):
         for attribute, value in list(vars(plugin).items()):
             yield _own_member(attribute, value)
         return
-    own = _own_attributes(plugin)
-    inherited: dict[str, object] = {}
-    for base in reversed(type(plugin).__mro__):
-        for attribute, value in vars(base).items():
-            inherited[attribute] = value  # keeps the position of its first appearance
-    for attribute in dict.fromkeys([*inherited, *own]):
-        if attribute in own:
-            yield _own_member(attribute, own[attribute])
-        elif isinstance(inherited[attribute], MemberDescriptorType):
-            yield from _slot_member(plugin, attribute, inherited[attribute])
+    own_attributes = _own_attributes(plugin)
+    inherited_attributes: dict[str, object] = {}
+    for base_class in reversed(type(plugin).__mro__):
+        for attribute, value in vars(base_class).items():
+            inherited_attributes[attribute] = value  # keeps the position of its first appearance
+    for attribute in dict.fromkeys([*inherited_attributes, *own_attributes]):
+        if attribute in own_attributes:
+            yield _own_member(attribute, own_attributes[attribute])
+        elif isinstance(inherited_attributes[attribute], MemberDescriptorType):
+            yield from _slot_member(plugin, attribute, inherited_attributes[attribute])
         else:
-            yield _class_member(plugin, attribute, inherited[attribute])
+            yield _class_member(plugin, attribute, inherited_attributes[attribute])
 
 
-def _home_of(plugin: object) -> str:
+def _file_of_plugin(plugin: object) -> str:
     """Return the file of `plugin`, for members without a source line of their own."""
     is_module = isinstance(plugin, ModuleType)
     module = plugin if is_module else sys.modules.get(type(plugin).__module__)
@@ -161,10 +168,10 @@ def _home_of(plugin: object) -> str:
 
 def _own_attributes(plugin: object) -> dict[str, object]:
     try:
-        own = object.__getattribute__(plugin, "__dict__")
+        own_attributes = object.__getattribute__(plugin, "__dict__")
     except AttributeError:
         return {}
-    return dict(own) if isinstance(own, dict) else {}
+    return dict(own_attributes) if isinstance(own_attributes, dict) else {}
 
 
 def _own_member(attribute: str, value: object) -> _Member:
@@ -172,9 +179,9 @@ def _own_member(attribute: str, value: object) -> _Member:
     return _member(attribute, value, value.__func__ if isinstance(value, staticmethod) else value)
 
 
-def _slot_member(plugin: object, attribute: str, slot: object) -> Iterator[_Member]:
+def _slot_member(plugin: object, attribute: str, slot_descriptor: object) -> Iterator[_Member]:
     try:
-        value = slot.__get__(plugin, type(plugin))  # type: ignore[attr-defined]  # it is a slot
+        value = slot_descriptor.__get__(plugin, type(plugin))  # type: ignore[attr-defined]  # it is a slot
     except AttributeError:  # the slot is empty
         return
     yield _own_member(attribute, value)
@@ -182,21 +189,21 @@ def _slot_member(plugin: object, attribute: str, slot: object) -> Iterator[_Memb
 
 def _class_member(plugin: object, attribute: str, value: object) -> _Member:
     """Return a member of an instance's class, bound to the instance as Python does it."""
-    bound: object = None
+    bound_function: object = None
     if isinstance(value, staticmethod):
-        bound = value.__func__
+        bound_function = value.__func__
     elif isinstance(value, (FunctionType, classmethod)):
-        bound = value.__get__(plugin, type(plugin))
+        bound_function = value.__get__(plugin, type(plugin))
     elif isinstance(value, MethodType):
-        bound = value
-    return _member(attribute, value, bound)
+        bound_function = value
+    return _member(attribute, value, bound_function)
 
 
-def _member(attribute: str, value: object, bound: object) -> _Member:
-    is_function = isinstance(bound, (FunctionType, MethodType))
+def _member(attribute: str, value: object, bound_function: object) -> _Member:
+    is_function = isinstance(bound_function, (FunctionType, MethodType))
     return _Member(
         attribute=attribute,
-        function=bound if is_function else None,  # type: ignore[arg-type]  # just checked
+        function=bound_function if is_function else None,  # type: ignore[arg-type]  # just checked
         value=value,
         options=_options(value),
     )
@@ -204,12 +211,14 @@ def _member(attribute: str, value: object, bound: object) -> _Member:
 
 def _options(value: object) -> Mapping[str, Any] | None:
     """Return what `hookimpl` stored on `value`, without running the plugin's code."""
-    holders = [value]
+    mark_holders = [value]
     if isinstance(value, (MethodType, staticmethod, classmethod)):
-        holders.append(value.__func__)
-    for holder in holders:
-        attributes = vars(holder) if inspect.isclass(holder) else _own_attributes(holder)
-        options = attributes.get(MARK)
+        mark_holders.append(value.__func__)
+    for mark_holder in mark_holders:
+        attributes = (
+            vars(mark_holder) if inspect.isclass(mark_holder) else _own_attributes(mark_holder)
+        )
+        options = attributes.get(HOOKIMPL_ATTRIBUTE)
         if isinstance(options, dict):
             return options
     return None

@@ -23,48 +23,56 @@ def schema_of(plugin: str, model: Any) -> tuple[Schema, dict[str, Schema]]:
         Exception: The model has types that no schema can describe.
     """
     if is_pydantic(model):
-        whole = model.model_json_schema(ref_template=f"#/$defs/{plugin}.{{model}}")
-        parts = whole.pop("$defs", {})
+        model_schema = model.model_json_schema(ref_template=f"#/$defs/{plugin}.{{model}}")
+        definitions = model_schema.pop("$defs", {})
     else:
-        made, parts = msgspec.json.schema_components(
-            [model], schema_hook=_hook, ref_template=f"#/$defs/{plugin}.{{name}}"
+        model_schemas, definitions = msgspec.json.schema_components(
+            [model], schema_hook=_schema_hook, ref_template=f"#/$defs/{plugin}.{{name}}"
         )
-        (whole,) = made
-        parts = {name: _closed(part) for name, part in parts.items()}
-    found = {f"{plugin}.{name}": _widened(part) for name, part in parts.items()}
-    return _widened(whole), found
+        (model_schema,) = model_schemas
+        definitions = {
+            name: _without_extra_keys(definition) for name, definition in definitions.items()
+        }
+    unique_definitions = {
+        f"{plugin}.{name}": _widened(definition) for name, definition in definitions.items()
+    }
+    return _widened(model_schema), unique_definitions
 
 
-def _closed(part: Schema) -> Schema:
+def _without_extra_keys(definition: Schema) -> Schema:
     """Return the schema of a table that allows no other keys, since they are refused."""
-    return {**part, "additionalProperties": False} if "properties" in part else part
+    return (
+        {**definition, "additionalProperties": False} if "properties" in definition else definition
+    )
 
 
-def _hook(kind: type) -> Schema:
-    if kind not in KINDS_BY_TYPE:
+def _schema_hook(python_type: type) -> Schema:
+    if python_type not in KINDS_BY_TYPE:
         raise NotImplementedError
-    return dict(KINDS_BY_TYPE[kind].schema)
+    return dict(KINDS_BY_TYPE[python_type].schema)
 
 
 def _widened(schema: Any) -> Any:
     """Return a schema that also allows references for plain values, and our durations."""
     if isinstance(schema, list):
-        return [_widened(one) for one in schema]
+        return [_widened(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "duration":
         schema = {key: value for key, value in schema.items() if key != "format"}
     if schema.get("type") in _SCALARS or "enum" in schema:
-        about = {key: schema[key] for key in ("default", "title", "description") if key in schema}
-        plain = {key: value for key, value in schema.items() if key not in about}
-        return {**about, "anyOf": [plain, REFERENCE_SCHEMA]}
+        annotations = {
+            key: schema[key] for key in ("default", "title", "description") if key in schema
+        }
+        value_schema = {key: value for key, value in schema.items() if key not in annotations}
+        return {**annotations, "anyOf": [value_schema, REFERENCE_SCHEMA]}
     return {
-        key: value if key in {"default", "required"} else _inside(key, value)
+        key: value if key in {"default", "required"} else _widened_inside(key, value)
         for key, value in schema.items()
     }
 
 
-def _inside(key: str, value: Any) -> Any:
+def _widened_inside(key: str, value: Any) -> Any:
     if key in {"properties", "$defs"} and isinstance(value, dict):
-        return {name: _widened(one) for name, one in value.items()}
+        return {name: _widened(item) for name, item in value.items()}
     return _widened(value)

@@ -10,28 +10,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from sgevents_core.settings.model import DEFAULT_GROUP
 
 
-def group_order(configured: Sequence[str], used: Iterable[str]) -> tuple[str, ...]:
+def group_order(configured_groups: Sequence[str], used_groups: Iterable[str]) -> tuple[str, ...]:
     """Return all groups in their order.
 
     Args:
-        configured: The groups in the configuration, in its order.
-        used: The groups of the plugins, in any order; those not listed follow the listed ones, by
-            code point, and `default` comes last unless it is listed.
+        configured_groups: The groups in the configuration, in its order.
+        used_groups: The groups of the plugins, in any order; those not listed follow the listed
+            ones, by code point, and `default` comes last unless it is listed.
     """
-    listed = tuple(dict.fromkeys(configured))
-    unlisted = sorted({*used, DEFAULT_GROUP} - {*listed, DEFAULT_GROUP})
-    last = () if DEFAULT_GROUP in listed else (DEFAULT_GROUP,)
-    return (*listed, *unlisted, *last)
+    listed_groups = tuple(dict.fromkeys(configured_groups))
+    unlisted_groups = sorted({*used_groups, DEFAULT_GROUP} - {*listed_groups, DEFAULT_GROUP})
+    last_group = () if DEFAULT_GROUP in listed_groups else (DEFAULT_GROUP,)
+    return (*listed_groups, *unlisted_groups, *last_group)
 
 
-def call_order(configured: Sequence[str], group_of: Mapping[str, str]) -> tuple[str, ...]:
+def call_order(
+    configured_groups: Sequence[str], groups_by_plugin: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return the names of plugins in the order in which they are called.
 
     Args:
-        configured: The groups in the configuration, in its order.
-        group_of: Plugin name -> its group.
+        configured_groups: The groups in the configuration, in its order.
+        groups_by_plugin: Plugin name -> its group.
     """
-    places = {
-        group: place for place, group in enumerate(group_order(configured, group_of.values()))
+    group_positions = {
+        group: position
+        for position, group in enumerate(group_order(configured_groups, groups_by_plugin.values()))
     }
-    return tuple(sorted(group_of, key=lambda name: (places[group_of[name]], name)))
+    return tuple(
+        sorted(groups_by_plugin, key=lambda name: (group_positions[groups_by_plugin[name]], name))
+    )

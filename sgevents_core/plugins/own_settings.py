@@ -8,19 +8,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sgevents_core.errors import PluginSettingsError, SettingsModelError
-from sgevents_core.plugins.callback import place_of
-from sgevents_core.plugins.guarding import guarded
-from sgevents_core.plugins.literal_secrets import texts_by_model, texts_in_value
+from sgevents_core.plugins.callback import source_place_of
+from sgevents_core.plugins.guarding import run_guarded
+from sgevents_core.plugins.literal_secrets import secret_texts_by_model, secret_texts_in
 from sgevents_core.settings import Settings
 from sgevents_core.settings.diagnostics import Diagnostic, Diagnostics, locate_problems
 from sgevents_core.settings.fitting import Fitter, is_table_model, reveal_secrets, unknown_key_fix
 from sgevents_core.settings.locate import KeyLocator, KeyPath
 from sgevents_core.settings.spelling import dotted_key
 
-_MODEL_DECIDES: Final = "correct the value; what it may be is said by the plugin"
+_MODEL_DECIDES: Final = "correct the value; the plugin defines what is valid"
 
 
-def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
+def settings_model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
     """Return the model that a plugin's `settings_model` returns; None if it has no such hook.
 
     Args:
@@ -30,133 +30,147 @@ def model_of(hooks: Mapping[str, Callable[..., Any]]) -> Any:
         SettingsModelError: The hook's result is not a model.
         PluginRaisedError: The hook raised.
     """
-    hook = hooks.get("settings_model")
-    if hook is None:
+    model_hook = hooks.get("settings_model")
+    if model_hook is None:
         return None
-    model = guarded("settings_model", hook)
-    what = guarded("settings_model", lambda: _unlike_a_model(model))
-    if what:
-        raise SettingsModelError(where=place_of(hook), what=what)
-    return model
+    settings_model = run_guarded("settings_model", model_hook)
+    description = run_guarded("settings_model", lambda: _describe_non_model(settings_model))
+    if description:
+        raise SettingsModelError(where=source_place_of(model_hook), what=description)
+    return settings_model
 
 
-def _unlike_a_model(model: object) -> str:
-    """Return, for people, what `model` is instead of a model; that runs a plugin's code."""
-    if not isinstance(model, type):
-        return f"{model!r:.60}"
-    is_one = is_table_model(model) or is_pydantic(model)
-    return "" if is_one else f"the class {model.__qualname__}"
+def _describe_non_model(settings_model: object) -> str:
+    """Return, for people, what an object is if it is not a model; this runs a plugin's code."""
+    if not isinstance(settings_model, type):
+        return f"{settings_model!r:.60}"
+    is_model = is_table_model(settings_model) or is_pydantic(settings_model)
+    return "" if is_model else f"the class {settings_model.__qualname__}"
 
 
-def is_pydantic(model: object) -> bool:
-    """Return whether `model` validates a mapping the way pydantic's models do."""
-    return callable(getattr(model, "model_validate", None))
+def is_pydantic(settings_model: object) -> bool:
+    """Return whether `settings_model` validates a mapping the way pydantic's models do."""
+    return callable(getattr(settings_model, "model_validate", None))
 
 
-def modelled(model: Any, table: Mapping[str, Any], folder: Path) -> tuple[Any, list[Diagnostic]]:
-    """Return `table` as an instance of `model`, and everything that is wrong with it.
+def fit_to_model(
+    settings_model: Any, plugin_table: Mapping[str, Any], base_folder: Path
+) -> tuple[Any, list[Diagnostic]]:
+    """Return a plugin's table as an instance of its model, and everything that is wrong with it.
 
     Args:
-        model: A dataclass, msgspec Struct or pydantic model; None if there is none.
-        table: The plugin's own settings, with a Secret for each reference in the file.
-        folder: The base of relative paths in a dataclass or Struct.
+        settings_model: A dataclass, msgspec Struct or pydantic model; None if there is none.
+        plugin_table: The plugin's own settings, with a Secret for each reference in the file.
+        base_folder: The base of relative paths in a dataclass or Struct.
     """
-    if model is None:
-        return MappingProxyType(dict(table)), []
-    if is_pydantic(model):
-        return _validated(model, table)
-    diagnostics = Diagnostics()
-    return Fitter(folder, diagnostics).fit_table(model, table), diagnostics.problems
+    if settings_model is None:
+        return MappingProxyType(dict(plugin_table)), []
+    if is_pydantic(settings_model):
+        return _validate_pydantic(settings_model, plugin_table)
+    collected = Diagnostics()
+    return Fitter(base_folder, collected).fit_table(
+        settings_model, plugin_table
+    ), collected.problems
 
 
-def own_settings(plugin: str, model: Any, settings: Settings) -> Any:
+def own_settings(plugin: str, settings_model: Any, settings: Settings) -> Any:
     """Return `ctx.settings` for `plugin`, and learn its secrets, literal ones included.
 
     Args:
         plugin: The plugin's name.
-        model: The result of `settings_model`; None if there is none.
+        settings_model: The result of `settings_model`; None if there is none.
         settings: The whole configuration.
 
     Raises:
         PluginSettingsError: The table does not fit the model; the error has every problem.
         PluginRaisedError: Code of the model raised something unexpected.
     """
-    config, name = settings.path, dotted_key(_where(plugin))
-    table = settings.plugins[plugin].settings
+    config_path, table_name = settings.path, dotted_key(_settings_path(plugin))
+    plugin_table = settings.plugins[plugin].settings
 
-    def fitted() -> tuple[Any, list[Diagnostic]]:
-        for text in texts_by_model(model, table):
-            settings.learned_secrets.add_text(text)
-        value, wrong = modelled(model, table, config.parent)
-        for text in texts_in_value(value):
-            settings.learned_secrets.add_text(text)
-        return value, wrong
+    def fit_table() -> tuple[Any, list[Diagnostic]]:
+        for secret_text in secret_texts_by_model(settings_model, plugin_table):
+            settings.learned_secrets.add_text(secret_text)
+        fitted_value, diagnostics = fit_to_model(settings_model, plugin_table, config_path.parent)
+        for secret_text in secret_texts_in(fitted_value):
+            settings.learned_secrets.add_text(secret_text)
+        return fitted_value, diagnostics
 
-    value, wrong = guarded(f"reading [{name}]", fitted)
-    if wrong:
-        problems = locate_problems(wrong, config, _lines_of(config), _where(plugin))
-        raise PluginSettingsError(problems, f"[{name}]")
-    return value
+    fitted_value, diagnostics = run_guarded(f"reading [{table_name}]", fit_table)
+    if diagnostics:
+        problems = locate_problems(
+            diagnostics, config_path, _key_locator_of(config_path), _settings_path(plugin)
+        )
+        raise PluginSettingsError(problems, f"[{table_name}]")
+    return fitted_value
 
 
-def _where(plugin: str) -> KeyPath:
+def _settings_path(plugin: str) -> KeyPath:
     return ("plugins", plugin, "settings")
 
 
-def _lines_of(config: Path) -> KeyLocator:
+def _key_locator_of(config_path: Path) -> KeyLocator:
     """Return the line numbers of the file, as far as it can still be read."""
     try:
-        return KeyLocator(config.read_text("utf-8-sig"))
+        return KeyLocator(config_path.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return KeyLocator("")
 
 
-def _validated(model: Any, table: Mapping[str, Any]) -> tuple[Any, list[Diagnostic]]:
-    wrong = _unknown(model, table)
+def _validate_pydantic(
+    settings_model: Any, plugin_table: Mapping[str, Any]
+) -> tuple[Any, list[Diagnostic]]:
+    diagnostics = _unknown_keys(settings_model, plugin_table)
     try:
-        value = model.model_validate(reveal_secrets(table))
-    except Exception as error:
-        errors = getattr(error, "errors", None)
-        if not callable(errors):
+        fitted_value = settings_model.model_validate(reveal_secrets(plugin_table))
+    except Exception as validation_error:
+        error_list = getattr(validation_error, "errors", None)
+        if not callable(error_list):
             raise
-        return None, [*wrong, *(_diagnostic_of(entry, model) for entry in errors())]
-    return value, wrong
+        return None, [
+            *diagnostics,
+            *(_diagnostic_of(entry, settings_model) for entry in error_list()),
+        ]
+    return fitted_value, diagnostics
 
 
-def _diagnostic_of(error: Mapping[str, Any], model: Any) -> Diagnostic:
+def _diagnostic_of(pydantic_error: Mapping[str, Any], settings_model: Any) -> Diagnostic:
     """Convert one pydantic error to ours, without its `input`, which may be a secret."""
-    where = tuple(error.get("loc", ()))
-    message = str(error.get("msg", "it is wrong"))
-    fix = _MODEL_DECIDES
-    if error.get("type") == "missing" and where:
-        message, fix = "it is missing", f"add {where[-1]} = ..."
-    elif error.get("type") == "extra_forbidden" and where:
-        message, fix = (
+    key_path = tuple(pydantic_error.get("loc", ()))
+    message = str(pydantic_error.get("msg", "it is wrong"))
+    suggested_fix = _MODEL_DECIDES
+    if pydantic_error.get("type") == "missing" and key_path:
+        message, suggested_fix = "it is missing", f"add {key_path[-1]} = ..."
+    elif pydantic_error.get("type") == "extra_forbidden" and key_path:
+        message, suggested_fix = (
             "there is no such key",
-            unknown_key_fix(str(where[-1]), _names(model)),
+            unknown_key_fix(str(key_path[-1]), _known_keys(settings_model)),
         )
-    return Diagnostic(where, message[:1].lower() + message[1:], fix)
+    return Diagnostic(key_path, message[:1].lower() + message[1:], suggested_fix)
 
 
-def _unknown(model: Any, table: Mapping[str, Any]) -> list[Diagnostic]:
+def _unknown_keys(settings_model: Any, plugin_table: Mapping[str, Any]) -> list[Diagnostic]:
     """Return the keys that the model would silently ignore, unless it is declared to do so."""
-    names = _names(model)
-    extra = getattr(model, "model_config", {}).get("extra")
-    if extra is not None or not names:
+    known_keys = _known_keys(settings_model)
+    extra_policy = getattr(settings_model, "model_config", {}).get("extra")
+    if extra_policy is not None or not known_keys:
         return []
     return [
-        Diagnostic((key,), "there is no such key", unknown_key_fix(key, names))
-        for key in table
-        if key not in names
+        Diagnostic((key,), "there is no such key", unknown_key_fix(key, known_keys))
+        for key in plugin_table
+        if key not in known_keys
     ]
 
 
-def _names(model: Any) -> list[str]:
+def _known_keys(settings_model: Any) -> list[str]:
     """Return the keys that a pydantic model knows; empty if it also accepts others."""
-    names: list[str] = []
-    for name, field in getattr(model, "model_fields", {}).items():
-        aliases = [getattr(field, kind, None) for kind in ("alias", "validation_alias")]
-        if any(alias is not None and not isinstance(alias, str) for alias in aliases):
+    key_names: list[str] = []
+    for field_name, pydantic_field in getattr(settings_model, "model_fields", {}).items():
+        field_aliases = [
+            getattr(pydantic_field, alias_kind, None)
+            for alias_kind in ("alias", "validation_alias")
+        ]
+        if any(alias is not None and not isinstance(alias, str) for alias in field_aliases):
             return []
-        names += [name, *(alias for alias in aliases if alias)]
-    return names
+        key_names += [field_name, *(alias for alias in field_aliases if alias)]
+    return key_names

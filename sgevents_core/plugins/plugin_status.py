@@ -24,8 +24,8 @@ Status: TypeAlias = Literal[
 """The result of loading a plugin."""
 Standing: TypeAlias = Status | Literal["held", "paused", "not started"]
 """The result of loading, or the state of an enabled plugin in the ledger."""
-_ONE_OF_THEM: Final = "Uninstall one of them, then install the other once more."
-CORE: Final = "sgevents-core"
+_REINSTALL_FIX: Final = "Uninstall one of them, then install the other once more."
+CORE_DISTRIBUTION: Final = "sgevents-core"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,9 @@ class PluginStatus:
     running: str | None = None
     """The version that a running daemon has loaded; None if no daemon has loaded it."""
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return its status in one line for people, with the reason and the fix."""
-        return f"{self.name} is {told_status(self.status)}: {_sentence(self.reason)} {self.fix}"
+        return f"{self.name} is {status_words(self.status)}: {_sentence(self.reason)} {self.fix}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +67,12 @@ class Unusable:
     fix: str
 
 
-def told_status(status: Standing) -> str:
+def status_words(status: Standing) -> str:
     """Return `status` as worded after "is"."""
     return "in conflict" if status == "conflict" else status
 
 
-def chosen(
+def choose_entry_point(
     name: str, settings: PluginSettings | None, discovery: Discovery
 ) -> FoundPlugin | Unusable:
     """Return the entry point that the configuration means by `name`, or why there is none.
@@ -83,65 +83,77 @@ def chosen(
         discovery: The installed plugins.
     """
     if name in discovery.clashes:
-        return Unusable(status="conflict", reason=discovery.clashes[name], fix=_ONE_OF_THEM)
-    claims = discovery.claimants(name)
-    wanted = settings.distribution if settings else None
-    if not claims:
+        return Unusable(status="conflict", reason=discovery.clashes[name], fix=_REINSTALL_FIX)
+    claimants = discovery.claimants(name)
+    wanted_distribution = settings.distribution if settings else None
+    if not claimants:
         return _not_installed(name, discovery)
-    if wanted is None:
-        return claims[0] if len(claims) == 1 else _conflict(name, claims)
-    provided = [found for found in claims if found.is_from(wanted)]
-    if len(provided) == 1:
-        return provided[0]
-    return _conflict(name, tuple(provided)) if provided else _refused(name, wanted, claims)
+    if wanted_distribution is None:
+        return claimants[0] if len(claimants) == 1 else _conflict(name, claimants)
+    matching_claimants = [plugin for plugin in claimants if plugin.is_from(wanted_distribution)]
+    if len(matching_claimants) == 1:
+        return matching_claimants[0]
+    return (
+        _conflict(name, tuple(matching_claimants))
+        if matching_claimants
+        else _wrong_distribution(name, wanted_distribution, claimants)
+    )
 
 
-def incompatibility(found: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
-    """Return why `found` does not fit this version or the configuration; None if it does."""
-    return _core_too_old_or_new(found) or _version_unwanted(found, settings)
+def incompatibility(plugin: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
+    """Return why `plugin` does not fit this version or the configuration; None if it does."""
+    return _core_mismatch(plugin) or _version_mismatch(plugin, settings)
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+def _sentence(reason_text: str) -> str:
+    return reason_text if reason_text.endswith((".", "?", "!")) else f"{reason_text}."
 
 
 def _not_installed(name: str, discovery: Discovery) -> Unusable:
-    close = suggestion(name, discovery.names)
-    unread = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
+    name_suggestion = suggestion(name, discovery.names)
+    unread_metadata = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
     return Unusable(
         status="not installed",
-        reason=f"no installed distribution has a plugin called {name!r}{close}{unread}",
+        reason="no installed distribution has a plugin called "
+        f"{name!r}{name_suggestion}{unread_metadata}",
         fix="Install its distribution with pip, or correct the name in [plugins.NAME].",
     )
 
 
-def _conflict(name: str, claims: tuple[FoundPlugin, ...]) -> Unusable:
-    listed = " and ".join(f"{found.provider} ({found.value})" for found in claims)
+def _conflict(name: str, claimants: tuple[FoundPlugin, ...]) -> Unusable:
+    claimant_list = " and ".join(f"{plugin.provider} ({plugin.value})" for plugin in claimants)
     return Unusable(
         status="conflict",
-        reason=f"{name!r} is claimed by {listed}",
-        fix=f'Uninstall one, or choose: distribution = "{claims[0].distribution}" '
+        reason=f"{name!r} is claimed by {claimant_list}",
+        fix=f'Uninstall one, or choose: distribution = "{claimants[0].distribution}" '
         f"in [plugins.{name}].",
     )
 
 
-def _refused(name: str, wanted: str, claims: tuple[FoundPlugin, ...]) -> Unusable:
-    listed = " and ".join(found.provider for found in claims)
+def _wrong_distribution(
+    name: str, wanted_distribution: str, claimants: tuple[FoundPlugin, ...]
+) -> Unusable:
+    claimant_list = " and ".join(plugin.provider for plugin in claimants)
     return Unusable(
         status="conflict",
-        reason=f"{name!r} is provided by {listed}, and the configuration wants it from {wanted}",
-        fix=f"Install {wanted}, or correct `distribution` in [plugins.{name}].",
+        reason=f"{name!r} is provided by {claimant_list}, and the configuration wants it from "
+        f"{wanted_distribution}",
+        fix=f"Install {wanted_distribution}, or correct `distribution` in [plugins.{name}].",
     )
 
 
-def _core_too_old_or_new(found: FoundPlugin) -> Unusable | None:
-    for line in found.requires:
-        specifier = _core_specifier(line)
-        if specifier is not None and not specifier.contains(__version__, prereleases=True):
+def _core_mismatch(plugin: FoundPlugin) -> Unusable | None:
+    for requirement_line in plugin.requires:
+        core_specifier = _core_specifier(requirement_line)
+        if core_specifier is not None and not core_specifier.contains(
+            __version__, prereleases=True
+        ):
             return Unusable(
                 status="incompatible",
-                reason=f"{found.provider} needs {CORE} {specifier}, this is {__version__}",
-                fix=f"Install another version of {found.distribution}, or the {CORE} it needs.",
+                reason=f"{plugin.provider} needs {CORE_DISTRIBUTION} {core_specifier}, this is "
+                f"{__version__}",
+                fix=f"Install another version of {plugin.distribution}, or the "
+                f"{CORE_DISTRIBUTION} it needs.",
             )
     return None
 
@@ -149,26 +161,30 @@ def _core_too_old_or_new(found: FoundPlugin) -> Unusable | None:
 def _core_specifier(requirement: str) -> SpecifierSet | None:
     """Return the versions of sgevents-core that `requirement` allows; None if it is for another."""
     try:
-        parsed = Requirement(requirement)
+        parsed_requirement = Requirement(requirement)
     except InvalidRequirement:
         return None
-    applies = parsed.marker is None or parsed.marker.evaluate({"extra": ""})
-    is_core = canonicalize_name(parsed.name) == CORE
-    return parsed.specifier if is_core and applies else None
+    is_applicable = parsed_requirement.marker is None or parsed_requirement.marker.evaluate(
+        {"extra": ""}
+    )
+    is_core = canonicalize_name(parsed_requirement.name) == CORE_DISTRIBUTION
+    return parsed_requirement.specifier if is_core and is_applicable else None
 
 
-def _version_unwanted(found: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
+def _version_mismatch(plugin: FoundPlugin, settings: PluginSettings | None) -> Unusable | None:
     if settings is None or settings.version is None:
         return None
     try:
-        fits = SpecifierSet(settings.version).contains(found.version or "", prereleases=True)
+        is_wanted_version = SpecifierSet(settings.version).contains(
+            plugin.version or "", prereleases=True
+        )
     except (InvalidSpecifier, InvalidVersion):
-        fits = False
-    if fits:
+        is_wanted_version = False
+    if is_wanted_version:
         return None
     return Unusable(
         status="incompatible",
-        reason=f"{found.provider} is installed, and the configuration wants {settings.version}",
-        fix=f'pip install "{found.distribution}{settings.version}", or change `version` in '
-        f"[plugins.{found.name}].",
+        reason=f"{plugin.provider} is installed, and the configuration wants {settings.version}",
+        fix=f'pip install "{plugin.distribution}{settings.version}", or change `version` in '
+        f"[plugins.{plugin.name}].",
     )

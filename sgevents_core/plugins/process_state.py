@@ -25,18 +25,18 @@ from typing import Any, Final
 
 from sgevents_core.observe.shared import is_lower
 
-_TIMERS: Final = {
+_TIMER_KINDS: Final = {
     "ITIMER_REAL": signal.ITIMER_REAL,
     "ITIMER_VIRTUAL": signal.ITIMER_VIRTUAL,
     "ITIMER_PROF": signal.ITIMER_PROF,
 }
-_SOON: Final = 0.001
-_ABOUT: Final = 2.0
+_SHORTEST_DELAY: Final = 0.001
+_TIMER_TOLERANCE: Final = 2.0
 """Seconds by which a timer may differ from its expected value, as processor-time timers do."""
-_STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
-_LIMITS: Final = ("NOFILE", "CPU", "AS", "DATA", "FSIZE", "STACK", "NPROC")
-_SIGNALS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
-_CRITICAL: Final[tuple[str, ...]] = (
+_STREAM_NAMES: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+_LIMIT_NAMES: Final = ("NOFILE", "CPU", "AS", "DATA", "FSIZE", "STACK", "NPROC")
+_SIGNAL_NUMBERS: Final = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_CRITICAL_MODULES: Final[tuple[str, ...]] = (
     "threading",
     "_thread",
     "time",
@@ -53,81 +53,98 @@ class ProcessState:
     """The process as it is now; made before a plugin's code runs."""
 
     def __init__(self) -> None:
-        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-        self._timers = {name: signal.getitimer(which) for name, which in _TIMERS.items()}
-        self._made = time.monotonic()
-        self._blocked = _blocked()
-        self._folder = _folder()
-        self._umask = _umask()
-        self._streams = {name: getattr(sys, name) for name in _STREAMS}
-        self._limits = {name: _limit(name) for name in _LIMITS}
+        self._signal_handlers = {
+            signal_number: signal.getsignal(signal_number) for signal_number in _SIGNAL_NUMBERS
+        }
+        self._timers = {
+            name: signal.getitimer(timer_kind) for name, timer_kind in _TIMER_KINDS.items()
+        }
+        self._created_at = time.monotonic()
+        self._blocked_signals = _blocked_signals()
+        self._working_folder = _working_folder()
+        self._umask = _current_umask()
+        self._streams = {name: getattr(sys, name) for name in _STREAM_NAMES}
+        self._limits = {name: _limit_of(name) for name in _LIMIT_NAMES}
         self._locale = locale.setlocale(locale.LC_ALL)
         self._socket_timeout = socket.getdefaulttimeout()
-        self._recursion = sys.getrecursionlimit()
-        self._switching = sys.getswitchinterval()
-        self._collects = gc.isenabled()
-        self._errors = _error_filters()
-        self._path = list(sys.path)
-        self._finders = list(sys.meta_path)
-        self._variables = dict(os.environ)
+        self._recursion_limit = sys.getrecursionlimit()
+        self._switch_interval = sys.getswitchinterval()
+        self._collects_garbage = gc.isenabled()
+        self._error_filters = _error_filters()
+        self._import_path = list(sys.path)
+        self._import_finders = list(sys.meta_path)
+        self._environment = dict(os.environ)
         self._modules = dict(sys.modules)
-        self._names: dict[str, dict[str, Any]] = {
-            name: dict(vars(sys.modules[name])) for name in _CRITICAL if name in sys.modules
+        self._critical_names: dict[str, dict[str, Any]] = {
+            name: dict(vars(sys.modules[name])) for name in _CRITICAL_MODULES if name in sys.modules
         }
-        self._names["builtins"] = dict(vars(builtins))
+        self._critical_names["builtins"] = dict(vars(builtins))
 
-    def put_back(self) -> list[str]:
+    def restore(self) -> list[str]:
         """Restore what was changed since; return what that was, for people."""
-        return [*self._signals(), *self._places(), *self._settings(), *self._imports()]
+        return [
+            *self._restore_signals(),
+            *self._restore_places(),
+            *self._restore_settings(),
+            *self._restore_imports(),
+        ]
 
-    def _signals(self) -> Iterator[str]:
-        for number, before in self._handlers.items():
-            if signal.getsignal(number) is before or before is None:
+    def _restore_signals(self) -> Iterator[str]:
+        for signal_number, value_before in self._signal_handlers.items():
+            if signal.getsignal(signal_number) is value_before or value_before is None:
                 continue
             with suppress(OSError, ValueError):  # set by another thread or the system
-                signal.signal(number, before)
-                yield f"the handler of {signal.Signals(number).name}"
-        for name, (left, interval) in self._timers.items():
-            due = max(left - (time.monotonic() - self._made), _SOON) if left else 0.0
-            if abs(signal.getitimer(_TIMERS[name])[0] - due) > _ABOUT:
-                signal.setitimer(_TIMERS[name], due, interval)
+                signal.signal(signal_number, value_before)
+                yield f"the handler of {signal.Signals(signal_number).name}"
+        for name, (remaining, interval) in self._timers.items():
+            expected_delay = (
+                max(remaining - (time.monotonic() - self._created_at), _SHORTEST_DELAY)
+                if remaining
+                else 0.0
+            )
+            if abs(signal.getitimer(_TIMER_KINDS[name])[0] - expected_delay) > _TIMER_TOLERANCE:
+                signal.setitimer(_TIMER_KINDS[name], expected_delay, interval)
                 yield f"a timer that sends a signal (signal.alarm or {name})"
-        newly = _blocked() - self._blocked
-        if newly:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, newly)
-            yield f"blocked signals ({', '.join(sorted(one.name for one in newly))})"
+        newly_blocked = _blocked_signals() - self._blocked_signals
+        if newly_blocked:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, newly_blocked)
+            yield f"blocked signals ({', '.join(sorted(entry.name for entry in newly_blocked))})"
 
-    def _places(self) -> Iterator[str]:
-        if self._folder and _folder() != self._folder:
+    def _restore_places(self) -> Iterator[str]:
+        if self._working_folder and _working_folder() != self._working_folder:
             with suppress(OSError):
-                os.chdir(self._folder)
+                os.chdir(self._working_folder)
                 yield "the working folder (os.chdir)"
-        if _umask() != self._umask:
+        if _current_umask() != self._umask:
             os.umask(self._umask)
             yield "the umask (os.umask)"
         for name, stream in self._streams.items():
             if getattr(sys, name, None) is not stream:
                 setattr(sys, name, stream)
                 yield f"sys.{name}"
-        if Counter(self._path) - Counter(sys.path):
-            added = [entry for entry in sys.path if entry not in self._path]
-            sys.path[:] = [*added, *self._path]
+        if Counter(self._import_path) - Counter(sys.path):
+            added_entries = [entry for entry in sys.path if entry not in self._import_path]
+            sys.path[:] = [*added_entries, *self._import_path]
             yield "folders taken from sys.path"
-        lost = [finder for finder in self._finders if finder not in sys.meta_path]
-        if lost:
-            others = [finder for finder in sys.meta_path if finder not in self._finders]
-            sys.meta_path[:] = [*others, *self._finders]
+        lost_finders = [finder for finder in self._import_finders if finder not in sys.meta_path]
+        if lost_finders:
+            other_finders = [
+                finder for finder in sys.meta_path if finder not in self._import_finders
+            ]
+            sys.meta_path[:] = [*other_finders, *self._import_finders]
             yield "finders taken from sys.meta_path"
-        gone = {name: text for name, text in self._variables.items() if name not in os.environ}
-        if gone:
-            os.environ.update(gone)
-            yield f"variables taken from os.environ ({_some(gone)})"
+        missing_variables = {
+            name: text for name, text in self._environment.items() if name not in os.environ
+        }
+        if missing_variables:
+            os.environ.update(missing_variables)
+            yield f"variables taken from os.environ ({_shortened_list(missing_variables)})"
 
-    def _settings(self) -> Iterator[str]:
-        for name, before in self._limits.items():
-            if is_lower(_limit(name)[0], before[0]):
+    def _restore_settings(self) -> Iterator[str]:
+        for name, value_before in self._limits.items():
+            if is_lower(_limit_of(name)[0], value_before[0]):
                 with suppress(OSError, ValueError):
-                    resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), before)
+                    resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), value_before)
                     yield f"the limit {name} (resource.setrlimit)"
         if locale.setlocale(locale.LC_ALL) != self._locale:
             with suppress(locale.Error):
@@ -136,76 +153,85 @@ class ProcessState:
         if socket.getdefaulttimeout() != self._socket_timeout:
             socket.setdefaulttimeout(self._socket_timeout)
             yield "the default timeout of sockets (socket.setdefaulttimeout)"
-        if sys.getrecursionlimit() < self._recursion:
-            sys.setrecursionlimit(self._recursion)
+        if sys.getrecursionlimit() < self._recursion_limit:
+            sys.setrecursionlimit(self._recursion_limit)
             yield "a lower recursion limit (sys.setrecursionlimit)"
-        if sys.getswitchinterval() != self._switching:
-            sys.setswitchinterval(self._switching)
+        if sys.getswitchinterval() != self._switch_interval:
+            sys.setswitchinterval(self._switch_interval)
             yield "how threads take turns (sys.setswitchinterval)"
-        if self._collects and not gc.isenabled():
+        if self._collects_garbage and not gc.isenabled():
             gc.enable()
             yield "the garbage collection (gc.disable)"
-        added = [one for one in _error_filters() if one not in self._errors]
-        if added:
-            kept = [one for one in warnings.filters if one not in added]
-            warnings.filters[:] = kept  # type: ignore[index]  # a list, whatever its stub says
+        added_entries = [entry for entry in _error_filters() if entry not in self._error_filters]
+        if added_entries:
+            kept_filters = [entry for entry in warnings.filters if entry not in added_entries]
+            warnings.filters[:] = kept_filters  # type: ignore[index]  # a list, whatever its stub says
             yield "warnings made errors (warnings.simplefilter)"
 
-    def _imports(self) -> Iterator[str]:
-        clobbered = _restored(sys.modules, self._modules)
-        if clobbered:
-            yield f"modules replaced in sys.modules ({_some(clobbered)})"
-        for name, before in self._names.items():
+    def _restore_imports(self) -> Iterator[str]:
+        replaced_modules = _restore_names(sys.modules, self._modules)
+        if replaced_modules:
+            yield f"modules replaced in sys.modules ({_shortened_list(replaced_modules)})"
+        for name, value_before in self._critical_names.items():
             module = self._modules.get(name)
-            replaced = _restored(vars(module), before) if isinstance(module, ModuleType) else {}
-            if replaced:
-                yield f"names replaced in {name} ({_some(replaced)})"
+            replaced_names = (
+                _restore_names(vars(module), value_before) if isinstance(module, ModuleType) else {}
+            )
+            if replaced_names:
+                yield f"names replaced in {name} ({_shortened_list(replaced_names)})"
 
 
-def told(changes: list[str]) -> list[str]:
+def change_warnings(changes: list[str]) -> list[str]:
     """Return warnings about what a plugin changed and was restored, for people."""
     return [
-        f"it changes what all plugins share: {change}; put back, so it does not have that either"
+        f"it changes what all plugins share: {change}; this was undone, so the plugin "
+        "does not have it either"
         for change in changes
     ]
 
 
-def _restored(names: MutableMapping[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Restore what is missing from `names` or was replaced; return what that was."""
-    lost = object()
-    changed = {key: old for key, old in before.items() if names.get(key, lost) is not old}
-    names.update(changed)
-    return changed
+def _restore_names(
+    namespace: MutableMapping[str, Any], value_before: dict[str, Any]
+) -> dict[str, Any]:
+    """Restore what is missing from `namespace` or was replaced; return what that was."""
+    missing = object()
+    changed_names = {
+        key: value_before
+        for key, value_before in value_before.items()
+        if namespace.get(key, missing) is not value_before
+    }
+    namespace.update(changed_names)
+    return changed_names
 
 
-def _some(names: dict[str, Any]) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-    return ", ".join(listed[:5]) + more
+def _shortened_list(namespace: dict[str, Any]) -> str:
+    sorted_names = sorted(namespace)
+    more_text = f" and {len(sorted_names) - 5} more" if len(sorted_names) > 5 else ""
+    return ", ".join(sorted_names[:5]) + more_text
 
 
-def _blocked() -> set[signal.Signals]:
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    return {one for one in blocked if isinstance(one, signal.Signals)}
+def _blocked_signals() -> set[signal.Signals]:
+    blocked_signals = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return {entry for entry in blocked_signals if isinstance(entry, signal.Signals)}
 
 
-def _folder() -> str:
+def _working_folder() -> str:
     try:
         return os.getcwd()  # noqa: PTH109 - a text is compared
     except OSError:  # it no longer exists
         return ""
 
 
-def _umask() -> int:
+def _current_umask() -> int:
     """Return the umask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    current_umask = os.umask(0o077)
+    os.umask(current_umask)
+    return current_umask
 
 
-def _limit(name: str) -> tuple[int, int]:
+def _limit_of(name: str) -> tuple[int, int]:
     return resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
 
 
 def _error_filters() -> list[Any]:
-    return [one for one in warnings.filters if one[0] == "error"]
+    return [entry for entry in warnings.filters if entry[0] == "error"]

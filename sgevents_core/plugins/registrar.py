@@ -25,14 +25,21 @@ from sgevents_core.filters import (
     refuse_unknown,
 )
 from sgevents_core.markers import Matched, matched_of
-from sgevents_core.plugins.callback import Callback, callback_name, place_of, short_place_of
+from sgevents_core.plugins.callback import (
+    Callback,
+    callback_name,
+    short_source_place,
+    source_place_of,
+)
 from sgevents_core.plugins.signatures import (
     positional_adapter,
-    refuse_what_runs_nothing,
+    require_plain_function,
     takes_args,
 )
 
-_TAKES: Final = "It is called with as many of (event, ctx, args) as it takes, by position."
+_SIGNATURE_ADVICE: Final = (
+    "It is called with as many of (event, ctx, args) as it takes, by position."
+)
 
 
 def plugin_logger(plugin: str) -> logging.Logger:
@@ -43,13 +50,13 @@ def plugin_logger(plugin: str) -> logging.Logger:
 class CallbackRegistrar:
     """The callbacks that one plugin registers in code, after those it implements."""
 
-    def __init__(self, plugin: str, settings: Any, taken: Collection[str] = ()) -> None:
+    def __init__(self, plugin: str, settings: Any, taken_names: Collection[str] = ()) -> None:
         """Start with no callbacks.
 
         Args:
             plugin: The plugin's name.
             settings: The plugin's own settings: an instance of its model, or a mapping.
-            taken: The names of the plugin's other callbacks.
+            taken_names: The names of the plugin's other callbacks.
         """
         self.plugin: Final = plugin
         is_mapping = isinstance(settings, Mapping)
@@ -57,7 +64,7 @@ class CallbackRegistrar:
         self.logger: Final = plugin_logger(plugin)
         self.callbacks: Final[list[Callback]] = []
         self.warnings: Final[list[str]] = []
-        self._taken = set(taken)
+        self._taken_names = set(taken_names)
         self._is_open = True
 
     def close(self) -> None:
@@ -85,13 +92,13 @@ class CallbackRegistrar:
         **unknown: NoReturn,
     ) -> str:
         """Register `callback`; see `protocols.Registrar.register`."""
-        caller = sys._getframe(1)
-        here = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-        self._refuse_when_closed(here)
-        _refuse_no_callable(callback, here)
+        caller_frame = sys._getframe(1)
+        source_line = f"{caller_frame.f_code.co_filename}:{caller_frame.f_lineno}"
+        self._require_open(source_line)
+        _require_callable(callback, source_line)
         try:
             refuse_unknown(unknown, ("args", "on_error", "timeout", "name"))
-            wanted = made_match(
+            event_match = made_match(
                 event_type=event_type,
                 entity_type=entity_type,
                 attribute=attribute,
@@ -103,91 +110,97 @@ class CallbackRegistrar:
                 new_value=new_value,
                 where=where,
             )
-            given = Matched(wanted, checked_on_error(on_error), checked_timeout(timeout))
-        except WrongValueError as wrong:
+            given_match = Matched(event_match, checked_on_error(on_error), checked_timeout(timeout))
+        except WrongValueError as wrong_value:
             raise RegistrationError(
-                where=here, problem=wrong.problem, advice=wrong.advice
+                where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
             ) from None
-        return self._add(callback, _combined(callback, given, here), args, name, here)
+        return self._add_callback(
+            callback, _combine_matches(callback, given_match, source_line), args, name, source_line
+        )
 
-    def _refuse_when_closed(self, here: str) -> None:
+    def _require_open(self, source_line: str) -> None:
         if not self._is_open:
             raise RegistrationError(
-                where=here,
+                where=source_line,
                 problem="the registrar is closed",
                 advice="Register in register_callbacks, before it returns.",
             )
 
-    def _add(
+    def _add_callback(
         self,
         callback: Callable[..., object],
-        matched: Matched,
+        matched_events: Matched,
         args: object,
         name: str | None,
-        here: str,
+        source_line: str,
     ) -> str:
         function = positional_adapter(callback, args)
         if function is None:
             raise RegistrationError(
-                where=here, problem=f"{callback!r} cannot be called so", advice=_TAKES
+                where=source_line,
+                problem=f"{callback!r} cannot be called so",
+                advice=_SIGNATURE_ADVICE,
             )
         if args is not ... and not takes_args(callback):
-            self.warnings.append(f"{here}: args is given, and {callback!r} does not take it")
-        chosen = self._free_name(callback, name, here)
-        self._taken.add(chosen)
+            self.warnings.append(f"{source_line}: args is given, and {callback!r} does not take it")
+        chosen_name = self._choose_name(callback, name, source_line)
+        self._taken_names.add(chosen_name)
         self.callbacks.append(
             Callback(
                 plugin=self.plugin,
-                name=chosen,
+                name=chosen_name,
                 hook=None,
-                match=matched.match,
+                match=matched_events.match,
                 function=function,
-                on_error=matched.on_error,
-                timeout=matched.timeout,
-                where=short_place_of(callback),
+                on_error=matched_events.on_error,
+                timeout=matched_events.timeout,
+                where=short_source_place(callback),
             )
         )
-        return chosen
+        return chosen_name
 
-    def _free_name(self, callback: object, name: str | None, here: str) -> str:
+    def _choose_name(self, callback: object, name: str | None, source_line: str) -> str:
         if name is None:
-            return callback_name(callback, self._taken)
+            return callback_name(callback, self._taken_names)
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise RegistrationError(
-                where=here,
+                where=source_line,
                 problem=f"name={name!r} is not a valid name",
                 advice="Give a short text.",
             )
-        if name in self._taken:
+        if name in self._taken_names:
             raise RegistrationError(
-                where=here,
+                where=source_line,
                 problem=f"the plugin has a callback called {name!r} already",
                 advice="Give each callback a name of its own.",
             )
         return name
 
 
-def _refuse_no_callable(callback: object, here: str) -> None:
+def _require_callable(callback: object, source_line: str) -> None:
     if inspect.isclass(callback):
         raise RegistrationError(
-            where=here,
+            where=source_line,
             problem=f"{callback.__qualname__} is a class: calling it makes an instance",
             advice=f"Register an instance: {callback.__qualname__}(...).",
         )
     if not callable(callback):
-        raise RegistrationError(where=here, problem=f"{callback!r} cannot be called", advice=_TAKES)
-    refuse_what_runs_nothing(callback)
-
-
-def _combined(callback: object, given: Matched, here: str) -> Matched:
-    """Return `given`, or what `@match` left on `callback` if `given` says nothing."""
-    marked = matched_of(callback)
-    if marked is None:
-        return given
-    if given != Matched(Match()):
         raise RegistrationError(
-            where=here,
-            problem=f"{place_of(callback)} has a @match, and register(...) narrows it again",
+            where=source_line, problem=f"{callback!r} cannot be called", advice=_SIGNATURE_ADVICE
+        )
+    require_plain_function(callback)
+
+
+def _combine_matches(callback: object, given_match: Matched, source_line: str) -> Matched:
+    """Return `given_match`, or what `@match` left on `callback` if `given_match` says nothing."""
+    attached_match = matched_of(callback)
+    if attached_match is None:
+        return given_match
+    if given_match != Matched(Match()):
+        raise RegistrationError(
+            where=source_line,
+            problem=f"{source_place_of(callback)} has a @match, and register(...) narrows it again",
             advice="Put all conditions in one place.",
         )
-    return marked
+    return attached_match

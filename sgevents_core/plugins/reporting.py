@@ -11,19 +11,22 @@ from sgevents_core.printable import counted
 logger = logging.getLogger("sgevents.daemon")
 
 
-def tell_remarks(discovery: Discovery) -> None:
+def log_remarks(discovery: Discovery) -> None:
     """Log what should not be among the packages."""
-    for remark in discovery.remarks:
-        extra = {"action": "plugins.remark"}
-        logger.warning("%s; %s", remark.text, remark.fix, extra=extra)
+    for install_remark in discovery.remarks:
+        record_fields = {"action": "plugins.remark"}
+        logger.warning("%s; %s", install_remark.text, install_remark.fix, extra=record_fields)
 
 
-def tell_statuses(loaded: Loaded) -> None:
+def log_statuses(loaded: Loaded) -> None:
     """Log what was loaded, what was not and why, and likely mistakes."""
     for status in loaded.statuses:
-        extra = {"action": f"plugin.{status.status.replace(' ', '_')}", "plugin": status.name}
+        record_fields = {
+            "action": f"plugin.{status.status.replace(' ', '_')}",
+            "plugin": status.name,
+        }
         for warning in status.warnings:
-            logger.warning("Plugin %s: %s", status.name, warning, extra=extra)
+            logger.warning("Plugin %s: %s", status.name, warning, extra=record_fields)
         if status.status == "enabled":
             logger.info(
                 "Plugin %s %s: %s, group %s",
@@ -31,11 +34,11 @@ def tell_statuses(loaded: Loaded) -> None:
                 status.version or "",
                 counted(status.callbacks or 0, "callback"),
                 status.group,
-                extra=extra,
+                extra=record_fields,
             )
         elif status.status == "disabled" and LEFT_OUT in status.reason:
-            text = "Plugin %s is left out of this run; its events wait for it"
-            told = {"action": "plugin.left_out", "plugin": status.name}
-            logger.warning(text, status.name, extra=told)
+            message = "Plugin %s is left out of this run; its events wait for it"
+            left_out_fields = {"action": "plugin.left_out", "plugin": status.name}
+            logger.warning(message, status.name, extra=left_out_fields)
         elif status.status != "disabled":
-            logger.error("Plugin %s", status.told(), extra=extra)
+            logger.error("Plugin %s", status.summary(), extra=record_fields)

@@ -15,102 +15,106 @@ from sgevents_core.errors import (
     ParameterKindError,
     UnknownArgumentError,
 )
-from sgevents_core.plugins.callback import inner_callable, place_of
+from sgevents_core.plugins.callback import inner_callable, source_place_of
 from sgevents_core.settings.spelling import joined_names, nearest_name
 
 Function: TypeAlias = Callable[..., object]
 
-_KINDS: Final[dict[object, str]] = {
+_REFUSED_KINDS: Final[dict[object, str]] = {
     Parameter.KEYWORD_ONLY: "keyword-only",
     Parameter.VAR_POSITIONAL: "any number of arguments",
     Parameter.VAR_KEYWORD: "any number of keywords",
 }
 _PREFIXES: Final[dict[object, str]] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
-_ARGUMENTS: Final = ("event", "ctx", "args")
+_EVENT_ARGUMENTS: Final = ("event", "ctx", "args")
 _RUN_ASYNC: Final = "Make it a plain `def`; inside, asyncio.run(...) runs async code."
 _NO_YIELD: Final = "Take the yield out, or put it into another function that this one calls."
 
 
-def refuse_what_runs_nothing(function: Function) -> None:
+def require_plain_function(function: Function) -> None:
     """Raise NotPlainFunctionError if calling `function` only creates something to run."""
-    inner = inner_callable(function)
-    called = inner
-    if not inspect.isroutine(inner):
-        called = inspect.getattr_static(type(inner), "__call__", inner)
-    for is_so, kind, advice in (
+    inner_function = inner_callable(function)
+    called_function = inner_function
+    if not inspect.isroutine(inner_function):
+        called_function = inspect.getattr_static(type(inner_function), "__call__", inner_function)
+    for is_kind, kind_name, advice in (
         (inspect.iscoroutinefunction, "async", _RUN_ASYNC),
         (inspect.isasyncgenfunction, "an async generator", _RUN_ASYNC),
         (inspect.isgeneratorfunction, "a generator (it has a yield)", _NO_YIELD),
     ):
-        if is_so(called):
-            name = getattr(inner, "__qualname__", type(inner).__qualname__)
-            where = place_of(function)
-            raise NotPlainFunctionError(where=where, function=name, kind=kind, advice=advice)
+        if is_kind(called_function):
+            name = getattr(inner_function, "__qualname__", type(inner_function).__qualname__)
+            where = source_place_of(function)
+            raise NotPlainFunctionError(where=where, function=name, kind=kind_name, advice=advice)
 
 
-def wanted_arguments(function: Function, hook: str, known: Sequence[str]) -> tuple[str, ...]:
+def wanted_arguments(
+    function: Function, hook: str, known_arguments: Sequence[str]
+) -> tuple[str, ...]:
     """Return the arguments that the hook implementation `function` names, in order.
 
     Args:
         function: The function as it is called, so without `self`.
         hook: The hook that it implements.
-        known: The hook's arguments.
+        known_arguments: The hook's arguments.
 
     Raises:
         ParameterKindError: It takes `*args`, `**kwargs` or a keyword-only argument.
         UnknownArgumentError: It names an argument that the hook does not have.
     """
-    names = []
+    argument_names = []
     for parameter in _parameters(function):
-        if parameter.kind in _KINDS:
+        if parameter.kind in _REFUSED_KINDS:
             raise ParameterKindError(
-                where=place_of(function),
-                function=_name(function),
+                where=source_place_of(function),
+                function=_function_name(function),
                 parameter=_PREFIXES.get(parameter.kind, "") + parameter.name,
-                kind=_KINDS[parameter.kind],
-                known=joined_names(known),
+                kind=_REFUSED_KINDS[parameter.kind],
+                known=joined_names(known_arguments),
             )
-        if parameter.name not in known:
+        if parameter.name not in known_arguments:
             raise UnknownArgumentError(
-                where=place_of(function),
-                function=_name(function),
+                where=source_place_of(function),
+                function=_function_name(function),
                 hook=hook,
                 argument=parameter.name,
-                suggestion=suggestion(parameter.name, known),
-                known=joined_names(known),
+                suggestion=suggestion(parameter.name, known_arguments),
+                known=joined_names(known_arguments),
             )
-        names.append(parameter.name)
-    return tuple(names)
+        argument_names.append(parameter.name)
+    return tuple(argument_names)
 
 
-def event_adapter(function: Function, wanted: tuple[str, ...]) -> Function:
+def event_adapter(function: Function, wanted_names: tuple[str, ...]) -> Function:
     """Return an adapter that takes `(event, ctx)` and passes `function` what it wants."""
-    if wanted == ("event", "ctx"):
-        return _unwrappable(function) if hasattr(function, "__wrapped__") else function
-    if wanted == ("event",):
+    if wanted_names == ("event", "ctx"):
+        return _hide_wrapped_function(function) if hasattr(function, "__wrapped__") else function
+    if wanted_names == ("event",):
         return lambda event, ctx: function(event)
-    if wanted == ("ctx",):
+    if wanted_names == ("ctx",):
         return lambda event, ctx: function(ctx)
-    if wanted == ("ctx", "event"):
+    if wanted_names == ("ctx", "event"):
         return lambda event, ctx: function(ctx, event)
     return lambda event, ctx: function()
 
 
-def _unwrappable(function: Function) -> Function:
+def _hide_wrapped_function(function: Function) -> Function:
     """Return a wrapper that hides what `function` wraps, which pluggy would check instead."""
 
-    def call(event: object, ctx: object) -> object:
+    def call_function(event: object, ctx: object) -> object:
         return function(event, ctx)
 
-    return call
+    return call_function
 
 
-def hook_adapter(function: Function, wanted: tuple[str, ...], known: Sequence[str]) -> Function:
-    """Return an adapter that takes all of `known` and passes `function` what it wants."""
-    if wanted == tuple(known):
+def hook_adapter(
+    function: Function, wanted_names: tuple[str, ...], known_arguments: Sequence[str]
+) -> Function:
+    """Return an adapter that takes all of `known_arguments` and passes `function` what it wants."""
+    if wanted_names == tuple(known_arguments):
         return function
-    places = [known.index(name) for name in wanted]
-    return lambda *given: function(*[given[place] for place in places])
+    argument_positions = [known_arguments.index(name) for name in wanted_names]
+    return lambda *arguments: function(*[arguments[position] for position in argument_positions])
 
 
 def positional_adapter(function: Function, args: object) -> Function | None:
@@ -127,54 +131,64 @@ def positional_adapter(function: Function, args: object) -> Function | None:
         parameters = _parameters(function)
     except (TypeError, ValueError):  # a builtin without a signature
         return None
-    count = _count_taken(parameters, has_args=args is not ...)
-    if count is None:
+    taken_count = _count_taken(parameters, has_args=args is not ...)
+    if taken_count is None:
         return None
-    if count == len(_ARGUMENTS):
+    if taken_count == len(_EVENT_ARGUMENTS):
         return lambda event, ctx: function(event, ctx, args)
-    return event_adapter(function, _ARGUMENTS[:count])
+    return event_adapter(function, _EVENT_ARGUMENTS[:taken_count])
 
 
 def takes_args(function: Function) -> bool:
     """Return whether `function`, which can be called by position, takes a third argument."""
-    return _count_taken(_parameters(function), has_args=True) == len(_ARGUMENTS)
+    return _count_taken(_parameters(function), has_args=True) == len(_EVENT_ARGUMENTS)
 
 
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Return ` (did you mean X?)` if one of `known` is similar to `name`, otherwise nothing."""
-    close = nearest_name(name, known)
-    return f" (did you mean {close}?)" if close else ""
+def suggestion(unknown_name: str, known_arguments: Sequence[str]) -> str:
+    """Return ` (did you mean X?)` if one of `known_arguments` is similar to `unknown_name`,
+    otherwise nothing.
+    """
+    nearest_argument = nearest_name(unknown_name, known_arguments)
+    return f" (did you mean {nearest_argument}?)" if nearest_argument else ""
 
 
 def _count_taken(parameters: Sequence[Parameter], has_args: bool) -> int | None:
-    positional = [p for p in parameters if p.kind not in _KINDS]
-    required = sum(p.default is Parameter.empty for p in positional)
-    available = len(_ARGUMENTS) if has_args else len(_ARGUMENTS) - 1
-    needs_keyword = any(
-        p.kind is Parameter.KEYWORD_ONLY and p.default is Parameter.empty for p in parameters
+    positional_parameters = [
+        parameter for parameter in parameters if parameter.kind not in _REFUSED_KINDS
+    ]
+    required_count = sum(
+        parameter.default is Parameter.empty for parameter in positional_parameters
     )
-    if needs_keyword or required > available:
+    available_count = len(_EVENT_ARGUMENTS) if has_args else len(_EVENT_ARGUMENTS) - 1
+    needs_keyword = any(
+        parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty
+        for parameter in parameters
+    )
+    if needs_keyword or required_count > available_count:
         return None
-    if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
-        return available
-    if has_args and len(positional) >= available:
-        return available
-    count = required
-    while count < min(len(positional), available) and positional[count].name == _ARGUMENTS[count]:
-        count += 1
-    return count
+    if any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters):
+        return available_count
+    if has_args and len(positional_parameters) >= available_count:
+        return available_count
+    taken_count = required_count
+    while (
+        taken_count < min(len(positional_parameters), available_count)
+        and positional_parameters[taken_count].name == _EVENT_ARGUMENTS[taken_count]
+    ):
+        taken_count += 1
+    return taken_count
 
 
 def _parameters(function: Function) -> list[Parameter]:
     """Return the parameters of `function`, or of what it wraps if it accepts anything itself."""
-    own = list(inspect.signature(function, follow_wrapped=False).parameters.values())
-    takes_anything = any(p.kind is Parameter.VAR_POSITIONAL for p in own)
+    own_parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    takes_anything = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in own_parameters)
     if takes_anything and hasattr(inner_callable(function), "__wrapped__"):
         return list(inspect.signature(function).parameters.values())
-    return own
+    return own_parameters
 
 
-def _name(function: Any) -> str:
+def _function_name(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return str(getattr(function, "__qualname__", type(function).__qualname__))

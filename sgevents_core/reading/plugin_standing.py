@@ -65,7 +65,9 @@ def differences(statuses: Sequence[PluginStatus], state: Path) -> Iterator[str]:
         elif one.order is not None and one.running is None:
             yield f"{one.name}: the daemon has not loaded it; {_TAKE_UP}"
         elif one.order is not None and one.running != installed:
-            yield f"{one.name}: the daemon runs {one.running}, installed is {installed}; {_TAKE_UP}"
+            yield (
+                f"{one.name}: the daemon runs {one.running}, installed is {installed}; {_TAKE_UP}"
+            )
 
 
 def _standing(

@@ -13,7 +13,7 @@ from sgevents_core.calling.context import Services
 from sgevents_core.dispatch.alerting import Announcer, Hooks
 from sgevents_core.events import Event
 from sgevents_core.plugins.callback import Callback
-from sgevents_core.plugins.guarding import one_line
+from sgevents_core.plugins.guarding import error_line
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.plugin_record import PluginRecord
@@ -91,7 +91,7 @@ class CallWatch:
         except BaseException as error:
             call.error = error
             if isinstance(call, Called):
-                call.outcome, call.reason = "dead-letter", one_line(error)
+                call.outcome, call.reason = "dead-letter", error_line(error)
             raise
         finally:
             self._here.call = None

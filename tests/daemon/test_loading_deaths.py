@@ -337,7 +337,7 @@ def test_error_whose_words_end_the_process_is_the_plugin_s(
     assert [daemon.drain() for _ in range(2)] == [3, 0]
     assert daemon.events_of("witness") == ids
     (said,) = told_of(daemon, "a_bad")
-    assert "telling what importing a_bad raised; it called os._exit" in said
+    assert "describing what importing a_bad raised; it called os._exit" in said
 
 
 def test_fork_while_it_is_loaded_makes_no_second_daemon(

@@ -22,7 +22,7 @@ from sgevents_core import Secret
 from sgevents_core.errors import ConfigError, Problem
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded, load
-from sgevents_core.plugins.own_settings import modelled
+from sgevents_core.plugins.own_settings import fit_to_model
 from sgevents_core.settings import SecretSource, Settings, load_settings
 from sgevents_core.settings.diagnostics import Diagnostic
 
@@ -108,14 +108,14 @@ TOKEN = Secret("demo-token", SecretSource("env", "CHAT"))
 
 def fit(model: Any, **table: Any) -> Any:
     """Return a table as `model`; nothing may be wrong with it."""
-    value, wrong = modelled(model, table, Path("/etc/sgevents"))
+    value, wrong = fit_to_model(model, table, Path("/etc/sgevents"))
     assert wrong == []
     return value
 
 
 def wrongs(model: Any, **table: Any) -> list[Diagnostic]:
     """Return what is wrong with a table."""
-    value, wrong = modelled(model, table, Path("/etc/sgevents"))
+    value, wrong = fit_to_model(model, table, Path("/etc/sgevents"))
     assert value is None or (isinstance(model, type) and issubclass(model, BaseModel))
     return wrong
 
@@ -339,7 +339,7 @@ KEYS = st.sampled_from([field.name for field in dataclasses.fields(Chat)]) | st.
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_any_table_is_either_fitted_or_told(table: dict[str, Any]) -> None:
     """Never both, never an exception, and the text of a reference is in no message."""
-    value, wrong = modelled(Chat, table, Path("/etc"))
+    value, wrong = fit_to_model(Chat, table, Path("/etc"))
     assert (value is None) is bool(wrong)
     assert "demo-token" not in repr(wrong)
     assert isinstance(value, Chat | None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from installed_packages import Packages
 
-from sgevents_core.plugins.discovery import NAMELESS, discover
+from sgevents_core.plugins.discovery import UNNAMED_DISTRIBUTION, discover
 
 TRAP = "raise SystemExit('imported')"
 
@@ -105,7 +105,7 @@ def test_broken_metadata_leaves_the_plugin_without_a_provider(
     else:
         (info / "METADATA").write_bytes(metadata)
     found = discover().found["status"]
-    assert (found.distribution, found.version, found.requires) == (NAMELESS, None, ())
+    assert (found.distribution, found.version, found.requires) == (UNNAMED_DISTRIBUTION, None, ())
 
 
 def test_places_on_the_path_that_are_not_folders_do_not_matter(

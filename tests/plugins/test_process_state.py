@@ -133,7 +133,7 @@ def kept() -> Iterator[None]:
     """Leave nothing to other tests, should this one fail."""
     before = ProcessState()
     yield
-    before.put_back()
+    before.restore()
 
 
 def warnings_of(loaded: Loaded, name: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def test_slow_step_is_warned_of_once_while_it_runs(
 ) -> None:
     """The daemon has not started yet, and its log would be empty for a minute otherwise."""
     monkeypatch.setattr(loading_watch, "SLOW", 0.01)
-    turn = LoadingTurn(plugin="notes", mark="", limit=60.0)
+    turn = LoadingTurn(plugin="notes", fingerprint="", time_limit=60.0)
     with LoadingWatch(EvidenceKeeper(Path(os.devnull))) as watch:
         watch.around(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
     (record,) = (one for one in caplog.records if one.__dict__["action"] == "plugin.loads_slowly")

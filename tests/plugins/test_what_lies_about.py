@@ -161,7 +161,7 @@ def test_other_files_that_two_ship_are_remarked_where_they_differ(packages: Pack
         info = packages.install(distribution, {name: f"{name}_p"}, modules)
         record(info, modules)
     (remark,) = discover().remarks
-    assert "studio-a 1.0 and studio-b 1.0 both ship helper.py, and not the same" in remark.text
+    assert "studio-a 1.0 and studio-b 1.0 ship different files as helper.py" in remark.text
     assert {one.status for one in of(packages, "alpha", "bravo").values()} == {"enabled"}
 
 
