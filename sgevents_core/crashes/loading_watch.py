@@ -66,7 +66,7 @@ class NotingWatch(PluginWatch):
         self._listener: Final = listener
         self._threads = {thread.ident for thread in threading.enumerate()}
 
-    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
+    def run_step(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Run one step of a plugin, and return its result."""
         try:
             with self._listener.loading(LoadingStep(turn.plugin, doing, turn.fingerprint)):
@@ -190,10 +190,10 @@ class LoadingWatch(NotingWatch):
         if self._stops:
             self._stopped = True
 
-    def around(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
+    def run_step(self, turn: LoadingTurn, doing: str, call: Callable[[], _T]) -> _T:
         """Run one step of a plugin, and return its result."""
         self._plugin = turn.plugin
-        return super().around(turn, doing, call)
+        return super().run_step(turn, doing, call)
 
     def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
         """Return the result of `call`.

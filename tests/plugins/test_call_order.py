@@ -67,8 +67,8 @@ STATE = """
         def register_callbacks(self, registrar):
             registrar.register(self.add, event_type="*_Change", args=self.counter)
             registrar.register(self.counter)
-            registrar.register(partial(self.summary, "again"), entity_type="Task")
-            registrar.register(self.summary, event_type="Shotgun_Task_New", args=None)
+            registrar.register(partial(self.told, "again"), entity_type="Task")
+            registrar.register(self.told, event_type="Shotgun_Task_New", args=None)
 
         def add(self, event, ctx, counter):
             counter.count += 10

@@ -21,7 +21,7 @@ def test_slow_step_is_warned_of_once_while_it_runs(
     monkeypatch.setattr(loading_watch, "SLOW", 0.01)
     turn = LoadingTurn(plugin="notes", fingerprint="", time_limit=60.0)
     with LoadingWatch(EvidenceKeeper(Path(os.devnull))) as watch:
-        watch.around(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
+        watch.run_step(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
     (record,) = (one for one in caplog.records if one.__dict__["action"] == "plugin.loads_slowly")
     assert record.__dict__["plugin"] == "notes"
     assert "Plugin notes: importing notes takes more than" in record.getMessage()
