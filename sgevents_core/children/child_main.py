@@ -57,9 +57,9 @@ from sgevents_core.observe.printed import unbuffered_stream
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
-from sgevents_core.plugins.load_watching import LoadingTurn, looked_after, watching
+from sgevents_core.plugins.load_watching import LoadingTurn, run_watched, watch_loading
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
-from sgevents_core.plugins.process_state import told
+from sgevents_core.plugins.process_state import change_warnings
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 
@@ -264,12 +264,12 @@ class ChildProcess:
         services.child_store.number = number
         context = ChildContext(services, None, hook, number=number, send=self._send)
         turn = plugin.turn or LoadingTurn(name, threading.TIMEOUT_MAX)
-        with watching(self._watch, turn) as changed:
+        with watch_loading(self._watch, turn) as changed:
             error = invoke(
                 CurrentCall(name, hook),
-                lambda: looked_after(hook, lambda: function(*arguments, context)),
+                lambda: run_watched(hook, lambda: function(*arguments, context)),
             )
-        for text in told(changed):
+        for text in change_warnings(changed):
             extra = {"action": "plugin.put_back", "plugin": name}
             logger.warning("Plugin %s: in its %s, %s", name, hook, text, extra=extra)
         return (None if error is None else raised_error(error, self._redact)), context
