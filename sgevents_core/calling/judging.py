@@ -1,13 +1,147 @@
-"""The judge of calls: what an outcome means for a plugin, as pure decisions."""
+"""The judge of calls: what an outcome means for a plugin and its progress.
+
+Pure: no clock, chance, state or network; whoever makes a call gives what the judge needs to know,
+and carries the decision out.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import sys
+from typing import Final, Literal, NamedTuple, Protocol
 
+from sgevents_core.calling.outage import is_put_off
+from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.policy import FailureRules, Outcome, judge
 from sgevents_core.state.failures import Failure, FailureOutcome
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.steps import Step
 
-if TYPE_CHECKING:
-    from sgevents_core.calling.outcome import RaisedError
+REPEATED_RULES: Final = FailureRules("dead-letter", max_attempts=1, pause_after=sys.maxsize)
+"""The policy of a call that a person asked for: it is made once, and pauses no plugin."""
+
+
+class Circumstances(NamedTuple):
+    """What the judge knows about a call besides its outcome.
+
+    Args:
+        rules: The callback's failure policy.
+        attempt: The number of the attempt, from 1.
+        failures: The plugin's failures in a row, if this call is one.
+        is_site_down: Whether the site is known not to answer; None if the call is judged now
+            whatever the site does.
+        hang_reason: Why the plugin must wait for the call, which timed out and still runs, for
+            people; empty if it has ended.
+        loop_reason: Why the call completes a loop, for people; empty if it does not.
+        jitter: A random number between 0 and 1, so that retries do not all come at once.
+    """
+
+    rules: FailureRules
+    attempt: int = 1
+    failures: int = 1
+    is_site_down: bool | None = None
+    hang_reason: str = ""
+    loop_reason: str = ""
+    jitter: float = 0.0
+
+
+Action = Literal["stay", "hold", "pause", "wait for call", "wait for site"]
+
+
+class Decision(NamedTuple):
+    """What follows from a call.
+
+    Args:
+        outcome: What becomes of the failure; empty if the call returned, or is judged later.
+        is_finished: Whether the callback is finished with the event.
+        action: What becomes of the plugin: it stays with its lane, is held for some time, paused,
+            or held until the call returns or the site answers.
+        reason: Why it does not stay, for people.
+        hold_seconds: How long it is held, in seconds.
+    """
+
+    outcome: Literal[""] | Outcome = ""
+    is_finished: bool = True
+    action: Action = "stay"
+    reason: str = ""
+    hold_seconds: float = 0.0
+
+    @property
+    def stays(self) -> bool:
+        """Whether the plugin continues with the next callback or event."""
+        return self.action == "stay"
+
+
+RETURNED: Final = Decision()
+"""The decision about a call that returned, as nearly all do."""
+
+
+def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
+    """Decide what follows from a call.
+
+    A failure in an outage is judged later, unless the event may be skipped. A plugin that would
+    stay with its lane does not if its call still runs, or completes a loop.
+
+    Args:
+        outcome: What the call came to.
+        circumstances: What else is known about it.
+    """
+    decision = RETURNED
+    if outcome.error is not None:
+        if _waits_for_site(outcome, circumstances):
+            reason = f"waits for the site: {outcome.error.line}"
+            return Decision("", False, "wait for site", reason)
+        decision = _judge_failure(outcome.error, circumstances)
+    if not decision.stays:
+        return decision
+    if circumstances.hang_reason:
+        return decision._replace(action="wait for call", reason=circumstances.hang_reason)
+    if circumstances.loop_reason:
+        return decision._replace(action="pause", reason=circumstances.loop_reason)
+    return decision
+
+
+def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
+    is_down = circumstances.is_site_down
+    if is_down is None or circumstances.rules.on_error == "skip":
+        return False
+    return is_put_off(outcome, is_site_down=is_down)
+
+
+def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision:
+    rules, failures = circumstances.rules, circumstances.failures
+    verdict = judge(error.facts, circumstances.attempt, rules, circumstances.jitter)
+    if verdict.outcome == "retry":
+        return Decision("retry", False, "hold", error.line, verdict.after)
+    if verdict.outcome == "pause":
+        return Decision("pause", False, "pause", f'on_error = "pause": {error.line}')
+    if verdict.outcome == "dead-letter" and failures >= rules.pause_after:
+        reason = f"{failures} failures in a row, the last: {error.line}"
+        return Decision("dead-letter", True, "pause", reason)
+    return Decision(verdict.outcome)
+
+
+def step_for(decision: Decision, record: PluginRecord, before: Progress, key: CallKey) -> Step:
+    """Move a plugin's record, and return the step that records what follows from a call.
+
+    A plugin that leaves its lane stays at the event, before or after the callback; the lane
+    continues without it.
+
+    Args:
+        decision: What follows from the call.
+        record: The plugin's record; it is changed.
+        before: The progress at the call's event, with the callbacks that come before it done: the
+            lane's, or that of a plugin separate from its lane.
+        key: The callback.
+    """
+    step = Step(plugins=[record])
+    after = before.with_done(key)
+    if not record.apart:
+        step.progress = after
+    if record.apart or not decision.stays:
+        record.stop_at((after if decision.is_finished else before).of(record.name))
+    return step
 
 
 class AttemptedCall(Protocol):

@@ -13,7 +13,6 @@ from typing import Final
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.passing import behind
 from sgevents_core.calling.passing_names import MOST_LINKS
-from sgevents_core.site.health import SiteHealth
 
 FIRST_WAIT: Final = 1.0
 """The most seconds after the site is back before a held plugin is called again."""
@@ -23,7 +22,7 @@ CLIENT: Final = "shotgun_api3."
 MOST_FRAMES: Final = 200
 
 
-def is_put_off(outcome: CallOutcome, health: SiteHealth | None) -> bool:
+def is_put_off(outcome: CallOutcome, *, is_site_down: bool) -> bool:
     """Return whether a failed call waits for the site instead of being judged now.
 
     It does if the site did not answer, whatever the plugin raised then, or if it failed in a
@@ -32,14 +31,14 @@ def is_put_off(outcome: CallOutcome, health: SiteHealth | None) -> bool:
 
     Args:
         outcome: What the call came to.
-        health: The health of the site; None if nothing monitors it.
+        is_site_down: Whether the site is known not to answer.
     """
-    if health is None or outcome.error is None:
+    if outcome.error is None:
         return False
     if outcome.site_unanswered:
         return True
     facts = outcome.error.facts
-    return facts.is_transient and (health.is_down or facts.is_from_client)
+    return facts.is_transient and (is_site_down or facts.is_from_client)
 
 
 def comes_from_client(error: BaseException) -> bool:

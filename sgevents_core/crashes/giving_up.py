@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sgevents_core.calling.journal_events import event_in
+from sgevents_core.calling.judging import Circumstances, failure_of, judge_call, step_for
+from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules
-from sgevents_core.choices import OnError
 from sgevents_core.crashes.evidence import DeathEvidence
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
-from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter, entry_at
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.steps import Died
 
 PROVED: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""
@@ -36,6 +36,16 @@ class Condemned(NamedTuple):
     number: int
     event: Event
     record: PluginRecord
+
+
+class FatalCall(NamedTuple):
+    """A call in which the process died: its callback, its event and the number of attempts."""
+
+    plugin: str
+    callback_name: str
+    seq: int
+    event_id: int
+    attempt: int
 
 
 def counted(
@@ -102,52 +112,24 @@ def condemn(
 def _give_up(died: Died, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
     record = state.plugins()[died.plugin]
     lane = state.lane_progress(record.lane) or Progress(state.end())
+    before = record.progress if record.apart else lane
     entry = entry_at(state, died.seq)
-    is_next = (record.progress if record.apart else lane).is_next(died.seq, died.key)
-    if entry is None or not is_next:
+    if entry is None or not before.is_next(died.seq, died.key):
         return []
-    if rules.on_error == "dead-letter":
+    line = f"ProcessDied: the process died {died.times} times in this call: {died.how}"
+    error = RaisedError("ProcessDied", line, died.traceback)
+    circumstances = Circumstances(rules, failures=record.failures + 1)
+    decision = judge_call(CallOutcome(error=error), circumstances)
+    if decision.outcome == "dead-letter":
         record.count_failure()
-    failure = _failure(died, entry, rules.on_error, state)
-    step = Step(failure=failure, dead=rules.on_error == "dead-letter", durable=True)
-    if rules.on_error == "pause":
-        record.leave_lane(lane)
-    else:
+    step = step_for(decision, record, before, died.key)
+    if decision.action == "pause":
+        record.pause(decision.reason)
+    if decision.is_finished:
         step.settled = (died.plugin, died.callback, died.seq)
-        if record.apart:
-            record.finish_callback(died.key)
-        else:
-            lane = step.progress = lane.with_done(died.key)
-    _pause_if_due(record, lane, failure, rules)
-    step.plugins = [record]
+    attempts = state.tried().get((died.key, died.seq), died.times)
+    call = FatalCall(died.plugin, died.callback, died.seq, entry.event_id, attempts)
+    failure = step.failure = failure_of(call, error, time.time(), decision.outcome)
+    step.dead, step.durable = decision.outcome == "dead-letter", True
     number = state.record(record.lane, state.take_lane(record.lane), step)
     return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), record)]
-
-
-def _pause_if_due(
-    record: PluginRecord, lane: Progress, failure: Failure, rules: FailureRules
-) -> None:
-    if rules.on_error == "pause":
-        reason = f'on_error = "pause": {failure.error}'
-    elif record.failures >= rules.pause_after:
-        reason = f"{record.failures} failures in a row, the last: {failure.error}"
-    else:
-        return
-    record.leave_lane(lane)
-    record.pause(reason)
-
-
-def _failure(died: Died, entry: Entry, on_error: OnError, state: LaneWriter) -> Failure:
-    times = died.proved + died.unproved
-    attempts = state.tried().get((died.key, died.seq), times)
-    return Failure(
-        plugin=died.plugin,
-        callback=died.callback,
-        seq=died.seq,
-        event_id=entry.event_id,
-        attempt=attempts,
-        error=f"ProcessDied: the process died {times} times in this call: {died.how}",
-        traceback=died.traceback,
-        at=time.time(),
-        outcome=on_error,
-    )

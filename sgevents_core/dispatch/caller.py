@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from sgevents_core.calling.judging import failure_of
+from sgevents_core.calling.judging import (
+    RETURNED,
+    Circumstances,
+    Decision,
+    failure_of,
+    judge_call,
+    step_for,
+)
 from sgevents_core.calling.making import CallRequest
-from sgevents_core.calling.outage import is_put_off, wait_after
-from sgevents_core.calling.outcome import CallOutcome, ErrorFacts, RaisedError
-from sgevents_core.calling.policy import FailureRules, Verdict, judge
+from sgevents_core.calling.outage import wait_after
+from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.policy import FailureRules
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
@@ -165,8 +172,7 @@ class Caller:
         """Record that the filter did not want the event; return True."""
         for passed in self._observers.passed:
             passed(call)
-        self._succeed(call, None)  # a counted death in its filter is settled
-        return True
+        return self._succeed(call, None)  # a counted death in its filter is settled
 
     def _attempts(self, index: int, seq: int) -> int:
         """Return how often a callback was tried for an event; for most events there is no entry."""
@@ -177,11 +183,13 @@ class Caller:
         lane_plugin = call.lane_plugin
         for ends in self._observers.ended:
             ends(call, call.began, outcome.seconds, outcome.error)
-        if outcome.error is None:
-            lane_plugin.put_off = 0
-            self._succeed(call, outcome.store_changes)
-            return lane_plugin.breaker is None or not self._loops(call, outcome)
-        return self._fail(call, outcome, outcome.error) and not self._loops(call, outcome)
+        if outcome.error is not None:
+            return self._fail(call, outcome, outcome.error)
+        lane_plugin.put_off = 0
+        if lane_plugin.breaker is not None and self._loops(call, outcome):
+            loop = Circumstances(lane_plugin.rules, loop_reason=lane_plugin.breaker.reason)
+            return self._succeed(call, outcome.store_changes, judge_call(outcome, loop))
+        return self._succeed(call, outcome.store_changes)
 
     def _note_stop(self, call: Call) -> None:
         """Record in the register that a call is over after which its plugin stops.
@@ -200,17 +208,23 @@ class Caller:
             if key[0].plugin == plugin:
                 del self._tried[key]
 
-    def _succeed(self, call: Call, changes: StoreChanges | None) -> None:
-        """Commit what a success changes: the store, the end of attempts and of failures."""
-        if not (changes or self._tried or call.lane_plugin.recovered):
-            return
+    def _succeed(
+        self, call: Call, changes: StoreChanges | None, decision: Decision = RETURNED
+    ) -> bool:
+        """Commit what a success changes: the store, the end of attempts and of failures.
+
+        Return False if the plugin stops all the same.
+        """
+        lane_plugin = call.lane_plugin
+        if decision.stays and not (changes or self._tried or lane_plugin.recovered):
+            return True
         index, callback = call.steps[call.number]
-        record = call.lane_plugin.record
+        record = lane_plugin.record
         tried = self._tried.pop((self._keys[index], call.entry.seq), 0)
-        if not (changes or tried or call.lane_plugin.recovered):
-            return
-        call.lane_plugin.recovered = False
-        step = self._finished(call)
+        if decision.stays and not (changes or tried or lane_plugin.recovered):
+            return True
+        lane_plugin.recovered = False
+        step = self._step(call, decision)
         if changes:
             step.store = {record.name: recorded(changes)}
         if tried:
@@ -218,37 +232,53 @@ class Caller:
         self._ledger.record(step)
         if changes:
             call.services.store.commit(changes)
+        if not decision.stays:
+            self._announcer.paused(record, call.event)
+        return decision.stays
 
-    def _finished(self, call: Call) -> Step:
-        """Return the step that records the callback as finished for this event."""
-        step = Step(plugins=[call.lane_plugin.record])
+    def _step(self, call: Call, decision: Decision) -> Step:
+        """Carry out a decision in the plugin's record; return the step that records it."""
+        lane_plugin = call.lane_plugin
+        done = frozenset(self._keys[index] for index, _ in call.steps[: call.number])
         if call.word == LANE:
-            done = frozenset(self._keys[index] for index, _ in call.steps[: call.number + 1])
-            step.progress = Progress.at(call.entry.seq, done | self.resumed)
-        elif call.lane_plugin.record.apart:
-            call.lane_plugin.record.finish_callback(self._keys[call.steps[call.number][0]])
+            done |= self.resumed
+        key = self._keys[call.number_in_lane]
+        step = step_for(decision, lane_plugin.record, Progress.at(call.entry.seq, done), key)
+        lane_plugin.carry_out(decision, now=time.monotonic(), wall=time.time())
         return step
 
     def _fail(self, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
         """Judge a failure, now or once the site answers; return False if the plugin stops."""
         failure = failure_of(call, error, time.time())
-        if self._is_put_off(call, outcome):
-            self._put_off(call, error.facts, failure)
+        health = call.services.contact.health
+        decision = self._judge(call, outcome, None if health is None else health.is_down)
+        if decision.action == "wait for site":
+            self._put_off(call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision)
             return False
-        return self._charge(call, error.facts, failure)
+        return self._charge(call, failure, decision)
 
-    def _is_put_off(self, call: Call, outcome: CallOutcome) -> bool:
-        """Return whether to put off judging a failure; events that may be skipped do not wait."""
-        if rules_of(call.callback, call.lane_plugin.rules).on_error == "skip":
-            return False
-        return is_put_off(outcome, call.services.contact.health)
+    def _judge(self, call: Call, outcome: CallOutcome, is_site_down: bool | None) -> Decision:
+        """Return what follows from a failure."""
+        lane_plugin = call.lane_plugin
+        circumstances = Circumstances(
+            rules_of(call.callback, lane_plugin.rules),
+            call.attempt,
+            lane_plugin.failures_with_this,
+            is_site_down,
+            hang_reason="" if lane_plugin.hung is None else lane_plugin.hung.reason,
+            jitter=random.random(),  # noqa: S311 - no secret
+        )
+        decision = judge_call(outcome, circumstances)
+        breaker = lane_plugin.breaker
+        if breaker is None or not decision.stays or not self._loops(call, outcome):
+            return decision
+        return judge_call(outcome, circumstances._replace(loop_reason=breaker.reason))
 
-    def _put_off(self, call: Call, facts: ErrorFacts, failure: Failure) -> None:
+    def _put_off(self, call: Call, waiting: Waiting, decision: Decision) -> None:
         """Hold the plugin until it is clear whether the site or the call was at fault."""
-        self._leave_lane(call)
-        waiting = Waiting(call.apart(), facts, failure, time.monotonic())
-        call.lane_plugin.wait_for_site(waiting, wall=time.time())
-        self._ledger.record(self._passed(call))
+        step = self._step(call, decision)
+        call.lane_plugin.wait_for_site(waiting)
+        self._ledger.record(step)
         health = call.services.contact.health
         if health is not None:
             health.want()
@@ -267,12 +297,13 @@ class Caller:
         elif standing is Standing.OVER:
             now = time.monotonic()
             wait = wait_after(lane_plugin.put_off, random.random())  # noqa: S311 - no secret
-            asked = waiting.failed + (waiting.facts.retry_after or 0.0)
+            asked = waiting.failed + (waiting.retry_after)
             lane_plugin.site_is_back(max(now + wait, asked))
         elif standing is Standing.OWN:
             lane_plugin.waiting, lane_plugin.put_off = None, 0
             lane_plugin.record.resume()
-            self._charge(waiting.call, waiting.facts, waiting.failure)
+            decision = self._judge(waiting.call, waiting.outcome, None)
+            self._charge(waiting.call, waiting.failure, decision)
 
     def _tell_once(self, lane_plugin: LanePlugin, waiting: Waiting, outage: int) -> None:
         """Report that a plugin waits for the site, once per outage."""
@@ -281,82 +312,27 @@ class Caller:
             failure = waiting.failure
             self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
 
-    def _charge(self, call: Call, facts: ErrorFacts, failure: Failure) -> bool:
-        """Apply the failure policy; return False if the plugin stops at this event."""
-        index, callback = call.steps[call.number]
-        key = (self._keys[index], call.entry.seq)
-        rules = rules_of(callback, call.lane_plugin.rules)
-        verdict = judge(facts, call.attempt, rules, random.random())  # noqa: S311 - no secret
-        failure = replace(failure, outcome=verdict.outcome)
-        stays = self._stays(call, verdict, failure) and not self._hangs(call)
-        if verdict.outcome in {"dead-letter", "skip"}:
+    def _charge(self, call: Call, failure: Failure, decision: Decision) -> bool:
+        """Record and report a failure; return False if the plugin stops at this event."""
+        key = (self._keys[call.number_in_lane], call.entry.seq)
+        failure = replace(failure, outcome=decision.outcome)
+        if decision.outcome == "dead-letter":
+            call.lane_plugin.give_up()
+        step = self._step(call, decision)
+        if decision.is_finished:
             self._tried.pop(key, None)
-            step = self._finished(call)
             step.settled = (failure.plugin, failure.callback, call.entry.seq)
         else:
             self._tried[key] = call.attempt
-            step = self._passed(call)
-        step.failure, step.dead = failure, verdict.outcome == "dead-letter"
+        step.failure, step.dead = failure, decision.outcome == "dead-letter"
         number = self._ledger.record(step)
         self._announcer.failed(failure, call.event, number, call.lane_plugin.record)
-        return stays
-
-    def _passed(self, call: Call) -> Step:
-        """Return the step that lets the lane continue without the callback's plugin."""
-        step = self._finished(call) if call.word == LANE else Step()
-        step.plugins = [call.lane_plugin.record]
-        return step
-
-    def _stays(self, call: Call, verdict: Verdict, failure: Failure) -> bool:
-        """Change the plugin's record according to the verdict; return False if it stops here."""
-        lane_plugin = call.lane_plugin
-        if verdict.outcome == "retry":
-            self._leave_lane(call)
-            lane_plugin.hold(failure.error, verdict.after, now=time.monotonic(), wall=time.time())
-            return False
-        if verdict.outcome == "pause":
-            self._leave_lane(call)
-            lane_plugin.record.pause(f'on_error = "pause": {failure.error}')
-            return False
-        if verdict.outcome == "skip":
-            return True
-        lane_plugin.give_up()
-        if lane_plugin.record.failures >= lane_plugin.rules.pause_after:
-            self._leave_lane(call, finished=True)
-            lane_plugin.record.pause(
-                f"{lane_plugin.record.failures} failures in a row, the last: {failure.error}"
-            )
-            return False
-        return True
-
-    def _hangs(self, call: Call) -> bool:
-        """Hold the plugin if the call timed out and still runs; return whether it does."""
-        hung = call.lane_plugin.hung
-        if hung is None:
-            return False
-        self._leave_lane(call, finished=True)
-        call.lane_plugin.wait_for(hung)
-        return True
+        return decision.stays
 
     def _loops(self, call: Call, outcome: CallOutcome) -> bool:
-        """Pause the plugin if its own writes keep calling it; return whether they do."""
-        lane_plugin, breaker = call.lane_plugin, call.lane_plugin.breaker
-        if breaker is None:
-            return False
-        if not breaker.trips(call.event, call.entry.created, outcome.writes):
-            return False
-        self._leave_lane(call, finished=True)
-        lane_plugin.record.pause(breaker.reason)
-        self._ledger.record(self._passed(call))
-        self._announcer.paused(lane_plugin.record, call.event)
-        return True
-
-    def _leave_lane(self, call: Call, *, finished: bool = False) -> None:
-        """Stop the plugin at the event of a call, or after the call if that is finished."""
-        before = call.steps[: call.number + finished]
-        done = frozenset(self._keys[index] for index, _ in before)
-        record = call.lane_plugin.record
-        record.stop_at(Progress.at(call.entry.seq, done).of(record.name))
+        """Return whether the plugin's own writes keep calling it."""
+        breaker = call.lane_plugin.breaker
+        return breaker is not None and breaker.trips(call.event, call.entry.created, outcome.writes)
 
 
 def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bool:

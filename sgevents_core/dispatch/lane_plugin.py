@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.judging import Decision
 from sgevents_core.calling.making import Executor, Hung, LaneThread
-from sgevents_core.calling.outcome import ErrorFacts
+from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.own_thread import Hear, OwnThread
 from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.plugins.callback import Callback
@@ -29,15 +30,21 @@ class Waiting(NamedTuple):
     Args:
         call: The call as it will be repeated; the plugin is separate from its lane meanwhile. Its
             attempt counts only if the failure was the call's own fault.
-        facts: The relevant facts about its failure.
+        outcome: What the call came to.
         failure: The failure as shown to people.
         failed: When it failed, in monotonic seconds.
     """
 
     call: Call
-    facts: ErrorFacts
+    outcome: CallOutcome
     failure: Failure
     failed: float
+
+    @property
+    def retry_after(self) -> float:
+        """The least wait before it is repeated, in seconds."""
+        error = self.outcome.error
+        return 0.0 if error is None else error.facts.retry_after or 0.0
 
 
 @dataclass(slots=True)
@@ -109,6 +116,11 @@ class LanePlugin:
             self.recovered = True
         self._seq = seq
 
+    @property
+    def failures_with_this(self) -> int:
+        """Its failures in a row if it gives up its current event; one event counts once."""
+        return self.record.failures + (self._given_up != self._seq)
+
     def give_up(self) -> None:
         """Note a dead letter of its current event; several for one event count once."""
         if self._given_up != self._seq:
@@ -138,23 +150,34 @@ class LanePlugin:
         self.record.hold(wall + seconds, reason)
         self.hold_until = now + seconds
 
-    def wait_for_site(self, waiting: Waiting, *, wall: float) -> None:
-        """Wait with a failed call until the site answers, or count it if it was its own fault.
+    def carry_out(self, decision: Decision, *, now: float, wall: float) -> None:
+        """Be held or paused, as was decided after a call.
 
         Args:
-            waiting: The call.
+            decision: The decision.
+            now: The current monotonic time, in seconds.
             wall: The host's time, in seconds since 1970.
         """
-        self.record.hold(wall, f"waits for the site: {waiting.failure.error}")
+        if decision.action == "pause":
+            self.record.pause(decision.reason)
+        elif decision.action == "hold":
+            self.hold(decision.reason, decision.hold_seconds, now=now, wall=wall)
+        elif decision.action == "wait for site":
+            self.record.hold(wall, decision.reason)
+        elif decision.action == "wait for call":
+            self.wait_for_call(decision.reason)
+
+    def wait_for_site(self, waiting: Waiting) -> None:
+        """Wait with a failed call until the site answers, or count it if it was its own fault."""
         self.waiting, self.put_off = waiting, self.put_off + 1
 
     def site_is_back(self, at: float) -> None:
         """Call it again at a time in monotonic seconds, because the site answers."""
         self.waiting, self.hold_until = None, at
 
-    def wait_for(self, hung: Hung) -> None:
+    def wait_for_call(self, reason: str) -> None:
         """Hold it until the call that it hangs in has returned or is gone."""
-        self.record.hold(0.0, hung.reason)
+        self.record.hold(0.0, reason)
         self.hold_until = 0.0
 
     def next_entry(self) -> Entry | None:

@@ -133,7 +133,7 @@ def _go_on(desk: RequestWork) -> Step:
     desk.lane_plugin.hold_until = 0.0
     hung = desk.lane_plugin.hung
     if hung is not None:
-        desk.lane_plugin.wait_for(hung)
+        desk.lane_plugin.wait_for_call(hung.reason)
     elif record.is_level_with(lane):
         record.rejoin_lane()
         step.progress = lane

@@ -14,9 +14,13 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sgevents_core.calling.journal_events import event_of
-from sgevents_core.calling.judging import failure_of
+from sgevents_core.calling.judging import (
+    REPEATED_RULES,
+    Circumstances,
+    failure_of,
+    judge_call,
+)
 from sgevents_core.calling.making import CallRequest, Hung
-from sgevents_core.calling.outage import is_put_off
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.caller import is_unwanted
@@ -160,7 +164,7 @@ def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
     if hung is None or lane_plugin.record.state != "active":
         return Step()
     lane_plugin.record.leave_lane(desk.lane.progress)
-    lane_plugin.wait_for(hung)
+    lane_plugin.wait_for_call(hung.reason)
     return Step(plugins=[lane_plugin.record])
 
 
@@ -190,8 +194,11 @@ def _call(lane_plugin: LanePlugin, request: CallRequest, observers: CallObserver
     if outcome.error is None:
         return _Came(None, not outcome.is_unwanted, outcome.store_changes)
     health = lane_plugin.services.contact.health
-    waits = lane_plugin.hung is None and is_put_off(outcome, health)
-    return _Came(failure_of(request, outcome.error, time.time(), "dead-letter"), waits=waits)
+    is_judged_now = health is None or lane_plugin.hung is not None
+    is_site_down = None if is_judged_now or health is None else health.is_down
+    decision = judge_call(outcome, Circumstances(REPEATED_RULES, is_site_down=is_site_down))
+    failure = failure_of(request, outcome.error, time.time(), decision.outcome or "dead-letter")
+    return _Came(failure, waits=decision.action == "wait for site")
 
 
 def _observe_end(observers: CallObservers, request: CallRequest, outcome: CallOutcome) -> None:

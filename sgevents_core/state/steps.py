@@ -43,6 +43,11 @@ class Died(NamedTuple):
         """The callback."""
         return CallKey(self.plugin, self.callback)
 
+    @property
+    def times(self) -> int:
+        """How often the process died, whatever the cause."""
+        return self.proved + self.unproved
+
 
 @dataclass(slots=True)
 class Step:

@@ -13,11 +13,11 @@ import pytest
 from daemon_schedules import run_schedule
 from simulated_studio import StateJournal
 
+from sgevents_core.calling import judging
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import Doubt
-from sgevents_core.dispatch import caller as calls
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -283,7 +283,7 @@ def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
 
 def attempt_spent_in_an_outage(patch: Patch) -> None:
     """A call that the site did not answer is judged at once, whether or not it answers others."""
-    patch.setattr(calls, "is_put_off", lambda *_, **__: False)
+    patch.setattr(judging, "is_put_off", lambda *_, **__: False)
 
 
 def hold_without_end(patch: Patch) -> None:
