@@ -18,7 +18,7 @@ import click
 
 from sgevents_core.cli.printing import echo_line, read_without_secrets
 from sgevents_core.errors import DaemonTooOld, NothingRunYet, StateInUse
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import open_state, open_storage
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
@@ -255,5 +255,5 @@ def _check_daemon(folder: Path) -> None:
     holder = lock.holder(folder)
     if holder is None:
         return
-    if open_state(folder).is_outdated():
+    if open_storage(folder).is_outdated():
         raise DaemonTooOld(pid=holder.get("pid", "?"), host=holder.get("host", "?"))

@@ -13,7 +13,7 @@ from sgevents_core.errors import StateError, StateNotWritable, StateTooNew
 from sgevents_core.printable import counted
 from sgevents_core.state import lock
 from sgevents_core.state.inspection import Inspection
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import open_state, open_storage
 from sgevents_core.state.protocols import State
 
 _MOST_TOLD: Final = 5
@@ -30,25 +30,26 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
         folder: The state's folder.
         quick: Whether to skip comparing each index with its table.
     """
-    state, findings = open_state(folder), [_holder(folder)]
+    state, storage = open_state(folder), open_storage(folder)
+    findings = [_holder(folder)]
     try:
-        inspection = state.inspection()
+        inspection = storage.inspection()
     except StateNotWritable as error:
         return [*findings, Finding("state", "problem", f"not looked at: {error.reason}", _AS_WHO)]
     except StateTooNew as error:
         return [*findings, Finding("state", "problem", str(error), _NEWER)]
     except StateError as error:
-        return [*findings, Finding("state", "problem", str(error), state.repair)]
+        return [*findings, Finding("state", "problem", str(error), storage.repair)]
     try:
         findings += _format(inspection)
-        findings += _integrity(inspection, state.repair, quick=quick)
+        findings += _integrity(inspection, storage.repair, quick=quick)
         findings += record_findings(state, inspection, quick=quick)
         findings += _content(state, findings)
     except StateError as error:
-        findings.append(Finding("state", "problem", str(error), state.repair))
+        findings.append(Finding("state", "problem", str(error), storage.repair))
     finally:
         inspection.close()
-    return findings + file_findings(state)
+    return findings + file_findings(storage)
 
 
 def _holder(folder: Path) -> Finding:

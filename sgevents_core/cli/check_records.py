@@ -14,8 +14,9 @@ from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.errors import StateDamaged, StateError, UnreadableEntry
 from sgevents_core.printable import counted
 from sgevents_core.state import call_times, register, running
+from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.inspection import Inspection
-from sgevents_core.state.protocols import Reader, State
+from sgevents_core.state.protocols import Reader, State, Storage
 
 _PAGE: Final = 1_000
 _MOST_TOLD: Final = 10
@@ -45,10 +46,10 @@ def record_findings(state: State, inspection: Inspection, *, quick: bool = False
     return [*findings, *_few(_of_letters(inspection), "dead letters")]
 
 
-def file_findings(state: State) -> list[Finding]:
+def file_findings(storage: Storage) -> list[Finding]:
     """Check the files beside the database; change nothing."""
-    folder = state.folder
-    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(state)]
+    folder = storage.folder
+    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(storage)]
 
 
 def _of_progress(state: Reader) -> Iterator[Finding]:
@@ -87,7 +88,7 @@ def _of_stores(state: Reader, inspection: Inspection) -> Iterator[Finding]:
 
 
 def _of_events(state: Reader, *, quick: bool) -> Iterator[Finding]:
-    behind = state.lowest_cursor(state.plugins())
+    behind = lowest_cursor(state, state.plugins())
     seq = behind if quick else 0
     while entries := state.read(seq, _PAGE):
         for entry in entries:
@@ -137,9 +138,9 @@ def _call_times(folder: Path) -> Iterator[Finding]:
             yield Finding("state", "warning", message, "remove it: nothing is decided by it")
 
 
-def _log(state: State) -> Iterator[Finding]:
+def _log(storage: Storage) -> Iterator[Finding]:
     try:
-        damage = state.log_damage()
+        damage = storage.log_damage()
     except OSError:
         return
     if damage is not None:

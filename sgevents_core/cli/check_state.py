@@ -11,7 +11,7 @@ from typing import Final
 from sgevents_core.cli.findings import Finding, state_problem
 from sgevents_core.state.disk import NETWORK, file_system, not_writable
 from sgevents_core.state.lock import LOCK
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import open_storage
 from sgevents_core.state.openness import state_exposures
 
 _ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
@@ -40,7 +40,7 @@ def state_findings(path: Path) -> list[Finding]:
 
 def _not_writable(folder: Path) -> list[str]:
     """Return which of the files that a start opens cannot be written, and why."""
-    files = (LOCK, *open_state(folder).files)
+    files = (LOCK, *open_storage(folder).files)
     return [why for name in files if (why := not_writable(folder / name))]
 
 

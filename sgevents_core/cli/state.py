@@ -12,7 +12,7 @@ from sgevents_core.cli.asking import load
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import open_storage
 
 
 @click.group()
@@ -60,5 +60,5 @@ def backup(file: Path, force: bool, config: Path) -> None:
     settings = load(config)
     if os.path.lexists(file) and not force:
         raise FileInTheWay(path=file)
-    size = open_state(settings.state.path).back_up(file.absolute())
+    size = open_storage(settings.state.path).back_up(file.absolute())
     echo_line(f"{file}: {size / 1_000_000:,.1f} MB written")

@@ -15,11 +15,12 @@ from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
+from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.protocols import LaneWriter, entry_at
+from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Died
 
 PROVED: Final = 2

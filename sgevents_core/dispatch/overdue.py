@@ -12,7 +12,8 @@ from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
-from sgevents_core.state.protocols import Reader, entry_at
+from sgevents_core.state.cursors import entry_at
+from sgevents_core.state.protocols import Reader
 from sgevents_core.state.pulse import RunningCall
 
 logger = logging.getLogger("sgevents.dispatch")

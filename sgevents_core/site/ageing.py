@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sgevents_core.site import ages
+from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.protocols import FeedWriter
 
 
@@ -21,4 +22,4 @@ def prune(state: FeedWriter, enabled: Collection[str], retention: float) -> int:
     if feed is None:
         return 0
     before = int(ages.clock(feed.state, None) - retention)
-    return state.prune(before, state.lowest_cursor(enabled) + 1)
+    return state.prune(before, lowest_cursor(state, enabled) + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -14,6 +14,10 @@ that were given up.
 
 JOURNAL: Final = "journal"
 """The `where` of an entry that cannot be read."""
+
+
+LONGEST: Final = 200
+"""The most characters kept of the name or reason of an event that is set aside."""
 
 
 class Missing(NamedTuple):
@@ -147,3 +151,12 @@ class FeedRecord(NamedTuple):
     gone: Sequence[tuple[int, int]]
     parked: Sequence[Parked] = ()
     set_aside: Collection[str] = ()
+
+
+def named_scripts(
+    known: Mapping[int, str], names: Mapping[int, str], own: Mapping[str, Collection[int]]
+) -> dict[int, str]:
+    """Return the names of scripts by id, after more became known; see `FeedWriter.keep_scripts`."""
+    settled = {script: name for name, scripts in own.items() for script in scripts}
+    others = {script: name for script, name in known.items() if name not in own}
+    return {**others, **names, **settled}

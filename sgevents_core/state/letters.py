@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from sgevents_core.state.failures import Failure
+
+_NUMBER: Final = re.compile(r"\d+")
 
 
 class Letter(NamedTuple):
@@ -72,6 +76,16 @@ class LetterGroup(NamedTuple):
             since=min(self.since, other.since),
             until=max(self.until, other.until),
         )
+
+
+def merged_groups(groups: Iterable[LetterGroup]) -> list[LetterGroup]:
+    """Return groups whose errors differ only in numbers, such as ids, as one; the largest first."""
+    merged: dict[tuple[str, str, str], LetterGroup] = {}
+    for group in groups:
+        same = group._replace(error=_NUMBER.sub("#", group.error))
+        key = same[:3]
+        merged[key] = same.merged(merged[key]) if key in merged else same
+    return sorted(merged.values(), key=lambda group: (-group.letters, group.first))
 
 
 class LetterChange(NamedTuple):

@@ -111,12 +111,6 @@ class Reader(Connection, Protocol):
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
 
-    def lowest_cursor(self, plugins: Collection[str]) -> int:
-        """Return the highest `seq` up to which all the given plugins have finished.
-
-        Everything above it is still needed by one of them; without plugins, nothing is.
-        """
-
     def tried(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
 
@@ -425,26 +419,11 @@ class State(Protocol):
     def folder(self) -> Path:
         """The folder of this host's files: the lock, the registers, what runs."""
 
-    @property
-    def files(self) -> Sequence[str]:
-        """Names of the files that a start opens for writing, besides the lock."""
-
-    @property
-    def repair(self) -> str:
-        """What to do about a state that is damaged, for people."""
-
     def is_made(self) -> bool:
         """Return whether the state exists.
 
         Raises:
             StateError: Its folder cannot be accessed.
-        """
-
-    def is_outdated(self) -> bool:
-        """Return whether an older version wrote it and the next writer will upgrade it.
-
-        Raises:
-            StateError: It cannot be read.
         """
 
     def reader(self) -> Reader:
@@ -471,6 +450,29 @@ class State(Protocol):
     def presence(self) -> Presence:
         """Watch that the state still exists."""
 
+
+class Storage(Protocol):
+    """What a state keeps on this host's disk, for those who look after it."""
+
+    @property
+    def folder(self) -> Path:
+        """The state's folder."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Names of the files that a start opens for writing, besides the lock."""
+
+    @property
+    def repair(self) -> str:
+        """What to do about damage, for people."""
+
+    def is_outdated(self) -> bool:
+        """Return whether an older version wrote it and the next writer will upgrade it.
+
+        Raises:
+            StateError: It cannot be read.
+        """
+
     def inspection(self) -> Inspection:
         """Open an inspection of the state; see `sgevents state check`."""
 
@@ -483,8 +485,3 @@ class State(Protocol):
 
     def back_up(self, target: Path) -> int:
         """Copy the state as it is now to a file, and return its size in bytes."""
-
-
-def entry_at(journal: Reader, seq: int) -> Entry | None:
-    """Return a journal entry, or the first kept one above it; None after the end."""
-    return next(iter(journal.read(Progress.at(seq).finished, 1)), None)

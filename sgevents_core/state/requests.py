@@ -62,6 +62,17 @@ class Asked(NamedTuple):
     answered_at: float | None
 
 
+def request_subject(detail: Mapping[str, Any]) -> str:
+    """Return what a request is about, in the words of the command that made it."""
+    if "letters" in detail:
+        return f"{len(detail['letters'])} dead letters"
+    if "letter" in detail:
+        return f"dead letter {detail['letter']}"
+    if "events" in detail:
+        return f"events {detail['events']}"
+    return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
+
+
 class Replayed(NamedTuple):
     """One event to replay; `seq` is 0 if it is not in the journal."""
 

@@ -24,6 +24,7 @@ from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
+from sgevents_core.site import ageing
 from sgevents_core.site.health import SiteHealth, Standing
 from sgevents_core.state import register
 from sgevents_core.state.entries import Entry, LateRow
@@ -235,7 +236,7 @@ def death_not_counted(patch: Patch) -> None:
 
 def pruned_beyond_the_lowest_cursor(patch: Patch) -> None:
     """Events that a plugin has not finished are pruned when they are old."""
-    patch.setattr(SqliteReader, "lowest_cursor", lambda self, _: self.end())
+    patch.setattr(ageing, "lowest_cursor", lambda state, _: state.end())
 
 
 def late_rows_not_appended(patch: Patch) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import StaleWriter, StateError
+from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked
 from sgevents_core.state.opening import open_state
@@ -198,8 +199,8 @@ def test_cursor_that_is_needed_is_the_lowest_of_the_enabled_plugins(state: Write
         fence = state.take_lane(lane)
         mine = [record for record in records if record.lane == lane]
         state.record(lane, fence, Step(progress=progress, plugins=mine))
-    assert state.lowest_cursor({"rides", "apart", "ahead"}) == 30
-    assert state.lowest_cursor({"rides", "ahead"}) == 39
-    assert state.lowest_cursor({"ahead"}) == 45
-    assert state.lowest_cursor({"disabled"}) == 3
-    assert state.lowest_cursor(()) == 50
+    assert lowest_cursor(state, {"rides", "apart", "ahead"}) == 30
+    assert lowest_cursor(state, {"rides", "ahead"}) == 39
+    assert lowest_cursor(state, {"ahead"}) == 45
+    assert lowest_cursor(state, {"disabled"}) == 3
+    assert lowest_cursor(state, ()) == 50

@@ -9,13 +9,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sgevents_core.state.feed_values import SetAside
+from sgevents_core.state.feed_values import LONGEST, SetAside
 from sgevents_core.state.sqlite.database import Database
 
 SET_ASIDE_SINCE: Final = 4
 """The version of the schema that first had the table `set_aside`."""
-LONGEST: Final = 200
-"""The most characters kept of a name or reason."""
 _COLUMNS: Final = "era, event, place, reason, at"
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import LateRow, Row
-from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside
+from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import Replayed, RequestStep
 from sgevents_core.state.sqlite.aside import delete_aside, write_aside
 from sgevents_core.state.sqlite.checksums import sum_of, sum_of_row
@@ -138,9 +138,7 @@ class SqliteFeedWriter(SqliteReader):
             own: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
         before = self.scripts()
-        settled = {one: name for name, ids in own.items() for one in ids}
-        after = {one: name for one, name in before.items() if name not in own}
-        after.update({**names, **settled})
+        after = named_scripts(before, names, own)
         if after == before:
             return
         with self._db.transaction() as db:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.letters import Chosen, Letter, LetterChange, LetterGroup
+from sgevents_core.state.letters import Chosen, Letter, LetterChange, LetterGroup, merged_groups
 from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of_letter
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
 
 _SCHEMA: Final = 2
 """The version of the schema that first had eras of failures."""
-_NUMBER: Final = re.compile(r"\d+")
 
 
 class SqliteLetters:
@@ -92,12 +90,7 @@ class SqliteLetters:
             f" WHERE {condition} GROUP BY plugin, callback, error",
             values,
         )
-        groups: dict[tuple[str, str, str], LetterGroup] = {}
-        for plugin, callback, error, *counted in found:
-            key = (plugin, callback, _NUMBER.sub("#", error))
-            new = LetterGroup(*key, *counted)
-            groups[key] = new.merged(groups[key]) if key in groups else new
-        return sorted(groups.values(), key=lambda group: (-group.letters, group.first))
+        return merged_groups(LetterGroup(*row) for row in found)
 
     def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -219,20 +218,6 @@ class SqliteReader:
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
         return read_records(self._db, self._sum)
-
-    def lowest_cursor(self, plugins: Collection[str]) -> int:
-        """Return the highest `seq` up to which all the given plugins have finished.
-
-        Everything above it is still needed by one of them; without plugins, nothing is.
-        """
-        cursors = [self.end()]
-        for record in self.plugins().values():
-            if record.name not in plugins:
-                continue
-            lane = None if record.apart else self.lane_progress(record.lane)
-            cursors.append((lane or record.progress).finished)
-            cursors += [strand.cursor for strand in record.strands.values()]
-        return min(cursors)
 
     def tried(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""

@@ -22,6 +22,7 @@ from sgevents_core.state.requests import (
     Request,
     RequestAnswer,
     RequestStep,
+    request_subject,
 )
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.letters import write_dismissed, write_letter
@@ -186,24 +187,20 @@ def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
 
 
 def _asked(row: tuple[Any, ...]) -> Asked:
-    number, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at = row
-    said = msgspec.json.decode(detail)
-    reason = str(said.get("reason") or "")
-    about = _about(said)
+    number, kind, plugin, asked_by, asked_at, encoded, outcome, answer, answered_at = row
+    detail = msgspec.json.decode(encoded)
     return Asked(
-        number, kind, plugin, about, asked_by, asked_at, reason, outcome, answer, answered_at
+        number=number,
+        kind=kind,
+        plugin=plugin,
+        about=request_subject(detail),
+        asked_by=asked_by,
+        asked_at=asked_at,
+        reason=str(detail.get("reason") or ""),
+        outcome=outcome,
+        answer=answer,
+        answered_at=answered_at,
     )
-
-
-def _about(detail: Mapping[str, Any]) -> str:
-    """Return what a request is about, in the words of the command that made it."""
-    if "letters" in detail:
-        return f"{len(detail['letters'])} dead letters"
-    if "letter" in detail:
-        return f"dead letter {detail['letter']}"
-    if "events" in detail:
-        return f"events {detail['events']}"
-    return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
 
 
 def _request(row: tuple[Any, ...]) -> Request:

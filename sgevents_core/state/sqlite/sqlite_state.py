@@ -5,15 +5,11 @@ Each thread opens its own connection; SQLite keeps the writers apart.
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.state import lock
-from sgevents_core.state.inspection import LogDamage
-from sgevents_core.state.sqlite.database import DATABASE, Database, is_made
+from sgevents_core.state.sqlite.database import is_made
 from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
-from sgevents_core.state.sqlite.inspecting import SqliteInspection
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past import SqlitePast
@@ -21,7 +17,6 @@ from sgevents_core.state.sqlite.presence import SqlitePresence
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import SqliteRequests
 from sgevents_core.state.sqlite.tracebacks import share_tracebacks
-from sgevents_core.state.sqlite.wal import damage_in
 
 
 class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
@@ -46,14 +41,6 @@ class SqliteState:
         folder: The state's folder.
     """
 
-    files: Final = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-    repair: Final = (
-        "stop the daemon and keep a copy of the folder. Then go back to the last sgevents state"
-        " backup, or save what can be read: sqlite3 sgevents.db .recover | sqlite3 new.db, and put"
-        " new.db in its place. With neither, empty the folder and set start in [feed] and in"
-        " [plugins.NAME] to the last event that was handled"
-    )
-
     def __init__(self, folder: Path) -> None:
         self.folder: Final = folder
 
@@ -64,16 +51,6 @@ class SqliteState:
             StateError: The folder cannot be accessed.
         """
         return is_made(self.folder)
-
-    def is_outdated(self) -> bool:
-        """Return whether an older version wrote the database.
-
-        Raises:
-            StateError: It cannot be read.
-        """
-        with closing(SqliteInspection(self.folder)) as inspection:
-            version, newest = inspection.format_version()
-        return version < newest
 
     def reader(self) -> SqliteReader:
         """Open a connection that reads."""
@@ -106,24 +83,3 @@ class SqliteState:
     def presence(self) -> SqlitePresence:
         """Watch that the database still exists."""
         return SqlitePresence(self.folder)
-
-    def inspection(self) -> SqliteInspection:
-        """Open an inspection of the database."""
-        return SqliteInspection(self.folder)
-
-    def log_damage(self) -> LogDamage | None:
-        """Return where the write-ahead log is damaged; one in use changes while it is read.
-
-        Raises:
-            OSError: It cannot be read.
-        """
-        if lock.holder(self.folder) is not None:
-            return None
-        path = self.folder / f"{DATABASE}-wal"
-        damage = damage_in(path)
-        return damage and LogDamage(path.name, damage.frame, damage.behind)
-
-    def back_up(self, target: Path) -> int:
-        """Copy the database as it is now to a file, and return its size in bytes."""
-        with closing(Database(self.folder, read_only=True)) as db:
-            return db.back_up(target)
