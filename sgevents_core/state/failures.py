@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+KEPT_FAILURES: Final = 10_000
+"""The number of failures, besides dead letters, that are kept whatever their age."""
 FailureOutcome: TypeAlias = Literal[
     "", "retry", "dead-letter", "skip", "pause", "retried", "dismissed", "skipped"
 ]

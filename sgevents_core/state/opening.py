@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sgevents_core.state.protocols import State, Storage
+
+_in_memory: Final[dict[Path, State]] = {}
+"""The states that this process keeps in memory, by folder."""
 
 
 def open_state(folder: Path) -> State:
@@ -15,9 +20,27 @@ def open_state(folder: Path) -> State:
     Args:
         folder: The state's folder.
     """
+    if folder in _in_memory:
+        return _in_memory[folder]
     from sgevents_core.state.sqlite.sqlite_state import SqliteState  # only the home in use
 
     return SqliteState(folder)
+
+
+@contextmanager
+def kept_in_memory(folder: Path) -> Iterator[State]:
+    """Keep the state of a folder in this process's memory while the block lasts.
+
+    Args:
+        folder: The state's folder, for all that is no part of the state, such as the registers.
+    """
+    from sgevents_core.state.memory.memory_state import MemoryState  # only the home in use
+
+    _in_memory[folder] = MemoryState(folder)
+    try:
+        yield _in_memory[folder]
+    finally:
+        del _in_memory[folder]
 
 
 def open_storage(folder: Path) -> Storage:

@@ -193,7 +193,7 @@ class StrandRecord(_Placed):
         retry_at: When that hold ends, in seconds since 1970; 0 otherwise.
     """
 
-    plugin: PluginRecord
+    plugin: PluginRecord = field(compare=False, repr=False)  # it refers to this record
     strand: int
     progress: Progress = BEGINNING
     apart: bool = False

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from journal_rows import event_row
 
 from sgevents_core.state.entries import LateRow
@@ -16,13 +14,6 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Writer]:
-    """A new state."""
-    with closing(open_state(tmp_path).writer()) as made:
-        yield made
 
 
 def test_each_is_on_record_once(state: Writer) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_rows import AT, event_row, grow
+from state_values import CHANGES
 
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import lowest_cursor
@@ -19,48 +20,6 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.steps import Step
-
-NUMBERS = st.integers(0, 2**40)
-STATES = st.builds(
-    FeedState,
-    era=st.integers(1, 9),
-    floor=NUMBERS,
-    frontier=NUMBERS,
-    anchor_id=st.none() | NUMBERS,
-    anchor_at=NUMBERS,
-    observed=st.floats(0, 1e9),
-    marks=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3),
-    recent=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3),
-    audits=st.dictionaries(st.sampled_from(["1 min", "15 min", "2 h"]), st.floats(0, 1e9)),
-    proved_id=NUMBERS,
-    proved_at=NUMBERS,
-    answered=st.floats(0, 1e10),
-    rewound=st.sampled_from(["", "the highest id is below the frontier"]),
-    parkings=st.integers(0, 9),
-)
-FIRSTS = st.integers(1, 12)
-MISSING = st.builds(
-    Missing,
-    FIRSTS,
-    NUMBERS,
-    NUMBERS,
-    st.floats(0, 1e9),
-    st.booleans(),
-)
-CHANGES = st.builds(
-    FeedChange,
-    STATES,
-    put=st.lists(MISSING, max_size=4),
-    cut=st.lists(FIRSTS, max_size=4),
-    put_gone=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=3),
-    cut_gone=st.lists(FIRSTS, max_size=3),
-    closed=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
-    put_parked=st.lists(st.builds(Parked, FIRSTS, NUMBERS, st.integers(1, 9), NUMBERS), max_size=3),
-    cut_parked=st.lists(FIRSTS, max_size=3),
-    dropped=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
-    set_aside=st.just(()),
-    no_more_aside=st.just(()),
-)
 
 
 def ids(state: Writer, after: int = 0, limit: int = 1000) -> list[int]:
@@ -102,7 +61,7 @@ def test_append_that_fails_half_way_leaves_nothing(state: Writer) -> None:
     grow(state, [event_row(1)])
     rows = [LateRow(event_row(2), late=False), LateRow(event_row(1), late=True)]
     change = FeedChange(FeedState(frontier=2), put=[Missing(5, 6, AT, 0.0, hot=True)])
-    with pytest.raises(StateError, match="UNIQUE"):
+    with pytest.raises(StateError):
         state.append(1, rows, change)
     found = state.load_feed()
     assert found is not None

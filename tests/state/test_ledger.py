@@ -14,24 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_rows import event_row, grow
+from state_values import PLUGINS, STEPS, failure
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.state.failures import Failure
+from sgevents_core.state.failures import KEPT_FAILURES, Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite.database import DATABASE
-from sgevents_core.state.sqlite.feed_writing import KEPT_FAILURES
 from sgevents_core.state.steps import REMOVED, Step
-
-
-def failure(plugin: str = "notify", seq: int = 1, attempt: int = 1, **more: Any) -> Failure:
-    """A failed attempt."""
-    fields: dict[str, Any] = {"error": "ValueError: no", "traceback": "Traceback: no", "at": 5.5}
-    fields |= {"outcome": "retry", "event_id": seq + 100, **more}
-    return Failure(plugin, "notify:on_new", seq, attempt=attempt, **fields)
 
 
 def contents(state: Writer, lane: str = "main") -> tuple[Any, ...]:
@@ -144,9 +137,10 @@ def test_dead_letters_outlive_their_events(state: Writer) -> None:
 
 
 def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
-    state: Writer, tmp_path: Path
+    disk_state: Writer, tmp_path: Path
 ) -> None:
     """Of failures that are no dead letters only the newest are kept."""
+    state = disk_state
     grow(state, [event_row(1), event_row(2)])
     fence = state.take_lane("main")
     letter = failure(outcome="dead-letter")
@@ -163,47 +157,6 @@ def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(
         kept = db.execute("SELECT count(*) FROM failures WHERE dead = 0").fetchone()
     assert kept == (KEPT_FAILURES,)
     assert state.dead_letters() == [letter]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False,
-    allow_infinity=False) | st.text(st.characters(codec="utf-8"), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=2),
-    max_leaves=5,
-)  # fmt: skip
-KEYS = st.sampled_from(["a", "b", "c\0d", "ß", ""])
-PLUGINS = ["notify", "count"]
-CALL_KEYS = st.builds(CallKey, st.text("xy"), st.text("xy\0"))
-PROGRESS = st.builds(Progress, st.integers(0, 99), st.frozensets(CALL_KEYS, max_size=3))
-SETTLED = st.tuples(st.sampled_from(PLUGINS), st.just("notify:on_new"), st.integers(1, 3))
-STEPS = st.builds(
-    Step,
-    progress=st.none() | PROGRESS,
-    plugins=st.lists(
-        st.builds(
-            PluginRecord,
-            st.sampled_from(PLUGINS),
-            st.just("main"),
-            PROGRESS,
-            st.booleans(),
-            st.sampled_from(["active", "held", "paused", "not started"]),
-            st.text("ab☃"),
-            st.floats(0, 1e10),
-            st.integers(0, 20),
-        ).filter(lambda record: record.state != "active" or not record.reason),
-        max_size=2,
-    ),
-    failure=st.none()
-    | st.builds(failure, st.sampled_from(PLUGINS), st.integers(1, 3), st.integers(1, 5)),
-    dead=st.booleans(),
-    settled=st.none() | SETTLED,
-    store=st.dictionaries(
-        st.sampled_from(PLUGINS),
-        st.dictionaries(KEYS, JSON | st.just(REMOVED), max_size=3),
-        max_size=2,
-    ),
-    durable=st.booleans(),
-)
 
 
 @given(st.lists(STEPS, max_size=8))

@@ -48,8 +48,9 @@ def shared(folder: Path) -> list[tuple[str]]:
         return db.execute("SELECT text FROM tracebacks").fetchall()
 
 
-def test_frames_are_kept_once_and_come_back_whole(state: Writer, tmp_path: Path) -> None:
+def test_frames_are_kept_once_and_come_back_whole(disk_state: Writer, tmp_path: Path) -> None:
     """However many failures have them; the message is each failure's own."""
+    state = disk_state
     fill(state, [failed(number) for number in range(1, 30)])
     assert shared(tmp_path) == [(FRAMES,)]
     assert [one.traceback for one in state.dead_letters()] == [traceback(n) for n in range(1, 30)]
@@ -101,8 +102,9 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
         assert state.dead_letters() == expected
 
 
-def test_traceback_that_nobody_has_any_more_goes(state: Writer, tmp_path: Path) -> None:
+def test_traceback_that_nobody_has_any_more_goes(disk_state: Writer, tmp_path: Path) -> None:
     """When old failures are pruned, and no earlier."""
+    state = disk_state
     grow(state, [event_row(number) for number in range(1, 4)])
     fence = state.take_lane("main")
     state.record("main", fence, Step(failure=failed(1)))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_rows import grow
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.entries import Row
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
@@ -36,13 +35,6 @@ PLACES = st.builds(
     st.sampled_from(ORDERS),
     st.lists(st.integers(0, 9), min_size=1, max_size=5),
 )
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Writer]:
-    """An empty state."""
-    with closing(open_state(tmp_path).writer()) as opened:
-        yield opened
 
 
 @settings(max_examples=20, deadline=None)
@@ -135,14 +127,14 @@ def test_what_a_strand_still_needs_is_not_pruned(state: Writer) -> None:
     record = PluginRecord("p", "main")
     places = StrandPlaces.at("entity", Progress(15)).with_place(3, Progress(12))
     state.record("main", fence, Step(places=places, plugins=[record]))
-    assert state.lowest_cursor({"p"}) == 12
+    assert lowest_cursor(state, {"p"}) == 12
     record.apart = True
     record.progress = Progress(15)
     strands = record.spread("entity")
     strands[8].stop_at(Progress(15))
     strands[8].progress = Progress(7)
     state.record("main", fence, Step(plugins=strands))
-    assert state.lowest_cursor({"p"}) == 7
+    assert lowest_cursor(state, {"p"}) == 7
 
 
 def test_lane_is_advanced_from_all_that_is_recorded(state: Writer) -> None:

@@ -1,4 +1,4 @@
 """The state in one SQLite database on a local disk: the default, with nothing to install.
 
-Only this room writes SQL; everything else uses the protocols of the room `state`.
+Only this room writes SQL, and only `opening` imports it; all others use the protocols of `state`.
 """

@@ -10,6 +10,7 @@ import msgspec
 
 from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import Replayed, RequestStep
 from sgevents_core.state.sqlite.aside import delete_aside, write_aside
@@ -18,8 +19,6 @@ from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_asked, write_request
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
-KEPT_FAILURES: Final = 10_000
-"""The number of failures, besides dead letters, that are kept whatever their age."""
 _encode: Final = msgspec.json.Encoder().encode
 
 

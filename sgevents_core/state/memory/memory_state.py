@@ -1,0 +1,80 @@
+"""A state in memory. All its connections share one set of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sgevents_core.state.memory.feed_writing import MemoryFeedWriter
+from sgevents_core.state.memory.lane_writing import MemoryLaneWriter
+from sgevents_core.state.memory.letters import MemoryLetters
+from sgevents_core.state.memory.past import MemoryPast
+from sgevents_core.state.memory.reading import MemoryReader
+from sgevents_core.state.memory.requests import MemoryRequests
+from sgevents_core.state.memory.tables import Tables
+
+
+class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
+    """A connection for all that is written."""
+
+    def share_tracebacks(self, limit: int = 1_000) -> int:
+        """Return 0: no older version wrote any of it."""
+        return 0
+
+
+class MemoryPresence:
+    """The watch of a state in memory, which cannot be deleted or replaced."""
+
+    def look(self) -> None:
+        """Do nothing: it is there as long as the process."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+
+class MemoryState:
+    """An empty state in memory.
+
+    Args:
+        folder: The folder of the host's files, such as the registers.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Final = folder
+        self._tables = Tables()
+
+    def is_made(self) -> bool:
+        """Return True: it exists as long as this object."""
+        return True
+
+    def reader(self) -> MemoryReader:
+        """Open a connection that reads."""
+        return MemoryReader(self._tables)
+
+    def feed_writer(self) -> MemoryFeedWriter:
+        """Open the feed's connection."""
+        return MemoryFeedWriter(self._tables)
+
+    def lane_writer(self) -> MemoryLaneWriter:
+        """Open the connection of a lane."""
+        return MemoryLaneWriter(self._tables)
+
+    def writer(self) -> MemoryWriter:
+        """Open a connection for all that is written."""
+        return MemoryWriter(self._tables)
+
+    def requests(self) -> MemoryRequests:
+        """Open the requests."""
+        return MemoryRequests(self._tables)
+
+    def letters(self) -> MemoryLetters:
+        """Open the dead letters."""
+        return MemoryLetters(self._tables)
+
+    def past(self) -> MemoryPast:
+        """Open the past events."""
+        return MemoryPast(self._tables)
+
+    def presence(self) -> MemoryPresence:
+        """Watch that the state still exists."""
+        return MemoryPresence()

@@ -1,0 +1,125 @@
+"""What a state in memory holds, under one lock."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sgevents_core.choices import OrderBy
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.failures import Failure
+from sgevents_core.state.feed_values import Missing, Parked, SetAside
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
+from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.requests import Replayed, RequestAnswer
+from sgevents_core.state.steps import Died
+from sgevents_core.state.strand_places import StrandPlaces
+from sgevents_core.state.strands import STRANDS
+
+
+@dataclass(slots=True)
+class KeptLane:
+    """The newest fence of a lane, and its progress, by strand if `order_by` divides it."""
+
+    fence: int = 0
+    progress: Progress = BEGINNING
+    order_by: OrderBy | None = None
+    strands: dict[int, Progress] = field(default_factory=dict)
+
+    def divide(self, order_by: OrderBy | None) -> None:
+        """Divide it in another way; its old strands are no longer known."""
+        self.order_by, self.strands = order_by, {}
+
+    def places(self) -> StrandPlaces | None:
+        """Return the places of its strands; None if it is not divided."""
+        if self.order_by is None:
+            return None
+        places = (self.strands.get(strand, BEGINNING) for strand in range(STRANDS))
+        return StrandPlaces(self.order_by, tuple(places))
+
+
+class KeptStrand(NamedTuple):
+    """The record of a plugin in one strand, and what divides its lane."""
+
+    order_by: OrderBy | None
+    record: StrandRecord
+
+
+class FailedCall(NamedTuple):
+    """A failure, whether it is a dead letter, and its event."""
+
+    failure: Failure
+    dead: bool
+    era: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class KeptRequest:
+    """A request; `detail` and `progress` as JSON, so that nobody shares values with it."""
+
+    kind: str
+    plugin: str
+    detail: bytes
+    asked_by: str
+    asked_at: float
+    replays: list[Replayed]
+    begun: int = 0
+    progress: bytes = b"{}"
+    answer: RequestAnswer | None = None
+    answered_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Tables:
+    """All that a state holds; read and changed only under its lock."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    journal: dict[int, Entry] = field(default_factory=dict)
+    """`seq` -> entry, ascending and without a hole."""
+    seqs: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Era and event id -> `seq`."""
+    feed: bytes | None = None
+    missing: dict[int, Missing] = field(default_factory=dict)
+    gone: dict[int, tuple[int, int]] = field(default_factory=dict)
+    parked: dict[int, Parked] = field(default_factory=dict)
+    closed: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Era and first id -> last id."""
+    dropped: dict[tuple[int, int], int] = field(default_factory=dict)
+    aside: dict[tuple[int, str, str], SetAside] = field(default_factory=dict)
+    passed_over: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+    """`seq` and plugin -> era and event id; an empty plugin stands for the entry itself."""
+    scripts: dict[int, str] = field(default_factory=dict)
+    lanes: dict[str, KeptLane] = field(default_factory=dict)
+    plugins: dict[str, PluginRecord] = field(default_factory=dict)
+    plugin_strands: dict[tuple[str, int], KeptStrand] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    attempts: dict[tuple[CallKey, int], int] = field(default_factory=dict)
+    deaths: dict[tuple[CallKey, int], Died] = field(default_factory=dict)
+    failures: dict[int, FailedCall] = field(default_factory=dict)
+    stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    requests: dict[int, KeptRequest] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The last number given to a failure or a request; none is given twice."""
+
+    def next_number(self, kind: str) -> int:
+        """Return a number that no failure or request ever had."""
+        self.numbers[kind] = self.numbers.get(kind, 0) + 1
+        return self.numbers[kind]
+
+    def end(self) -> int:
+        """Return the highest `seq`, 0 for an empty journal."""
+        return next(reversed(self.journal), 0)
+
+    def lowest(self) -> int:
+        """Return the lowest `seq` that is kept; 1 for an empty journal."""
+        return next(iter(self.journal), 1)
+
+    def forget_attempts(self, *, plugin: str, seq: int) -> None:
+        """Forget attempts and deaths of a plugin's calls for an event."""
+        calls: tuple[dict[tuple[CallKey, int], Any], ...] = (self.attempts, self.deaths)
+        for table in calls:
+            for call in [call for call in table if call[0].plugin == plugin and call[1] == seq]:
+                del table[call]
