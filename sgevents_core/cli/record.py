@@ -95,13 +95,13 @@ def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> st
     """Return the content of the file."""
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.site.bodies import decoded_row
-    from sgevents_core.testing.anonymising import Anonymiser, unsigned
-    from sgevents_core.testing.recorded import written
+    from sgevents_core.testing.anonymising import Anonymiser, without_signatures
+    from sgevents_core.testing.recorded import recorded_text
 
-    rows: list[Any] = [unsigned(decoded_row(body)) for body in bodies]
+    rows: list[Any] = [without_signatures(decoded_row(body)) for body in bodies]
     if anonymise:
         rows = [*map(Anonymiser(rows), rows)]
-    return written(map(Redactor.of(settings).in_value, rows))
+    return recorded_text(map(Redactor.of(settings).in_value, rows))
 
 
 def _write(out: Path, text: str) -> None:

@@ -1,6 +1,6 @@
-"""For tests of plugins: events made to order, a harness that runs plugins on them, recorded events.
+"""For tests of plugins: a builder of events, a harness that runs plugins, recorded events.
 
-Names are resolved when first asked for: pytest loads this package whenever it starts.
+Names are imported on first use, because pytest loads this package whenever it starts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "load_events",
 ]
 
-_HOMES: Final = {
+_MODULES_BY_NAME: Final = {
     "Called": "results",
     "EventBuilder": "builder",
     "Harness": "harness",
@@ -43,13 +43,13 @@ _HOMES: Final = {
 if not TYPE_CHECKING:  # a type checker would otherwise accept any name
 
     def __getattr__(name: str) -> Any:
-        home = _HOMES.get(name)
-        if home is None:
+        module_name = _MODULES_BY_NAME.get(name)
+        if module_name is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-        globals()[name] = value
-        return value
+        public_object = getattr(importlib.import_module(f"{__name__}.{module_name}"), name)
+        globals()[name] = public_object
+        return public_object
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULES_BY_NAME])

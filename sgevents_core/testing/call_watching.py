@@ -1,4 +1,4 @@
-"""Watching plugins while they run in a harness: each call, its writes and its result."""
+"""Watching plugins that run in a harness: each call, its writes and its result."""
 
 from __future__ import annotations
 
@@ -26,66 +26,72 @@ class CallWatch:
 
     def __init__(self) -> None:
         self.result = Result()
-        self._here = threading.local()
-        self._last: Called | HookCalled | None = None
+        self._thread_state = threading.local()
+        self._last_call: Called | HookCalled | None = None
 
-    def watched(self, loaded: Loaded) -> Loaded:
+    def watch_plugins(self, loaded: Loaded) -> Loaded:
         """Return the plugins with all their functions watched."""
-        return replace(loaded, plugins=tuple(self._plugin(one) for one in loaded.plugins))
+        plugins = tuple(map(self._watch_plugin, loaded.plugins))
+        return replace(loaded, plugins=plugins)
 
-    def wrote(self, write: Write) -> None:
-        """Record a write of this thread's call; in a thread of a plugin, of the last call."""
-        call = getattr(self._here, "call", None) or self._last
+    def record_write(self, write: Write) -> None:
+        """Record a write of this thread\'s call; in a plugin\'s own thread, of the last call."""
+        call = getattr(self._thread_state, "call", None) or self._last_call
         if call is not None:
             call.writes.append(write)
 
-    def judged(self, failure: Failure, event: Event, record: PluginRecord) -> None:
+    def record_failure(self, failure: Failure, event: Event, record: PluginRecord) -> None:
         """Record what the failure policy decided about a call that failed."""
-        call = self._call_of(failure, event)
+        call = self._failed_call(failure, event)
         call.outcome = failure.outcome  # type: ignore[assignment]  # one of the policy's outcomes
         call.reason, call.attempt = failure.error, failure.attempt
         if failure.outcome == "retry":
             call.wait = round(record.retry_at - failure.at, 2)
 
-    def _call_of(self, failure: Failure, event: Event) -> Called:
+    def _failed_call(self, failure: Failure, event: Event) -> Called:
         """Return the call that failed; if its filter raised, none is recorded yet."""
-        name = (failure.plugin, failure.callback, failure.attempt)
+        call_identity = (failure.plugin, failure.callback, failure.attempt)
         for call in reversed(self.result.calls):
-            if (call.plugin, call.callback, call.attempt) == name and call.event == event:
+            identity = (call.plugin, call.callback, call.attempt)
+            if identity == call_identity and call.event == event:
                 return call
         self.result.calls.append(Called(failure.plugin, failure.callback, event))
         return self.result.calls[-1]
 
-    def _plugin(self, plugin: LoadedPlugin) -> LoadedPlugin:
-        callbacks = tuple(replace(one, function=self._callback(one)) for one in plugin.callbacks)
+    def _watch_plugin(self, plugin: LoadedPlugin) -> LoadedPlugin:
+        callbacks = tuple(
+            replace(callback, function=self._watch_callback(callback))
+            for callback in plugin.callbacks
+        )
         hooks = {
-            name: self._hook(plugin.name, name, function) for name, function in plugin.hooks.items()
+            hook_name: self._watch_hook(plugin.name, hook_name, function)
+            for hook_name, function in plugin.hooks.items()
         }
         return replace(plugin, callbacks=callbacks, hooks=hooks)
 
-    def _callback(self, callback: Callback) -> Callable[[Event, Any], object]:
-        def function(event: Event, ctx: Any) -> object:
+    def _watch_callback(self, callback: Callback) -> Callable[[Event, Any], object]:
+        def call_callback(event: Event, ctx: Any) -> object:
             call = Called(callback.plugin, callback.name, event, ctx.attempt, ctx.key)
             self.result.calls.append(call)
-            with self._noting(call):
+            with self._recording(call):
                 return callback.function(event, ctx)
 
-        return function
+        return call_callback
 
-    def _hook(
-        self, plugin: str, hook: str, function: Callable[..., object]
+    def _watch_hook(
+        self, plugin_name: str, hook_name: str, function: Callable[..., object]
     ) -> Callable[..., object]:
         def call_hook(*args: Any) -> object:
-            call = HookCalled(plugin, hook, args[0] if len(args) > 1 else None)
+            call = HookCalled(plugin_name, hook_name, args[0] if len(args) > 1 else None)
             self.result.hooks.append(call)
-            with self._noting(call):
+            with self._recording(call):
                 return function(*args)
 
         return call_hook
 
     @contextmanager
-    def _noting(self, call: Called | HookCalled) -> Iterator[None]:
-        self._here.call = self._last = call
+    def _recording(self, call: Called | HookCalled) -> Iterator[None]:
+        self._thread_state.call = self._last_call = call
         try:
             yield
         except BaseException as error:
@@ -94,7 +100,7 @@ class CallWatch:
                 call.outcome, call.reason = "dead-letter", error_line(error)
             raise
         finally:
-            self._here.call = None
+            self._thread_state.call = None
 
 
 class WatchedAnnouncer(Announcer):
@@ -104,30 +110,32 @@ class WatchedAnnouncer(Announcer):
         super().__init__(listeners)
         self._watch: Final = watch
 
-    def failed(self, failure: Failure, event: Event, number: int, record: PluginRecord) -> None:
+    def failed(
+        self, failure: Failure, event: Event, failure_count: int, record: PluginRecord
+    ) -> None:
         """Report a failed callback."""
-        self._watch.judged(failure, event, record)
-        super().failed(failure, event, number, record)
+        self._watch.record_failure(failure, event, record)
+        super().failed(failure, event, failure_count, record)
 
 
-class _Collector(logging.Handler):
-    def __init__(self, records: list[logging.LogRecord]) -> None:
+class _LogCollector(logging.Handler):
+    def __init__(self, log_records: list[logging.LogRecord]) -> None:
         super().__init__()
-        self._records = records
+        self._log_records = log_records
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._records.append(record)
+        self._log_records.append(record)
 
 
 @contextmanager
-def collected(records: list[logging.LogRecord]) -> Iterator[None]:
-    """Add to `records` whatever plugins log while the block lasts, at any level."""
+def collect_log_records(log_records: list[logging.LogRecord]) -> Iterator[None]:
+    """Add to `log_records` whatever plugins log while the block lasts, at any level."""
     logger = logging.getLogger(PLUGIN_LOGGER.rstrip("."))
-    handler, level = _Collector(records), logger.level
+    handler, former_level = _LogCollector(log_records), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(former_level)
         logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""What a test gives to a harness, in the loader's form: plugins by object or name, and tables."""
+"""Plugins that a test passes to a harness, by object or name, in the form of the loader."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sgevents_core.settings import PluginSettings, Secret
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
-UNINSTALLED = "(given to the harness)"
-"""The distribution of a plugin that was given as an object."""
+GIVEN_DISTRIBUTION = "(given to the harness)"
+"""The distribution of a plugin that is passed as an object."""
 
 
 class _GivenEntryPoint:
@@ -30,31 +30,31 @@ class _GivenEntryPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A plugin given by a test.
+class GivenPlugin:
+    """A plugin passed by a test.
 
     Args:
-        name: Its name, as the configuration would have it.
-        found: Its entry point; None for a name that is not installed.
-        table: Its table of the configuration.
+        plugin_name: Its name, as in a configuration.
+        found_plugin: Its entry point; None for a name that is not installed.
+        plugin_settings: Its table, as in a configuration.
     """
 
-    name: str
-    found: FoundPlugin | None
-    table: PluginSettings
+    plugin_name: str
+    found_plugin: FoundPlugin | None
+    plugin_settings: PluginSettings
 
 
-def given(
+def given_plugin(
     plugin: object,
-    name: str | None,
+    plugin_name: str | None,
     settings: Mapping[str, Any] | None,
     table: Mapping[str, Any],
-) -> Given:
+) -> GivenPlugin:
     """Return the plugin in the form that the loader uses.
 
     Args:
         plugin: A module, an instance, or the name of one that is installed.
-        name: The plugin's name; by default that of its entry point or its module.
+        plugin_name: The plugin's name; by default that of its entry point or its module.
         settings: Its own settings.
         table: More keys of `[plugins.NAME]`.
 
@@ -62,57 +62,69 @@ def given(
         TypeError: A key of `table` does not exist.
         ValueError: `on_error` is not a valid policy.
     """
-    found = _found(plugin, name)
-    wanted = found.name if found is not None else str(plugin)
+    found = _find_plugin(plugin, plugin_name)
+    known_name = found.name if found is not None else str(plugin)
     try:
         checked_on_error(table.get("on_error"))
-    except WrongValueError as wrong:
-        raise ValueError(f"{wrong.problem}. {wrong.advice}") from None
-    key = table.get("api_key")
-    held = {**table, "api_key": Secret(key) if isinstance(key, str) else key}
-    return Given(wanted, found, PluginSettings(enabled=True, settings=dict(settings or {}), **held))
-
-
-def discovery_of(plugins: Mapping[str, Given]) -> Discovery:
-    """Return a discovery that finds the plugins given, and knows what else is installed."""
-    installed = discover()
-    own = {name: one.found for name, one in plugins.items() if one.found is not None}
-    return replace(
-        installed,
-        found={**installed.found, **own},
-        conflicts={name: all_ for name, all_ in installed.conflicts.items() if name not in own},
+    except WrongValueError as invalid_policy:
+        raise ValueError(f"{invalid_policy.problem}. {invalid_policy.advice}") from None
+    api_key = table.get("api_key")
+    table_values = {**table, "api_key": Secret(api_key) if isinstance(api_key, str) else api_key}
+    return GivenPlugin(
+        known_name,
+        found,
+        PluginSettings(enabled=True, settings=dict(settings or {}), **table_values),
     )
 
 
-def _found(plugin: object, name: str | None) -> FoundPlugin | None:
+def discovery_with(plugins: Mapping[str, GivenPlugin]) -> Discovery:
+    """Return a discovery that finds the given plugins besides those that are installed."""
+    installed = discover()
+    given_plugins = {
+        plugin_name: given.found_plugin
+        for plugin_name, given in plugins.items()
+        if given.found_plugin is not None
+    }
+    return replace(
+        installed,
+        found={**installed.found, **given_plugins},
+        conflicts={
+            plugin_name: found_plugins
+            for plugin_name, found_plugins in installed.conflicts.items()
+            if plugin_name not in given_plugins
+        },
+    )
+
+
+def _find_plugin(plugin: object, plugin_name: str | None) -> FoundPlugin | None:
     if isinstance(plugin, str):
         return discover().found.get(plugin)
-    installed = _installed_as(plugin)
+    installed = _installed_plugin(plugin)
     found = installed or FoundPlugin(
-        name=_own_name(plugin),
-        value=_value_of(plugin),
-        distribution=UNINSTALLED,
+        name=_module_name(plugin),
+        value=_entry_point_value(plugin),
+        distribution=GIVEN_DISTRIBUTION,
         version=None,
         entry_point=cast("EntryPoint", _GivenEntryPoint(plugin)),
     )
-    return replace(found, name=name) if name is not None else found
+    return replace(found, name=plugin_name) if plugin_name is not None else found
 
 
-def _installed_as(plugin: object) -> FoundPlugin | None:
-    """Return the installed entry point that names this very module, None if there is none."""
+def _installed_plugin(plugin: object) -> FoundPlugin | None:
+    """Return the installed plugin whose entry point names this module, or None."""
     if not isinstance(plugin, ModuleType):
         return None
     installed = discover().found.values()
     return next((found for found in installed if found.value == plugin.__name__), None)
 
 
-def _own_name(plugin: object) -> str:
-    named = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__name__
-    return named.rpartition(".")[2]
+def _module_name(plugin: object) -> str:
+    dotted_name = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__name__
+    return dotted_name.rpartition(".")[2]
 
 
-def _value_of(plugin: object) -> str:
+def _entry_point_value(plugin: object) -> str:
     if isinstance(plugin, ModuleType):
         return plugin.__name__
-    kind = plugin if isinstance(plugin, type) else type(plugin)
-    return f"{kind.__module__}:{kind.__qualname__}"
+    plugin_class = plugin if isinstance(plugin, type) else type(plugin)
+    return f"{plugin_class.__module__}:{plugin_class.__qualname__}"

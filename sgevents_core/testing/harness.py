@@ -29,7 +29,7 @@ from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import ScriptLookup
 from sgevents_core.state.entries import Row
 from sgevents_core.state.requests import Replayed
-from sgevents_core.testing.given import Given, discovery_of, given
+from sgevents_core.testing.given import GivenPlugin, discovery_with, given_plugin
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for
 
@@ -99,7 +99,7 @@ class Harness:
         self._stopping = threading.Event()
         if stopping:
             self._stopping.set()
-        self._plugins: dict[str, Given] = {}
+        self._plugins: dict[str, GivenPlugin] = {}
         self._stores: dict[str, Mapping[str, Any]] = {}
         self._handed: dict[int, Replayed] = {}
         self._read = site.log.highest_id if site is not None else 0
@@ -124,10 +124,10 @@ class Harness:
         """
         if self._session is not None:
             raise RuntimeError("enable plugins before the first run: they start together")
-        one = given(plugin, name, settings, table)
-        self._plugins[one.name] = one
-        self._stores[one.name] = store or {}
-        return one.name
+        one = given_plugin(plugin, name, settings, table)
+        self._plugins[one.plugin_name] = one
+        self._stores[one.plugin_name] = store or {}
+        return one.plugin_name
 
     def __enter__(self) -> Harness:
         return self
@@ -214,7 +214,7 @@ class Harness:
         if self._session is None:
             self._session = Session(
                 self._settings(),
-                discovery_of(self._plugins),
+                discovery_with(self._plugins),
                 stores=self._stores,
                 records=self._records,
                 dry_run=self._dry_run,
@@ -232,7 +232,7 @@ class Harness:
             state=StateSettings(path=folder),
             groups=self._groups,
             lanes={DEFAULT_LANE: LaneSettings()},
-            plugins={name: one.table for name, one in self._plugins.items()},
+            plugins={name: one.plugin_settings for name, one in self._plugins.items()},
         )
 
     def _site_settings(self) -> SiteSettings:

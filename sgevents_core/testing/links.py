@@ -1,4 +1,4 @@
-"""Links to records as a row has them: `{"type": "Shot", "id": 7, "name": "sh010"}`."""
+"""Links to records, as rows contain them: `{"type": "Shot", "id": 7, "name": "sh010"}`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 from sgevents_core.moments import logged_stamp
 
 Link: TypeAlias = Mapping[str, Any]
-"""A record as a row links it, or as the client returns it: at least its type and id."""
+"""A record as a row links to it, or as the client returns it: at least its type and id."""
 
 
 def link_to(record: Link) -> dict[str, Any]:
-    """Return the link that a row has for `record`: only its type, id and name.
+    """Return the link to `record` in a row: its type, id and name.
 
     Args:
         record: At least `type` and `id`; without `name`, its `code` or `content` is its name.
@@ -22,18 +22,18 @@ def link_to(record: Link) -> dict[str, Any]:
     return {"type": record["type"], "id": record["id"], "name": name or _made_up_name(record)}
 
 
-def value_of(value: Any) -> Any:
-    """Return a field's value as `meta` has it: links for records, UTC text for datetimes."""
+def logged_value(value: Any) -> Any:
+    """Return a field's value as written in `meta`: links for records, UTC text for datetimes."""
     if isinstance(value, Mapping) and {"type", "id"} <= value.keys():
         return {**link_to(value), "valid": "valid"}
     if isinstance(value, list | tuple):
-        return [value_of(one) for one in value]
+        return [logged_value(nested) for nested in value]
     if isinstance(value, datetime):
         return logged_stamp(value)
     return value.isoformat() if isinstance(value, date) else value
 
 
-def data_type_of(attribute: str, value: Any) -> str:
+def guess_data_type(attribute: str, value: Any) -> str:
     """Return the most likely data type of a field with this name and value."""
     if attribute.endswith("status_list"):
         return "status_list"
@@ -41,11 +41,14 @@ def data_type_of(attribute: str, value: Any) -> str:
         return "multi_entity"
     if isinstance(value, Mapping):
         return "entity" if "type" in value else "serializable"
-    kinds = (
+    names_by_type = (
         *((bool, "checkbox"), (int, "number"), (float, "float")),
         *((datetime, "date_time"), (date, "date")),
     )
-    return next((name for kind, name in kinds if isinstance(value, kind)), "text")
+    return next(
+        (data_type for python_type, data_type in names_by_type if isinstance(value, python_type)),
+        "text",
+    )
 
 
 def _made_up_name(record: Link) -> str:

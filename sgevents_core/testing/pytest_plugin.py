@@ -1,6 +1,6 @@
 """Fixtures for tests of plugins; pytest finds them if sgevents-core is installed.
 
-Nothing of sgevents is imported before a test asks for a fixture.
+Nothing of sgevents is imported before a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sgevents_event() -> EventBuilder:
     """Return a builder of events: `sgevents_event.new("Shot")`."""
-    from sgevents_core.testing.builder import EventBuilder  # noqa: PLC0415 - when asked for
+    from sgevents_core.testing.builder import EventBuilder  # noqa: PLC0415 - only when used
 
     return EventBuilder()
 
@@ -29,7 +29,7 @@ def sgevents_event() -> EventBuilder:
 @pytest.fixture
 def sgevents_site() -> Iterator[Sandbox]:
     """Return a sandbox site with the small project; it is closed when the test ends."""
-    from sgevents_core.sandbox import Sandbox  # noqa: PLC0415 - when asked for
+    from sgevents_core.sandbox import Sandbox  # noqa: PLC0415 - only when used
 
     with Sandbox() as site:
         yield site
@@ -38,19 +38,19 @@ def sgevents_site() -> Iterator[Sandbox]:
 @pytest.fixture
 def sgevents_harness() -> Iterator[MakeHarness]:
     """Return a maker of harnesses: `sgevents_harness(my_plugin, settings={...})`."""
-    from sgevents_core.testing.harness import Harness  # noqa: PLC0415 - when asked for
+    from sgevents_core.testing.harness import Harness  # noqa: PLC0415 - only when used
 
-    with ExitStack() as stack:
+    with ExitStack() as open_harnesses:
 
-        def make(plugin: object = None, name: str | None = None, **options: Any) -> Harness:
-            return stack.enter_context(Harness(plugin, name, **options))
+        def make_harness(plugin: object = None, name: str | None = None, **options: Any) -> Harness:
+            return open_harnesses.enter_context(Harness(plugin, name, **options))
 
-        yield make
+        yield make_harness
 
 
 @pytest.fixture
 def sgevents_recorded(request: pytest.FixtureRequest) -> Callable[[str], list[Event]]:
     """Return a loader of recorded events, `sgevents_recorded("day.jsonl")`, beside the test."""
-    from sgevents_core.testing.recorded import load_events  # noqa: PLC0415 - when asked for
+    from sgevents_core.testing.recorded import load_events  # noqa: PLC0415 - only when used
 
-    return lambda file: load_events(request.path.parent / file)
+    return lambda file_name: load_events(request.path.parent / file_name)

@@ -19,22 +19,28 @@ def load_events(path: Path | str) -> list[Event]:
         RecordedEventError: A line is not an event.
         OSError: The file cannot be read.
     """
-    file = Path(path)
-    lines = file.read_text("utf-8").split("\n")  # JSON may contain other line separators
-    return [Event(_row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
+    recorded_file = Path(path)
+    row_texts = recorded_file.read_text("utf-8").split(
+        "\n"
+    )  # JSON may contain other line separators
+    return [
+        Event(_parse_row(recorded_file, line_number, row_text))
+        for line_number, row_text in enumerate(row_texts, 1)
+        if row_text.strip()
+    ]
 
 
-def written(rows: Iterable[Any]) -> str:
+def recorded_text(rows: Iterable[Any]) -> str:
     """Return rows as the text of such a file, safe to show on a terminal."""
     return "".join(escaped_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
-def _row(file: Path, number: int, line: str) -> dict[str, Any]:
+def _parse_row(recorded_file: Path, line_number: int, row_text: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(row_text)
     except ValueError as error:
-        raise RecordedEventError(path=file, line=number, reason=str(error)) from None
+        raise RecordedEventError(path=recorded_file, line=line_number, reason=str(error)) from None
     if not isinstance(row, dict) or not isinstance(row.get("id"), int):
         reason = "it is not a JSON object with an id"
-        raise RecordedEventError(path=file, line=number, reason=reason)
+        raise RecordedEventError(path=recorded_file, line=line_number, reason=reason)
     return row

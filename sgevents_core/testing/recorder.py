@@ -1,4 +1,4 @@
-"""What plugins write to the site while they are tested, with or without a site."""
+"""Recording what plugins write while they are tested, with or without a site."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.errors import NotAnsweredError
 from sgevents_core.requests.dry_run import ReadOnlySite
 
-MADE_UP: Final = 9001
+FIRST_MADE_UP_ID: Final = 9001
 """The id of the first record that a recorder creates."""
 
 
@@ -21,27 +21,27 @@ class Write(NamedTuple):
     """`create`, `update`, `delete`, `revive` or `upload`; of a `batch`, each of its requests."""
     entity_type: str
     entity_id: int
-    """The record's id; for a created record, the id it was given."""
+    """The record's id; for a created record, the id that it got."""
     data: dict[str, Any]
     """The fields that were set; for an upload `path` and `field_name`."""
 
 
-Note: TypeAlias = Callable[[Write], None]
+RecordWrite: TypeAlias = Callable[[Write], None]
 """Receives a write that has been made."""
 
 
-class NotingClient(CountingShotgun):
+class RecordingClient(CountingShotgun):
     """The client that plugins get, connected to a sandbox; records what is written through it."""
 
-    note: Note
+    record_write: RecordWrite
 
     def create(
         self, entity_type: str, data: dict[str, Any], return_fields: list[str] | None = None
     ) -> dict[str, Any]:
-        """Create a record, and note the write."""
-        made = super().create(entity_type, data, return_fields)
-        self.note(Write("create", entity_type, made["id"], deepcopy(data)))
-        return made
+        """Create a record; record the write."""
+        created = super().create(entity_type, data, return_fields)
+        self.record_write(Write("create", entity_type, created["id"], deepcopy(data)))
+        return created
 
     def update(
         self,
@@ -50,98 +50,99 @@ class NotingClient(CountingShotgun):
         data: dict[str, Any],
         multi_entity_update_modes: dict[str, Any] | None = None,
     ) -> Any:
-        """Update a record, and note the write."""
+        """Update a record; record the write."""
         updated = super().update(entity_type, entity_id, data, multi_entity_update_modes)
-        self.note(Write("update", entity_type, entity_id, deepcopy(data)))
+        self.record_write(Write("update", entity_type, entity_id, deepcopy(data)))
         return updated
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
-        """Retire a record, and note the write."""
-        done = super().delete(entity_type, entity_id)
-        self.note(Write("delete", entity_type, entity_id, {}))
-        return done
+        """Retire a record; record the write."""
+        changed = super().delete(entity_type, entity_id)
+        self.record_write(Write("delete", entity_type, entity_id, {}))
+        return changed
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
-        """Revive a record, and note the write."""
-        done = super().revive(entity_type, entity_id)
-        self.note(Write("revive", entity_type, entity_id, {}))
-        return done
+        """Revive a record; record the write."""
+        changed = super().revive(entity_type, entity_id)
+        self.record_write(Write("revive", entity_type, entity_id, {}))
+        return changed
 
     def batch(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Make several writes at once, and note each."""
+        """Make several writes at once; record each."""
         answers = super().batch(requests)
         for request, answer in zip(requests, answers, strict=True):
-            self.note(_requested(request, answer))
+            self.record_write(_batch_write(request, answer))
         return answers
 
     def upload(self, entity_type: str, entity_id: int, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Upload a file, also as a thumbnail, and note the write."""
-        number = super().upload(entity_type, entity_id, path, *args, **kwargs)
+        """Upload a file, also as a thumbnail; record the write."""
+        upload_id = super().upload(entity_type, entity_id, path, *args, **kwargs)
         field_name = args[0] if args else kwargs.get("field_name")
         data = {"path": str(path), "field_name": field_name}
-        self.note(Write("upload", entity_type, entity_id, data))
-        return number
+        self.record_write(Write("upload", entity_type, entity_id, data))
+        return upload_id
 
 
-class DryNotingClient(NotingClient, ReadOnlySite):
-    """A client that reads from the sandbox, and only notes what would be written."""
+class DryRecordingClient(RecordingClient, ReadOnlySite):
+    """A client that reads from the sandbox, and records what would be written."""
 
     tell = staticmethod(lambda _line: None)
 
 
 class Recorder:
-    """The stand-in for the client without a site: notes writes, and reads the given records.
+    """The stand-in for the client without a site: it records writes and reads the given records.
 
     It answers `find` and `find_one` with the conditions `is`, `is_not`, `in` and `not_in`; writes
     change its records, so that reading back is consistent. Anything else raises NotAnsweredError:
-    for real answers use a sandbox.
+    for real answers, use a sandbox.
 
     Args:
         records: The records that can be read: mappings with `type`, `id` and the fields.
         note: Called with each write.
     """
 
-    def __init__(self, records: Iterable[Mapping[str, Any]], note: Note) -> None:
+    def __init__(self, records: Iterable[Mapping[str, Any]], note: RecordWrite) -> None:
         self.writes = 0
-        self._records = {(one["type"], one["id"]): dict(one) for one in records}
+        self._records = {(record["type"], record["id"]): dict(record) for record in records}
         self._retired: dict[tuple[str, int], dict[str, Any]] = {}
-        self._take = note
-        self._next_id = MADE_UP
+        self._record_write = note
+        self._next_id = FIRST_MADE_UP_ID
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise NotAnsweredError(asked=f"sg.{name}")
+    def __getattr__(self, attribute_name: str) -> Any:
+        if attribute_name.startswith("__"):
+            raise AttributeError(attribute_name)
+        raise NotAnsweredError(asked=f"sg.{attribute_name}")
 
     def find(
-        self, entity_type: str, filters: Any, fields: Iterable[str] | None = None, **more: Any
+        self, entity_type: str, filters: Any, fields: Iterable[str] | None = None, **options: Any
     ) -> list[dict[str, Any]]:
-        """Return the matching records, each with its type, id and the fields asked for."""
-        if more.keys() - {"order", "limit"}:
-            raise NotAnsweredError(asked=f"sg.find with {', '.join(sorted(more))}")
-        passed = [
+        """Return the matching records, each with its type, id and the requested fields."""
+        if options.keys() - {"order", "limit"}:
+            raise NotAnsweredError(asked=f"sg.find with {', '.join(sorted(options))}")
+        matching = [
             record
             for (kind, _), record in self._records.items()
-            if kind == entity_type and all(_passes(record, one) for one in filters)
+            if kind == entity_type
+            and all(_meets_condition(record, condition) for condition in filters)
         ]
-        named = ["type", "id", *(fields or ())]
-        found = [{key: deepcopy(record.get(key)) for key in named} for record in passed]
-        return _ordered(found, passed, more.get("order"))[: more.get("limit") or None]
+        names = ["type", "id", *(fields or ())]
+        results = [{name: deepcopy(record.get(name)) for name in names} for record in matching]
+        return _in_order(results, matching, options.get("order"))[: options.get("limit") or None]
 
-    def find_one(self, *args: Any, **more: Any) -> dict[str, Any] | None:
+    def find_one(self, *args: Any, **options: Any) -> dict[str, Any] | None:
         """Return the first matching record, or None."""
-        found = self.find(*args, **more)
-        return found[0] if found else None
+        results = self.find(*args, **options)
+        return results[0] if results else None
 
     def create(
         self, entity_type: str, data: Mapping[str, Any], return_fields: object = None
     ) -> dict[str, Any]:
-        """Note the creation of a record, with an id of its own."""
-        made = {"type": entity_type, "id": self._next_id, **deepcopy(dict(data))}
+        """Record the creation of a record, which gets an id."""
+        created = {"type": entity_type, "id": self._next_id, **deepcopy(dict(data))}
         self._next_id += 1
-        self._records[entity_type, made["id"]] = made
-        self._note(Write("create", entity_type, made["id"], deepcopy(dict(data))))
-        return deepcopy(made)
+        self._records[entity_type, created["id"]] = created
+        self._count_write(Write("create", entity_type, created["id"], deepcopy(dict(data))))
+        return deepcopy(created)
 
     def update(
         self,
@@ -150,31 +151,34 @@ class Recorder:
         data: Mapping[str, Any],
         multi_entity_update_modes: object = None,
     ) -> dict[str, Any]:
-        """Note the update of a record; a record that was not given is assumed to exist."""
+        """Record the update of a record; a record that is not known is assumed to exist."""
         record = self._records.setdefault(
             (entity_type, entity_id), {"type": entity_type, "id": entity_id}
         )
         record.update(deepcopy(dict(data)))
-        self._note(Write("update", entity_type, entity_id, deepcopy(dict(data))))
+        self._count_write(Write("update", entity_type, entity_id, deepcopy(dict(data))))
         return {"type": entity_type, "id": entity_id, **deepcopy(dict(data))}
 
     def delete(self, entity_type: str, entity_id: int) -> bool:
-        """Note the retirement of a record."""
-        gone = self._records.pop((entity_type, entity_id), None)
-        self._retired[entity_type, entity_id] = gone or {"type": entity_type, "id": entity_id}
-        self._note(Write("delete", entity_type, entity_id, {}))
+        """Record the retirement of a record."""
+        removed = self._records.pop((entity_type, entity_id), None)
+        self._retired[entity_type, entity_id] = removed or {"type": entity_type, "id": entity_id}
+        self._count_write(Write("delete", entity_type, entity_id, {}))
         return True
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
-        """Note the revival of a record."""
-        found = self._retired.pop((entity_type, entity_id), None)
-        self._records[entity_type, entity_id] = found or {"type": entity_type, "id": entity_id}
-        self._note(Write("revive", entity_type, entity_id, {}))
+        """Record the revival of a record."""
+        retired_record = self._retired.pop((entity_type, entity_id), None)
+        self._records[entity_type, entity_id] = retired_record or {
+            "type": entity_type,
+            "id": entity_id,
+        }
+        self._count_write(Write("revive", entity_type, entity_id, {}))
         return True
 
     def batch(self, requests: Iterable[Mapping[str, Any]]) -> list[Any]:
         """Make the writes one by one."""
-        return [self._carry_out(request) for request in requests]
+        return [self._carry_out_request(request) for request in requests]
 
     def upload(
         self,
@@ -182,41 +186,43 @@ class Recorder:
         entity_id: int,
         path: str,
         field_name: str | None = None,
-        **more: object,
+        **options: object,
     ) -> int:
-        """Note the upload of a file."""
+        """Record the upload of a file."""
         self._next_id += 1
         data = {"path": str(path), "field_name": field_name}
-        self._note(Write("upload", entity_type, entity_id, data))
+        self._count_write(Write("upload", entity_type, entity_id, data))
         return self._next_id - 1
 
-    def upload_thumbnail(self, entity_type: str, entity_id: int, path: str, **more: object) -> int:
-        """Note the upload of a thumbnail."""
+    def upload_thumbnail(
+        self, entity_type: str, entity_id: int, path: str, **options: object
+    ) -> int:
+        """Record the upload of a thumbnail."""
         return self.upload(entity_type, entity_id, path, "thumb_image")
 
     def close(self) -> None:
         """Do nothing: no connection is open."""
 
-    def _note(self, write: Write) -> None:
+    def _count_write(self, write: Write) -> None:
         self.writes += 1
-        self._take(write)
+        self._record_write(write)
 
-    def _carry_out(self, request: Mapping[str, Any]) -> Any:
-        kind, entity_type = request["request_type"], request["entity_type"]
-        if kind == "create":
+    def _carry_out_request(self, request: Mapping[str, Any]) -> Any:
+        request_type, entity_type = request["request_type"], request["entity_type"]
+        if request_type == "create":
             return self.create(entity_type, request["data"])
-        if kind == "update":
+        if request_type == "update":
             return self.update(entity_type, request["entity_id"], request["data"])
-        return getattr(self, kind)(entity_type, request["entity_id"])
+        return getattr(self, request_type)(entity_type, request["entity_id"])
 
 
-def _requested(request: Mapping[str, Any], answer: Any) -> Write:
-    kind, data = request["request_type"], deepcopy(request.get("data", {}))
-    entity_id = answer["id"] if kind == "create" else request["entity_id"]
-    return Write(kind, request["entity_type"], entity_id, data)
+def _batch_write(request: Mapping[str, Any], answer: Any) -> Write:
+    request_type, data = request["request_type"], deepcopy(request.get("data", {}))
+    entity_id = answer["id"] if request_type == "create" else request["entity_id"]
+    return Write(request_type, request["entity_type"], entity_id, data)
 
 
-def _passes(record: Mapping[str, Any], condition: Any) -> bool:
+def _meets_condition(record: Mapping[str, Any], condition: Any) -> bool:
     """Return whether a record meets one condition, `[field, relation, value, ...]`.
 
     Raises:
@@ -224,33 +230,38 @@ def _passes(record: Mapping[str, Any], condition: Any) -> bool:
     """
     if not isinstance(condition, list | tuple) or len(condition) < 3:
         raise NotAnsweredError(asked=f"the filter {condition!r}")
-    name, relation, *values = condition
+    field_name, relation, *expected_values = condition
     if relation not in {"is", "is_not", "in", "not_in"}:
-        raise NotAnsweredError(asked=f"the relation {relation!r} of {name!r}")
-    if len(values) == 1 and isinstance(values[0], list | tuple):
-        values = list(values[0])
-    is_among = any(_same(record.get(name), value) for value in values)
+        raise NotAnsweredError(asked=f"the relation {relation!r} of {field_name!r}")
+    if len(expected_values) == 1 and isinstance(expected_values[0], list | tuple):
+        expected_values = list(expected_values[0])
+    is_among = any(
+        _is_same_value(record.get(field_name), field_value) for field_value in expected_values
+    )
     return is_among is (relation in {"is", "in"})
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; links are, if they lead to the same record."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return (one.get("type"), one.get("id")) == (other.get("type"), other.get("id"))
-    return bool(one == other)
+def _is_same_value(value: Any, other_value: Any) -> bool:
+    """Return whether two values are equal; links are if they lead to the same record."""
+    if isinstance(value, Mapping) and isinstance(other_value, Mapping):
+        return (value.get("type"), value.get("id")) == (
+            other_value.get("type"),
+            other_value.get("id"),
+        )
+    return bool(value == other_value)
 
 
-def _ordered(
-    found: list[dict[str, Any]], records: list[dict[str, Any]], order: Any
+def _in_order(
+    results: list[dict[str, Any]], records: list[dict[str, Any]], sort_rules: Any
 ) -> list[dict[str, Any]]:
-    """Return `found` in the order asked for; `records` are the same with all their fields."""
-    places = list(range(len(found)))
-    for rule in reversed(order or ()):
-        name, descending = rule["field_name"], rule.get("direction") == "desc"
+    """Return `results` in the requested order; `records` are the same with all their fields."""
+    positions = list(range(len(results)))
+    for sort_rule in reversed(sort_rules or ()):
+        field_name, descending = sort_rule["field_name"], sort_rule.get("direction") == "desc"
 
-        def key(place: int, name: str = name) -> tuple[bool, Any]:
-            value = records[place].get(name)
-            return value is not None, value
+        def sort_key(position: int, field_name: str = field_name) -> tuple[bool, Any]:
+            field_value = records[position].get(field_name)
+            return field_value is not None, field_value
 
-        places.sort(key=key, reverse=descending)
-    return [found[place] for place in places]
+        positions.sort(key=sort_key, reverse=descending)
+    return [results[position] for position in positions]

@@ -46,10 +46,14 @@ class Called:
         return self.callback.rpartition(":")[2]
 
     def __str__(self) -> str:
-        said = f"{self.plugin} {self.function}({self.event})"
+        description = f"{self.plugin} {self.function}({self.event})"
         if self.attempt > 1:
-            said += f", attempt {self.attempt}"
-        return said if self.outcome == "returned" else f"{said}: {self.outcome}: {self.reason}"
+            description += f", attempt {self.attempt}"
+        return (
+            description
+            if self.outcome == "returned"
+            else f"{description}: {self.outcome}: {self.reason}"
+        )
 
 
 @dataclass(slots=True)
@@ -86,8 +90,8 @@ class Result:
     @property
     def writes(self) -> list[Write]:
         """What was written through `ctx.sg`, in order."""
-        made = [call.writes for call in self.hooks] + [call.writes for call in self.calls]
-        return [write for writes in made for write in writes]
+        write_lists = [call.writes for call in self.hooks] + [call.writes for call in self.calls]
+        return [write for call_writes in write_lists for write in call_writes]
 
     @property
     def failed(self) -> list[Called]:
@@ -111,8 +115,8 @@ class Result:
         Raises:
             ValueError: There are several plugins; see `stores`.
         """
-        (only,) = self.stores.values()
-        return only
+        (only_value,) = self.stores.values()
+        return only_value
 
     @property
     def state(self) -> str:
@@ -121,16 +125,16 @@ class Result:
         Raises:
             ValueError: There are several plugins; see `states`.
         """
-        (only,) = self.states.values()
-        return only
+        (only_value,) = self.states.values()
+        return only_value
 
     def raise_errors(self) -> Result:
         """Raise the first exception of a callback or hook, if any; otherwise return the result.
 
         Use it in tests of code that has to work: the traceback is the plugin's own.
         """
-        raised = [call.error for call in self.hooks] + [call.error for call in self.calls]
-        for error in raised:
+        raised_errors = [call.error for call in self.hooks] + [call.error for call in self.calls]
+        for error in raised_errors:
             if error is not None:
                 raise error
         for call in self.failed:

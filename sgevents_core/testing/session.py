@@ -26,8 +26,13 @@ from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.requests import Replayed
 from sgevents_core.state.steps import Step
-from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collected
-from sgevents_core.testing.recorder import DryNotingClient, Note, NotingClient, Recorder
+from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collect_log_records
+from sgevents_core.testing.recorder import (
+    DryRecordingClient,
+    Recorder,
+    RecordingClient,
+    RecordWrite,
+)
 from sgevents_core.testing.results import Result
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ class WatchedServices(Services):
     """
 
     recorder: Recorder | None = None
-    note: Note
+    note: RecordWrite
 
     def connect(self, session_uuid: str | None) -> Shotgun:
         """Return this thread's connection, or the recorder."""
@@ -56,8 +61,8 @@ class WatchedServices(Services):
 
     def site_class(self) -> type[Shotgun]:
         """Return a client that notes what is written and, in a dry run, writes nothing."""
-        kind = DryNotingClient if self.dry_run else NotingClient
-        return type("Shotgun", (kind,), {"note": staticmethod(self.note)})
+        kind = DryRecordingClient if self.dry_run else RecordingClient
+        return type("Shotgun", (kind,), {"record_write": staticmethod(self.note)})
 
 
 class Session:
@@ -90,22 +95,22 @@ class Session:
         self.watch: Final = CallWatch()
         self._scripts = scripts
         self._settings = settings
-        self._recorder = None if records is None else Recorder(records, self.watch.wrote)
+        self._recorder = None if records is None else Recorder(records, self.watch.record_write)
         self._open = ExitStack()
         with ExitStack() as opening:
             loaded = load(settings, discovery, strict=True)
-            self.loaded: Final = self.watch.watched(loaded)
+            self.loaded: Final = self.watch.watch_plugins(loaded)
             self._state = opening.enter_context(closing(open_state(settings.state.path).writer()))
             recover(settings, self.loaded, self._state)
             self._keep_stores(stores)
             self._services = self._watched_services(stopping, dry_run=dry_run)
             self._open = opening.pop_all()
-        with collected(self.watch.result.log):
+        with collect_log_records(self.watch.result.log):
             self._ready = start_plugins(self.loaded, self._services, self._state)
 
     def close(self) -> None:
         """Call the plugins' `shutdown`, and release everything."""
-        with self._open, collected(self.watch.result.log):
+        with self._open, collect_log_records(self.watch.result.log):
             stop_plugins(self._ready, self._services, self._state)
 
     def append(self, rows: Sequence[Row]) -> int:
@@ -132,7 +137,7 @@ class Session:
         return self._run_lanes(lambda lane: _carried_out(numbers, folder, lane))
 
     def _run_lanes(self, errand: Errand) -> Result:
-        with collected(self.watch.result.log):
+        with collect_log_records(self.watch.result.log):
             listeners = [(self._services[one.name], one.hooks) for one in self._ready]
             announcer = WatchedAnnouncer(listeners, self.watch)
             try:
@@ -176,7 +181,7 @@ class Session:
         for services in watched.values():
             assert isinstance(services, WatchedServices)  # noqa: S101 - asked for in the line above
             services.dry_run = dry_run
-            services.recorder, services.note = self._recorder, self.watch.wrote
+            services.recorder, services.note = self._recorder, self.watch.record_write
         return watched
 
 

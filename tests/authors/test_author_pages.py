@@ -12,8 +12,8 @@ from doc_pages import DOCS, blocks
 
 from sgevents_core import testing
 from sgevents_core.testing import Called, EventBuilder, Harness, HookCalled, Result, pytest_plugin
-from sgevents_core.testing.recorded import written
-from sgevents_core.testing.row_building import About
+from sgevents_core.testing.recorded import recorded_text
+from sgevents_core.testing.row_building import EventOptions
 
 HOW_TO = DOCS / "how-to" / "test-a-plugin.md"
 PAGE = (DOCS / "reference" / "testing.md").read_text("utf-8")
@@ -43,7 +43,7 @@ def test_samples_on_testing_pass(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "studio_hello.py").write_text(plugin, "utf-8")
     events = EventBuilder()
     day = [events.new({"type": "Version", "id": 13}), events.login(), *events.thumbnail()]
-    (tmp_path / "day.jsonl").write_text(written(event.row for event in day), "utf-8")
+    (tmp_path / "day.jsonl").write_text(recorded_text(event.row for event in day), "utf-8")
     samples = python_samples(HOW_TO)
     for number, text in enumerate(samples):
         (tmp_path / f"test_sample_{number}.py").write_text(text, "utf-8")
@@ -64,8 +64,8 @@ def test_reference_knows_the_whole_builder() -> None:
     for name in public(EventBuilder) - {"project", "user"}:
         assert f"`{name}(" in text, name
         for argument in inspect.signature(getattr(EventBuilder, name)).parameters:
-            assert argument in {"self", "about"} or re.search(rf"\b{argument}\b", text), argument
-    for argument in About.__annotations__:
+            assert argument in {"self", "options"} or re.search(rf"\b{argument}\b", text), argument
+    for argument in EventOptions.__annotations__:
         assert re.search(rf"^\| [^|]*`{argument}`", text, re.MULTILINE), argument
 
 

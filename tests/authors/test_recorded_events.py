@@ -12,8 +12,8 @@ import pytest
 from sgevents_core import Event
 from sgevents_core.errors import RecordedEventError
 from sgevents_core.testing import EventBuilder, load_events
-from sgevents_core.testing.anonymising import Anonymiser, unsigned
-from sgevents_core.testing.recorded import written
+from sgevents_core.testing.anonymising import Anonymiser, without_signatures
+from sgevents_core.testing.recorded import recorded_text
 
 Recorded = Callable[[str], list[Event]]
 
@@ -27,7 +27,7 @@ def test_what_is_written_is_loaded(tmp_path: Path, sgevents_event: EventBuilder)
         sgevents_event.failed_login().row,
     ]
     file = tmp_path / "day.jsonl"
-    file.write_text(written(rows), "utf-8")
+    file.write_text(recorded_text(rows), "utf-8")
     assert all(one.isprintable() for one in file.read_text("utf-8").replace("\n", ""))
     assert [event.row for event in load_events(file)] == rows
 
@@ -103,4 +103,4 @@ class TestAnonymous:
             "https://site.example/page?project=4": "https://site.example/page?project=4",
         }
         for text, expected in links.items():
-            assert unsigned({"image": [text], "id": 4}) == {"image": [expected], "id": 4}
+            assert without_signatures({"image": [text], "id": 4}) == {"image": [expected], "id": 4}
