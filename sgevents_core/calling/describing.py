@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sgevents_core.calling.outcome import ErrorFacts, RaisedElsewhere, RaisedError
 from sgevents_core.calling.policy import facts_of
@@ -51,8 +51,9 @@ def describe(error: BaseException, redact: Redactor) -> Described:
         error: What was raised; printing it may fail or take for ever.
         redact: Removes secrets from a text.
     """
-    if isinstance(error, RaisedElsewhere):
-        return Described(redact(error.error.line), redact(error.error.traceback))
+    elsewhere = _raised_elsewhere(error)
+    if elsewhere is not None:
+        return Described(redact(elsewhere.line), redact(elsewhere.traceback))
     return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
 
 
@@ -63,11 +64,19 @@ def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
         error: What was raised; inspecting it may fail or take for ever.
         redact: Removes secrets from a text.
     """
-    if isinstance(error, RaisedElsewhere):
-        return error.error
+    elsewhere = _raised_elsewhere(error)
+    if elsewhere is not None:
+        return elsewhere
     line, text = describe(error, redact)
     facts = looked_at(error, lambda: facts_of(error, time.time()), ErrorFacts)
     return RaisedError(_kind(error), line, text, facts)
+
+
+def _raised_elsewhere(error: BaseException) -> RaisedError | None:
+    """Return the description of an error of another process; without running an error's code."""
+    if not issubclass(type(error), RaisedElsewhere):  # isinstance would ask its __class__
+        return None
+    return cast("RaisedElsewhere", error).error
 
 
 def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[], _T]) -> _T:

@@ -317,8 +317,8 @@ def event_passed_over_in_an_outage(patch: Patch) -> None:
 
 def callbacks_in_reverse(patch: Patch) -> None:
     """The callbacks of an event are called in the wrong order."""
-    real = Plan._compile
-    patch.setattr(Plan, "_compile", lambda self, kind: real(self, kind)[::-1])
+    real = Plan.for_event
+    patch.setattr(Plan, "for_event", lambda self, event: real(self, event)[::-1])
 
 
 @pytest.mark.parametrize(
