@@ -10,7 +10,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.settings import Settings
-from sgevents_core.site.ageing import prune
+from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.state.protocols import Writer
 
 logger = logging.getLogger("sgevents.daemon")
@@ -34,6 +34,9 @@ class Housekeeping:
         self._state = state
         self._inbox = inbox
         self._pruned_at = time.monotonic()
+        self._oldest_kept: int | None = None
+        """Since when events stay, while old ones are being removed."""
+        self._removed = 0
         self._shares_tracebacks = True
 
     def turn(self) -> None:
@@ -42,7 +45,6 @@ class Housekeeping:
             self._share_tracebacks()
         if time.monotonic() - self._pruned_at > PRUNE_EVERY:
             self._prune()
-            self._inbox.forget(time.time() - self._retention)
 
     def _share_tracebacks(self) -> None:
         """Let failures written by an older version share their tracebacks, a slice at a time."""
@@ -52,15 +54,26 @@ class Housekeeping:
             logger.debug("Tracebacks are not shared yet: %s", error)
 
     def _prune(self) -> None:
-        """Remove what is older than the retention and needed by no enabled plugin."""
-        self._pruned_at = time.monotonic()
+        """Remove some of what is older than the retention and needed by no enabled plugin.
+
+        There is more to do until nothing is removed any more.
+        """
         try:
-            removed = prune(self._state, self._enabled, self._retention)
+            if self._oldest_kept is None:
+                self._oldest_kept = oldest_kept(self._state, self._retention)
+                self._inbox.forget(time.time() - self._retention)
+            removed = prune(self._state, self._enabled, self._oldest_kept)
         except StateError as error:
             extra = {"action": "journal.not_pruned"}
             logger.warning("%s Old events stay for now.", error, extra=extra)
-            return
-        if removed:
-            details: dict[str, object] = {"action": "journal.pruned", "events": removed}
-            logger.info("%s left the journal", counted(removed, "old event"), extra=details)
-            self._pruned_at -= PRUNE_EVERY  # continue in the next turn, there may be more
+            removed = 0
+        self._removed += removed
+        if not removed:
+            self._pruned()
+
+    def _pruned(self) -> None:
+        """Report what was removed; the next removal comes later."""
+        if self._removed:
+            details: dict[str, object] = {"action": "journal.pruned", "events": self._removed}
+            logger.info("%s left the journal", counted(self._removed, "old event"), extra=details)
+        self._pruned_at, self._oldest_kept, self._removed = time.monotonic(), None, 0

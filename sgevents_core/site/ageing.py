@@ -6,20 +6,27 @@ from collections.abc import Collection
 
 from sgevents_core.site import ages
 from sgevents_core.state.cursors import lowest_cursor
-from sgevents_core.state.protocols import FeedWriter
+from sgevents_core.state.protocols import FeedWriter, Reader
 
 
-def prune(state: FeedWriter, enabled: Collection[str], retention: float) -> int:
+def oldest_kept(state: Reader, retention: float) -> int:
+    """Return since when events stay, in seconds since 1970; 0 if all do.
+
+    Args:
+        state: The state.
+        retention: How long events stay, in seconds before now by the site's clock, as its newest
+            rows show it: a single row with a wrong time does not decide what is old.
+    """
+    feed = state.load_feed()
+    return 0 if feed is None else int(ages.clock(feed.state, None) - retention)
+
+
+def prune(state: FeedWriter, enabled: Collection[str], before: int) -> int:
     """Remove some of the oldest events, and return how many.
 
     Args:
         state: The state.
         enabled: The plugins whose events stay until they have finished them.
-        retention: How long events stay, in seconds before now by the site's clock, as its newest
-            rows show it: a single row with a wrong time does not decide what is old.
+        before: Since when events stay, in seconds since 1970.
     """
-    feed = state.load_feed()
-    if feed is None:
-        return 0
-    before = int(ages.clock(feed.state, None) - retention)
     return state.prune(before, lowest_cursor(state, enabled) + 1)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MOST_PRUNED: Final = 500
+"""Entries removed at once: a transaction of some milliseconds, for which all others wait."""
 
 
 class Row(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sgevents_core.choices import OrderBy
-from sgevents_core.state.entries import Entry, KeptFrom, LateRow, Row
+from sgevents_core.state.entries import MOST_PRUNED, Entry, KeptFrom, LateRow, Row
 from sgevents_core.state.failures import Failure, KeptFailure
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, LeftOut, SetAside
 from sgevents_core.state.inspection import Inspection, LogDamage
@@ -196,7 +196,7 @@ class FeedWriter(Reader, Protocol):
             own: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
 
-    def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
+    def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
         """Remove the oldest entries that are old enough and no longer needed.
 
         Their failures are removed with them, except dead letters.

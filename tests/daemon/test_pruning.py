@@ -9,7 +9,7 @@ import pytest
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.ageing import prune
+from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Rules
 from sgevents_core.state.opening import open_state
 
@@ -31,6 +31,6 @@ def test_one_row_from_the_future_prunes_nothing_early(tmp_path: Path, future: in
     assert change is not None
     with closing(open_state(tmp_path).writer()) as state:
         state.append(0, feed.journal.rows, change)
-        prune(state, (), 10 * DAY)
+        prune(state, (), oldest_kept(state, 10 * DAY))
         kept = state.end() - state.lowest() + 1
     assert kept == 10 + 5

@@ -129,6 +129,12 @@ def test_prune_takes_what_is_old_and_needed_by_nobody(state: Writer) -> None:
     assert state.lowest() == 9
 
 
+def test_prune_takes_a_small_portion_at_once(state: Writer) -> None:
+    """Others wait while it writes: no more than 500 entries go in one transaction."""
+    grow(state, [event_row(n) for n in range(1, 1_202)])
+    assert [state.prune(2 * AT, 99_999) for _ in range(4)] == [500, 500, 200, 0]
+
+
 def test_prune_keeps_the_last_entry(state: Writer) -> None:
     """However old it is, one entry stays, so that numbers of the journal never come again."""
     assert state.prune(before=1000, keep_from=99) == 0

@@ -26,7 +26,7 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.inbox import Inbox
-from sgevents_core.site.ageing import prune
+from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.state.opening import open_state
@@ -248,7 +248,7 @@ class SimulatedDaemon:
         """Remove old events from the journal, as the daemon does now and then."""
         enabled = {name for name, one in self.house.plugins.items() if one.table.enabled}
         try:
-            prune(self.state, enabled, retention)
+            prune(self.state, enabled, oldest_kept(self.state, retention))
         except Killed:
             self._die()
         lowest = self.house.state.lowest()

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter, StateError
-from sgevents_core.state.entries import Entry, LateRow, Row
+from sgevents_core.state.entries import MOST_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.memory.reading import MemoryReader
@@ -84,7 +84,7 @@ class MemoryFeedWriter(MemoryReader):
         with self._tables.lock:
             self._tables.scripts = named_scripts(self._tables.scripts, names, own)
 
-    def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
+    def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
         """Remove the oldest entries that are old enough and no longer needed; return how many."""
         tables = self._tables
         with tables.lock:

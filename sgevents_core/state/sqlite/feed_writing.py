@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.errors import StaleWriter
-from sgevents_core.state.entries import LateRow, Row
+from sgevents_core.state.entries import MOST_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import Replayed, RequestStep
@@ -146,10 +146,11 @@ class SqliteFeedWriter(SqliteReader):
             changed = after.items() - before.items()
             db.executemany("INSERT OR REPLACE INTO scripts VALUES (?, ?)", changed)
 
-    def prune(self, before: int, keep_from: int, limit: int = 10_000) -> int:
+    def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
         """Remove the oldest entries that are old enough and no longer needed.
 
-        Their failures are removed with them, except dead letters.
+        Their failures are removed with them, except dead letters. What to remove is found before
+        the transaction begins, so that it is short: others wait for it.
 
         Args:
             before: Remove entries created before this time, in seconds since 1970, and all below
@@ -160,22 +161,30 @@ class SqliteFeedWriter(SqliteReader):
         Returns:
             How many were removed.
         """
+        highest = self.lowest() + limit
+        young = self._db.one(
+            "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
+            highest,
+            before,
+        )
+        keep_from = min(keep_from, self.end(), highest, *(young or ()))
         with self._db.transaction() as db:
-            young = self._db.one(
-                "SELECT seq FROM journal WHERE created_at >= ? ORDER BY seq LIMIT 1", before
-            )
-            lowest = self.lowest()
-            keep_from = min(keep_from, self.end(), lowest + limit, *(young or ()))
             removed = db.execute("DELETE FROM journal WHERE seq < ?", (keep_from,)).rowcount
             db.execute("DELETE FROM attempts WHERE seq < ?", (keep_from,))
-            db.execute(
-                "DELETE FROM failures WHERE dead = 0"
-                " AND (seq < ? OR id <= (SELECT max(id) FROM failures) - ?)",
-                (keep_from, KEPT_FAILURES),
-            )
+        self._prune_failures(keep_from, limit)
+        return removed
+
+    def _prune_failures(self, keep_from: int, limit: int) -> None:
+        """Remove failures of removed entries, and the oldest if there are too many."""
+        newest = self._db.number("SELECT coalesce(max(id), 0) FROM failures")
+        with self._db.transaction() as db:
+            removed = db.execute(
+                "DELETE FROM failures WHERE id IN (SELECT id FROM failures INDEXED BY"
+                " failures_alive WHERE dead = 0 AND (seq < ? OR id <= ?) LIMIT ?)",
+                (keep_from, newest - KEPT_FAILURES, limit),
+            ).rowcount
             if removed < limit:
                 forget_tracebacks(db)
-        return removed
 
 
 def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:

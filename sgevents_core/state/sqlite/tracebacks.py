@@ -67,8 +67,8 @@ def share_tracebacks(db: sqlite3.Connection, limit: int) -> int:
 def forget_tracebacks(db: sqlite3.Connection) -> None:
     """Remove tracebacks that no failure uses any more, in the caller's transaction."""
     db.execute(
-        "DELETE FROM tracebacks WHERE id NOT IN"
-        " (SELECT traceback_id FROM failures WHERE traceback_id > 0)"
+        "DELETE FROM tracebacks WHERE NOT EXISTS"
+        " (SELECT 1 FROM failures WHERE traceback_id = tracebacks.id)"
     )
 
 
