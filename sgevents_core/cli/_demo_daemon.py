@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-RETURNED: Final = "callback.returned"
-FAILED: Final = frozenset({"callback.held", "callback.dead_lettered", "callback.skipped"})
+RETURNED_ACTION: Final = "callback.returned"
+FAILED_ACTIONS: Final = frozenset({"callback.held", "callback.dead_lettered", "callback.skipped"})
 PLUGIN_LOGGER: Final = "sgevents.plugin."
 
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """One call of a callback, seen in the daemon's log once it is over.
+    """One call of a callback, read from the daemon\'s log once it is over.
 
     Args:
         event_id: The event's id.
         plugin: The callback's plugin.
-        raised: What it raised, for people; None if it returned.
+        raised: The exception it raised, in one line; None if it returned.
     """
 
     event_id: int
@@ -35,15 +35,15 @@ class DemoCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence that a plugin wrote to its log."""
+class PluginMessage:
+    """A message that a plugin logged."""
 
     plugin: str
     text: str
 
 
 class DemoDaemon:
-    """A process of `sgevents run`: it can be started, killed and stopped, and its log is followed.
+    """A process of `sgevents run` that can be started, killed and stopped; its log is read.
 
     Args:
         config: Its configuration file.
@@ -52,43 +52,45 @@ class DemoDaemon:
 
     def __init__(self, config: Path, extra_path: Path) -> None:
         self.config = config
-        self.news: queue.SimpleQueue[DemoCall | Said] = queue.SimpleQueue()
+        self.plugin_news: queue.SimpleQueue[DemoCall | PluginMessage] = queue.SimpleQueue()
         self.complaints: list[str] = []
-        self._environment = {**os.environ, "PYTHONPATH": str(extra_path)}
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._process_environment = {**os.environ, "PYTHONPATH": str(extra_path)}
+        self._daemon_process: subprocess.Popen[str] | None = None
+        self._log_reader: threading.Thread | None = None
 
-    def command(self, *words: str) -> list[str]:
+    def command_line(self, *arguments: str) -> list[str]:
         """Return the command line of an `sgevents` command with this configuration."""
-        return [sys.executable, "-m", "sgevents_core", *words, "--config", str(self.config)]
+        return [sys.executable, "-m", "sgevents_core", *arguments, "--config", str(self.config)]
 
     def start(self) -> None:
         """Start it, and return at once."""
-        self._process = subprocess.Popen(
-            self.command("run"),
+        self._daemon_process = subprocess.Popen(
+            self.command_line("run"),
             cwd=self.config.parent,
-            env=self._environment,
+            env=self._process_environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
+        self._log_reader = threading.Thread(
+            target=self._read_log, args=(self._daemon_process,), daemon=True
+        )
+        self._log_reader.start()
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Return whether its process runs or its log is not fully read."""
-        return self._reader is not None and self._reader.is_alive()
+        return self._log_reader is not None and self._log_reader.is_alive()
 
     def kill(self) -> None:
-        """Kill it, in the middle of whatever it does."""
-        self._end(signal.SIGKILL)
+        """Kill it, whatever it is doing."""
+        self._end_process(signal.SIGKILL)
 
     def stop(self) -> int:
-        """Ask it to stop, and return its exit code; it finishes the running callback."""
-        return self._end(signal.SIGTERM)
+        """Request it to stop, and return its exit code; it finishes the running callback."""
+        return self._end_process(signal.SIGTERM)
 
     def status_when_caught_up(self, seconds: float) -> dict[str, Any]:
         """Return the output of `status --json` once no plugin is behind, or after `seconds`.
@@ -96,66 +98,65 @@ class DemoDaemon:
         Args:
             seconds: The longest wait; the daemon records its progress once a second.
         """
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while True:
-            status = self._status()
-            behind = [plugin for plugin in status.get("plugins", ()) if plugin["behind"]]
-            if not behind or time.monotonic() > until:
+            status = self._read_status()
+            plugins_behind = [plugin for plugin in status.get("plugins", ()) if plugin["behind"]]
+            if not plugins_behind or time.monotonic() > deadline:
                 return status
 
-    def _status(self) -> dict[str, Any]:
-        run = subprocess.run(
-            self.command("status", "--json"),
+    def _read_status(self) -> dict[str, Any]:
+        completed = subprocess.run(
+            self.command_line("status", "--json"),
             cwd=self.config.parent,
-            env=self._environment,
+            env=self._process_environment,
             check=False,
             capture_output=True,
             text=True,
             timeout=10,
         )
-        if run.returncode:
-            self.complaints.append(run.stderr.strip())
+        if completed.returncode:
+            self.complaints.append(completed.stderr.strip())
             return {}
-        return dict(json.loads(run.stdout))
+        return dict(json.loads(completed.stdout))
 
-    def _end(self, how: signal.Signals) -> int:
-        if self._process is None or self._reader is None:
+    def _end_process(self, end_signal: signal.Signals) -> int:
+        if self._daemon_process is None or self._log_reader is None:
             return 0
-        if self._process.poll() is None:
-            self._process.send_signal(how)
-        code = self._process.wait(timeout=10)
-        self._reader.join(timeout=10)
-        return code
+        if self._daemon_process.poll() is None:
+            self._daemon_process.send_signal(end_signal)
+        exit_code = self._daemon_process.wait(timeout=10)
+        self._log_reader.join(timeout=10)
+        return exit_code
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read_log(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
         with process.stdout as lines:
             for line in lines:
-                self._take(line)
+                self._take_log_line(line)
 
-    def _take(self, line: str) -> None:
+    def _take_log_line(self, line: str) -> None:
         try:
             record = json.loads(line)
         except ValueError:
             self.complaints.append(line.rstrip())
             return
-        item = understood(record)
-        if item is not None:
-            self.news.put(item)
+        news = plugin_news(record)
+        if news is not None:
+            self.plugin_news.put(news)
         elif record.get("level") in {"error", "critical"}:
             self.complaints.append(str(record.get("message")))
 
 
-def understood(record: dict[str, Any]) -> DemoCall | Said | None:
+def plugin_news(record: dict[str, Any]) -> DemoCall | PluginMessage | None:
     """Return what a log record says about a plugin, if anything."""
     action, plugin = record.get("action"), str(record.get("plugin"))
-    if action == RETURNED:
+    if action == RETURNED_ACTION:
         return DemoCall(record["event_id"], plugin)
-    if action in FAILED:
-        return DemoCall(
-            record["event_id"], plugin, record["traceback"].rstrip().rpartition("\n")[2]
-        )
-    name = str(record.get("logger"))
-    if name.startswith(PLUGIN_LOGGER):
-        return Said(name.removeprefix(PLUGIN_LOGGER), str(record.get("message")))
+    if action in FAILED_ACTIONS:
+        raised = record["traceback"].rstrip().rpartition("\n")[2]
+        return DemoCall(record["event_id"], plugin, raised)
+    logger_name = str(record.get("logger"))
+    if logger_name.startswith(PLUGIN_LOGGER):
+        return PluginMessage(logger_name.removeprefix(PLUGIN_LOGGER), str(record.get("message")))
     return None

@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sgevents_core.cli._demo_promises import Promise
-from sgevents_core.cli._demo_studio import GROUPS, PLUGINS
+from sgevents_core.cli._demo_studio import GROUPS, PLUGIN_NAMES
 from sgevents_core.sandbox.event_log import EventRow
 
-WIDTH: Final = 80
-_ID: Final = 9
-_LABEL: Final = 21
-_AFTER: Final = 7
-_COLUMNS: Final = {name: max(map(len, name.split("-"))) + 2 for name in PLUGINS}
+SCREEN_WIDTH: Final = 80
+_ID_WIDTH: Final = 9
+_LABEL_WIDTH: Final = 21
+_AFTER_WIDTH: Final = 7
+_COLUMN_WIDTHS: Final = {name: max(map(len, name.split("-"))) + 2 for name in PLUGIN_NAMES}
 
 
 @dataclass(slots=True)
@@ -28,32 +28,33 @@ class ScreenLine:
     """The line for one event, or for several in a row that look the same.
 
     Args:
-        row: The (first) event.
-        late: Whether it became visible after newer ones.
-        places: Plugin -> the position of its call for this event, from 1.
-        raised: The plugins that raised.
-        after: Seconds from the event being visible to the end of its last call.
-        said: What plugins wrote to their logs, with their names.
-        count: How many events there are.
+        event_row: The (first) event.
+        is_late: Whether it became visible after newer ones.
+        call_positions: Plugin -> the position of its call for this event, from 1.
+        failed_plugins: The plugins that raised.
+        seconds_after: Seconds from the event being visible to the end of its last call.
+        plugin_messages: What plugins wrote to their logs, with their names.
+        event_count: How many events there are.
     """
 
-    row: EventRow
-    late: bool = False
-    places: dict[str, int] = field(default_factory=dict)
-    raised: set[str] = field(default_factory=set)
-    after: float = 0.0
-    said: list[tuple[str, str]] = field(default_factory=list)
-    count: int = 1
+    event_row: EventRow
+    is_late: bool = False
+    call_positions: dict[str, int] = field(default_factory=dict)
+    failed_plugins: set[str] = field(default_factory=set)
+    seconds_after: float = 0.0
+    plugin_messages: list[tuple[str, str]] = field(default_factory=list)
+    event_count: int = 1
 
     def looks_like(self, other: ScreenLine) -> bool:
         """Return whether both can be printed as one line."""
-        silent = not (self.said or self.raised or other.raised)
-        alike = (self.late, self.places) == (other.late, other.places)
-        return silent and alike and label(self.row) == label(other.row)
+        if self.plugin_messages or self.failed_plugins or other.failed_plugins:
+            return False
+        is_alike = (self.is_late, self.call_positions) == (other.is_late, other.call_positions)
+        return is_alike and event_label(self.event_row) == event_label(other.event_row)
 
 
 class Screen:
-    """The printer of what happens; on a terminal, a line below shows how far behind plugins are.
+    """Prints what happens; on a terminal, a line below shows how far behind plugins are.
 
     Args:
         console: The console to print to.
@@ -61,141 +62,152 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        self.console.width = min(self.console.width, WIDTH)
-        plain = not self.console.encoding.lower().startswith("utf")
-        self._nothing, self._broken, self._rule = (".", "x", "-") if plain else ("·", "✗", "─")
-        self._status = Text()
-        self._live = Live(self._status, console=self.console, transient=True, refresh_per_second=10)
-        self._held: ScreenLine | None = None
+        self.console.width = min(self.console.width, SCREEN_WIDTH)
+        is_ascii_only = not self.console.encoding.lower().startswith("utf")
+        marks = (".", "x", "-") if is_ascii_only else ("·", "✗", "─")
+        self._not_called_mark, self._failed_mark, self._rule_character = marks
+        self._status_line = Text()
+        self._live_display = Live(
+            self._status_line, console=self.console, transient=True, refresh_per_second=10
+        )
+        self._pending_line: ScreenLine | None = None
 
     def __enter__(self) -> Screen:
         if self.console.is_terminal:
-            self._live.start()
+            self._live_display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.flush()
-        self._live.stop()
+        self.print_pending_line()
+        self._live_display.stop()
 
-    def title(self, text: str, about: str) -> None:
+    def print_title(self, text: str, description: str) -> None:
         """Print the demo's title and what it shows."""
-        self.console.rule(Text(text, "bold"), characters=self._rule)
-        self._indented(about, 0)
+        self.console.rule(Text(text, "bold"), characters=self._rule_character)
+        self._print_indented(description, 0)
         self.console.print()
 
-    def columns(self) -> None:
+    def print_columns(self) -> None:
         """Print the column heads: the groups and plugins in their order."""
-        groups, first, second = (Text(" " * (_ID + _LABEL)) for _ in range(3))
+        margin = " " * (_ID_WIDTH + _LABEL_WIDTH)
+        group_line, first_line, second_line = (Text(margin) for _ in range(3))
         for group, plugins in GROUPS.items():
-            width = sum(_COLUMNS[name] for name in plugins)
-            groups.append(group[: width - 1].center(width), "bold")
-            for name in plugins:
-                upper, lower = name.split("-")
-                first.append(f"{upper}-".center(_COLUMNS[name]), "cyan")
-                second.append(lower.center(_COLUMNS[name]), "cyan")
-        second.append("after".rjust(_AFTER), "dim")
-        self.console.print(groups, first, second, sep="\n")
+            column_width = sum(_COLUMN_WIDTHS[plugin_name] for plugin_name in plugins)
+            group_line.append(group[: column_width - 1].center(column_width), "bold")
+            for plugin_name in plugins:
+                upper_part, lower_part = plugin_name.split("-")
+                first_line.append(f"{upper_part}-".center(_COLUMN_WIDTHS[plugin_name]), "cyan")
+                second_line.append(lower_part.center(_COLUMN_WIDTHS[plugin_name]), "cyan")
+        second_line.append("after".rjust(_AFTER_WIDTH), "dim")
+        self.console.print(group_line, first_line, second_line, sep="\n")
 
-    def scene(self, time: str, what: str, why: str) -> None:
-        """Print what somebody does, and what to watch for."""
-        self.flush()
+    def print_scene(self, time_of_day: str, scene_title: str, explanation: str) -> None:
+        """Print what happens next, and what to look at."""
+        self.print_pending_line()
         self.console.print()
-        self.console.print(Text(f"{time}  {what}", "bold"))
-        self.note(why)
+        self.console.print(Text(f"{time_of_day}  {scene_title}", "bold"))
+        self.print_note(explanation)
 
-    def note(self, text: str, style: str = "dim") -> None:
+    def print_note(self, text: str, style: str = "dim") -> None:
         """Print a sentence between the events."""
-        self.flush()
-        self._indented(text, 7, style)
+        self.print_pending_line()
+        self._print_indented(text, 7, style)
 
-    def event(self, line: ScreenLine) -> None:
+    def print_event(self, line: ScreenLine) -> None:
         """Print an event; one that looks like the previous one is merged into its line."""
-        if self._held is not None and self._held.looks_like(line):
-            self._held.count += 1
-            self._held.after = max(self._held.after, line.after)
-            self._held.said = line.said
+        pending = self._pending_line
+        if pending is not None and pending.looks_like(line):
+            pending.event_count += 1
+            pending.seconds_after = max(pending.seconds_after, line.seconds_after)
+            pending.plugin_messages = line.plugin_messages
             return
-        self.flush()
-        self._held = line
+        self.print_pending_line()
+        self._pending_line = line
 
-    def flush(self) -> None:
+    def print_pending_line(self) -> None:
         """Print the pending line, which may have been merged."""
-        line, self._held = self._held, None
+        line, self._pending_line = self._pending_line, None
         if line is None:
             return
-        self.console.print(self._told(line))
-        for plugin, text in line.said:
-            self._indented(f"{plugin}: {text}", _ID, "red" if plugin in line.raised else "green")
+        self.console.print(self._line_text(line))
+        for plugin, text in line.plugin_messages:
+            style = "red" if plugin in line.failed_plugins else "green"
+            self._print_indented(f"{plugin}: {text}", _ID_WIDTH, style)
 
-    def behind(self, events: int, missing: int) -> None:
+    def show_behind(self, event_count: int, missing_count: int) -> None:
         """Show how far behind the plugins are, on a terminal."""
-        self._status.plain = f"\n{'':{_ID}}behind: {events} events; missing ids: {missing}"
-        self._status.stylize("yellow" if events or missing else "dim")
+        behind = f"behind: {event_count} events; missing ids: {missing_count}"
+        self._status_line.plain = f"\n{'':{_ID_WIDTH}}{behind}"
+        self._status_line.stylize("yellow" if event_count or missing_count else "dim")
 
-    def promises(self, promises: Sequence[Promise]) -> None:
+    def print_promises(self, promises: Sequence[Promise]) -> None:
         """Print which promises were shown and whether they held."""
         table = Table(width=self.console.width, pad_edge=False, box=None, padding=(0, 1, 1, 0))
         table.add_column("promise", width=22, style="bold")
         table.add_column("what this day showed")
         table.add_column("held", justify="right", width=4)
         for promise in promises:
-            held = Text("yes", "green") if promise.held else Text("NO", "bold red")
-            table.add_row(promise.name, promise.seen, held)
-        self.flush()
+            held_text = Text("yes", "green") if promise.is_held else Text("NO", "bold red")
+            table.add_row(promise.name, promise.shown_text, held_text)
+        self.print_pending_line()
         self.console.print()
-        self.console.rule(characters=self._rule)
+        self.console.rule(characters=self._rule_character)
         self.console.print(table)
-        broken = sum(not promise.held for promise in promises)
-        end = f"{broken} of them did not hold." if broken else "Every promise held."
-        self.console.print(Text(end, "bold red" if broken else "bold green"))
+        broken_count = sum(not promise.is_held for promise in promises)
+        not_held = f"{broken_count} of them did not hold."
+        conclusion = not_held if broken_count else "Every promise held."
+        self.console.print(Text(conclusion, "bold red" if broken_count else "bold green"))
 
-    def complaints(self, complaints: Sequence[str]) -> None:
+    def print_complaints(self, complaints: Sequence[str]) -> None:
         """Print unexpected messages of the daemon."""
         for text in complaints:
-            self.console.print(Text(f"the daemon said: {text}", "yellow"))
+            self.console.print(Text(f"the daemon printed: {text}", "yellow"))
 
-    def steps(self, steps: Mapping[str, str]) -> None:
+    def print_next_commands(self, commands_by_purpose: Mapping[str, str]) -> None:
         """Print commands to try next: purpose -> command."""
         self.console.print("\nIt keeps running and shows what happens. Ctrl-C ends it.")
-        for purpose, command in steps.items():
+        for purpose, command in commands_by_purpose.items():
             self.console.print(Text(f"  {purpose}:", "dim"))
             self.console.print(Text(f"    {command}"), soft_wrap=True)
 
-    def _indented(self, text: str, indent: int, style: str = "") -> None:
-        space = " " * indent
-        wrapped = textwrap.fill(
-            text, self.console.width, initial_indent=space, subsequent_indent=space
+    def _print_indented(self, text: str, indent: int, style: str = "") -> None:
+        indentation = " " * indent
+        wrapped_text = textwrap.fill(
+            text, self.console.width, initial_indent=indentation, subsequent_indent=indentation
         )
-        self.console.print(Text(wrapped, style))
+        self.console.print(Text(wrapped_text, style))
 
-    def _told(self, line: ScreenLine) -> Text:
-        number = f"{line.row.id}+{line.count - 1}" if line.count > 1 else str(line.row.id)
-        text = Text(f"{number:<{_ID}}", "dim")
-        name = f"late: {label(line.row)}" if line.late else label(line.row)
-        text.append(f"{name[: _LABEL - 1]:<{_LABEL}}", "yellow" if line.late else "none")
-        for plugin, width in _COLUMNS.items():
-            mark, style = self._cell(line, plugin)
-            text.append(mark.center(width), style)
-        text.append(f"{line.after:.2f} s".rjust(_AFTER), "dim")
-        return text
+    def _line_text(self, line: ScreenLine) -> Text:
+        id_text = str(line.event_row.id)
+        if line.event_count > 1:
+            id_text += f"+{line.event_count - 1}"
+        line_text = Text(f"{id_text:<{_ID_WIDTH}}", "dim")
+        label = ("late: " if line.is_late else "") + event_label(line.event_row)
+        label_style = "yellow" if line.is_late else "none"
+        line_text.append(f"{label[: _LABEL_WIDTH - 1]:<{_LABEL_WIDTH}}", label_style)
+        for plugin, column_width in _COLUMN_WIDTHS.items():
+            cell_mark, style = self._plugin_cell(line, plugin)
+            line_text.append(cell_mark.center(column_width), style)
+        line_text.append(f"{line.seconds_after:.2f} s".rjust(_AFTER_WIDTH), "dim")
+        return line_text
 
-    def _cell(self, line: ScreenLine, plugin: str) -> tuple[str, str]:
-        place = line.places.get(plugin)
-        if place is None:
-            return self._nothing, "dim"
-        if plugin in line.raised:
-            return f"{place}{self._broken}", "bold red"
-        return str(place), "bold green"
+    def _plugin_cell(self, line: ScreenLine, plugin: str) -> tuple[str, str]:
+        call_position = line.call_positions.get(plugin)
+        if call_position is None:
+            return self._not_called_mark, "dim"
+        if plugin in line.failed_plugins:
+            return f"{call_position}{self._failed_mark}", "bold red"
+        return str(call_position), "bold green"
 
 
-def label(row: EventRow) -> str:
+def event_label(event_row: EventRow) -> str:
     """Return what happened, in a few words: "Task status", "new Version", "User Logout"."""
-    meta = row.meta if isinstance(row.meta, dict) else {}
+    meta = event_row.meta if isinstance(event_row.meta, dict) else {}
     if "in_create" in meta or "original_event_log_entry_id" in meta:
         return "  its values"
-    _, _, rest = (row.event_type or "").partition("_")
-    kind, _, action = rest.rpartition("_")
+    _, _, type_rest = (event_row.event_type or "").partition("_")
+    entity_type, _, action = type_rest.rpartition("_")
     if action == "Change":
-        field_name = (row.attribute_name or "").removeprefix("sg_").removesuffix("_list")
-        return f"{kind} {field_name}"
-    return f"new {kind}" if action == "New" else f"{kind} {action}"
+        field_name = (event_row.attribute_name or "").removeprefix("sg_").removesuffix("_list")
+        return f"{entity_type} {field_name}"
+    return f"new {entity_type}" if action == "New" else f"{entity_type} {action}"

@@ -16,12 +16,12 @@ GROUPS: Final = {
 }
 """The groups in configuration order, not alphabetical; their plugins by name."""
 
-PLUGINS: Final = tuple(plugin for plugins in GROUPS.values() for plugin in plugins)
+PLUGIN_NAMES: Final = tuple(plugin for plugins in GROUPS.values() for plugin in plugins)
 """The plugins in call order."""
 
-NOT_ENABLED: Final = "not-enabled"
+NOT_ENABLED_PLUGIN: Final = "not-enabled"
 
-_CONFIG: Final = Template("""\
+_CONFIG_TEMPLATE: Final = Template("""\
 [site]
 url = $url
 script_name = $script_name
@@ -48,18 +48,21 @@ def write_config(folder: Path, site: Sandbox) -> Path:
     """Write a configuration for all events from now on into `folder`; return the file."""
     tables = [f'[[groups]]\nname = "{group}"\n' for group in GROUPS]
     for group, plugins in GROUPS.items():
-        tables += [f'[plugins.{name}]\nenabled = true\ngroup = "{group}"\n' for name in plugins]
+        tables += [
+            f'[plugins.{plugin_name}]\nenabled = true\ngroup = "{group}"\n'
+            for plugin_name in plugins
+        ]
     tables.append("[plugins.version-burst.settings]\nlimit = 3\n")
-    text = _CONFIG.substitute(
+    config_text = _CONFIG_TEMPLATE.substitute(
         url=json.dumps(site.url),
         script_name=json.dumps(site.script_name),
         api_key=json.dumps(site.api_key),
         start=site.log.next_id,
         tables="\n".join(tables),
     )
-    config = folder / "sgevents.toml"
-    config.write_text(text, encoding="utf-8")
-    return config
+    config_path = folder / "sgevents.toml"
+    config_path.write_text(config_text, encoding="utf-8")
+    return config_path
 
 
 def install_not_enabled(folder: Path) -> tuple[Path, Path]:
@@ -68,16 +71,18 @@ def install_not_enabled(folder: Path) -> tuple[Path, Path]:
     Returns:
         The folder to put on Python's path, and the file that importing it would write.
     """
-    place, trace = folder / "installed", folder / "was-imported"
-    about = place / "demo_not_enabled-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: demo-not-enabled\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        f"[sgevents.plugins]\n{NOT_ENABLED} = demo_not_enabled\n"
+    packages_folder, trace_file = folder / "installed", folder / "was-imported"
+    metadata_folder = packages_folder / "demo_not_enabled-1.0.dist-info"
+    metadata_folder.mkdir(parents=True)
+    (metadata_folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: demo-not-enabled\nVersion: 1.0\n"
     )
-    code = f"import pathlib\npathlib.Path({str(trace)!r}).touch()\n"
-    (place / "demo_not_enabled.py").write_text(code)
-    return place, trace
+    (metadata_folder / "entry_points.txt").write_text(
+        f"[sgevents.plugins]\n{NOT_ENABLED_PLUGIN} = demo_not_enabled\n"
+    )
+    module_code = f"import pathlib\npathlib.Path({str(trace_file)!r}).touch()\n"
+    (packages_folder / "demo_not_enabled.py").write_text(module_code)
+    return packages_folder, trace_file
 
 
 class Studio:
@@ -90,34 +95,34 @@ class Studio:
     def __init__(self, site: Sandbox) -> None:
         self.site = site
         self.people = {
-            login: _link(site.create("HumanUser", {"name": name, "login": login}))
-            for login, name in (("anna", "Anna"), ("ben", "Ben"))
+            login: _entity_link(site.create("HumanUser", {"name": person_name, "login": login}))
+            for login, person_name in (("anna", "Anna"), ("ben", "Ben"))
         }
-        self.project = _link(site.create("Project", {"name": "Bunny"}))
-        self.shots = {code: self._shot(code) for code in ("BUN_010", "BUN_020")}
-        self._tasks = {
-            (code, step): self._task(code, step)
-            for code in self.shots
+        self.project = _entity_link(site.create("Project", {"name": "Bunny"}))
+        self.shots = {shot: self._create_shot(shot) for shot in ("BUN_010", "BUN_020")}
+        self._task_ids = {
+            (shot, step): self._create_task(shot, step)
+            for shot in self.shots
             for step in ("animation", "lighting")
         }
 
-    def set_task(self, login: str, code: str, step: str, values: dict[str, Any]) -> None:
+    def set_task(self, login: str, shot: str, step: str, values: dict[str, Any]) -> None:
         """Change a task of a shot as a person."""
-        with self.site.transaction(login) as work:
-            work.update("Task", self.task(code, step), values)
+        with self.site.transaction(login) as transaction:
+            transaction.update("Task", self.task_id(shot, step), values)
 
-    def task(self, code: str, step: str) -> int:
+    def task_id(self, shot: str, step: str) -> int:
         """Return the id of a task of a shot."""
-        return self._tasks[code, step]
+        return self._task_ids[shot, step]
 
-    def _shot(self, code: str) -> dict[str, Any]:
-        values = {"project": self.project, "code": code, "sg_status_list": "rdy"}
-        return _link(self.site.create("Shot", values))
+    def _create_shot(self, shot: str) -> dict[str, Any]:
+        values = {"project": self.project, "code": shot, "sg_status_list": "rdy"}
+        return _entity_link(self.site.create("Shot", values))
 
-    def _task(self, code: str, step: str) -> int:
-        values = {"content": step, "project": self.project, "entity": self.shots[code]}
+    def _create_task(self, shot: str, step: str) -> int:
+        values = {"content": step, "project": self.project, "entity": self.shots[shot]}
         return int(self.site.create("Task", {**values, "sg_status_list": "rdy"})["id"])
 
 
-def _link(record: dict[str, Any]) -> dict[str, Any]:
+def _entity_link(record: dict[str, Any]) -> dict[str, Any]:
     return {"type": record["type"], "id": record["id"]}

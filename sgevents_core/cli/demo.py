@@ -15,9 +15,9 @@ import click
 
 from sgevents_core.cli._demo_daemon import DemoDaemon
 from sgevents_core.cli._demo_day import Day
-from sgevents_core.cli._demo_promises import judged
+from sgevents_core.cli._demo_promises import judge_promises
 from sgevents_core.cli._demo_screen import Screen
-from sgevents_core.cli._demo_studio import PLUGINS, Studio, install_not_enabled, write_config
+from sgevents_core.cli._demo_studio import PLUGIN_NAMES, Studio, install_not_enabled, write_config
 from sgevents_core.errors import DemoPluginsMissingError
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.sandbox import Sandbox
@@ -40,7 +40,7 @@ def demo(*, keep: bool, fast: bool) -> None:
     Starts a sandbox site and the daemon with the example plugins, and plays a day in a studio.
     Exits with 1 if a promise did not hold.
     """
-    missing = [name for name in PLUGINS if name not in discover().found]
+    missing = [name for name in PLUGIN_NAMES if name not in discover().found]
     if missing:
         raise DemoPluginsMissingError(missing=", ".join(missing))
     folder = Path(tempfile.mkdtemp(prefix="sgevents-demo-"))
@@ -81,23 +81,23 @@ def play(site: Sandbox, screen: Screen, folder: Path, *, pause: float, keep: boo
     installed, trace = install_not_enabled(folder)
     daemon = DemoDaemon(write_config(folder, site), installed)
     day = Day(studio, daemon, screen, pause)
-    screen.title("sgevents: a day in a studio", ABOUT)
-    screen.columns()
+    screen.print_title("sgevents: a day in a studio", ABOUT)
+    screen.print_columns()
     try:
-        day.play()
+        day.play_scenes()
         evidence = day.evidence()
         evidence.status = daemon.status_when_caught_up(seconds=3.0)
-        evidence.imported = trace.exists()
-        promises = list(judged(evidence))
-        screen.promises(promises)
-        screen.complaints(daemon.complaints)
+        evidence.was_imported = trace.exists()
+        promises = list(judge_promises(evidence))
+        screen.print_promises(promises)
+        screen.print_complaints(daemon.complaints)
         if keep:
             with suppress(KeyboardInterrupt):
-                screen.steps(next_steps(site, daemon))
-                day.go_on()
+                screen.print_next_commands(next_steps(site, daemon))
+                day.follow_daemon()
     finally:
         exit_code = daemon.stop()
-    return exit_code == 0 and all(promise.held for promise in promises)
+    return exit_code == 0 and all(promise.is_held for promise in promises)
 
 
 def next_steps(site: Sandbox, daemon: DemoDaemon) -> dict[str, str]:
@@ -108,7 +108,7 @@ def next_steps(site: Sandbox, daemon: DemoDaemon) -> dict[str, str]:
         "Change something on the site, from another terminal": (
             f'{sys.executable} -c "import shotgun_api3; {client}.{change}"'
         ),
-        "See how the daemon is": " ".join(daemon.command("status")),
-        "See the plugins and their order": " ".join(daemon.command("plugins", "list")),
+        "See how the daemon is": " ".join(daemon.command_line("status")),
+        "See the plugins and their order": " ".join(daemon.command_line("plugins", "list")),
         "Read the configuration": str(daemon.config),
     }

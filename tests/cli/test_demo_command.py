@@ -19,7 +19,7 @@ from waiting import PATIENCE
 
 from sgevents_core.cli._demo_daemon import DemoDaemon
 from sgevents_core.cli._demo_day import Day
-from sgevents_core.cli._demo_promises import Promise, judged
+from sgevents_core.cli._demo_promises import Promise, judge_promises
 from sgevents_core.cli._demo_screen import Screen, ScreenLine
 from sgevents_core.cli._demo_studio import Studio
 from sgevents_core.sandbox import Sandbox
@@ -95,16 +95,22 @@ class TestScreen:
         self, screen: Screen, printed: io.StringIO
     ) -> None:
         """An event's line has its id, what happened, and a number for each plugin called."""
-        screen.event(ScreenLine(row(12), places={"shot-status": 1, "event-log": 2}, after=0.25))
-        screen.flush()
+        screen.print_event(
+            ScreenLine(
+                row(12), call_positions={"shot-status": 1, "event-log": 2}, seconds_after=0.25
+            )
+        )
+        screen.print_pending_line()
         assert printed.getvalue().split() == [
             *("12", "Task", "status", "1", "·", "·", "·", "2", "0.25", "s")
         ]
 
     def test_plugin_that_raised_is_marked(self, screen: Screen, printed: io.StringIO) -> None:
         """A plugin that raised has a cross beside its number."""
-        screen.event(ScreenLine(row(12), places={"shot-status": 1}, raised={"shot-status"}))
-        screen.flush()
+        screen.print_event(
+            ScreenLine(row(12), call_positions={"shot-status": 1}, failed_plugins={"shot-status"})
+        )
+        screen.print_pending_line()
         assert " 1✗ " in printed.getvalue()
 
     def test_events_that_look_the_same_share_a_line(
@@ -112,9 +118,9 @@ class TestScreen:
     ) -> None:
         """Events in a row that would look the same are one line with their count."""
         for event_id in (12, 13, 14):
-            screen.event(ScreenLine(row(event_id), places={"event-log": 1}))
-        screen.event(ScreenLine(row(15), places={"event-log": 1}, late=True))
-        screen.flush()
+            screen.print_event(ScreenLine(row(event_id), call_positions={"event-log": 1}))
+        screen.print_event(ScreenLine(row(15), call_positions={"event-log": 1}, is_late=True))
+        screen.print_pending_line()
         first, second = printed.getvalue().splitlines()
         assert first.startswith("12+2 ")
         assert second.startswith("15 ")
@@ -122,7 +128,9 @@ class TestScreen:
 
     def test_broken_promise_is_told(self, screen: Screen, printed: io.StringIO) -> None:
         """A promise that did not hold says NO, and so does the end."""
-        screen.promises([Promise("A", "seen", held=True), Promise("B", "not seen", held=False)])
+        screen.print_promises(
+            [Promise("A", "seen", is_held=True), Promise("B", "not seen", is_held=False)]
+        )
         assert printed.getvalue().count(" NO") == 1
         assert printed.getvalue().rstrip().endswith("1 of them did not hold.")
 
@@ -130,9 +138,11 @@ class TestScreen:
         """A terminal of 80 columns gets colours, and no line that is wider."""
         console = Console(file=printed, force_terminal=True, width=80, color_system="standard")
         with Screen(console) as screen:
-            screen.columns()
-            screen.scene("09:00", "A title", "And " * 40)
-            screen.event(ScreenLine(row(1234567, "Shotgun_CustomEntity06_Change"), late=True))
+            screen.print_columns()
+            screen.print_scene("09:00", "A title", "And " * 40)
+            screen.print_event(
+                ScreenLine(row(1234567, "Shotgun_CustomEntity06_Change"), is_late=True)
+            )
         text = printed.getvalue()
         assert "\x1b[1m" in text
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split("\n")
@@ -143,10 +153,12 @@ class TestScreen:
         raw = io.BytesIO()
         console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80)
         screen = Screen(console)
-        screen.title("A title", "About it.")
-        screen.columns()
-        screen.event(ScreenLine(row(12), places={"shot-status": 1}, raised={"shot-status"}))
-        screen.promises([Promise("A", "seen", held=True)])
+        screen.print_title("A title", "About it.")
+        screen.print_columns()
+        screen.print_event(
+            ScreenLine(row(12), call_positions={"shot-status": 1}, failed_plugins={"shot-status"})
+        )
+        screen.print_promises([Promise("A", "seen", is_held=True)])
         console.file.flush()
         assert b"1x" in raw.getvalue()
 
@@ -155,11 +167,13 @@ def test_daemon_that_does_not_start_ends_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the daemon ends by itself the day ends at once, and its last words are kept."""
-    monkeypatch.setattr("sgevents_core.cli._demo_day.PATIENCE", float("inf"))
+    monkeypatch.setattr("sgevents_core.cli._demo_day.CALL_PATIENCE", float("inf"))
     with Sandbox(project=False) as site:
         daemon = DemoDaemon(tmp_path / "missing.toml", tmp_path)
-        day = Day(Studio(site), daemon, Screen(Console(file=io.StringIO())), pause=0.0)
-        day.play()
+        day = Day(Studio(site), daemon, Screen(Console(file=io.StringIO())), scene_pause=0.0)
+        day.play_scenes()
         assert daemon.stop() == 2
     assert any("missing.toml" in text for text in daemon.complaints)
-    assert "Nothing is lost" in [one.name for one in judged(day.evidence()) if not one.held]
+    assert "Nothing is lost" in [
+        one.name for one in judge_promises(day.evidence()) if not one.is_held
+    ]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sgevents_core.cli._demo_daemon import DemoCall, Said, understood
-from sgevents_core.cli._demo_promises import Evidence, judged, wanted_by
+from sgevents_core.cli._demo_daemon import DemoCall, PluginMessage, plugin_news
+from sgevents_core.cli._demo_promises import Evidence, expected_plugins, judge_promises
 from sgevents_core.sandbox.event_log import EventRow
 
 BUSY = {"name": "shot-status", "dead_letters": 1, "behind": 0}
@@ -27,15 +27,17 @@ LATE = 2
 CALLS = [
     DemoCall(some.id, plugin, "ValueError: no" if (some.id, plugin) == (4, "shot-status") else None)
     for some in (ROWS[0], ROWS[2], ROWS[1], ROWS[3])
-    for plugin in wanted_by(some)
+    for plugin in expected_plugins(some)
 ]
-GOOD = Evidence(rows=ROWS, calls=CALLS, late={LATE}, missing=1, kills=1, status=STATUS)
-NAMES = [promise.name for promise in judged(GOOD)]
+GOOD = Evidence(
+    rows=ROWS, calls=CALLS, late_ids={LATE}, missing_count=1, kill_count=1, status=STATUS
+)
+NAMES = [promise.name for promise in judge_promises(GOOD)]
 
 
 def broken(evidence: Evidence) -> list[str]:
     """The names of the promises that did not hold."""
-    return [promise.name for promise in judged(evidence) if not promise.held]
+    return [promise.name for promise in judge_promises(evidence) if not promise.is_held]
 
 
 def test_all_hold_on_a_good_day() -> None:
@@ -60,7 +62,7 @@ def test_one_repeat_is_allowed_for_each_kill() -> None:
     """The call in hand may come again after a kill, a second one not."""
     once = [*CALLS, CALLS[-1]]
     assert broken(replace(GOOD, calls=once)) == []
-    assert "Nothing is repeated" in broken(replace(GOOD, calls=once, kills=0))
+    assert "Nothing is repeated" in broken(replace(GOOD, calls=once, kill_count=0))
     assert "Nothing is repeated" in broken(replace(GOOD, calls=[*once, CALLS[-1]]))
 
 
@@ -72,7 +74,7 @@ def test_plugins_in_another_order_break_the_order() -> None:
 
 def test_events_in_another_order_break_the_order() -> None:
     """Only events that became visible late may come after newer ones."""
-    assert broken(replace(GOOD, late=set())) == ["The order is known"]
+    assert broken(replace(GOOD, late_ids=set())) == ["The order is known"]
 
 
 def test_others_have_to_get_the_event_that_raised() -> None:
@@ -101,15 +103,15 @@ def test_status_has_to_be_right(status: dict[str, object]) -> None:
 
 def test_import_of_what_is_not_enabled_is_seen() -> None:
     """The trace of the plugin that nobody enabled breaks its promise."""
-    assert broken(replace(GOOD, imported=True)) == ["Nothing runs that nobody enabled"]
+    assert broken(replace(GOOD, was_imported=True)) == ["Nothing runs that nobody enabled"]
 
 
 def test_log_is_understood() -> None:
     """Calls, failures and sentences of plugins are taken from the daemon's log; no more."""
     ours = {"plugin": "a", "event_id": 7, "logger": "sgevents.dispatch"}
-    assert understood({**ours, "action": "callback.returned"}) == DemoCall(7, "a")
+    assert plugin_news({**ours, "action": "callback.returned"}) == DemoCall(7, "a")
     failed = {**ours, "action": "callback.dead_lettered", "traceback": "Traceback\n  x\nOops: no\n"}
-    assert understood(failed) == DemoCall(7, "a", "Oops: no")
+    assert plugin_news(failed) == DemoCall(7, "a", "Oops: no")
     said = {"logger": "sgevents.plugin.a", "message": "hello"}
-    assert understood(said) == Said("a", "hello")
-    assert understood({"logger": "sgevents.feed", "action": "feed.page"}) is None
+    assert plugin_news(said) == PluginMessage("a", "hello")
+    assert plugin_news({"logger": "sgevents.feed", "action": "feed.page"}) is None
