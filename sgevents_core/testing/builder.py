@@ -283,17 +283,17 @@ class EventBuilder(RowBuilder):
         }
         return self._build_event("Shotgun_PageSetting_Change", meta, options, page)
 
-    def big_query(self, *, events: int = 12_000, **options: Unpack[EventOptions]) -> Event:
+    def big_query(self, *, rows: int = 12_000, **options: Unpack[EventOptions]) -> Event:
         """Return the event of a query with very many records: `Shotgun_Big_Query`."""
         return self._event_without_project(
-            "Shotgun_Big_Query", {"rows": events, "seconds": 41.5}, options
+            "Shotgun_Big_Query", {"rows": rows, "seconds": 41.5}, options
         )
 
     def display_column_delete(
-        self, entity_type: str = "Shot", field_name: str = "sg_old", **options: Unpack[EventOptions]
+        self, entity_type: str = "Shot", name: str = "sg_old", **options: Unpack[EventOptions]
     ) -> Event:
         """Return the event of a field deleted from the schema: `Shotgun_DisplayColumn_Delete`."""
-        meta = {"entity_type": entity_type, "name": field_name}
+        meta = {"entity_type": entity_type, "name": name}
         return self._event_without_project("Shotgun_DisplayColumn_Delete", meta, options)
 
     def notes_app_summary_email(
