@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from sgevents_core.settings import Settings
     from sgevents_core.state.entries import Row
 
-PAGE: Final = 500
+PAGE_SIZE: Final = 500
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """A source of rows."""
 
     def close(self) -> None:
         """Close its connections."""
 
-    def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that exist."""
+    def rows_by_id(self, event_ids: Collection[int]) -> dict[int, bytes]:
+        """Return event id -> row, for those of `event_ids` that exist."""
 
-    def last(self, count: int) -> list[bytes]:
+    def last_rows(self, row_count: int) -> list[bytes]:
         """Return the last rows, newest last."""
 
-    def since(self, when: str) -> list[bytes]:
+    def rows_since(self, start_text: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now.
 
         Raises:
-            MomentError: `when` is neither a date nor a duration.
+            MomentError: `start_text` is neither a date nor a duration.
         """
 
 
@@ -54,60 +54,74 @@ class JournalRows:
         self._history.close()
         self._state.close()
 
-    def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that exist."""
-        found = {event_id: self._history.event(event_id) for event_id in ids}
-        return {event_id: one.body for event_id, one in found.items() if one is not None}
+    def rows_by_id(self, event_ids: Collection[int]) -> dict[int, bytes]:
+        """Return event id -> row, for those of `event_ids` that exist."""
+        rows_by_id = {event_id: self._history.event(event_id) for event_id in event_ids}
+        return {
+            event_id: replayed.body
+            for event_id, replayed in rows_by_id.items()
+            if replayed is not None
+        }
 
-    def last(self, count: int) -> list[bytes]:
+    def last_rows(self, row_count: int) -> list[bytes]:
         """Return the last rows, in the order they were seen."""
-        return [entry.body for entry in self._state.read(self._state.end() - count, count)]
+        return [entry.body for entry in self._state.read(self._state.end() - row_count, row_count)]
 
-    def since(self, when: str) -> list[bytes]:
+    def rows_since(self, start_text: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now, in the order seen."""
-        return [one.body for one in self._history.since(parse_moment(when), time.time())]
+        return [
+            replayed.body for replayed in self._history.since(parse_moment(start_text), time.time())
+        ]
 
 
 class SiteRows:
     """The rows of the site's event log, in id order."""
 
     def __init__(self, settings: Settings) -> None:
-        self._log = EventLog(settings.site, settings.feed.fields)
+        self._event_log = EventLog(settings.site, settings.feed.fields)
 
     def close(self) -> None:
         """Close its connection."""
-        self._log.close()
+        self._event_log.close()
 
-    def named(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Return event id -> row, for those of `ids` that are visible."""
-        wanted, found = sorted(ids), dict[int, bytes]()
-        for first in range(0, len(wanted), PAGE):
-            spans = spans_of(wanted[first : first + PAGE])
-            found.update({row.id: row.body for row in self._log.ask(Fetch(spans, PAGE)).rows})
-        return found
+    def rows_by_id(self, event_ids: Collection[int]) -> dict[int, bytes]:
+        """Return event id -> row, for those of `event_ids` that are visible."""
+        sorted_ids, rows_by_id = sorted(event_ids), dict[int, bytes]()
+        for first_index in range(0, len(sorted_ids), PAGE_SIZE):
+            id_spans = spans_of(sorted_ids[first_index : first_index + PAGE_SIZE])
+            rows_by_id.update(
+                {row.id: row.body for row in self._event_log.ask(Fetch(id_spans, PAGE_SIZE)).rows}
+            )
+        return rows_by_id
 
-    def last(self, count: int) -> list[bytes]:
+    def last_rows(self, row_count: int) -> list[bytes]:
         """Return the rows with the highest ids."""
         rows: list[Row] = []
-        while len(rows) < count:
-            below = rows[-1].id if rows else None
-            page = self._log.ask(Newest(min(PAGE, count - len(rows)), below)).rows
-            if not page:
+        while len(rows) < row_count:
+            below_id = rows[-1].id if rows else None
+            page_rows = self._event_log.ask(
+                Newest(min(PAGE_SIZE, row_count - len(rows)), below_id)
+            ).rows
+            if not page_rows:
                 break
-            rows += page
+            rows += page_rows
         return [row.body for row in reversed(rows)]
 
-    def since(self, when: str) -> list[bytes]:
+    def rows_since(self, start_text: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now."""
-        moment = parse_moment(when)
-        at = moment.timestamp() if isinstance(moment, datetime) else time.time() - moment.seconds
-        rows = [*self._log.ask(Since(int(at))).rows]
-        is_full = bool(rows)
-        while is_full:
-            page = self._log.ask(Page(rows[-1].id, PAGE, None)).rows
-            rows += page
-            is_full = len(page) == PAGE
-        return [row.body for row in rows if row.at >= at]
+        start_moment = parse_moment(start_text)
+        start_time = (
+            start_moment.timestamp()
+            if isinstance(start_moment, datetime)
+            else time.time() - start_moment.seconds
+        )
+        rows = [*self._event_log.ask(Since(int(start_time))).rows]
+        is_full_page = bool(rows)
+        while is_full_page:
+            page_rows = self._event_log.ask(Page(rows[-1].id, PAGE_SIZE, None)).rows
+            rows += page_rows
+            is_full_page = len(page_rows) == PAGE_SIZE
+        return [row.body for row in rows if row.at >= start_time]
 
 
 def has_journal(settings: Settings) -> bool:
@@ -115,16 +129,16 @@ def has_journal(settings: Settings) -> bool:
     return open_state(settings.state.path).is_made()
 
 
-def rows_named(source: Source, ids: Iterable[int]) -> Sequence[bytes]:
+def rows_with_ids(row_source: RowSource, event_ids: Iterable[int]) -> Sequence[bytes]:
     """Return the rows with these ids, ascending.
 
     Raises:
         EventsNotFoundError: Some of them do not exist.
     """
-    wanted = sorted(set(ids))
-    with closing(source):
-        found = source.named(wanted)
-    lost = [str(event_id) for event_id in wanted if event_id not in found]
-    if lost:
-        raise EventsNotFoundError(ids=", ".join(lost))
-    return [found[event_id] for event_id in wanted]
+    sorted_ids = sorted(set(event_ids))
+    with closing(row_source):
+        rows_by_id = row_source.rows_by_id(sorted_ids)
+    missing_ids = [str(event_id) for event_id in sorted_ids if event_id not in rows_by_id]
+    if missing_ids:
+        raise EventsNotFoundError(ids=", ".join(missing_ids))
+    return [rows_by_id[event_id] for event_id in sorted_ids]

@@ -13,42 +13,47 @@ if TYPE_CHECKING:
     from sgevents_core.state.feed_values import SetAside
 
 
-def as_json_of(found: Overview | None, now: float) -> dict[str, Any]:
+def overview_json(overview: Overview | None, now: float) -> dict[str, Any]:
     """Return the overview of a state as JSON values: times as ISO 8601, null for missing values."""
-    if found is None:
-        nothing: dict[str, Any] = {"daemon": None, "events": 0, "feed": None}
-        return {"running": False, **nothing, "needs": [], "plugins": [], "set_aside": []}
+    if overview is None:
+        empty_fields: dict[str, Any] = {"daemon": None, "events": 0, "feed": None}
+        return {"running": False, **empty_fields, "needs": [], "plugins": [], "set_aside": []}
     return {
-        "running": found.pid is not None,
-        "daemon": _daemon_json(found, now),
-        "events": found.events,
-        "feed": None if found.feed is None else _feed_json(found.feed),
+        "running": overview.pid is not None,
+        "daemon": _daemon_json(overview, now),
+        "events": overview.events,
+        "feed": None if overview.feed is None else _feed_json(overview.feed),
         "needs": [
-            {"kind": one.kind, "plugin": one.plugin or None, "text": one.text, "fix": one.fix}
-            for one in found.needs(now)
+            {"kind": need.kind, "plugin": need.plugin or None, "text": need.text, "fix": need.fix}
+            for need in overview.needs(now)
         ],
-        "plugins": [_plugin_json(one) for one in found.plugins],
-        "set_aside": [aside_json(one) for one in found.set_aside],
+        "plugins": [_plugin_json(need) for need in overview.plugins],
+        "set_aside": [set_aside_json(need) for need in overview.set_aside],
     }
 
 
-def aside_json(one: SetAside) -> dict[str, Any]:
+def set_aside_json(set_aside: SetAside) -> dict[str, Any]:
     """Return an event that is set aside, as JSON values."""
-    return {"event": one.event, "reason": one.reason, "where": one.where, "at": iso(one.at)}
-
-
-def _daemon_json(found: Overview, now: float) -> dict[str, Any] | None:
-    if found.pid is None:
-        return None
-    pulse = found.pulse
     return {
-        "pid": found.pid,
-        "host": found.host,
-        "version": found.version or None,
-        "started": iso(found.started),
+        "event": set_aside.event,
+        "reason": set_aside.reason,
+        "where": set_aside.where,
+        "at": iso(set_aside.at),
+    }
+
+
+def _daemon_json(overview: Overview, now: float) -> dict[str, Any] | None:
+    if overview.pid is None:
+        return None
+    pulse = overview.pulse
+    return {
+        "pid": overview.pid,
+        "host": overview.host,
+        "version": overview.version or None,
+        "started": iso(overview.started),
         "moves": pulse is not None and now - pulse.at <= STALE,
-        "site_error": _lasting_json(pulse.site if pulse else None),
-        "state_error": _lasting_json(pulse.journal if pulse else None),
+        "site_error": _failure_json(pulse.site if pulse else None),
+        "state_error": _failure_json(pulse.journal if pulse else None),
         "calls": [
             {
                 "lane": call.lane,
@@ -63,12 +68,16 @@ def _daemon_json(found: Overview, now: float) -> dict[str, Any] | None:
     }
 
 
-def _lasting_json(trouble: LastingFailure | None) -> dict[str, Any] | None:
-    return None if trouble is None else {"error": trouble.error, "since": iso(trouble.since)}
+def _failure_json(lasting_failure: LastingFailure | None) -> dict[str, Any] | None:
+    return (
+        None
+        if lasting_failure is None
+        else {"error": lasting_failure.error, "since": iso(lasting_failure.since)}
+    )
 
 
 def _feed_json(feed: FeedOverview) -> dict[str, Any]:
-    parked = feed.parked > 0
+    has_parked = feed.parked > 0
     return {
         "newest_id": feed.newest_id,
         "complete_to": feed.complete_to,
@@ -80,23 +89,23 @@ def _feed_json(feed: FeedOverview) -> dict[str, Any]:
         "answered_s_ago": round(feed.answered_s_ago, 3),
         "rewound": feed.rewound or None,
         "parked": feed.parked,
-        "parked_first": feed.parked_first if parked else None,
-        "parked_last": feed.parked_last if parked else None,
-        "parked_since": iso(feed.parked_since) if parked else None,
+        "parked_first": feed.parked_first if has_parked else None,
+        "parked_last": feed.parked_last if has_parked else None,
+        "parked_since": iso(feed.parked_since) if has_parked else None,
     }
 
 
-def _plugin_json(one: PluginOverview) -> dict[str, Any]:
+def _plugin_json(plugin: PluginOverview) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "lane": one.lane,
-        "state": one.state,
-        "reason": one.reason or None,
-        "behind": one.behind,
-        "behind_s": round(one.behind_s, 3) if one.behind else None,
-        "retry_in_s": round(one.retry_in_s, 3) if one.retry_in_s else None,
-        "dead_letters": one.dead_letters,
-        "failures": one.failures,
-        "last_error": one.last_error or None,
-        "hangs": one.hangs,
+        "name": plugin.name,
+        "lane": plugin.lane,
+        "state": plugin.state,
+        "reason": plugin.reason or None,
+        "behind": plugin.behind,
+        "behind_s": round(plugin.behind_s, 3) if plugin.behind else None,
+        "retry_in_s": round(plugin.retry_in_s, 3) if plugin.retry_in_s else None,
+        "dead_letters": plugin.dead_letters,
+        "failures": plugin.failures,
+        "last_error": plugin.last_error or None,
+        "hangs": plugin.hangs,
     }

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from sgevents_core.errors import UnitPathError
 
-_TEXT: Final = Template("""\
+_UNIT_TEMPLATE: Final = Template("""\
 # Written by `sgevents service systemd`. Changes go into a drop-in: systemctl edit $name
 
 [Unit]
@@ -75,27 +75,29 @@ LimitCORE=0
 WantedBy=multi-user.target
 """)
 
-_ADVICE: Final = Template("""\
+_CREDENTIAL_ADVICE: Final = Template("""\
 # A key can be kept as a credential, which only this service can read; the configuration then has
 # api_key = { credential = "api-key" }
 # LoadCredential=api-key:$folder/api-key
 """)
 
-_CREDENTIALS: Final = Template("""\
+_CREDENTIALS_TEMPLATE: Final = Template("""\
 # The configuration takes keys from credentials:
 $lines
 """)
 
-_ENVIRONMENT: Final = Template("""\
+_ENVIRONMENT_TEMPLATE: Final = Template("""\
 # The configuration takes keys from the environment. This file (chmod 600) has a line for each:
 $lines
 EnvironmentFile=$file
 
 """)
 
-_READ_ONLY: Final = tuple(Path(folder) for folder in ("/usr", "/boot", "/efi", "/etc"))
-_STATE: Final = Path("/var/lib")
-_LOGS: Final = Path("/var/log")
+_READ_ONLY_FOLDERS: Final = tuple(
+    Path(config_folder) for config_folder in ("/usr", "/boot", "/efi", "/etc")
+)
+_STATE_ROOT: Final = Path("/var/lib")
+_LOG_ROOT: Final = Path("/var/log")
 
 
 class Service(NamedTuple):
@@ -130,67 +132,86 @@ def unit_text(service: Service) -> str:
     Raises:
         UnitPathError: A path or name has characters that a unit cannot contain.
     """
-    folder = service.config.parent
+    config_folder = service.config.parent
     paths = [*service.program, str(service.config), str(service.state), str(service.log or "")]
-    texts = [*paths, service.name, service.site, service.user]
-    for text in [*texts, *service.variables, *service.credentials]:
-        if not text.isprintable():
-            raise UnitPathError(path=text)
-    command, reload = (
+    unit_texts = [*paths, service.name, service.site, service.user]
+    for unit_value in [*unit_texts, *service.variables, *service.credentials]:
+        if not unit_value.isprintable():
+            raise UnitPathError(path=unit_value)
+    run_command, reload_command = (
         [*service.program, name, "--config", str(service.config)] for name in ("run", "reload")
     )
-    mounts = [Path(service.program[0]).parent, folder, service.state]
-    return _TEXT.substitute(
+    mount_paths = [Path(service.program[0]).parent, config_folder, service.state]
+    return _UNIT_TEMPLATE.substitute(
         name=service.name,
-        site=_plain(service.site),
+        site=_escaped_line(service.site),
         user=service.user,
-        folder=_plain(str(folder)),
-        command=_command(command),
-        reload=_command(reload),
-        mounts=" ".join(_word(str(path)) for path in dict.fromkeys(mounts)),
-        secrets=_secrets(service),
-        folders=_folders(service),
+        folder=_escaped_line(str(config_folder)),
+        command=_command_line(run_command),
+        reload=_command_line(reload_command),
+        mounts=" ".join(_quoted_word(str(path)) for path in dict.fromkeys(mount_paths)),
+        secrets=_secret_settings(service),
+        folders=_folder_settings(service),
     )
 
 
-def _secrets(service: Service) -> str:
+def _secret_settings(service: Service) -> str:
     """Return the settings that provide the keys where the configuration expects them."""
-    folder = service.config.parent
-    loads = [f"LoadCredential={name}:{_plain(str(folder / name))}" for name in service.credentials]
-    text = ""
+    config_folder = service.config.parent
+    credential_lines = [
+        f"LoadCredential={name}:{_escaped_line(str(config_folder / name))}"
+        for name in service.credentials
+    ]
+    secrets_text = ""
     if service.variables:
         lines = "\n".join(f"# {name}=..." for name in service.variables)
-        text = _ENVIRONMENT.substitute(lines=lines, file=_plain(str(folder / "sgevents.env")))
-    if loads:
-        return text + _CREDENTIALS.substitute(lines="\n".join(loads))
-    return text + _ADVICE.substitute(folder=_plain(str(folder)))
+        secrets_text = _ENVIRONMENT_TEMPLATE.substitute(
+            lines=lines, file=_escaped_line(str(config_folder / "sgevents.env"))
+        )
+    if credential_lines:
+        return secrets_text + _CREDENTIALS_TEMPLATE.substitute(lines="\n".join(credential_lines))
+    return secrets_text + _CREDENTIAL_ADVICE.substitute(folder=_escaped_line(str(config_folder)))
 
 
-def _folders(service: Service) -> str:
+def _folder_settings(service: Service) -> str:
     """Return the settings with which the daemon can write its state and log."""
     lines = []
-    for key, home, folder in (
-        ("StateDirectory", _STATE, service.state),
-        ("LogsDirectory", _LOGS, service.log),
+    for setting_name, root_folder, service_folder in (
+        ("StateDirectory", _STATE_ROOT, service.state),
+        ("LogsDirectory", _LOG_ROOT, service.log),
     ):
-        if folder is not None and folder != home and folder.is_relative_to(home):
-            lines += [f"{key}={_word(str(folder.relative_to(home)))}", f"{key}Mode=0750"]
-        elif folder is not None and any(folder.is_relative_to(place) for place in _READ_ONLY):
-            lines.append(f"ReadWritePaths={_word(f'-{folder}')}")
+        if (
+            service_folder is not None
+            and service_folder != root_folder
+            and service_folder.is_relative_to(root_folder)
+        ):
+            lines += [
+                f"{setting_name}={_quoted_word(str(service_folder.relative_to(root_folder)))}",
+                f"{setting_name}Mode=0750",
+            ]
+        elif service_folder is not None and any(
+            service_folder.is_relative_to(read_only_folder)
+            for read_only_folder in _READ_ONLY_FOLDERS
+        ):
+            lines.append(f"ReadWritePaths={_quoted_word(f'-{service_folder}')}")
     return "".join(f"{line}\n" for line in [*lines, ""]) if lines else ""
 
 
-def _command(parts: Sequence[str]) -> str:
-    return " ".join(_word(part.replace("$", "$$")) for part in parts)
+def _command_line(command_words: Sequence[str]) -> str:
+    return " ".join(_quoted_word(command_word.replace("$", "$$")) for command_word in command_words)
 
 
-def _plain(text: str) -> str:
+def _escaped_line(unit_value: str) -> str:
     """Return a text, escaped for a setting that takes the whole line."""
-    return text.replace("%", "%%")
+    return unit_value.replace("%", "%%")
 
 
-def _word(text: str) -> str:
+def _quoted_word(unit_value: str) -> str:
     """Return one word of a setting with several, quoted if necessary."""
-    escaped = _plain(text).replace("\\", "\\\\").replace('"', '\\"')
-    needs_quotes = escaped != text.replace("%", "%%") or any(c in text for c in " '\t;") or not text
-    return f'"{escaped}"' if needs_quotes else escaped
+    escaped_text = _escaped_line(unit_value).replace("\\", "\\\\").replace('"', '\\"')
+    needs_quotes = (
+        escaped_text != unit_value.replace("%", "%%")
+        or any(character in unit_value for character in " '\t;")
+        or not unit_value
+    )
+    return f'"{escaped_text}"' if needs_quotes else escaped_text

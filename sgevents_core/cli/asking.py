@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from sgevents_core.state.protocols import Requests
     from sgevents_core.state.requests import Replayed, RequestAnswer
 
-_LOOK_EVERY: Final = 0.05
-_ASKING_THE_SITE: Final = frozenset({"reset", "parked"})
+_POLL_INTERVAL: Final = 0.05
+_SITE_REQUEST_KINDS: Final = frozenset({"reset", "parked"})
 """Kinds of requests about the feed that may ask the site."""
-_F = TypeVar("_F", bound=Callable[..., object])
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
-MOST_PRINTED: Final = 20
+MAX_PRINTED: Final = 20
 """The most answers printed one by one; more are only counted."""
-NOT_DONE: Final = 1
+EXIT_NOT_DONE: Final = 1
 """Exit code if something was refused or failed."""
-NOTED: Final = 3
+EXIT_RECORDED: Final = 3
 """Exit code if something is still to be done."""
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+def _parse_timeout(ctx: click.Context, param: click.Parameter, value: str) -> float:
     """Return the seconds of a duration, given as in the configuration or as a number."""
     from sgevents_core.errors import DurationError
     from sgevents_core.settings import parse_duration
@@ -53,15 +53,16 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error), ctx, param) from None
 
 
-def request_options(command: _F) -> _F:
+def request_options(command: _Command) -> _Command:
     """Add --timeout and --reason, which every command that requests a change has."""
     timeout = click.option(
         "--timeout",
         metavar="DURATION",
-        callback=_seconds,
+        callback=_parse_timeout,
         default="10s",
         show_default=True,
-        help="How long to wait for a running daemon, then exit with 3. It is done all the same.",
+        help="How long to wait for a running daemon, then exit with 3. The request is "
+        "carried out all the same.",
     )
     reason = click.option(
         "--reason",
@@ -73,7 +74,7 @@ def request_options(command: _F) -> _F:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class NewRequest:
     """One request to make.
 
     Args:
@@ -91,7 +92,9 @@ class Wanted:
     events: Sequence[Replayed] = ()
 
 
-def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> Settings:
+def load_state_settings(
+    config: Path, read: Callable[..., Settings] = read_without_secrets
+) -> Settings:
     """Return the settings, if something has run on their state.
 
     Args:
@@ -110,7 +113,9 @@ def load(config: Path, read: Callable[..., Settings] = read_without_secrets) -> 
     return settings
 
 
-def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: str = "") -> int:
+def make_requests(
+    settings: Settings, new_requests: Sequence[NewRequest], timeout: float, reason: str = ""
+) -> int:
     """Make requests, wait for the answers and print them; return the exit code.
 
     A running daemon carries them out while this waits. Without a daemon they are carried out here,
@@ -118,55 +123,66 @@ def ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: st
 
     Args:
         settings: The configuration.
-        wanted: The requests.
+        new_requests: The requests.
         timeout: The longest wait for a running daemon, in seconds.
         reason: The reason given by the person who asks; empty if none.
     """
 
     _check_daemon(settings.state.path)
     with closing(open_state(settings.state.path).requests()) as requests:
-        why = {"reason": reason} if reason else {}
-        numbers = requests.ask_all(
-            [(one.kind, one.plugin, {**one.detail, **why}, one.events) for one in wanted],
-            asked_by(),
+        reason_detail = {"reason": reason} if reason else {}
+        request_numbers = requests.ask_all(
+            [
+                (one.kind, one.plugin, {**one.detail, **reason_detail}, one.events)
+                for one in new_requests
+            ],
+            requesting_person(),
         )
-        asked = dict(zip(numbers, wanted, strict=True))
-        _wait(settings, requests, asked, time.monotonic() + timeout)
-        if len(asked) > MOST_PRINTED:
-            return _summarise(requests, asked)
-        return max((_print(requests, number, one) for number, one in asked.items()), default=0)
+        requests_by_number = dict(zip(request_numbers, new_requests, strict=True))
+        _wait_for_answers(settings, requests, requests_by_number, time.monotonic() + timeout)
+        if len(requests_by_number) > MAX_PRINTED:
+            return _print_summary(requests, requests_by_number)
+        return max(
+            (_print_answer(requests, number, one) for number, one in requests_by_number.items()),
+            default=0,
+        )
 
 
-def asked_by() -> str:
+def requesting_person() -> str:
     """Return the person who asks, for people: `anna@host`."""
     try:
-        user = getpass.getuser()
+        user_name = getpass.getuser()
     except (OSError, KeyError):  # a user without a name
-        user = f"user {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+        user_name = f"user {os.getuid()}"
+    return f"{user_name}@{socket.gethostname()}"
 
 
-def _wait(
-    settings: Settings, requests: Requests, asked: Mapping[int, Wanted], until: float
+def _wait_for_answers(
+    settings: Settings,
+    requests: Requests,
+    requests_by_number: Mapping[int, NewRequest],
+    deadline: float,
 ) -> None:
     """Wait until all are answered or time is up; carry out requests if no daemon runs."""
     from sgevents_core.state import lock
 
-    waiting = dict(asked)
-    while waiting := {number: asked[number] for number in requests.unanswered(waiting)}:
+    unanswered = dict(requests_by_number)
+    while unanswered := {
+        number: requests_by_number[number] for number in requests.unanswered(unanswered)
+    }:
         if lock.holder(settings.state.path) is None:
-            missing = _missing_secret(settings, waiting.values())
-            if missing:
-                echo_line(f"Not done here, since {missing} is not there.", err=True)
+            missing_secret = _missing_secret(settings, unanswered.values())
+            if missing_secret:
+                echo_line(f"Not done here, since {missing_secret} is not available.", err=True)
                 return
-            if _carry_out(settings, {one.plugin for one in waiting.values()}):
+            if _carry_out(settings, {one.plugin for one in unanswered.values()}):
                 return
-        elif time.monotonic() > until:
+        elif time.monotonic() > deadline:
             return
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_INTERVAL)
 
 
-def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
+def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> str:
     """Return where a secret that the requests need is missing; empty if none is.
 
     Calling a plugin needs its settings and the keys of the site; requests about the feed may read
@@ -175,31 +191,31 @@ def _missing_secret(settings: Settings, wanted: Iterable[Wanted]) -> str:
     from sgevents_core.settings import secrets_in
     from sgevents_core.state.requests import CALLING
 
-    held: list[Any] = []
-    for one in wanted:
+    secret_holders: list[Any] = []
+    for one in new_requests:
         table = settings.plugins.get(one.plugin)
         if one.kind in CALLING and table is not None:
-            held += [settings.site.api_key, table.api_key, table.settings]
-        elif one.kind in _ASKING_THE_SITE:
-            held.append(settings.site.api_key)
-    return next((str(one.source) for one in secrets_in(held) if not one.is_there), "")
+            secret_holders += [settings.site.api_key, table.api_key, table.settings]
+        elif one.kind in _SITE_REQUEST_KINDS:
+            secret_holders.append(settings.site.api_key)
+    return next((str(one.source) for one in secrets_in(secret_holders) if not one.is_there), "")
 
 
-def _carry_out(settings: Settings, plugins: set[str]) -> bool:
+def _carry_out(settings: Settings, plugin_names: set[str]) -> bool:
     """Carry out the open requests about some plugins; return False if a daemon has started."""
     from sgevents_core.requests.without_daemon import carry_out_alone
 
-    with _plugins_heard(settings):
-        for plugin in sorted(plugins):
+    with _plugin_log(settings):
+        for plugin_name in sorted(plugin_names):
             try:
-                carry_out_alone(settings, plugin, " ".join(["sgevents", *sys.argv[1:2]]))
+                carry_out_alone(settings, plugin_name, " ".join(["sgevents", *sys.argv[1:2]]))
             except StateInUse:
                 return False
     return True
 
 
 @contextmanager
-def _plugins_heard(settings: Settings) -> Iterator[None]:
+def _plugin_log(settings: Settings) -> Iterator[None]:
     """Send log messages of plugins to the log file if there is one, otherwise to the terminal.
 
     The command itself prints the answers.
@@ -207,44 +223,46 @@ def _plugins_heard(settings: Settings) -> Iterator[None]:
     from sgevents_core.observe.logs import configured_log
     from sgevents_core.observe.redaction import Redactor
 
-    ours = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
-    for logger in ours if settings.log.file is None else ():
+    own_loggers = [logging.getLogger(f"sgevents.{name}") for name in ("requests", "feed")]
+    for logger in own_loggers if settings.log.file is None else ():
         logger.setLevel(logging.CRITICAL + 1)
     try:
         with configured_log(settings.log, Redactor.of(settings), plugin_names=settings.plugins):
             yield
     finally:
-        for logger in ours:
+        for logger in own_loggers:
             logger.setLevel(logging.NOTSET)
 
 
-def _summarise(requests: Requests, asked: Mapping[int, Wanted]) -> int:
+def _print_summary(requests: Requests, requests_by_number: Mapping[int, NewRequest]) -> int:
     """Print the answers to very many requests: a count per label, and the first failures."""
-    counts: dict[tuple[str, str], int] = {}
-    codes = {"done": 0, "noted": NOTED}
-    failed = 0
-    for number, one in asked.items():
+    outcome_counts: dict[tuple[str, str], int] = {}
+    exit_codes = {"done": 0, "noted": EXIT_RECORDED}
+    failed_count = 0
+    for number, one in requests_by_number.items():
         answer = requests.answer_of(number)
-        outcome: str = "noted" if answer is None else answer.outcome
-        counts[one.label, outcome] = counts.get((one.label, outcome), 0) + 1
-        if outcome not in codes and failed < MOST_PRINTED:
-            failed += 1
-            _print(requests, number, one)
-    for (label, outcome), count in counts.items():
-        echo_line(f"{label}: {count} {outcome}")
-    return max(codes.get(outcome, NOT_DONE) for _, outcome in counts)
+        outcome_name: str = "noted" if answer is None else answer.outcome
+        outcome_counts[one.label, outcome_name] = (
+            outcome_counts.get((one.label, outcome_name), 0) + 1
+        )
+        if outcome_name not in exit_codes and failed_count < MAX_PRINTED:
+            failed_count += 1
+            _print_answer(requests, number, one)
+    for (label, outcome_name), outcome_count in outcome_counts.items():
+        echo_line(f"{label}: {outcome_count} {outcome_name}")
+    return max(exit_codes.get(outcome_name, EXIT_NOT_DONE) for _, outcome_name in outcome_counts)
 
 
-def _print(requests: Requests, number: int, wanted: Wanted) -> int:
+def _print_answer(requests: Requests, number: int, new_request: NewRequest) -> int:
     answer = requests.answer_of(number)
     if answer is None:
-        echo_line(f"{wanted.label}: noted as request {number}; the daemon will carry it out")
-        return NOTED
-    echo_line(f"{wanted.label}: {_said(answer)}", err=answer.outcome != "done")
-    return 0 if answer.outcome == "done" else NOT_DONE
+        echo_line(f"{new_request.label}: noted as request {number}; the daemon will carry it out")
+        return EXIT_RECORDED
+    echo_line(f"{new_request.label}: {_answer_text(answer)}", err=answer.outcome != "done")
+    return 0 if answer.outcome == "done" else EXIT_NOT_DONE
 
 
-def _said(answer: RequestAnswer) -> str:
+def _answer_text(answer: RequestAnswer) -> str:
     return f"refused: {answer.text}" if answer.outcome == "refused" else answer.text
 
 
@@ -252,8 +270,8 @@ def _check_daemon(folder: Path) -> None:
     """Refuse to upgrade a state under a daemon that does not know the newer schema."""
     from sgevents_core.state import lock
 
-    holder = lock.holder(folder)
-    if holder is None:
+    lock_holder = lock.holder(folder)
+    if lock_holder is None:
         return
     if open_storage(folder).is_outdated():
-        raise DaemonTooOld(pid=holder.get("pid", "?"), host=holder.get("host", "?"))
+        raise DaemonTooOld(pid=lock_holder.get("pid", "?"), host=lock_holder.get("host", "?"))

@@ -11,7 +11,7 @@ from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.state.opening import open_state
 
-_MOST_TOLD: Final = 5
+_MAX_FINDINGS: Final = 5
 _FIX: Final = (
     "sgevents feed aside shows all of them; sgevents replay hands one out that can be read again,"
     " sgevents feed aside forget clears the list"
@@ -24,14 +24,17 @@ def aside_findings(folder: Path) -> list[Finding]:
         if not open_state(folder).is_made():
             return []
         with closing(open_state(folder).reader()) as state:
-            found = state.aside()
+            set_aside = state.aside()
     except StateError:
         return []  # the check of the database reports it
-    told = [
-        Finding("state", "warning", f"event {one.event} is set aside: {one.reason}", _FIX)
-        for one in found[:_MOST_TOLD]
+    aside_warnings = [
+        Finding("state", "warning", f"event {entry.event} is set aside: {entry.reason}", _FIX)
+        for entry in set_aside[:_MAX_FINDINGS]
     ]
-    if len(found) > _MOST_TOLD:
-        more = f"{counted(len(found) - _MOST_TOLD, 'more event is', 'more events are')} set aside"
-        told.append(Finding("state", "warning", more, _FIX))
-    return told
+    if len(set_aside) > _MAX_FINDINGS:
+        more_text = (
+            f"{counted(len(set_aside) - _MAX_FINDINGS, 'more event is', 'more events are')} "
+            "set aside"
+        )
+        aside_warnings.append(Finding("state", "warning", more_text, _FIX))
+    return aside_warnings

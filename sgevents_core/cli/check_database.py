@@ -16,11 +16,12 @@ from sgevents_core.state.inspection import Inspection
 from sgevents_core.state.opening import open_state, open_storage
 from sgevents_core.state.protocols import State
 
-_MOST_TOLD: Final = 5
-_AS_WHO: Final = (
-    "even reading it writes files beside it: do this as a user who may, or look at a copy"
+_MAX_ERRORS: Final = 5
+_NOT_WRITABLE_FIX: Final = (
+    "reading it also writes files beside it: run this as a user who may write there, or "
+    "check a copy"
 )
-_NEWER: Final = "install the version that wrote it, or go back to a backup"
+_NEWER_VERSION_FIX: Final = "install the version that wrote it, or restore a backup"
 
 
 def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
@@ -31,20 +32,23 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
         quick: Whether to skip comparing each index with its table.
     """
     state, storage = open_state(folder), open_storage(folder)
-    findings = [_holder(folder)]
+    findings = [_lock_finding(folder)]
     try:
         inspection = storage.inspection()
     except StateNotWritable as error:
-        return [*findings, Finding("state", "problem", f"not looked at: {error.reason}", _AS_WHO)]
+        return [
+            *findings,
+            Finding("state", "problem", f"not checked: {error.reason}", _NOT_WRITABLE_FIX),
+        ]
     except StateTooNew as error:
-        return [*findings, Finding("state", "problem", str(error), _NEWER)]
+        return [*findings, Finding("state", "problem", str(error), _NEWER_VERSION_FIX)]
     except StateError as error:
         return [*findings, Finding("state", "problem", str(error), storage.repair)]
     try:
-        findings += _format(inspection)
-        findings += _integrity(inspection, storage.repair, quick=quick)
+        findings += _format_findings(inspection)
+        findings += _integrity_findings(inspection, storage.repair, quick=quick)
         findings += record_findings(state, inspection, quick=quick)
-        findings += _content(state, findings)
+        findings += _content_findings(state, findings)
     except StateError as error:
         findings.append(Finding("state", "problem", str(error), storage.repair))
     finally:
@@ -52,41 +56,44 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
     return findings + file_findings(storage)
 
 
-def _holder(folder: Path) -> Finding:
-    holder = lock.holder(folder)
-    if holder is None:
+def _lock_finding(folder: Path) -> Finding:
+    lock_holder = lock.holder(folder)
+    if lock_holder is None:
         return Finding("state", "ok", "no daemon runs on it")
-    what = holder.get("command", "the daemon")
-    message = f"{what} runs on it: process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    holder_name = lock_holder.get("command", "the daemon")
+    message = (
+        f"{holder_name} runs on it: process {lock_holder.get('pid', '?')} on "
+        f"{lock_holder.get('host', '?')}"
+    )
     return Finding("state", "ok", message)
 
 
-def _format(inspection: Inspection) -> list[Finding]:
-    version, newest = inspection.format_version()
-    if version == newest:
-        return [Finding("state", "ok", f"its schema has version {version}")]
-    fix = "the next start of the daemon brings it up to date, and keeps a copy before"
-    message = f"its schema has version {version}, the newest is {newest}"
+def _format_findings(inspection: Inspection) -> list[Finding]:
+    format_version, newest_version = inspection.format_version()
+    if format_version == newest_version:
+        return [Finding("state", "ok", f"its schema has version {format_version}")]
+    fix = "the next start of the daemon upgrades it, and keeps a copy first"
+    message = f"its schema has version {format_version}, the newest is {newest_version}"
     return [Finding("state", "warning", message, fix)]
 
 
-def _integrity(inspection: Inspection, repair: str, *, quick: bool) -> list[Finding]:
-    name, errors, unreadable = inspection.integrity(_MOST_TOLD, quick=quick)
-    if not errors:
-        return [Finding("state", "ok", f"{name} is whole")]
-    parts = f", in {', '.join(unreadable)}" if unreadable else ""
-    message = f"{name} is damaged{parts}: {errors[0]}"
-    return [Finding("state", "problem", message, repair, detail="\n".join(errors))]
+def _integrity_findings(inspection: Inspection, repair: str, *, quick: bool) -> list[Finding]:
+    database_name, integrity_errors, unreadable = inspection.integrity(_MAX_ERRORS, quick=quick)
+    if not integrity_errors:
+        return [Finding("state", "ok", f"{database_name} is intact")]
+    damaged_parts = f", in {', '.join(unreadable)}" if unreadable else ""
+    message = f"{database_name} is damaged{damaged_parts}: {integrity_errors[0]}"
+    return [Finding("state", "problem", message, repair, detail="\n".join(integrity_errors))]
 
 
-def _content(state: State, findings: Sequence[Finding]) -> list[Finding]:
+def _content_findings(state: State, findings: Sequence[Finding]) -> list[Finding]:
     """Report how much the state holds, unless something is wrong with it."""
     if any(finding.status == "problem" for finding in findings):
         return []
     with closing(state.reader()) as reader:
-        feed = reader.load_feed()
+        feed_record = reader.load_feed()
         events = reader.end() - reader.lowest() + 1
-        era = f", era {feed.state.era}" if feed else ""
-        plugins = counted(len(reader.plugins()), "plugin")
-        message = f"{counted(events, 'event')}, {plugins}{era}"
+        era_text = f", era {feed_record.state.era}" if feed_record else ""
+        plugin_count = counted(len(reader.plugins()), "plugin")
+        message = f"{counted(events, 'event')}, {plugin_count}{era_text}"
     return [Finding("state", "ok", message)]

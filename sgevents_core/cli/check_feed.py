@@ -20,37 +20,39 @@ from sgevents_core.state.feed_values import FeedState
 from sgevents_core.state.needs import WAYS_OUT
 from sgevents_core.state.opening import open_state
 
-_PATIENCE: Final = 15.0
-_OTHER_SITE: Final = "give each site a folder of its own: change path in [state], or url in [site]"
+_SITE_TIMEOUT: Final = 15.0
+_OTHER_SITE_FIX: Final = (
+    "give each site a folder of its own: change path in [state], or url in [site]"
+)
 
 
 def feed_findings(settings: Settings) -> list[Finding]:
     """Compare the last events stored with those on the site; change nothing."""
-    state = _feed_state(settings)
-    if state is None:
+    feed_state = _feed_state(settings)
+    if feed_state is None:
         return _start_findings(settings)
-    if not state.recent:
+    if not feed_state.recent:
         return []
-    site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
+    site = replace(settings.site, timeout=min(settings.site.timeout, _SITE_TIMEOUT))
     with closing(EventLog(site)) as log:
-        if state.site not in {"", log.host}:
-            message = f"it belongs to the site {state.site}, and [site] names {log.host}"
-            return [Finding("state", "warning", message, _OTHER_SITE)]
+        if feed_state.site not in {"", log.host}:
+            message = f"it belongs to the site {feed_state.site}, and [site] names {log.host}"
+            return [Finding("state", "warning", message, _OTHER_SITE_FIX)]
         try:
-            why = state.rewound or _difference(log, state)
+            rewind_reason = feed_state.rewound or _log_difference(log, feed_state)
         except SiteError:
             return []  # the check of the site reports it
-    if why:
-        message = f"the site's event log is not the one that was followed: {why}"
+    if rewind_reason:
+        message = f"the site's event log is not the one that was followed: {rewind_reason}"
         return [Finding("state", "problem", message, WAYS_OUT)]
-    return [Finding("state", "ok", f"it continues after event {state.frontier}")]
+    return [Finding("state", "ok", f"it continues after event {feed_state.frontier}")]
 
 
 def _start_findings(settings: Settings) -> list[Finding]:
     """Check that a first start can begin where `[feed] start` says."""
     if settings.feed.start == "now":
         return []
-    site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
+    site = replace(settings.site, timeout=min(settings.site.timeout, _SITE_TIMEOUT))
     try:
         with closing(EventLog(site)) as log:
             first_change(log, rules_of(settings.feed), settings.feed.start)
@@ -69,25 +71,25 @@ def _feed_state(settings: Settings) -> FeedState | None:
     try:
         if not open_state(settings.state.path).is_made():
             return None
-        with closing(open_state(settings.state.path).reader()) as state:
-            record = state.load_feed() if state.made else None
+        with closing(open_state(settings.state.path).reader()) as reader:
+            feed_record = reader.load_feed() if reader.made else None
     except StateError:
         return None  # the check of the database reports it
-    return record.state if record else None
+    return feed_record.state if feed_record else None
 
 
-def _difference(log: EventLog, state: FeedState) -> str:
+def _log_difference(log: EventLog, feed_state: FeedState) -> str:
     """Return how the site's log differs from the one that was followed; empty if it does not."""
-    known = dict(sorted(state.recent)[-FEWEST_RECENT:])
-    rows = log.ask(Recent(spans_of(sorted(known)), len(known) + 1)).rows
-    strange = [row.id for row in rows if not is_same(row, known[row.id])]
-    if strange:
-        return f"event {strange[0]} has another creation time"
-    if rows:
+    known_rows = dict(sorted(feed_state.recent)[-FEWEST_RECENT:])
+    recent_rows = log.ask(Recent(spans_of(sorted(known_rows)), len(known_rows) + 1)).rows
+    changed_ids = [row.id for row in recent_rows if not is_same(row, known_rows[row.id])]
+    if changed_ids:
+        return f"event {changed_ids[0]} has another creation time"
+    if recent_rows:
         return ""
-    newest = log.ask(Newest(1)).rows
-    highest = newest[0].id if newest else 0
-    if highest >= state.frontier:
+    newest_rows = log.ask(Newest(1)).rows
+    highest_id = newest_rows[0].id if newest_rows else 0
+    if highest_id >= feed_state.frontier:
         return ""
-    what = f"its highest event is {highest}" if newest else "it is empty"
-    return f"{what}, the last one taken was {state.frontier}"
+    highest_text = f"its highest event is {highest_id}" if newest_rows else "it is empty"
+    return f"{highest_text}, the last one taken was {feed_state.frontier}"

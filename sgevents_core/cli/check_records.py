@@ -18,105 +18,114 @@ from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.inspection import Inspection
 from sgevents_core.state.protocols import Reader, State, Storage
 
-_PAGE: Final = 1_000
-_MOST_TOLD: Final = 10
+_PAGE_SIZE: Final = 1_000
+_MAX_FINDINGS: Final = 10
 """The most findings of one kind that are reported one by one."""
-_ODD: Final = (ValueError, TypeError, StateDamaged, msgspec.MsgspecError)
-_BACK: Final = (
-    "stop the daemon and go back to the last sgevents state backup; without one, the page on"
-    " backups says how to begin anew"
+_RECORD_ERRORS: Final = (ValueError, TypeError, StateDamaged, msgspec.MsgspecError)
+_RESTORE_FIX: Final = (
+    "stop the daemon and restore the last sgevents state backup; without one, the page on"
+    " backups says how to start over"
 )
 
 
-def record_findings(state: State, inspection: Inspection, *, quick: bool = False) -> list[Finding]:
+def record_findings(
+    checked_state: State, inspection: Inspection, *, quick: bool = False
+) -> list[Finding]:
     """Check each record of a state; change nothing.
 
     Args:
-        state: The state.
+        checked_state: The state.
         inspection: An open inspection of it.
         quick: Whether to skip events that every plugin has finished.
 
     Raises:
         StateError: It cannot be read.
     """
-    with closing(state.reader()) as reader:
-        findings = [*_of_progress(reader), *_of_stores(reader, inspection)]
+    with closing(checked_state.reader()) as reader:
+        findings = [*_progress_findings(reader), *_store_findings(reader, inspection)]
         if not findings:
-            findings += _few(_of_events(reader, quick=quick), "events")
-    return [*findings, *_few(_of_letters(inspection), "dead letters")]
+            findings += _limit_findings(_event_findings(reader, quick=quick), "events")
+    return [*findings, *_limit_findings(_letter_findings(inspection), "dead letters")]
 
 
 def file_findings(storage: Storage) -> list[Finding]:
     """Check the files beside the database; change nothing."""
     folder = storage.folder
-    return [*_registers(folder), *_running(folder), *_call_times(folder), *_log(storage)]
+    return [
+        *_register_findings(folder),
+        *_running_findings(folder),
+        *_call_time_findings(folder),
+        *_log_findings(storage),
+    ]
 
 
-def _of_progress(state: Reader) -> Iterator[Finding]:
+def _progress_findings(reader: Reader) -> Iterator[Finding]:
     """Check what every start reads: the feed, the plugins, the lanes."""
-    yield from _tried("the records of the feed", state.load_feed)
-    yield from _tried("the records of the plugins", state.plugins)
-    yield from _tried("the places of the lanes", lambda: _places(state))
+    yield from _findings_of_reading("the records of the feed", reader.load_feed)
+    yield from _findings_of_reading("the records of the plugins", reader.plugins)
+    yield from _findings_of_reading("the places of the lanes", lambda: _check_places(reader))
 
 
-def _places(state: Reader) -> None:
-    end = state.end()
-    records = state.plugins()
-    for lane in sorted({record.lane for record in records.values()}):
-        progress = state.lane_progress(lane)
-        if progress is not None and progress.finished > end:
-            raise ValueError(f"lane {lane} is ahead of the journal")
-    for record in records.values():
-        if record.apart and record.cursor > end:
+def _check_places(reader: Reader) -> None:
+    journal_end = reader.end()
+    plugin_records = reader.plugins()
+    for lane_name in sorted({record.lane for record in plugin_records.values()}):
+        lane_progress = reader.lane_progress(lane_name)
+        if lane_progress is not None and lane_progress.finished > journal_end:
+            raise ValueError(f"lane {lane_name} is ahead of the journal")
+    for record in plugin_records.values():
+        if record.apart and record.cursor > journal_end:
             raise ValueError(f"the cursor of plugin {record.name} is ahead of the journal")
 
 
-def _tried(what: str, read: Callable[[], object]) -> Iterator[Finding]:
+def _findings_of_reading(record_name: str, read_records: Callable[[], object]) -> Iterator[Finding]:
     try:
-        read()
-    except _ODD as error:
-        yield state_problem(_told(what, error), _BACK)
+        read_records()
+    except _RECORD_ERRORS as error:
+        yield state_problem(_error_message(record_name, error), _RESTORE_FIX)
 
 
-def _of_stores(state: Reader, inspection: Inspection) -> Iterator[Finding]:
+def _store_findings(reader: Reader, inspection: Inspection) -> Iterator[Finding]:
     for plugin in inspection.stores():
         try:
-            state.store(plugin)
-        except _ODD as error:
-            fix = f"its plugin does not start, all others do; {_BACK}"
-            yield state_problem(_told(f"the store of plugin {plugin}", error), fix)
+            reader.store(plugin)
+        except _RECORD_ERRORS as error:
+            fix = f"its plugin does not start, all others do; {_RESTORE_FIX}"
+            yield state_problem(_error_message(f"the store of plugin {plugin}", error), fix)
 
 
-def _of_events(state: Reader, *, quick: bool) -> Iterator[Finding]:
-    behind = lowest_cursor(state, state.plugins())
-    seq = behind if quick else 0
-    while entries := state.read(seq, _PAGE):
+def _event_findings(reader: Reader, *, quick: bool) -> Iterator[Finding]:
+    first_unfinished = lowest_cursor(reader, reader.plugins())
+    last_seq = first_unfinished if quick else 0
+    while entries := reader.read(last_seq, _PAGE_SIZE):
         for entry in entries:
             try:
                 if not entry.whole:
                     event_in(entry)
             except UnreadableEntry as error:
-                yield _unreadable(error, waits=entry.seq > behind)
-        seq = entries[-1].seq
+                yield _unreadable_finding(error, is_waited_for=entry.seq > first_unfinished)
+        last_seq = entries[-1].seq
 
 
-def _unreadable(error: UnreadableEntry, *, waits: bool) -> Finding:
+def _unreadable_finding(error: UnreadableEntry, *, is_waited_for: bool) -> Finding:
     message = f"event {error.event_id} in the journal cannot be read: {error.reason}"
-    if waits:
-        fix = "the daemon sets it aside, reads it from the site anew and hands it out then"
+    if is_waited_for:
+        fix = "the daemon sets it aside, reads it from the site again and then hands it out"
         return state_problem(message, fix)
-    fix = "every plugin has it behind it: nothing, unless you mean to replay it"
+    fix = "nothing, unless you want to replay it: every plugin has finished it"
     return Finding("state", "warning", message, fix)
 
 
-def _of_letters(inspection: Inspection) -> Iterator[Finding]:
-    for number, event_id, whole in inspection.letters():
-        if not whole:
+def _letter_findings(inspection: Inspection) -> Iterator[Finding]:
+    for letter_number, event_id, is_whole in inspection.letters():
+        if not is_whole:
             fix = f"dismiss it, and sgevents replay {event_id} reads it from the site"
-            yield state_problem(f"dead letter {number}: its event {event_id} cannot be read", fix)
+            yield state_problem(
+                f"dead letter {letter_number}: its event {event_id} cannot be read", fix
+            )
 
 
-def _registers(folder: Path) -> Iterator[Finding]:
+def _register_findings(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*.register")):
         if not register.is_readable(path):
             message = f"{path.name} cannot be read: it may be from before the last boot"
@@ -124,45 +133,47 @@ def _registers(folder: Path) -> Iterator[Finding]:
             yield Finding("state", "warning", message, fix)
 
 
-def _running(folder: Path) -> Iterator[Finding]:
+def _running_findings(folder: Path) -> Iterator[Finding]:
     if not running.is_readable(folder):
         message = f"{running.FILE} cannot be read"
-        fix = "nothing: the next start or reload writes it anew"
+        fix = "nothing: the next start or reload rewrites it"
         yield Finding("state", "warning", message, fix)
 
 
-def _call_times(folder: Path) -> Iterator[Finding]:
+def _call_time_findings(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("lane-*.calls*")):
         if not call_times.is_readable(path):
             message = f"{path.name} cannot be read: explain does not know when calls were made"
-            yield Finding("state", "warning", message, "remove it: nothing is decided by it")
+            yield Finding("state", "warning", message, "remove it: no decision depends on it")
 
 
-def _log(storage: Storage) -> Iterator[Finding]:
+def _log_findings(storage: Storage) -> Iterator[Finding]:
     try:
-        damage = storage.log_damage()
+        log_damage = storage.log_damage()
     except OSError:
         return
-    if damage is not None:
+    if log_damage is not None:
         message = (
-            f"{damage.name} is damaged in its frame {damage.frame}: what was written in the"
-            f" {counted(damage.behind, 'frame')} after it is lost"
+            f"{log_damage.name} is damaged in its frame {log_damage.frame}: what was written in the"
+            f" {counted(log_damage.behind, 'frame')} after it is lost"
         )
         fix = "calls since then are made again; if that must not be, go back to a backup"
         yield state_problem(message, fix)
 
 
-def _few(findings: Iterator[Finding], what: str) -> Iterator[Finding]:
+def _limit_findings(findings: Iterator[Finding], record_kind: str) -> Iterator[Finding]:
     """Yield the first findings of one kind, and one that counts the rest."""
-    more = 0
-    for number, finding in enumerate(findings):
-        if number < _MOST_TOLD:
+    more_count = 0
+    for finding_number, finding in enumerate(findings):
+        if finding_number < _MAX_FINDINGS:
             yield finding
         else:
-            more += 1
-    if more:
-        yield state_problem(f"{more} more {what} cannot be read", "as for those above")
+            more_count += 1
+    if more_count:
+        yield state_problem(f"{more_count} more {record_kind} cannot be read", "as for those above")
 
 
-def _told(what: str, error: Exception) -> str:
-    return error.reason if isinstance(error, StateError) else f"{what} make no sense: {error}"
+def _error_message(record_name: str, error: Exception) -> str:
+    return (
+        error.reason if isinstance(error, StateError) else f"{record_name} make no sense: {error}"
+    )

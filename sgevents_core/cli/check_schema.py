@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from sgevents_core.filters import Match
     from sgevents_core.plugins.callback import Callback
 
-Schema: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
+SiteSchema: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Entity type -> field -> its description from `schema_read`."""
 
-_FEW: Final = 20
-_LISTS: Final = ("list", "status_list")
-_LINKS: Final = ("entity", "multi_entity")
-_READING: Final = "Reading"
+_MAX_LISTED: Final = 20
+_LIST_TYPES: Final = ("list", "status_list")
+_LINK_TYPES: Final = ("entity", "multi_entity")
+_READING_DOMAIN: Final = "Reading"
 """Used in event types that have no entity type."""
 
 
@@ -37,51 +37,64 @@ def schema_findings(settings: Settings, callbacks: Sequence[Callback]) -> list[F
         with closing(EventLog(settings.site)) as log:
             schema = log.schema()
     except SiteError as error:
-        fix = "look at what check says of the site; without its schema nothing can be compared"
+        fix = "see the findings about the site; without its schema nothing can be compared"
         return [Finding("schema", "problem", f"it cannot be read: {error.reason}", fix)]
-    found = [one for callback in callbacks for one in mismatches(callback, schema)]
-    if found:
-        return found
+    findings = [finding for callback in callbacks for finding in mismatches(callback, schema)]
+    if findings:
+        return findings
     count = len(callbacks)
-    filters = f"the filters of {counted(count, 'callback')}"
-    return [Finding("schema", "ok", f"{filters} fit the site's schema")]
+    filters_text = f"the filters of {counted(count, 'callback')}"
+    return [Finding("schema", "ok", f"{filters_text} fit the site's schema")]
 
 
-def mismatches(callback: Callback, schema: Schema) -> Iterator[Finding]:
+def mismatches(callback: Callback, schema: SiteSchema) -> Iterator[Finding]:
     """Yield what a callback's filter uses that the site does not have."""
     match = callback.match
-    for name, pattern, known in _named_types(match, schema):
-        if not _fitting(pattern, known):
-            yield _finding(callback, f"{name}: the site has no such entity type", pattern, known)
-    types = _types(match, schema)
-    for pattern in match.attribute if types else ():
-        known = sorted({field for kind in types for field in schema[kind]})
-        if not _fitting(pattern, known):
-            where = " or ".join(types) if len(types) < len(schema) else "any type"
-            text = f"attribute={pattern!r}: there is no such field of {where}"
-            yield _finding(callback, text, pattern, known)
-    yield from _wrong_values(callback, [schema[kind] for kind in types])
+    for condition_name, pattern, known_names in _named_types(match, schema):
+        if not _any_fits(pattern, known_names):
+            yield _finding(
+                callback,
+                f"{condition_name}: the site has no such entity type",
+                pattern,
+                known_names,
+            )
+    entity_types = _possible_types(match, schema)
+    for pattern in match.attribute if entity_types else ():
+        known_names = sorted(
+            {field for entity_type in entity_types for field in schema[entity_type]}
+        )
+        if not _any_fits(pattern, known_names):
+            types_text = (
+                " or ".join(entity_types) if len(entity_types) < len(schema) else "any type"
+            )
+            mismatch_text = f"attribute={pattern!r}: there is no such field of {types_text}"
+            yield _finding(callback, mismatch_text, pattern, known_names)
+    yield from _wrong_values(callback, [schema[entity_type] for entity_type in entity_types])
 
 
-def _named_types(match: Match, schema: Schema) -> Iterator[tuple[str, str, list[str]]]:
+def _named_types(match: Match, schema: SiteSchema) -> Iterator[tuple[str, str, list[str]]]:
     """Yield each entity type that a filter names: the key, the pattern, and the matching types."""
-    known = sorted(schema)
+    known_names = sorted(schema)
     for pattern in match.entity_type:
-        yield f"entity_type={pattern!r}", pattern, known
+        yield f"entity_type={pattern!r}", pattern, known_names
     for event_type in match.event_type:
-        named = type_parts(event_type).entity_type
-        if named is not None and named != _READING:
-            yield f"event_type={event_type!r}", named, known
+        entity_type_name = type_parts(event_type).entity_type
+        if entity_type_name is not None and entity_type_name != _READING_DOMAIN:
+            yield f"event_type={event_type!r}", entity_type_name, known_names
 
 
-def _types(match: Match, schema: Schema) -> list[str]:
+def _possible_types(match: Match, schema: SiteSchema) -> list[str]:
     """Return the entity types that a filter can match; all of them if it names none."""
-    by_event = [type_parts(one).entity_type for one in match.event_type]
+    event_entity_types = [type_parts(event_type).entity_type for event_type in match.event_type]
     return [
-        kind
-        for kind in sorted(schema)
-        if (not match.entity_type or _is_any(kind, match.entity_type))
-        and (not by_event or None in by_event or _is_any(kind, filter(None, by_event)))
+        entity_type
+        for entity_type in sorted(schema)
+        if (not match.entity_type or _is_any(entity_type, match.entity_type))
+        and (
+            not event_entity_types
+            or None in event_entity_types
+            or _is_any(entity_type, filter(None, event_entity_types))
+        )
     ]
 
 
@@ -90,50 +103,73 @@ def _wrong_values(
 ) -> Iterator[Finding]:
     """Yield the filter's values that none of the fields can have."""
     match = callback.match
-    fields = [
-        fields[name] for fields in fields_of_types for name in match.attribute if name in fields
+    named_fields = [
+        named_fields[condition_name]
+        for named_fields in fields_of_types
+        for condition_name in match.attribute
+        if condition_name in named_fields
     ]
-    if not fields or any("*" in name for name in match.attribute):
+    if not named_fields or any("*" in condition_name for condition_name in match.attribute):
         return
-    for kinds, listed, read in (
-        (_LISTS, "valid_values", _text),
-        (_LINKS, "valid_types", _type_of),
+    for data_types, property_name, read_value in (
+        (_LIST_TYPES, "valid_values", _text_value),
+        (_LINK_TYPES, "valid_types", _link_type),
     ):
-        lists = [_property(field, listed) for field in fields]
-        if any(_data_type(field) not in kinds for field in fields) or not all(lists):
+        allowed_lists = [_property_values(field, property_name) for field in named_fields]
+        if any(_data_type(field) not in data_types for field in named_fields) or not all(
+            allowed_lists
+        ):
             continue
-        known = sorted({value for values in lists for value in values})
-        for name, values in (("old_value", match.old_value), ("new_value", match.new_value)):
-            yield from _not_among(callback, name, filter(None, map(read, values)), known)
+        known_names = sorted(
+            {allowed_value for filter_values in allowed_lists for allowed_value in filter_values}
+        )
+        for condition_name, filter_values in (
+            ("old_value", match.old_value),
+            ("new_value", match.new_value),
+        ):
+            yield from _impossible_values(
+                callback, condition_name, filter(None, map(read_value, filter_values)), known_names
+            )
 
 
-def _not_among(
-    callback: Callback, name: str, values: Iterable[str], known: list[str]
+def _impossible_values(
+    callback: Callback, condition_name: str, filter_values: Iterable[str], known_names: list[str]
 ) -> Iterator[Finding]:
-    for value in values:
-        if value not in known:
+    for filter_value in filter_values:
+        if filter_value not in known_names:
             field = " or ".join(callback.match.attribute)
-            yield _finding(callback, f"{name}: {field} is never {value!r}", value, known)
+            yield _finding(
+                callback,
+                f"{condition_name}: {field} is never {filter_value!r}",
+                filter_value,
+                known_names,
+            )
 
 
-def _finding(callback: Callback, text: str, name: str, known: Sequence[str]) -> Finding:
-    meant = nearest_name(name, known)
-    few = f"there are: {', '.join(known)}" if len(known) <= _FEW else "look it up on the site"
-    fix = f"did you mean {meant}?" if meant else few
-    message = f"{callback.where}: {callback.name}: {text}"
+def _finding(
+    callback: Callback, mismatch_text: str, given_name: str, known_names: Sequence[str]
+) -> Finding:
+    likely_name = nearest_name(given_name, known_names)
+    choices_text = (
+        f"there are: {', '.join(known_names)}"
+        if len(known_names) <= _MAX_LISTED
+        else "look it up on the site"
+    )
+    fix = f"did you mean {likely_name}?" if likely_name else choices_text
+    message = f"{callback.where}: {callback.name}: {mismatch_text}"
     return Finding("schema", "problem", message, fix, callback.plugin)
 
 
-def _fitting(pattern: str, names: Iterable[str]) -> bool:
-    fits = _fits(pattern)
-    return any(map(fits, names))
+def _any_fits(pattern: str, names: Iterable[str]) -> bool:
+    matches_pattern = _pattern_matcher(pattern)
+    return any(map(matches_pattern, names))
 
 
-def _is_any(name: str, patterns: Iterable[str]) -> bool:
-    return any(_fits(pattern)(name) for pattern in patterns)
+def _is_any(condition_name: str, patterns: Iterable[str]) -> bool:
+    return any(_pattern_matcher(pattern)(condition_name) for pattern in patterns)
 
 
-def _fits(pattern: str) -> Callable[[str], object]:
+def _pattern_matcher(pattern: str) -> Callable[[str], object]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL).fullmatch
 
 
@@ -141,15 +177,19 @@ def _data_type(field: Mapping[str, Any]) -> str:
     return str((field.get("data_type") or {}).get("value", ""))
 
 
-def _property(field: Mapping[str, Any], name: str) -> list[str]:
-    found = ((field.get("properties") or {}).get(name) or {}).get("value")
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+def _property_values(field: Mapping[str, Any], property_name: str) -> list[str]:
+    property_values = ((field.get("properties") or {}).get(property_name) or {}).get("value")
+    return (
+        [item for item in property_values if isinstance(item, str)]
+        if isinstance(property_values, list)
+        else []
+    )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _text_value(filter_value: object) -> str | None:
+    return filter_value if isinstance(filter_value, str) else None
 
 
-def _type_of(value: object) -> str | None:
-    named = value.get("type") if isinstance(value, Mapping) else None
-    return named if isinstance(named, str) else None
+def _link_type(filter_value: object) -> str | None:
+    entity_type_name = filter_value.get("type") if isinstance(filter_value, Mapping) else None
+    return entity_type_name if isinstance(entity_type_name, str) else None

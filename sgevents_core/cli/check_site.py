@@ -30,99 +30,109 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Answer, Count, Newest
 from sgevents_core.site.ranges import Span
 
-_ON_THE_WAY: Final = "something on the way, such as a page to log in, may answer for it"
-_PATIENCE: Final = 15.0
-_APART: Final = 30.0
-_COUNTED: Final = 1000
+_PROXY_HINT: Final = "something on the way, such as a page to log in, may answer for it"
+_SITE_TIMEOUT: Final = 15.0
+_CLOCK_TOLERANCE: Final = 30.0
+_COUNTED_EVENTS: Final = 1000
 
 
 def site_findings(settings: Settings) -> list[Finding]:
     """Check the site of `settings` with its script, and with those of the enabled plugins."""
-    site = replace(settings.site, timeout=min(settings.site.timeout, _PATIENCE))
+    site = replace(settings.site, timeout=min(settings.site.timeout, _SITE_TIMEOUT))
     with closing(EventLog(site, settings.feed.fields)) as log:
-        connection = _of_connection(log, site)
-        if connection.status == "problem":
-            return [connection]
-        findings = [connection, *_of_rights(log, site)]
-        if all(one.status != "problem" for one in findings):
+        connection_finding = _connection_finding(log, site)
+        if connection_finding.status == "problem":
+            return [connection_finding]
+        findings = [connection_finding, *_rights_findings(log, site)]
+        if all(finding.status != "problem" for finding in findings):
             findings += script_findings(log, settings)
-    for name, plugin in settings.plugins.items():
-        if plugin.enabled and plugin.script_name and plugin.api_key is not None:
-            findings.append(_of_plugin_key(name, site, plugin.script_name, plugin.api_key))
+    for name, plugin_settings in settings.plugins.items():
+        if (
+            plugin_settings.enabled
+            and plugin_settings.script_name
+            and plugin_settings.api_key is not None
+        ):
+            findings.append(
+                _plugin_key_finding(
+                    name, site, plugin_settings.script_name, plugin_settings.api_key
+                )
+            )
     return findings
 
 
-def _of_connection(log: EventLog, site: SiteSettings) -> Finding:
+def _connection_finding(log: EventLog, site: SiteSettings) -> Finding:
     try:
-        rows = log.page_size()
+        page_size = log.page_size()
     except SiteError as error:
-        return _explained("site", error, site)
-    return Finding("site", "ok", f"{site.url} answers, with at most {rows} rows a page")
+        return _error_finding("site", error, site)
+    return Finding("site", "ok", f"{site.url} answers, with at most {page_size} rows a page")
 
 
-def _of_rights(log: EventLog, site: SiteSettings) -> list[Finding]:
-    before = time.time()
+def _rights_findings(log: EventLog, site: SiteSettings) -> list[Finding]:
+    time_before = time.time()
     try:
         answer = log.ask(Newest(limit=1))
     except SiteError as error:
-        return [_explained("rights", error, site)]
-    clock = clock_finding(answer.date, before, time.time())
-    return [_of_newest(answer), _of_counting(log, site, answer), clock]
+        return [_error_finding("rights", error, site)]
+    clock_result = clock_finding(answer.date, time_before, time.time())
+    return [_newest_finding(answer), _counting_finding(log, site, answer), clock_result]
 
 
-def _of_newest(answer: Answer) -> Finding:
+def _newest_finding(answer: Answer) -> Finding:
     if answer.rows:
         message = f"the key is accepted, the newest event is {answer.rows[0].id}"
         return Finding("rights", "ok", message)
     fix = "let the script's permission group read EventLogEntry, unless the site is new"
-    return Finding("rights", "warning", "the key is accepted, but no event is to be seen", fix)
+    return Finding("rights", "warning", "the key is accepted, but no event is visible", fix)
 
 
-def _of_counting(log: EventLog, site: SiteSettings, newest: Answer) -> Finding:
+def _counting_finding(log: EventLog, site: SiteSettings, newest_answer: Answer) -> Finding:
     """Check that counting is allowed; if not, only warn: audits then compare the ids."""
-    last = newest.rows[0].id if newest.rows else 1
+    last_id = newest_answer.rows[0].id if newest_answer.rows else 1
     try:
-        log.ask(Count(Span(max(1, last - _COUNTED), last)))
+        log.ask(Count(Span(max(1, last_id - _COUNTED_EVENTS), last_id)))
     except SiteFault as error:
         message = f"events cannot be counted (summarize): {error.reason}"
         fix = "allow it to the script; without, audits read ids and take longer"
         return Finding("rights", "warning", message, fix)
     except SiteError as error:
-        return _explained("rights", error, site)
+        return _error_finding("rights", error, site)
     return Finding("rights", "ok", "events can be counted (summarize)")
 
 
-def _of_plugin_key(plugin: str, site: SiteSettings, script_name: str, key: Secret) -> Finding:
-    theirs = replace(site, script_name=script_name, api_key=key)
-    subject = f"plugin {plugin}"
-    with closing(EventLog(theirs)) as log:
+def _plugin_key_finding(
+    plugin_name: str, site: SiteSettings, script_name: str, api_key: Secret
+) -> Finding:
+    plugin_site = replace(site, script_name=script_name, api_key=api_key)
+    subject = f"plugin {plugin_name}"
+    with closing(EventLog(plugin_site)) as log:
         try:
             log.ask(Newest(limit=1))
         except SiteFault:  # it signed in, and need not be allowed to read the event log
             pass
         except SiteError as error:
-            return _explained("rights", error, theirs)._replace(subject=subject)
+            return _error_finding("rights", error, plugin_site)._replace(subject=subject)
     return Finding("rights", "ok", "its own key is accepted", subject=subject)
 
 
-def clock_finding(date: int | None, before: float, after: float) -> Finding:
+def clock_finding(site_time: int | None, time_before: float, time_after: float) -> Finding:
     """Compare the site's time with this host's before and after the call, in seconds since 1970."""
-    if date is None:
-        return Finding("clock", "ok", "the site does not tell its time")
-    apart = max(before - (date + 1), date - after, 0)
-    if apart <= _APART:
+    if site_time is None:
+        return Finding("clock", "ok", "the site does not report its time")
+    clock_difference = max(time_before - (site_time + 1), site_time - time_after, 0)
+    if clock_difference <= _CLOCK_TOLERANCE:
         return Finding("clock", "ok", "this host and the site agree on the time")
-    way = "behind" if date > after else "ahead of"
-    message = f"this host is {apart:.0f} s {way} the site"
+    direction = "behind" if site_time > time_after else "ahead of"
+    message = f"this host is {clock_difference:.0f} s {direction} the site"
     return Finding("clock", "warning", message, "let NTP set the clock; delays will look wrong")
 
 
-def _explained(area: str, error: SiteError, site: SiteSettings) -> Finding:
-    message, fix = _explain(error, site)
+def _error_finding(area: str, error: SiteError, site: SiteSettings) -> Finding:
+    message, fix = _explain_error(error, site)
     return Finding(area, "problem", message, fix)
 
 
-def _explain(error: SiteError, site: SiteSettings) -> tuple[str, str]:
+def _explain_error(error: SiteError, site: SiteSettings) -> tuple[str, str]:
     """Return what an error of a call to `site` means, and what to do."""
     if isinstance(error, SiteRefused):
         fix = (
@@ -142,9 +152,9 @@ def _explain(error: SiteError, site: SiteSettings) -> tuple[str, str]:
 def _explain_answer(error: SiteAnswerError, site: SiteSettings) -> tuple[str, str]:
     if isinstance(error, SiteRedirected):
         message = f"{site.url} points to {error.where} (HTTP status {error.errcode})"
-        return message, f"if the site has moved, set site.url to its address; {_ON_THE_WAY}"
+        return message, f"if the site has moved, set site.url to its address; {_PROXY_HINT}"
     if isinstance(error, SiteAnswerTooLarge):
-        return f"{site.url} gave an answer that cannot be: {error.reason}", _ON_THE_WAY
+        return f"{site.url} gave an impossible answer: {error.reason}", _PROXY_HINT
     fix = "is site.url the address of a Flow Production Tracking site?"
     return f"{site.url} answers, but not as a site does", fix
 
@@ -160,17 +170,23 @@ def _explain_unreachable(error: SiteUnreachable, site: SiteSettings) -> tuple[st
 def _explain_connection(
     cause: BaseException | None, reason: str, site: SiteSettings
 ) -> tuple[str, str]:
-    proxy = "site.http_proxy" if site.http_proxy else "whether a site.http_proxy is needed"
-    network = f"check site.url, the network, and {proxy}"
+    proxy_advice = "site.http_proxy" if site.http_proxy else "whether a site.http_proxy is needed"
+    network_advice = f"check site.url, the network, and {proxy_advice}"
     if isinstance(cause, ProtocolError):
         return _explain_status(cause, site)
     if isinstance(cause, TimeoutError):
-        return f"{site.url} does not answer in time", network
+        return f"{site.url} does not answer in time", network_advice
     if isinstance(cause, ConnectionRefusedError):
-        return f"nothing answers at {site.url}", f"check the host and port in site.url, and {proxy}"
+        return (
+            f"nothing answers at {site.url}",
+            f"check the host and port in site.url, and {proxy_advice}",
+        )
     if isinstance(cause, socket.gaierror):
-        return f"there is no host of the name in {site.url}", f"correct site.url, or check {proxy}"
-    return f"{site.url} cannot be reached: {reason}", network
+        return (
+            f"there is no host of the name in {site.url}",
+            f"correct site.url, or check {proxy_advice}",
+        )
+    return f"{site.url} cannot be reached: {reason}", network_advice
 
 
 def _explain_status(error: ProtocolError, site: SiteSettings) -> tuple[str, str]:

@@ -14,59 +14,88 @@ from sgevents_core.state.lock import LOCK
 from sgevents_core.state.opening import open_storage
 from sgevents_core.state.openness import state_exposures
 
-_ODD: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
-_IN_MEMORY: Final = ("tmpfs", "ramfs")
+_UNCERTAIN_FILE_SYSTEMS: Final = ("fuse", "9p", "vboxsf", "virtiofs", "davfs")
+_MEMORY_FILE_SYSTEMS: Final = ("tmpfs", "ramfs")
 _MEGABYTE: Final = 1_000_000
-_LEAST: Final = 100 * _MEGABYTE
-_COMFORTABLE: Final = 1000 * _MEGABYTE
+_MINIMUM_SPACE: Final = 100 * _MEGABYTE
+_COMFORTABLE_SPACE: Final = 1000 * _MEGABYTE
 
 
-def state_findings(path: Path) -> list[Finding]:
-    """Check the state folder `path`, which need not exist yet. Leave nothing behind."""
-    if _is_there(path) and not path.is_dir():
-        return [state_problem(f"{path} is a file", "state.path names a folder")]
-    there = nearest_folder(path)
-    trouble = trouble_in(there)
+def state_findings(state_folder: Path) -> list[Finding]:
+    """Check the state folder `state_folder`, which need not exist yet. Leave nothing behind."""
+    if _exists(state_folder) and not state_folder.is_dir():
+        return [state_problem(f"{state_folder} is a file", "state.path names a folder")]
+    existing_folder = nearest_folder(state_folder)
+    trouble = trouble_in(existing_folder)
     if trouble:
-        return [state_problem(f"{there} cannot be written: {trouble}", _who(there))]
-    message = f"{path} can be written" if path == there else f"{path} will be made"
+        return [
+            state_problem(
+                f"{existing_folder} cannot be written: {trouble}", _permission_fix(existing_folder)
+            )
+        ]
+    message = (
+        f"{state_folder} can be written"
+        if state_folder == existing_folder
+        else f"{state_folder} will be made"
+    )
     findings = [Finding("state", "ok", message)]
-    findings += [state_problem(why, _who(path)) for why in _not_writable(path)]
-    findings += [Finding("state", "warning", one.message, one.fix) for one in state_exposures(path)]
-    findings += _of_file_system(there)
-    findings += space_findings(there, shutil.disk_usage(there).free)
+    findings += [
+        state_problem(why, _permission_fix(state_folder))
+        for why in _unwritable_reasons(state_folder)
+    ]
+    findings += [
+        Finding("state", "warning", exposure.message, exposure.fix)
+        for exposure in state_exposures(state_folder)
+    ]
+    findings += _file_system_findings(existing_folder)
+    findings += space_findings(existing_folder, shutil.disk_usage(existing_folder).free)
     return findings
 
 
-def _not_writable(folder: Path) -> list[str]:
+def _unwritable_reasons(folder: Path) -> list[str]:
     """Return which of the files that a start opens cannot be written, and why."""
-    files = (LOCK, *open_storage(folder).files)
-    return [why for name in files if (why := not_writable(folder / name))]
+    state_files = (LOCK, *open_storage(folder).files)
+    return [why for name in state_files if (why := not_writable(folder / name))]
 
 
-def space_findings(path: Path, free: int) -> list[Finding]:
-    """Judge the `free` bytes on the disk of `path`."""
-    text = f"{free / _MEGABYTE:,.0f} MB are free"
-    if free < _LEAST:
+def space_findings(folder: Path, free_bytes: int) -> list[Finding]:
+    """Judge the `free_bytes` bytes on the disk of `folder`."""
+    space_text = f"{free_bytes / _MEGABYTE:,.0f} MB are free"
+    if free_bytes < _MINIMUM_SPACE:
         fix = "make space, or move state.path"
-        return [state_problem(f"only {text} on the disk of {path}", fix)]
-    if free < _COMFORTABLE:
+        return [state_problem(f"only {space_text} on the disk of {folder}", fix)]
+    if free_bytes < _COMFORTABLE_SPACE:
         fix = "a busy site writes some hundred MB a month; a shorter state.retention needs less"
-        return [Finding("state", "warning", text, fix)]
-    return [Finding("state", "ok", text)]
+        return [Finding("state", "warning", space_text, fix)]
+    return [Finding("state", "ok", space_text)]
 
 
-def _of_file_system(path: Path) -> list[Finding]:
-    kind = file_system(path)
-    local = "name a folder on a local disk as state.path"
-    if kind in NETWORK:
-        return [state_problem(f"{path} is on a network file system ({kind})", local)]
-    if kind.startswith(_ODD):
-        return [Finding("state", "warning", f"{path} may not be a local disk ({kind})", local)]
-    if kind in _IN_MEMORY:
-        message = f"{path} is in memory ({kind}) and lost when the machine restarts"
-        return [Finding("state", "warning", message, local)]
-    return [Finding("state", "ok", f"on a local disk ({kind})")] if kind else []
+def _file_system_findings(folder: Path) -> list[Finding]:
+    file_system_type = file_system(folder)
+    local_disk_fix = "name a folder on a local disk as state.path"
+    if file_system_type in NETWORK:
+        return [
+            state_problem(
+                f"{folder} is on a network file system ({file_system_type})", local_disk_fix
+            )
+        ]
+    if file_system_type.startswith(_UNCERTAIN_FILE_SYSTEMS):
+        return [
+            Finding(
+                "state",
+                "warning",
+                f"{folder} may not be a local disk ({file_system_type})",
+                local_disk_fix,
+            )
+        ]
+    if file_system_type in _MEMORY_FILE_SYSTEMS:
+        message = f"{folder} is in memory ({file_system_type}) and lost when the machine restarts"
+        return [Finding("state", "warning", message, local_disk_fix)]
+    return (
+        [Finding("state", "ok", f"on a local disk ({file_system_type})")]
+        if file_system_type
+        else []
+    )
 
 
 def trouble_in(folder: Path) -> str:
@@ -78,18 +107,20 @@ def trouble_in(folder: Path) -> str:
         return error.strerror or str(error)
 
 
-def nearest_folder(path: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """Return the folder or, if it does not exist yet, the one it will be created in."""
-    return next(one for one in (path, *path.parents) if _is_there(one))
+    return next(candidate for candidate in (folder, *folder.parents) if _exists(candidate))
 
 
-def _is_there(path: Path) -> bool:
+def _exists(folder: Path) -> bool:
     try:
-        return path.exists()
+        return folder.exists()
     except OSError:  # it is inside a folder without access
         return False
 
 
-def _who(folder: Path) -> str:
-    user = os.environ.get("USER") or (f"user {os.getuid()}" if hasattr(os, "getuid") else "you")
-    return f"let {user} write to {folder}, or name another state.path"
+def _permission_fix(folder: Path) -> str:
+    user_name = os.environ.get("USER") or (
+        f"user {os.getuid()}" if hasattr(os, "getuid") else "you"
+    )
+    return f"let {user_name} write to {folder}, or name another state.path"

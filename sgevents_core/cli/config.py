@@ -42,44 +42,48 @@ def schema(config: Path, output: Path | None) -> None:
     """
     from sgevents_core.settings.json_schema import config_schema
 
-    plugins, parts = _of_plugins(config)
-    text = json.dumps(config_schema(plugins, parts), indent=2, default=str) + "\n"
+    plugin_schemas, definitions = _plugin_schemas(config)
+    schema_text = (
+        json.dumps(config_schema(plugin_schemas, definitions), indent=2, default=str) + "\n"
+    )
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(schema_text)
     else:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(schema_text, encoding="utf-8")
 
 
-def _of_plugins(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
+def _plugin_schemas(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     """Return the schemas of the plugins' own settings, and the definitions they refer to."""
     from sgevents_core.crashes.loading_apart import looked_at_apart
 
     try:
-        settings = read_configuration(config, secrets=False)
+        settings = read_configuration(config, secrets_required=False)
     except ConfigError as error:
-        told = "so the schema knows no plugin's own settings"
-        echo(f"The configuration cannot be used, {told}.\n{error}", err=True)
+        consequence = "so the schema knows no plugin's own settings"
+        echo(f"The configuration cannot be used, {consequence}.\n{error}", err=True)
         return {}, {}
-    plugins, parts, missing = looked_at_apart(settings, partial(_described, settings))
-    for name, reason in missing.items():
+    plugin_schemas, definitions, missing_reasons = looked_at_apart(
+        settings, partial(_described_plugins, settings)
+    )
+    for name, reason in missing_reasons.items():
         echo_line(f"The settings of {name} are not in the schema: {reason}", err=True)
-    return plugins, parts
+    return plugin_schemas, definitions
 
 
-def _described(
+def _described_plugins(
     settings: Settings, watch: PluginWatch
 ) -> tuple[dict[str, Schema], dict[str, Schema], dict[str, str]]:
     """Return the schemas of the plugins' settings, their definitions, and why some are left out."""
     from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.loading import described_models
 
-    plugins: dict[str, Schema] = {}
-    parts: dict[str, Schema] = {}
-    missing: dict[str, str] = {}
-    for name, found in described_models(settings, discover(), watch):
-        if isinstance(found, str):
-            missing[name] = found
+    plugin_schemas: dict[str, Schema] = {}
+    definitions: dict[str, Schema] = {}
+    missing_reasons: dict[str, str] = {}
+    for name, described_model in described_models(settings, discover(), watch):
+        if isinstance(described_model, str):
+            missing_reasons[name] = described_model
         else:
-            plugins[name] = found[0]
-            parts.update(found[1])
-    return plugins, parts, missing
+            plugin_schemas[name] = described_model[0]
+            definitions.update(described_model[1])
+    return plugin_schemas, definitions, missing_reasons

@@ -12,7 +12,7 @@ from sgevents_core.printable import escaped_toml
 SANDBOX_PORT: Final = 8020
 """The sandbox's default address, so that a configuration for it fits."""
 
-_TEXT: Final = Template("""\
+_CONFIG_TEMPLATE: Final = Template("""\
 # The configuration of sgevents. `sgevents check` looks it over before anything runs.
 # Durations are written like "250ms", "1s", "5m", "1h30m" or "7d".
 
@@ -48,7 +48,7 @@ path = "state"                       # a folder on a local disk, beside this fil
 
 $plugins""")
 
-_PLUGIN: Final = Template("""\
+_PLUGIN_TEMPLATE: Final = Template("""\
 [plugins.$name]                      # $origin
 enabled = false
 # group = "first"
@@ -56,7 +56,7 @@ enabled = false
 # [plugins.$name.settings]           # the plugin's own settings
 """)
 
-_NO_PLUGINS: Final = """\
+_NO_PLUGINS_TEXT: Final = """\
 # No plugin is installed yet. After `pip install NAME`, `sgevents plugins list` knows its name.
 # [plugins.NAME]
 # enabled = true
@@ -67,14 +67,14 @@ _ABOUT_SANDBOX: Final = "# The sandbox, which stands in for a site: `sgevents sa
 _ABOUT_SITE: Final = "# The site, and the script (Admin > Scripts on the site) to sign in as."
 
 
-class Installed(NamedTuple):
+class ListedPlugin(NamedTuple):
     """A plugin to list: the name of its entry point, and its origin, in one line."""
 
     name: str
     origin: str
 
 
-class Site(NamedTuple):
+class SiteChoice(NamedTuple):
     """The site and script to write; `api_key` is TOML: a string or a reference."""
 
     url: str
@@ -87,34 +87,35 @@ class Site(NamedTuple):
         """Where to put the key, for people; empty if the file holds it."""
         if not self.api_key.startswith("{"):
             return ""
-        form, _, name = self.api_key.strip("{ }").partition(" = ")
-        return f"{form.replace('env', 'environment variable')} {name}"
+        reference_form, _, key_name = self.api_key.strip("{ }").partition(" = ")
+        return f"{reference_form.replace('env', 'environment variable')} {key_name}"
 
 
-def config_text(site: Site, plugins: Sequence[Installed]) -> str:
+def config_text(site: SiteChoice, plugins: Sequence[ListedPlugin]) -> str:
     """Return a complete configuration for `site` that lists `plugins`, all disabled."""
-    tables = [
-        _PLUGIN.substitute(name=_toml_key(plugin.name), origin=plugin.origin) for plugin in plugins
+    plugin_tables = [
+        _PLUGIN_TEMPLATE.substitute(name=_toml_key(plugin.name), origin=plugin.origin)
+        for plugin in plugins
     ]
-    return _TEXT.substitute(
+    return _CONFIG_TEMPLATE.substitute(
         about_site=_ABOUT_SANDBOX if site.is_sandbox else _ABOUT_SITE,
         url=toml_string(site.url),
         script_name=toml_string(site.script_name),
         api_key=site.api_key,
-        plugins="\n".join(tables) or _NO_PLUGINS,
+        plugins="\n".join(plugin_tables) or _NO_PLUGINS_TEXT,
     )
 
 
-def reference(form: str, name: str) -> str:
-    """Return TOML for a key kept elsewhere: `form` is env or file, `name` its name."""
-    return f"{{ {form} = {toml_string(name)} }}"
+def secret_reference(reference_form: str, key_name: str) -> str:
+    """Return TOML for a key kept elsewhere: the form is `env` or `file`."""
+    return f"{{ {reference_form} = {toml_string(key_name)} }}"
 
 
-def toml_string(text: str) -> str:
-    """Return `text` as a TOML string."""
-    return escaped_toml(json.dumps(text, ensure_ascii=False))
+def toml_string(plain_text: str) -> str:
+    """Return `plain_text` as a TOML string."""
+    return escaped_toml(json.dumps(plain_text, ensure_ascii=False))
 
 
-def _toml_key(name: str) -> str:
-    is_bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
-    return name if is_bare else toml_string(name)
+def _toml_key(key_name: str) -> str:
+    is_bare_key = key_name.isascii() and key_name.replace("-", "").replace("_", "").isalnum()
+    return key_name if is_bare_key else toml_string(key_name)

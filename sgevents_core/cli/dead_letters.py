@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from sgevents_core.cli.asking import MOST_PRINTED, NOT_DONE, Wanted, ask, load, request_options
+from sgevents_core.cli.asking import (
+    EXIT_NOT_DONE,
+    MAX_PRINTED,
+    NewRequest,
+    load_state_settings,
+    make_requests,
+    request_options,
+)
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso, redacted
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
@@ -25,32 +32,32 @@ if TYPE_CHECKING:
     from sgevents_core.state.letters import Chosen, Letter, LetterGroup
     from sgevents_core.state.protocols import Letters
 
-_SHOWN: Final = 50
+_DEFAULT_LIMIT: Final = 50
 """The most dead letters, or groups of them, listed by default."""
-_MOST_MEASURED: Final = 1_000
+_MAX_TABLE_ROWS: Final = 1_000
 """The most dead letters in a table; more follow as plain lines, as they come."""
-_AT_ONCE: Final = 1_000
+_LETTERS_PER_REQUEST: Final = 1_000
 """The most dead letters that one request dismisses."""
-_F = TypeVar("_F", bound=Callable[..., object])
+_Command = TypeVar("_Command", bound=Callable[..., object])
 _json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
 _all_option = click.option("--all", "all_", is_flag=True, help="All there are.")
 
 
-def _choosing(command: _F) -> _F:
+def _choosing(command: _Command) -> _Command:
     """Add the options that choose dead letters; the command takes `chosen`."""
 
     @functools.wraps(command)
-    def chosen(
+    def with_filter(
         *args: Any,
         plugin: str | None,
         callback: str | None,
         error: str | None,
         event: int | None,
-        **more: Any,
+        **other_arguments: Any,
     ) -> object:
         from sgevents_core.state.letters import Chosen
 
-        return command(*args, chosen=Chosen(plugin, callback, error, event), **more)
+        return command(*args, chosen=Chosen(plugin, callback, error, event), **other_arguments)
 
     options = (
         click.option("--plugin", metavar="NAME", help="Only those of this plugin."),
@@ -64,10 +71,10 @@ def _choosing(command: _F) -> _F:
             "--event", type=int, metavar="ID", help="Only those for the event of this id."
         ),
     )
-    wrapped: Any = chosen
+    decorated: Any = with_filter
     for option in reversed(options):
-        wrapped = option(wrapped)
-    return cast("_F", wrapped)
+        decorated = option(decorated)
+    return cast("_Command", decorated)
 
 
 @click.group("dead-letters")
@@ -85,7 +92,7 @@ def dead_letters() -> None:
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"So many at most, by default {_SHOWN}.",
+    help=f"So many at most, by default {_DEFAULT_LIMIT}.",
 )
 @click.option("--after", type=int, default=0, metavar="NUMBER", help="Those behind this one.")
 @_all_option
@@ -107,15 +114,17 @@ def list_letters(
     of them, unless --limit is given.
     """
 
-    most = limit or (-1 if all_ or as_json else _SHOWN)
-    with closing(open_state(load(config).state.path).letters()) as letters:
+    max_count = limit or (-1 if all_ or as_json else _DEFAULT_LIMIT)
+    with closing(open_state(load_state_settings(config).state.path).letters()) as letters:
         if groups:
-            _show_groups(letters.groups(chosen), most, as_json=as_json)
+            _show_groups(letters.groups(chosen), max_count, as_json=as_json)
         elif as_json:
-            found = (_as_json(letter) for letter in letters.listed(chosen, after, most))
-            _write_json("dead_letters", found)
+            matching_letters = (
+                _as_json(letter) for letter in letters.listed(chosen, after, max_count)
+            )
+            _write_json("dead_letters", matching_letters)
         else:
-            _show_page(letters, chosen, after, most)
+            _show_page(letters, chosen, after, max_count)
 
 
 @dead_letters.command("show")
@@ -124,18 +133,21 @@ def list_letters(
 @config_option
 def show(number: int, as_json: bool, config: Path) -> None:
     """Show a dead letter: the error, where it was raised, the event."""
-    (letter,) = _named(load(config), [number])
+    (letter,) = _letters_with_numbers(load_state_settings(config), [number])
     if as_json:
         echo_json({"version": 1, **_as_json(letter, whole=True)})
         return
-    failure = letter.failure
-    became = "" if letter.dead else f", {failure.outcome}"
-    echo_line(f"dead letter {letter.number}{became}: {failure.error}")
-    echo_line(f"plugin {failure.plugin}, callback {failure.callback}")
-    echo(f"event {failure.event_id}, attempt {failure.attempt}, {_when(failure.at)}")
-    trace = failure.traceback.rstrip() or "(no traceback)"
-    echo(f"\n    {lines(redacted(trace), indent='    ')}\n")
-    echo_json(_event(letter))
+    letter_failure = letter.failure
+    outcome_text = "" if letter.dead else f", {letter_failure.outcome}"
+    echo_line(f"dead letter {letter.number}{outcome_text}: {letter_failure.error}")
+    echo_line(f"plugin {letter_failure.plugin}, callback {letter_failure.callback}")
+    echo(
+        f"event {letter_failure.event_id}, attempt {letter_failure.attempt}, "
+        f"{_local_time(letter_failure.at)}"
+    )
+    traceback_text = letter_failure.traceback.rstrip() or "(no traceback)"
+    echo(f"\n    {lines(redacted(traceback_text), indent='    ')}\n")
+    echo_json(_decoded_event(letter))
 
 
 @dead_letters.command("retry")
@@ -161,9 +173,13 @@ def retry(
     whose callback succeeds is settled; one that fails again stays, with the new error. New events
     are not held up, and no plugin's position changes.
     """
-    settings = load(config)
-    letters = _meant(settings, numbers, chosen, all_=all_)
-    ctx.exit(_ask(settings, [_one("retry", letter) for letter in letters], timeout, reason))
+    settings = load_state_settings(config)
+    letters = _chosen_letters(settings, numbers, chosen, all_=all_)
+    ctx.exit(
+        _make_requests(
+            settings, [_letter_request("retry", letter) for letter in letters], timeout, reason
+        )
+    )
 
 
 @dead_letters.command("dismiss")
@@ -189,125 +205,134 @@ def dismiss(
 
     Give the NUMBERS of the letters, or --plugin, --callback, --error, --event or --all.
     """
-    settings = load(config)
-    letters = _meant(settings, numbers, chosen, all_=all_)
-    if len(letters) <= MOST_PRINTED:
-        wanted = [_one("dismiss", letter) for letter in letters]
+    settings = load_state_settings(config)
+    letters = _chosen_letters(settings, numbers, chosen, all_=all_)
+    if len(letters) <= MAX_PRINTED:
+        new_requests = [_letter_request("dismiss", letter) for letter in letters]
     else:
-        wanted = list(_together("dismiss", letters))
-    ctx.exit(_ask(settings, wanted, timeout, reason))
+        new_requests = list(_grouped_requests("dismiss", letters))
+    ctx.exit(_make_requests(settings, new_requests, timeout, reason))
 
 
-def _ask(settings: Settings, wanted: Sequence[Wanted], timeout: float, reason: str) -> int:
-    if not wanted:
+def _make_requests(
+    settings: Settings, new_requests: Sequence[NewRequest], timeout: float, reason: str
+) -> int:
+    if not new_requests:
         echo("There are no such dead letters.")
-        return NOT_DONE
-    return ask(settings, wanted, timeout, reason)
+        return EXIT_NOT_DONE
+    return make_requests(settings, new_requests, timeout, reason)
 
 
-def _one(kind: str, letter: Letter) -> Wanted:
+def _letter_request(request_kind: str, letter: Letter) -> NewRequest:
     plugin = letter.failure.plugin
-    return Wanted(kind=kind, plugin=plugin, label=plugin, detail={"letter": letter.number})
+    return NewRequest(
+        kind=request_kind, plugin=plugin, label=plugin, detail={"letter": letter.number}
+    )
 
 
-def _together(kind: str, letters: Sequence[Letter]) -> Iterator[Wanted]:
+def _grouped_requests(request_kind: str, letters: Sequence[Letter]) -> Iterator[NewRequest]:
     """Yield requests about many letters, one request per plugin."""
-    by_plugin: dict[str, list[int]] = {}
+    numbers_by_plugin: dict[str, list[int]] = {}
     for letter in letters:
-        by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
-    for plugin, numbers in by_plugin.items():
-        for at in range(0, len(numbers), _AT_ONCE):
-            detail = {"letters": numbers[at : at + _AT_ONCE]}
-            yield Wanted(kind=kind, plugin=plugin, label=plugin, detail=detail)
+        numbers_by_plugin.setdefault(letter.failure.plugin, []).append(letter.number)
+    for plugin, numbers in numbers_by_plugin.items():
+        for start_index in range(0, len(numbers), _LETTERS_PER_REQUEST):
+            request_detail = {"letters": numbers[start_index : start_index + _LETTERS_PER_REQUEST]}
+            yield NewRequest(kind=request_kind, plugin=plugin, label=plugin, detail=request_detail)
 
 
-def _meant(
+def _chosen_letters(
     settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
 ) -> list[Letter]:
     """Return the letters that a command is about, by number or by option."""
 
-    if bool(numbers) == (all_ or any(one is not None for one in chosen)):
+    if bool(numbers) == (all_ or any(condition is not None for condition in chosen)):
         raise LettersNotNamed
     if numbers:
-        return _named(settings, numbers)
+        return _letters_with_numbers(settings, numbers)
     with closing(open_state(settings.state.path).letters()) as letters:
         return list(letters.listed(chosen))
 
 
-def _named(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
+def _letters_with_numbers(settings: Settings, numbers: Sequence[int]) -> list[Letter]:
 
-    found = []
+    named_letters = []
     with closing(open_state(settings.state.path).letters()) as letters:
-        for number in dict.fromkeys(numbers):
-            letter = letters.get(number)
+        for letter_number in dict.fromkeys(numbers):
+            letter = letters.get(letter_number)
             if letter is None:
-                raise NoSuchLetter(number=number)
-            found.append(letter)
-    return found
+                raise NoSuchLetter(number=letter_number)
+            named_letters.append(letter)
+    return named_letters
 
 
-def _event(letter: Letter) -> Any:
+def _decoded_event(letter: Letter) -> Any:
     from sgevents_core.site.bodies import decoded_row
 
     return decoded_row(letter.body) if letter.body else None
 
 
 def _as_json(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
-    failure = letter.failure
-    told: dict[str, Any] = {
+    letter_failure = letter.failure
+    letter_fields: dict[str, Any] = {
         "number": letter.number,
-        "plugin": failure.plugin,
-        "callback": failure.callback,
-        "event_id": failure.event_id,
-        "attempts": failure.attempt,
-        "error": failure.error,
-        "at": iso(failure.at),
-        "state": "dead" if letter.dead else failure.outcome,
+        "plugin": letter_failure.plugin,
+        "callback": letter_failure.callback,
+        "event_id": letter_failure.event_id,
+        "attempts": letter_failure.attempt,
+        "error": letter_failure.error,
+        "at": iso(letter_failure.at),
+        "state": "dead" if letter.dead else letter_failure.outcome,
     }
     if not whole:
-        return told
-    return {**told, "traceback": failure.traceback or None, "event": _event(letter)}
+        return letter_fields
+    return {
+        **letter_fields,
+        "traceback": letter_failure.traceback or None,
+        "event": _decoded_event(letter),
+    }
 
 
-def _write_json(name: str, values: Iterable[Any]) -> None:
+def _write_json(name: str, json_values: Iterable[Any]) -> None:
     """Write a JSON object with a list of values, one per line, as they come."""
     echo(f'{{"version": 1, "{name}": [', nl=False)
-    between = "\n"
-    for value in values:
-        echo(between, nl=False)
-        echo_json(value, indent=None, nl=False)
-        between = ",\n"
-    echo("]}" if between == "\n" else "\n]}")
+    separator = "\n"
+    for json_value in json_values:
+        echo(separator, nl=False)
+        echo_json(json_value, indent=None, nl=False)
+        separator = ",\n"
+    echo("]}" if separator == "\n" else "\n]}")
 
 
-def _show_page(letters: Letters, chosen: Chosen, after: int, most: int) -> None:
-    found = letters.listed(chosen, after, most)
-    shown = list(islice(found, _MOST_MEASURED))
-    if not shown:
+def _show_page(letters: Letters, chosen: Chosen, after: int, max_count: int) -> None:
+    matching_letters = letters.listed(chosen, after, max_count)
+    shown_letters = list(islice(matching_letters, _MAX_TABLE_ROWS))
+    if not shown_letters:
         echo("There are no dead letters." if not after else "There are no more dead letters.")
         return
-    _print_table(shown)
-    last = shown[-1].number
-    for letter in found:  # too many to find the widest cell first
+    _print_table(shown_letters)
+    last_number = shown_letters[-1].number
+    for letter in matching_letters:  # too many to find the widest cell first
         echo_line("  ".join(str(one) for one in _cells(letter)))
-        last = letter.number
-    left = letters.count(chosen, last)
-    if left:
+        last_number = letter.number
+    letters_left = letters.count(chosen, last_number)
+    if letters_left:
         echo(
-            f"{left} more: --after {last} continues, --all shows all of them, --groups groups them"
+            f"{letters_left} more: --after {last_number} continues, --all shows all of "
+            "them, --groups groups them"
         )
 
 
-def _show_groups(groups: Sequence[LetterGroup], most: int, *, as_json: bool) -> None:
-    shown = groups if most < 0 else groups[:most]
+def _show_groups(groups: Sequence[LetterGroup], max_count: int, *, as_json: bool) -> None:
+    shown_groups = groups if max_count < 0 else groups[:max_count]
     if as_json:
-        _write_json("groups", map(_group_json, shown))
-    elif not shown:
+        _write_json("groups", map(_group_json, shown_groups))
+    elif not shown_groups:
         echo("There are no dead letters.")
     else:
-        _print_groups(shown)
-        if len(shown) < len(groups):
-            echo(f"{counted(len(groups) - len(shown), 'more group')}: --all shows them")
+        _print_groups(shown_groups)
+        if len(shown_groups) < len(groups):
+            echo(f"{counted(len(groups) - len(shown_groups), 'more group')}: --all shows them")
 
 
 def _group_json(group: LetterGroup) -> dict[str, Any]:
@@ -324,7 +349,7 @@ def _print_groups(groups: Sequence[LetterGroup]) -> None:
         table.add_column(title, no_wrap=title != "error")
     for group in groups:
         cells = (group.letters, group.first, group.plugin, group.callback)
-        table.add_row(*(cell(one) for one in (*cells, _when(group.until), group.error)))
+        table.add_row(*(cell(one) for one in (*cells, _local_time(group.until), group.error)))
     print_table(table)
 
 
@@ -342,10 +367,16 @@ def _print_table(letters: Sequence[Letter]) -> None:
 
 
 def _cells(letter: Letter) -> tuple[object, ...]:
-    failure = letter.failure
-    numbers = (letter.number, failure.event_id, failure.attempt)
-    return (*numbers, failure.plugin, failure.callback, _when(failure.at), failure.error)
+    letter_failure = letter.failure
+    numbers = (letter.number, letter_failure.event_id, letter_failure.attempt)
+    return (
+        *numbers,
+        letter_failure.plugin,
+        letter_failure.callback,
+        _local_time(letter_failure.at),
+        letter_failure.error,
+    )
 
 
-def _when(at: float) -> str:
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+def _local_time(timestamp: float) -> str:
+    return f"{datetime.fromtimestamp(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-log: Callable[[], AbstractContextManager[None]] | None = None
+open_log: Callable[[], AbstractContextManager[None]] | None = None
 """Opens the log of the daemon that ran; None before one has run."""
 
 
@@ -13,19 +13,19 @@ def run_and_end(command: Callable[[], object]) -> None:
     """Run the command, and end the process soon after it, with its exit code."""
     try:
         command()
-    except SystemExit as end:
-        _bounded(end.code)
+    except SystemExit as system_exit:
+        _end_soon(system_exit.code)
         raise
     except BaseException:
-        _bounded(1)
+        _end_soon(1)
         raise
-    _bounded(0)
+    _end_soon(0)
 
 
-def _bounded(code: object) -> None:
-    if log is None:  # no plugin's code has run
+def _end_soon(exit_code: object) -> None:
+    if open_log is None:  # no plugin's code has run
         return
     from sgevents_core.daemon.ending import ENDS_WITHIN, end_within
 
-    number = code if isinstance(code, int) else int(code is not None)
-    end_within(ENDS_WITHIN, number, log)
+    exit_number = exit_code if isinstance(exit_code, int) else int(exit_code is not None)
+    end_within(ENDS_WITHIN, exit_number, open_log)

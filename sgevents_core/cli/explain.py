@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sgevents_core.cli.asking import load
-from sgevents_core.cli.printing import echo, echo_json, echo_line, iso, read_to_look, without_empty
+from sgevents_core.cli.asking import load_state_settings
+from sgevents_core.cli.printing import (
+    echo,
+    echo_json,
+    echo_line,
+    iso,
+    read_for_inspection,
+    without_empty,
+)
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import SecretMissingError, SiteError
 from sgevents_core.state.opening import open_state
@@ -21,12 +28,12 @@ from sgevents_core.state.opening import open_state
 if TYPE_CHECKING:
     from sgevents_core.dispatch.plan import Plan
     from sgevents_core.events import Event
-    from sgevents_core.reading.outcomes import Outcome, What
+    from sgevents_core.reading.outcomes import Outcome, OutcomeKind
     from sgevents_core.settings import Settings
     from sgevents_core.state.requests import Replayed
 
 
-COLOURS: Final[dict[What, str]] = {
+OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
     "dead letter": "red",
     "failed": "yellow",
     "skipped": "yellow",
@@ -35,14 +42,14 @@ COLOURS: Final[dict[What, str]] = {
 """Outcome of a call -> its style on a terminal."""
 
 
-class _Line(NamedTuple):
+class _CallbackLine(NamedTuple):
     """One callback and its part in the event."""
 
     plugin: str
     callback: str
     where: str
     why_not: str
-    fate: Outcome | None
+    outcome: Outcome | None
 
 
 @click.command()
@@ -56,27 +63,29 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     not, with the reason. Reads the state, and asks the site if the event is not in the journal.
     Imports the enabled plugins, but calls none of them, except filters that are functions.
     """
-    settings = load(config, read_to_look)
-    found, trouble = _find(settings, event)
-    told = _head(settings, event, found, trouble)
-    lines = _lines(settings, found) if found else []
+    settings = load_state_settings(config, read_for_inspection)
+    replayed, site_trouble = _find_event(settings, event)
+    head_fields = _head_fields(settings, event, replayed, site_trouble)
+    callback_lines = _callback_lines(settings, replayed) if replayed else []
     if as_json:
-        callbacks = [_as_json(one) for one in lines]
-        echo_json({"version": 1, **without_empty(told), "callbacks": without_empty(callbacks)})
+        callbacks = [_as_json(line) for line in callback_lines]
+        echo_json(
+            {"version": 1, **without_empty(head_fields), "callbacks": without_empty(callbacks)}
+        )
         return
-    _print_head(told)
-    for number, one in enumerate([one for one in lines if not one.why_not], 1):
-        text = one.fate.text if one.fate else "wants it, and was not called"
-        colour = COLOURS.get(one.fate.what, "") if one.fate else ""
-        echo_line(f"{number:3}. {one.plugin} {one.callback}: {text}", colour=colour)
-        for line in _calls(one.fate) if one.fate else ():
-            echo_line(f"     {line}")
-    for one in lines:
-        if one.why_not:
-            echo_line(f"  -  {one.plugin} {one.callback}: not called: {one.why_not}")
+    _print_event(head_fields)
+    for number, line in enumerate([line for line in callback_lines if not line.why_not], 1):
+        outcome_text = line.outcome.text if line.outcome else "wants it, and was not called"
+        colour = OUTCOME_COLOURS.get(line.outcome.what, "") if line.outcome else ""
+        echo_line(f"{number:3}. {line.plugin} {line.callback}: {outcome_text}", line_colour=colour)
+        for call_line in _call_lines(line.outcome) if line.outcome else ():
+            echo_line(f"     {call_line}")
+    for line in callback_lines:
+        if line.why_not:
+            echo_line(f"  -  {line.plugin} {line.callback}: not called: {line.why_not}")
 
 
-def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
+def _find_event(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
     """Return the event, and why the site could not be asked for it, if so."""
     from sgevents_core.site.history import History
 
@@ -87,40 +96,53 @@ def _find(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
             return None, str(error)
 
 
-def _head(
-    settings: Settings, event_id: int, found: Replayed | None, trouble: str
+def _head_fields(
+    settings: Settings, event_id: int, replayed: Replayed | None, site_trouble: str
 ) -> dict[str, Any]:
     """Return what to print about the event itself."""
-    from sgevents_core.reading.id_standing import whereabouts
+    from sgevents_core.reading.id_standing import explain_missing_id
     from sgevents_core.site.bodies import decoded_row
 
-    told: dict[str, Any] = {"event_id": event_id, "found": None, "missing": "", "event": None}
-    if found is None or not found.seq:
-        told["missing"] = whereabouts(settings.state.path, event_id)
-    if found is None:
-        site = f"the site could not be asked: {trouble}" if trouble else "the site does not have it"
-        return {**told, "missing": f"{told['missing']}; {site}"}
-    place = {"found": "journal" if found.seq else "site", "seq": found.seq, "era": found.era}
-    return {**told, **place, "event": decoded_row(found.body)}
+    head_fields: dict[str, Any] = {
+        "event_id": event_id,
+        "found": None,
+        "missing": "",
+        "event": None,
+    }
+    if replayed is None or not replayed.seq:
+        head_fields["missing"] = explain_missing_id(settings.state.path, event_id)
+    if replayed is None:
+        site_text = (
+            f"the site could not be asked: {site_trouble}"
+            if site_trouble
+            else "the site does not have it"
+        )
+        return {**head_fields, "missing": f"{head_fields['missing']}; {site_text}"}
+    journal_fields = {
+        "found": "journal" if replayed.seq else "site",
+        "seq": replayed.seq,
+        "era": replayed.era,
+    }
+    return {**head_fields, **journal_fields, "event": decoded_row(replayed.body)}
 
 
-def _lines(settings: Settings, found: Replayed) -> list[_Line]:
+def _callback_lines(settings: Settings, replayed: Replayed) -> list[_CallbackLine]:
     from sgevents_core.calling.journal_events import event_of, read_scripts
     from sgevents_core.reading.outcomes import Outcomes
 
-    standing = Outcomes(settings.state.path)
+    event_outcomes = Outcomes(settings.state.path)
     with closing(open_state(settings.state.path).past()) as past:
-        failures = past.failures(found.event_id)
-    lines = []
-    event = event_of(found.body, read_scripts(settings.state.path))
-    for one in _explained(plan_of(settings), event):
-        fate = None
-        if not one.why_not and found.seq:
-            fate = standing.fate(one.plugin, one.callback, found.seq, failures)
-            calls = standing.calls(one.plugin, one.callback, found.seq)
-            fate = replace(fate, calls=calls)
-        lines.append(one._replace(fate=fate))
-    return lines
+        failures = past.failures(replayed.event_id)
+    callback_lines = []
+    event = event_of(replayed.body, read_scripts(settings.state.path))
+    for line in _explain_callbacks(plan_of(settings), event):
+        outcome = None
+        if not line.why_not and replayed.seq:
+            outcome = event_outcomes.outcome_of(line.plugin, line.callback, replayed.seq, failures)
+            timed_calls = event_outcomes.calls_of(line.plugin, line.callback, replayed.seq)
+            outcome = replace(outcome, calls=timed_calls)
+        callback_lines.append(line._replace(outcome=outcome))
+    return callback_lines
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -133,67 +155,77 @@ def plan_of(settings: Settings) -> Plan:
         return Plan(load_plugins(settings, discover()).callbacks)
 
 
-def _explained(plan: Plan, event: Event) -> list[_Line]:
-    lines = []
+def _explain_callbacks(plan: Plan, event: Event) -> list[_CallbackLine]:
+    explained_lines = []
     for callback in plan.callbacks:
         try:
             why_not = callback.why_not(event) or ""
         except BaseException as error:  # a filter may be a plugin's code
             why_not = f"its filter raised {type(error).__name__}: {error}"
-        lines.append(_Line(callback.plugin, callback.name, callback.where, why_not, None))
-    return lines
+        explained_lines.append(
+            _CallbackLine(callback.plugin, callback.name, callback.where, why_not, None)
+        )
+    return explained_lines
 
 
-def _print_head(told: dict[str, Any]) -> None:
+def _print_event(head_fields: dict[str, Any]) -> None:
     from sgevents_core.events import Event
 
-    if told["event"] is None:
-        echo_line(f"event {told['event_id']}: {told['missing']}")
+    if head_fields["event"] is None:
+        echo_line(f"event {head_fields['event_id']}: {head_fields['missing']}")
         return
-    event = Event(told["event"])
+    event = Event(head_fields["event"])
     echo_line(f"{event}, created {event.created_at}")
-    if told["missing"]:
-        echo_line(f"not in the journal: {told['missing']}; the site has it")
+    if head_fields["missing"]:
+        echo_line(f"not in the journal: {head_fields['missing']}; the site has it")
     else:
-        echo(f"in the journal at {told['seq']}, era {told['era']}")
+        echo(f"in the journal at {head_fields['seq']}, era {head_fields['era']}")
 
 
-def _calls(fate: Outcome) -> list[str]:
+def _call_lines(outcome: Outcome) -> list[str]:
     """Return a line for each known call, oldest first: when, how long, how it failed."""
-    failed = {}
-    for failure in fate.failures:
-        before = [call for call in fate.calls if call.began <= failure.at and call not in failed]
-        if before:
-            failed[before[-1]] = failure
-    lines = []
-    for call in fate.calls:
-        began = datetime.fromtimestamp(call.began).astimezone()
-        text = f"called {began:%Y-%m-%d %H:%M:%S}, took {_spent(call.seconds)}"
-        failure_of = failed.get(call)
-        lines.append(f"{text}: {failure_of.error}" if failure_of else text)
-    return lines
+    failures_by_call = {}
+    for failure in outcome.failures:
+        earlier_calls = [
+            call
+            for call in outcome.calls
+            if call.began <= failure.at and call not in failures_by_call
+        ]
+        if earlier_calls:
+            failures_by_call[earlier_calls[-1]] = failure
+    call_lines = []
+    for call in outcome.calls:
+        began_at = datetime.fromtimestamp(call.began).astimezone()
+        call_text = f"called {began_at:%Y-%m-%d %H:%M:%S}, took {_duration_text(call.seconds)}"
+        call_failure = failures_by_call.get(call)
+        call_lines.append(f"{call_text}: {call_failure.error}" if call_failure else call_text)
+    return call_lines
 
 
-def _spent(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
-def _as_json(line: _Line) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "plugin": line.plugin,
-        "callback": line.callback,
-        "where": line.where,
-        "called": not line.why_not,
-        "why_not": line.why_not,
+def _as_json(callback_line: _CallbackLine) -> dict[str, Any]:
+    json_fields: dict[str, Any] = {
+        "plugin": callback_line.plugin,
+        "callback": callback_line.callback,
+        "where": callback_line.where,
+        "called": not callback_line.why_not,
+        "why_not": callback_line.why_not,
         "fate": None,
     }
-    return {**told, "fate": _fate_json(line.fate)} if line.fate else told
+    return (
+        {**json_fields, "fate": _outcome_json(callback_line.outcome)}
+        if callback_line.outcome
+        else json_fields
+    )
 
 
-def _fate_json(fate: Outcome) -> dict[str, Any]:
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {
-        "what": fate.what,
-        "text": fate.text,
-        "failures": [{**asdict(one), "at": iso(one.at)} for one in fate.failures],
-        "calls": [{"began": iso(one.began), "seconds": one.seconds} for one in fate.calls],
+        "what": outcome.what,
+        "text": outcome.text,
+        "failures": [{**asdict(item), "at": iso(item.at)} for item in outcome.failures],
+        "calls": [{"began": iso(item.began), "seconds": item.seconds} for item in outcome.calls],
     }

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli._status_json import aside_json
-from sgevents_core.cli.asking import Wanted, ask, load, request_options
+from sgevents_core.cli._status_json import set_aside_json
+from sgevents_core.cli.asking import NewRequest, load_state_settings, make_requests, request_options
 from sgevents_core.cli.printing import echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.printable import counted
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sgevents_core.state.feed_values import FeedRecord, Parked, SetAside
 
-SHOWN_RANGES = 10
+MAX_SHOWN_RANGES = 10
 """The most ranges of a parking shown to people; `--json` has all."""
 
 
@@ -55,14 +55,14 @@ def reset(
     from sgevents_core.settings.starts import parse_start
 
     parse_start(start)  # raises if it is not a valid start
-    settings = load(config)
-    record = _record(settings.state.path)
-    era = record.state.era if record else 0
-    detail = {"from": start, "era": era, "force": force}
+    settings = load_state_settings(config)
+    feed_record = _read_feed_record(settings.state.path)
+    feed_era = feed_record.state.era if feed_record else 0
+    request_detail = {"from": start, "era": feed_era, "force": force}
     ctx.exit(
-        ask(
+        make_requests(
             settings,
-            [Wanted(kind="reset", plugin="", label="feed", detail=detail)],
+            [NewRequest(kind="reset", plugin="", label="feed", detail=request_detail)],
             timeout,
             reason,
         )
@@ -89,21 +89,25 @@ def parked(
     Without a DECISION they are shown. `handle` passes them to the plugins as late events; `drop`
     discards them for good.
     """
-    settings = load(config)
-    record = _record(settings.state.path)
-    found = record.parked if record else ()
+    settings = load_state_settings(config)
+    feed_record = _read_feed_record(settings.state.path)
+    parked_ranges = feed_record.parked if feed_record else ()
     if decision is None:
         if as_json:
-            echo_json({"version": 1, "parked": _as_json(found)})
+            echo_json({"version": 1, "parked": _as_json(parked_ranges)})
         else:
-            echo(_shown(found))
-    elif record is None or not found:
+            echo(_parked_text(parked_ranges))
+    elif feed_record is None or not parked_ranges:
         echo("feed: nothing is parked")
     else:
-        numbers = sorted({one.number for one in found})
-        detail = {"decision": decision, "era": record.state.era, "numbers": numbers}
-        wanted = Wanted(kind="parked", plugin="", label="feed", detail=detail)
-        ctx.exit(ask(settings, [wanted], timeout, reason))
+        parking_numbers = sorted({parked_range.number for parked_range in parked_ranges})
+        request_detail = {
+            "decision": decision,
+            "era": feed_record.state.era,
+            "numbers": parking_numbers,
+        }
+        new_request = NewRequest(kind="parked", plugin="", label="feed", detail=request_detail)
+        ctx.exit(make_requests(settings, [new_request], timeout, reason))
 
 
 @feed.command("aside")
@@ -127,41 +131,43 @@ def aside(
     removes the events shown now from the record; `sgevents replay` passes an event that can be read
     again to a plugin.
     """
-    settings = load(config)
-    found = _aside(settings.state.path)
+    settings = load_state_settings(config)
+    set_aside = _read_set_aside(settings.state.path)
     if decision is None:
         if as_json:
-            echo_json({"version": 1, "set_aside": [aside_json(one) for one in found]})
+            echo_json({"version": 1, "set_aside": [set_aside_json(entry) for entry in set_aside]})
         else:
-            echo(_shown_aside(found))
-    elif not found:
+            echo(_set_aside_text(set_aside))
+    elif not set_aside:
         echo("feed: nothing is set aside")
     else:
-        detail = {"set_aside": [list(one) for one in found]}
-        wanted = Wanted(kind="aside", plugin="", label="feed", detail=detail)
-        ctx.exit(ask(settings, [wanted], timeout, reason))
+        request_detail = {"set_aside": [list(entry) for entry in set_aside]}
+        new_request = NewRequest(kind="aside", plugin="", label="feed", detail=request_detail)
+        ctx.exit(make_requests(settings, [new_request], timeout, reason))
 
 
-def _aside(folder: Path) -> list[SetAside]:
+def _read_set_aside(folder: Path) -> list[SetAside]:
 
     with closing(open_state(folder).reader()) as state:
         return state.aside()
 
 
-def _shown_aside(found: Sequence[SetAside]) -> str:
-    if not found:
+def _set_aside_text(set_aside: Sequence[SetAside]) -> str:
+    if not set_aside:
         return "Nothing is set aside."
     from sgevents_core.printable import one_line
 
-    lines = []
-    for one in found:
-        at = datetime.fromtimestamp(one.at).astimezone()
-        text = f"event {one.event}: {one.reason} ({one.where}, {at:%Y-%m-%d %H:%M:%S})"
-        lines.append(one_line(text))
-    return "\n".join([*lines, "sgevents feed aside forget   removes them from this list"])
+    shown_lines = []
+    for entry in set_aside:
+        set_aside_at = datetime.fromtimestamp(entry.at).astimezone()
+        entry_text = (
+            f"event {entry.event}: {entry.reason} ({entry.where}, {set_aside_at:%Y-%m-%d %H:%M:%S})"
+        )
+        shown_lines.append(one_line(entry_text))
+    return "\n".join([*shown_lines, "sgevents feed aside forget   removes them from this list"])
 
 
-def _record(folder: Path) -> FeedRecord | None:
+def _read_feed_record(folder: Path) -> FeedRecord | None:
 
     state = open_state(folder).reader()
     try:
@@ -170,34 +176,42 @@ def _record(folder: Path) -> FeedRecord | None:
         state.close()
 
 
-def _as_json(found: Sequence[Parked]) -> list[dict[str, Any]]:
+def _as_json(parked_ranges: Sequence[Parked]) -> list[dict[str, Any]]:
     return [
         {
-            "number": number,
-            "rows": _rows(ranges),
-            "since": iso(ranges[0].at),
-            "ranges": [[one.first, one.last] for one in ranges],
+            "number": parking_number,
+            "rows": _row_count(parking_ranges),
+            "since": iso(parking_ranges[0].at),
+            "ranges": [[parked_range.first, parked_range.last] for parked_range in parking_ranges],
         }
-        for number, ranges in _parkings(found).items()
+        for parking_number, parking_ranges in _ranges_by_parking(parked_ranges).items()
     ]
 
 
-def _shown(found: Sequence[Parked]) -> str:
-    if not found:
+def _parked_text(parked_ranges: Sequence[Parked]) -> str:
+    if not parked_ranges:
         return "Nothing is parked."
-    lines = []
-    for ranges in _parkings(found).values():
-        since = datetime.fromtimestamp(ranges[0].at).astimezone()
-        named = [_named(one) for one in ranges[:SHOWN_RANGES]]
-        more = len(ranges) - len(named)
-        rows = counted(_rows(ranges), "row")
-        lines.append(f"{rows}, parked since {since:%Y-%m-%d %H:%M:%S}:")
-        lines.append(
-            "  " + ", ".join([*named, *([f"and {counted(more, 'more range')}"] if more else [])])
+    shown_lines = []
+    for parking_ranges in _ranges_by_parking(parked_ranges).values():
+        parked_since = datetime.fromtimestamp(parking_ranges[0].at).astimezone()
+        range_texts = [
+            _range_text(parked_range) for parked_range in parking_ranges[:MAX_SHOWN_RANGES]
+        ]
+        more_count = len(parking_ranges) - len(range_texts)
+        row_count = counted(_row_count(parking_ranges), "row")
+        shown_lines.append(f"{row_count}, parked since {parked_since:%Y-%m-%d %H:%M:%S}:")
+        shown_lines.append(
+            "  "
+            + ", ".join(
+                [
+                    *range_texts,
+                    *([f"and {counted(more_count, 'more range')}"] if more_count else []),
+                ]
+            )
         )
     return "\n".join(
         [
-            *lines,
+            *shown_lines,
             "They were older than an hour when an audit first saw them. Decide with",
             "  sgevents feed parked handle   plugins get them, as late events",
             "  sgevents feed parked drop     no plugin ever does",
@@ -205,16 +219,22 @@ def _shown(found: Sequence[Parked]) -> str:
     )
 
 
-def _parkings(found: Sequence[Parked]) -> dict[int, list[Parked]]:
-    parkings: dict[int, list[Parked]] = {}
-    for one in sorted(found, key=lambda one: (one.number, one.first)):
-        parkings.setdefault(one.number, []).append(one)
-    return parkings
+def _ranges_by_parking(parked_ranges: Sequence[Parked]) -> dict[int, list[Parked]]:
+    ranges_by_parking: dict[int, list[Parked]] = {}
+    for parked_range in sorted(
+        parked_ranges, key=lambda parked_range: (parked_range.number, parked_range.first)
+    ):
+        ranges_by_parking.setdefault(parked_range.number, []).append(parked_range)
+    return ranges_by_parking
 
 
-def _rows(ranges: Sequence[Parked]) -> int:
-    return sum(one.last - one.first + 1 for one in ranges)
+def _row_count(parking_ranges: Sequence[Parked]) -> int:
+    return sum(parked_range.last - parked_range.first + 1 for parked_range in parking_ranges)
 
 
-def _named(one: Parked) -> str:
-    return str(one.first) if one.first == one.last else f"{one.first} to {one.last}"
+def _range_text(parked_range: Parked) -> str:
+    return (
+        str(parked_range.first)
+        if parked_range.first == parked_range.last
+        else f"{parked_range.first} to {parked_range.last}"
+    )

@@ -14,9 +14,9 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.printable import one_line
 from sgevents_core.settings import Settings
 
-Status: TypeAlias = Literal["ok", "warning", "problem"]
-_STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-_BELOW: Final = "    "
+FindingStatus: TypeAlias = Literal["ok", "warning", "problem"]
+_STATUS_STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+_INDENT: Final = "    "
 
 
 class Finding(NamedTuple):
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
     area: str
     """config, site, rights, clock, state, log, plugins or schema."""
-    status: Status
+    status: FindingStatus
     message: str
     fix: str = ""
     subject: str = ""
@@ -35,20 +35,22 @@ class Finding(NamedTuple):
     """Lines that help to find the cause, such as a traceback."""
 
 
-def of_config(problems: Iterable[Problem], status: Status) -> list[Finding]:
+def config_findings(problems: Iterable[Problem], status: FindingStatus) -> list[Finding]:
     """Return the problems or warnings of a configuration as findings."""
     return [
-        Finding("config", status, one.message, one.fix, one.key, one.file, one.line)
-        for one in problems
+        Finding(
+            "config", status, problem.message, problem.fix, problem.key, problem.file, problem.line
+        )
+        for problem in problems
     ]
 
 
-def state_problem(message: str, fix: str) -> Finding:
+def state_problem(wrapped_message: str, fix: str) -> Finding:
     """Return a finding about the state that somebody has to mend."""
-    return Finding("state", "problem", message, fix)
+    return Finding("state", "problem", wrapped_message, fix)
 
 
-def worst(findings: Sequence[Finding]) -> Status:
+def worst_status(findings: Sequence[Finding]) -> FindingStatus:
     """Return the worst status of all findings."""
     statuses = {finding.status for finding in findings}
     return "problem" if "problem" in statuses else "warning" if "warning" in statuses else "ok"
@@ -56,56 +58,62 @@ def worst(findings: Sequence[Finding]) -> Status:
 
 def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Finding]:
     """Return `findings` with every secret of `settings` removed, wherever it came from."""
-    redact = Redactor.of(settings)
+    redactor = Redactor.of(settings)
     return [
-        one._replace(message=redact(one.message), fix=redact(one.fix), detail=redact(one.detail))
-        for one in findings
+        finding._replace(
+            message=redactor(finding.message),
+            fix=redactor(finding.fix),
+            detail=redactor(finding.detail),
+        )
+        for finding in findings
     ]
 
 
-def write_json(findings: Sequence[Finding], config: Path, out: TextIO) -> None:
+def write_json(findings: Sequence[Finding], config: Path, output: TextIO) -> None:
     """Write one JSON object: `status`, `config` and `findings`."""
-    report = {
+    report_fields = {
         "version": 1,
-        "status": worst(findings),
+        "status": worst_status(findings),
         "config": str(config),
         "findings": [without_empty(finding._asdict()) for finding in findings],
     }
-    out.write(json.dumps(report, indent=2, default=str) + "\n")
+    output.write(json.dumps(report_fields, indent=2, default=str) + "\n")
 
 
-def write_table(findings: Sequence[Finding], out: TextIO) -> None:
+def write_table(findings: Sequence[Finding], output: TextIO) -> None:
     """Write lines for people: status, area, finding, and the fix below."""
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=out, highlight=False, soft_wrap=True)
-    areas = max((len(finding.area) for finding in findings), default=0)
+    console = Console(file=output, highlight=False, soft_wrap=True)
+    area_width = max((len(finding.area) for finding in findings), default=0)
     for finding in findings:
-        begin = f"{finding.status:8} {finding.area:{areas}}  "
-        message = wrapped(begin + one_line(_sentence(finding)), _BELOW)
-        text = Text(message)
-        text.stylize(_STYLES[finding.status], 0, len(finding.status))
+        line_start = f"{finding.status:8} {finding.area:{area_width}}  "
+        wrapped_message = wrapped(line_start + one_line(_finding_sentence(finding)), _INDENT)
+        rich_text = Text(wrapped_message)
+        rich_text.stylize(_STATUS_STYLES[finding.status], 0, len(finding.status))
         if finding.fix:
-            text.append("\n" + wrapped(f"{_BELOW}fix: {one_line(finding.fix)}", f"{_BELOW}     "))
+            rich_text.append(
+                "\n" + wrapped(f"{_INDENT}fix: {one_line(finding.fix)}", f"{_INDENT}     ")
+            )
         for line in finding.detail.splitlines():
-            text.append(f"\n{_BELOW}{one_line(line)}", style="dim")
-        console.print(text)
-    console.print(f"\n{_summary(findings)}")
+            rich_text.append(f"\n{_INDENT}{one_line(line)}", style="dim")
+        console.print(rich_text)
+    console.print(f"\n{_counts_summary(findings)}")
 
 
-def _sentence(finding: Finding) -> str:
-    place = f"{finding.file}:{finding.line}: " if finding.line else ""
-    if finding.file and not place:
-        place = f"{finding.file}: "
-    subject = f"{finding.subject}: " if finding.subject else ""
-    return f"{place}{subject}{finding.message}"
+def _finding_sentence(finding: Finding) -> str:
+    place_prefix = f"{finding.file}:{finding.line}: " if finding.line else ""
+    if finding.file and not place_prefix:
+        place_prefix = f"{finding.file}: "
+    subject_prefix = f"{finding.subject}: " if finding.subject else ""
+    return f"{place_prefix}{subject_prefix}{finding.message}"
 
 
-def _summary(findings: Sequence[Finding]) -> str:
-    counts = []
+def _counts_summary(findings: Sequence[Finding]) -> str:
+    count_texts = []
     for status in ("problem", "warning"):
-        count = sum(finding.status == status for finding in findings)
-        if count:
-            counts.append(f"{count} {status}{'s' * (count > 1)}")
-    return ", ".join(counts) if counts else "All is well."
+        status_count = sum(finding.status == status for finding in findings)
+        if status_count:
+            count_texts.append(f"{status_count} {status}{'s' * (status_count > 1)}")
+    return ", ".join(count_texts) if count_texts else "All is well."

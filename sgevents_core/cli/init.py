@@ -15,10 +15,10 @@ import click
 
 from sgevents_core.cli.config_text import (
     SANDBOX_PORT,
-    Installed,
-    Site,
+    ListedPlugin,
+    SiteChoice,
     config_text,
-    reference,
+    secret_reference,
     toml_string,
 )
 from sgevents_core.cli.printing import echo
@@ -40,7 +40,7 @@ SANDBOX_KEY: Final = "demo-key"
 @click.option("--key-env", metavar="VAR", help="The environment variable that holds the key.")
 @click.option("--key-file", metavar="FILE", help="The file that holds the key.")
 @click.option("--write-key", is_flag=True, help="Write the key itself; it is asked for.")
-@click.option("--force", is_flag=True, help="Replace a configuration that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing configuration.")
 def init(
     *,
     config: Path,
@@ -62,127 +62,135 @@ def init(
     if sum((bool(key_env), bool(key_file), write_key)) > 1:
         raise click.UsageError("give one of --key-env, --key-file and --write-key")
     if sandbox or (not url and _wants_sandbox()):
-        site = _sandbox(url)
+        site_choice = _sandbox_site(url)
     else:
-        site = Site(_url(url), _script_name(script_name), _key(key_env, key_file, write_key))
-    text = config_text(site, _installed())
-    read_settings(text, config, secrets_required=False)
-    _write(config, text, private=not site.key_place)
-    echo(f"Wrote {config}. Next:\n\n{_next_steps(site, config)}")
+        site_choice = SiteChoice(
+            _site_url(url), _script_name(script_name), _key_value(key_env, key_file, write_key)
+        )
+    config_content = config_text(site_choice, _installed_plugins())
+    read_settings(config_content, config, secrets_required=False)
+    _write_config(config, config_content, is_private=not site_choice.key_place)
+    echo(f"Wrote {config}. Next:\n\n{_next_steps(site_choice, config)}")
 
 
 def _wants_sandbox() -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError("say --sandbox to try it, or --url and --script-name for a site")
+        raise click.UsageError("give --sandbox to try it, or --url and --script-name for a site")
     question = "Try it on the sandbox, or connect a site?"
-    choice = click.Choice(["sandbox", "site"])
-    return str(click.prompt(question, type=choice, default="sandbox")) == "sandbox"
+    site_or_sandbox = click.Choice(["sandbox", "site"])
+    return str(click.prompt(question, type=site_or_sandbox, default="sandbox")) == "sandbox"
 
 
-def _sandbox(url: str | None) -> Site:
-    address = _usable_url(url or f"http://127.0.0.1:{SANDBOX_PORT}")
-    return Site(address, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY), is_sandbox=True)
+def _sandbox_site(url: str | None) -> SiteChoice:
+    site_url = _usable_url(url or f"http://127.0.0.1:{SANDBOX_PORT}")
+    return SiteChoice(site_url, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY), is_sandbox=True)
 
 
-def _url(url: str | None) -> str:
+def _site_url(url: str | None) -> str:
     if url:
         return _usable_url(url)
     question = "The site's address, like https://studio.shotgrid.autodesk.com"
     return str(click.prompt(question, value_proc=_usable_url))
 
 
-def _usable_url(text: str) -> str:
-    """Return `text` as an address that the settings accept, with https if it has no scheme."""
-    text = text.strip()
-    url = text if "://" in text else f"https://{text}"
-    only_url = config_text(Site(url, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY)), [])
+def _usable_url(url_text: str) -> str:
+    """Return `url_text` as an address that the settings accept, with https if it has no scheme."""
+    url_text = url_text.strip()
+    url = url_text if "://" in url_text else f"https://{url_text}"
+    only_url = config_text(SiteChoice(url, DEFAULT_SCRIPT, toml_string(SANDBOX_KEY)), [])
     try:
         return read_settings(only_url, Path("sgevents.toml"), secrets_required=False).site.url
     except ConfigError as error:
-        problem = error.problems[0]
-        message = f"{problem.message}; {problem.fix}"
+        first_problem = error.problems[0]
+        message = f"{first_problem.message}; {first_problem.fix}"
         raise click.BadParameter(message, param_hint="--url") from None
 
 
-def _script_name(name: str | None) -> str:
-    if name and name.strip():
-        return name.strip()
+def _script_name(script_name: str | None) -> str:
+    if script_name and script_name.strip():
+        return script_name.strip()
     if not sys.stdin.isatty():
         raise click.UsageError("--script-name is missing: the script to sign in as")
     return str(click.prompt("The script to sign in as", default=DEFAULT_SCRIPT)).strip()
 
 
-def _key(env: str | None, file: str | None, write: bool) -> str:
-    """Return TOML for the script's key: a reference, or the key itself if `write`."""
-    if write:
-        return toml_string(_asked_key())
-    if file:
-        return reference("file", file)
-    if env:
-        return reference("env", _usable_variable(env))
+def _key_value(key_variable: str | None, key_file: str | None, writes_key: bool) -> str:
+    """Return TOML for the script's key: a reference, or the key itself if `writes_key`."""
+    if writes_key:
+        return toml_string(_read_key())
+    if key_file:
+        return secret_reference("file", key_file)
+    if key_variable:
+        return secret_reference("env", _usable_variable(key_variable))
     if not sys.stdin.isatty():
-        return reference("env", DEFAULT_KEY_ENV)
+        return secret_reference("env", DEFAULT_KEY_ENV)
     question = "The environment variable that holds the script's key"
-    asked = click.prompt(question, default=DEFAULT_KEY_ENV, value_proc=_usable_variable)
-    return reference("env", str(asked))
+    chosen_variable = click.prompt(question, default=DEFAULT_KEY_ENV, value_proc=_usable_variable)
+    return secret_reference("env", str(chosen_variable))
 
 
-def _asked_key() -> str:
+def _read_key() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("The script's key", hide_input=True)).strip()
-    key = sys.stdin.readline().strip()
-    if not key:
+    script_key = sys.stdin.readline().strip()
+    if not script_key:
         raise click.UsageError("--write-key reads the key from standard input, which is empty")
-    return key
+    return script_key
 
 
-def _usable_variable(name: str) -> str:
-    """Return `name` if it can name a variable; an error does not show it, as it may be the key."""
-    name = name.strip()
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+def _usable_variable(variable_name: str) -> str:
+    """Return a variable's name if it is valid; an error does not show it, as it may be the key."""
+    variable_name = variable_name.strip()
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable_name):
         message = "that is not the name of an environment variable; the key itself does not go here"
         raise click.BadParameter(message, param_hint="--key-env")
-    return name
+    return variable_name
 
 
-def _installed() -> list[Installed]:
+def _installed_plugins() -> list[ListedPlugin]:
     """Return the installed plugins, by their metadata; none is imported."""
     from sgevents_core.plugins.discovery import discover
 
-    found = [one for _, one in sorted(discover().found.items())]
-    return [Installed(one.name, one_line(one.provider)) for one in found]
+    plugins = [plugin for _, plugin in sorted(discover().found.items())]
+    return [ListedPlugin(plugin.name, one_line(plugin.provider)) for plugin in plugins]
 
 
-def _write(path: Path, text: str, *, private: bool) -> None:
+def _write_config(path: Path, config_content: str, *, is_private: bool) -> None:
     """Write the whole file or nothing; only its owner can read it if it holds a key."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        new = Path(name)
+        descriptor, draft_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        draft_file = Path(draft_name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            if not private:
-                new.chmod(0o644)
-            new.replace(path)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened_file:
+                opened_file.write(config_content)
+            if not is_private:
+                draft_file.chmod(0o644)
+            draft_file.replace(path)
         except BaseException:
-            new.unlink(missing_ok=True)
+            draft_file.unlink(missing_ok=True)
             raise
     except (OSError, UnicodeEncodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise ConfigNotWrittenError(path=path, reason=reason) from None
+        error_text = error.strerror if isinstance(error, OSError) else error.reason
+        raise ConfigNotWrittenError(path=path, reason=error_text) from None
 
 
-def _next_steps(site: Site, config: Path) -> str:
-    named = "" if config == Path("sgevents.toml") else f" --config {shlex.quote(str(config))}"
-    if site.is_sandbox:
-        first = f"sgevents sandbox --port {urlsplit(site.url).port or 80}"
-        steps = [f"serve the sandbox, in a terminal of its own:\n       {first}"]
+def _next_steps(site_choice: SiteChoice, config: Path) -> str:
+    config_option_text = (
+        "" if config == Path("sgevents.toml") else f" --config {shlex.quote(str(config))}"
+    )
+    if site_choice.is_sandbox:
+        sandbox_command = f"sgevents sandbox --port {urlsplit(site_choice.url).port or 80}"
+        next_steps = [f"serve the sandbox, in a terminal of its own:\n       {sandbox_command}"]
     else:
-        steps = [f"give the script's key, kept in {site.key_place}"] if site.key_place else []
-    steps += [
+        next_steps = (
+            [f"give the script's key, kept in {site_choice.key_place}"]
+            if site_choice.key_place
+            else []
+        )
+    next_steps += [
         f"enable a plugin in {config}: enabled = true below [plugins.NAME]",
-        f"look everything over:\n       sgevents check{named}",
-        f"run:\n       sgevents run{named}",
+        f"check everything:\n       sgevents check{config_option_text}",
+        f"run:\n       sgevents run{config_option_text}",
     ]
-    return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
+    return "\n".join(f"  {number}. {step}" for number, step in enumerate(next_steps, 1))

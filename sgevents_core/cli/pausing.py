@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.asking import Wanted, ask, load, request_options
+from sgevents_core.cli.asking import NewRequest, load_state_settings, make_requests, request_options
 from sgevents_core.cli.root import config_option
 
 
@@ -20,8 +20,8 @@ def pause(ctx: click.Context, *, plugin: str, timeout: float, reason: str, confi
 
     It loses no events: it continues where it stopped. All other plugins continue meanwhile.
     """
-    wanted = Wanted(kind="pause", plugin=plugin, label=plugin)
-    ctx.exit(ask(load(config), [wanted], timeout, reason))
+    new_request = NewRequest(kind="pause", plugin=plugin, label=plugin)
+    ctx.exit(make_requests(load_state_settings(config), [new_request], timeout, reason))
 
 
 @click.command()
@@ -36,7 +36,12 @@ def resume(ctx: click.Context, *, plugin: str, timeout: float, reason: str, conf
     itself, without delaying others, and then rejoins its lane.
     """
     ctx.exit(
-        ask(load(config), [Wanted(kind="resume", plugin=plugin, label=plugin)], timeout, reason)
+        make_requests(
+            load_state_settings(config),
+            [NewRequest(kind="resume", plugin=plugin, label=plugin)],
+            timeout,
+            reason,
+        )
     )
 
 
@@ -54,5 +59,5 @@ def skip(
     PLUGIN is not called for EVENT again, and the skip is recorded. If it is not at EVENT, nothing
     changes.
     """
-    wanted = Wanted(kind="skip", plugin=plugin, label=plugin, detail={"event_id": event})
-    ctx.exit(ask(load(config), [wanted], timeout, reason))
+    new_request = NewRequest(kind="skip", plugin=plugin, label=plugin, detail={"event_id": event})
+    ctx.exit(make_requests(load_state_settings(config), [new_request], timeout, reason))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look
+from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_for_inspection
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
@@ -40,44 +40,46 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     from sgevents_core.plugins.loading import load
     from sgevents_core.plugins.plugin_status import PluginStatus, status_words
 
-    settings = read_to_look(config)
+    settings = read_for_inspection(config)
 
-    def look(watch: PluginWatch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
-        loaded = load(settings, discover(), watch=watch)
-        return _calls(loaded, event_type), loaded.statuses
+    def load_calls(watch: PluginWatch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
+        loaded_plugins = load(settings, discover(), watch=watch)
+        return _planned_calls(loaded_plugins, event_type), loaded_plugins.statuses
 
-    calls, statuses = looked_at_apart(settings, look)
-    seen = _seen_types(settings)
-    meant = None if event_type in seen else meant_type(event_type, seen)
+    planned_calls, statuses = looked_at_apart(settings, load_calls)
+    seen_types = _seen_types(settings)
+    likely_type = None if event_type in seen_types else likely_event_type(event_type, seen_types)
     if as_json:
-        told = {
+        plan_fields = {
             "version": 1,
             "event_type": event_type,
-            "seen": event_type in seen,
-            "did_you_mean": meant,
+            "seen": event_type in seen_types,
+            "did_you_mean": likely_type,
             "hook": hook_of(event_type),
-            "calls": calls,
+            "calls": planned_calls,
         }
-        echo_json(told)
+        echo_json(plan_fields)
     else:
         echo_line(f"{event_type} fires {hook_of(event_type)} and on_event.")
         echo()
-        _print(calls)
-    if meant and not as_json:
-        unknown = f"No event of type {event_type} is in the journal."
-        echo_line(f"{unknown} Did you mean {meant}?", err=True)
+        _print_calls(planned_calls)
+    if likely_type and not as_json:
+        unknown_text = f"No event of type {event_type} is in the journal."
+        echo_line(f"{unknown_text} Did you mean {likely_type}?", err=True)
     for status in statuses:
         if status.status not in ("enabled", "disabled"):
-            text = f"{status.name} is {status_words(status.status)} and not called: {status.reason}"
-            echo_line(text, err=True)
+            status_text = (
+                f"{status.name} is {status_words(status.status)} and not called: {status.reason}"
+            )
+            echo_line(status_text, err=True)
 
 
-def meant_type(event_type: str, seen: Collection[str]) -> str | None:
+def likely_event_type(event_type: str, seen_types: Collection[str]) -> str | None:
     """Return the event type that a misspelled one probably means; None if it may be right.
 
     Args:
         event_type: The type as given.
-        seen: The event types that the site is known to have.
+        seen_types: The event types that the site is known to have.
     """
     from sgevents_core.events import RECORD_ACTIONS, type_parts
     from sgevents_core.hookspecs import APPLICATION_HOOKS, hook_of
@@ -85,14 +87,16 @@ def meant_type(event_type: str, seen: Collection[str]) -> str | None:
 
     if event_type in APPLICATION_HOOKS:
         return None
-    close = nearest_name(event_type, [*seen, *APPLICATION_HOOKS])
-    if close is not None or hook_of(event_type) != "on_other":
-        return close
-    parts = type_parts(event_type)
-    domain = nearest_name(parts.domain, ["Shotgun"])
-    action = nearest_name(parts.action or "", RECORD_ACTIONS)
-    middle = event_type.removeprefix(f"{parts.domain}_").removesuffix(f"_{parts.action}")
-    return f"{domain}_{middle}_{action}" if domain and action and middle else None
+    similar_type = nearest_name(event_type, [*seen_types, *APPLICATION_HOOKS])
+    if similar_type is not None or hook_of(event_type) != "on_other":
+        return similar_type
+    parsed_type = type_parts(event_type)
+    domain = nearest_name(parsed_type.domain, ["Shotgun"])
+    action = nearest_name(parsed_type.action or "", RECORD_ACTIONS)
+    type_middle = event_type.removeprefix(f"{parsed_type.domain}_").removesuffix(
+        f"_{parsed_type.action}"
+    )
+    return f"{domain}_{type_middle}_{action}" if domain and action and type_middle else None
 
 
 def _seen_types(settings: Settings) -> frozenset[str]:
@@ -105,19 +109,19 @@ def _seen_types(settings: Settings) -> frozenset[str]:
         return frozenset()
 
 
-def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
+def _planned_calls(loaded_plugins: Loaded, event_type: str) -> list[dict[str, Any]]:
     """Return one entry per call, in order, numbered within each lane."""
     from sgevents_core.dispatch.plan import Plan
 
-    calls: list[dict[str, Any]] = []
-    numbers: Counter[str] = Counter()
-    plugins = {plugin.name: plugin for plugin in loaded.plugins}
-    for _, callback in Plan(loaded.callbacks).for_type(event_type):
-        plugin = plugins[callback.plugin]
-        numbers[plugin.lane] += 1
-        calls.append(
+    planned_calls: list[dict[str, Any]] = []
+    call_numbers: Counter[str] = Counter()
+    plugins_by_name = {plugin.name: plugin for plugin in loaded_plugins.plugins}
+    for _, callback in Plan(loaded_plugins.callbacks).for_type(event_type):
+        plugin = plugins_by_name[callback.plugin]
+        call_numbers[plugin.lane] += 1
+        planned_calls.append(
             {
-                "number": numbers[plugin.lane],
+                "number": call_numbers[plugin.lane],
                 "lane": plugin.lane,
                 "group": plugin.group,
                 "plugin": plugin.name,
@@ -127,25 +131,28 @@ def _calls(loaded: Loaded, event_type: str) -> list[dict[str, Any]]:
                 "where": callback.where,
             }
         )
-    lanes = list(numbers)
-    return sorted(calls, key=lambda call: lanes.index(call["lane"]))
+    lane_order = list(call_numbers)
+    return sorted(planned_calls, key=lambda call: lane_order.index(call["lane"]))
 
 
-def _print(calls: list[dict[str, Any]]) -> None:
+def _print_calls(planned_calls: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    if not calls:
+    if not planned_calls:
         echo("No callback is called.")
         return
-    columns = ["group", "plugin", "callback", "hook", "filter", "where"]
-    several = len({call["lane"] for call in calls}) > 1
+    column_titles = ["group", "plugin", "callback", "hook", "filter", "where"]
+    has_several_lanes = len({call["lane"] for call in planned_calls}) > 1
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
-    for title in [*["lane"] * several, *columns]:
+    for title in [*["lane"] * has_several_lanes, *column_titles]:
         table.add_column(title, no_wrap=title != "filter")
-    for call in calls:
-        cells = [call[title] or "register_callbacks" for title in [*["lane"] * several, *columns]]
+    for call in planned_calls:
+        cells = [
+            call[title] or "register_callbacks"
+            for title in [*["lane"] * has_several_lanes, *column_titles]
+        ]
         table.add_row(str(call["number"]), *(cell(one) for one in cells))
     print_table(table)
-    if several:
+    if has_several_lanes:
         echo("\nLanes run side by side: the numbers count within each.")

@@ -12,7 +12,14 @@ from click.core import ParameterSource
 
 from sgevents_core.cli.plugins_new import new
 from sgevents_core.cli.plugins_retry import retry
-from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_to_look, without_empty
+from sgevents_core.cli.printing import (
+    cell,
+    echo,
+    echo_json,
+    echo_line,
+    read_for_inspection,
+    without_empty,
+)
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
 from sgevents_core.errors import StateError
@@ -22,8 +29,8 @@ if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery
     from sgevents_core.plugins.plugin_status import PluginStatus
 
-_STYLES: Final = {"enabled": "green", "disabled": "dim"}
-_WAITING: Final = {"held": "yellow", "paused": "bold red", "not started": "bold red"}
+_STATUS_STYLES: Final = {"enabled": "green", "disabled": "dim"}
+_WAITING_STYLES: Final = {"held": "yellow", "paused": "bold red", "not started": "bold red"}
 
 
 @click.group()
@@ -49,13 +56,15 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     from sgevents_core.plugins.discovery import discover
 
     discovery = discover()
-    is_default = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
-    statuses, state = _statuses(config, discovery, may_be_missing=is_default)
+    is_default_config = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
+    plugin_statuses, state_folder = _read_statuses(
+        config, discovery, may_be_missing=is_default_config
+    )
     if as_json:
-        echo_json({"version": 1, "plugins": [_as_json(status) for status in statuses]})
+        echo_json({"version": 1, "plugins": [_as_json(status) for status in plugin_statuses]})
     else:
-        _print_table(statuses)
-        _print_differences(statuses, state)
+        _print_table(plugin_statuses)
+        _print_differences(plugin_statuses, state_folder)
     for problem in discovery.problems:
         echo_line(f"unreadable: {problem}", err=True)
     for remark in discovery.remarks:
@@ -63,12 +72,12 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
 
 
 def _as_json(status: PluginStatus) -> dict[str, Any]:
-    problems = [one._asdict() for one in status.problems]
-    found: dict[str, Any] = without_empty({**asdict(status), "problems": problems})
-    return found
+    problems = [problem._asdict() for problem in status.problems]
+    status_fields: dict[str, Any] = without_empty({**asdict(status), "problems": problems})
+    return status_fields
 
 
-def _statuses(
+def _read_statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
     """Return the statuses of all plugins, and the state's folder if a configuration names one."""
@@ -79,51 +88,53 @@ def _statuses(
     if may_be_missing and not os.path.lexists(config):
         echo_line(f"There is no {config} here, so no plugin is enabled.", err=True)
         return statuses_unconfigured(discovery), None
-    settings = read_to_look(config)
-    folder = settings.state.path
-    statuses = looked_at_apart(
+    settings = read_for_inspection(config)
+    state_folder = settings.state.path
+    plugin_statuses = looked_at_apart(
         settings, lambda watch: load(settings, discovery, watch=watch).statuses
     )
     try:
-        return with_standing(statuses, folder), folder
+        return with_standing(plugin_statuses, state_folder), state_folder
     except StateError as error:
         echo_line(f"Which plugins are held or paused is not known: {error}", err=True)
-        return statuses, None
+        return plugin_statuses, None
 
 
-def _print_table(statuses: tuple[PluginStatus, ...]) -> None:
+def _print_table(plugin_statuses: tuple[PluginStatus, ...]) -> None:
     from rich.table import Table
 
-    if not statuses:
+    if not plugin_statuses:
         echo("No plugin is installed, and none is configured.")
         return
-    several = len({status.lane for status in statuses if status.lane}) > 1
-    titles = ("group", *["lane"] * several, "distribution", "version")
+    has_several_lanes = len({status.lane for status in plugin_statuses if status.lane}) > 1
+    column_titles = ("group", *["lane"] * has_several_lanes, "distribution", "version")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
-    for title in ("name", "status", *titles):
+    for title in ("name", "status", *column_titles):
         table.add_column(title, no_wrap=True)
     table.add_column("callbacks", justify="right", no_wrap=True)
-    for status in statuses:
-        style = {**_STYLES, **_WAITING}.get(status.status, "bold red")
+    for status in plugin_statuses:
+        status_style = {**_STATUS_STYLES, **_WAITING_STYLES}.get(status.status, "bold red")
         table.add_row(
-            _shown(status.order),
+            _shown_value(status.order),
             cell(status.name),
-            cell(status.status, style),
-            *(cell(_shown(getattr(status, title))) for title in titles),
-            _shown(status.callbacks),
+            cell(status.status, status_style),
+            *(cell(_shown_value(getattr(status, title))) for title in column_titles),
+            _shown_value(status.callbacks),
         )
     print_table(table)
-    for status in statuses:
+    for status in plugin_statuses:
         _print_details(status)
-    _print_idle(statuses)
+    _print_idle(plugin_statuses)
 
 
-def _print_differences(statuses: tuple[PluginStatus, ...], state: Path | None) -> None:
+def _print_differences(
+    plugin_statuses: tuple[PluginStatus, ...], state_folder: Path | None
+) -> None:
     """Print where what a running daemon has loaded differs from what is there now."""
-    from sgevents_core.reading.plugin_standing import differences
+    from sgevents_core.reading.plugin_standing import version_differences
 
-    for difference in differences(statuses, state) if state else ():
+    for difference in version_differences(plugin_statuses, state_folder) if state_folder else ():
         echo()
         echo_line(difference)
 
@@ -132,7 +143,7 @@ def _print_details(status: PluginStatus) -> None:
     """Print what is wrong with a plugin, as plain lines, which a table would squeeze."""
     from sgevents_core.plugins.plugin_status import status_words
 
-    if status.status not in _STYLES:
+    if status.status not in _STATUS_STYLES:
         echo()
         echo_line(f"{status.name} is {status_words(status.status)}: {status.reason}")
         for problem in status.problems:
@@ -145,13 +156,13 @@ def _print_details(status: PluginStatus) -> None:
         echo_line(f"{status.name}: warning: {warning}")
 
 
-def _print_idle(statuses: tuple[PluginStatus, ...]) -> None:
-    idle = [status.name for status in statuses if status.status == "disabled"]
-    if idle:
+def _print_idle(plugin_statuses: tuple[PluginStatus, ...]) -> None:
+    idle_names = [status.name for status in plugin_statuses if status.status == "disabled"]
+    if idle_names:
         echo()
-        echo_line(f"not enabled: {', '.join(idle)}")
+        echo_line(f"not enabled: {', '.join(idle_names)}")
         echo("    to enable one: enabled = true in [plugins.NAME]")
 
 
-def _shown(value: object) -> str:
+def _shown_value(value: object) -> str:
     return "" if value is None else str(value)

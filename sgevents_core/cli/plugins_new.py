@@ -26,7 +26,7 @@ from sgevents_core.errors import (
     PluginNameError,
 )
 
-FILES: Final = {
+TEMPLATE_FILES: Final = {
     "pyproject.toml": "pyproject.toml.txt",
     "README.md": "README.md.txt",
     ".gitignore": "gitignore.txt",
@@ -37,9 +37,9 @@ FILES: Final = {
 }
 """File of the package -> its template; an empty file has none."""
 
-RESERVED: Final = frozenset({"sgevents", "test", "tests"})
-_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_AUTHOR: Final = re.compile(r"(?P<name>[^<>]+?)\s*(?:<(?P<email>[^<>@\s]+@[^<>@\s]+)>)?")
+RESERVED_NAMES: Final = frozenset({"sgevents", "test", "tests"})
+_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_AUTHOR_PATTERN: Final = re.compile(r"(?P<name>[^<>]+?)\s*(?:<(?P<email>[^<>@\s]+@[^<>@\s]+)>)?")
 
 
 @click.command()
@@ -61,23 +61,29 @@ def new(name: str, directory: Path, author: str | None, description: str | None)
     types check and it can be installed as it is. NAME is the name of both the plugin and its
     distribution; begin it with your studio's name, so that it is unique.
     """
-    package = package_name(name)
-    folder = directory / name
-    summary = _summary(description, name)
-    values = {
+    package_folder = package_name(name)
+    plugin_folder = directory / name
+    summary_line = _summary(description, name)
+    template_values = {
         "name": name,
-        "package": package,
+        "package": package_folder,
         "core": ".".join(__version__.split(".")[:2]),
         "authors": _authors(author),
-        "summary": summary,
-        "description": toml_string(summary),
-        "docstring": summary.replace("\\", "\\\\").replace('"', '\\"'),
+        "summary": summary_line,
+        "description": toml_string(summary_line),
+        "docstring": summary_line.replace("\\", "\\\\").replace('"', '\\"'),
     }
-    _write(folder, {_filled(path, values): text for path, text in _texts(values).items()})
+    _write_package(
+        plugin_folder,
+        {
+            _fill_template(relative_path, template_values): file_text
+            for relative_path, file_text in _file_texts(template_values).items()
+        },
+    )
     echo(f"""\
-{folder} is a plugin package now. Next:
+{plugin_folder} is a plugin package now. Next:
 
-    cd {folder}
+    cd {plugin_folder}
     pip install -e ".[dev]"
     pytest
 
@@ -94,37 +100,41 @@ def package_name(name: str) -> str:
     Raises:
         PluginNameError: It is not a valid name.
     """
-    if _NAME.fullmatch(name) is None:
+    if _NAME_PATTERN.fullmatch(name) is None:
         raise PluginNameError(
             name=name,
             reason="a name has lower-case letters, digits and single hyphens, a letter first",
-            advice=_better(name),
+            advice=_better_name(name),
         )
-    package = name.replace("-", "_")
-    trouble = _taken_by(package)
-    if trouble:
-        advice = f"Put your studio's name before it, such as studio-{name}"
-        raise PluginNameError(name=name, reason=trouble, advice=advice)
-    return package
+    package_identifier = name.replace("-", "_")
+    name_trouble = _name_conflict(package_identifier)
+    if name_trouble:
+        name_advice = f"Put your studio's name before it, such as studio-{name}"
+        raise PluginNameError(name=name, reason=name_trouble, advice=name_advice)
+    return package_identifier
 
 
-def _better(name: str) -> str:
-    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", spaced).strip("-0123456789")
-    return f"Call it {slug}" if _NAME.fullmatch(slug) else "Call it studio-status, say"
+def _better_name(name: str) -> str:
+    spaced_name = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower()
+    name_slug = re.sub(r"[^a-z0-9]+", "-", spaced_name).strip("-0123456789")
+    return (
+        f"Call it {name_slug}"
+        if _NAME_PATTERN.fullmatch(name_slug)
+        else "Call it studio-status, say"
+    )
 
 
-def _taken_by(package: str) -> str:
+def _name_conflict(package_identifier: str) -> str:
     """Return what prevents a package of this name; empty if nothing does."""
-    if keyword.iskeyword(package):
-        return f"{package} is a word of Python's own, and cannot be imported"
-    if package in sys.stdlib_module_names:
-        return f"{package} is a module of Python's own, and it would hide that one"
-    if package in RESERVED:
-        return f"{package} has a meaning of its own"
-    spec = importlib.util.find_spec(package)
-    if spec is not None and spec.origin is not None:
-        return f"a package {package} is installed already ({spec.origin})"
+    if keyword.iskeyword(package_identifier):
+        return f"{package_identifier} is a Python keyword and cannot be imported"
+    if package_identifier in sys.stdlib_module_names:
+        return f"{package_identifier} is a module of Python's standard library, which it would hide"
+    if package_identifier in RESERVED_NAMES:
+        return f"{package_identifier} is reserved"
+    module_spec = importlib.util.find_spec(package_identifier)
+    if module_spec is not None and module_spec.origin is not None:
+        return f"a package {package_identifier} is installed already ({module_spec.origin})"
     return ""
 
 
@@ -132,50 +142,58 @@ def _authors(author: str | None) -> str:
     """Return the line of `pyproject.toml` with the author; empty if there is none."""
     if author is None:
         return ""
-    found = _AUTHOR.fullmatch(author.strip())
-    if found is None or not author.isprintable():
+    author_match = _AUTHOR_PATTERN.fullmatch(author.strip())
+    if author_match is None or not author.isprintable():
         raise AuthorError(author=author)
-    email = f", email = {toml_string(found['email'])}" if found["email"] else ""
-    return f"authors = [{{ name = {toml_string(found['name'])}{email} }}]\n"
+    email_field = f", email = {toml_string(author_match['email'])}" if author_match["email"] else ""
+    return f"authors = [{{ name = {toml_string(author_match['name'])}{email_field} }}]\n"
 
 
 def _summary(description: str | None, name: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in description or "")
-    return " ".join(printable.split()) or f"The sgevents plugin {name}."
+    printable_text = "".join(
+        character if character.isprintable() else " " for character in description or ""
+    )
+    return " ".join(printable_text.split()) or f"The sgevents plugin {name}."
 
 
-def _texts(values: dict[str, str]) -> dict[str, str]:
-    folder = resources.files("sgevents_core.cli") / "plugin_template"
+def _file_texts(template_values: dict[str, str]) -> dict[str, str]:
+    template_folder = resources.files("sgevents_core.cli") / "plugin_template"
     return {
-        path: _filled((folder / template).read_text("utf-8"), values) if template else ""
-        for path, template in FILES.items()
+        relative_path: _fill_template(
+            (template_folder / template_name).read_text("utf-8"), template_values
+        )
+        if template_name
+        else ""
+        for relative_path, template_name in TEMPLATE_FILES.items()
     }
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
-    return Template(text).substitute(values)
+def _fill_template(template_text: str, template_values: dict[str, str]) -> str:
+    return Template(template_text).substitute(template_values)
 
 
-def _write(folder: Path, texts: dict[str, str]) -> None:
+def _write_package(plugin_folder: Path, file_texts: dict[str, str]) -> None:
     """Write all files, or nothing.
 
     Raises:
         PluginFolderExistsError: The folder exists already.
         PluginFolderError: It cannot be written.
     """
-    if os.path.lexists(folder):
-        raise PluginFolderExistsError(path=folder)
-    draft: Path | None = None
+    if os.path.lexists(plugin_folder):
+        raise PluginFolderExistsError(path=plugin_folder)
+    draft_folder: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        draft.chmod(0o755)
-        for path, text in texts.items():
-            file = draft / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, "utf-8")
-        draft.rename(folder)
+        plugin_folder.parent.mkdir(parents=True, exist_ok=True)
+        draft_folder = Path(
+            tempfile.mkdtemp(prefix=f".{plugin_folder.name}-", dir=plugin_folder.parent)
+        )
+        draft_folder.chmod(0o755)
+        for relative_path, file_text in file_texts.items():
+            file_path = draft_folder / relative_path
+            file_path.parent.mkdir(parents=True, exist_ok=True)
+            file_path.write_text(file_text, "utf-8")
+        draft_folder.rename(plugin_folder)
     except OSError as error:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
-        raise PluginFolderError(path=folder, reason=error.strerror or str(error)) from None
+        if draft_folder is not None:
+            shutil.rmtree(draft_folder, ignore_errors=True)
+        raise PluginFolderError(path=plugin_folder, reason=error.strerror or str(error)) from None

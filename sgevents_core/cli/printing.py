@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.settings import Settings
 
-_REDACTOR: Final = "sgevents.redactor"
+_REDACTOR_KEY: Final = "sgevents.redactor"
 """The key in click's context for the secrets known to this command line."""
 
 
-def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
+def read_configuration(config: Path, *, secrets_required: bool = True) -> Settings:
     """Return the settings, and keep their secrets out of everything printed from now on.
 
     Args:
         config: The configuration file.
-        secrets: Whether a missing secret is a problem. Only commands that talk to the site need its
-            key.
+        secrets_required: Whether a missing secret is a problem. Only commands that talk to the site
+            need its key.
 
     Raises:
         ConfigError: The file cannot be read or is not valid.
@@ -37,19 +37,19 @@ def read_configuration(config: Path, *, secrets: bool = True) -> Settings:
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.settings import load_settings
 
-    settings = load_settings(config, secrets_required=secrets)
-    context = click.get_current_context(silent=True)
-    if context is not None:
-        context.meta[_REDACTOR] = Redactor.of(settings)
+    settings = load_settings(config, secrets_required=secrets_required)
+    click_context = click.get_current_context(silent=True)
+    if click_context is not None:
+        click_context.meta[_REDACTOR_KEY] = Redactor.of(settings)
     return settings
 
 
 def read_without_secrets(config: Path) -> Settings:
     """Return the settings, as `read_configuration` does, for a command that needs no secret."""
-    return read_configuration(config, secrets=False)
+    return read_configuration(config, secrets_required=False)
 
 
-def read_to_look(config: Path) -> Settings:
+def read_for_inspection(config: Path) -> Settings:
     """Return the settings for a command that loads plugins to inspect them and calls none.
 
     The daemon's secrets are rarely in the shell then: an empty text replaces each missing secret in
@@ -63,96 +63,98 @@ def read_to_look(config: Path) -> Settings:
     from sgevents_core.settings.secret import with_placeholders
 
     settings = read_without_secrets(config)
-    plugins = {
-        name: replace(table, settings=with_placeholders(table.settings))
-        for name, table in settings.plugins.items()
+    inspected_plugins = {
+        key_name: replace(table, settings=with_placeholders(table.settings))
+        for key_name, table in settings.plugins.items()
     }
-    return replace(settings, plugins=plugins)
+    return replace(settings, plugins=inspected_plugins)
 
 
-def redacted(text: str) -> str:
-    """Return `text` without the secrets of the configuration that this command has read."""
-    redact = _redactor()
-    return text if redact is None else redact(text)
+def redacted(plain_text: str) -> str:
+    """Return `plain_text` without the secrets of the configuration that this command has read."""
+    redactor = _current_redactor()
+    return plain_text if redactor is None else redactor(plain_text)
 
 
-def _redactor() -> Redactor | None:
-    context = click.get_current_context(silent=True)
-    return context.meta.get(_REDACTOR) if context is not None else None
+def _current_redactor() -> Redactor | None:
+    click_context = click.get_current_context(silent=True)
+    return click_context.meta.get(_REDACTOR_KEY) if click_context is not None else None
 
 
-def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+def echo(plain_text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print lines for people.
 
     Args:
-        text: The text; pass foreign text that must stay on its line through `one_line` first.
+        plain_text: The text; pass foreign text that must stay on its line through `one_line` first.
         err: Whether to print to standard error.
         nl: Whether to end the line.
     """
-    click.echo(lines(redacted(text)), err=err, nl=nl)
+    click.echo(lines(redacted(plain_text)), err=err, nl=nl)
 
 
-def echo_line(text: str, *, err: bool = False, colour: str = "") -> None:
+def echo_line(plain_text: str, *, err: bool = False, line_colour: str = "") -> None:
     """Print one line; no part of the text can begin a new one.
 
     On a narrow screen it is broken at spaces, and the rest is indented below.
 
     Args:
-        text: The text.
+        plain_text: The text.
         err: Whether to print to standard error.
-        colour: The line's colour on a terminal, unless `NO_COLOR` is set; empty for none.
+        line_colour: The line's colour on a terminal, unless `NO_COLOR` is set; empty for none.
     """
-    shown = one_line(redacted(text))
-    line = wrapped(shown, _hanging(shown))
-    if colour and wants_colours():
-        line = click.style(line, fg=colour)
-    click.echo(line, err=err)
+    safe_text = one_line(redacted(plain_text))
+    wrapped_line = wrapped(safe_text, _hanging_indent(safe_text))
+    if line_colour and wants_colours():
+        wrapped_line = click.style(wrapped_line, fg=line_colour)
+    click.echo(wrapped_line, err=err)
 
 
-def echo_error(text: str) -> None:
+def echo_error(plain_text: str) -> None:
     """Print lines about an error to standard error, each broken to fit the screen.
 
     Args:
-        text: The text.
+        plain_text: The text.
     """
-    for line in lines(redacted(text)).split("\n"):
-        click.echo(wrapped(line, _hanging(line)), err=True)
+    for error_line in lines(redacted(plain_text)).split("\n"):
+        click.echo(wrapped(error_line, _hanging_indent(error_line)), err=True)
 
 
-def _hanging(text: str) -> str:
+def _hanging_indent(plain_text: str) -> str:
     """Return the indent of the lines after the first: four more than the first line's."""
-    return " " * (len(text) - len(text.lstrip(" ")) + 4)
+    return " " * (len(plain_text) - len(plain_text.lstrip(" ")) + 4)
 
 
-def echo_json(value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
+def echo_json(json_value: Any, *, indent: int | None = 2, nl: bool = True) -> None:
     """Print a value as JSON in ASCII, with every other character escaped once."""
-    redact = _redactor()
-    shown = value if redact is None else redact.in_value(value)
-    click.echo(json.dumps(shown, indent=indent, default=str), nl=nl)
+    redactor = _current_redactor()
+    safe_text = json_value if redactor is None else redactor.in_value(json_value)
+    click.echo(json.dumps(safe_text, indent=indent, default=str), nl=nl)
 
 
-def without_empty(value: Any) -> Any:
+def without_empty(json_value: Any) -> Any:
     """Return a value for JSON with null for every empty text, at any depth."""
-    if isinstance(value, Mapping):
-        return {name: without_empty(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_empty(inner) for inner in value]
-    return None if value == "" else value
+    if isinstance(json_value, Mapping):
+        return {
+            key_name: without_empty(inner_value) for key_name, inner_value in json_value.items()
+        }
+    if isinstance(json_value, list | tuple):
+        return [without_empty(inner_value) for inner_value in json_value]
+    return None if json_value == "" else json_value
 
 
-def iso(at: float | None) -> str | None:
+def iso(timestamp: float | None) -> str | None:
     """Return a time as used in all JSON output: ISO 8601 in UTC; None for no time.
 
     Args:
-        at: Seconds since 1970; 0 and None mean no time.
+        timestamp: Seconds since 1970; 0 and None mean no time.
     """
-    if not at:
+    if not timestamp:
         return None
-    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(timestamp, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def cell(value: object, style: str = "") -> Text:
+def cell(json_value: object, style: str = "") -> Text:
     """Return a value as a cell of a table or line for rich: one line, without markup."""
     from rich.text import Text
 
-    return Text(one_line(redacted(str(value))), style=style)
+    return Text(one_line(redacted(str(json_value))), style=style)

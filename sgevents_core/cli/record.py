@@ -14,8 +14,8 @@ from sgevents_core.cli.printing import echo, echo_line, read_configuration
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import RecordingExistsError, RecordingNotWrittenError
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-_PRIVATE: Final = 0o640
+_OPEN_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_FILE_MODE: Final = 0o640
 """Like the state: events reveal productions, which not every user of the machine may see."""
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def record(
     if os.path.lexists(out) and not force:
         raise RecordingExistsError(path=out)
 
-    settings = read_configuration(config, secrets=False)
-    bodies = _bodies(settings, events, last, since, from_site=from_site)
-    _write(out, _text(settings, bodies, anonymise=anonymise))
-    echo_line(f"{out}: {len(bodies)} {'event' if len(bodies) == 1 else 'events'}")
+    settings = read_configuration(config, secrets_required=False)
+    row_bodies = _read_bodies(settings, events, last, since, from_site=from_site)
+    _write_recording(out, _recording_text(settings, row_bodies, anonymise=anonymise))
+    echo_line(f"{out}: {len(row_bodies)} {'event' if len(row_bodies) == 1 else 'events'}")
 
 
-def _bodies(
+def _read_bodies(
     settings: Settings,
     events: Sequence[int],
     last: int | None,
@@ -78,36 +78,38 @@ def _bodies(
         JournalRows,
         SiteRows,
         has_journal,
-        rows_named,
+        rows_with_ids,
     )
 
     if not from_site and not has_journal(settings):
         echo("There is no journal yet: reading from the site.", err=True)
         from_site = True
-    source = SiteRows(settings) if from_site else JournalRows(settings)
+    row_source = SiteRows(settings) if from_site else JournalRows(settings)
     if events:
-        return rows_named(source, events)
-    with closing(source):
-        return source.since(since) if since is not None else source.last(last or 0)
+        return rows_with_ids(row_source, events)
+    with closing(row_source):
+        return (
+            row_source.rows_since(since) if since is not None else row_source.last_rows(last or 0)
+        )
 
 
-def _text(settings: Settings, bodies: Sequence[bytes], *, anonymise: bool) -> str:
+def _recording_text(settings: Settings, row_bodies: Sequence[bytes], *, anonymise: bool) -> str:
     """Return the content of the file."""
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.site.bodies import decoded_row
     from sgevents_core.testing.anonymising import Anonymiser, without_signatures
     from sgevents_core.testing.recorded import recorded_text
 
-    rows: list[Any] = [without_signatures(decoded_row(body)) for body in bodies]
+    decoded_rows: list[Any] = [without_signatures(decoded_row(body)) for body in row_bodies]
     if anonymise:
-        rows = [*map(Anonymiser(rows), rows)]
-    return recorded_text(map(Redactor.of(settings).in_value, rows))
+        decoded_rows = [*map(Anonymiser(decoded_rows), decoded_rows)]
+    return recorded_text(map(Redactor.of(settings).in_value, decoded_rows))
 
 
-def _write(out: Path, text: str) -> None:
+def _write_recording(out: Path, recording_text: str) -> None:
     try:
-        with os.fdopen(os.open(out, _FLAGS, _PRIVATE), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(out, _OPEN_FLAGS, _FILE_MODE), "w", encoding="utf-8") as opened_file:
+            opened_file.write(recording_text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordingNotWrittenError(path=out, reason=reason) from None

@@ -25,8 +25,8 @@ from sgevents_core.settings.config_file import state_path
 from sgevents_core.state import lock
 from sgevents_core.state.running import Running, running
 
-EVERY: Final = 0.05
-_SAY_AFTER: Final = 5.0
+POLL_INTERVAL: Final = 0.05
+_NOTICE_DELAY: Final = 5.0
 
 
 @click.command()
@@ -39,69 +39,73 @@ def reload(config: Path) -> None:
     it continues unchanged, and this command says why and exits with 1. Sending SIGHUP to the daemon
     does the same.
     """
-    folder = _state_of(config)
-    before = _asked(folder)
-    for waited in _waiting():
-        now = running(folder)
-        if now is not None and now.refusal != before.refusal and now.refusal is not None:
-            raise NotReloadedError(reason=now.refusal.reason)
-        if now is not None and now.run != before.run:
-            _tell(before, now)
+    state_folder = _state_folder_of(config)
+    running_before = _request_reload(state_folder)
+    for is_long_wait in _poll_daemon():
+        running_now = running(state_folder)
+        if (
+            running_now is not None
+            and running_now.refusal != running_before.refusal
+            and running_now.refusal is not None
+        ):
+            raise NotReloadedError(reason=running_now.refusal.reason)
+        if running_now is not None and running_now.run != running_before.run:
+            _print_changes(running_before, running_now)
             return
-        if not _is_alive(before.pid):
+        if not _is_alive(running_before.pid):
             reason = "its process has ended; see its log"
-            raise DaemonElsewhereError(path=folder, reason=reason)
-        if waited:
+            raise DaemonElsewhereError(path=state_folder, reason=reason)
+        if is_long_wait:
             echo("Waiting for the running callbacks ...", err=True)
 
 
-def _state_of(config: Path) -> Path:
+def _state_folder_of(config: Path) -> Path:
     """Return the state's folder, even of a configuration that the daemon will refuse."""
     try:
-        return read_configuration(config, secrets=False).state.path
+        return read_configuration(config, secrets_required=False).state.path
     except ConfigError as error:
-        folder = state_path(config)
-        if folder is None:
+        state_folder = state_path(config)
+        if state_folder is None:
             raise NotReloadedError(reason=str(error)) from None
-        if lock.holder(folder) is None:
+        if lock.holder(state_folder) is None:
             raise
-        return folder
+        return state_folder
 
 
-def _asked(folder: Path) -> Running:
+def _request_reload(state_folder: Path) -> Running:
     """Ask the daemon to reload; return what it ran before."""
-    holder = lock.holder(folder)
-    if holder is None or "command" in holder:
-        raise NoDaemonError(path=folder)
-    if holder.get("host") != socket.gethostname():
-        reason = f"it runs on {holder.get('host')}; ask there"
-        raise DaemonElsewhereError(path=folder, reason=reason)
-    before = running(folder)
-    if before is None or not before.reloads:
-        reason = "it is only starting, or not one of `sgevents run`; stop it and start it"
-        raise DaemonElsewhereError(path=folder, reason=reason)
-    if not lock.is_held_by(folder, before.pid):
+    lock_holder = lock.holder(state_folder)
+    if lock_holder is None or "command" in lock_holder:
+        raise NoDaemonError(path=state_folder)
+    if lock_holder.get("host") != socket.gethostname():
+        reason = f"it runs on {lock_holder.get('host')}; run this there"
+        raise DaemonElsewhereError(path=state_folder, reason=reason)
+    running_before = running(state_folder)
+    if running_before is None or not running_before.reloads:
+        reason = "it is still starting, or was not started by `sgevents run`; stop it and start it"
+        raise DaemonElsewhereError(path=state_folder, reason=reason)
+    if not lock.is_held_by(state_folder, running_before.pid):
         reason = (
-            f"it cannot be proved that process {before.pid} is the daemon;"
+            f"it cannot be proved that process {running_before.pid} is the daemon;"
             " reload it by its service, or send it SIGHUP yourself"
         )
-        raise DaemonElsewhereError(path=folder, reason=reason)
+        raise DaemonElsewhereError(path=state_folder, reason=reason)
     try:
-        os.kill(before.pid, signal.SIGHUP)
+        os.kill(running_before.pid, signal.SIGHUP)
     except PermissionError:
-        reason = "it is another user's; ask as that user"
-        raise DaemonElsewhereError(path=folder, reason=reason) from None
-    return before
+        reason = "it belongs to another user; run this as that user"
+        raise DaemonElsewhereError(path=state_folder, reason=reason) from None
+    return running_before
 
 
-def _waiting() -> Iterator[bool]:
+def _poll_daemon() -> Iterator[bool]:
     """Yield after each short wait; yield True once, when the wait has become long."""
-    began, said = time.monotonic(), False
+    started_at, was_noticed = time.monotonic(), False
     while True:
-        late = not said and time.monotonic() - began > _SAY_AFTER
-        said = said or late
-        yield late
-        time.sleep(EVERY)
+        is_late = not was_noticed and time.monotonic() - started_at > _NOTICE_DELAY
+        was_noticed = was_noticed or is_late
+        yield is_late
+        time.sleep(POLL_INTERVAL)
 
 
 def _is_alive(pid: int) -> bool:
@@ -112,17 +116,21 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _tell(before: Running, now: Running) -> None:
+def _print_changes(running_before: Running, running_now: Running) -> None:
     """Print what is new."""
-    lines = [
-        f"{name}: {_version(before, name)} -> {_version(now, name)}"
-        for name in sorted({*before.plugins, *now.plugins})
-        if _version(before, name) != _version(now, name)
+    change_lines = [
+        f"{name}: {_version_of(running_before, name)} -> {_version_of(running_now, name)}"
+        for name in sorted({*running_before.plugins, *running_now.plugins})
+        if _version_of(running_before, name) != _version_of(running_now, name)
     ]
-    if before.version != now.version:
-        lines.insert(0, f"sgevents {before.version} -> {now.version}")
-    echo("\n  ".join(["Reloaded.", *map(one_line, lines)]))
+    if running_before.version != running_now.version:
+        change_lines.insert(0, f"sgevents {running_before.version} -> {running_now.version}")
+    echo("\n  ".join(["Reloaded.", *map(one_line, change_lines)]))
 
 
-def _version(one: Running, plugin: str) -> str:
-    return (one.plugins[plugin] or "loaded") if plugin in one.plugins else "not loaded"
+def _version_of(running_daemon: Running, plugin: str) -> str:
+    return (
+        (running_daemon.plugins[plugin] or "loaded")
+        if plugin in running_daemon.plugins
+        else "not loaded"
+    )

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sgevents_core.cli.asking import NOT_DONE, Wanted, ask, load, request_options
+from sgevents_core.cli.asking import (
+    EXIT_NOT_DONE,
+    NewRequest,
+    load_state_settings,
+    make_requests,
+    request_options,
+)
 from sgevents_core.cli.printing import echo, read_configuration, read_without_secrets
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import NoSuchEvent, NothingToReplay, RangeError
@@ -23,13 +29,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("events", required=False, metavar="[EVENT|FIRST-LAST]")
-@click.option("--plugin", required=True, metavar="NAME", help="The plugin that gets them.")
+@click.option("--plugin", required=True, metavar="NAME", help="The plugin to call for them.")
 @click.option(
     "--since",
     metavar="TIME",
     help="Events created since a date, a date and time, or so long ago: 2026-01-31, 2h.",
 )
-@click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would be changed.")
+@click.option("--dry-run", is_flag=True, help="Change nothing, and report what would be changed.")
 @request_options
 @config_option
 @click.pass_context
@@ -57,44 +63,52 @@ def replay(
     """
     if (events is None) == (since is None):
         raise NothingToReplay
-    settings = load(config, read_configuration if dry_run else read_without_secrets)
-    found = _since(settings, since) if since is not None else _named(settings, str(events))
-    if dry_run:
-        ctx.exit(_dry_run(settings, plugin, found))
-    meant = f"since {since}" if since is not None else str(events)
-    wanted = Wanted(
-        kind="replay", plugin=plugin, label=plugin, detail={"events": meant}, events=found
+    settings = load_state_settings(config, read_configuration if dry_run else read_without_secrets)
+    replayed_events = (
+        _events_since(settings, since)
+        if since is not None
+        else _events_named(settings, str(events))
     )
-    ctx.exit(ask(settings, [wanted], timeout, reason))
+    if dry_run:
+        ctx.exit(_dry_run(settings, plugin, replayed_events))
+    events_text = f"since {since}" if since is not None else str(events)
+    new_request = NewRequest(
+        kind="replay",
+        plugin=plugin,
+        label=plugin,
+        detail={"events": events_text},
+        events=replayed_events,
+    )
+    ctx.exit(make_requests(settings, [new_request], timeout, reason))
 
 
-def _named(settings: Settings, text: str) -> list[Replayed]:
+def _events_named(settings: Settings, given_text: str) -> list[Replayed]:
     from sgevents_core.site.history import History
 
-    found = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", text.strip())
-    if found is None or (found[2] and int(found[2]) < int(found[1])):
-        raise RangeError(text=text)
-    first, last = int(found[1]), int(found[2] or found[1])
+    range_match = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", given_text.strip())
+    if range_match is None or (range_match[2] and int(range_match[2]) < int(range_match[1])):
+        raise RangeError(text=given_text)
+    first_id, last_id = int(range_match[1]), int(range_match[2] or range_match[1])
     with closing(History(settings)) as history:
-        events = history.between(first, last)
-        if not events and first == last:
-            raise NoSuchEvent(event_id=first)
+        events = history.between(first_id, last_id)
+        if not events and first_id == last_id:
+            raise NoSuchEvent(event_id=first_id)
         return events
 
 
-def _since(settings: Settings, text: str) -> list[Replayed]:
+def _events_since(settings: Settings, given_text: str) -> list[Replayed]:
     from sgevents_core.settings.starts import parse_moment
     from sgevents_core.site.history import History
 
     with closing(History(settings)) as history:
-        return history.since(parse_moment(text), time.time())
+        return history.since(parse_moment(given_text), time.time())
 
 
 def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
     from sgevents_core.requests.dry_run import dry_run
 
-    ran = dry_run(settings, plugin, events, echo)
-    failed = f", {ran.failed} of them failed" if ran.failed else ""
-    done = f"{counted(len(events), 'event')}, {counted(ran.calls, 'call')}"
-    echo(f"dry run: {done}{failed}; nothing was changed")
-    return NOT_DONE if ran.failed else 0
+    dry_run_result = dry_run(settings, plugin, events, echo)
+    failed_text = f", {dry_run_result.failed} of them failed" if dry_run_result.failed else ""
+    done_text = f"{counted(len(events), 'event')}, {counted(dry_run_result.calls, 'call')}"
+    echo(f"dry run: {done_text}{failed_text}; nothing was changed")
+    return EXIT_NOT_DONE if dry_run_result.failed else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.asking import load
+from sgevents_core.cli.asking import load_state_settings
 from sgevents_core.cli.printing import cell, echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table
@@ -30,47 +30,51 @@ def requests(count: int, as_json: bool, config: Path) -> None:
     Lists pauses, retries, replays and all other requests to the daemon, newest last.
     """
 
-    with closing(open_state(load(config).state.path).requests()) as kept:
-        found = kept.last(count)
+    with closing(open_state(load_state_settings(config).state.path).requests()) as state_requests:
+        recorded_requests = state_requests.last(count)
     if as_json:
-        echo_json({"version": 1, "requests": [_as_json(one) for one in found]})
-    elif found:
-        print_table(_table(found))
+        echo_json({"version": 1, "requests": [_as_json(request) for request in recorded_requests]})
+    elif recorded_requests:
+        print_table(_requests_table(recorded_requests))
     else:
-        echo("Nobody has asked for anything.")
+        echo("There are no requests.")
 
 
-def _as_json(one: Asked) -> dict[str, Any]:
+def _as_json(request: Asked) -> dict[str, Any]:
     return {
-        "number": one.number,
-        "kind": one.kind,
-        "plugin": one.plugin or None,
-        "about": one.about or None,
-        "asked_by": one.asked_by,
-        "asked_at": iso(one.asked_at),
-        "reason": one.reason or None,
-        "outcome": one.outcome,
-        "answer": one.answer or None,
-        "answered_at": iso(one.answered_at),
+        "number": request.number,
+        "kind": request.kind,
+        "plugin": request.plugin or None,
+        "about": request.about or None,
+        "asked_by": request.asked_by,
+        "asked_at": iso(request.asked_at),
+        "reason": request.reason or None,
+        "outcome": request.outcome,
+        "answer": request.answer or None,
+        "answered_at": iso(request.answered_at),
     }
 
 
-def _table(found: list[Asked]) -> Any:
+def _requests_table(recorded_requests: list[Asked]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
     for title in ("when", "who", "what", "came of it"):
         table.add_column(title, no_wrap=title != "came of it")
-    for one in found:
-        when = f"{datetime.fromtimestamp(one.asked_at).astimezone():%Y-%m-%d %H:%M}"
-        what = " ".join(part for part in (one.kind, one.plugin, one.about) if part)
-        cells = (one.number, when, one.asked_by, what, _outcome(one))
+    for request in recorded_requests:
+        when = f"{datetime.fromtimestamp(request.asked_at).astimezone():%Y-%m-%d %H:%M}"
+        request_text = " ".join(
+            part for part in (request.kind, request.plugin, request.about) if part
+        )
+        cells = (request.number, when, request.asked_by, request_text, _outcome_text(request))
         table.add_row(*(cell(value) for value in cells))
     return table
 
 
-def _outcome(one: Asked) -> str:
+def _outcome_text(request: Asked) -> str:
     """Return the answer to a request, and its reason."""
-    outcome = {None: "waiting", "done": one.answer}.get(one.outcome, f"{one.outcome}: {one.answer}")
-    return f"{outcome} (reason: {one.reason})" if one.reason else outcome
+    outcome_text = {None: "waiting", "done": request.answer}.get(
+        request.outcome, f"{request.outcome}: {request.answer}"
+    )
+    return f"{outcome_text} (reason: {request.reason})" if request.reason else outcome_text

@@ -15,43 +15,47 @@ from sgevents_core.errors import SgEventsError
 from sgevents_core.printable import one_line
 
 
-class Listed(NamedTuple):
+class ListedCommand(NamedTuple):
     """A command as listed by the help, so that listing it imports nothing."""
 
-    place: str
+    import_path: str
     """The module in `sgevents_core.cli`, and the command in it."""
     summary: str
 
 
 COMMANDS: Final = {
-    "check": Listed("check:check", "Check everything a run needs, before anything runs."),
-    "config": Listed("config:config", "Help with the configuration file."),
-    "dead-letters": Listed(
+    "check": ListedCommand("check:check", "Check everything a run needs, before anything runs."),
+    "config": ListedCommand("config:config", "Help with the configuration file."),
+    "dead-letters": ListedCommand(
         "dead_letters:dead_letters", "List, retry or dismiss events that callbacks failed on."
     ),
-    "demo": Listed("demo:demo", "Show in a few seconds what sgevents does and promises."),
-    "explain": Listed(
+    "demo": ListedCommand("demo:demo", "Show in a few seconds what sgevents does and promises."),
+    "explain": ListedCommand(
         "explain:explain", "Explain what happened to an event, callback by callback."
     ),
-    "feed": Listed("feed:feed", "Decide how the site's event log is followed."),
-    "init": Listed("init:init", "Write a first configuration, and say what to do next."),
-    "pause": Listed("pausing:pause", "Pause a plugin until it is resumed."),
-    "plan": Listed("plan:plan", "Show which callbacks an event type calls, in order."),
-    "plugins": Listed("plugins:plugins", "List the installed plugins, or start a new one."),
-    "record": Listed("record:record", "Write events to a file, for tests to run plugins on."),
-    "reload": Listed("reload:reload", "Make the daemon use changed settings and packages."),
-    "replay": Listed("replay:replay", "Call a plugin for past events again."),
-    "requests": Listed("requests:requests", "Show people's requests and the answers."),
-    "resume": Listed("pausing:resume", "Let a paused or held plugin continue."),
-    "run": Listed("run:run", "Pass the site's events to the enabled plugins."),
-    "sandbox": Listed(
+    "feed": ListedCommand("feed:feed", "Decide how the site's event log is followed."),
+    "init": ListedCommand("init:init", "Write a first configuration, and say what to do next."),
+    "pause": ListedCommand("pausing:pause", "Pause a plugin until it is resumed."),
+    "plan": ListedCommand("plan:plan", "Show which callbacks an event type calls, in order."),
+    "plugins": ListedCommand("plugins:plugins", "List the installed plugins, or start a new one."),
+    "record": ListedCommand(
+        "record:record", "Write events to a file, for tests to run plugins on."
+    ),
+    "reload": ListedCommand("reload:reload", "Make the daemon use changed settings and packages."),
+    "replay": ListedCommand("replay:replay", "Call a plugin for past events again."),
+    "requests": ListedCommand("requests:requests", "Show people's requests and the answers."),
+    "resume": ListedCommand("pausing:resume", "Let a paused or held plugin continue."),
+    "run": ListedCommand("run:run", "Pass the site's events to the enabled plugins."),
+    "sandbox": ListedCommand(
         "sandbox:sandbox", "Serve a stand-in site on this machine, to try things on."
     ),
-    "service": Listed("service:service", "Run the daemon as a service of this machine."),
-    "skip": Listed("pausing:skip", "Let a plugin continue after the event it stopped at."),
-    "state": Listed("state:state", "Check or back up the journal and the ledger."),
-    "status": Listed("status:status", "Show how far everything has come, and what is wrong."),
-    "tail": Listed("tail:tail", "Show the last events, and their outcome in plugins."),
+    "service": ListedCommand("service:service", "Run the daemon as a service of this machine."),
+    "skip": ListedCommand("pausing:skip", "Let a plugin continue after the event it stopped at."),
+    "state": ListedCommand("state:state", "Check or back up the journal and the ledger."),
+    "status": ListedCommand(
+        "status:status", "Show how far everything has come, and what is wrong."
+    ),
+    "tail": ListedCommand("tail:tail", "Show the last events, and their outcome in plugins."),
 }
 """Name of a command -> its module, and the first sentence of its help."""
 
@@ -78,48 +82,60 @@ class _LazyGroup(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        listed = COMMANDS.get(cmd_name)
-        if listed is None:
+        listed_command = COMMANDS.get(cmd_name)
+        if listed_command is None:
             return None
-        module, _, name = listed.place.partition(":")
-        command = getattr(importlib.import_module(f"sgevents_core.cli.{module}"), name)
+        module, _, command_name = listed_command.import_path.partition(":")
+        command = getattr(importlib.import_module(f"sgevents_core.cli.{module}"), command_name)
         assert isinstance(command, click.Command)  # noqa: S101 - our own table
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+        command_name = args[0]
+        if command_name in COMMANDS or command_name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         from sgevents_core.cli.plugin_commands import (
-            command_of,
+            load_command,
             plugin_commands,
         )
         from sgevents_core.settings.spelling import nearest_name
 
-        known = plugin_commands(args[1:], COMMANDS)
-        row = known.rows.get(name)
-        command = command_of(row.plugin, name, known.settings) if row and known.settings else None
+        listed_commands = plugin_commands(args[1:], COMMANDS)
+        plugin_command = listed_commands.rows.get(command_name)
+        command = (
+            load_command(plugin_command.plugin, command_name, listed_commands.settings)
+            if plugin_command and listed_commands.settings
+            else None
+        )
         if command is not None:
-            return name, command, args[1:]
-        for reason in known.missing:
+            return command_name, command, args[1:]
+        for reason in listed_commands.missing:
             echo_line(reason, err=True)
-        meant = nearest_name(name, [*COMMANDS, *known.rows])
-        hint = f" Did you mean {meant}?" if meant else ""
-        raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        likely_command = nearest_name(command_name, [*COMMANDS, *listed_commands.rows])
+        hint = f" Did you mean {likely_command}?" if likely_command else ""
+        raise click.UsageError(f"No such command {command_name!r}.{hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from sgevents_core.cli.plugin_commands import plugin_commands
 
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
-        known = plugin_commands((), COMMANDS)
-        rows = [(one_line(name), one_line(row.help)) for name, row in known.rows.items()]
-        if rows:
+            formatter.write_dl(
+                [
+                    (command_name, COMMANDS[command_name].summary)
+                    for command_name in self.list_commands(ctx)
+                ]
+            )
+        listed_commands = plugin_commands((), COMMANDS)
+        command_rows = [
+            (one_line(command_name), one_line(plugin_command.help))
+            for command_name, plugin_command in listed_commands.rows.items()
+        ]
+        if command_rows:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl(sorted(rows))
-        for reason in known.missing:
+                formatter.write_dl(sorted(command_rows))
+        for reason in listed_commands.missing:
             formatter.write_paragraph()
             formatter.write_text(one_line(redacted(reason)))
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--drain", is_flag=True, help="End when everything there is was handled.")
+@click.option("--drain", is_flag=True, help="End when everything that is there has been handled.")
 @click.option("--strict", is_flag=True, help="Do not start unless every enabled plugin loads.")
 @click.option("--safe-mode", is_flag=True, help="Load no plugin: only fill the journal.")
 @click.option(
     "--disable", "disabled", metavar="NAME", multiple=True, help="Leave a plugin out of this run."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell of every call of a callback.")
-@click.option("--rehearse", is_flag=True, hidden=True, help="Tell what would run, as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every call of a callback.")
+@click.option("--rehearse", is_flag=True, hidden=True, help="Report what would run, as JSON.")
 def run(
     *,
     config: Path,
@@ -53,40 +53,47 @@ def run(
     from sgevents_core.daemon.daemon import Daemon
     from sgevents_core.daemon.restarting import command_line, end_at_once
 
-    started = command_line()
+    start_command = command_line()
     settings = read_configuration(config)
-    without = settings.plugins if safe_mode else _known(disabled, settings)
-    daemon = Daemon(settings, drain=drain, strict=strict, without=without, started=started)
+    left_out_plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
+    daemon = Daemon(
+        settings, drain=drain, strict=strict, without=left_out_plugins, started=start_command
+    )
     if rehearse:
         _rehearse(daemon, settings)
         return
-    _run(daemon, settings, verbose=verbose, drain=drain)
+    _run_daemon(daemon, settings, verbose=verbose, drain=drain)
     while daemon.reloads:
-        refused = _not_replaced(started, config)
+        refusal_reason = _replace_process(start_command, config)
         daemon = Daemon(
-            settings, drain=drain, strict=strict, without=without, started=started, refused=refused
+            settings,
+            drain=drain,
+            strict=strict,
+            without=left_out_plugins,
+            started=start_command,
+            refused=refusal_reason,
         )
-        _run(daemon, settings, verbose=verbose, drain=drain)
+        _run_daemon(daemon, settings, verbose=verbose, drain=drain)
     if daemon.hung:
         end_at_once()
 
 
-def _not_replaced(started: CommandLine, config: Path) -> str:
+def _replace_process(start_command: CommandLine, config: Path) -> str:
     """Replace this process by a new one; return the reason if that fails."""
     from sgevents_core.daemon.restarting import execute_anew
     from sgevents_core.settings import load_settings
 
     try:
-        os.chdir(started.folder())
+        os.chdir(start_command.folder())
         load_settings(
             config, secrets_required=False
         )  # tried before, but stopping may have taken long
-        execute_anew(started)
+        execute_anew(start_command)
     except (ConfigError, OSError) as error:
-        return f"it could not be started anew: {error}"
+        return f"it could not be restarted: {error}"
 
 
-def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
+def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
     from sgevents_core.cli import ends
     from sgevents_core.daemon.signals import stopped_by_signals
     from sgevents_core.observe.logs import configured_log
@@ -95,24 +102,33 @@ def _run(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> N
     from sgevents_core.observe.redaction import Redactor
     from sgevents_core.state.own_files import make_folder
 
-    redact = Redactor.of(settings)
-    printed = PrintedOutput(settings.log, redact)
+    redactor = Redactor.of(settings)
+    printed_output = PrintedOutput(settings.log, redactor)
     with contextlib.suppress(OSError):  # reported on use; opening a log there must not create it
         make_folder(settings.state.path)
-    log = partial(
-        configured_log, settings.log, redact, plugin_names=settings.plugins, log_every_call=verbose
+    open_log = partial(
+        configured_log,
+        settings.log,
+        redactor,
+        plugin_names=settings.plugins,
+        log_every_call=verbose,
     )
-    ends.log = log
+    ends.open_log = open_log
     try:
-        with printed.separate_log_stream(), log(), printed.captured(), stopped_by_signals(daemon):
-            remains = daemon.run()
+        with (
+            printed_output.separate_log_stream(),
+            open_log(),
+            printed_output.captured(),
+            stopped_by_signals(daemon),
+        ):
+            drain_result = daemon.run()
     finally:
         if not daemon.reloads:
             release_signals()
     if drain and not daemon.reloads:
-        echo(f"{counted(remains.waiting, 'id')} still waited for")
-        for name, state, reason in remains.apart:
-            echo_line(f"plugin {name} is {state}: {reason}")
+        echo(f"{counted(drain_result.waiting, 'id')} still waited for")
+        for name, plugin_state, reason in drain_result.apart:
+            echo_line(f"plugin {name} is {plugin_state}: {reason}")
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
@@ -125,10 +141,14 @@ def _rehearse(daemon: Daemon, settings: Settings) -> None:
     echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
 
 
-def _known(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
-    for name in names:
+def _require_known(plugin_names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    for name in plugin_names:
         if name not in settings.plugins:
-            meant = nearest_name(name, settings.plugins)
-            hint = f"Did you mean {meant}?" if meant else "`sgevents plugins list` has the names."
-            raise NoSuchPluginError(plugin=name, hint=hint)
-    return names
+            similar_plugin = nearest_name(name, settings.plugins)
+            name_hint = (
+                f"Did you mean {similar_plugin}?"
+                if similar_plugin
+                else "`sgevents plugins list` has the names."
+            )
+            raise NoSuchPluginError(plugin=name, hint=name_hint)
+    return plugin_names

@@ -20,18 +20,19 @@ from sgevents_core.sandbox.site_schema import schema_tables, types_file_text
 from sgevents_core.sandbox.types_file import Tables
 from sgevents_core.site.client import EventLog
 
-_KINDS = "\n".join(
-    f"  {kind}  {', '.join(f'{name}={value}' for name, value in options.items())}".rstrip()
-    for kind, options in FAULT_KINDS.items()
+_FAULT_KIND_LINES = "\n".join(
+    f"  {fault_kind}  "
+    f"{', '.join(f'{name}={value}' for name, value in sandbox_options.items())}".rstrip()
+    for fault_kind, sandbox_options in FAULT_KINDS.items()
 )
 
-_MANY = 200_000
+_SLOW_ROW_COUNT = 200_000
 """The number of rows that take more than a second to create."""
 
 
 @click.command(
     epilog=(
-        "\b\nKinds of faults and their own options:\n" + _KINDS + "\n\n"
+        "\b\nKinds of faults and their own options:\n" + _FAULT_KIND_LINES + "\n\n"
         "All take calls=N (only the next N calls), probability=P (0 to 1), method=NAME,"
         " entity_type=NAME, script=NAME."
     )
@@ -43,7 +44,7 @@ _MANY = 200_000
     show_default=True,
     help="Where to listen; 0 for any free port.",
 )
-@click.option("--seed", default=1, show_default=True, help="Where all chance begins.")
+@click.option("--seed", default=1, show_default=True, help="The seed of all randomness.")
 @click.option(
     "--rate",
     type=click.FloatRange(min=0),
@@ -86,7 +87,9 @@ _MANY = 200_000
     metavar="KIND[:NAME=VALUE,...]",
     help="Misbehave, e.g. latency:seconds=0.3 or status:status=502,probability=0.1. Repeatable.",
 )
-@click.option("--script-name", default="sgevents", show_default=True, help="The script let in.")
+@click.option(
+    "--script-name", default="sgevents", show_default=True, help="The script that is accepted."
+)
 @click.option("--api-key", default="demo-key", show_default=True, help="The script's key.")
 @click.option("--project/--no-project", default=True, help="With the small project, or empty.")
 def sandbox(
@@ -108,23 +111,26 @@ def sandbox(
     It offers the API of a Flow Production Tracking site to the unmodified client and holds a small
     project. Nothing is kept when it ends. Ctrl-C or SIGTERM ends it.
     """
-    options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
+    sandbox_options: dict[str, Any] = {"script_name": script_name, "api_key": api_key, "seed": seed}
     if write_types is not None:
         if schema_of is None:
-            raise click.UsageError("--write-types wants --schema-of: whose schema is it?")
-        _write_types(write_types, _tables(schema_of))
+            raise click.UsageError("--write-types needs --schema-of, which names the site")
+        _write_types(write_types, _read_site_tables(schema_of))
         return
-    options["types"] = [*([_tables(schema_of)] if schema_of else ()), *types]
-    options["faults"] = [parse_fault(text) for text in faults]
-    if events >= _MANY:
+    sandbox_options["types"] = [*([_read_site_tables(schema_of)] if schema_of else ()), *types]
+    sandbox_options["faults"] = [parse_fault(text) for text in faults]
+    if events >= _SLOW_ROW_COUNT:
         echo(f"Filling the log with {events:,} rows ...", err=True)
-    with _told() as told, Sandbox(port, project=project, events=events, **options) as site:
+    with (
+        _stop_signals() as stop_event,
+        Sandbox(port, project=project, events=events, **sandbox_options) as site,
+    ):
         site.set_rate(rate)
         echo(_greeting(site))
-        told.wait()
+        stop_event.wait()
 
 
-def _tables(config: Path) -> Tables:
+def _read_site_tables(config: Path) -> Tables:
     """Return the entity types and fields of the site that a configuration names."""
     settings = read_configuration(config)
     try:
@@ -136,8 +142,8 @@ def _tables(config: Path) -> Tables:
 
 def _write_types(path: Path, tables: Tables) -> None:
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(types_file_text(tables))
+        with path.open("x", encoding="utf-8") as opened_file:
+            opened_file.write(types_file_text(tables))
     except OSError as error:
         reason = error.strerror or str(error)
         raise TypesNotWrittenError(path=path, reason=reason) from None
@@ -145,16 +151,19 @@ def _write_types(path: Path, tables: Tables) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[threading.Event]:
+def _stop_signals() -> Iterator[threading.Event]:
     """Set the event on Ctrl-C and SIGTERM while the block lasts."""
-    told = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_about: told.set()) for number in numbers}
+    stop_event = threading.Event()
+    signal_numbers = (signal.SIGINT, signal.SIGTERM)
+    previous_handlers = {
+        signal_number: signal.signal(signal_number, lambda *_about: stop_event.set())
+        for signal_number in signal_numbers
+    }
     try:
-        yield told
+        yield stop_event
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for signal_number, handler in previous_handlers.items():
+            signal.signal(signal_number, handler)
 
 
 def _greeting(site: Sandbox) -> str:

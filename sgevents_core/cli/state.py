@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.asking import load
+from sgevents_core.cli.asking import load_state_settings
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay
@@ -33,9 +33,9 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
     from sgevents_core.cli.check_aside import aside_findings
     from sgevents_core.cli.check_database import database_findings
     from sgevents_core.cli.check_state import state_findings
-    from sgevents_core.cli.findings import worst, write_json, write_table
+    from sgevents_core.cli.findings import worst_status, write_json, write_table
 
-    settings = load(config)
+    settings = load_state_settings(config)
     findings = state_findings(settings.state.path)
     findings += database_findings(settings.state.path, quick=quick)
     findings += aside_findings(settings.state.path)
@@ -43,7 +43,7 @@ def check(quick: bool, as_json: bool, config: Path) -> None:
         write_json(findings, config, sys.stdout)
     else:
         write_table(findings, sys.stdout)
-    sys.exit(1 if worst(findings) == "problem" else 0)
+    sys.exit(1 if worst_status(findings) == "problem" else 0)
 
 
 @state.command("backup")
@@ -57,8 +57,8 @@ def backup(file: Path, force: bool, config: Path) -> None:
     FILE there as sgevents.db, and start the daemon. Events that were handled after the copy was
     made are handled again.
     """
-    settings = load(config)
+    settings = load_state_settings(config)
     if os.path.lexists(file) and not force:
         raise FileInTheWay(path=file)
-    size = open_storage(settings.state.path).back_up(file.absolute())
-    echo_line(f"{file}: {size / 1_000_000:,.1f} MB written")
+    backup_size = open_storage(settings.state.path).back_up(file.absolute())
+    echo_line(f"{file}: {backup_size / 1_000_000:,.1f} MB written")

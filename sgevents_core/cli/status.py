@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
 
-from sgevents_core.cli._status_json import as_json_of
+from sgevents_core.cli._status_json import overview_json
 from sgevents_core.cli.printing import (
     cell,
     echo,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
 
 
-_COLOURS: Final = {
+_STATE_COLOURS: Final = {
     "paused": "red",
     "not loaded": "red",
     "not started": "red",
@@ -36,8 +36,8 @@ _COLOURS: Final = {
 }
 
 
-Check: TypeAlias = Literal["live", "ready"]
-READY_WITHIN: Final = 60.0
+HealthCheck: TypeAlias = Literal["live", "ready"]
+READY_LIMIT: Final = 60.0
 """Seconds since the site's last answer for which a daemon counts as following it."""
 
 
@@ -50,78 +50,85 @@ READY_WITHIN: Final = 60.0
     help="Exit with 1 unless the daemon runs and moves (live), or also follows the site (ready).",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
-def status(config: Path, checked: Check | None, as_json: bool) -> None:
+def status(config: Path, checked: HealthCheck | None, as_json: bool) -> None:
     """Show how far everything has come, and what is wrong.
 
     Covers the daemon, the feed and every plugin: what runs, what is behind, and what needs a
     person, with the command that helps. Only reads the state, so it works whether or not the daemon
     runs.
     """
-    from sgevents_core.reading.overview import overview
+    from sgevents_core.reading.overview import read_overview
 
     settings = read_without_secrets(config)
-    enabled = frozenset(name for name, table in settings.plugins.items() if table.enabled)
-    found = overview(settings.state.path, enabled)
-    failing = _failing(checked, found, time.time()) if checked else ""
+    enabled_plugins = frozenset(name for name, table in settings.plugins.items() if table.enabled)
+    overview = read_overview(settings.state.path, enabled_plugins)
+    failure_text = _check_failure(checked, overview, time.time()) if checked else ""
     if as_json:
-        head = {"version": 1, "site": settings.site.url, "state": str(settings.state.path)}
-        echo_json({**head, **as_json_of(found, time.time())})
+        head_fields = {"version": 1, "site": settings.site.url, "state": str(settings.state.path)}
+        echo_json({**head_fields, **overview_json(overview, time.time())})
     elif checked:
-        echo_line(failing or f"{checked}: the daemon is fine")
-    elif found is None:
+        echo_line(failure_text or f"{checked}: the daemon is fine")
+    elif overview is None:
         echo_line(f"Nothing has run on {settings.state.path} yet: start with sgevents run.")
     else:
-        _show(settings.site.url, found, time.time())
-    sys.exit(1 if failing else 0)
+        _print_overview(settings.site.url, overview, time.time())
+    sys.exit(1 if failure_text else 0)
 
 
-def _failing(checked: Check, found: Overview | None, now: float) -> str:
+def _check_failure(checked: HealthCheck, overview: Overview | None, now: float) -> str:
     """Return why a daemon fails a check; empty if it passes.
 
     Args:
         checked: `live`: it runs and makes progress. `ready`: it also follows the site and can
             write.
-        found: Its state; None if nothing has run on it.
+        overview: Its state; None if nothing has run on it.
         now: The time, in seconds since 1970.
     """
-    not_live = _not_live(found, now)
-    if not_live or checked == "live" or found is None:
-        return not_live
-    return _not_ready(found, now)
+    not_live_text = _not_live(overview, now)
+    if not_live_text or checked == "live" or overview is None:
+        return not_live_text
+    return _not_ready(overview, now)
 
 
-def _not_live(found: Overview | None, now: float) -> str:
-    if found is None or found.pid is None:
+def _not_live(overview: Overview | None, now: float) -> str:
+    if overview is None or overview.pid is None:
         return "not live: no daemon runs"
-    if found.pulse is None:
+    if overview.pulse is None:
         return "not live: the daemon has not started its work"
-    still = now - found.pulse.at
-    return f"not live: the daemon has not moved for {_ago(still)}" if still > STALE else ""
+    still_seconds = now - overview.pulse.at
+    return (
+        f"not live: the daemon has not moved for {_duration_text(still_seconds)}"
+        if still_seconds > STALE
+        else ""
+    )
 
 
-def _not_ready(found: Overview, now: float) -> str:
-    if found.feed is None:
+def _not_ready(overview: Overview, now: float) -> str:
+    if overview.feed is None:
         return "not ready: the site has not answered yet"
-    if found.feed.rewound:
-        return f"not ready: the event log went backwards: {found.feed.rewound}"
-    troubles = (found.pulse.site, found.pulse.journal) if found.pulse else ()
-    for trouble in troubles:
-        if trouble is not None and now - trouble.since > READY_WITHIN:
-            return f"not ready for {_ago(now - trouble.since)}: {trouble.error}"
+    if overview.feed.rewound:
+        return f"not ready: the event log went backwards: {overview.feed.rewound}"
+    lasting_troubles = (overview.pulse.site, overview.pulse.journal) if overview.pulse else ()
+    for trouble in lasting_troubles:
+        if trouble is not None and now - trouble.since > READY_LIMIT:
+            return f"not ready for {_duration_text(now - trouble.since)}: {trouble.error}"
     return ""
 
 
-def _show(site: str, found: Overview, now: float) -> None:
-    echo_line(f"{site}: the daemon is {_running(found, now)}")
-    for line in (*_feed_lines(found.feed, found.events), *_call_lines(found, now)):
-        echo_line(line)
-    if found.plugins:
+def _print_overview(site: str, overview: Overview, now: float) -> None:
+    echo_line(f"{site}: the daemon is {_running_text(overview, now)}")
+    for shown_line in (
+        *_feed_lines(overview.feed, overview.events),
+        *_call_lines(overview, now),
+    ):
+        echo_line(shown_line)
+    if overview.plugins:
         echo()
-        print_table(_table(found.plugins))
-        for plugin in found.plugins:
+        print_table(_plugins_table(overview.plugins))
+        for plugin in overview.plugins:
             if plugin.reason or plugin.last_error:
                 echo_line(f"{plugin.name}: {plugin.reason or plugin.last_error}")
-    needs = found.needs(now)
+    needs = overview.needs(now)
     echo()
     echo_line("What needs a person:" if needs else "Nothing needs a person.")
     for need in needs:
@@ -129,77 +136,83 @@ def _show(site: str, found: Overview, now: float) -> None:
         echo_line(f"  to do: {need.fix}")
 
 
-def _running(found: Overview, now: float) -> str:
-    if not found.pid:
+def _running_text(overview: Overview, now: float) -> str:
+    if not overview.pid:
         return "not running"
-    text = f"running, process {found.pid} on {found.host}"
-    if found.pulse is None:
-        return f"{text}; it has not started its work"
-    text = f"{text}, for {_ago(now - found.started)}, sgevents {found.version}"
-    still = now - found.pulse.at
-    return f"{text}; it has not moved for {_ago(still)}" if still > STALE else text
+    running_text = f"running, process {overview.pid} on {overview.host}"
+    if overview.pulse is None:
+        return f"{running_text}; it has not started its work"
+    running_text = (
+        f"{running_text}, for {_duration_text(now - overview.started)}, sgevents {overview.version}"
+    )
+    still_seconds = now - overview.pulse.at
+    return (
+        f"{running_text}; it has not moved for {_duration_text(still_seconds)}"
+        if still_seconds > STALE
+        else running_text
+    )
 
 
-def _call_lines(found: Overview, now: float) -> list[str]:
+def _call_lines(overview: Overview, now: float) -> list[str]:
     """Return a line for each running call, and for what the daemon cannot do."""
-    pulse = found.pulse
+    pulse = overview.pulse
     if pulse is None:
         return []
-    lines = [
-        f"the site has not answered for {_ago(now - trouble.since)}: {trouble.error}"
+    shown_lines = [
+        f"the site has not answered for {_duration_text(now - trouble.since)}: {trouble.error}"
         for trouble in [pulse.site]
         if trouble
     ]
-    lines += [
+    shown_lines += [
         f"lane {call.lane}: {call.callback} of plugin {call.plugin} has been at event "
-        f"{call.event_id} for {_ago(now - call.since)}"
+        f"{call.event_id} for {_duration_text(now - call.since)}"
         for call in pulse.calls
     ]
-    return lines
+    return shown_lines
 
 
 def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:
     if feed is None:
         return ["The site has not answered yet."]
-    lines = [
+    shown_lines = [
         f"newest event {feed.newest_id}, {events} in the journal, "
-        f"the site answered {_ago(feed.answered_s_ago)} ago",
-        f"complete up to event {feed.complete_to}{_proved(feed)}",
+        f"the site answered {_duration_text(feed.answered_s_ago)} ago",
+        f"complete up to event {feed.complete_to}{_proved_text(feed)}",
     ]
     if feed.waiting:
-        gaps = counted(feed.waiting_ranges, "gap")
-        lines.append(f"waiting for {counted(feed.waiting, 'id')} in {gaps}")
-    return lines
+        gap_count = counted(feed.waiting_ranges, "gap")
+        shown_lines.append(f"waiting for {counted(feed.waiting, 'id')} in {gap_count}")
+    return shown_lines
 
 
-def _proved(feed: FeedOverview) -> str:
+def _proved_text(feed: FeedOverview) -> str:
     if not feed.proved_to:
         return ", not audited yet"
-    at = datetime.fromtimestamp(feed.proved_at).astimezone()
-    return f", proved up to {feed.proved_to} as of {at:%Y-%m-%d %H:%M:%S}"
+    proved_at = datetime.fromtimestamp(feed.proved_at).astimezone()
+    return f", proved up to {feed.proved_to} as of {proved_at:%Y-%m-%d %H:%M:%S}"
 
 
-def _table(plugins: tuple[PluginOverview, ...]) -> Any:
+def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("plugin", "lane", "state", "behind", "dead letters"):
         table.add_column(title, no_wrap=True)
     for plugin in plugins:
-        behind = "-"
+        behind_text = "-"
         if plugin.behind:
-            behind = f"{counted(plugin.behind, 'event')}, {_ago(plugin.behind_s)}"
-        state = plugin.state
+            behind_text = f"{counted(plugin.behind, 'event')}, {_duration_text(plugin.behind_s)}"
+        state_text = plugin.state
         if plugin.retry_in_s:
-            state = f"{state}, again in {_ago(plugin.retry_in_s)}"
-        colour = _COLOURS.get(plugin.state, "")
-        cells = (plugin.name, plugin.lane, state, behind, str(plugin.dead_letters or "-"))
+            state_text = f"{state_text}, again in {_duration_text(plugin.retry_in_s)}"
+        colour = _STATE_COLOURS.get(plugin.state, "")
+        cells = (plugin.name, plugin.lane, state_text, behind_text, str(plugin.dead_letters or "-"))
         table.add_row(*(cell(one) for one in cells), style=colour)
     return table
 
 
-def _ago(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+def _duration_text(seconds: float) -> str:
+    for unit_seconds, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from rich.table import Column, Table
     from rich.text import Text
 
-ENOUGH: Final = 40
+MINIMUM_SENTENCE_WIDTH: Final = 40
 """The least width, in characters, for a column of sentences beside others."""
-NARROW: Final = 60
+NARROW_WIDTH: Final = 60
 """The width of a screen, in characters, that is too narrow for columns."""
-_GAP: Final = 2
-_INDENT: Final = "    "
-_UNLIMITED: Final = 1_000_000
+_COLUMN_GAP: Final = 2
+_CONTINUATION_INDENT: Final = "    "
+_UNLIMITED_WIDTH: Final = 1_000_000
 
 
 def screen_width() -> int | None:
@@ -39,7 +39,7 @@ def screen_width() -> int | None:
     return None
 
 
-def wrapped(text: str, indent: str = _INDENT) -> str:
+def wrapped(text: str, indent: str = _CONTINUATION_INDENT) -> str:
     """Return a line broken at spaces to fit the screen, with later lines indented.
 
     Args:
@@ -49,7 +49,7 @@ def wrapped(text: str, indent: str = _INDENT) -> str:
     width = screen_width()
     if width is None or len(text) <= width:
         return text
-    return "\n".join(_broken(text, width, indent))
+    return "\n".join(_break_line(text, width, indent))
 
 
 def print_table(table: Table) -> None:
@@ -60,125 +60,175 @@ def print_table(table: Table) -> None:
     """
     from rich.console import Console
 
-    width = screen_width() or _UNLIMITED
-    console = Console(highlight=False, width=_UNLIMITED)
-    sizes = [_size(console, column) for column in table.columns]
-    sentences = next((n for n, column in enumerate(table.columns) if not column.no_wrap), None)
-    around = sum(sizes) + _GAP * (len(sizes) - 1)
-    if around <= width:
-        _print_whole(console, table, sizes)
+    width = screen_width() or _UNLIMITED_WIDTH
+    console = Console(highlight=False, width=_UNLIMITED_WIDTH)
+    widths = [_column_width(console, column) for column in table.columns]
+    sentence_column = next(
+        (index for index, column in enumerate(table.columns) if not column.no_wrap), None
+    )
+    total_width = sum(widths) + _COLUMN_GAP * (len(widths) - 1)
+    if total_width <= width:
+        _print_whole(console, table, widths)
         return
-    size = sizes[sentences] if sentences is not None else 0
-    rest = around - size - (_GAP if size else 0)
-    if sentences is not None and rest + _GAP + min(size, ENOUGH) <= width:
-        sizes[sentences] = width - rest - _GAP
-        _print_whole(console, table, sizes)
-    elif sentences is not None and rest <= width:
-        _print_with_sentences_below(console, table, sentences, width)
-    elif width < NARROW or not _print_overhanging(console, table, sentences, width):
+    width_needed = widths[sentence_column] if sentence_column is not None else 0
+    other_width = total_width - width_needed - (_COLUMN_GAP if width_needed else 0)
+    if (
+        sentence_column is not None
+        and other_width + _COLUMN_GAP + min(width_needed, MINIMUM_SENTENCE_WIDTH) <= width
+    ):
+        widths[sentence_column] = width - other_width - _COLUMN_GAP
+        _print_whole(console, table, widths)
+    elif sentence_column is not None and other_width <= width:
+        _print_with_sentences_below(console, table, sentence_column, width)
+    elif width < NARROW_WIDTH or not _print_overhanging(console, table, sentence_column, width):
         _print_records(console, table, width)
 
 
-def _size(console: Console, column: Column) -> int:
+def _column_width(console: Console, column: Column) -> int:
     from rich.measure import Measurement
 
     cells = [column.header, *column.cells]
     return max(Measurement.get(console, console.options, cell).maximum for cell in cells)
 
 
-def _print_whole(console: Console, table: Table, sizes: Sequence[int]) -> None:
+def _print_whole(console: Console, table: Table, widths: Sequence[int]) -> None:
     """Print the table with columns of these sizes; sentences are broken to fit theirs."""
-    right = [column.justify == "right" for column in table.columns]
-    for cells, style in _rows(table):
-        parts = [_fitted(cell, size) for cell, size in zip(cells, sizes, strict=True)]
-        for number in range(max(map(len, parts))):
-            texts = [part[number] if number < len(part) else "" for part in parts]
-            line = _line(texts, cells, sizes, right)
-            console.print(line, style=style, soft_wrap=True)
+    right_aligned = [column.justify == "right" for column in table.columns]
+    for cells, style in _table_rows(table):
+        cell_lines = [
+            _fit_cell(cell, width_needed) for cell, width_needed in zip(cells, widths, strict=True)
+        ]
+        for line_number in range(max(map(len, cell_lines))):
+            line_texts = [
+                lines_of_cell[line_number] if line_number < len(lines_of_cell) else ""
+                for lines_of_cell in cell_lines
+            ]
+            table_line = _table_line(line_texts, cells, widths, right_aligned)
+            console.print(table_line, style=style, soft_wrap=True)
 
 
-def _fitted(cell: Text, size: int) -> list[str]:
-    return [cell.plain] if len(cell.plain) <= size else _broken(cell.plain, size, "")
+def _fit_cell(cell: Text, width_needed: int) -> list[str]:
+    return (
+        [cell.plain]
+        if len(cell.plain) <= width_needed
+        else _break_line(cell.plain, width_needed, "")
+    )
 
 
-def _line(
-    texts: Sequence[str], cells: Sequence[Text], sizes: Sequence[int], right: Sequence[bool]
+def _table_line(
+    line_texts: Sequence[str],
+    cells: Sequence[Text],
+    widths: Sequence[int],
+    right_aligned: Sequence[bool],
 ) -> Text:
     """Return one line of a table: the texts of its columns, each in the style of its cell."""
     from rich.cells import cell_len
     from rich.text import Text
 
-    line = Text()
-    for text, cell, size, is_right in zip(texts, cells, sizes, right, strict=True):
-        space = " " * (size - cell_len(text))
-        line.append(space if is_right else "").append(text, cell.style)
-        line.append("" if is_right else space).append(" " * _GAP)
-    line.rstrip()
-    return line
+    table_line = Text()
+    for text, cell, width_needed, is_right_column in zip(
+        line_texts, cells, widths, right_aligned, strict=True
+    ):
+        padding = " " * (width_needed - cell_len(text))
+        table_line.append(padding if is_right_column else "").append(text, cell.style)
+        table_line.append("" if is_right_column else padding).append(" " * _COLUMN_GAP)
+    table_line.rstrip()
+    return table_line
 
 
-def _print_with_sentences_below(console: Console, table: Table, sentences: int, width: int) -> None:
-    kept = [number for number in range(len(table.columns)) if number != sentences]
-    sizes = [_size(console, table.columns[number]) for number in kept]
-    rows = _rows(table)
-    right = [table.columns[number].justify == "right" for number in kept]
-    for number, (cells, style) in enumerate(rows):
-        fixed = [cells[one] for one in kept]
-        line = _line([cell.plain for cell in fixed], fixed, sizes, right)
-        console.print(line, style=style, soft_wrap=True)
-        if number and cells[sentences].plain:
-            _print_below(console, cells[sentences], style, width)
+def _print_with_sentences_below(
+    console: Console, table: Table, sentence_column: int, width: int
+) -> None:
+    kept_columns = [
+        line_number for line_number in range(len(table.columns)) if line_number != sentence_column
+    ]
+    widths = [_column_width(console, table.columns[line_number]) for line_number in kept_columns]
+    rows = _table_rows(table)
+    right_aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
+    for line_number, (cells, style) in enumerate(rows):
+        kept_cells = [cells[one] for one in kept_columns]
+        table_line = _table_line(
+            [cell.plain for cell in kept_cells], kept_cells, widths, right_aligned
+        )
+        console.print(table_line, style=style, soft_wrap=True)
+        if line_number and cells[sentence_column].plain:
+            _print_below(console, cells[sentence_column], style, width)
 
 
-def _print_overhanging(console: Console, table: Table, sentences: int | None, width: int) -> bool:
+def _print_overhanging(
+    console: Console, table: Table, sentence_column: int | None, width: int
+) -> bool:
     """Print with columns narrower than their longest cells; return False if that does not fit.
 
     Cells after one that is too long for its column begin on the next line.
     """
-    kept = [number for number in range(len(table.columns)) if number != sentences]
-    rows = [([cells[one] for one in kept], cells, style) for cells, style in _rows(table)]
-    sizes = _narrowed(
-        [_size(console, table.columns[number]) for number in kept],
-        [len(str(table.columns[number].header)) for number in kept],
+    kept_columns = [
+        line_number for line_number in range(len(table.columns)) if line_number != sentence_column
+    ]
+    rows = [
+        ([cells[one] for one in kept_columns], cells, style) for cells, style in _table_rows(table)
+    ]
+    widths = _narrow_columns(
+        [_column_width(console, table.columns[line_number]) for line_number in kept_columns],
+        [len(str(table.columns[line_number].header)) for line_number in kept_columns],
         width,
     )
-    begins = [sum(sizes[:number]) + _GAP * number for number in range(len(kept))]
+    column_starts = [
+        sum(widths[:line_number]) + _COLUMN_GAP * line_number
+        for line_number in range(len(kept_columns))
+    ]
     if any(
-        b + len(cell) > width for fixed, _, _ in rows for b, cell in zip(begins, fixed, strict=True)
+        b + len(cell) > width
+        for kept_cells, _, _ in rows
+        for b, cell in zip(column_starts, kept_cells, strict=True)
     ):
         return False
-    right = [table.columns[number].justify == "right" for number in kept]
-    for number, (fixed, cells, style) in enumerate(rows):
-        for first, end in _lines_of(fixed, sizes):
-            texts = ["" if at < first else cell.plain for at, cell in enumerate(fixed[:end])]
-            line = _line(texts, fixed[:end], sizes[:end], right[:end])
-            console.print(line, style=style, soft_wrap=True)
-        if number and sentences is not None and cells[sentences].plain:
-            _print_below(console, cells[sentences], style, width)
+    right_aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
+    for line_number, (kept_cells, cells, style) in enumerate(rows):
+        for first_cell, end_cell in _cell_ranges(kept_cells, widths):
+            line_texts = [
+                "" if cell_index < first_cell else cell.plain
+                for cell_index, cell in enumerate(kept_cells[:end_cell])
+            ]
+            table_line = _table_line(
+                line_texts, kept_cells[:end_cell], widths[:end_cell], right_aligned[:end_cell]
+            )
+            console.print(table_line, style=style, soft_wrap=True)
+        if line_number and sentence_column is not None and cells[sentence_column].plain:
+            _print_below(console, cells[sentence_column], style, width)
     return True
 
 
-def _narrowed(sizes: list[int], least: Sequence[int], width: int) -> list[int]:
+def _narrow_columns(widths: list[int], minimum_widths: Sequence[int], width: int) -> list[int]:
     """Return column sizes that fit: the widest are narrowed, none below its title."""
-    over = sum(sizes) + _GAP * (len(sizes) - 1) - width
-    while over > 0:
-        room, number = max((size - least[at], at) for at, size in enumerate(sizes))
-        if room <= 0:
+    excess_width = sum(widths) + _COLUMN_GAP * (len(widths) - 1) - width
+    while excess_width > 0:
+        spare_width, widest_column = max(
+            (width_needed - minimum_widths[cell_index], cell_index)
+            for cell_index, width_needed in enumerate(widths)
+        )
+        if spare_width <= 0:
             break
-        sizes[number] -= 1
-        over -= 1
-    return sizes
+        widths[widest_column] -= 1
+        excess_width -= 1
+    return widths
 
 
-def _lines_of(cells: Sequence[Text], sizes: Sequence[int]) -> list[tuple[int, int]]:
+def _cell_ranges(cells: Sequence[Text], widths: Sequence[int]) -> list[tuple[int, int]]:
     """Return the range of cells on each line of a row: the first, and the one after the last."""
-    long = [at for at, cell in enumerate(cells) if len(cell.plain) > sizes[at]]
-    ends = [at + 1 for at in long if at + 1 < len(cells)] + [len(cells)]
-    return list(zip([0, *ends[:-1]], ends, strict=True))
+    overlong_cells = [
+        cell_index for cell_index, cell in enumerate(cells) if len(cell.plain) > widths[cell_index]
+    ]
+    line_ends = [cell_index + 1 for cell_index in overlong_cells if cell_index + 1 < len(cells)] + [
+        len(cells)
+    ]
+    return list(zip([0, *line_ends[:-1]], line_ends, strict=True))
 
 
 def _print_below(console: Console, cell: Text, style: str, width: int) -> None:
-    text = "\n".join(_broken(f"{_INDENT}{cell.plain}", width, _INDENT))
+    text = "\n".join(
+        _break_line(f"{_CONTINUATION_INDENT}{cell.plain}", width, _CONTINUATION_INDENT)
+    )
     console.print(type(cell)(text, cell.style), style=style, soft_wrap=True)
 
 
@@ -186,46 +236,48 @@ def _print_records(console: Console, table: Table, width: int) -> None:
     """Print each row as lines of title and value, with a blank line between rows."""
     from rich.text import Text
 
-    (titles, _), *rows = _rows(table)
-    size = max(len(title.plain) for title in titles)
-    for number, (cells, style) in enumerate(rows):
-        if number:
+    (titles, _), *rows = _table_rows(table)
+    width_needed = max(len(title.plain) for title in titles)
+    for row_number, (cells, style) in enumerate(rows):
+        if row_number:
             console.print()
         for title, cell in zip(titles, cells, strict=True):
             if cell.plain:
-                begin = title.plain.ljust(size + _GAP)
-                lines = _broken(f"{begin}{cell.plain}", width, " " * len(begin))
-                text = Text("\n".join(lines), cell.style)
+                title_text = title.plain.ljust(width_needed + _COLUMN_GAP)
+                record_lines = _break_line(
+                    f"{title_text}{cell.plain}", width, " " * len(title_text)
+                )
+                text = Text("\n".join(record_lines), cell.style)
                 text.stylize("bold", 0, len(title.plain))
                 console.print(text, style=style, soft_wrap=True)
 
 
-def _rows(table: Table) -> list[tuple[list[Text], str]]:
+def _table_rows(table: Table) -> list[tuple[list[Text], str]]:
     """Return the rows of a table with their styles, titles first."""
     from rich.text import Text
 
     columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
-    rows = [[_text(cell) for cell in row] for row in zip(*columns, strict=True)]
-    return [(row, str(style or "")) for row, style in zip(rows, _styles(table), strict=True)]
+    rows = [[_rich_text(cell) for cell in row] for row in zip(*columns, strict=True)]
+    return [(row, str(style or "")) for row, style in zip(rows, _row_styles(table), strict=True)]
 
 
-def _styles(table: Table) -> list[object]:
+def _row_styles(table: Table) -> list[object]:
     return ["", *(row.style for row in table.rows)]
 
 
-def _text(cell: object) -> Text:
+def _rich_text(cell: object) -> Text:
     from rich.text import Text
 
     return cell if isinstance(cell, Text) else Text(str(cell))
 
 
-def _broken(text: str, width: int, indent: str) -> list[str]:
+def _break_line(text: str, width: int, indent: str) -> list[str]:
     """Return a text in lines of a width, broken only at spaces; a longer word has its own line."""
-    lead = text[: len(text) - len(text.lstrip(" "))]
+    leading_spaces = text[: len(text) - len(text.lstrip(" "))]
     return textwrap.wrap(
         text.lstrip(" "),
         max(width, 1),
-        initial_indent=lead,
+        initial_indent=leading_spaces,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sgevents_core.cli.asking import load
-from sgevents_core.cli.explain import COLOURS, plan_of
-from sgevents_core.cli.printing import echo_json, echo_line, iso, read_to_look
+from sgevents_core.cli.asking import load_state_settings
+from sgevents_core.cli.explain import OUTCOME_COLOURS, plan_of
+from sgevents_core.cli.printing import echo_json, echo_line, iso, read_for_inspection
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry
 from sgevents_core.state.opening import open_state
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from sgevents_core.reading.outcomes import Outcome, Outcomes
     from sgevents_core.state.entries import Entry
 
-_PAGE: Final = 500
-_LOOK_EVERY: Final = 0.1
-_PATIENCE: Final = 1.0
+_PAGE_SIZE: Final = 500
+_POLL_INTERVAL: Final = 0.1
+_SETTLE_TIME: Final = 1.0
 """Seconds for which a new event is held back until its calls are over."""
-_MARKS: Final = {"handled": "", "handled later": ""}
+_QUIET_OUTCOMES: Final = {"handled": "", "handled later": ""}
 
 
-class _Shown(NamedTuple):
+class _ShownEvent(NamedTuple):
     """One event with the plugins that want it, each with its outcome."""
 
     entry: Entry
     event: Event
-    fates: dict[str, Outcome]
+    outcomes: dict[str, Outcome]
 
     @property
     def is_settled(self) -> bool:
-        return all(fate.what not in {"not yet", "failed"} for fate in self.fates.values())
+        return all(outcome.what not in {"not yet", "failed"} for outcome in self.outcomes.values())
 
 
 @click.command()
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", default=10, show_default=True,
               help="How many of the last events to begin with.")  # fmt: skip
-@click.option("--follow", "-f", is_flag=True, help="Go on with those that come, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for scripts.")
 @config_option
 def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
@@ -55,109 +55,121 @@ def tail(count: int, follow: bool, as_json: bool, config: Path) -> None:
     such as `not yet` or `dead letter`; nothing if the event was handled. `sgevents explain` shows
     more. Only reads the state.
     """
-    settings = load(config, read_to_look)
+    settings = load_state_settings(config, read_for_inspection)
     plan = plan_of(settings)
     with suppress(KeyboardInterrupt):
-        for shown in _events(settings.state.path, plan, count, follow=follow):
+        for shown_event in _journal_events(settings.state.path, plan, count, follow=follow):
             if as_json:
-                echo_json(_as_json(shown), indent=None)
+                echo_json(_as_json(shown_event), indent=None)
             else:
-                echo_line(_line(shown), colour=_colour(shown))
+                echo_line(_event_line(shown_event), line_colour=_event_colour(shown_event))
 
 
-def _events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_Shown]:
+def _journal_events(folder: Path, plan: Plan, count: int, *, follow: bool) -> Iterator[_ShownEvent]:
 
     with closing(open_state(folder).reader()) as state:
-        after = max(state.end() - count, state.lowest() - 1)
+        last_seq = max(state.end() - count, state.lowest() - 1)
         while True:
-            entries = state.read(after, _PAGE)
+            entries = state.read(last_seq, _PAGE_SIZE)
             if entries:
-                yield from _when_settled(folder, plan, entries, follow=follow)
-                after = entries[-1].seq
+                yield from _settled_events(folder, plan, entries, follow=follow)
+                last_seq = entries[-1].seq
             elif not follow:
                 return
             else:
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_POLL_INTERVAL)
 
 
-def _when_settled(
+def _settled_events(
     folder: Path, plan: Plan, entries: list[Entry], *, follow: bool
-) -> Iterator[_Shown]:
+) -> Iterator[_ShownEvent]:
     """Yield each event once all of its calls are settled, or after a while."""
-    until = time.monotonic() + (_PATIENCE if follow else 0.0)
-    waiting = entries
-    while waiting:
-        shown = list(_with_fates(folder, plan, waiting))
-        late = time.monotonic() > until
-        for number, one in enumerate(shown):
-            if not (late or one.is_settled):
-                waiting = waiting[number:]
-                time.sleep(_LOOK_EVERY)
+    deadline = time.monotonic() + (_SETTLE_TIME if follow else 0.0)
+    unsettled = entries
+    while unsettled:
+        shown_events = list(_with_outcomes(folder, plan, unsettled))
+        is_late = time.monotonic() > deadline
+        for event_number, shown_event in enumerate(shown_events):
+            if not (is_late or shown_event.is_settled):
+                unsettled = unsettled[event_number:]
+                time.sleep(_POLL_INTERVAL)
                 break
-            yield one
+            yield shown_event
         else:
             return
 
 
-def _with_fates(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_Shown]:
+def _with_outcomes(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[_ShownEvent]:
     from sgevents_core.calling.journal_events import event_in, read_scripts
     from sgevents_core.reading.outcomes import Outcomes
 
-    standing = Outcomes(folder)
-    scripts = read_scripts(folder)
+    event_outcomes = Outcomes(folder)
+    known_scripts = read_scripts(folder)
     with closing(open_state(folder).past()) as past:
         for entry in entries:
             try:
-                event = event_in(entry, scripts)
+                event = event_in(entry, known_scripts)
             except UnreadableEntry as error:
                 echo_line(str(error).splitlines()[0], err=True)
                 continue
             failures = past.failures(entry.event_id)
-            yield _Shown(entry, event, dict(_fates(plan, standing, entry, event, failures)))
+            yield _ShownEvent(
+                entry, event, dict(_plugin_outcomes(plan, event_outcomes, entry, event, failures))
+            )
 
 
-def _fates(
-    plan: Plan, standing: Outcomes, entry: Entry, event: Event, failures: Any
+def _plugin_outcomes(
+    plan: Plan, event_outcomes: Outcomes, entry: Entry, event: Event, failures: Any
 ) -> Iterator[tuple[str, Outcome]]:
     """Yield each plugin that wants the event, once, with its worst outcome."""
-    worst: dict[str, Outcome] = {}
+    worst_outcomes: dict[str, Outcome] = {}
     for _, callback in plan.for_type(entry.event_type):
         with suppress(Exception):  # a filter may be a plugin's code
             if callback.matches(event):
-                fate = standing.fate(callback.plugin, callback.name, entry.seq, failures)
-                kept = worst.get(callback.plugin)
-                if kept is None or kept.what in _MARKS:
-                    worst[callback.plugin] = fate
-    yield from ((plugin, fate) for plugin, fate in worst.items() if fate.what != "not for it")
+                outcome = event_outcomes.outcome_of(
+                    callback.plugin, callback.name, entry.seq, failures
+                )
+                worst_outcome = worst_outcomes.get(callback.plugin)
+                if worst_outcome is None or worst_outcome.what in _QUIET_OUTCOMES:
+                    worst_outcomes[callback.plugin] = outcome
+    yield from (
+        (plugin, outcome)
+        for plugin, outcome in worst_outcomes.items()
+        if outcome.what != "not for it"
+    )
 
 
-def _colour(shown: _Shown) -> str:
+def _event_colour(shown_event: _ShownEvent) -> str:
     """Return the colour for the worst outcome of the event."""
-    found = {COLOURS.get(fate.what, "") for fate in shown.fates.values()}
-    return next((colour for colour in ("red", "yellow") if colour in found), "")
+    outcome_colours = {
+        OUTCOME_COLOURS.get(outcome.what, "") for outcome in shown_event.outcomes.values()
+    }
+    return next((colour for colour in ("red", "yellow") if colour in outcome_colours), "")
 
 
-def _line(shown: _Shown) -> str:
-    created = shown.event.created_at
-    when = f"{created:%Y-%m-%d %H:%M:%S}" if created else "?"
-    called = ", ".join(_marked(plugin, fate) for plugin, fate in shown.fates.items())
-    what = str(shown.event).removeprefix("Event ")
-    late = " late" if shown.entry.late else ""
-    return f"{when}  {what}{late}  -> {called or 'nobody'}"
+def _event_line(shown_event: _ShownEvent) -> str:
+    created_at = shown_event.event.created_at
+    created_text = f"{created_at:%Y-%m-%d %H:%M:%S}" if created_at else "?"
+    called_plugins = ", ".join(
+        _marked_plugin(plugin, outcome) for plugin, outcome in shown_event.outcomes.items()
+    )
+    event_text = str(shown_event.event).removeprefix("Event ")
+    late_text = " late" if shown_event.entry.late else ""
+    return f"{created_text}  {event_text}{late_text}  -> {called_plugins or 'nobody'}"
 
 
-def _marked(plugin: str, fate: Outcome) -> str:
-    mark = _MARKS.get(fate.what, fate.what)
-    return f"{plugin} ({mark})" if mark else plugin
+def _marked_plugin(plugin: str, outcome: Outcome) -> str:
+    outcome_mark = _QUIET_OUTCOMES.get(outcome.what, outcome.what)
+    return f"{plugin} ({outcome_mark})" if outcome_mark else plugin
 
 
-def _as_json(shown: _Shown) -> dict[str, Any]:
+def _as_json(shown_event: _ShownEvent) -> dict[str, Any]:
     return {
         "version": 1,
-        "seq": shown.entry.seq,
-        "event_id": shown.entry.event_id,
-        "event_type": shown.entry.event_type,
-        "created_at": iso(shown.entry.created),
-        "late": shown.entry.late,
-        "plugins": {plugin: fate.what for plugin, fate in shown.fates.items()},
+        "seq": shown_event.entry.seq,
+        "event_id": shown_event.entry.event_id,
+        "event_type": shown_event.entry.event_type,
+        "created_at": iso(shown_event.entry.created),
+        "late": shown_event.entry.late,
+        "plugins": {plugin: outcome.what for plugin, outcome in shown_event.outcomes.items()},
     }

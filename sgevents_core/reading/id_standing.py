@@ -9,56 +9,62 @@ from sgevents_core.state.feed_values import FeedRecord, LeftOut
 from sgevents_core.state.opening import open_state
 
 
-def whereabouts(folder: Path, event_id: int) -> str:
+def explain_missing_id(folder: Path, event_id: int) -> str:
     """Return a sentence that explains why an id is not in the journal.
 
     Raises:
         StateError: The state cannot be read.
     """
     with closing(open_state(folder).reader()) as state:
-        record = state.load_feed()
-    if record is None:
+        feed_record = state.load_feed()
+    if feed_record is None:
         return "nothing was read from the site yet"
-    feed = record.state
-    if event_id > feed.frontier:
-        behind = f", and the feed stands still: {feed.rewound}" if feed.rewound else ""
-        return f"not taken yet: the newest event taken is {feed.frontier}{behind}"
-    return _met(folder, record, event_id)
+    feed_state = feed_record.state
+    if event_id > feed_state.frontier:
+        rewound_text = (
+            f", and the feed stands still: {feed_state.rewound}" if feed_state.rewound else ""
+        )
+        return f"not taken yet: the newest event taken is {feed_state.frontier}{rewound_text}"
+    return _known_id_text(folder, feed_record, event_id)
 
 
-def _met(folder: Path, record: FeedRecord, event_id: int) -> str:
-    for missing in record.missing:
-        if missing.first <= event_id <= missing.last:
-            return _missing(missing.hot, fails=str(event_id) in record.set_aside)
-    aside = _set_aside(folder, record, event_id)
-    if aside:
-        return aside
-    if any(first <= event_id <= last for first, last in record.gone):
-        return "it was taken once, left the journal, and the site shows it no more"
-    if _recorded("closed", folder, event_id, record.state.era):
-        return "given up: no row of this id was ever visible, and nothing looks for it any more"
-    if event_id < record.state.floor:
-        return f"older than what the feed answers for, which begins at event {record.state.floor}"
-    return _not_kept(folder)
+def _known_id_text(folder: Path, feed_record: FeedRecord, event_id: int) -> str:
+    for missing_range in feed_record.missing:
+        if missing_range.first <= event_id <= missing_range.last:
+            return _missing_text(
+                missing_range.hot, is_set_aside=str(event_id) in feed_record.set_aside
+            )
+    set_aside_text = _parked_or_dropped(folder, feed_record, event_id)
+    if set_aside_text:
+        return set_aside_text
+    if any(first_id <= event_id <= last_id for first_id, last_id in feed_record.gone):
+        return "it was taken, was pruned from the journal, and is no longer on the site"
+    if _is_left_out("closed", folder, event_id, feed_record.state.era):
+        return "given up: no row of this id was ever visible, and it is no longer looked for"
+    if event_id < feed_record.state.floor:
+        return f"older than the feed, which begins at event {feed_record.state.floor}"
+    return _not_in_journal(folder)
 
 
-def _set_aside(folder: Path, record: FeedRecord, event_id: int) -> str:
-    if any(p.first <= event_id <= p.last for p in record.parked):
-        return "parked: it came late, with many others, and sgevents feed parked decides about them"
-    if _recorded("dropped", folder, event_id, record.state.era):
-        return "dropped: it came late, with many others, and a person decided to leave them out"
+def _parked_or_dropped(folder: Path, feed_record: FeedRecord, event_id: int) -> str:
+    if any(
+        parked_range.first <= event_id <= parked_range.last for parked_range in feed_record.parked
+    ):
+        return "parked: it arrived late, with many others; decide with sgevents feed parked"
+    if _is_left_out("dropped", folder, event_id, feed_record.state.era):
+        return "dropped: it arrived late, with many others, and a person decided to drop them"
     return ""
 
 
-def _missing(hot: bool, *, fails: bool) -> str:
-    if fails:
-        return "set aside: the site fails when it is asked for its row; it is asked again"
-    if hot:
-        return "missing: no row of this id was visible so far, and it is waited for"
-    return "missing: no row of this id came in time; audits still look for it"
+def _missing_text(is_waited_for: bool, *, is_set_aside: bool) -> str:
+    if is_set_aside:
+        return "set aside: the site fails when asked for its row; it is asked again later"
+    if is_waited_for:
+        return "missing: no row of this id has been visible so far; it is waited for"
+    return "missing: no row of this id arrived in time; audits still look for it"
 
 
-def _not_kept(folder: Path) -> str:
+def _not_in_journal(folder: Path) -> str:
     with closing(open_state(folder).reader()) as state:
         nothing_pruned = state.lowest() == 1
     if nothing_pruned:
@@ -66,6 +72,6 @@ def _not_kept(folder: Path) -> str:
     return "no longer in the journal: it is older than the retention"
 
 
-def _recorded(kind: LeftOut, folder: Path, event_id: int, era: int) -> bool:
+def _is_left_out(left_out_kind: LeftOut, folder: Path, event_id: int, feed_era: int) -> bool:
     with closing(open_state(folder).past()) as past:
-        return past.is_left_out(kind, era, event_id)
+        return past.is_left_out(left_out_kind, feed_era, event_id)

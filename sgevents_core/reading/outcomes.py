@@ -19,7 +19,7 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.skips import was_skipped
 
-What: TypeAlias = Literal[
+OutcomeKind: TypeAlias = Literal[
     "handled",
     "handled later",
     "dead letter",
@@ -29,7 +29,7 @@ What: TypeAlias = Literal[
     "not yet",
     "not for it",
 ]
-_SETTLED: Final[dict[str, What]] = {
+_SETTLED_OUTCOMES: Final[dict[str, OutcomeKind]] = {
     "retried": "handled later",
     "dismissed": "dismissed",
     "skip": "skipped",
@@ -41,13 +41,13 @@ class Outcome:
     """The outcome of an event for one callback.
 
     Args:
-        what: The outcome in a word or two.
-        text: The outcome in a sentence.
+        outcome_kind: The outcome in a word or two.
+        outcome_text: The outcome in a sentence.
         failures: Its failures, oldest first.
         calls: The known calls with their times, oldest first.
     """
 
-    what: What
+    what: OutcomeKind
     text: str
     failures: tuple[Failure, ...] = ()
     calls: tuple[TimedCall, ...] = ()
@@ -65,44 +65,50 @@ class Outcomes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._calls: dict[tuple[str, int], list[TimedCall]] = {}
+        self._timed_calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(open_state(folder).reader()) as state:
-            self.records = state.plugins()
-            self._lanes: dict[str, Progress | None] = {}
-            for lane in {record.lane for record in self.records.values()}:
-                noted = register.read(register.path_of(folder, lane)).of()
-                progress = state.lane_progress(lane)
-                self._lanes[lane] = progress and recovery.goes_on(progress, noted.lane)
-                for record in self.records.values():
-                    if record.lane == lane:
-                        recovery.catches_up(record, noted.apart)
+            self.plugin_records = state.plugins()
+            self._progress_by_lane: dict[str, Progress | None] = {}
+            for lane_name in {record.lane for record in self.plugin_records.values()}:
+                register_slots = register.read(register.path_of(folder, lane_name)).of()
+                lane_progress = state.lane_progress(lane_name)
+                self._progress_by_lane[lane_name] = lane_progress and recovery.goes_on(
+                    lane_progress, register_slots.lane
+                )
+                for record in self.plugin_records.values():
+                    if record.lane == lane_name:
+                        recovery.catches_up(record, register_slots.apart)
         with closing(open_state(folder).past()) as past:
-            self._joined = past.joined()
+            self._first_places = past.joined()
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
         """Return whether a callback is finished for an event."""
-        record = self.records.get(plugin)
+        record = self.plugin_records.get(plugin)
         if record is None:
             return False
-        progress = record.progress if record.apart else self._lanes[record.lane]
-        return progress is not None and progress.is_done(seq, CallKey(plugin, callback))
+        lane_progress = record.progress if record.apart else self._progress_by_lane[record.lane]
+        return lane_progress is not None and lane_progress.is_done(seq, CallKey(plugin, callback))
 
     def is_for(self, plugin: str, seq: int) -> bool:
         """Return whether an event came after the point at which a plugin began."""
-        return plugin in self.records and seq > self._joined.get(plugin, 0)
+        return plugin in self.plugin_records and seq > self._first_places.get(plugin, 0)
 
-    def calls(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
+    def calls_of(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
         """Return the known calls of a callback for an event, oldest first."""
-        record = self.records.get(plugin)
+        record = self.plugin_records.get(plugin)
         if record is None:
             return ()
-        event = (record.lane, seq)
-        if event not in self._calls:
-            self._calls[event] = calls_of(self._folder, *event)
-        key = CallKey(plugin, callback)
-        return tuple(call for call in self._calls[event] if call.key == key)
+        journal_place = (record.lane, seq)
+        if journal_place not in self._timed_calls:
+            self._timed_calls[journal_place] = calls_of(self._folder, *journal_place)
+        call_key = CallKey(plugin, callback)
+        return tuple(
+            timed_call
+            for timed_call in self._timed_calls[journal_place]
+            if timed_call.key == call_key
+        )
 
-    def fate(
+    def outcome_of(
         self, plugin: str, callback: str, seq: int, failures: Iterable[KeptFailure]
     ) -> Outcome:
         """Return the outcome of an event for a callback that wants it.
@@ -113,52 +119,70 @@ class Outcomes:
             seq: The event's place in the journal.
             failures: All failures for the event, as `Past.failures` returns them.
         """
-        own = [one for one in failures if one[0].plugin == plugin and one[0].seq == seq]
-        mine = [one for one in own if one[0].callback == callback]
-        history = tuple(failure for failure, _, _ in mine)
+        plugin_failures = [
+            kept_failure
+            for kept_failure in failures
+            if kept_failure[0].plugin == plugin and kept_failure[0].seq == seq
+        ]
+        callback_failures = [
+            kept_failure for kept_failure in plugin_failures if kept_failure[0].callback == callback
+        ]
+        failure_history = tuple(failure for failure, _, _ in callback_failures)
         if not self.is_for(plugin, seq):
             return Outcome(
                 "not for it", "the plugin was enabled later, and began behind this event"
             )
-        for failure, dead, number in reversed(mine):
-            if dead:
-                text = f"dead letter {number}: {failure.error}"
-                return Outcome("dead letter", text, history)
-            if failure.outcome in _SETTLED:
-                return _settled(failure, number, history)
+        for failure, is_dead, letter_number in reversed(callback_failures):
+            if is_dead:
+                outcome_text = f"dead letter {letter_number}: {failure.error}"
+                return Outcome("dead letter", outcome_text, failure_history)
+            if failure.outcome in _SETTLED_OUTCOMES:
+                return _settled_outcome(failure, letter_number, failure_history)
         if not self.is_done(plugin, callback, seq):
-            return self._not_done(self.records[plugin], seq, history)
-        for failure, _, _ in own:
+            return self._unfinished_outcome(self.plugin_records[plugin], seq, failure_history)
+        for failure, _, _ in plugin_failures:
             if was_skipped(failure, callback):
-                return Outcome("skipped", failure.error, history)
-        times = f" after {counted(len(history), 'failed attempt')}" if history else ""
-        return Outcome("handled", f"handled{times}", history)
+                return Outcome("skipped", failure.error, failure_history)
+        attempts_text = (
+            f" after {counted(len(failure_history), 'failed attempt')}" if failure_history else ""
+        )
+        return Outcome("handled", f"handled{attempts_text}", failure_history)
 
-    def _not_done(self, record: PluginRecord, seq: int, history: tuple[Failure, ...]) -> Outcome:
+    def _unfinished_outcome(
+        self, record: PluginRecord, seq: int, failure_history: tuple[Failure, ...]
+    ) -> Outcome:
         if not record.apart:
-            behind = (self._lanes[record.lane] or BEGINNING).behind(seq)
-            text = f"not yet: its lane is {counted(behind, 'event')} before it"
-            return Outcome("not yet", text, history)
-        stands = record.progress.running == seq
-        how = record.state
-        if stands and history:
-            last = record.reason if record.state == "held" else history[-1].error
-            times = f"{counted(len(history), 'attempt')}: {last}"
-            text = (
-                f"{how} at it after {times}" if how != "active" else f"called again after {times}"
+            events_behind = (self._progress_by_lane[record.lane] or BEGINNING).behind(seq)
+            outcome_text = f"not yet: its lane is {counted(events_behind, 'event')} before it"
+            return Outcome("not yet", outcome_text, failure_history)
+        is_at_event = record.progress.running == seq
+        plugin_state = record.state
+        if is_at_event and failure_history:
+            last_error = record.reason if record.state == "held" else failure_history[-1].error
+            attempts_text = f"{counted(len(failure_history), 'attempt')}: {last_error}"
+            outcome_text = (
+                f"{plugin_state} at it after {attempts_text}"
+                if plugin_state != "active"
+                else f"called again after {attempts_text}"
             )
-            return Outcome("failed", text, history)
-        why = f"{how}, {record.reason}" if how != "active" else "catching up"
-        before = counted(record.progress.before(seq), "event")
-        where = "at it" if stands else f"{before} before it"
-        return Outcome("not yet", f"not yet: the plugin is {where} ({why})", history)
+            return Outcome("failed", outcome_text, failure_history)
+        state_reason = (
+            f"{plugin_state}, {record.reason}" if plugin_state != "active" else "catching up"
+        )
+        events_before = counted(record.progress.before(seq), "event")
+        place_text = "at it" if is_at_event else f"{events_before} before it"
+        return Outcome(
+            "not yet", f"not yet: the plugin is {place_text} ({state_reason})", failure_history
+        )
 
 
-def _settled(failure: Failure, number: int, history: tuple[Failure, ...]) -> Outcome:
-    what = _SETTLED[failure.outcome]
-    text = {
-        "handled later": f"dead letter {number} was handled when called again",
-        "dismissed": f"dead letter {number} was dismissed: {failure.error}",
+def _settled_outcome(
+    failure: Failure, letter_number: int, failure_history: tuple[Failure, ...]
+) -> Outcome:
+    outcome_kind = _SETTLED_OUTCOMES[failure.outcome]
+    outcome_text = {
+        "handled later": f"dead letter {letter_number} was handled when called again",
+        "dismissed": f"dead letter {letter_number} was dismissed: {failure.error}",
         "skipped": f"failed, and skipped as on_error says: {failure.error}",
-    }[what]
-    return Outcome(what, text, history)
+    }[outcome_kind]
+    return Outcome(outcome_kind, outcome_text, failure_history)

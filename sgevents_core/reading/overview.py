@@ -40,7 +40,7 @@ class FeedOverview:
         given_up: Ids no longer waited for that audits still look for.
         answered_s_ago: Seconds since the site was last known to answer.
         rewound: Why the feed has stopped; empty if it has not.
-        parked: Rows that arrived late by the thousand and await a decision.
+        parked_rows: Rows that arrived late by the thousand and await a decision.
         parked_first: The lowest id of these; 0 if there are none.
         parked_last: The highest id.
         parked_since: When the first of them were parked, in seconds since 1970 on the site's clock.
@@ -67,7 +67,7 @@ class PluginOverview:
 
     Args:
         name: Its name.
-        lane: Its lane.
+        lane_progress: Its lane.
         state: `active`, `catching up`, `held`, `paused`, `disabled`, `not started`, or `not loaded`
             by the running daemon.
         reason: Why it is held or paused.
@@ -125,136 +125,152 @@ class Overview:
     def feed_trouble(self) -> FeedTrouble:
         """The recorded trouble of the feed."""
         feed = self.feed
-        aside = [one.event for one in self.set_aside]
+        aside_ids = [plugin.event for plugin in self.set_aside]
         if feed is None:
-            return FeedTrouble(set_aside=aside)
-        parked = (feed.parked, feed.parked_first, feed.parked_last)
-        return FeedTrouble(feed.rewound, *parked, aside)
+            return FeedTrouble(set_aside=aside_ids)
+        parked_rows = (feed.parked, feed.parked_first, feed.parked_last)
+        return FeedTrouble(feed.rewound, *parked_rows, aside_ids)
 
-    def needs(self, now: float) -> list[Need | ShownNeed]:
+    def needs(self, daemon_pulse: float) -> list[Need | ShownNeed]:
         """Return what needs a person, most urgent first.
 
         Args:
-            now: The time, in seconds since 1970.
+            daemon_pulse: The time, in seconds since 1970.
         """
-        found: list[Need | ShownNeed] = [*daemon_needs(self.pid, self.pulse, now)]
-        found += needs_of(self.pulse, self.feed_trouble, now)
-        found += [not_reloaded(self.refused)] if self.refused else []
-        for one in self.plugins:
-            found += plugin_needs(
-                one.name, state=one.state, reason=one.reason, dead_letters=one.dead_letters
+        needs: list[Need | ShownNeed] = [*daemon_needs(self.pid, self.pulse, daemon_pulse)]
+        needs += needs_of(self.pulse, self.feed_trouble, daemon_pulse)
+        needs += [not_reloaded(self.refused)] if self.refused else []
+        for plugin in self.plugins:
+            needs += plugin_needs(
+                plugin.name,
+                state=plugin.state,
+                reason=plugin.reason,
+                dead_letters=plugin.dead_letters,
             )
-        return found
+        return needs
 
 
-def overview(folder: Path, enabled: frozenset[str]) -> Overview | None:
+def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | None:
     """Return the overview of a state; None if nothing has run on it yet. Change nothing.
 
     Args:
         folder: The state's folder.
-        enabled: Names of the plugins that the config enables.
+        enabled_plugins: Names of the plugins that the config enables.
 
     Raises:
         StateError: The state cannot be read.
     """
     if not open_state(folder).is_made():
         return None
-    holder = lock.holder(folder) or {}
-    pid = holder.get("pid")
+    lock_holder = lock.holder(folder) or {}
+    pid = lock_holder.get("pid")
     daemon = running(folder)
-    loaded = None if daemon is None else frozenset(daemon.plugins)
+    loaded_plugins = None if daemon is None else frozenset(daemon.plugins)
     state = open_state(folder).reader()
     try:
         if not state.made:
             return None
         feed = state.load_feed()
-        process = pid if isinstance(pid, int) and "command" not in holder else None
-        now = pulse_of(folder, process)
+        process_id = pid if isinstance(pid, int) and "command" not in lock_holder else None
+        daemon_pulse = pulse_of(folder, process_id)
         return Overview(
-            pid=process,
-            version=now.version if now else "",
-            started=now.started if now else 0.0,
+            pid=process_id,
+            version=daemon_pulse.version if daemon_pulse else "",
+            started=daemon_pulse.started if daemon_pulse else 0.0,
             refused=daemon.refusal.reason if daemon and daemon.refusal else "",
-            pulse=now,
-            host=str(holder.get("host", "")),
+            pulse=daemon_pulse,
+            host=str(lock_holder.get("host", "")),
             events=state.end() - state.lowest() + 1,
-            feed=_feed(feed) if feed else None,
-            plugins=_plugins(state, enabled, loaded),
+            feed=_feed_overview(feed) if feed else None,
+            plugins=_plugin_overviews(state, enabled_plugins, loaded_plugins),
             set_aside=tuple(state.aside()),
         )
     finally:
         state.close()
 
 
-def _feed(record: FeedRecord) -> FeedOverview:
-    state = record.state
-    hot = [missing for missing in record.missing if missing.hot]
-    cold = [missing for missing in record.missing if not missing.hot]
+def _feed_overview(feed_record: FeedRecord) -> FeedOverview:
+    feed_state = feed_record.state
+    waited_for = [missing for missing in feed_record.missing if missing.hot]
+    given_up = [missing for missing in feed_record.missing if not missing.hot]
     return FeedOverview(
-        newest_id=state.frontier,
-        complete_to=min((m.first - 1 for m in hot), default=state.frontier),
-        proved_to=state.proved_id,
-        proved_at=state.proved_at,
-        waiting=sum(m.last - m.first + 1 for m in hot),
-        waiting_ranges=len(hot),
-        given_up=sum(m.last - m.first + 1 for m in cold),
-        answered_s_ago=max(time.time() - state.answered, 0.0),
-        rewound=state.rewound,
-        parked=sum(p.last - p.first + 1 for p in record.parked),
-        parked_first=min((p.first for p in record.parked), default=0),
-        parked_last=max((p.last for p in record.parked), default=0),
-        parked_since=min((p.at for p in record.parked), default=0),
+        newest_id=feed_state.frontier,
+        complete_to=min(
+            (missing_range.first - 1 for missing_range in waited_for), default=feed_state.frontier
+        ),
+        proved_to=feed_state.proved_id,
+        proved_at=feed_state.proved_at,
+        waiting=sum(missing_range.last - missing_range.first + 1 for missing_range in waited_for),
+        waiting_ranges=len(waited_for),
+        given_up=sum(missing_range.last - missing_range.first + 1 for missing_range in given_up),
+        answered_s_ago=max(time.time() - feed_state.answered, 0.0),
+        rewound=feed_state.rewound,
+        parked=sum(
+            parked_range.last - parked_range.first + 1 for parked_range in feed_record.parked
+        ),
+        parked_first=min((parked_range.first for parked_range in feed_record.parked), default=0),
+        parked_last=max((parked_range.last for parked_range in feed_record.parked), default=0),
+        parked_since=min((parked_range.at for parked_range in feed_record.parked), default=0),
     )
 
 
-def _plugins(
-    state: Reader, enabled: frozenset[str], loaded: frozenset[str] | None
+def _plugin_overviews(
+    state: Reader, enabled_plugins: frozenset[str], loaded_plugins: frozenset[str] | None
 ) -> tuple[PluginOverview, ...]:
-    end = state.end()
-    dead = state.dead_letter_counts()
+    journal_end = state.end()
+    letter_counts = state.dead_letter_counts()
     overviews = []
     for record in state.plugins().values():
-        lane = state.lane_progress(record.lane) or BEGINNING
-        progress = record.progress if record.apart else lane
-        shown = _shown(record, enabled, loaded)
+        lane_progress = state.lane_progress(record.lane) or BEGINNING
+        progress = record.progress if record.apart else lane_progress
+        shown_state = _shown_state(record, enabled_plugins, loaded_plugins)
         overviews.append(
-            _plugin(record, progress, end, state, dead=dead.get(record.name, (0, "")), shown=shown)
+            _plugin_overview(
+                record,
+                progress,
+                journal_end,
+                state,
+                dead_letters=letter_counts.get(record.name, (0, "")),
+                shown_state=shown_state,
+            )
         )
     return tuple(sorted(overviews, key=lambda plugin: (plugin.lane, plugin.name)))
 
 
-def _plugin(
+def _plugin_overview(
     record: PluginRecord,
     progress: Progress,
-    end: int,
+    journal_end: int,
     state: Reader,
     *,
-    dead: tuple[int, str],
-    shown: str,
+    dead_letters: tuple[int, str],
+    shown_state: str,
 ) -> PluginOverview:
-    oldest = state.created_after(progress.finished)
+    oldest_created = state.created_after(progress.finished)
     return PluginOverview(
         name=record.name,
         lane=record.lane,
-        state=shown,
+        state=shown_state,
         reason=record.reason,
-        behind=progress.behind(end),
-        behind_s=0.0 if oldest is None else max(time.time() - oldest, 0.0),
+        behind=progress.behind(journal_end),
+        behind_s=0.0 if oldest_created is None else max(time.time() - oldest_created, 0.0),
         retry_in_s=max(record.retry_at - time.time(), 0.0) if record.state == "held" else 0.0,
-        dead_letters=dead[0],
+        dead_letters=dead_letters[0],
         failures=record.failures,
-        last_error=dead[1],
+        last_error=dead_letters[1],
         hangs=record.hangs,
     )
 
 
-def _shown(record: PluginRecord, enabled: frozenset[str], loaded: frozenset[str] | None) -> str:
-    """Return the state of a plugin; `loaded` are the daemon's plugins, None if none runs."""
-    if record.name not in enabled:
+def _shown_state(
+    record: PluginRecord, enabled_plugins: frozenset[str], loaded_plugins: frozenset[str] | None
+) -> str:
+    """Return a plugin's state; `loaded_plugins` are those of the daemon, None if none runs."""
+    if record.name not in enabled_plugins:
         return "disabled"
     if record.state in {"held", "paused"}:
         return record.state
-    if loaded is not None and record.name not in loaded:
+    if loaded_plugins is not None and record.name not in loaded_plugins:
         return "not loaded"
     if record.state == "not started":
         return record.state

@@ -298,7 +298,7 @@ def test_the_keys_of_enabled_plugins_are_tried(
 @pytest.mark.parametrize(
     ("date", "status", "words"),
     [
-        (None, "ok", "does not tell"),
+        (None, "ok", "does not report"),
         (1000, "ok", "agree"),
         (980, "ok", "agree"),
         (1030, "ok", "agree"),
@@ -308,7 +308,7 @@ def test_the_keys_of_enabled_plugins_are_tried(
 )
 def test_the_clocks_are_compared(date: int | None, status: str, words: str) -> None:
     """Half a minute is fine; more is a warning that says which way. It never stops a run."""
-    finding = clock_finding(date, before=1000.0, after=1001.0)
+    finding = clock_finding(date, time_before=1000.0, time_after=1001.0)
     assert finding.status == status
     assert words in finding.message
 
@@ -492,8 +492,8 @@ def test_whether_own_writes_come_back_is_told_of_each_script(
     told = [one for one in result.of("rights", "ok") if one.startswith("script ")]
     assert told == [
         "script sgevents what it writes comes back as events (generate_event_log_entries is on) []",
-        "script silent one what it writes makes no events, except in a person's name"
-        " (generate_event_log_entries is off, as it is by default): no plugin hears of it []",
+        "script silent one what it writes causes no events, except in a person's name"
+        " (generate_event_log_entries is off, as it is by default): no plugin is called for it []",
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from waiting import PATIENCE
 
-from sgevents_core.cli.config_text import Installed, Site, config_text, toml_string
+from sgevents_core.cli.config_text import ListedPlugin, SiteChoice, config_text, toml_string
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import FeedSettings, load_settings, read_settings
@@ -209,8 +209,8 @@ def test_metadata_of_a_package_cannot_write_the_configuration(
 
 def test_every_line_that_is_commented_out_is_right() -> None:
     """Whoever takes the comment sign away has a key with its default."""
-    site = Site("https://studio.example.com", "events", toml_string(KEY))
-    text = config_text(site, [Installed("a.b", "studio 1.0")])
+    site = SiteChoice("https://studio.example.com", "events", toml_string(KEY))
+    text = config_text(site, [ListedPlugin("a.b", "studio 1.0")])
     samples = [
         line.removeprefix("# ")
         if line.startswith("# ") and (" = " in line or "[" in line)
@@ -226,7 +226,7 @@ def test_every_line_that_is_commented_out_is_right() -> None:
 @pytest.mark.parametrize("text", ['quo"te', "back\\slash", "new\nline", "ünï", "\x7f\x00", "🎬"])
 def test_any_text_survives_in_the_file(text: str) -> None:
     """Keys hold every kind of character."""
-    site = Site("https://studio.example.com", "events", toml_string(f"a{text}b"))
+    site = SiteChoice("https://studio.example.com", "events", toml_string(f"a{text}b"))
     settings = read_settings(config_text(site, []), Path("sgevents.toml"))
     assert settings.site.api_key.reveal() == f"a{text}b"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sgevents_core.cli.reload import _asked
+from sgevents_core.cli.reload import _request_reload
 from sgevents_core.errors import DaemonElsewhereError
 from sgevents_core.state.lock import LOCK, StateLock
 from sgevents_core.state.running import Running, note
@@ -29,10 +29,10 @@ def test_process_that_only_a_file_names_is_sent_nothing(
         named = {"pid": victim, "host": socket.gethostname()}
         (tmp_path / LOCK).write_bytes(msgspec.json.encode(named))
         with pytest.raises(DaemonElsewhereError, match="cannot be proved"):
-            _asked(tmp_path)
+            _request_reload(tmp_path)
         assert sent == []
         named["pid"] = os.getpid()
         (tmp_path / LOCK).write_bytes(msgspec.json.encode(named))
         os.close(note(tmp_path, Running(os.getpid(), "run", "1", {}, reloads=True)))
-        assert _asked(tmp_path).pid == os.getpid()
+        assert _request_reload(tmp_path).pid == os.getpid()
         assert sent == [(os.getpid(), signal.SIGHUP)]

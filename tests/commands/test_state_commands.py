@@ -97,7 +97,7 @@ def test_what_is_no_database_is_told(sgevents: Commands, folder: Path) -> None:
 
 
 def test_records_that_make_no_sense_are_told(folder: Path) -> None:
-    """What is whole for SQLite may still be damaged for us."""
+    """What is intact for SQLite may still be damaged for us."""
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         db.execute("UPDATE feed SET state = '{'")
         db.commit()

@@ -19,7 +19,7 @@ from lane_house import House
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.cli.tail import _events
+from sgevents_core.cli.tail import _journal_events
 from sgevents_core.dispatch.plan import Plan
 from sgevents_core.events import Event
 from sgevents_core.sandbox import Sandbox
@@ -75,17 +75,17 @@ def test_event_waits_a_moment_for_who_is_called(
     house.plugin("alpha", takes_a_while)
     house.run()
     plan = Plan(house.loaded().callbacks)
-    shown = _events(house.folder, plan, 10, follow=True)
+    shown = _journal_events(house.folder, plan, 10, follow=True)
     with house.running():
         house.events(1)
-        assert next(shown).fates["alpha"].what == "handled"
-    monkeypatch.setattr("sgevents_core.cli.tail._PATIENCE", 0.2)
+        assert next(shown).outcomes["alpha"].what == "handled"
+    monkeypatch.setattr("sgevents_core.cli.tail._SETTLE_TIME", 0.2)
     house.events(2)
-    assert next(shown).fates["alpha"].what == "not yet"
+    assert next(shown).outcomes["alpha"].what == "not yet"
 
 
 def test_more_than_a_page(tmp_path: Path, state: Writer) -> None:
     """As many as are asked for, in order."""
     grow(state, [event_row(n) for n in range(1, 1201)])
-    shown = list(_events(tmp_path / "state", Plan([]), 1100, follow=False))
+    shown = list(_journal_events(tmp_path / "state", Plan([]), 1100, follow=False))
     assert [one.entry.event_id for one in shown] == list(range(101, 1201))

@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
-from sgevents_core.reading.overview import overview
+from sgevents_core.reading.overview import read_overview
 from sgevents_core.settings import PluginSettings
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -249,7 +249,7 @@ def test_not_started_is_read_from_a_state_of_an_earlier_version(house: House) ->
 
 def shown(house: House, name: str) -> tuple[str, str]:
     """How a plugin stands, and why, as `sgevents status` has it."""
-    found = overview(house.folder, frozenset(house.plugins))
+    found = read_overview(house.folder, frozenset(house.plugins))
     assert found is not None
     return next((one.state, one.reason) for one in found.plugins if one.name == name)
 

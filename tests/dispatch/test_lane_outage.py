@@ -533,7 +533,7 @@ def test_explain_and_the_ledger_say_what_it_waits_for(house: House, site: Site) 
         house.site_is_down()
         with closing(open_state(house.folder).past()) as past:
             failures = past.failures(1)
-        fate = Outcomes(house.folder).fate("writes", "writes:writes", 1, failures)
+        fate = Outcomes(house.folder).outcome_of("writes", "writes:writes", 1, failures)
     reason = "waits for the site: ConnectionRefusedError"
     assert house.records()["writes"].reason.startswith(reason)
     assert fate.text.startswith(f"held at it after 1 attempt: {reason}")

@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from sgevents_core import Event
 from sgevents_core.calling.breaker import Breaker
-from sgevents_core.reading.overview import overview
+from sgevents_core.reading.overview import read_overview
 from sgevents_core.sandbox import Sandbox
 
 ROLLUP = {"type": "ApiUser", "id": 3, "name": "rollup 1.0"}
@@ -159,7 +159,7 @@ def test_a_real_loop_is_paused_with_an_alert_and_others_go_on(
     with going_on(tmp_path, site, tables):
         wait_until(lambda: seen.exists() and "looping" in seen.read_text(), what="it is told")
     drain(tmp_path, site, tables)  # what came of its last write is for the others
-    found = overview(tmp_path / "state", frozenset({"looping", "witness"}))
+    found = read_overview(tmp_path / "state", frozenset({"looping", "witness"}))
     assert found is not None
     (looping,) = [one for one in found.plugins if one.name == "looping"]
     assert looping.state == "paused"

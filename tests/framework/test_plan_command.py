@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from installed_packages import Packages
 
-from sgevents_core.cli.plan import meant_type
+from sgevents_core.cli.plan import likely_event_type
 from sgevents_core.cli.root import sgevents
 
 CONFIG = """
@@ -168,7 +168,7 @@ def test_nobody_called_is_an_answer_too(
 )
 def test_misspelled_type_is_noticed(typed: str, meant: str | None) -> None:
     """By the types there are, and by the form that types of records have."""
-    assert meant_type(typed, {"Studio_Publish_Done"}) == meant
+    assert likely_event_type(typed, {"Studio_Publish_Done"}) == meant
 
 
 def test_misspelled_type_is_said_to_be_one(

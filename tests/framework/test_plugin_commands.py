@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from installed_packages import Packages
 
-from sgevents_core.cli.plugin_commands import config_named
+from sgevents_core.cli.plugin_commands import config_from_arguments
 from sgevents_core.cli.root import sgevents
 
 SITE = '[site]\nurl = "http://127.0.0.1:1"\nscript_name = "s"\napi_key = "demo-key"\n'
@@ -111,7 +111,7 @@ def test_help_lists_them_and_says_what_is_missing(
     told = " ".join(shown.split())
     assert "Commands of angry are missing: register_commands raised ZeroDivisionError" in told
     assert "Commands of bad are missing, if it has any: it is broken: importing bad" in told
-    assert "run of greeter is left out: sgevents has a command like that" in told
+    assert "run of greeter is left out: sgevents has a command of that name" in told
     assert "greet of rival is left out: another plugin has it already" in told
     assert "trap" not in sys.modules
 
@@ -168,4 +168,4 @@ def test_the_configuration_is_found_before_the_command_is_known(
 ) -> None:
     """Its options are not known yet."""
     monkeypatch.delenv("SGEVENTS_CONFIG", raising=False)
-    assert config_named(arguments) == Path(named)
+    assert config_from_arguments(arguments) == Path(named)

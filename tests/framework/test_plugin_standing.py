@@ -15,7 +15,7 @@ from installed_packages import Packages
 
 from sgevents_core import __version__
 from sgevents_core.cli.root import sgevents
-from sgevents_core.reading.overview import overview
+from sgevents_core.reading.overview import read_overview
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -80,11 +80,8 @@ def test_held_and_paused_plugins_say_why_and_what_to_do(state: Path, listed: Run
         PluginRecord("three", "default", state="paused", reason="of old"),
     )
     shown = listed()
-    assert (
-        "one is paused: 20 failures in a row\n    fix: Put right what it was, then: sgevents"
-        in shown
-    )
-    assert "two is held: no route\n    fix: Nothing: it is called again by itself" in shown
+    assert "one is paused: 20 failures in a row\n    fix: Fix the cause, then: sgevents" in shown
+    assert "two is held: no route\n    fix: Nothing: it is called again automatically" in shown
     found = listed("--json")
     assert (found["one"]["status"], found["one"]["order"]) == ("paused", 1)
     assert (found["two"]["status"], found["two"]["order"]) == ("held", 2)
@@ -99,7 +96,7 @@ def test_plugin_whose_startup_failed_is_told_as_not_started(state: Path, listed:
     record(state, not_started)
     found = listed("--json")["one"]
     assert (found["status"], found["reason"], found["order"]) == ("not started", told, 1)
-    assert f"one is not started: {told}\n    fix: Put right what it was" in listed()
+    assert f"one is not started: {told}\n    fix: Fix the cause" in listed()
 
 
 def test_plugin_that_waits_for_a_call_is_not_to_be_resumed(state: Path, listed: Run) -> None:
@@ -122,9 +119,9 @@ def test_what_a_running_daemon_has_loaded_is_compared_with_what_is_installed(
         shown = listed()
         found = listed("--json")
     assert f"sgevents: the daemon runs 0.0.1, this is {__version__}" in shown
-    assert "one: the daemon runs 0.9, installed is 1.0; `sgevents reload` takes it up" in shown
-    assert "two: the daemon has not loaded it; `sgevents reload` takes it up" in shown
-    assert "three: the daemon still runs 1.0; `sgevents reload` takes it up" in shown
+    assert "one: the daemon runs 0.9, installed is 1.0; `sgevents reload` applies it" in shown
+    assert "two: the daemon has not loaded it; `sgevents reload` applies it" in shown
+    assert "three: the daemon still runs 1.0; `sgevents reload` applies it" in shown
     assert [found[name]["running"] for name in ("one", "two", "three")] == ["0.9", None, "1.0"]
     assert "the daemon" not in listed(), "once it has ended, there is nothing to compare"
 
@@ -171,7 +168,7 @@ def test_status_tells_what_the_running_daemon_has_not_loaded(state: Path) -> Non
     )
 
     def states() -> list[str]:
-        found = overview(state, frozenset({"one", "two", "three"}))
+        found = read_overview(state, frozenset({"one", "two", "three"}))
         assert found is not None
         by_name = {one.name: one.state for one in found.plugins}
         return [by_name[name] for name in ("one", "two", "three")]

@@ -104,7 +104,7 @@ def test_what_is_taken_away_while_the_daemon_stops_does_not_end_it(
         TAKEN[what](daemon, python)
         (daemon.folder / "go").touch()
         if what == "python":  # whoever asks needs the configuration too
-            assert "it could not be started anew" in command.communicate(timeout=PATIENCE)[1]
+            assert "it could not be restarted" in command.communicate(timeout=PATIENCE)[1]
             assert command.returncode == 1
         ids.append(site.event("Studio_B"))
         daemon.wait_for(ids, "zulu")
@@ -113,7 +113,7 @@ def test_what_is_taken_away_while_the_daemon_stops_does_not_end_it(
         command.communicate()
     assert daemon.events_of("zulu") == ids
     refused = [r for r in daemon.told() if r["action"] == "daemon.not_reloaded"]
-    assert "it could not be started anew" in refused[-1]["message"]
+    assert "it could not be restarted" in refused[-1]["message"]
 
 
 LIMITS = {

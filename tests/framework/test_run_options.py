@@ -10,7 +10,7 @@ from drained import drain
 from installed_packages import Packages
 
 from sgevents_core.cli.root import sgevents
-from sgevents_core.reading.overview import overview
+from sgevents_core.reading.overview import read_overview
 from sgevents_core.sandbox import Sandbox
 
 NOTES = """
@@ -93,7 +93,7 @@ def test_safe_mode_imports_no_plugin_and_fills_the_journal(
         config.write_text(config.read_text() + "[plugins.deadly]\nenabled = true\n")
         event = site.event("Studio_Done")
         assert run("--safe-mode", "--config", str(config)) == 0
-    found = overview(tmp_path / "state", frozenset({"one"}))
+    found = read_overview(tmp_path / "state", frozenset({"one"}))
     assert found is not None
     assert found.feed is not None
     assert (found.events, found.feed.newest_id) == (2, event)

@@ -11,7 +11,7 @@ import pytest
 from journal_rows import AT, event_row, grow
 
 from sgevents_core.errors import NotTakenYet, SiteError
-from sgevents_core.reading.id_standing import whereabouts
+from sgevents_core.reading.id_standing import explain_missing_id
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSettings
 from sgevents_core.site import history as history_module
@@ -161,9 +161,9 @@ def test_newest_era_is_meant(past: Past) -> None:
     ("event_id", "told"),
     [
         (101, "not taken yet: the newest event taken is 100"),
-        (91, "and it is waited for"),
+        (91, "it is waited for"),
         (81, "audits still look for it"),
-        (71, "the site shows it no more"),
+        (71, "is no longer on the site"),
         (61, "given up"),
         (5, "begins at event 10"),
         (50, "it came before the feed began"),
@@ -179,7 +179,7 @@ def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
             closed=[(60, 62)],
         )
         state.append(0, [], change)
-    assert told in whereabouts(tmp_path, event_id)
+    assert told in explain_missing_id(tmp_path, event_id)
 
 
 def test_an_id_that_left_the_journal(tmp_path: Path) -> None:
@@ -187,10 +187,10 @@ def test_an_id_that_left_the_journal(tmp_path: Path) -> None:
     with closing(open_state(tmp_path).writer()) as state:
         grow(state, [event_row(1), event_row(2)])
         assert state.prune(AT + LAST, 2) == 1
-    assert "older than the retention" in whereabouts(tmp_path, 1)
+    assert "older than the retention" in explain_missing_id(tmp_path, 1)
 
 
 def test_state_without_a_feed(tmp_path: Path) -> None:
     """Nothing was read yet."""
     open_state(tmp_path).writer().close()
-    assert whereabouts(tmp_path, 1) == "nothing was read from the site yet"
+    assert explain_missing_id(tmp_path, 1) == "nothing was read from the site yet"

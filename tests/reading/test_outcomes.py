@@ -26,7 +26,7 @@ def fate(house: House, plugin: str, callback: str, seq: int) -> Outcome:
     event_id = house.state.read(seq - 1, 1)[0].event_id
     with closing(open_state(house.folder).past()) as past:
         failures = past.failures(event_id)
-    return Outcomes(house.folder).fate(plugin, f"{plugin}:{callback}", seq, failures)
+    return Outcomes(house.folder).outcome_of(plugin, f"{plugin}:{callback}", seq, failures)
 
 
 def test_handled_and_not_for_it(house: House) -> None:
@@ -178,12 +178,12 @@ def test_calls_with_their_durations(house: House) -> None:
     house.events(1)
     house.run()
     standing = Outcomes(house.folder)
-    (failed,) = standing.calls("alpha", "alpha:fails", 1)
-    (other,) = standing.calls("alpha", "alpha:two", 1)
+    (failed,) = standing.calls_of("alpha", "alpha:fails", 1)
+    (other,) = standing.calls_of("alpha", "alpha:two", 1)
     assert failed.began <= other.began
     assert 0 < failed.seconds < 60
-    assert standing.calls("alpha", "alpha:two", 2) == ()
-    assert standing.calls("omega", "omega:one", 1) == ()
+    assert standing.calls_of("alpha", "alpha:two", 2) == ()
+    assert standing.calls_of("omega", "omega:one", 1) == ()
 
 
 def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:

@@ -89,7 +89,7 @@ def test_a_schema_is_used_at_once(config: Path) -> None:
 def test_what_is_missing_is_told(config: Path, studio: Sandbox, tmp_path: Path) -> None:
     """A site that does not answer, and a file without a site, end with a sentence."""
     done = run("--write-types", str(tmp_path / "types.toml"))
-    assert (done.exit_code, "--write-types wants --schema-of" in done.output) == (2, True)
+    assert (done.exit_code, "--write-types needs --schema-of" in done.output) == (2, True)
     studio.revoke_script(studio.script_name)
     done = run("--schema-of", str(config), "--write-types", str(tmp_path / "types.toml"))
     assert (done.exit_code, f"The schema of {studio.url} cannot be read" in done.output) == (

@@ -15,7 +15,7 @@ from site_records import AT, ROW, Connect
 
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.errors import SiteAnswerError
-from sgevents_core.reading.id_standing import whereabouts
+from sgevents_core.reading.id_standing import explain_missing_id
 from sgevents_core.site import backlog, sizes, trouble
 from sgevents_core.site import feed as feed_module
 from sgevents_core.site import follower as gaps
@@ -280,7 +280,7 @@ def test_a_row_that_the_site_cannot_give(odd: OddSite, tmp_path: Path, soon: Non
         running.until(lambda: len(running.ids()) == 38)
         running.until(running.reader.aside)
         assert [(one.event, one.where) for one in running.reader.aside()] == [("6", "site")]
-        assert "set aside" in whereabouts(tmp_path, 6)
+        assert "set aside" in explain_missing_id(tmp_path, 6)
         odd.fails = lambda *_: False
         running.until(lambda: 6 in running.ids())
         running.until(lambda: not running.reader.aside())

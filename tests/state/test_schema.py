@@ -14,7 +14,7 @@ import pytest
 from journal_rows import event_row, grow
 
 from sgevents_core.errors import StateError
-from sgevents_core.reading.overview import overview
+from sgevents_core.reading.overview import read_overview
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
@@ -146,7 +146,7 @@ def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_state_that_is_just_being_made_says_that_nothing_has_run(tmp_path: Path) -> None:
     """Between the file and its tables there is a moment; who looks then is told nothing wrong."""
     sqlite3.connect(tmp_path / DATABASE).close()
-    assert overview(tmp_path, frozenset()) is None
+    assert read_overview(tmp_path, frozenset()) is None
 
 
 def test_state_of_an_older_version_can_be_looked_at(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_state_of_an_older_version_can_be_looked_at(tmp_path: Path) -> None:
         db.executescript(scripts + "PRAGMA user_version = 2;")
         db.execute("INSERT INTO feed VALUES (1, '{\"frontier\": 7}')")
         db.commit()
-    found = overview(tmp_path, frozenset())
+    found = read_overview(tmp_path, frozenset())
     assert found is not None
     assert found.feed is not None
     assert (found.feed.newest_id, found.feed.parked) == (7, 0)
