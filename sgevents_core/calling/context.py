@@ -13,6 +13,7 @@ from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins.callback import Credentials
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, SiteSettings
 from sgevents_core.site.health import SiteHealth
@@ -78,32 +79,57 @@ class Services:
         self.site_key = site_key
         self.redact = redact
         self._site = site
-        self._script_name = own.script_name or site.script_name
-        self._api_key = own.api_key if own.api_key is not None else site.api_key
+        self._credentials = Credentials(
+            own.script_name or site.script_name,
+            own.api_key if own.api_key is not None else site.api_key,
+        )
+        self._credentials_of = {
+            callback.name: callback.credentials
+            for callback in plugin.callbacks
+            if callback.credentials is not None
+        }
         self.lock = threading.RLock()
         self._local = threading.local()
         self._opened: weakref.WeakSet[_Opened] = weakref.WeakSet()
         self._was_opened = False
 
-    def connect(self, session_uuid: str | None) -> Shotgun:
-        """Return this thread's connection, set to the session that caused the event."""
-        sg: Any = getattr(self._local, "sg", None)
-        if sg is None:
-            sg = self.site_class()(
-                self._site.url,
-                script_name=self._script_name,
-                api_key=self._api_key.reveal(),
-                http_proxy=self._site.http_proxy,
-                ca_certs=self._site.ca_certs,
-                connect=False,
-            )
-            sg.config.timeout_secs = self._site.timeout
-            sg.contact = self.contact
-            self._local.sg = sg
-            self._local.opened = opened = _Opened(sg)
+    def connect(self, session_uuid: str | None, callback: str) -> Shotgun:
+        """Return this thread's connection, set to the session that caused the event.
+
+        Args:
+            session_uuid: The session.
+            callback: The name of the callback or hook, which may have credentials of its own.
+        """
+        credentials = self._credentials_of.get(callback, self._credentials)
+        key = (credentials.script_name, credentials.api_key.reveal())
+        opened = self._connections.get(key)
+        if opened is None:
+            opened = self._connections[key] = _Opened(self._open_connection(*key))
             self._opened.add(opened)
             self._was_opened = True
-        sg.config.session_uuid = session_uuid
+        opened.sg.config.session_uuid = session_uuid
+        return opened.sg
+
+    @property
+    def _connections(self) -> dict[tuple[str, str], _Opened]:
+        """This thread's connections, by script name and key."""
+        try:
+            connections: dict[tuple[str, str], _Opened] = self._local.connections
+        except AttributeError:
+            connections = self._local.connections = {}
+        return connections
+
+    def _open_connection(self, script_name: str, api_key: str) -> Shotgun:
+        sg: Any = self.site_class()(
+            self._site.url,
+            script_name=script_name,
+            api_key=api_key,
+            http_proxy=self._site.http_proxy,
+            ca_certs=self._site.ca_certs,
+            connect=False,
+        )
+        sg.config.timeout_secs = self._site.timeout
+        sg.contact = self.contact
         connection: Shotgun = sg
         return connection
 
@@ -119,9 +145,10 @@ class Services:
         """Return how often the plugin wrote to the site in this thread since it was last asked."""
         if not self._was_opened:  # it never used the site; cheap, as this runs after every call
             return 0
-        sg: Any = getattr(self._local, "sg", None)
-        writes: int = getattr(sg, "writes", 0)
-        if writes:
+        writes = 0
+        for opened in self._connections.values():
+            sg: Any = opened.sg
+            writes += getattr(sg, "writes", 0)
             sg.writes = 0
         return writes
 
@@ -223,8 +250,9 @@ class CallContext:
 
     @property
     def sg(self) -> Shotgun:
-        """A connection to the site with the plugin's credentials."""
-        return self._services.connect(self._event.session_uuid if self._event else None)
+        """A connection to the site with the credentials of the callback, or the plugin."""
+        session_uuid = self._event.session_uuid if self._event else None
+        return self._services.connect(session_uuid, self._callback)
 
     @property
     def logger(self) -> logging.Logger:

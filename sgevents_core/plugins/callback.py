@@ -8,7 +8,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import CodeType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sgevents_core.choices import OnError
 from sgevents_core.hookspecs import EVERY_HOOK, hook_of
@@ -17,8 +17,16 @@ from sgevents_core.markers import Match
 if TYPE_CHECKING:
     from sgevents_core.events import Event, Route
     from sgevents_core.protocols import Context
+    from sgevents_core.settings import Secret
 
 _NO_SOURCE: Final = "(no source)"
+
+
+class Credentials(NamedTuple):
+    """A script of the site, and its key."""
+
+    script_name: str
+    api_key: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,8 @@ class Callback:
     """Its time limit in seconds; None for that of its plugin or lane."""
     where: str = _NO_SOURCE
     """For people: `package/module.py:12`."""
+    credentials: Credentials | None = None
+    """What its `ctx.sg` signs in with; None for the plugin's credentials."""
 
     def accepts_type(self, event_type: str) -> bool:
         """Return whether it can be called for events of `event_type` at all."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from sgevents_core.plugins.installed import InstallRemark, folder_of, recorded_files
+from sgevents_core.plugins.installed import InstallRemark, recorded_files
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin
@@ -38,7 +38,7 @@ def overlaps_of(plugins: Iterable[FoundPlugin]) -> list[InstallRemark]:
     """Return the modules of plugins' distributions that another distribution has overwritten."""
     files_by_plugin: dict[str, tuple[FoundPlugin, Mapping[str, str]]] = {}
     for plugin in plugins:
-        folder = folder_of(plugin.entry_point.dist)
+        folder = plugin.source.metadata_folder
         if folder is not None:
             files_by_plugin.setdefault(
                 canonicalize_name(plugin.distribution), (plugin, recorded_files(folder))
@@ -74,7 +74,7 @@ def _clash_text(module: str, providers: list[FoundPlugin]) -> str:
 
 def _files_of(plugin: FoundPlugin) -> list[Path]:
     """Return the files of the plugin's module that its distribution installed."""
-    folder = folder_of(plugin.entry_point.dist)
+    folder = plugin.source.metadata_folder
     if folder is None:
         return []
     module_path = plugin.module.replace(".", "/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,7 @@ from sgevents_core.plugins.installed import (
     folder_of,
     leftover_remark,
 )
+from sgevents_core.plugins.sources import EntryPointSource, PluginSource
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -36,7 +37,7 @@ class FoundPlugin:
     version: str | None
     requires: tuple[str, ...] = ()
     """The distribution's requirements, as in its metadata."""
-    entry_point: EntryPoint = field(compare=False, repr=False)
+    source: PluginSource = field(compare=False, repr=False)
 
     @property
     def provider(self) -> str:
@@ -72,6 +73,11 @@ class Discovery:
     def names(self) -> tuple[str, ...]:
         """The names of all plugins, sorted."""
         return tuple(sorted({*self.found, *self.conflicts}))
+
+    def including(self, plugins: Mapping[str, FoundPlugin]) -> Discovery:
+        """Return a discovery with the plugins of another source, which come first by name."""
+        conflicts = {name: found for name, found in self.conflicts.items() if name not in plugins}
+        return replace(self, found={**self.found, **plugins}, conflicts=conflicts)
 
     def claimants(self, name: str) -> tuple[FoundPlugin, ...]:
         """Return every entry point called `name`."""
@@ -120,7 +126,7 @@ def _found_plugin(entry_point: EntryPoint) -> FoundPlugin:
         distribution=_read_field(entry_point, "name") or UNNAMED_DISTRIBUTION,
         version=_read_field(entry_point, "version"),
         requires=_requirements_of(entry_point),
-        entry_point=entry_point,
+        source=EntryPointSource(entry_point),
     )
 
 

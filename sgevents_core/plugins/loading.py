@@ -6,8 +6,6 @@ registered, and the others are loaded.
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
@@ -15,8 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from sgevents_core.errors import (
-    ClassEntryPointError,
-    EntryPointError,
     LoadTimeoutError,
     PluginError,
     PluginRaisedError,
@@ -35,7 +31,6 @@ from sgevents_core.plugins.implementing import (
 )
 from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
 from sgevents_core.plugins.marks import fingerprint_of
-from sgevents_core.plugins.members import Members, members_of
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import own_settings, settings_model_of
@@ -164,7 +159,8 @@ def described_models(
             continue
         with watch_loading(watch, turn):
             try:
-                model = settings_model_of(other_hooks(_imported(found)[1].implementations))
+                imported = found.source.import_plugin(found)
+                model = settings_model_of(other_hooks(imported.members.implementations))
             except UnusablePluginError:
                 continue
             if model is not None:
@@ -230,7 +226,7 @@ def _without_hook(loaded: LoadedPlugin, known: KnownBroken) -> LoadedPlugin:
 
 def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> LoadedPlugin:
     """Import, check and register one plugin, or raise UnusablePluginError and register nothing."""
-    plugin, members = _imported(found)
+    plugin, members = found.source.import_plugin(found)
     table = settings.plugins[found.name]
     callbacks = event_callbacks(found.name, members.implementations)
     hooks = other_hooks(members.implementations)
@@ -242,6 +238,9 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
     registrar.close()
     registry.add(found.name, callbacks, members.implementations)
     callbacks += registrar.callbacks
+    for callback in callbacks:
+        if callback.credentials is not None:
+            settings.learned_secrets.add_text(callback.credentials.api_key.reveal())
     if table.ignore_own:
         callbacks = [_ignoring(callback, table.script_name) for callback in callbacks]
     group, lane = _group_and_lane(table, settings)
@@ -266,35 +265,10 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
     )
 
 
-def _imported(found: FoundPlugin) -> tuple[object, Members]:
-    try:
-        plugin = run_guarded(f"importing {found.value}", found.entry_point.load)
-    except PluginRaisedError as raised:
-        problem = _misses(found, raised.__cause__)
-        if problem is None:
-            raise
-        raise EntryPointError(
-            name=found.name, provider=found.provider, value=found.value, problem=problem
-        ) from None
-    if inspect.isclass(plugin):
-        raise ClassEntryPointError(value=found.value, name=plugin.__qualname__)
-    return plugin, run_guarded(f"reading {found.value}", lambda: members_of(plugin))
-
-
-def _misses(found: FoundPlugin, error: BaseException | None) -> str | None:
-    """Return what the entry point names that does not exist, if that is why importing it failed."""
-    module, _, attribute = found.value.partition("[")[0].partition(":")
-    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-        return f"there is no module {error.name}"
-    is_there = sys.modules.get(module)
-    if isinstance(error, AttributeError) and attribute and error.obj is is_there is not None:
-        return f"{module} has no {error.name}"
-    return None
-
-
 def _ignoring(callback: Callback, script: str | None) -> Callback:
-    """Return the callback, ignoring events caused by `script`, which is the plugin's own."""
-    return replace(callback, match=replace(callback.match, not_script=script))
+    """Return the callback, ignoring events caused by its script: its own, or the plugin's."""
+    own_script = callback.credentials.script_name if callback.credentials else script
+    return replace(callback, match=replace(callback.match, not_script=own_script))
 
 
 def _redacted(status: PluginStatus, redact: Redactor) -> PluginStatus:

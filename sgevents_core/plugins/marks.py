@@ -31,23 +31,20 @@ def fingerprint_of(plugin: FoundPlugin, plugin_table: PluginSettings) -> str:
         sys.version,
     ):
         digest.update(f"{hashed_part!r}\0".encode("utf-8", "surrogatepass"))
-    top_module = plugin.value.partition(":")[0].partition(".")[0]
-    for file_entry in _files_of(top_module):
+    for file_path in plugin.source.files(plugin):
+        try:
+            file_status = file_path.stat()
+        except OSError:
+            continue
+        file_entry = f"{file_path} {file_status.st_size} {file_status.st_mtime_ns}"
         digest.update(f"{file_entry}\0".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
-def _files_of(top_module: str) -> Iterator[str]:
-    """Yield the name, size and time of each file of a top-level module, in order."""
+def module_files(top_module: str) -> Iterator[Path]:
+    """Yield the files of a top-level module, in order; at most so many that it stays quick."""
     for module_place in _places_of(top_module):
-        for file_number, file_path in enumerate(sorted(_python_files(module_place))):
-            if file_number >= _MAX_FILES:
-                return
-            try:
-                file_status = file_path.stat()
-            except OSError:
-                continue
-            yield f"{file_path} {file_status.st_size} {file_status.st_mtime_ns}"
+        yield from sorted(_python_files(module_place))[:_MAX_FILES]
 
 
 def _places_of(top_module: str) -> list[Path]:

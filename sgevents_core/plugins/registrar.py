@@ -27,6 +27,7 @@ from sgevents_core.filters import (
 from sgevents_core.markers import Matched, matched_of
 from sgevents_core.plugins.callback import (
     Callback,
+    Credentials,
     callback_name,
     short_source_place,
     source_place_of,
@@ -115,8 +116,9 @@ class CallbackRegistrar:
             raise RegistrationError(
                 where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
             ) from None
-        return self._add_callback(
-            callback, _combine_matches(callback, given_match, source_line), args, name, source_line
+        matched_events = _combine_matches(callback, given_match, source_line)
+        return self.add_callback(
+            callback, matched_events, args=args, name=name, source_line=source_line
         )
 
     def _require_open(self, source_line: str) -> None:
@@ -127,14 +129,32 @@ class CallbackRegistrar:
                 advice="Register in register_callbacks, before it returns.",
             )
 
-    def _add_callback(
+    def add_callback(
         self,
         callback: Callable[..., object],
         matched_events: Matched,
-        args: object,
-        name: str | None,
+        *,
+        args: object = ...,
+        name: str | None = None,
         source_line: str,
+        credentials: Credentials | None = None,
     ) -> str:
+        """Add a callback; for sources of plugins, whose callbacks may have their own credentials.
+
+        Args:
+            callback: The function, called with as many of (event, ctx, args) as it takes.
+            matched_events: Its filter, failure policy and time limit.
+            args: What it is given as `args`; nothing by default.
+            name: Its name; by default `module:qualname`.
+            source_line: Where it is registered, for errors.
+            credentials: What its `ctx.sg` signs in with; None for the plugin's credentials.
+
+        Returns:
+            Its name, unique within the plugin.
+
+        Raises:
+            RegistrationError: It cannot be called so, or its name cannot be used.
+        """
         function = positional_adapter(callback, args)
         if function is None:
             raise RegistrationError(
@@ -156,6 +176,7 @@ class CallbackRegistrar:
                 on_error=matched_events.on_error,
                 timeout=matched_events.timeout,
                 where=short_source_place(callback),
+                credentials=credentials,
             )
         )
         return chosen_name

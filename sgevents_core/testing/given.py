@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sgevents_core.filters import WrongValueError, checked_on_error
 from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
+from sgevents_core.plugins.sources import ImportedPlugin, read_members
 from sgevents_core.settings import PluginSettings, Secret
 
 if TYPE_CHECKING:
-    from importlib_metadata import EntryPoint
+    pass
 
 GIVEN_DISTRIBUTION = "(given to the harness)"
 """The distribution of a plugin that is passed as an object."""
 
 
-class _GivenEntryPoint:
-    """The stand-in for the entry point of a plugin that is already imported."""
+@dataclass(frozen=True, slots=True)
+class GivenSource:
+    """The source of a plugin that a test has as an object, already imported."""
 
-    def __init__(self, plugin: object) -> None:
-        self._plugin = plugin
+    plugin: object
 
-    def load(self) -> object:
-        """Return the plugin."""
-        return self._plugin
+    @property
+    def metadata_folder(self) -> Path | None:
+        """Return None: nothing installed it."""
+        return None
+
+    def files(self, plugin: FoundPlugin) -> Iterator[Path]:
+        """Yield nothing: it stays as it is."""
+        return iter(())
+
+    def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
+        """Return the object with the functions it implements."""
+        return read_members(plugin, self.plugin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +96,7 @@ def discovery_with(plugins: Mapping[str, GivenPlugin]) -> Discovery:
         for plugin_name, given in plugins.items()
         if given.found_plugin is not None
     }
-    return replace(
-        installed,
-        found={**installed.found, **given_plugins},
-        conflicts={
-            plugin_name: found_plugins
-            for plugin_name, found_plugins in installed.conflicts.items()
-            if plugin_name not in given_plugins
-        },
-    )
+    return installed.including(given_plugins)
 
 
 def _find_plugin(plugin: object, plugin_name: str | None) -> FoundPlugin | None:
@@ -105,7 +108,7 @@ def _find_plugin(plugin: object, plugin_name: str | None) -> FoundPlugin | None:
         value=_entry_point_value(plugin),
         distribution=GIVEN_DISTRIBUTION,
         version=None,
-        entry_point=cast("EntryPoint", _GivenEntryPoint(plugin)),
+        source=GivenSource(plugin),
     )
     return replace(found, name=plugin_name) if plugin_name is not None else found
 

@@ -52,11 +52,10 @@ class WatchedServices(Services):
     recorder: Recorder | None = None
     note: RecordWrite
 
-    def connect(self, session_uuid: str | None) -> Shotgun:
+    def connect(self, session_uuid: str | None, callback: str) -> Shotgun:
         """Return this thread's connection, or the recorder."""
         if self.recorder is None:
-            return super().connect(session_uuid)
-        self._local.sg = self.recorder
+            return super().connect(session_uuid, callback)
         return cast("Shotgun", self.recorder)
 
     def site_class(self) -> type[Shotgun]:

@@ -14,8 +14,10 @@ from site_records import settings
 from waiting import PATIENCE
 
 from sgevents_core.calling.context import CallContext, Services
+from sgevents_core.markers import Match
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.settings import PluginSettings
+from sgevents_core.plugins.callback import Callback, Credentials
+from sgevents_core.settings import PluginSettings, Secret
 
 
 @pytest.fixture
@@ -38,6 +40,36 @@ def services(raw: RawSite) -> Iterator[Services]:
     )
     yield made
     made.close()
+
+
+def test_callbacks_with_credentials_of_their_own_sign_in_with_them(raw: RawSite) -> None:
+    """Each script has one connection per thread; all others share that of the plugin."""
+    studio, farm = (Credentials(name, Secret(f"{name}-key")) for name in ("studio", "farm"))
+    callbacks = [
+        Callback("one", name, None, Match(), print, credentials=credentials)
+        for name, credentials in (("a", studio), ("b", farm), ("c", studio), ("d", None))
+    ]
+    services = Services(
+        Plugin("one", callbacks).loaded(),
+        settings(raw.url),
+        PluginSettings(enabled=True),
+        store=cast("Any", None),
+        site_key="site",
+        redact=Redactor(),
+    )
+    connections = {name: CallContext(services, None, name).sg for name in ("a", "b", "c", "d", "x")}
+    common = settings(raw.url).script_name
+    assert [sg.config.script_name for sg in connections.values()] == [
+        "studio", "farm", "studio", common, common,
+    ]  # fmt: skip
+    assert connections["b"].config.api_key == "farm-key"
+    assert connections["a"] is connections["c"]
+    assert connections["d"] is connections["x"]
+    for name in ("a", "b", "c", "d"):
+        cast("Any", connections[name]).writes += 1
+    assert services.take_writes() == 4
+    assert services.take_writes() == 0
+    services.close()
 
 
 def test_a_connection_ends_with_its_thread(raw: RawSite, services: Services) -> None:
