@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sgevents_core.sandbox import (
     conversations,
@@ -16,10 +16,8 @@ from sgevents_core.sandbox import (
 from sgevents_core.sandbox.call_counts import CallCounts
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.entity_schema import EntityType
-from sgevents_core.sandbox.event_log import EventRow
 from sgevents_core.sandbox.faults import Fault, Faults
 from sgevents_core.sandbox.read_queries import parse_query, read_entities, row_projection
-from sgevents_core.sandbox.records import Record
 from sgevents_core.sandbox.refused_calls import (
     RefusedCallError,
     array_parameter,
@@ -47,6 +45,22 @@ _PLAIN_METHODS: Final[dict[str, PlainMethod]] = {
     **conversations.API_METHODS,
     **workdays.API_METHODS,
 }
+
+
+class ApiCall(NamedTuple):
+    """A call of a method.
+
+    Args:
+        method: The API method.
+        caller: The caller.
+        parameters: The client's parameters besides its authentication.
+        replica: The fault that lets a lagging replica answer this call.
+    """
+
+    method: str
+    caller: ApiCaller
+    parameters: Any
+    replica: Fault | None = None
 
 
 class ApiMethods:
@@ -80,11 +94,8 @@ class ApiMethods:
         self._begin_session = begin_session
         self._page_size = page_size
         self._site_version = site_version
-        self._methods_by_name: Mapping[str, Callable[..., Any]] = {
-            **{
-                method_name: self._without_transaction(plain_method)
-                for method_name, plain_method in _PLAIN_METHODS.items()
-            },
+        self._methods_by_name: Mapping[str, Callable[[ApiCall], Any]] = {
+            **{name: self._without_transaction(plain) for name, plain in _PLAIN_METHODS.items()},
             "read": self._read_entities,
             "summarize": self._summarize,
             "create": self._carry_out_write,
@@ -110,37 +121,24 @@ class ApiMethods:
             "sandbox": True,
         }
 
-    def carry_out(
-        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None = None
-    ) -> dict[str, Any]:
-        """Carry out a call.
-
-        Args:
-            method: The API method.
-            caller: The caller.
-            parameters: The client's parameters besides its authentication.
-            replica: The fault that lets a lagging replica answer this call.
-
-        Returns:
-            The answer as JSON values.
+    def carry_out(self, call: ApiCall) -> dict[str, Any]:
+        """Carry out a call, and return its answer as JSON values.
 
         Raises:
             RefusedCallError: The call names something that does not exist or is not valid.
         """
-        carry_out = self._methods_by_name.get(method)
+        carry_out = self._methods_by_name.get(call.method)
         if carry_out is None:
-            raise RefusedCallError(f"API method '{method}' does not exist.")
-        if method != "batch" and not isinstance(parameters, dict | None):
-            raise refused_call(method, f"expects a hash of parameters: {ruby_text(parameters)}")
+            raise RefusedCallError(f"API method '{call.method}' does not exist.")
+        if call.method != "batch" and not isinstance(call.parameters, dict | None):
+            reason = f"expects a hash of parameters: {ruby_text(call.parameters)}"
+            raise refused_call(call.method, reason)
         with self._database.lock:
-            self._database.reading_user = caller.user_ref
-            return {"results": carry_out(method, caller, parameters or {}, replica)}
+            self._database.reading_user = call.caller.user_ref
+            return {"results": carry_out(call._replace(parameters=call.parameters or {}))}
 
-    def _without_transaction(self, plain_method: PlainMethod) -> Callable[..., Any]:
-        def carry_out(_api_method: str, caller: ApiCaller, parameters: Any, _replica: Any) -> Any:
-            return plain_method(self._database, caller, parameters)
-
-        return carry_out
+    def _without_transaction(self, plain_method: PlainMethod) -> Callable[[ApiCall], Any]:
+        return lambda call: plain_method(self._database, call.caller, call.parameters)
 
     def read_all(self, caller: ApiCaller, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the entities of a `read` on one page, however many, without counting them.
@@ -152,10 +150,8 @@ class ApiMethods:
             query = parse_query({**parameters, "paging": {"entities_per_page": 2**62}}, 2**62)
             self._database.schema.required_type("read", query.entity_type)
             rows = self._visible_rows(query.entity_type, caller, None, retired=query.retired)
-            entities: list[dict[str, Any]] = read_entities(
-                self._database, query, rows, caller.script_name
-            )["entities"]
-            return entities
+            results = read_entities(self._database, query, rows, caller.script_name)
+            return list(results["entities"])
 
     def _visible_rows(
         self, entity_type: str, caller: ApiCaller, replica: Fault | None, *, retired: bool = False
@@ -168,58 +164,48 @@ class ApiMethods:
         replicated = max(0, len(rows.ids) - replica.options["rows"])
         return VisibleRows(rows.ids[:replicated], rows.read_row)
 
-    def _read_entities(
-        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None
-    ) -> Any:
-        query = parse_query(parameters, self._page_size)
-        self._database.schema.required_type(method, query.entity_type)
-        rows = self._visible_rows(query.entity_type, caller, replica, retired=query.retired)
-        results = read_entities(self._database, query, rows, caller.script_name)
+    def _read_entities(self, call: ApiCall) -> Any:
+        query = parse_query(call.parameters, self._page_size)
+        self._database.schema.required_type(call.method, query.entity_type)
+        rows = self._visible_rows(
+            query.entity_type, call.caller, call.replica, retired=query.retired
+        )
+        results = read_entities(self._database, query, rows, call.caller.script_name)
         self._counts.count_rows_read(query.entity_type, len(results["entities"]))
         return results
 
-    def _summarize(
-        self, method: str, caller: ApiCaller, parameters: Any, replica: Fault | None
-    ) -> Any:
-        entity_type = self._database.schema.required_type(method, parameters.get("type")).name
-        rows = self._visible_rows(entity_type, caller, replica)
-        return summarize(self._database, parameters, rows, caller.script_name)
+    def _summarize(self, call: ApiCall) -> Any:
+        entity_type = call.parameters.get("type")
+        self._database.schema.required_type(call.method, entity_type)
+        rows = self._visible_rows(entity_type, call.caller, call.replica)
+        return summarize(self._database, call.parameters, rows, call.caller.script_name)
 
-    def _carry_out_write(
-        self, method: str, caller: ApiCaller, parameters: Any, _replica: Fault | None
-    ) -> Any:
-        faults = self._transaction_faults(method, caller, parameters)
-        with self._transactions.write(caller, faults) as transaction:
-            return self._write_within(transaction, method, parameters)
+    def _carry_out_write(self, call: ApiCall) -> Any:
+        with self._transactions.write(call.caller, self._transaction_faults(call)) as transaction:
+            return self._write_within(transaction, call.method, call.parameters)
 
-    def _carry_out_batch(
-        self, method: str, caller: ApiCaller, parameters: Any, _replica: Fault | None
-    ) -> Any:
-        if not isinstance(parameters, list):
-            raise refused_call("batch", f"expects an array of requests: {ruby_text(parameters)}")
-        faults = self._transaction_faults(method, caller, {})
+    def _carry_out_batch(self, call: ApiCall) -> Any:
+        requests = call.parameters
+        if not isinstance(requests, list):
+            raise refused_call("batch", f"expects an array of requests: {ruby_text(requests)}")
+        faults = self._transaction_faults(call._replace(parameters={}))
         results = []
-        with self._transactions.write(caller, faults) as transaction:
-            for index, request in enumerate(parameters):
+        with self._transactions.write(call.caller, faults) as transaction:
+            for index, request in enumerate(requests):
                 try:
                     results.append(self._write_within(transaction, _batch_method(request), request))
                 except RefusedCallError as refusal:
-                    raise refused_call(
-                        "batch",
-                        f"request with index {index} failed.  All requests rolled "
-                        f"back.\n{refusal.message}",
-                        refusal.code,
-                    ) from refusal
+                    failed = f"request with index {index} failed.  All requests rolled back."
+                    reason = f"{failed}\n{refusal.message}"
+                    raise refused_call("batch", reason, refusal.code) from refusal
         return results
 
-    def _transaction_faults(
-        self, method: str, caller: ApiCaller, parameters: dict[str, Any]
-    ) -> list[Fault]:
+    def _transaction_faults(self, call: ApiCall) -> list[Fault]:
         return self._faults.strike_call(
             is_transaction=True,
-            method=method,
-            entity_type=parameters.get("type"),
-            script=caller.script_name,
+            method=call.method,
+            entity_type=call.parameters.get("type"),
+            script=call.caller.script_name,
         )
 
     def _write_within(
@@ -229,23 +215,24 @@ class ApiMethods:
         type_schema = self._database.schema.required_type(str(method), parameters.get("type"))
         entity_type = type_schema.name
         if method in ("create", "update") and transaction.caller.requires_project:
-            self._check_demands(method, type_schema, _given_values(method, parameters))
+            self._check_required_values(method, type_schema, _given_values(method, parameters))
         if method == "create":
             given_values = _given_values(method, parameters)
             created_row = transaction.create(entity_type, given_values)
             returned_fields = array_parameter("create", parameters, "return_fields", str)
-            return self._projected_row(entity_type, created_row, [*given_values, *returned_fields])
+            field_names = [*given_values, *returned_fields]
+            return row_projection(self._database, entity_type, field_names)(created_row)
         entity_id = _entity_id(str(method), parameters)
         if method == "update":
             given_values = _given_values(method, parameters)
             modes = _update_modes(parameters)
             updated_record = transaction.update(entity_type, entity_id, given_values, modes)
-            return self._projected_row(entity_type, updated_record, list(given_values))
+            return row_projection(self._database, entity_type, list(given_values))(updated_record)
         if method == "delete":
             return transaction.delete(entity_type, entity_id)
         return transaction.revive(entity_type, entity_id)
 
-    def _check_demands(
+    def _check_required_values(
         self, method: str, type_schema: EntityType, given_values: dict[str, Any]
     ) -> None:
         try:
@@ -255,30 +242,19 @@ class ApiMethods:
             stored_values(self._database, method, type_schema.name, given_values)
             raise
 
-    def _projected_row(
-        self, entity_type: str, row: Record | EventRow, field_names: list[str]
-    ) -> Any:
-        return row_projection(self._database, entity_type, field_names)(row)
+    def _get_session_token(self, call: ApiCall) -> Any:
+        return {"session_id": self._begin_session(call.caller)}
 
-    def _get_session_token(self, _method: str, caller: ApiCaller, *_ignored: Any) -> Any:
-        return {"session_id": self._begin_session(caller)}
+    def _schema_read(self, call: ApiCall) -> Any:
+        return schema_answer(self._database, _project_id(call.parameters))
 
-    def _schema_read(self, _method: str, _caller: ApiCaller, parameters: Any, _replica: Any) -> Any:
-        return schema_answer(self._database, _project_id(parameters))
-
-    def _schema_entity_read(self, *_ignored: Any) -> Any:
+    def _schema_entity_read(self, _call: ApiCall) -> Any:
         return entity_types_answer(self._database.schema)
 
-    def _schema_field_read(
-        self, method: str, _caller: ApiCaller, parameters: Any, _replica: Any
-    ) -> Any:
-        return fields_answer(
-            self._database,
-            method,
-            parameters.get("type"),
-            parameters.get("field_name"),
-            _project_id(parameters),
-        )
+    def _schema_field_read(self, call: ApiCall) -> Any:
+        entity_type, field_name = call.parameters.get("type"), call.parameters.get("field_name")
+        project_id = _project_id(call.parameters)
+        return fields_answer(self._database, call.method, entity_type, field_name, project_id)
 
 
 def _given_values(method: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sgevents_core.sandbox.api_methods import ApiMethods
+from sgevents_core.sandbox.api_methods import ApiCall, ApiMethods
 from sgevents_core.sandbox.call_counts import CallCounts
 from sgevents_core.sandbox.callers import KnownCallers
 from sgevents_core.sandbox.faults import Fault, Faults
@@ -71,9 +71,8 @@ class CallAnswers:
             return _json_response(RefusedCallError("This is not a call of the API.").as_answer())
         credentials = params[0] if params and isinstance(params[0], dict) else {}
         parameters = params[1] if len(params) > 1 else {}
-        entity_type = (
-            str(parameters.get("type", "")) if _has_entity_type(method, parameters) else ""
-        )
+        has_type = method in _METHODS_WITH_TYPE and isinstance(parameters, dict)
+        entity_type = str(parameters.get("type", "")) if has_type else ""
         self._counts.count_call(method, entity_type)
         script_name = credentials.get("script_name")
         faults = self._faults.strike_call(
@@ -89,13 +88,10 @@ class CallAnswers:
     def _answer_with_faults(
         self, faults: list[Fault], method: str, credentials: dict[str, Any], parameters: Any
     ) -> Response:
-        replacing_fault = next(
-            (fault for fault in faults if fault.kind in _REPLACEMENT_ANSWERS), None
-        )
-        if replacing_fault is not None:
-            return _REPLACEMENT_ANSWERS[replacing_fault.kind](
-                replacing_fault, str(credentials.get("script_name"))
-            )
+        replacing = next((fault for fault in faults if fault.kind in _REPLACEMENT_ANSWERS), None)
+        if replacing is not None:
+            script_name = str(credentials.get("script_name"))
+            return _REPLACEMENT_ANSWERS[replacing.kind](replacing, script_name)
         replica = next((fault for fault in faults if fault.kind == "lagging-replica"), None)
         answer = _json_response(self._carry_out_call(method, credentials, parameters, replica))
         cut_kind = next((fault.kind for fault in faults if fault.kind.startswith("cut-")), None)
@@ -111,16 +107,12 @@ class CallAnswers:
             if method == "info":
                 return self._methods.info()
             caller = self._callers.authenticate(credentials)
-            return self._methods.carry_out(method, caller, parameters, replica)
+            return self._methods.carry_out(ApiCall(method, caller, parameters, replica))
         except RefusedCallError as refusal:
             return refusal.as_answer()
         except Exception as internal_error:  # a broken call must not end the connection's thread
             _LOGGER.exception("the sandbox failed on a call of %s", method)
             return refused_call(method, f"internal error: {internal_error!r}", 104).as_answer()
-
-
-def _has_entity_type(method: str, parameters: Any) -> bool:
-    return method in _METHODS_WITH_TYPE and isinstance(parameters, dict)
 
 
 def _json_response(answer_value: Any) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sgevents_core.sandbox.api_methods import ApiMethods
+from sgevents_core.sandbox.api_methods import ApiCall, ApiMethods
 from sgevents_core.sandbox.callers import ApiCaller, KnownCallers
 from sgevents_core.sandbox.client_values import wire_fields, wire_filters
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
@@ -38,7 +38,9 @@ class DirectAccess:
         Raises:
             RefusedCallError: The call is refused; the client would raise `Fault`.
         """
-        return self._methods.carry_out(method, self._direct_caller(user), params)["results"]
+        return self._methods.carry_out(ApiCall(method, self._direct_caller(user), params))[
+            "results"
+        ]
 
     def find(
         self,

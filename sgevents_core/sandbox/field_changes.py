@@ -89,9 +89,8 @@ class FieldChanges:
             **meta_values,
         }
         event_type = f"Shotgun_{record.type}_{event_action}"
-        return self._write_event(
-            event_type, meta=meta, entity=record.ref, project=record.project_ref
-        )
+        project_ref = record.project_ref
+        return self._write_event(event_type, meta=meta, entity=record.ref, project=project_ref)
 
     def log_retirement_date(self, record: Record, timestamp: str) -> None:
         """Write the second row of a retirement: a change of a field that no schema has."""

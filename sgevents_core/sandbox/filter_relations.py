@@ -10,7 +10,12 @@ from sgevents_core.moments import stamp_of
 from sgevents_core.sandbox.data_types import HASH_CLASSES, ValueContext, stored_form
 from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.records import EntityRef, Records
-from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import (
+    CRUD_ERROR,
+    RefusedCallError,
+    refused_call,
+    ruby_text,
+)
 from sgevents_core.sandbox.timestamps import calendar_span, shift_moment
 
 ValueTest = Callable[[Any], bool]
@@ -145,12 +150,10 @@ class FilterRelation:
         has_wrong_count = not values if relation == "in" else len(values) != value_count
         if has_wrong_count:
             size = "at least a 1-element" if relation == "in" else f"a {value_count}-element"
-            raise refused_call(
-                self.method, f"'{relation}' 'relation' expects {size} array:\n{ruby_text(values)}"
-            )
+            raise self._refused_relation(relation, f"expects {size} array:\n{ruby_text(values)}")
 
-    def _stored_form(self, value: Any) -> Any:
-        return stored_form(self._context, value)
+    def _refused_relation(self, relation: str, reason: str) -> RefusedCallError:
+        return refused_call(self.method, f"'{relation}' 'relation' {reason}")
 
     def _scalar_test(self, relation: str, values: list[Any]) -> ValueTest:
         if relation == "in" and self.field.data_type == "text" and None in values:
@@ -159,7 +162,7 @@ class FilterRelation:
                 f"CRUD ERROR #1: Read failed for entity type [{self.entity_type}]",
                 CRUD_ERROR,
             )
-        stored_values = [self._stored_form(value) for value in values]
+        stored_values = [stored_form(self._context, value) for value in values]
         if self.field.data_type == "jsonb" and relation == "contains":
             return lambda value: _contains_object(value, stored_values[0])
         if self.field.data_type == "text" and relation == "in":
@@ -209,30 +212,22 @@ class FilterRelation:
         try:
             start_text, end_text = self._period_bounds(relation, values)
         except (OverflowError, ValueError):  # a time that no calendar has
-            raise refused_call(
-                self.method,
-                f"'{relation}' 'relation' leads out of the calendar: {ruby_text(values)}",
-            ) from None
+            reason = f"leads out of the calendar: {ruby_text(values)}"
+            raise self._refused_relation(relation, reason) from None
         return lambda value: value is not None and start_text <= value < end_text
 
     def _period_bounds(self, relation: str, values: list[Any]) -> tuple[str, str]:
         unit_count = values[0]
         if not isinstance(unit_count, int):
-            raise refused_call(
-                self.method, f"'{relation}' 'relation' expects an integer: {ruby_text(values)}"
-            )
+            raise self._refused_relation(relation, f"expects an integer: {ruby_text(values)}")
         if unit_count < 0 and not relation.startswith("in_calendar_"):
-            raise refused_call(
-                self.method,
-                f"'{relation}' 'relation' expects at a positive Integer time "
-                f"unit: {ruby_text(values)}",
-            )
+            reason = f"expects at a positive Integer time unit: {ruby_text(values)}"
+            raise self._refused_relation(relation, reason)
         is_date = self.field.data_type == "date"
         if relation.startswith("in_calendar_"):
             calendar_unit = relation.removeprefix("in_calendar_")
-            first_day, day_after = calendar_span(
-                self.current_time.date(), calendar_unit, unit_count
-            )
+            today = self.current_time.date()
+            first_day, day_after = calendar_span(today, calendar_unit, unit_count)
             suffix = "" if is_date else "T"
             return f"{first_day}{suffix}", f"{day_after}{suffix}"
         return self._bounds_around_now(relation, unit_count, values[1], is_date=is_date)
@@ -245,11 +240,10 @@ class FilterRelation:
             other_moment = shift_moment(self.current_time, signed_count, calendar_unit)
         except KeyError:
             unit_names = ruby_text(["HOUR", "DAY", "WEEK", "MONTH", "YEAR"])
-            raise refused_call(
-                self.method,
-                f"'{relation}' 'relation' doesn't support the '{calendar_unit}' time "
-                f"unit: {ruby_text([unit_count, calendar_unit])}\nValid time units: {unit_names}",
-            ) from None
+            given = ruby_text([unit_count, calendar_unit])
+            reason = f"doesn't support the '{calendar_unit}' time unit: {given}"
+            known = f"Valid time units: {unit_names}"
+            raise self._refused_relation(relation, f"{reason}\n{known}") from None
         lowest, highest = sorted((self.current_time, other_moment))
         if is_date:
             return _date_text(lowest), _date_text(highest) + "~"
@@ -280,10 +274,7 @@ def _contains_object(value: Any, wanted_object: Any) -> bool:
     """Return whether an object contains all that another one does."""
     if not isinstance(value, dict) or not isinstance(wanted_object, dict):
         return False
-    return all(
-        object_key in value and value[object_key] == wanted_value
-        for object_key, wanted_value in wanted_object.items()
-    )
+    return all(name in value and value[name] == wanted for name, wanted in wanted_object.items())
 
 
 def _tag_test(relation: str, wanted_text: str) -> ValueTest:

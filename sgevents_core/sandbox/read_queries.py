@@ -79,13 +79,11 @@ def parse_query(parameters: dict[str, Any], largest_page: int) -> ReadQuery:
     page_number = paging.get("current_page", 1)
     for key, value in (("entities_per_page", page_size), ("current_page", page_number)):
         if not isinstance(value, int) or value < 1:
-            raise refused_call(
-                "read", f"invalid/missing integer 'paging' '{key}':\n{ruby_text(paging)}"
-            )
+            reason = f"invalid/missing integer 'paging' '{key}':\n{ruby_text(paging)}"
+            raise refused_call("read", reason)
     if page_size > largest_page:
-        raise refused_call(
-            "read", f"'paging' 'entities_per_page' may be {largest_page} at most: {page_size}"
-        )
+        reason = f"'paging' 'entities_per_page' may be {largest_page} at most: {page_size}"
+        raise refused_call("read", reason)
     return ReadQuery(
         entity_type=parameters.get("type", ""),
         filters=parameters.get("filters") or {"logical_operator": "and", "conditions": []},
@@ -126,15 +124,14 @@ def read_entities(
         condition = exclude_archived(database, query.entity_type, condition)
     if query.latest_key is not None:
         latest = latest_rows(database, matching_rows(rows, condition), query.latest_key)
-        rows, condition = (VisibleRows([row.id for row in latest], rows.read_row), MATCHES_ALL_ROWS)
+        rows, condition = VisibleRows([row.id for row in latest], rows.read_row), MATCHES_ALL_ROWS
     offset = (query.page_number - 1) * query.page_size
     found = _page_rows(database, query, rows, condition, offset)
     project_row = row_projection(database, query.entity_type, query.fields)
     results: dict[str, Any] = {"entities": [project_row(row) for row in found[: query.page_size]]}
     if query.paging_counts is not None:
-        results["paging_info"] = _paging_info(
-            query, rows, condition, has_next_page=len(found) > query.page_size
-        )
+        has_next_page = len(found) > query.page_size
+        results["paging_info"] = _paging_info(query, rows, condition, has_next_page=has_next_page)
     return results
 
 

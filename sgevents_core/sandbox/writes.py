@@ -111,9 +111,8 @@ class Transaction:
         script = self.database.records.find(self.caller.user_ref) if self.caller.user_ref else None
         is_unlogged = script is not None and script.type == API_USER and not script.values.get(LOGS)
         if is_unlogged and self.caller.actual_user_ref is None:
-            return EventRow(
-                id=0, event_type=event_type, created_at=self._current_timestamp(), **fields
-            )
+            now = self._current_timestamp()
+            return EventRow(id=0, event_type=event_type, created_at=now, **fields)
         return self.event(event_type, **fields)
 
     def create(self, entity_type: str, values: Mapping[str, Any]) -> Record | EventRow:
@@ -273,10 +272,8 @@ class Transaction:
         """
         field = self.database.schema.required_field("update", record.type, field_name)
         with self.database.lock:
-            for shows_placeholder in (True, False) if is_placeholder is None else (is_placeholder,):
-                self._changes.set_thumbnail(
-                    record, field, picture_id, is_placeholder=shows_placeholder
-                )
+            for is_shown in (True, False) if is_placeholder is None else (is_placeholder,):
+                self._changes.set_thumbnail(record, field, picture_id, is_placeholder=is_shown)
             self._set_authorship(record, "updated")
 
     def set_url(self, record: Record, field_name: str, value: dict[str, Any]) -> None:
@@ -287,9 +284,8 @@ class Transaction:
         """
         field = self.database.schema.required_field("update", record.type, field_name)
         if field.data_type != "url":
-            raise RefusedCallError(
-                f"{record.type}.{field_name} is not a field for files", CRUD_ERROR
-            )
+            reason = f"{record.type}.{field_name} is not a field for files"
+            raise RefusedCallError(reason, CRUD_ERROR)
         with self.database.lock:
             self._changes.set_field(record, field, value)
             self._set_authorship(record, "updated")
@@ -303,12 +299,9 @@ class Transaction:
         with self.database.lock:
             record = self._required_record("delete", entity_type, entity_id)
             if entity_type == "Reply" and record.values.get("entity") is None:
-                raise refused_call(
-                    "delete",
-                    f"CRUD ERROR #6: Delete failed for [Reply with id={entity_id}]: "
-                    "undefined method 'reflect_on_association' for class NilClass",
-                    CRUD_ERROR,
-                )
+                failure = f"CRUD ERROR #6: Delete failed for [Reply with id={entity_id}]"
+                reason = "undefined method 'reflect_on_association' for class NilClass"
+                raise refused_call("delete", f"{failure}: {reason}", CRUD_ERROR)
             return self._set_retired(record, is_retired=True)
 
     def revive(self, entity_type: str, entity_id: int) -> bool:
@@ -350,11 +343,8 @@ class Transaction:
         self.database.schema.required_type(method, entity_type)
         subject = f"Entity of type [{entity_type}] with id={ruby_text(entity_id)}"
         if entity_type == EVENT_LOG:
-            raise refused_call(
-                method,
-                f"CRUD ERROR #4.1: {subject}: rows of the event log stay as they are.",
-                CRUD_ERROR,
-            )
+            reason = f"CRUD ERROR #4.1: {subject}: rows of the event log stay as they are."
+            raise refused_call(method, reason, CRUD_ERROR)
         record = self.database.records.find((entity_type, entity_id))
         if record is None:
             raise refused_call(method, f"{subject} does not exist.", CRUD_ERROR)
