@@ -39,11 +39,11 @@ class DurationError(SgEventsError):
 
 
 class Problem(NamedTuple):
-    """One thing to put right in a configuration: where it is, what is wrong, what helps."""
+    """One problem in a configuration: where it is, what is wrong, how to fix it."""
 
     file: Path
     line: int | None
-    """Counted from 1; None where the problem has no line, for one a file that is missing."""
+    """Counted from 1; None where the problem has no line, such as a missing file."""
     key: str
     """The dotted key (`feed.poll_interval`); empty where the problem is the file."""
     message: str
@@ -89,7 +89,7 @@ class SecretMissingError(SgEventsError):
 
 
 class Retry(Exception):
-    """What a callback raises to be called again for the same event, later."""
+    """Raised by a callback to be called again for the same event, later."""
 
     def __init__(self, reason: str = "", *, after: str | float | None = None) -> None:
         """Ask for another call.
@@ -105,7 +105,7 @@ class Retry(Exception):
 
 
 class ExplainedError(SgEventsError):
-    """Something is wrong: the docstring of such a class is the reason, `fix` what helps."""
+    """An error whose docstring is the reason, and whose `fix` says what helps."""
 
     exit_code = 2
     reason: str
@@ -122,7 +122,7 @@ class ExplainedError(SgEventsError):
 
 
 class UnusablePluginError(ExplainedError):
-    """A plugin cannot be used; its author or the person who runs it can mend that."""
+    """A plugin cannot be used until its author or the person who runs it fixes it."""
 
 
 class MatchError(UnusablePluginError):
@@ -156,9 +156,9 @@ class UnknownHookError(UnusablePluginError):
 
 
 class UnknownArgumentError(UnusablePluginError):
-    """{where}: {function} wants the argument {argument}, which {hook} does not have{suggestion}."""
+    """{where}: {function} names the argument {argument}, which {hook} does not have{suggestion}."""
 
-    fix = "Name what it wants of: {known}."
+    fix = "Use only these arguments: {known}."
     where: str
     function: str
     hook: str
@@ -170,7 +170,7 @@ class UnknownArgumentError(UnusablePluginError):
 class ParameterKindError(UnusablePluginError):
     """{where}: {function} takes {parameter}, which is {kind}: arguments come by position."""
 
-    fix = "Name what it wants of: {known}."
+    fix = "Use only these arguments: {known}."
     where: str
     function: str
     parameter: str
@@ -269,7 +269,7 @@ class PluginRaisedError(UnusablePluginError):
     """{doing} raised {error}{where}."""
 
     fix = (
-        "Mend the plugin, `sgevents plugins list` shows where it raised; or disable it: "
+        "Fix the plugin (`sgevents plugins list` shows where it raised), or disable it: "
         "enabled = false."
     )
     doing: str
@@ -282,8 +282,8 @@ class LoadTimeoutError(UnusablePluginError):
     """{doing} did not return within {within}."""
 
     fix = (
-        "Let it return sooner, `sgevents plugins list` shows where it stood; or give it more time: "
-        "load_timeout in its table; or disable it: enabled = false."
+        "Let it return sooner (`sgevents plugins list` shows where it was), give it more time "
+        "(load_timeout in its table), or disable it: enabled = false."
     )
     doing: str
     within: str
@@ -291,25 +291,26 @@ class LoadTimeoutError(UnusablePluginError):
 
 
 class LoadEndedError(SgEventsError):
-    """loading the plugins ends the process, and which of them does it is not known: {how}
+    """loading the plugins ends the process, and it is not known which plugin does it: {how}
 
-    Find it by disabling one after the other: enabled = false.
+    Find it by disabling them one by one: enabled = false.
     """
 
     how: str
 
 
 class NothingToRetryError(SgEventsError):
-    """nothing keeps plugin {plugin} from being tried: the process did not die while it was loaded.
+    """nothing prevents plugin {plugin} from being loaded: the process did not die while it was
+    loaded.
 
-    `sgevents plugins list` says how it stands.
+    `sgevents plugins list` shows its status.
     """
 
     plugin: str
 
 
 class PluginError(SgEventsError):
-    """{count} cannot be used, and --strict wants all of them:
+    """{count} cannot be used, and --strict requires all of them:
 
     {listing}
     """
@@ -320,7 +321,7 @@ class PluginError(SgEventsError):
 
 
 class SiteError(SgEventsError):
-    """The site {url} did not answer as it should: {reason}."""
+    """The site {url} did not answer as expected: {reason}."""
 
     transient: ClassVar[bool] = True
     """Whether the same call may well succeed later."""
@@ -355,16 +356,16 @@ class SiteAnswerError(SiteError):
 
 class SiteAnswerTooLarge(SiteAnswerError):
     """The site {url} sent something that is not an answer of the API: {reason}.
-    Ask for less at once: fewer fields, or a limit.
+    Request less at once: fewer fields, or a limit.
     """
 
     transient = False
 
 
 class SiteRedirected(SiteAnswerError):
-    """The site {url} points to {where} (HTTP status {errcode}), and no call follows: it carries the
-    script's key. If the site has moved, set url in [site] to its new address; if not, something on
-    the way asks people to log in, or the site is down for maintenance.
+    """The site {url} points to {where} (HTTP status {errcode}), and the redirect is not
+    followed, since calls carry the script's key. If the site has moved, set url in [site] to its
+    new address; if not, a proxy asks people to log in, or the site is down for maintenance.
     """
 
     where: str
@@ -391,7 +392,7 @@ class StockClientError(ExplainedError):
     """The module shotgun_api3 cannot be used: {problem}. {whence}."""
 
     fix = (
-        "Uninstall what brings that copy, or take it off the path, and install the client again: "
+        "Uninstall the package that contains that copy, or remove it from the path, and reinstall: "
         'pip install --force-reinstall "shotgun_api3>=3.9"'
     )
     problem: str
@@ -402,8 +403,8 @@ class StockClientError(ExplainedError):
 
 class NoMoreFilesError(SgEventsError):
     """This process cannot open another file: {reason}.
-    Raise its limit, by ulimit -n or by LimitNOFILE= in the service's unit, or look for a program on
-    this machine that keeps too many files open.
+    Raise its limit with ulimit -n or with LimitNOFILE= in the service's unit, or look for a program
+    on this machine that keeps too many files open.
     """
 
     reason: str
@@ -411,7 +412,7 @@ class NoMoreFilesError(SgEventsError):
 
 class StateInUse(SgEventsError):
     """The state {path} is in use by a daemon (process {pid} on {host}).
-    One daemon per state: stop that one first, or give this one a [state] path of its own.
+    Only one daemon can use a state: stop that one first, or give this one its own [state] path.
     """
 
     exit_code = 2
@@ -434,20 +435,20 @@ class StateTooNew(StateError):
 
 class StateNotWritable(StateError):
     """The state {path} cannot be used: {reason}.
-    Even reading it writes files beside it: do this as a user who may, or look at a copy of the
-    folder.
+    Reading it also writes files beside it: run this as a user who may write there, or read a copy
+    of the folder.
     """
 
 
 class StateDamaged(StateError):
     """The state {path} is damaged: {reason}.
-    Nothing more is called. `sgevents state check` says what is wrong and how to mend it.
+    No more callbacks are called. `sgevents state check` says what is wrong and how to repair it.
     """
 
 
 class BackupError(SgEventsError):
     """The copy {path} cannot be written: {reason}.
-    The state itself is as it was. Make room there, or name another file.
+    The state itself is unchanged. Free some space there, or name another file.
     """
 
     path: str
@@ -456,7 +457,7 @@ class BackupError(SgEventsError):
 
 class UnreadableEntry(SgEventsError):
     """Event {event_id} cannot be read from the journal: {reason}.
-    Nothing else is concerned. A running daemon asks the site for it anew.
+    Nothing else is affected. A running daemon reads it from the site again.
     """
 
     event_id: int
@@ -465,8 +466,8 @@ class UnreadableEntry(SgEventsError):
 
 class StateGone(StateError):
     """The state {path} is gone: {reason}.
-    The daemon has stopped: what it called would be on record nowhere. Put the state back, or its
-    last backup. A start without it makes a new one, which begins at the newest event.
+    The daemon has stopped, since its calls could no longer be recorded. Restore the state or its
+    last backup. A start without it creates a new one, which begins at the newest event.
     """
 
     exit_code = 4
@@ -474,7 +475,7 @@ class StateGone(StateError):
 
 class OtherSiteError(SgEventsError):
     """This state belongs to the site {before}, and {now} has none of its last events.
-    Give each site a folder of its own: change `path` in [state], or `url` in [site].
+    Use a separate folder for each site: change `path` in [state], or `url` in [site].
     """
 
     exit_code = 2
@@ -484,7 +485,7 @@ class OtherSiteError(SgEventsError):
 
 class StartAheadError(SgEventsError):
     """The start {start} is ahead of the site, whose newest event is {newest}.
-    Write an id up to {highest}, a time that is over, or now.
+    Write an id up to {highest}, a time in the past, or now.
     """
 
     exit_code = 2
@@ -494,7 +495,7 @@ class StartAheadError(SgEventsError):
 
 
 class InternalError(SgEventsError):
-    """A mistake in sgevents itself ended {where}: {reason}.
+    """A bug in sgevents itself ended {where}: {reason}.
     Nothing is lost: start it again. Please report it, with the log.
     """
 
@@ -503,14 +504,14 @@ class InternalError(SgEventsError):
 
 
 class StaleWriter(SgEventsError):
-    """Another writer has taken over {what}; this one stops, nothing was written."""
+    """Another writer has taken over {what}; this one stops without writing."""
 
     what: str
 
 
 class StoreValueError(SgEventsError):
     """Plugin {plugin} cannot keep {key!r} in ctx.store: {reason}.
-    Keys are text; values are what JSON knows: text, numbers, true, false, null, lists, mappings.
+    Keys are text; values are those of JSON: text, numbers, true, false, null, lists, mappings.
     """
 
     plugin: str
@@ -520,7 +521,7 @@ class StoreValueError(SgEventsError):
 
 class CallIsOverError(SgEventsError):
     """{callback} of plugin {plugin} is over{event}: what is assigned to ctx.store now is not kept.
-    A thread that outlives its call has to hand back its results before the callback returns.
+    A thread that outlives its call has to return its results before the callback returns.
     """
 
     plugin: str
@@ -529,11 +530,11 @@ class CallIsOverError(SgEventsError):
 
 
 class CallbackTimeout(SgEventsError):
-    """It had not returned within {within}."""
+    """It did not return within {within}."""
 
     within: str
     stack: str
-    """Where its thread stood when the time was over, as text."""
+    """The stack of its thread when the time was up, as text."""
 
 
 class WorkerForkedError(SgEventsError):
@@ -545,8 +546,8 @@ class WorkerForkedError(SgEventsError):
 
 
 class SignalInDoubt(SgEventsError):
-    """It was stopped by {signal}, which came just as a plugin started a process; nobody can say who
-    sent it. All was ended in order. The exit code lets a service manager start it again.
+    """It was stopped by {signal}, which arrived just as a plugin started a process, so its sender
+    is not known. It has stopped cleanly. The exit code lets a service manager start it again.
     """
 
     signal: str
@@ -563,7 +564,7 @@ class LogFileError(SgEventsError):
 
 
 class UnknownFaultError(SgEventsError):
-    """The sandbox knows no fault '{culprit}'. Known are: {known}."""
+    """The sandbox has no fault '{culprit}'. It has: {known}."""
 
     exit_code = 2
     culprit: str
@@ -571,7 +572,7 @@ class UnknownFaultError(SgEventsError):
 
 
 class TypesFileError(SgEventsError):
-    """The types file {file}: {where}{reason}. The reference of the sandbox shows its form."""
+    """The types file {file}: {where}{reason}. The reference of the sandbox shows the format."""
 
     exit_code = 2
     file: Path
@@ -580,7 +581,9 @@ class TypesFileError(SgEventsError):
 
 
 class SchemaNotReadError(SgEventsError):
-    """The schema of {url} cannot be read: {reason}. See what sgevents check says of the site."""
+    """The schema of {url} cannot be read: {reason}. See what sgevents check reports about the
+    site.
+    """
 
     exit_code = 2
     url: str
@@ -588,7 +591,7 @@ class SchemaNotReadError(SgEventsError):
 
 
 class TypesNotWrittenError(SgEventsError):
-    """{path} cannot be written: {reason}. Name a new file, in a folder that is there."""
+    """{path} cannot be written: {reason}. Name a new file, in an existing folder."""
 
     exit_code = 2
     path: Path
@@ -607,7 +610,7 @@ class PortInUseError(SgEventsError):
 
 
 class ConfigExistsError(SgEventsError):
-    """{path} is there already. Replace it with --force, or name another file with --config."""
+    """{path} already exists. Replace it with --force, or name another file with --config."""
 
     exit_code = 2
     path: Path
@@ -630,7 +633,7 @@ class DemoPluginsMissingError(SgEventsError):
 
 
 class UnitExistsError(SgEventsError):
-    """{path} is there already. Replace it with --force, or name another file with --output."""
+    """{path} already exists. Replace it with --force, or name another file with --output."""
 
     exit_code = 2
     path: Path
@@ -644,15 +647,15 @@ class UnitNotWrittenError(SgEventsError):
 
 
 class UnitPathError(SgEventsError):
-    """{path!r} cannot be named in a systemd unit. Keep things in folders with plain names."""
+    """{path!r} cannot be named in a systemd unit. Use folders with plain names."""
 
     exit_code = 2
     path: str
 
 
 class MomentError(SgEventsError):
-    """{text!r} names no moment. Write a date, 2026-01-31, a date and time, 2026-01-31T12:00, or how
-    long ago, 2h or 7d.
+    """{text!r} is not a valid moment. Write a date, 2026-01-31, a date and time, 2026-01-31T12:00,
+    or how long ago, 2h or 7d.
     """
 
     exit_code = 2
@@ -660,7 +663,7 @@ class MomentError(SgEventsError):
 
 
 class NotAnsweredError(SgEventsError):
-    """The recorder stands in for a site and cannot answer {asked}.
+    """The recorder replaces a site and cannot answer {asked}.
     Give the harness a sandbox, which can: Harness(plugin, site=site).
     """
 
@@ -668,8 +671,8 @@ class NotAnsweredError(SgEventsError):
 
 
 class AlreadyHandedError(SgEventsError):
-    """Event {event_id} was handed to the plugins before, and a daemon does so once.
-    Give the event another id; or hand it again as a replay does: harness.replay(event).
+    """Event {event_id} was already handed to the plugins, and a daemon does so only once.
+    Give the event another id, or replay it: harness.replay(event).
     """
 
     event_id: int
@@ -686,7 +689,7 @@ class RecordedEventError(SgEventsError):
 
 
 class RecordingExistsError(SgEventsError):
-    """{path} is there already. Replace it with --force, or name another file with --out."""
+    """{path} already exists. Replace it with --force, or name another file with --out."""
 
     exit_code = 2
     path: Path
@@ -701,7 +704,7 @@ class RecordingNotWrittenError(SgEventsError):
 
 class EventsNotFoundError(SgEventsError):
     """Neither the journal nor the site has the events {ids}.
-    Look at the ids; it may also be that the script has no right to see them.
+    Check the ids; the script may also lack the right to see them.
     """
 
     ids: str
@@ -715,8 +718,8 @@ class NothingRunYet(SgEventsError):
 
 
 class DaemonTooOld(SgEventsError):
-    """The daemon that runs (process {pid} on {host}) is of an older version than this command.
-    Restart it, and ask again.
+    """The running daemon (process {pid} on {host}) is older than this command.
+    Restart it, and try again.
     """
 
     pid: object
@@ -738,7 +741,7 @@ class NoSuchLetter(SgEventsError):
 
 
 class PluginNameError(SgEventsError):
-    """{name!r} cannot be a plugin's name: {reason}. {advice}."""
+    """{name!r} is not a valid plugin name: {reason}. {advice}."""
 
     exit_code = 2
     name: str
@@ -747,14 +750,14 @@ class PluginNameError(SgEventsError):
 
 
 class AuthorError(SgEventsError):
-    """{author!r} names no author. Write it like 'Ada Park <ada@studio.example>'."""
+    """{author!r} is not a valid author. Write it like 'Ada Park <ada@studio.example>'."""
 
     exit_code = 2
     author: str
 
 
 class PluginFolderExistsError(SgEventsError):
-    """{path} is there already, and nothing in it is touched.
+    """{path} already exists, and nothing in it was changed.
     Choose another name, or another folder with --directory.
     """
 
@@ -770,7 +773,7 @@ class PluginFolderError(SgEventsError):
 
 
 class FileInTheWay(SgEventsError):
-    """{path} is there already. Replace it with --force, or name another file."""
+    """{path} already exists. Replace it with --force, or name another file."""
 
     exit_code = 2
     path: Path
@@ -785,8 +788,8 @@ class NoSuchPluginError(SgEventsError):
 
 
 class NoDaemonError(SgEventsError):
-    """No daemon runs on {path}, so there is nothing to reload.
-    `sgevents run` starts one with all that is new.
+    """No daemon is running on {path}, so there is nothing to reload.
+    `sgevents run` starts one with all changes.
     """
 
     path: Path
@@ -806,8 +809,8 @@ class NotReloadedError(SgEventsError):
 
 
 class NotTakenYet(SgEventsError):
-    """Event {event_id} was not taken yet, the newest one is {newest}: it will be handed out when it
-    comes.
+    """Event {event_id} has not been read yet; the newest one is {newest}. It will be handled when
+    it arrives.
     """
 
     exit_code = 2
@@ -816,7 +819,7 @@ class NotTakenYet(SgEventsError):
 
 
 class NoSuchEvent(SgEventsError):
-    """Neither the journal nor the site has event {event_id}. sgevents explain tells more."""
+    """Neither the journal nor the site has event {event_id}. sgevents explain shows more."""
 
     exit_code = 2
     event_id: int

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from sgevents_core.moments import local, moment_of
+from sgevents_core.moments import moment_of, to_local_time
 from sgevents_core.scripts import Scripts, scripts_on
 from sgevents_core.stock_values import stock_field, stock_text, stock_value
 
@@ -293,7 +293,7 @@ class Event(Mapping[str, Any]):
         """When it was done: aware, in local time; None if the row does not say."""
         if self._created_at is _UNREAD:
             moment = moment_of(self._row.get("created_at"))
-            self._created_at = None if moment is None else local(moment)
+            self._created_at = None if moment is None else to_local_time(moment)
         return self._created_at
 
     def _read_meta(self) -> dict[str, Any]:

@@ -82,9 +82,9 @@ EVENT_HOOKS: Final = frozenset(
 @lru_cache(maxsize=4096)
 def hook_of(event_type: str) -> str:
     """Return the one hook, besides `on_event`, that fires for events of `event_type`."""
-    parts = type_parts(event_type)
-    if parts.entity_type is not None and parts.action is not None:
-        return RECORD_HOOKS[parts.action]
+    parsed_type = type_parts(event_type)
+    if parsed_type.entity_type is not None and parsed_type.action is not None:
+        return RECORD_HOOKS[parsed_type.action]
     return APPLICATION_HOOKS.get(event_type, OTHER_HOOK)
 
 
@@ -92,8 +92,8 @@ def hook_of(event_type: str) -> str:
 def hook_arguments() -> Mapping[str, tuple[str, ...]]:
     """Return every hook's name and the arguments it is called with, in order."""
     return {
-        name: tuple(inspect.signature(function).parameters)
-        for name, function in globals().items()
+        hook_name: tuple(inspect.signature(function).parameters)
+        for hook_name, function in globals().items()
         if hasattr(function, "sgevents_spec")
     }
 

@@ -34,8 +34,8 @@ hookimpl: Final = pluggy.HookimplMarker("sgevents")
 several functions for one hook.
 """
 
-_MARK: Final = "sgevents_match"
-_F = TypeVar("_F", bound=Callable[..., object])
+_MATCH_ATTRIBUTE: Final = "sgevents_match"
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def match(
     on_error: OnError | None = None,
     timeout: str | float | None = None,
     **unknown: NoReturn,
-) -> Callable[[_F], _F]:
+) -> Callable[[_Function], _Function]:
     """Narrow a hook implementation to some events; goes above or below `@hookimpl`.
 
     Every condition given has to hold. A list, tuple or set holds if any of its members does. The
@@ -92,11 +92,11 @@ def match(
     Raises:
         MatchError: An argument or value is wrong, or the function has a `@match` already.
     """
-    caller = sys._getframe(1)
-    here = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+    caller_frame = sys._getframe(1)
+    source_line = f"{caller_frame.f_code.co_filename}:{caller_frame.f_lineno}"
     try:
         refuse_unknown(unknown, ("on_error", "timeout"))
-        wanted = made_match(
+        event_match = made_match(
             event_type=event_type,
             entity_type=entity_type,
             attribute=attribute,
@@ -108,30 +108,32 @@ def match(
             new_value=new_value,
             where=where,
         )
-        matched = Matched(wanted, checked_on_error(on_error), checked_timeout(timeout))
-    except WrongValueError as wrong:
-        raise MatchError(where=here, problem=wrong.problem, advice=wrong.advice) from None
-    return _marking(matched, here)
+        matched = Matched(event_match, checked_on_error(on_error), checked_timeout(timeout))
+    except WrongValueError as wrong_value:
+        raise MatchError(
+            where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
+        ) from None
+    return _marking_decorator(matched, source_line)
 
 
 def matched_of(function: object) -> Matched | None:
     """Return what `match` attached to `function`, or to the function inside a method; or None."""
-    for holder in (function, getattr(function, "__func__", None)):
-        found = getattr(holder, "__dict__", {}).get(_MARK)
-        if isinstance(found, Matched):
-            return found
+    for mark_holder in (function, getattr(function, "__func__", None)):
+        attached_match = getattr(mark_holder, "__dict__", {}).get(_MATCH_ATTRIBUTE)
+        if isinstance(attached_match, Matched):
+            return attached_match
     return None
 
 
-def _marking(matched: Matched, here: str) -> Callable[[_F], _F]:
-    def mark(function: _F) -> _F:
+def _marking_decorator(matched: Matched, source_line: str) -> Callable[[_Function], _Function]:
+    def attach_match(function: _Function) -> _Function:
         if matched_of(function) is not None:
             raise MatchError(
-                where=here,
+                where=source_line,
                 problem=f"{getattr(function, '__qualname__', function)} has a second one",
                 advice="Put all conditions into one @match; for either-or write two functions.",
             )
-        setattr(function, _MARK, matched)
+        setattr(function, _MATCH_ATTRIBUTE, matched)
         return function
 
-    return mark
+    return attach_match

@@ -14,10 +14,14 @@ LOGIN: Final = "user.HumanUser.login"
 """The field of a row with the login of its user, if `[feed] fields` asks for it."""
 
 
-def is_by_script(event: Event, name: str) -> bool:
-    """Return whether the script that signs in as `name` caused `event`, also as another user."""
-    scripts = scripts_of(event)
-    return any(scripts.is_named(link, name) for link in acting_links(event))
+def is_by_script(event: Event, script_name: str) -> bool:
+    """Return whether the script that signs in as `script_name` caused `event`, also as another
+    user.
+    """
+    known_scripts = scripts_of(event)
+    return any(
+        known_scripts.is_named(acting_link, script_name) for acting_link in acting_links(event)
+    )
 
 
 def is_by(event: Event, people: Container[object]) -> bool:
@@ -25,5 +29,7 @@ def is_by(event: Event, people: Container[object]) -> bool:
     user = event.user
     if user is None or user.get("type") != "HumanUser":
         return False
-    known = (user.get("id"), user.get("name"), event.get(LOGIN))
-    return any(isinstance(one, int | str) and one in people for one in known)
+    user_identities = (user.get("id"), user.get("name"), event.get(LOGIN))
+    return any(
+        isinstance(identity, int | str) and identity in people for identity in user_identities
+    )

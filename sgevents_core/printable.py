@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-_CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+_CONTROL_CHARACTERS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 """C0, DEL and C1 (including CSI), without tab and newline."""
-_INVISIBLE: Final = (
+_INVISIBLE_CHARACTERS: Final = (
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0001\U000e0020-\U000e007f"
 )
@@ -22,13 +22,19 @@ _INVISIBLE: Final = (
 
 Joiners (U+200C, U+200D) stay, since scripts and emoji are written with them.
 """
-_SURROGATE: Final = "\ud800-\udfff"
+_SURROGATES: Final = "\ud800-\udfff"
 """Lone surrogates, which UTF-8 cannot encode."""
 
-_IN_LINES: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
-_IN_ONE_LINE: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}{_SURROGATE}]")
-_IN_TOML: Final = re.compile(f"[\t\n{_CONTROL}{_INVISIBLE}]")  # TOML cannot escape surrogates
-_SHORT: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_ESCAPED_IN_LINES: Final = re.compile(
+    f"[{_CONTROL_CHARACTERS}{_INVISIBLE_CHARACTERS}{_SURROGATES}]"
+)
+_ESCAPED_IN_ONE_LINE: Final = re.compile(
+    f"[\t\n{_CONTROL_CHARACTERS}{_INVISIBLE_CHARACTERS}{_SURROGATES}]"
+)
+_ESCAPED_IN_TOML: Final = re.compile(
+    f"[\t\n{_CONTROL_CHARACTERS}{_INVISIBLE_CHARACTERS}]"
+)  # TOML cannot escape surrogates
+_SHORT_ESCAPES: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def one_line(text: object) -> str:
@@ -37,8 +43,12 @@ def one_line(text: object) -> str:
     Args:
         text: The text from outside; anything else is converted with `str`.
     """
-    shown = text if isinstance(text, str) else str(text)
-    return shown if shown.isascii() and shown.isprintable() else _IN_ONE_LINE.sub(_shown, shown)
+    shown_text = text if isinstance(text, str) else str(text)
+    return (
+        shown_text
+        if shown_text.isascii() and shown_text.isprintable()
+        else _ESCAPED_IN_ONE_LINE.sub(_python_escape, shown_text)
+    )
 
 
 def lines(text: str, *, indent: str = "") -> str:
@@ -48,19 +58,19 @@ def lines(text: str, *, indent: str = "") -> str:
         text: The text from outside.
         indent: Precedes every line after the first, so that none can pass for a new message.
     """
-    shown = _IN_LINES.sub(_shown, text.replace("\r\n", "\n"))
-    return shown.replace("\n", f"\n{indent}") if indent else shown
+    shown_text = _ESCAPED_IN_LINES.sub(_python_escape, text.replace("\r\n", "\n"))
+    return shown_text.replace("\n", f"\n{indent}") if indent else shown_text
 
 
-def counted(count: int, noun: str, nouns: str = "") -> str:
+def counted(count: int, singular: str, plural: str = "") -> str:
     """Return a count with its noun: `1 event`, `2 events`.
 
     Args:
         count: The number.
-        noun: The singular.
-        nouns: The plural; with an `s` if left out.
+        singular: The singular.
+        plural: The plural; with an `s` if left out.
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"
+    return f"{count} {singular}" if count == 1 else f"{count} {plural or singular + 's'}"
 
 
 def wants_colours(environment: Mapping[str, str] = os.environ) -> bool:
@@ -74,7 +84,11 @@ def escaped_json(text: str) -> str:
     Args:
         text: JSON; only its strings can contain such characters.
     """
-    return text if text.isascii() and text.isprintable() else _IN_ONE_LINE.sub(_as_json, text)
+    return (
+        text
+        if text.isascii() and text.isprintable()
+        else _ESCAPED_IN_ONE_LINE.sub(_json_escape, text)
+    )
 
 
 def escaped_toml(text: str) -> str:
@@ -85,25 +99,28 @@ def escaped_toml(text: str) -> str:
     Args:
         text: The inside of a basic string, quotes and backslashes escaped already.
     """
-    return _IN_TOML.sub(_as_toml, text)
+    return _ESCAPED_IN_TOML.sub(_toml_escape, text)
 
 
-def _shown(found: re.Match[str]) -> str:
-    char = found[0]
-    if char in _SHORT:
-        return _SHORT[char]
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else _as_toml(found)
+def _python_escape(character_match: re.Match[str]) -> str:
+    character = character_match[0]
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    code_point = ord(character)
+    return f"\\x{code_point:02x}" if code_point < 0x100 else _toml_escape(character_match)
 
 
-def _as_toml(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _toml_escape(character_match: re.Match[str]) -> str:
+    code_point = ord(character_match[0])
+    return f"\\u{code_point:04x}" if code_point < 0x10000 else f"\\U{code_point:08x}"
 
 
-def _as_json(found: re.Match[str]) -> str:
-    char = found[0]
-    if char == "\n":  # between values, as white space
-        return char
-    units = char.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+def _json_escape(character_match: re.Match[str]) -> str:
+    character = character_match[0]
+    if character == "\n":  # between values, as white space
+        return character
+    utf16_digits = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(
+        f"\\u{utf16_digits[unit_start : unit_start + 4]}"
+        for unit_start in range(0, len(utf16_digits), 4)
+    )

@@ -12,7 +12,7 @@ import sys
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from sgevents_core.moments import local
+from sgevents_core.moments import to_local_time
 
 _PLATFORMS: Final = {"linux": "linux", "darwin": "mac", "win32": "windows"}
 _LOCAL_PATH: Final = f"local_path_{_PLATFORMS.get(sys.platform, sys.platform)}"
@@ -62,6 +62,6 @@ def _moment(text: str) -> datetime | str:
         return text
     year, month, day, hour, minute, second = map(int, found.groups())
     try:
-        return local(datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc))
+        return to_local_time(datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc))
     except ValueError:  # the 30th of February, the year 0
         return text

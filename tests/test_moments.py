@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sgevents_core import Event
 from sgevents_core.errors import MomentError
 from sgevents_core.moments import (
+    api_timestamp,
     bounded_wait,
     moment_of,
+    parse_written_moment,
+    retry_after_seconds,
     seconds_of,
-    seconds_to_wait,
-    stamp_of,
-    written_moment,
 )
 from sgevents_core.sandbox.timestamps import read_timestamp
 from sgevents_core.settings.starts import parse_start
@@ -84,7 +84,7 @@ def test_whatever_means_one_moment_is_read_alike_by_all(text: str, moment: datet
     assert moment_of(text) == moment
     assert seconds_of(text) == (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     assert Event({"created_at": text}).created_at == moment
-    assert read_timestamp(text) == (None if " " in text else stamp_of(moment))
+    assert read_timestamp(text) == (None if " " in text else api_timestamp(moment))
 
 
 @pytest.mark.parametrize("value", NO_MOMENTS)
@@ -119,9 +119,9 @@ def test_datetimes_are_taken_as_they_are() -> None:
 def test_what_is_written_is_read_back(moment: datetime) -> None:
     """To the second, and texts sort as the moments do."""
     whole = moment.replace(microsecond=0)
-    assert moment_of(stamp_of(moment)) == whole
+    assert moment_of(api_timestamp(moment)) == whole
     later = whole + AN_HOUR if whole.year < 9999 else whole
-    assert stamp_of(whole) <= stamp_of(later)
+    assert api_timestamp(whole) <= api_timestamp(later)
 
 
 @given(st.text(alphabet="0123456789-+:.,TZ UTCGM", max_size=40))
@@ -171,7 +171,7 @@ def test_people_are_told_what_is_no_moment(text: str) -> None:
 )
 def test_how_long_an_answer_asks_to_wait(text: str, seconds: float | None) -> None:
     """`Retry-After` is seconds or a date: from none to an hour, and None where it is neither."""
-    assert seconds_to_wait(text, now=10.0) == seconds
+    assert retry_after_seconds(text, current_time=10.0) == seconds
 
 
 def test_waits_are_bounded() -> None:
@@ -190,7 +190,7 @@ USUAL = st.tuples(
 @given(USUAL | st.datetimes().map(lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ")))
 def test_usual_form_is_read_as_any_form_is(text: str) -> None:
     """The quick way for the form of nearly every row comes to the same as the slow one."""
-    slowly = written_moment(text)
+    slowly = parse_written_moment(text)
     assert moment_of(text) == slowly
 
 

@@ -24,7 +24,7 @@ from sgevents_core.calling.passing_names import (
     SQLSTATES,
     THROTTLED,
 )
-from sgevents_core.moments import bounded_wait, seconds_to_wait
+from sgevents_core.moments import bounded_wait, retry_after_seconds
 
 MOST_HEADERS: Final = 200
 
@@ -169,7 +169,7 @@ def _asked_wait(error: BaseException, now: float) -> float | None:
     for one in headers:
         text = _header(one)
         if text is not None:
-            return seconds_to_wait(text, now)
+            return retry_after_seconds(text, now)
     return None
 
 

@@ -25,7 +25,7 @@ def run_and_end(command: Callable[[], object]) -> None:
 def _end_soon(exit_code: object) -> None:
     if open_log is None:  # no plugin's code has run
         return
-    from sgevents_core.daemon.ending import ENDS_WITHIN, end_within
+    from sgevents_core.daemon.ending import END_TIMEOUT, end_within
 
     exit_number = exit_code if isinstance(exit_code, int) else int(exit_code is not None)
-    end_within(ENDS_WITHIN, exit_number, open_log)
+    end_within(END_TIMEOUT, exit_number, open_log)

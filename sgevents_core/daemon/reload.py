@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from msgspec.structs import replace
 
 from sgevents_core import __version__
-from sgevents_core.daemon.restarting import CommandLine, obstacle
+from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.errors import StateError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import Loaded
@@ -127,7 +127,7 @@ class Reloader:
 
     def _decided(self, reason: str) -> bool:
         if not reason and self._started is not None:
-            reason = obstacle(self._started, self._folder, self._log)
+            reason = restart_obstacle(self._started, self._folder, self._log)
         if not reason:
             extra = {"action": "daemon.reloading"}
             logger.info("The new state loads: stopping to start with it", extra=extra)

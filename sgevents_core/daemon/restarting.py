@@ -17,9 +17,9 @@ from sgevents_core.observe.logs import flush_log
 from sgevents_core.observe.printed import restore_descriptors
 from sgevents_core.settings import LogSettings
 
-ROOM: Final = 256 * 1024
+RESTART_SPACE: Final = 256 * 1024
 """Bytes that have to be free on the disk for a restart, for the files that it writes first."""
-_FLUSHES_WITHIN: Final = 1.0
+_FLUSH_TIMEOUT: Final = 1.0
 """Seconds to wait for a terminal to accept what was printed."""
 _ROOT: Final = Path("/")
 _exit: Final = os._exit
@@ -30,8 +30,8 @@ class CommandLine(NamedTuple):
 
     Args:
         words: The program and its arguments.
-        home: The folder it was started in; None if that does not exist.
-        variables: The environment it was started in, whatever plugins have changed since.
+        start_folder: The folder it was started in; None if that does not exist.
+        environment: The environment it was started in, whatever plugins have changed since.
     """
 
     words: tuple[str, ...]
@@ -45,51 +45,53 @@ class CommandLine(NamedTuple):
 
 def command_line() -> CommandLine:
     """Return how this process was started; call it before a plugin can change the folder."""
-    home: Path | None = None
+    start_folder: Path | None = None
     with suppress(OSError):  # it no longer exists
-        home = Path.cwd()
-    return CommandLine((sys.executable, *sys.orig_argv[1:]), home, dict(os.environ))
+        start_folder = Path.cwd()
+    return CommandLine((sys.executable, *sys.orig_argv[1:]), start_folder, dict(os.environ))
 
 
-def obstacle(started: CommandLine, state: Path, log: LogSettings) -> str:
+def restart_obstacle(
+    start_command: CommandLine, state_folder: Path, log_settings: LogSettings
+) -> str:
     """Return why a process started now could not run, for people; empty if no reason is known.
 
     Args:
-        started: The command line it would be started with.
-        state: The state's folder.
-        log: The file it would log to.
+        start_command: The command line it would be started with.
+        state_folder: The state's folder.
+        log_settings: The file it would log to.
     """
-    python = started.words[0]
-    if not os.access(python, os.X_OK):
-        return f"the Python that runs sgevents cannot be started: {python} is not there"
+    python_path = start_command.words[0]
+    if not os.access(python_path, os.X_OK):
+        return f"the Python that runs sgevents cannot be started: {python_path} is not there"
     try:
-        _write_some(state)
+        _check_space(state_folder)
     except OSError as error:
-        return f"a start could not write to {state}: {error.strerror or error}"
-    if log.file is not None:
+        return f"a start could not write to {state_folder}: {error.strerror or error}"
+    if log_settings.file is not None:
         try:
-            os.close(os.open(log.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
+            os.close(os.open(log_settings.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
         except OSError as error:
-            return f"a start could not write its log {log.file}: {error.strerror or error}"
+            return f"a start could not write its log {log_settings.file}: {error.strerror or error}"
     return ""
 
 
-def _write_some(folder: Path) -> None:
-    file = folder / "room"
+def _check_space(folder: Path) -> None:
+    test_file = folder / "room"
     with suppress(FileNotFoundError):
-        file.unlink()
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        test_file.unlink()
+    descriptor = os.open(test_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        written = os.write(descriptor, bytes(ROOM))
-        if written < ROOM:  # the next write raises the reason
-            os.write(descriptor, bytes(ROOM - written))
+        written_count = os.write(descriptor, bytes(RESTART_SPACE))
+        if written_count < RESTART_SPACE:  # the next write raises the reason
+            os.write(descriptor, bytes(RESTART_SPACE - written_count))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-        file.unlink()
+        test_file.unlink()
 
 
-def execute_anew(started: CommandLine) -> NoReturn:
+def execute_anew(start_command: CommandLine) -> NoReturn:
     """Replace this process by a new one, started in the same way.
 
     Raises:
@@ -98,9 +100,9 @@ def execute_anew(started: CommandLine) -> NoReturn:
     flush_all()
     restore_descriptors()
     with suppress(OSError):
-        os.chdir(started.folder())
-    variables = dict(started.variables)
-    os.execve(started.words[0], started.words, variables)  # noqa: S606 - the same again
+        os.chdir(start_command.folder())
+    environment = dict(start_command.variables)
+    os.execve(start_command.words[0], start_command.words, environment)  # noqa: S606 - the same again
 
 
 def end_at_once(code: int = 0) -> NoReturn:
@@ -112,10 +114,10 @@ def end_at_once(code: int = 0) -> NoReturn:
 def flush_all() -> None:
     """Flush log, output and errors; give up on a terminal that accepts nothing."""
     flush_log()
-    thread = threading.Thread(target=_flush_streams, name="output", daemon=True)
+    flush_thread = threading.Thread(target=_flush_streams, name="output", daemon=True)
     with suppress(RuntimeError):  # there are too many threads
-        thread.start()
-        thread.join(_FLUSHES_WITHIN)
+        flush_thread.start()
+        flush_thread.join(_FLUSH_TIMEOUT)
 
 
 def _flush_streams() -> None:

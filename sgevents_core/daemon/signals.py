@@ -26,14 +26,14 @@ from sgevents_core.observe.mask import HANDLED_SIGNALS, hold_signals, release_si
 
 logger = logging.getLogger("sgevents.daemon")
 
-_SPARE: Final = (
+_UNUSED_SIGNALS: Final = (
     *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGIO),
     *(getattr(signal, name) for name in ("SIGPWR", "SIGSTKFLT") if hasattr(signal, name)),
     *range(getattr(signal, "SIGRTMIN", 0), getattr(signal, "SIGRTMAX", -1) + 1),
 )
 """Signals that end a process by default, and that are not needed to end this one."""
-_CLOSES_WITHIN: Final = 1.0
+_CLOSE_TIMEOUT: Final = 1.0
 # Calls by plugins are watched; these originals, taken before, are not.
 _exit, _kill_thread, _set_mask = os._exit, signal.pthread_kill, signal.pthread_sigmask
 
@@ -49,7 +49,7 @@ class Signalled(Protocol):
 
 
 @contextmanager
-def stopped_by_signals(daemon: Signalled) -> Iterator[Ears]:
+def stopped_by_signals(daemon: Signalled) -> Iterator[SignalReceiver]:
     """Make Ctrl-C and SIGTERM stop the daemon in order, a second one end it, and SIGHUP reload it.
 
     A SIGHUP because the terminal is gone stops it, unless it should survive that (`nohup`). Before
@@ -59,152 +59,163 @@ def stopped_by_signals(daemon: Signalled) -> Iterator[Ears]:
         SignalInDoubt: It was stopped by a signal whose sender is unknown.
     """
     hold_signals()
-    ears = Ears(daemon)
-    handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
-        **dict.fromkeys(HANDLED_SIGNALS, ears.hear_anybody),
-        **{n: _tell_spare for n in _SPARE if signal.getsignal(n) == signal.SIG_DFL},
+    receiver = SignalReceiver(daemon)
+    signal_handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
+        **dict.fromkeys(HANDLED_SIGNALS, receiver.receive_while_starting),
+        **{
+            unused_signal: _log_unused
+            for unused_signal in _UNUSED_SIGNALS
+            if signal.getsignal(unused_signal) == signal.SIG_DFL
+        },
     }
-    with ExitStack() as undo:
-        for number, handler in handlers.items():
-            undo.callback(signal.signal, number, signal.signal(number, handler))
-        _as_usual_in_children(ears, [*handlers])
-        undo.enter_context(watching_signals(ears.drain, tell_ignored))
-        undo.callback(ears.close)
-        ears.start()
-        yield ears
-    if ears.doubt:
-        raise SignalInDoubt(signal=signal.Signals(ears.doubt).name)
+    with ExitStack() as undo_stack:
+        for signal_number, handler in signal_handlers.items():
+            undo_stack.callback(signal.signal, signal_number, signal.signal(signal_number, handler))
+        _restore_in_children(receiver, [*signal_handlers])
+        undo_stack.enter_context(watching_signals(receiver.drain, log_ignored))
+        undo_stack.callback(receiver.close)
+        receiver.start()
+        yield receiver
+    if receiver.doubtful_signal:
+        raise SignalInDoubt(signal=signal.Signals(receiver.doubtful_signal).name)
 
 
-class Ears:
+class SignalReceiver:
     """The thread that receives signals from the system and acts on them.
 
-    `doubt` is the signal of unknown sender that stopped the daemon; 0 if there was none.
+    `doubtful_signal` is the signal of unknown sender that stopped the daemon; 0 if there was none.
     """
 
     def __init__(self, daemon: Signalled) -> None:
         self.is_open = True
-        self.doubt = 0
+        self.doubtful_signal = 0
         self._daemon = daemon
-        self._stopped: set[int] = set()
+        self._received_stops: set[int] = set()
         self._had_terminal = _has_terminal()
-        self._survives = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+        self._ignores_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        self._receiver_thread = threading.Thread(
+            target=self._receive_signals, name="signals", daemon=True
+        )
 
     def start(self) -> None:
         """Start receiving."""
-        self._thread.start()
+        self._receiver_thread.start()
 
     def close(self) -> None:
         """End the thread, after handling the signals received so far."""
         self.is_open = False
-        if self._thread.ident is not None:
-            _kill_thread(self._thread.ident, signal.SIGHUP)
-        self._thread.join(_CLOSES_WITHIN)
+        if self._receiver_thread.ident is not None:
+            _kill_thread(self._receiver_thread.ident, signal.SIGHUP)
+        self._receiver_thread.join(_CLOSE_TIMEOUT)
         self.drain()
 
     def drain(self) -> None:
         """Handle pending signals, including those for this thread only."""
-        while (one := signal.sigtimedwait(HANDLED_SIGNALS, 0)) is not None:
-            self._hear(one)
+        while (signal_info := signal.sigtimedwait(HANDLED_SIGNALS, 0)) is not None:
+            self._handle_signal(signal_info)
 
-    def hear_anybody(self, number: int, frame: FrameType | None) -> None:
+    def receive_while_starting(self, signal_number: int, frame: FrameType | None) -> None:
         """Handle a signal that arrived while a process was being started: if in doubt, stop."""
-        if number != signal.SIGHUP and not self._stopped:
-            self.doubt = number
-        self._hear_person(number)
+        if signal_number != signal.SIGHUP and not self._received_stops:
+            self.doubtful_signal = signal_number
+        self._handle_outside_signal(signal_number)
 
-    def _run(self) -> None:
+    def _receive_signals(self) -> None:
         while True:
-            one = signal.sigwaitinfo(HANDLED_SIGNALS)
-            if not self.is_open and one.si_pid == os.getpid():
+            signal_info = signal.sigwaitinfo(HANDLED_SIGNALS)
+            if not self.is_open and signal_info.si_pid == os.getpid():
                 return
-            self._hear(one)
+            self._handle_signal(signal_info)
 
-    def _hear(self, one: signal.struct_siginfo) -> None:
-        name, own = signal.Signals(one.si_signo).name, one.si_pid == os.getpid()
-        reloads = one.si_signo == signal.SIGHUP and not self._hung_up()
-        if own:
-            tell_ignored(name, senders.take_sending_plugin())
+    def _handle_signal(self, signal_info: signal.struct_siginfo) -> None:
+        name, is_own_signal = (
+            signal.Signals(signal_info.si_signo).name,
+            signal_info.si_pid == os.getpid(),
+        )
+        is_reload = signal_info.si_signo == signal.SIGHUP and not self._terminal_is_gone()
+        if is_own_signal:
+            log_ignored(name, senders.take_sending_plugin())
         elif (
-            senders.is_own_process(one.si_pid) and not reloads
+            senders.is_own_process(signal_info.si_pid) and not is_reload
         ):  # a plugin may call `sgevents reload`
-            tell_ignored(name)
+            log_ignored(name)
         else:
-            self.doubt = 0
-            self._hear_person(one.si_signo)
+            self.doubtful_signal = 0
+            self._handle_outside_signal(signal_info.si_signo)
 
-    def _hear_person(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            if not self._hung_up():
+    def _handle_outside_signal(self, signal_number: int) -> None:
+        if signal_number == signal.SIGHUP:
+            if not self._terminal_is_gone():
                 self._daemon.reload()
-            elif not self._survives:
+            elif not self._ignores_hangup:
                 self._daemon.stop()
             return
-        if number in self._stopped:
-            _end_at_once(number)
-        self._stopped.add(number)
+        if signal_number in self._received_stops:
+            _end_at_once(signal_number)
+        self._received_stops.add(signal_number)
         self._daemon.stop()
 
-    def _hung_up(self) -> bool:
+    def _terminal_is_gone(self) -> bool:
         return self._had_terminal and not _has_terminal()
 
 
-def tell_ignored(what: str, plugin: str = "") -> None:
+def log_ignored(signal_name: str, plugin: str = "") -> None:
     """Log that a signal from inside was ignored.
 
     Args:
-        what: The signal, or the function that sends it.
+        signal_name: The signal, or the function that sends it.
         plugin: The plugin that sent it; if that is not known, the one that is running.
     """
-    who = plugin or running_plugins()
+    responsible_plugin = plugin or running_plugins()
     logger.warning(
-        "%s came from inside the daemon, from %s, and is not heeded: people and the system stop "
-        "it. To limit a callback's time, give it a timeout",
-        what,
-        _whom(plugin),
-        extra={"action": "signal.ignored", "signal": what, "plugin": who},
+        "%s came from inside the daemon, from %s, and was ignored: only people and the system stop "
+        "the daemon. To limit a callback's time, give it a timeout",
+        signal_name,
+        _sender_text(plugin),
+        extra={"action": "signal.ignored", "signal": signal_name, "plugin": responsible_plugin},
     )
 
 
-def _whom(plugin: str) -> str:
+def _sender_text(plugin: str) -> str:
     if plugin:
         return f"plugin {plugin}"
-    running = running_plugins()
-    if running:
-        return f"plugin {running} or what it has started"
+    running_plugin_names = running_plugins()
+    if running_plugin_names:
+        return f"plugin {running_plugin_names} or what it has started"
     return "a thread or a process that a plugin has left behind"
 
 
-def _tell_spare(number: int, frame: FrameType | None) -> None:
-    known = number in [one.value for one in signal.Signals]
-    tell_ignored(signal.Signals(number).name if known else f"signal {number}")
+def _log_unused(signal_number: int, frame: FrameType | None) -> None:
+    is_known_signal = signal_number in [signal_info.value for signal_info in signal.Signals]
+    log_ignored(
+        signal.Signals(signal_number).name if is_known_signal else f"signal {signal_number}"
+    )
 
 
-def _as_usual_in_children(ears: Ears, numbers: list[signal.Signals]) -> None:
+def _restore_in_children(receiver: SignalReceiver, signal_numbers: list[signal.Signals]) -> None:
     """Give signals their usual effect in processes that plugins fork."""
-    home = os.getpid()
+    daemon_pid = os.getpid()
 
-    def usual() -> None:
-        if ears.is_open and os.getppid() == home:
-            for number in numbers:
-                signal.signal(number, signal.SIG_DFL)
+    def restore_defaults() -> None:
+        if receiver.is_open and os.getppid() == daemon_pid:
+            for signal_number in signal_numbers:
+                signal.signal(signal_number, signal.SIG_DFL)
             release_signals()
 
-    os.register_at_fork(after_in_child=usual)
+    os.register_at_fork(after_in_child=restore_defaults)
 
 
-def _end_at_once(number: int) -> None:
+def _end_at_once(signal_number: int) -> None:
     """End the process by a signal, from any thread; Python's own way needs the main one."""
-    flush_log(_CLOSES_WITHIN)
+    flush_log(_CLOSE_TIMEOUT)
     if os.getpid() != 1:  # a container's first process ignores signals by default
-        system = ctypes.CDLL(None).signal
-        system.argtypes = (ctypes.c_int, ctypes.c_void_p)
-        system.restype = ctypes.c_void_p
-        system(number, None)
-        _set_mask(signal.SIG_UNBLOCK, [number])
-        _kill_thread(threading.get_ident(), number)
-    _exit(128 + number)
+        c_signal = ctypes.CDLL(None).signal
+        c_signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+        c_signal.restype = ctypes.c_void_p
+        c_signal(signal_number, None)
+        _set_mask(signal.SIG_UNBLOCK, [signal_number])
+        _kill_thread(threading.get_ident(), signal_number)
+    _exit(128 + signal_number)
 
 
 def _has_terminal() -> bool:

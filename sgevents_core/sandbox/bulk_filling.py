@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
 
-from sgevents_core.moments import moment_of, stamp_of
+from sgevents_core.moments import api_timestamp, moment_of
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.event_log import EventRow
 from sgevents_core.sandbox.records import EntityRef, Record
@@ -92,7 +92,7 @@ def _ascending_timestamps(
     for row_index in range(row_count):
         row_day, second_of_day = divmod(int(start_second + row_index * seconds_per_row), len(times))
         if row_day != current_day:
-            current_day, date_text = row_day, stamp_of(midnight + timedelta(days=row_day))[:10]
+            current_day, date_text = row_day, api_timestamp(midnight + timedelta(days=row_day))[:10]
         yield date_text + times[second_of_day]
 
 

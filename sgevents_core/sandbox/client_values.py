@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import api_timestamp
 
 
 def wire_value(value: Any) -> Any:
     """Return a value with its datetimes in the API's form."""
     if isinstance(value, datetime):
-        return stamp_of(value)
+        return api_timestamp(value)
     if isinstance(value, Mapping):
         return {key: wire_value(nested) for key, nested in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sgevents_core.moments import logged_stamp, moment_of
+from sgevents_core.moments import meta_timestamp, moment_of
 from sgevents_core.sandbox.connections import (
     CONNECTIONS_BY_FIELD,
     Connection,
@@ -259,7 +259,7 @@ class FieldChanges:
 def _logged_timestamp(timestamp: str | None) -> str | None:
     """Return a timestamp in the form of values in a row."""
     moment = moment_of(timestamp)
-    return timestamp if moment is None else logged_stamp(moment)
+    return timestamp if moment is None else meta_timestamp(moment)
 
 
 def _link_difference(

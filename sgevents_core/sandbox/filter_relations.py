@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Final
 
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import api_timestamp
 from sgevents_core.sandbox.data_types import HASH_CLASSES, ValueContext, stored_form
 from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.records import EntityRef, Records
@@ -247,7 +247,7 @@ class FilterRelation:
         lowest, highest = sorted((self.current_time, other_moment))
         if is_date:
             return _date_text(lowest), _date_text(highest) + "~"
-        return stamp_of(lowest), stamp_of(highest) + "~"
+        return api_timestamp(lowest), api_timestamp(highest) + "~"
 
 
 def _date_text(moment: date) -> str:

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any, Final
 
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import api_timestamp
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.field_builders import STATUS_NAMES
 from sgevents_core.sandbox.records import EntityRef, Record, entity_hash
@@ -240,7 +240,7 @@ class SampleProject:
         file_types = (("Maya Scene", "maya"), ("Alembic Cache", "abc"), ("Image", "img"))
         for file_type, short_name in file_types:
             self._create_record("PublishedFileType", code=file_type, short_name=short_name)
-        opened_at = stamp_of(self._first_moment)
+        opened_at = api_timestamp(self._first_moment)
         page_fields = {"entity_type": "Shot", "page_type": "canvas", "last_accessed": opened_at}
         self._create_record("Page", name="Shots", project=project, **page_fields)
 

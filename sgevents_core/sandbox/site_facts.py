@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import api_timestamp
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.following import JsonObject, required_record
 from sgevents_core.sandbox.refused_calls import RefusedCallError, refused_call
@@ -64,7 +64,7 @@ def _record_project_opened(
         user_hash = {"type": "HumanUser", "id": parameters["user_id"]}
         user_ref = required_record(database, method, user_hash).ref
     if user_ref is not None:
-        database.project_opened_at[project.ref, user_ref] = stamp_of(database.clock())
+        database.project_opened_at[project.ref, user_ref] = api_timestamp(database.clock())
     return [{"type": project.type, "id": project.id}]
 
 

@@ -7,7 +7,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
-from sgevents_core.moments import moment_of, stamp_of
+from sgevents_core.moments import api_timestamp, moment_of
 
 _DATE_PATTERN: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -19,7 +19,7 @@ def read_timestamp(timestamp: str) -> str | None:
     place of the T, which sites write here and there, is not accepted.
     """
     moment = None if " " in timestamp else moment_of(timestamp)
-    return None if moment is None else stamp_of(moment)
+    return None if moment is None else api_timestamp(moment)
 
 
 def is_date(date_text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
-from sgevents_core.moments import stamp_of
+from sgevents_core.moments import api_timestamp
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.connections import CONNECTIONS_BY_TYPE
 from sgevents_core.sandbox.consequences import WriteConsequences
@@ -50,7 +50,7 @@ class Transaction:
     ) -> None:
         self.database = database
         self.caller = caller
-        self._fixed_time = row_time and stamp_of(row_time)
+        self._fixed_time = row_time and api_timestamp(row_time)
         self.event_rows: list[EventRow] = []
         self.is_open = True
         self._undo_actions: list[Callable[[], object]] = []
@@ -358,7 +358,7 @@ class Transaction:
         return record
 
     def _current_timestamp(self) -> str:
-        return self._fixed_time or stamp_of(self.database.clock())
+        return self._fixed_time or api_timestamp(self.database.clock())
 
     def _set_authorship(self, record: Record, *kinds: str) -> None:
         for kind in kinds:

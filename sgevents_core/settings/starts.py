@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from sgevents_core.errors import DurationError, MomentError
-from sgevents_core.moments import local, written_moment
+from sgevents_core.moments import parse_written_moment, to_local_time
 from sgevents_core.settings.durations import parse_duration
 
 
@@ -45,7 +45,7 @@ def parse_moment(moment_text: str) -> datetime | Ago:
         return Ago(parse_duration(moment_text))
     except DurationError:
         pass  # it may be a date
-    parsed_moment = written_moment(moment_text)
+    parsed_moment = parse_written_moment(moment_text)
     if parsed_moment is None:
         raise MomentError(text=moment_text)
-    return local(parsed_moment)
+    return to_local_time(parsed_moment)

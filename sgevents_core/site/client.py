@@ -22,7 +22,7 @@ from sgevents_core.errors import (
     SiteFault,
     SiteRefused,
 )
-from sgevents_core.moments import seconds_to_wait
+from sgevents_core.moments import retry_after_seconds
 from sgevents_core.observe import liveness
 from sgevents_core.scripts import API_USER, NAME
 from sgevents_core.settings import SiteSettings
@@ -280,4 +280,4 @@ def _asked_wait(error: BaseException) -> float | None:
     """Return how many seconds an answer asks to wait before the next call."""
     headers = getattr(error, "headers", None)
     asked = headers.get("retry-after") if isinstance(headers, dict) else None
-    return None if asked is None else seconds_to_wait(str(asked), time.time())
+    return None if asked is None else retry_after_seconds(str(asked), time.time())

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Final
 
 from sgevents_core.errors import StartAheadError
-from sgevents_core.moments import local
+from sgevents_core.moments import to_local_time
 from sgevents_core.settings import Ago
 from sgevents_core.site.ages import ASKED_FOR_THE_TIME, middle
 from sgevents_core.site.follower_values import Rules
@@ -138,6 +138,10 @@ def _from_id(start: int, answer: Answer) -> Beginning:
 def _ahead(start: str, answer: Answer) -> StartAheadError:
     newest = answer.rows[0].id if answer.rows else 0
     at = answer.rows[0].at if answer.rows and answer.rows[0].dated else 0
-    of = f" of {local(datetime.fromtimestamp(at, timezone.utc)):%Y-%m-%d %H:%M:%S}" if at else ""
+    of = (
+        f" of {to_local_time(datetime.fromtimestamp(at, timezone.utc)):%Y-%m-%d %H:%M:%S}"
+        if at
+        else ""
+    )
     named = f"{newest}{of}" if newest else "none at all"
     return StartAheadError(start=start, newest=named, highest=newest + 1)

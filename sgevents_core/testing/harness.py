@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sgevents_core.dispatch.plan import Explanation, Plan
 from sgevents_core.errors import AlreadyHandedError
 from sgevents_core.events import Event, scripts_of
-from sgevents_core.moments import seconds_of, stamp_of
+from sgevents_core.moments import api_timestamp, seconds_of
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import (
     DEFAULT_LANE,
@@ -258,7 +258,7 @@ class Harness:
         """Return an event as the feed reads it from the site."""
         self._scripts.merge(scripts_of(event).names)
         row = event.row
-        body = json.dumps(row, default=stamp_of).encode()
+        body = json.dumps(row, default=api_timestamp).encode()
         return Row(event.id, seconds_of(row.get("created_at")) or 0, event.event_type, body)
 
     def _read_new_rows(self) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
-from sgevents_core.moments import logged_stamp
+from sgevents_core.moments import meta_timestamp
 
 Link: TypeAlias = Mapping[str, Any]
 """A record as a row links to it, or as the client returns it: at least its type and id."""
@@ -29,7 +29,7 @@ def logged_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [logged_value(nested) for nested in value]
     if isinstance(value, datetime):
-        return logged_stamp(value)
+        return meta_timestamp(value)
     return value.isoformat() if isinstance(value, date) else value
 
 

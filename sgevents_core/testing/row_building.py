@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypedDict
 
 from sgevents_core.events import Event
-from sgevents_core.moments import logged_stamp, stamp_of
+from sgevents_core.moments import api_timestamp, meta_timestamp
 from sgevents_core.scripts import API_USER, Scripts
 from sgevents_core.testing.links import Link, link_to
 
@@ -108,7 +108,7 @@ class RowBuilder:
         if described:
             meta.update(class_name=link["type"], display_name=link["name"], id=link["id"])
         if action == "Retirement":
-            meta["retirement_date"] = logged_stamp(options.get("at", self._next_time))
+            meta["retirement_date"] = meta_timestamp(options.get("at", self._next_time))
         return self._build_event(f"Shotgun_{link['type']}_{action}", meta, options, link)
 
     def _field_event(
@@ -181,7 +181,7 @@ class RowBuilder:
     def _take_time(self, requested: datetime | None) -> str:
         chosen = self._next_time if requested is None else requested.astimezone(timezone.utc)
         self._next_time = max(self._next_time, chosen) + timedelta(seconds=1)
-        return stamp_of(chosen)
+        return api_timestamp(chosen)
 
 
 def _session_of(user: Link | None) -> str | None:

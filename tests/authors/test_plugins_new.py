@@ -103,7 +103,7 @@ def test_nothing_is_overwritten(tmp_path: Path, kind: str) -> None:
         place.symlink_to(tmp_path / "nowhere")
     done = new("studio-fox", "-d", tmp_path)
     assert done.exit_code == 2
-    assert "there already" in done.stderr
+    assert "already exists" in done.stderr
     assert files(tmp_path) == (["studio-fox"] if kind == "file" else [])
 
 

@@ -31,7 +31,7 @@ from sgevents_core.errors import (
     SiteFault,
     SiteUnreachable,
 )
-from sgevents_core.moments import LONGEST_ASKED, seconds_to_wait
+from sgevents_core.moments import MAX_RETRY_AFTER, retry_after_seconds
 from sgevents_core.site.client_errors import NoAnswer
 
 if sys.version_info < (3, 11):
@@ -225,20 +225,20 @@ def test_page_tells_of_each_kind() -> None:
         (" 7.5 ", 7.5),
         ("0", 0.0),
         ("-3", 0.0),
-        ("1e9", LONGEST_ASKED),
-        ("inf", LONGEST_ASKED),
+        ("1e9", MAX_RETRY_AFTER),
+        ("inf", MAX_RETRY_AFTER),
         ("nan", None),
         ("soon", None),
         ("", None),
         (formatdate(NOW + 90, usegmt=True), 90.0),
         (formatdate(NOW - 90, usegmt=True), 0.0),
-        (formatdate(NOW + 1e6, usegmt=True), LONGEST_ASKED),
+        (formatdate(NOW + 1e6, usegmt=True), MAX_RETRY_AFTER),
         ("Sun, 99 Nov 1994 08:49:37 GMT", None),
     ],
 )
 def test_wait_that_an_answer_asks_for(text: str, seconds: float | None) -> None:
     """`Retry-After` is a number of seconds or a date, and is never waited for without end."""
-    assert seconds_to_wait(text, NOW) == seconds
+    assert retry_after_seconds(text, NOW) == seconds
     for error in (
         ProtocolError("site", 503, "no", {"retry-after": text}),
         made(response=Answer(429, {"RETRY-AFTER": text})),
@@ -252,8 +252,8 @@ def test_wait_that_an_answer_asks_for(text: str, seconds: float | None) -> None:
 )
 def test_any_text_is_a_bounded_wait_or_none(text: str) -> None:
     """Whatever a server writes there, nobody waits for an hour."""
-    found = seconds_to_wait(text, NOW)
-    assert found is None or 0 <= found <= LONGEST_ASKED
+    found = retry_after_seconds(text, NOW)
+    assert found is None or 0 <= found <= MAX_RETRY_AFTER
 
 
 def test_group_waits_as_long_as_the_longest_asks() -> None:

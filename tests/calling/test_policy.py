@@ -20,7 +20,7 @@ from sgevents_core.calling.policy import (
 )
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
-from sgevents_core.moments import LONGEST_ASKED
+from sgevents_core.moments import MAX_RETRY_AFTER
 
 ASKS, PASSES, BUG = ErrorFacts(asks_retry=True), ErrorFacts(is_transient=True), ErrorFacts()
 RULES = st.builds(
@@ -86,7 +86,7 @@ def test_attempts_are_spread_over_five_minutes(jitter: float) -> None:
     assert sum(waits) >= 300
 
 
-@given(st.floats(0, LONGEST_ASKED), st.integers(1, 9), JITTER)
+@given(st.floats(0, MAX_RETRY_AFTER), st.integers(1, 9), JITTER)
 def test_answer_that_asks_for_patience_gets_it(after: float, attempt: int, jitter: float) -> None:
     """`Retry-After` is waited for; one that is short does not use up the attempts at once."""
     raised = _raised(ProtocolError("site", 429, "no", {"retry-after": str(after)}))

@@ -142,7 +142,7 @@ def on_event(event, ctx):
         outcome = house.call(worker, "hangs", limit=3.0)
         assert outcome.timed_out
         assert outcome.store_changes == {}
-        assert error_of(outcome).line == "CallbackTimeout: It had not returned within 3s."
+        assert error_of(outcome).line == "CallbackTimeout: It did not return within 3s."
         assert "in on_event" in error_of(outcome).traceback
         assert worker.pid is None
     wait_until(lambda: not _lives(int(house.written("pid"))))

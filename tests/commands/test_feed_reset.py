@@ -178,7 +178,7 @@ def test_what_is_no_place_is_refused(daemon: RunningDaemon, sgevents: Commands, 
     assert sgevents("run", "--drain").code == 0
     said = sgevents("feed", "reset", f"--from={start}", "--force")
     assert said.code == 2
-    assert "names no moment" in said.stderr
+    assert "is not a valid moment" in said.stderr
 
 
 def test_a_site_that_began_anew_is_told_with_the_way_out(

@@ -70,7 +70,7 @@ def test_command_says_who_may_not_write(daemon: RunningDaemon, words: tuple[str,
     assert said.code == 1
     why = "owner: root" if os.geteuid() == 0 else "its mode is 555"
     assert f"may not write to {state} ({why})" in said.stderr
-    assert "do this as a user who may" in said.stderr
+    assert "run this as a user who may write there" in said.stderr
     assert "unable to open" not in said.stderr
 
 

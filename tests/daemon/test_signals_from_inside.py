@@ -177,7 +177,7 @@ def test_signal_of_which_nobody_knows_who_sent_it() -> None:
             pytest.raises(SignalInDoubt, match="stopped by SIGTERM"),
             stopped_by_signals(daemon) as ears,
         ):
-            ears.hear_anybody(signal.SIGTERM, None)
+            ears.receive_while_starting(signal.SIGTERM, None)
     finally:
         release_signals()
     assert daemon.told == ["stop"]

@@ -42,7 +42,7 @@ def test_others_go_on_and_the_plugin_catches_up(house: House) -> None:
     assert only(house.calls, "hangs") == [f"{e} {step}" for e in (1, 2, 3, 4) for step in steps]
     (letter,) = house.state.dead_letters()
     assert (letter.callback, letter.event_id, letter.attempt) == ("hangs:door", 2, 1)
-    assert letter.error == "CallbackTimeout: It had not returned within 50ms."
+    assert letter.error == "CallbackTimeout: It did not return within 50ms."
     assert house.state.tried() == {}
 
 

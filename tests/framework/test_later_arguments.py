@@ -93,4 +93,4 @@ def test_a_plugin_of_later_is_refused_with_the_reason_by_this_version(packages: 
     packages.install_module("new", NEW_PLUGIN)
     status = packages.load(tables={"new": PluginSettings(enabled=True)}).statuses[0]
     assert status.status == "broken"
-    assert "startup wants the argument reason, which startup does not have" in status.reason
+    assert "startup names the argument reason, which startup does not have" in status.reason

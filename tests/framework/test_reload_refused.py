@@ -20,7 +20,7 @@ from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.daemon.reload import Reloader
-from sgevents_core.daemon.restarting import CommandLine, obstacle
+from sgevents_core.daemon.restarting import CommandLine, restart_obstacle
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import load
 from sgevents_core.sandbox import Sandbox
@@ -220,14 +220,14 @@ def test_obstacles_of_a_restart(tmp_path: Path) -> None:
     """The program, the state's folder and the log are looked at; nothing stays behind."""
     here = CommandLine((sys.executable,), tmp_path, {})
     state = tmp_path / "state"
-    assert "could not write to" in obstacle(here, state, LogSettings())
+    assert "could not write to" in restart_obstacle(here, state, LogSettings())
     state.mkdir()
-    assert obstacle(here, state, LogSettings()) == ""
+    assert restart_obstacle(here, state, LogSettings()) == ""
     assert list(state.iterdir()) == []
     away = LogSettings(file=tmp_path / "gone" / "log")
-    assert "could not write its log" in obstacle(here, state, away)
+    assert "could not write its log" in restart_obstacle(here, state, away)
     gone = here._replace(words=(str(tmp_path / "python"),))
-    assert "cannot be started" in obstacle(gone, state, LogSettings())
+    assert "cannot be started" in restart_obstacle(gone, state, LogSettings())
 
 
 def test_daemon_whose_threads_hang_tries_again_after_a_while(tmp_path: Path) -> None:

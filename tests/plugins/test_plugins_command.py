@@ -90,7 +90,7 @@ def test_the_table_tells_order_status_and_what_helps(config: Path, run: Run) -> 
     assert ["[b]odd[/b]", "not", "installed", "default", "default"] in rows
     assert ["trap", "disabled", "dist-trap", "1.0"] in rows
     assert "bad is broken: importing bad raised RuntimeError: [red]no[/red] luck" in shown
-    assert "    fix: Mend the plugin" in shown
+    assert "    fix: Fix the plugin" in shown
     assert "RuntimeError: [red]no[/red] luck" in shown
     assert "gone is not installed: " in shown
     idle = r"not enabled: .*\btrap\b.*\n    to enable one: enabled = true in \[plugins.NAME\]"

@@ -30,16 +30,16 @@ REFUSED = {
     "any arguments": ("@hookimpl\ndef on_new(*all): ...", "on_new takes *all"),
     "an unknown argument": (
         "@hookimpl\ndef on_new(event, context): ...",
-        "on_new wants the argument context, which on_new does not have",
+        "on_new names the argument context, which on_new does not have",
     ),
     "a misspelled argument": ("@hookimpl\ndef on_new(evnt): ...", " (did you mean event?)."),
     "an unknown argument with a default": (
         "@hookimpl\ndef on_new(event, cache={}): ...",
-        "wants the argument cache",
+        "names the argument cache",
     ),
     "an unknown argument of another hook": (
         "@hookimpl\ndef dead_lettered(letter): ...",
-        "wants the argument letter, which dead_lettered does not have",
+        "names the argument letter, which dead_lettered does not have",
     ),
     "tryfirst": ("@hookimpl(tryfirst=True)\ndef on_new(event): ...", "uses tryfirst=True"),
     "trylast": ("@hookimpl(trylast=True)\ndef on_new(event): ...", "uses trylast=True"),

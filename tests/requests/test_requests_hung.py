@@ -133,7 +133,7 @@ def test_retry_that_hangs_holds_the_plugin_only(house: House) -> None:
         house.settle()
         answer = desk.ask("retry", "hangs", letter=letters(house)[0].number)
         assert answer.outcome == "failed"
-        assert "had not returned within 50ms" in answer.text
+        assert "did not return within 50ms" in answer.text
         assert house.records()["hangs"].state == "held"
         house.events(2)
         house.settle()

@@ -47,7 +47,7 @@ def test_unknown_fault_is_a_message() -> None:
     """A misspelt fault is told with those there are, exit code 2."""
     done = run("--fault", "statsu")
     assert done.exit_code == 2
-    assert "sgevents: The sandbox knows no fault 'statsu'" in done.output
+    assert "sgevents: The sandbox has no fault 'statsu'" in done.output
 
 
 @pytest.mark.parametrize("options", [("--rate", "-1"), ("--events", "-1"), ("--port", "70000")])

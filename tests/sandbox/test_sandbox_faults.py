@@ -224,7 +224,7 @@ def test_log_taken_back_by_a_call(empty: Sandbox, calm: Any) -> None:
 def test_unknown_faults_are_told() -> None:
     """A fault that is none names those there are, and the options that one takes."""
     with Sandbox(project=False) as site:
-        with pytest.raises(UnknownFaultError, match=r"knows no fault 'statsu'.*cut-body"):
+        with pytest.raises(UnknownFaultError, match=r"has no fault 'statsu'.*cut-body"):
             site.faults.add("statsu")
         with pytest.raises(UnknownFaultError, match=r"'status:code'.*calls, probability.*status"):
             site.faults.add("status", code=500)
