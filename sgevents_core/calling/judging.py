@@ -22,6 +22,23 @@ REPEATED_RULES: Final = FailureRules("dead-letter", max_attempts=1, pause_after=
 """The policy of a call that a person asked for: it is made once, and pauses no plugin."""
 
 
+class WorkerEnd(NamedTuple):
+    """What a call has done to the worker process that made it.
+
+    Args:
+        is_repeated: Whether the process died in it, and the call is made again all the same.
+        wait_seconds: How long its plugin's next call waits, in seconds, if it has to wait.
+        slow_reason: Why the plugin's other events wait too, for people; empty if they do not.
+    """
+
+    is_repeated: bool = False
+    wait_seconds: float = 0.0
+    slow_reason: str = ""
+
+
+NO_END: Final = WorkerEnd()
+
+
 class Circumstances(NamedTuple):
     """What the judge knows about a call besides its outcome.
 
@@ -34,6 +51,7 @@ class Circumstances(NamedTuple):
         hang_reason: Why the plugin must wait for the call, which timed out and still runs, for
             people; empty if it has ended.
         loop_reason: Why the call completes a loop, for people; empty if it does not.
+        worker_end: What the call has done to the worker process that made it.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
 
@@ -43,6 +61,7 @@ class Circumstances(NamedTuple):
     is_site_down: bool | None = None
     hang_reason: str = ""
     loop_reason: str = ""
+    worker_end: WorkerEnd = NO_END
     jitter: float = 0.0
 
 
@@ -81,7 +100,8 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
     """Decide what follows from a call.
 
     A failure in an outage is judged later, unless the event may be skipped. A plugin that would
-    stay with its lane does not if its call still runs, or completes a loop.
+    stay with its lane does not if its call still runs, completes a loop, or is one of many that
+    have ended worker processes.
 
     Args:
         outcome: What the call came to.
@@ -99,6 +119,9 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
         return decision._replace(action="wait for call", reason=circumstances.hang_reason)
     if circumstances.loop_reason:
         return decision._replace(action="pause", reason=circumstances.loop_reason)
+    if circumstances.worker_end.slow_reason:
+        reason, wait = circumstances.worker_end.slow_reason, circumstances.worker_end.wait_seconds
+        return decision._replace(action="hold", reason=reason, hold_seconds=wait)
     return decision
 
 
@@ -111,6 +134,9 @@ def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
 
 def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision:
     rules, failures = circumstances.rules, circumstances.failures
+    if circumstances.worker_end.is_repeated:
+        wait = circumstances.worker_end.wait_seconds
+        return Decision("retry", False, "hold", error.line, wait)
     verdict = judge(error.facts, circumstances.attempt, rules, circumstances.jitter)
     if verdict.outcome == "retry":
         return Decision("retry", False, "hold", error.line, verdict.after)

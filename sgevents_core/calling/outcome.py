@@ -81,7 +81,8 @@ class CallOutcome(msgspec.Struct, frozen=True):
         writes: How often it wrote to the site through `ctx.sg`.
         site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
             unanswered.
-        death: The death of the process that made the call; None if it lives.
+        death: The death of the worker process that made the call; None if it did not die by itself.
+        worker_was_ended: Whether that process was ended because the call exceeded its time limit.
     """
 
     seconds: float = 0.0
@@ -92,6 +93,12 @@ class CallOutcome(msgspec.Struct, frozen=True):
     writes: int = 0
     site_unanswered: bool = False
     death: CallDeath | None = None
+    worker_was_ended: bool = False
+
+    @property
+    def ended_worker(self) -> bool:
+        """Whether the call has ended the worker process that made it."""
+        return self.death is not None or self.worker_was_ended
 
     @property
     def is_unwanted(self) -> bool:

@@ -50,6 +50,7 @@ class LaneChildren:
         plugins: The names of its enabled plugins.
         launcher: Starts processes.
         site_key: The name of the site in `ctx.key`.
+        stopping: Set once a stop or a reload waits for running calls.
         known: Plugin -> why it is not loaded.
     """
 
@@ -61,6 +62,7 @@ class LaneChildren:
         *,
         launcher: Launcher,
         site_key: str,
+        stopping: threading.Event | None = None,
         known: Mapping[str, KnownBroken] | None = None,
     ) -> None:
         self.name = name
@@ -69,8 +71,7 @@ class LaneChildren:
         self.services: Mapping[str, Services] = {}
         """What the calls of each plugin share, once that is known."""
         self.scripts: Scripts | None = None
-        self.stopping = threading.Event()
-        """Set once a stop or a reload waits for running calls."""
+        self.stopping = threading.Event() if stopping is None else stopping
         self.redact = Redactor.of(settings)
         self.table = settings.lanes.get(name, LaneSettings())
         self._settings = settings

@@ -79,13 +79,15 @@ class Worker:
         child = self._child
         return None if child is None or child.death is not None else child.pid
 
-    def prepare(self) -> bool:
-        """Have a process ready for the next event; return False if a stop waits instead.
+    def prepare(self, *, for_new_event: bool = True) -> bool:
+        """Have a process ready for a call; return False if a stop waits instead.
 
-        A process that has died, or has grown beyond `max_rss`, is replaced.
+        A process that has died is replaced, and between two events also one that has grown beyond
+        `max_rss`.
         """
         child = self._child
-        if child is not None and child.death is None and not self._has_outgrown(child):
+        lives = child is not None and child.death is None
+        if child is not None and lives and not (for_new_event and self._has_outgrown(child)):
             return True
         wait = FIRST_WAIT
         while not self._lane.stopping.is_set():
@@ -102,7 +104,7 @@ class Worker:
         error = self._replace()
         child = self._child
         if error is not None or child is None or child.prepared is None:
-            return error or _unknown("it has ended already")
+            return error or _not_called("it has ended already")
         return child.prepared
 
     def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
@@ -114,6 +116,8 @@ class Worker:
                 heartbeat, and waiting for its store is not charged.
         """
         request.began = time.perf_counter()
+        if not self.prepare(for_new_event=request.source.body is not self._body):
+            return CallOutcome(was_called=False, error=_not_called("a stop waits"))
         child, error = self._child_for(request.callback.plugin)
         if child is None:
             return CallOutcome(was_called=False, error=error)
@@ -142,9 +146,11 @@ class Worker:
             RaisedElsewhere: It raised, or ended the process.
         """
         context: CallContext = arguments[-1]  # type: ignore[assignment]  # as every hook is called
+        if hook == "shutdown" and self.pid is None:
+            return  # nothing is left to shut down
         child, error = self._child_for(plugin)
-        if child is None or error is not None:
-            raise RaisedElsewhere(error or _unknown("there is no process"))
+        if child is None:
+            raise RaisedElsewhere(error or _not_called("there is no process"))
         number = next(self._numbers)
         replies = child.listen(number)
         try:
@@ -169,17 +175,24 @@ class Worker:
         if child is not None:
             child.send(StopWaits())
 
-    def close(self, *, shuts_down: bool = True) -> None:
-        """End its process after the running call.
+    def begin_end(self, *, shuts_down: bool) -> None:
+        """Let its process end, after the running call.
 
         Args:
             shuts_down: Whether the process calls the plugins' `shutdown`.
         """
         with self._lock:
             self._is_closed = True
+        if self._child is not None:
+            self._child.end(shuts_down=shuts_down)
+
+    def close(self) -> None:
+        """Wait until its process has ended, and kill it if that takes too long."""
+        if not self._is_closed:
+            self.begin_end(shuts_down=True)
+        with self._lock:
             child, self._child = self._child, None
         if child is not None:
-            child.end(shuts_down=shuts_down)
             child.close()
 
     # The process
@@ -201,23 +214,24 @@ class Worker:
     def _child_for(self, plugin: str) -> tuple[Child | None, RaisedError | None]:
         """Return a living process that has loaded a plugin, or why there is none."""
         with self._lock:
-            child = self._child
-            if child is None or child.death is not None:
-                error = self._replace()
+            for _ in range(2):  # what kept it from being loaded may have passed
                 child = self._child
-                if error is not None or child is None:
+                if child is not None and child.death is None and _has_loaded(child, plugin):
+                    return child, None
+                if plugin in self._lane.known and child is not None and child.death is None:
+                    break
+                error = self._replace()
+                if error is not None:
                     return None, error
-            prepared = child.prepared
-            if prepared is not None and all(one.name != plugin for one in prepared.plugins):
-                return None, self._why_missing(plugin, prepared)
-            return child, None
+            child = self._child
+            if child is not None and _has_loaded(child, plugin):
+                return child, None
+            return None, _not_called(self._why_missing(plugin, child))
 
-    def _why_missing(self, plugin: str, prepared: Prepared) -> RaisedError:
-        reason = next((one.reason for one in prepared.statuses if one.name == plugin), "")
-        text = f"it cannot be loaded in a worker process: {reason or 'nothing says why'}"
-        return RaisedError(
-            "PluginNotLoaded", f"PluginNotLoaded: {text}", "", ErrorFacts(is_transient=True)
-        )
+    def _why_missing(self, plugin: str, child: Child | None) -> str:
+        statuses = [] if child is None or child.prepared is None else child.prepared.statuses
+        reason = next((one.reason for one in statuses if one.name == plugin), "it is missing there")
+        return f"the plugin cannot be loaded in a worker process: {reason}"
 
     def _replace(self) -> RaisedError | None:
         """Start a process instead of the present one; return why that was not possible."""
@@ -230,7 +244,7 @@ class Worker:
                 if before.death is not None:
                     self._lane.note_thread_death(before.death)
             if self._is_closed:
-                return _unknown("the lane has ended")
+                return _not_called("the lane has ended")
             return self._start()
 
     def _start(self) -> RaisedError | None:
@@ -291,7 +305,7 @@ class Worker:
             how,
             extra={"action": "worker.not_started", "lane": self._lane.name},
         )
-        return _unknown(how)
+        return _not_called(f"a worker process cannot be started: {how}")
 
     # Calls
 
@@ -370,6 +384,7 @@ class Worker:
             seconds,
             error=RaisedError("CallbackTimeout", line, trace),
             timed_out=True,
+            worker_was_ended=True,
             store_changes=kept,
             site_unanswered=unanswered,
         )
@@ -412,6 +427,11 @@ def _died_in(where: str, death: ChildDeath) -> RaisedError:
     return RaisedError("ProcessDied", line, death.traceback)
 
 
-def _unknown(how: str) -> RaisedError:
-    line = f"WorkerNotStarted: a worker process cannot be started: {how}"
-    return RaisedError("WorkerNotStarted", line, "", ErrorFacts(is_transient=True))
+def _has_loaded(child: Child, plugin: str) -> bool:
+    return child.prepared is not None and any(one.name == plugin for one in child.prepared.plugins)
+
+
+def _not_called(reason: str) -> RaisedError:
+    """Return the error of a call that was not made; it is tried again, whatever the policy."""
+    line = f"WorkerNotReady: {reason}"
+    return RaisedError("WorkerNotReady", line, "", ErrorFacts(asks_retry=True))

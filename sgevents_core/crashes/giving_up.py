@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from sgevents_core.calling.deaths import OUTSIDE, is_condemned, with_death
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.calling.judging import Circumstances, failure_of, judge_call, step_for
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
@@ -22,12 +23,6 @@ from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Died
-
-PROVED: Final = 2
-"""Deaths with a known cause in one call after which it is not repeated."""
-ALL: Final = 5
-"""Deaths of any cause in one call after which it is not repeated."""
-OUTSIDE: Final = "nothing shows what killed it"
 
 
 class Condemned(NamedTuple):
@@ -73,16 +68,11 @@ def counted(
         fresh = Died(plugin, callback, doubt.seq, 0, 0, "", "")
         died = so_far.get((plugin, callback, doubt.seq), fresh)
         if proof is None:
-            died = died._replace(unproved=died.unproved + 1, how=died.how or OUTSIDE)
+            died = with_death(died, OUTSIDE, "", is_proved=False)
         else:
-            died = died._replace(proved=died.proved + 1, how=proof.how, traceback=proof.traceback)
+            died = with_death(died, proof.how, proof.traceback, is_proved=True)
         deaths.append(died)
     return deaths
-
-
-def is_condemned(died: Died) -> bool:
-    """Return whether a call must not be repeated."""
-    return died.proved >= PROVED or died.proved + died.unproved >= ALL
 
 
 def condemn(

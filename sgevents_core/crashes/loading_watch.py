@@ -75,10 +75,6 @@ class NotingWatch(PluginWatch):
             self._listener.listen_for_crashes()
             self._note_threads(turn, doing)
 
-    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
-        """Return the result of `call`, however long it takes."""
-        return call()
-
     def _note_threads(self, turn: LoadingTurn, doing: str) -> None:
         """Record which plugin owns the threads started meanwhile."""
         for thread in threading.enumerate():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from sgevents_core.children.daemon_children import Children
 from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_deaths import known_from, take_stock
 from sgevents_core.crashes.loading_watch import LoadingWatch
@@ -97,11 +98,13 @@ class Daemon:
         """Test the new configuration, and end to restart; may be called from a signal handler."""
         self._orders.put("reload")
 
-    def load(self, watch: PluginWatch | None = None) -> Loaded:
+    def load(self, watch: PluginWatch | None = None, children: Children | None = None) -> Loaded:
         """Load the plugins as a run does.
 
         Args:
             watch: Watches the plugins' code; by default it is not watched.
+            children: The worker processes, which load the plugins of their lanes; without them, all
+                plugins are loaded here.
 
         Raises:
             PluginError: `strict`, and an enabled plugin cannot be used.
@@ -110,7 +113,15 @@ class Daemon:
         strict, without = self._strict, self._without
         discovery = discover()
         log_remarks(discovery)
-        return load(self._settings, discovery, strict=strict, without=without, watch=watch)
+        elsewhere = {} if children is None else children.load(watch or PluginWatch())
+        return load(
+            self._settings,
+            discovery,
+            strict=strict,
+            without=without,
+            watch=watch,
+            elsewhere=elsewhere,
+        )
 
     def run(self) -> Remains:
         """Run until stopped (or drained), and return what remains.
@@ -129,15 +140,17 @@ class Daemon:
             closing(home.writer()) as state,
             closing(EvidenceKeeper(folder)) as keeper,
             guarded_process(folder),
+            ExitStack() as opened,
         ):
             _report_warnings(self._settings)
             known = known_from(take_stock(folder))
             fold(folder, state)  # keep the last process's record of its calls
             keeper.begin()
+            children = opened.enter_context(closing(Children(self._settings, self._without, known)))
             give_up, systemd = partial(_give_up, keeper, self._started), Systemd()
             try:
                 with LoadingWatch(keeper, known, give_up=give_up, systemd=systemd) as self._watch:
-                    run, loaded = self._assembled(state, keeper, presence)
+                    run, loaded = self._assembled(state, keeper, presence, children)
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
                 return _remains(state, ())
@@ -148,13 +161,15 @@ class Daemon:
             return _remains(state, {plugin.name for plugin in loaded.plugins})
 
     def _assembled(
-        self, state: Writer, keeper: EvidenceKeeper, presence: Presence
+        self, state: Writer, keeper: EvidenceKeeper, presence: Presence, children: Children
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
-        loaded = self.load(self._watch)
+        loaded = self.load(self._watch, children)
         log_statuses(loaded)
         reloader = Reloader(self._settings, loaded, self._started, self._refused)
-        assembly = Assembly(self._settings, loaded, state, keeper=keeper, presence=presence)
+        assembly = Assembly(
+            self._settings, loaded, state, keeper=keeper, presence=presence, children=children
+        )
         run = DaemonRun(
             self._settings,
             assembly.assemble(self._watch),

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from sgevents_core.calling.context import Services
+from sgevents_core.children.daemon_children import Children
 from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_deaths import forget_started
 from sgevents_core.crashes.recovering import condemned, recover
@@ -45,7 +46,7 @@ class Parts:
         feed: The feed.
         inbox: Hands people's requests to the lanes and the feed.
         syncing: Flushes to disk what was recorded.
-        stopping: Set once a stop or a reload waits for running calls.
+        children: The worker processes; it also knows whether a stop waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
         lane_threads: The threads of the lanes.
         feed_thread: The thread of the feed.
@@ -59,7 +60,7 @@ class Parts:
     feed: Feed
     inbox: Inbox
     syncing: Syncing
-    stopping: threading.Event
+    children: Children
     liveness: Liveness
     lane_threads: Sequence[threading.Thread]
     feed_thread: threading.Thread
@@ -75,6 +76,7 @@ class Assembly:
         state: The connection of the main thread.
         keeper: Keeps evidence of whose call ends the process.
         presence: Shows that this machine runs the daemon.
+        children: The worker processes.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Assembly:
         *,
         keeper: EvidenceKeeper,
         presence: Presence,
+        children: Children,
     ) -> None:
         self._settings = settings
         self._loaded = loaded
@@ -93,7 +96,7 @@ class Assembly:
         self._presence = presence
         self._health = SiteHealth()
         self._home = open_state(settings.state.path)
-        self._stopping = threading.Event()
+        self._children = children
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
         """Recover what the last process left, start the plugins, and return all parts.
@@ -105,12 +108,13 @@ class Assembly:
         recover(settings, self._loaded, state)
         given_up = condemned(settings, self._loaded, state)
         services = services_of(
-            settings, self._loaded, state, health=self._health, stopping=self._stopping
+            settings, self._loaded, state, health=self._health, stopping=self._children.stopping
         )
+        scripts = Scripts(state.scripts())
+        self._children.connect(services, scripts)
         plugins = start_plugins(self._loaded, services, state, watch)
         forget_started(settings.state.path, plugins)
         announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in plugins])
-        scripts = Scripts(state.scripts())
         lanes = lanes_of(
             settings,
             plugins,
@@ -119,6 +123,7 @@ class Assembly:
             announcer,
             hear=self._keeper.hear,
             scripts=scripts,
+            executors=self._children.lanes,
         )
         feed = self._feed(lanes, announcer, scripts)
         self._health.on_change(partial(_wake, lanes))
@@ -135,7 +140,7 @@ class Assembly:
             feed=feed,
             inbox=Inbox(settings.state.path, lanes, feed),
             syncing=syncing,
-            stopping=self._stopping,
+            children=self._children,
             liveness=liveness,
             lane_threads=[self._thread_of(lane, liveness) for lane in lanes],
             feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),

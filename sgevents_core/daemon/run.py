@@ -183,7 +183,7 @@ def feed_watchdog(systemd: Systemd, liveness: Liveness, now: float) -> None:
 
 
 def _stop(parts: Parts, feed_watchdog: Callable[[], None]) -> None:
-    parts.stopping.set()
+    parts.children.say_stopping()
     parts.feed.stop()
     for lane in parts.lanes:
         lane.stop()

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from sgevents_core.calling.deaths import (
+    FIRST_WAIT,
+    REMEMBERED,
+    first_death,
+    is_condemned,
+    with_death,
+)
 from sgevents_core.calling.judging import (
+    NO_END,
     RETURNED,
     Circumstances,
     Decision,
+    WorkerEnd,
     failure_of,
     judge_call,
     step_for,
@@ -27,13 +37,16 @@ from sgevents_core.dispatch.ledger import LaneLedger
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
+from sgevents_core.settings import format_duration
 from sgevents_core.site.health import Standing
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART, LANE, Slot
-from sgevents_core.state.steps import Step
+from sgevents_core.state.steps import Died, Step
+
+logger = logging.getLogger("sgevents.dispatch")
 
 Steps: TypeAlias = Sequence[tuple[int, Callback]]
 
@@ -113,6 +126,7 @@ class Caller:
         register: The words of its strand in the lane's register.
         keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        deaths: The deaths in calls that are not settled.
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
 
@@ -126,9 +140,11 @@ class Caller:
         *,
         keys: Sequence[CallKey],
         tried: dict[tuple[CallKey, int], int],
+        deaths: Iterable[Died] = (),
         announcer: Announcer,
         observers: CallObservers,
     ) -> None:
+        self._deaths = {(died.key, died.seq): died for died in deaths}
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
         self._register = register
@@ -207,6 +223,7 @@ class Caller:
         for key in [key for key in self._tried if key[1] == seq]:
             if key[0].plugin == plugin:
                 del self._tried[key]
+                self._deaths.pop(key, None)
 
     def _succeed(
         self, call: Call, changes: StoreChanges | None, decision: Decision = RETURNED
@@ -221,6 +238,8 @@ class Caller:
         index, callback = call.steps[call.number]
         record = lane_plugin.record
         tried = self._tried.pop((self._keys[index], call.entry.seq), 0)
+        if tried:
+            self._deaths.pop((self._keys[index], call.entry.seq), None)
         if decision.stays and not (changes or tried or lane_plugin.recovered):
             return True
         lane_plugin.recovered = False
@@ -251,13 +270,42 @@ class Caller:
         """Judge a failure, now or once the site answers; return False if the plugin stops."""
         failure = failure_of(call, error, time.time())
         health = call.services.contact.health
-        decision = self._judge(call, outcome, None if health is None else health.is_down)
+        worker_end = self._count_end(call, outcome) if outcome.ended_worker else NO_END
+        is_site_down = None if health is None else health.is_down
+        decision = self._judge(call, outcome, is_site_down, worker_end)
         if decision.action == "wait for site":
             self._put_off(call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision)
             return False
         return self._charge(call, failure, decision)
 
-    def _judge(self, call: Call, outcome: CallOutcome, is_site_down: bool | None) -> Decision:
+    def _count_end(self, call: Call, outcome: CallOutcome) -> WorkerEnd:
+        """Count a call that has ended its worker process; return what that means for it."""
+        ended, death = call.lane_plugin.ended_workers, outcome.death
+        is_own = death is None or death.is_proved
+        wait = ended.add(time.monotonic()) if is_own else FIRST_WAIT
+        slow_reason = ""
+        if is_own and ended.are_many:
+            slow_reason = (
+                f"its calls have ended {len(ended)} worker processes within "
+                f"{format_duration(REMEMBERED)}; it is called more slowly"
+            )
+            extra = {"action": "plugin.slowed_down", "plugin": call.plugin}
+            logger.warning("Plugin %s waits: %s", call.plugin, slow_reason, extra=extra)
+        if death is None:
+            return WorkerEnd(False, wait, slow_reason)
+        key = (self._keys[call.number_in_lane], call.seq)
+        died = self._deaths.get(key) or first_death(*key)
+        died = with_death(died, death.how, death.traceback, is_proved=death.is_proved)
+        self._deaths[key] = died
+        return WorkerEnd(not is_condemned(died), wait, slow_reason)
+
+    def _judge(
+        self,
+        call: Call,
+        outcome: CallOutcome,
+        is_site_down: bool | None,
+        worker_end: WorkerEnd = NO_END,
+    ) -> Decision:
         """Return what follows from a failure."""
         lane_plugin = call.lane_plugin
         circumstances = Circumstances(
@@ -266,6 +314,7 @@ class Caller:
             lane_plugin.failures_with_this,
             is_site_down,
             hang_reason="" if lane_plugin.hung is None else lane_plugin.hung.reason,
+            worker_end=worker_end,
             jitter=random.random(),  # noqa: S311 - no secret
         )
         decision = judge_call(outcome, circumstances)
@@ -321,9 +370,11 @@ class Caller:
         step = self._step(call, decision)
         if decision.is_finished:
             self._tried.pop(key, None)
+            self._deaths.pop(key, None)
             step.settled = (failure.plugin, failure.callback, call.entry.seq)
         else:
             self._tried[key] = call.attempt
+            step.deaths = [self._deaths[key]] if key in self._deaths else []
         step.failure, step.dead = failure, decision.outcome == "dead-letter"
         number = self._ledger.record(step)
         self._announcer.failed(failure, call.event, number, call.lane_plugin.record)

@@ -101,6 +101,7 @@ class Lane:
             self._register.slots[0],
             keys=self._keys,
             tried=tried,
+            deaths=state.deaths(),
             announcer=announcer,
             observers=self.observers,
         )

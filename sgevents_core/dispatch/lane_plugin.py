@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.deaths import EndedWorkers
 from sgevents_core.calling.judging import Decision
 from sgevents_core.calling.making import Executor, Hung, LaneThread
 from sgevents_core.calling.outcome import CallOutcome
@@ -65,6 +66,7 @@ class LanePlugin:
         waiting: The failed call because of which it waits for the site; None if it does not wait.
         put_off: How often it has waited since its last progress.
         told_outage: The number of the last outage in which its wait was reported.
+        ended_workers: The worker processes that its calls have ended lately.
     """
 
     plugin: LoadedPlugin
@@ -80,6 +82,7 @@ class LanePlugin:
     waiting: Waiting | None = None
     put_off: int = 0
     told_outage: int = 0
+    ended_workers: EndedWorkers = field(default_factory=EndedWorkers)
     _seq: int = 0
     _given_up: int = 0
 
@@ -192,11 +195,14 @@ def lane_plugin_of(
     record: PluginRecord,
     services: Services,
     settings: Settings,
+    *,
     hear: Hear,
+    executor: Executor | None = None,
 ) -> LanePlugin:
     """Return a plugin in its lane, according to its record and the config.
 
-    `hear` is called with the lane that its own thread works for, if it has one.
+    `hear` is called with the lane that its own thread works for, if it has one; `executor` makes
+    the calls of all plugins of the lane, if these have worker processes.
     """
     table = settings.plugins[plugin.name]
     lane_plugin = LanePlugin(
@@ -204,7 +210,9 @@ def lane_plugin_of(
     )
     lane = settings.lanes.get(plugin.lane)
     lane_plugin.timeout = table.timeout or (lane.timeout if lane else None)
-    if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
+    if executor is not None:
+        lane_plugin.executor = executor
+    elif any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
         lane_plugin.executor = OwnThread(plugin.name, plugin.lane, hear)
     if record.hangs:
         record.resume()  # the thread it waited for ended with its process

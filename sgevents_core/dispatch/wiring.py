@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.making import Executor
 from sgevents_core.calling.own_thread import Hear, heard_by_nobody
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
@@ -77,11 +79,13 @@ def lanes_of(
     hear: Hear = heard_by_nobody,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
+    executors: Mapping[str, Executor] = MappingProxyType({}),
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
     `hear` is called with each plugin thread and its lane, `scripts` knows the names of the site's
-    scripts, `observers` are notified of each call.
+    scripts, `observers` are notified of each call; `executors` make the calls of the lanes that
+    have worker processes, by the lane's name.
     """
     lanes = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
@@ -89,7 +93,14 @@ def lanes_of(
         records = state.plugins()
         progress = state.lane_progress(name) or Progress(state.end())
         lane_plugins = [
-            lane_plugin_of(plugin, records[plugin.name], services[plugin.name], settings, hear)
+            lane_plugin_of(
+                plugin,
+                records[plugin.name],
+                services[plugin.name],
+                settings,
+                hear=hear,
+                executor=executors.get(name),
+            )
             for plugin in plugins
             if plugin.lane == name
         ]

@@ -75,6 +75,16 @@ class PluginWatch:
         """Run one step of a plugin, and return its result."""
         return plugin_code()
 
+    def within(self, seconds: float, doing: str, call: Callable[[], _T]) -> _T:
+        """Return the result of `call`, which is given so much time.
+
+        Args:
+            seconds: The most seconds it may take, if the watch limits them.
+            doing: What it does, for people.
+            call: Runs the code.
+        """
+        return call()
+
 
 _current_watch: Final[ContextVar[tuple[PluginWatch, LoadingTurn] | None]] = ContextVar(
     "sgevents_loading", default=None

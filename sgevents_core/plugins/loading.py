@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sgevents_core.errors import (
     LoadTimeoutError,
@@ -95,6 +95,13 @@ class Loaded:
         return tuple(callback for plugin in self.plugins for callback in plugin.callbacks)
 
 
+class LoadedElsewhere(NamedTuple):
+    """A plugin that a worker process has loaded, without its code, and its status."""
+
+    plugin: LoadedPlugin | None
+    status: PluginStatus
+
+
 def load(
     settings: Settings,
     discovery: Discovery,
@@ -102,6 +109,7 @@ def load(
     strict: bool = False,
     without: Container[str] = (),
     watch: PluginWatch | None = None,
+    elsewhere: Mapping[str, LoadedElsewhere] = MappingProxyType({}),
 ) -> Loaded:
     """Load the plugins that `settings` enables, in call order; import no others.
 
@@ -111,6 +119,7 @@ def load(
         strict: Whether every enabled plugin must load.
         without: Plugins to leave out, as if they were not enabled.
         watch: Watches the plugins' code; by default it is not watched.
+        elsewhere: Plugins that are not imported here, because worker processes have them.
 
     Raises:
         PluginError: `strict`, and enabled plugins cannot be used; the error names all of them.
@@ -124,7 +133,9 @@ def load(
     }
     plugins, statuses = [], []
     for name in call_order([group.name for group in settings.groups], groups):
-        outcome, status = _load_one(name, settings, discovery, registry, watch or PluginWatch())
+        outcome, status = elsewhere.get(name) or _load_one(
+            name, settings, discovery, registry, watch or PluginWatch()
+        )
         if outcome is not None:
             plugins.append(outcome)
             status = replace(status, order=len(plugins))
@@ -243,7 +254,7 @@ def _loaded(found: FoundPlugin, settings: Settings, registry: Registry) -> Loade
             settings.learned_secrets.add_text(callback.credentials.api_key.reveal())
     if table.ignore_own:
         callbacks = [_ignoring(callback, table.script_name) for callback in callbacks]
-    group, lane = _group_and_lane(table, settings)
+    group, lane = group_and_lane(table, settings)
     return LoadedPlugin(
         name=found.name,
         group=group,
@@ -302,7 +313,7 @@ def _status_of_disabled(name: str, settings: Settings, discovery: Discovery) -> 
     status = _disabled(name, table, discovery)
     if table is None:
         return status
-    group, lane = _group_and_lane(table, settings)
+    group, lane = group_and_lane(table, settings)
     return replace(status, group=group, lane=lane)
 
 
@@ -335,7 +346,7 @@ def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> 
 def _status(
     name: str, settings: Settings, trouble: Unusable, found: FoundPlugin | None = None
 ) -> PluginStatus:
-    group, lane = _group_and_lane(settings.plugins[name], settings)
+    group, lane = group_and_lane(settings.plugins[name], settings)
     return PluginStatus(
         name=name,
         status=trouble.status,
@@ -348,7 +359,8 @@ def _status(
     )
 
 
-def _group_and_lane(table: PluginSettings, settings: Settings) -> tuple[str, str]:
+def group_and_lane(table: PluginSettings, settings: Settings) -> tuple[str, str]:
+    """Return the names of the group and the lane that a plugin's table puts it into."""
     group = table.group or DEFAULT_GROUP
     lanes = {listed.name: listed.lane for listed in reversed(settings.groups)}
     return group, lanes.get(group) or DEFAULT_LANE

@@ -94,14 +94,16 @@ def _check_lane(name: str, lane: LaneSettings, diagnostics: Diagnostics) -> None
     checked_keys = {
         "workers": (lane.workers == 1, "workers = 1"),
         "order_by": (lane.order_by == "none", 'order_by = "none"'),
-        "executor": (lane.executor == "thread", 'executor = "thread"'),
-        "max_rss": (lane.max_rss is None, ""),
     }
     for key, (is_supported, supported_value) in checked_keys.items():
         if not is_supported:
             fix = f"write {supported_value}, or leave it out" if supported_value else "leave it out"
             message = f"not supported: {_ONE_THREAD_REASON}"
             diagnostics.add_problem(("lanes", name, key), message, fix)
+    if lane.max_rss is not None and lane.executor != "process":
+        message = "it limits worker processes, and the lane has none"
+        fix = 'add executor = "process", or leave it out'
+        diagnostics.add_warning(("lanes", name, "max_rss"), message, fix)
 
 
 def _check_unused_lanes(settings: Settings, diagnostics: Diagnostics) -> None:

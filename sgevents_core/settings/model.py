@@ -179,21 +179,26 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "none"
     executor: Annotated[
-        Executor, Meta(description='`"thread"` or `"process"`. In this version: `"thread"`.')
+        Executor,
+        Meta(
+            description='Where the callbacks run: `"thread"`, in the daemon, or `"process"`: each '
+            "worker is a process of its own, which may crash, hang or leak without harm to others."
+        ),
     ] = "thread"
     timeout: Annotated[
         ShortDuration | None,
         Meta(
             description='How long a callback of the lane\'s plugins may take, at least `"10ms"`; '
-            "by default, there is no limit. A callback that takes longer is given up, "
-            "and its plugin waits for it."
+            "by default, there is no limit. A callback that takes longer is given up: in a thread, "
+            "its plugin waits for it; a worker process is ended. The time counts from the call's "
+            "last `ctx.heartbeat()`."
         ),
     ] = None
     max_rss: Annotated[
         PositiveCount | None,
         Meta(
-            description="The memory that a worker process may use, in bytes. In this version: "
-            "leave it out."
+            description="The memory that a worker process may use, in bytes. One that uses more is "
+            'replaced between two events. Only with `executor = "process"`.'
         ),
     ] = None
 

@@ -8,8 +8,9 @@ import pytest
 from lane_house import House
 from request_desk import letters
 
+from sgevents_core.calling.deaths import OUTSIDE, is_condemned
 from sgevents_core.crashes.evidence import FILE, DeathEvidence
-from sgevents_core.crashes.giving_up import OUTSIDE, Condemned, counted, is_condemned
+from sgevents_core.crashes.giving_up import Condemned, counted
 from sgevents_core.crashes.recovering import condemned, fold, recover
 from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.state.keys import CallKey

@@ -293,12 +293,10 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ("[lanes.default]\nworkers = 2", "lanes.default.workers", "one thread", "workers = 1"),
         ("[lanes.default]\nworkers = 0", "lanes.default.workers", "at least 1", ""),
         ('[lanes.default]\norder_by = "entity"', "lanes.default.order_by", "one thread", '"none"'),
-        ('[lanes.default]\nexecutor = "process"', "lanes.default.executor", "thread", '"thread"'),
         ('[lanes.default]\ntimeout = "0s"', "lanes.default.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "9ms"', "plugins.a.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is not a duration", "1s"),
         ('[plugins.a]\ntimeout = "soon"', "plugins.a.timeout", "is not a duration", "1h30m"),
-        ("[lanes.default]\nmax_rss = 1000", "lanes.default.max_rss", "not supported", "leave it"),
     ],
 )
 def test_one_mistake_is_told_once_with_its_fix(

@@ -1,0 +1,140 @@
+"""All worker processes of a daemon: those of each lane with `executor = "process"`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Container, Mapping
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from sgevents_core.calling.context import Services
+from sgevents_core.children.lane_children import LaneChildren
+from sgevents_core.children.lane_workers import LaneWorkers
+from sgevents_core.children.launching import Launcher
+from sgevents_core.children.messages import Prepared
+from sgevents_core.children.sent_plugins import received_plugin
+from sgevents_core.plugins.load_watching import KnownBroken, PluginWatch
+from sgevents_core.plugins.loading import LoadedElsewhere, group_and_lane
+from sgevents_core.plugins.plugin_status import PluginStatus
+from sgevents_core.scripts import Scripts
+from sgevents_core.settings import Settings
+
+_FIX: Final = "The log says more; then reload the daemon."
+_NONE: Final[Mapping[str, KnownBroken]] = MappingProxyType({})
+
+
+class Children:
+    """The worker processes of a daemon; close it once their plugins are shut down.
+
+    Args:
+        settings: The configuration.
+        without: Enabled plugins to leave out of this run.
+        known: Plugin -> why it is not loaded.
+
+    `stopping` is set once a stop or a reload waits for running calls.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        without: Container[str] = (),
+        known: Mapping[str, KnownBroken] = _NONE,
+    ) -> None:
+        self.stopping = threading.Event()
+        self.lanes: dict[str, LaneWorkers] = {}
+        self._settings = settings
+        names = plugins_in_children(settings, without)
+        self._launcher = Launcher() if names else None
+        if self._launcher is None:
+            return
+        for lane, plugins in names.items():
+            shared = LaneChildren(
+                lane,
+                settings,
+                plugins,
+                launcher=self._launcher,
+                site_key=urlsplit(settings.site.url).netloc,
+                stopping=self.stopping,
+                known={name: known[name] for name in plugins if name in known},
+            )
+            self.lanes[lane] = LaneWorkers(shared)
+
+    def load(self, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+        """Start each lane's first process; return what it has loaded, by the plugin's name.
+
+        Args:
+            watch: Limits the time this takes.
+
+        Raises:
+            LoadingStopped: The daemon must stop.
+            StateError: The lock of a lane cannot be used.
+        """
+        loaded: dict[str, LoadedElsewhere] = {}
+        for workers in self.lanes.values():
+            lane = workers.lane
+            watch.within(lane.patience, f"waiting for lane {lane.name}", lane.await_old)
+            doing = f"loading the plugins of lane {lane.name} in a worker process"
+            prepared = watch.within(lane.patience, doing, workers.start)
+            if isinstance(prepared, Prepared):
+                loaded |= _received(prepared, workers)
+            else:
+                loaded |= {name: self._broken(name, prepared.line) for name in lane.plugins}
+        return loaded
+
+    def connect(self, services: Mapping[str, Services], scripts: Scripts) -> None:
+        """Let calls in children use what all calls of a plugin share.
+
+        Args:
+            services: What the calls of each plugin share, by the plugin's name.
+            scripts: The names of the site's scripts.
+        """
+        for workers in self.lanes.values():
+            workers.lane.services = services
+            workers.lane.scripts = scripts
+
+    def say_stopping(self) -> None:
+        """Let running calls see that a stop or a reload waits."""
+        self.stopping.set()
+        for workers in self.lanes.values():
+            workers.say_stopping()
+
+    def close(self) -> None:
+        """End all processes, and wait until they are gone."""
+        for workers in self.lanes.values():
+            workers.begin_end()
+        for workers in self.lanes.values():
+            workers.end()
+        if self._launcher is not None:
+            self._launcher.close()
+
+    def _broken(self, plugin: str, reason: str) -> LoadedElsewhere:
+        group, lane = group_and_lane(self._settings.plugins[plugin], self._settings)
+        status = PluginStatus(
+            name=plugin, status="broken", reason=reason, fix=_FIX, group=group, lane=lane
+        )
+        return LoadedElsewhere(None, status)
+
+
+def plugins_in_children(settings: Settings, without: Container[str] = ()) -> dict[str, list[str]]:
+    """Return the enabled plugins whose code runs in worker processes, by their lane's name.
+
+    Args:
+        settings: The configuration.
+        without: Plugins to leave out.
+    """
+    found: dict[str, list[str]] = {}
+    for name, table in settings.plugins.items():
+        lane = group_and_lane(table, settings)[1]
+        has_children = lane in settings.lanes and settings.lanes[lane].executor == "process"
+        if table.enabled and name not in without and has_children:
+            found.setdefault(lane, []).append(name)
+    return found
+
+
+def _received(prepared: Prepared, workers: LaneWorkers) -> dict[str, LoadedElsewhere]:
+    plugins = {sent.name: received_plugin(sent, workers.call_hook) for sent in prepared.plugins}
+    return {
+        status.name: LoadedElsewhere(plugins.get(status.name), status)
+        for status in prepared.statuses
+    }

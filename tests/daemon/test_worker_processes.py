@@ -1,0 +1,222 @@
+"""The real daemon with a lane of worker processes: what a plugin does to its process is its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.sandbox import Sandbox
+from sgevents_core.state.opening import open_state
+
+LANE = """
+[[groups]]
+name = "apart"
+lane = "apart"
+[lanes.apart]
+executor = "process"
+timeout = "3s"
+max_rss = 400_000_000
+"""
+
+POISON = """
+    import ctypes, os, sys, time
+    from pathlib import Path
+    from sgevents_core import hookimpl
+
+    FOLDER = Path({folder!r})
+    kept = []
+
+    def segfault():
+        ctypes.string_at(0)
+
+    def leak():
+        kept.append(b"x" * 500_000_000)
+
+    def fork():
+        if os.fork() == 0:
+            return
+
+    def fail():
+        raise ValueError("a failure")
+
+    ACTS = {{
+        "Studio_Segfault": segfault,
+        "Studio_Exit": lambda: os._exit(0),
+        "Studio_Hang": lambda: time.sleep(1000),
+        "Studio_Leak": leak,
+        "Studio_Fork": fork,
+        "Studio_Fail": fail,
+        "Studio_SysExit": lambda: sys.exit(1),
+    }}
+
+    @hookimpl
+    def on_event(event, ctx):
+        with (FOLDER / "tried").open("a") as file:
+            file.write(f"{{event.id}} {{ctx.attempt}} {{os.getpid()}}\\n")
+        ctx.store["calls"] = ctx.store.get("calls", 0) + 1
+        act = ACTS.get(event.event_type)
+        if act is not None:
+            act()
+
+    @hookimpl
+    def startup(ctx):
+        ctx.store["starts"] = ctx.store.get("starts", 0) + 1
+        ctx.logger.info("started in %d", os.getpid())
+        print("printed in startup")
+
+    @hookimpl
+    def shutdown(ctx):
+        ctx.store["ends"] = ctx.store.get("ends", 0) + 1
+
+    @hookimpl
+    def dead_lettered(details, ctx):
+        with (FOLDER / "alerts").open("a") as file:
+            file.write(f"{{details.event.id}} {{details.plugin}}\\n")
+"""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
+    """A daemon with a plugin in a worker process, and one in the lane beside it."""
+    with Sandbox(project=False) as site:
+        daemon = RunningDaemon(tmp_path, site)
+        daemon.log = LANE
+        daemon.install("poison", POISON.format(folder=str(tmp_path)), "apart")
+        daemon.install_writer("writes")
+        yield daemon
+
+
+def tried(daemon: RunningDaemon) -> list[tuple[int, int, int]]:
+    """Return event, attempt and process of the calls of `poison` so far."""
+    path = daemon.folder / "tried"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(int(event), int(attempt), int(pid)) for event, attempt, pid in map(str.split, lines)]
+
+
+def letters(daemon: RunningDaemon) -> list[tuple[int, str]]:
+    """Return event and error of the dead letters."""
+    found = daemon_command(daemon, "dead-letters", "list", "--json")
+    return [(one["event_id"], one["error"]) for one in json.loads(found)["dead_letters"]]
+
+
+def daemon_command(daemon: RunningDaemon, *words: str) -> str:
+    """Run a command beside the daemon; return what it prints."""
+    command = [sys.executable, "-m", "sgevents_core", *words, "-c", str(daemon.config)]
+    done = subprocess.run(
+        command, env=daemon.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_each_poison_costs_its_call_alone(daemon: RunningDaemon) -> None:
+    """Deaths and hangs become dead letters, everything else goes on, and nobody else notices."""
+    kinds = ["Segfault", "Exit", "Hang", "Leak", "Fork", "Fail", "SysExit", "Fine"]
+    ids = {kind: daemon.site.event(f"Studio_{kind}") for kind in kinds}
+    everything = sorted(ids.values())
+    with daemon.running() as process:
+        daemon.wait_for(everything, "writes")
+        wait_until(lambda: {event for event, _, _ in tried(daemon)} == set(everything))
+        wait_until(lambda: len(letters(daemon)) == 5)
+        assert daemon.stop(process) == 0
+    assert daemon.events_of("writes") == everything
+    calls = [(event, attempt) for event, attempt, _ in tried(daemon)]
+    twice = {ids["Segfault"], ids["Exit"]}
+    assert calls == [(one, n) for one in everything for n in ((1, 2) if one in twice else (1,))]
+    by_kind = dict(letters(daemon))
+    assert "Segmentation fault" in by_kind[ids["Segfault"]]
+    assert "it called os._exit(0)" in by_kind[ids["Exit"]]
+    assert by_kind[ids["Hang"]].startswith("CallbackTimeout")
+    assert by_kind[ids["Fail"]] == "ValueError: a failure"
+    pids = {event: pid for event, _, pid in tried(daemon)}
+    assert pids[ids["Leak"]] != pids[ids["Fork"]] == pids[ids["Fine"]]
+    assert not any(lives(pid) for pid in pids.values())
+    alerts = (daemon.folder / "alerts").read_text().splitlines()
+    assert sorted(alerts) == sorted(f"{event} poison" for event in by_kind)
+    assert any(r["message"] == "printed in startup" for r in daemon.told())
+
+
+def test_a_daemon_that_is_killed_leaves_no_worker_behind(daemon: RunningDaemon) -> None:
+    """Not even one in the middle of a call; the call is made again by the next daemon."""
+    hang = daemon.site.event("Studio_Hang")
+    with daemon.running() as process:
+        wait_until(lambda: tried(daemon))
+        (_, _, pid) = tried(daemon)[0]
+        assert lives(pid)
+        process.kill()
+        process.wait()
+    wait_until(lambda: not lives(pid))
+    with daemon.running() as process:
+        wait_until(lambda: len(letters(daemon)) == 1)
+        assert daemon.stop(process) == 0
+    assert [(event, attempt) for event, attempt, _ in tried(daemon)] == [(hang, 1), (hang, 2)]
+
+
+def test_stop_waits_for_the_running_call_and_ends_the_workers(daemon: RunningDaemon) -> None:
+    """A call is never cut short by a stop; store changes of hooks are kept once."""
+    daemon.site.event("Studio_Fine")
+    with daemon.running() as process:
+        wait_until(lambda: tried(daemon))
+        (pid,) = {pid for _, _, pid in tried(daemon)}
+        assert daemon.stop(process, signal.SIGINT) == 0
+        assert not lives(pid)
+    with closing(open_state(daemon.folder / "state").writer()) as state:
+        assert state.store("poison") == {"calls": 1, "starts": 1, "ends": 1}
+
+
+def test_reload_starts_new_workers(daemon: RunningDaemon) -> None:
+    """The new daemon has new processes, and the old ones are gone."""
+    first = daemon.site.event("Studio_Fine")
+    with daemon.running() as process:
+        wait_until(lambda: tried(daemon))
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: daemon.output.read_text().count('"daemon.started"') == 2)
+        second = daemon.site.event("Studio_Fine")
+        wait_until(lambda: len(tried(daemon)) == 2)
+        assert daemon.stop(process) == 0
+    calls = tried(daemon)
+    assert [event for event, _, _ in calls] == [first, second]
+    assert len({pid for _, _, pid in calls}) == 2
+    assert not any(lives(pid) for _, _, pid in calls)
+
+
+def test_the_daemon_imports_no_plugin_of_such_a_lane(daemon: RunningDaemon) -> None:
+    """Its plugin knows that it never ran in the daemon's process."""
+    daemon.site.event("Studio_Fine")
+    with daemon.running() as process:
+        wait_until(lambda: tried(daemon))
+        assert process.pid not in {pid for _, _, pid in tried(daemon)}
+        listed = json.loads(daemon_command(daemon, "plugins", "list", "--json"))
+        (shown,) = [one for one in listed["plugins"] if one["name"] == "poison"]
+        assert (shown["status"], shown["lane"], shown["callbacks"]) == ("enabled", "apart", 1)
+        assert daemon.stop(process) == 0
+    started = [r["message"] for r in daemon.told() if r["message"].startswith("started in")]
+    assert started
+    assert f"started in {os.getpid()}" not in started
+    assert f"started in {process.pid}" not in started
+
+
+def test_drain_ends_with_worker_processes(daemon: RunningDaemon) -> None:
+    """`--drain` handles everything, ends the processes, and exits with 0."""
+    ids = [daemon.site.event("Studio_Fine") for _ in range(3)]
+    assert daemon.drain() == 0
+    assert [event for event, _, _ in tried(daemon)] == ids
+    assert not any(lives(pid) for _, _, pid in tried(daemon))
