@@ -14,6 +14,7 @@ from sgevents_core.calling.judging import (
     RETURNED,
     Circumstances,
     Decision,
+    WorkerEnd,
     judge_call,
     step_for,
 )
@@ -43,6 +44,9 @@ CIRCUMSTANCES = st.builds(
     is_site_down=st.none() | st.booleans(),
     hang_reason=st.sampled_from(["", "it hangs"]),
     loop_reason=st.sampled_from(["", "it loops"]),
+    worker_end=st.builds(
+        WorkerEnd, st.booleans(), st.floats(0.1, 60), st.sampled_from(["", "it ends workers"])
+    ),
     jitter=st.floats(0, 1),
 )
 KEYS = [CallKey(plugin, f"m:{name}") for plugin in ("one", "two") for name in "abc"]
@@ -83,8 +87,10 @@ def test_failure_is_retried_only_while_attempts_are_left(
     """And only if it is transient or the plugin asked for it."""
     decision = judge_call(outcome, known)
     if decision.outcome == "retry":
-        assert known.attempt < known.rules.max_attempts
         assert outcome.error is not None
+        if known.worker_end.is_repeated:
+            return
+        assert known.attempt < known.rules.max_attempts
         assert outcome.error.facts.asks_retry or outcome.error.facts.is_transient
 
 
@@ -104,7 +110,8 @@ def test_hang_and_loop_stop_only_a_plugin_that_would_stay(
     outcome: CallOutcome, known: Circumstances
 ) -> None:
     """They change nothing about what becomes of the failure; a hang comes first."""
-    plain = judge_call(outcome, known._replace(hang_reason="", loop_reason=""))
+    alone = known.worker_end._replace(slow_reason="")
+    plain = judge_call(outcome, known._replace(hang_reason="", loop_reason="", worker_end=alone))
     decision = judge_call(outcome, known)
     assert (decision.outcome, decision.is_finished) == (plain.outcome, plain.is_finished)
     if not plain.stays:
@@ -113,6 +120,20 @@ def test_hang_and_loop_stop_only_a_plugin_that_would_stay(
         assert (decision.action, decision.reason) == ("wait for call", "it hangs")
     elif known.loop_reason:
         assert (decision.action, decision.reason) == ("pause", "it loops")
+    elif known.worker_end.slow_reason:
+        assert (decision.action, decision.reason) == ("hold", "it ends workers")
+        assert decision.hold_seconds == known.worker_end.wait_seconds
+
+
+@given(OUTCOMES, CIRCUMSTANCES)
+def test_call_that_ended_its_process_is_repeated_until_that_is_enough(
+    outcome: CallOutcome, known: Circumstances
+) -> None:
+    """Whatever the policy, the attempts or the error say, the count of deaths decides."""
+    repeated = known._replace(worker_end=WorkerEnd(is_repeated=True, wait_seconds=2.0))
+    decision = judge_call(outcome, repeated)
+    if outcome.error is not None and decision.action != "wait for site":
+        assert decision == Decision("retry", False, "hold", outcome.error.line, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""How often a call that ends its process is made, and how soon its plugin is called again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgevents_core.calling.deaths import (
+    ALL,
+    LONGEST_WAIT,
+    PROVED,
+    REMEMBERED,
+    TOLERATED,
+    EndedWorkers,
+    first_death,
+    is_condemned,
+    with_death,
+)
+from sgevents_core.state.keys import CallKey
+
+
+@given(st.lists(st.booleans(), max_size=8))
+def test_two_proved_deaths_or_five_of_any_kind_are_enough(proofs: list[bool]) -> None:
+    """Each death is counted once, with the cause of the last one that is proved."""
+    died = first_death(CallKey("one", "m:a"), 7)
+    for number, is_proved in enumerate(proofs):
+        died = with_death(died, f"how {number}", "where", is_proved=is_proved)
+    assert (died.plugin, died.callback, died.seq) == ("one", "m:a", 7)
+    assert (died.proved, died.unproved) == (proofs.count(True), proofs.count(False))
+    assert is_condemned(died) is (proofs.count(True) >= PROVED or len(proofs) >= ALL)
+    if any(proofs):
+        last = max(number for number, is_proved in enumerate(proofs) if is_proved)
+        assert (died.how, died.traceback) == (f"how {last}", "where")
+
+
+def test_a_plugin_that_ends_workers_waits_longer_each_time() -> None:
+    """The first ones cost only their call; an hour later nothing of it is left."""
+    ended = EndedWorkers()
+    waits = []
+    for number in range(40):
+        waits.append(ended.add(number))
+        assert ended.are_many is (number >= TOLERATED)
+    assert waits == sorted(waits)
+    assert waits[0] < 1.0
+    assert waits[-1] == LONGEST_WAIT
+    assert ended.add(REMEMBERED * 2 + 40) == waits[0]
+    assert not ended.are_many
