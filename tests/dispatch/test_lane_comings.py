@@ -21,6 +21,8 @@ from sgevents_core.state.register import path_of
 from sgevents_core.state.sqlite.database import DATABASE
 from sgevents_core.state.steps import Step
 
+pytestmark = pytest.mark.disk
+
 
 def test_order_changed_between_two_runs(house: House) -> None:
     """In the middle of an event, what was done stays done, and what is left comes in new order."""

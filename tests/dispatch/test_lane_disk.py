@@ -17,6 +17,8 @@ from sgevents_core.events import Event
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 
+pytestmark = pytest.mark.disk
+
 
 class Disk:
     """What stands for the disk: full, no file of this process can grow."""

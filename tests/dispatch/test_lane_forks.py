@@ -21,6 +21,8 @@ from sgevents_core.observe.calling import invoke
 from sgevents_core.observe.current import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
+pytestmark = pytest.mark.disk
+
 Act = Callable[[], object]
 
 

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from lane_house import House
 from waiting import PATIENCE
+
+pytestmark = pytest.mark.disk
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """

@@ -17,6 +17,8 @@ from sgevents_core.state import register
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.steps import Step
 
+pytestmark = pytest.mark.disk
+
 
 class Died(BaseException):
     """Ends a lane as a kill does: nothing more is written, and its register is left behind."""

@@ -15,6 +15,8 @@ from waiting import PATIENCE
 
 from sgevents_core.events import Event
 
+pytestmark = pytest.mark.disk
+
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:

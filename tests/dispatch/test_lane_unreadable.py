@@ -14,6 +14,8 @@ from lane_house import House
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.sqlite.database import DATABASE
 
+pytestmark = pytest.mark.disk
+
 FLIPS: dict[str, Callable[[bytes], bytes]] = {
     "no JSON any more": lambda body: b"\xff" + body[1:],
     "another value": lambda body: body.replace(b"Shotgun_Task_Change", b"Shotgun_Task_Chanfe"),

@@ -53,6 +53,7 @@ def test_slow_call_is_told_of_while_it_lasts(
         assert len(told(caplog, "callback.slow")) == 3
 
 
+@pytest.mark.disk
 def test_journal_that_cannot_be_read_ends_nothing(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -201,6 +201,7 @@ def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, do
     assert letter(failed, 2).dead
 
 
+@pytest.mark.disk
 def test_letter_whose_event_is_damaged_is_not_called(failed: House, door: Door) -> None:
     """The callback would be handed what nobody has set; the answer says what to do instead."""
     with closing(sqlite3.connect(failed.folder / DATABASE, isolation_level=None)) as db:

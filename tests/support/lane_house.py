@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from sgevents_core.settings import (
     StateSettings,
 )
 from sgevents_core.site.health import SiteHealth
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.steps import Died
 
@@ -281,8 +281,16 @@ class House:
 
 @pytest.fixture(name="house")
 def house_fixture(tmp_path: Path) -> Iterator[House]:
-    """A state without events, and no plugins yet."""
+    """A state on a disk without events, and no plugins yet."""
     with opened_house(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(name="house")
+def memory_house_fixture(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """The same with its state in memory, except in tests marked with `disk`."""
+    on_disk = request.node.get_closest_marker("disk") is not None
+    with nullcontext() if on_disk else kept_in_memory(tmp_path), opened_house(tmp_path) as opened:
         yield opened
 
 
