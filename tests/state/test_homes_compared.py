@@ -205,10 +205,10 @@ class Homes(RuleBasedStateMachine):
         renamed = {"notify": [9]} if own else {}
         self.both(lambda state: state.keep_scripts(names, renamed))
 
-    @rule(age=st.integers(0, 10), keep_from=st.integers(0, 20), limit=st.integers(1, 9))
-    def prune(self, age: int, keep_from: int, limit: int) -> None:
+    @rule(age=st.integers(0, 10), keep_from=st.integers(0, 20))
+    def prune(self, age: int, keep_from: int) -> None:
         """Old events leave."""
-        self.both(lambda state: state.prune(AT + age, keep_from, limit))
+        self.both(lambda state: state.prune(AT + age, keep_from))
 
     @rule(lane=LANES)
     def take_lane(self, lane: str) -> None:
