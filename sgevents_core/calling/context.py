@@ -91,7 +91,8 @@ class Services:
         self.lock = threading.RLock()
         self._local = threading.local()
         self._opened: weakref.WeakSet[_Opened] = weakref.WeakSet()
-        self._was_opened = False
+        self.uses_site = False
+        """Whether any call has used `ctx.sg`."""
 
     def connect(self, session_uuid: str | None, callback: str) -> Shotgun:
         """Return this thread's connection, set to the session that caused the event.
@@ -106,7 +107,7 @@ class Services:
         if opened is None:
             opened = self._connections[key] = _Opened(self._open_connection(*key))
             self._opened.add(opened)
-            self._was_opened = True
+            self.uses_site = True
         opened.sg.config.session_uuid = session_uuid
         return opened.sg
 
@@ -143,8 +144,6 @@ class Services:
 
     def take_writes(self) -> int:
         """Return how often the plugin wrote to the site in this thread since it was last asked."""
-        if not self._was_opened:  # it never used the site; cheap, as this runs after every call
-            return 0
         writes = 0
         for opened in self._connections.values():
             sg: Any = opened.sg

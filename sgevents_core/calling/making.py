@@ -232,7 +232,7 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
     seconds = time.perf_counter() - request.began
     services, context = request.services, request.context
     changes = None if context is None else context.end()
-    writes = services.take_writes()
+    writes = services.take_writes() if services.uses_site else 0
     if error is None:
         return CallOutcome(seconds, request.was_called, None, False, changes, writes)
     began = time.monotonic() - (time.perf_counter() - request.began)

@@ -81,9 +81,8 @@ class Call(CallRequest):
         self.source = self.entry = entry
         self.services = lane_plugin.services
         self.attempt = 1
-        self.runs_filter = self.was_called = False
+        self.was_called = False
         self.context = None
-        self.began = 0.0
         self.word = word
         self.steps = steps
         self.number = number
@@ -163,18 +162,19 @@ class Caller:
         if is_unwanted(call, callback.match.may_accept_routed):
             return True
         entry, lane_plugin = call.entry, call.lane_plugin
-        attempt = call.attempt = self._attempts(index, entry.seq) + 1
-        self._register.begun(call.word, entry.seq, index, attempt)
+        if self._tried:  # for nearly all events there is no entry
+            call.attempt = self._tried.get((self._keys[index], entry.seq), 0) + 1
+        self._register.begun(call.word, entry.seq, index, call.attempt)
         limit = lane_plugin.limit(callback)
         for begins in self._observers.began:
             begins(call, limit)
         outcome = lane_plugin.executor.call(call, limit)
         try:
-            if outcome.is_unwanted:
-                stays = self._pass_over(call)
-            else:
+            if outcome.was_called or outcome.error is not None:
                 lane_plugin.meet(entry.seq)
                 stays = self._settle(call, outcome)
+            else:  # its filter did not want the event
+                stays = self._pass_over(call)
         finally:
             if outcome.store_changes is not None:
                 call.release_store()
@@ -189,10 +189,6 @@ class Caller:
         for passed in self._observers.passed:
             passed(call)
         return self._succeed(call, None)  # a counted death in its filter is settled
-
-    def _attempts(self, index: int, seq: int) -> int:
-        """Return how often a callback was tried for an event; for most events there is no entry."""
-        return self._tried.get((self._keys[index], seq), 0) if self._tried else 0
 
     def _settle(self, call: Call, outcome: CallOutcome) -> bool:
         """Record the outcome of a call; return False if its plugin stops at this event."""

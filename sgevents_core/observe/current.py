@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 
-class CurrentCall(NamedTuple):
-    """A call of a plugin's code; `event_id` is None for a hook that has no event."""
+class CurrentCall(msgspec.Struct, frozen=True, gc=False):
+    """A call of a plugin's code; `event_id` is None for a hook that has no event.
+
+    There is one for every call: a Struct is made in a third of the time of a tuple with names.
+    """
 
     plugin: str
     callback: str
