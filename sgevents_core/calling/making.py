@@ -16,8 +16,8 @@ from sgevents_core.calling.describing import raised_error
 from sgevents_core.calling.outcome import CallMessage, CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.events import Event
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.settings import format_duration
 

@@ -28,7 +28,7 @@ from sgevents_core.calling.making import (
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
-from sgevents_core.observe.calling import invoke
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 

@@ -12,8 +12,8 @@ import msgspec
 
 from sgevents_core.children.channel import ChannelClosed
 from sgevents_core.children.messages import LogRecord
-from sgevents_core.observe.current import current_call
-from sgevents_core.observe.formats import message_of, own_fields
+from sgevents_core.observe.current_call import current_call
+from sgevents_core.observe.log_formats import message_of, own_fields
 
 _PLAIN: Final = (str, bool, int, float)
 _LONGEST: Final = 65_536

@@ -50,10 +50,10 @@ from sgevents_core.children.sent_plugins import sent_plugin
 from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_watch import EndingWatch
 from sgevents_core.events import Event
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.logs import logging_to
-from sgevents_core.observe.printed import unbuffered_stream
+from sgevents_core.observe.printed_output import unbuffered_stream
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover

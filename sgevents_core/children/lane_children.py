@@ -25,7 +25,7 @@ from sgevents_core.children.process import Child, ChildDeath
 from sgevents_core.crashes.loading_watch import PATIENCE
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.observe.steady import ROOT_LOGGER
+from sgevents_core.observe.steady_logging import ROOT_LOGGER
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import LaneSettings, Settings, format_duration

@@ -19,8 +19,8 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from sgevents_core.children.lane_lock import LaneLock
-from sgevents_core.observe.printed import is_redirected
-from sgevents_core.observe.shared import keep_open
+from sgevents_core.observe.printed_output import is_redirected
+from sgevents_core.observe.process_guard import keep_open
 
 STACK_SIGNAL: Final = signal.SIGRTMIN + 7
 """The signal at which a child writes where its main thread stands, even if that holds the GIL."""

@@ -32,7 +32,7 @@ from sgevents_core.children.received_log import PrintedByChild, log_received
 from sgevents_core.crashes.evidence import LoadingStep, blamed_step, read
 from sgevents_core.crashes.out_of_memory import OomKills, oom_kills
 from sgevents_core.crashes.plugin_frames import plugin_frames
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
 CALL_LANE: Final = "call"

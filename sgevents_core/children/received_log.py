@@ -6,8 +6,8 @@ import logging
 from typing import Final
 
 from sgevents_core.children.messages import LogRecord
-from sgevents_core.observe.current import CurrentCall
-from sgevents_core.observe.printed import PrintedLines
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.printed_output import PrintedLines
 from sgevents_core.observe.redaction import Redactor
 
 

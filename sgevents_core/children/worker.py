@@ -38,7 +38,7 @@ from sgevents_core.children.messages import (
 )
 from sgevents_core.children.process import Child, ChildDeath, Replies
 from sgevents_core.errors import CallbackTimeout, SgEventsError
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 

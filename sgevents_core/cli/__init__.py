@@ -13,10 +13,10 @@ def main() -> None:
         sys.stdout.write(f"sgevents {__version__}\n")
         return
     if sys.argv[1:2] == ["run"]:  # so that the daemon stops in order or not at all, however early
-        from sgevents_core.observe.mask import hold_signals
+        from sgevents_core.observe.signal_mask import hold_signals
 
         hold_signals()
-    from sgevents_core.cli.ends import run_and_end
+    from sgevents_core.cli.process_end import run_and_end
     from sgevents_core.cli.root import sgevents
 
     run_and_end(lambda: sgevents.main(prog_name="sgevents"))

@@ -8,7 +8,7 @@ from sgevents_core.cli.printing import iso
 from sgevents_core.state.pulse import STALE
 
 if TYPE_CHECKING:
-    from sgevents_core.observe.lasting import LastingFailure
+    from sgevents_core.observe.lasting_failure import LastingFailure
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
     from sgevents_core.state.feed_values import SetAside
 

@@ -24,7 +24,7 @@ from sgevents_core.cli.root import config_option
 from sgevents_core.errors import ConfigError, StockClientError
 from sgevents_core.observe.redaction import secrets_of
 from sgevents_core.settings import Settings
-from sgevents_core.settings.access import find_exposures
+from sgevents_core.settings.file_access import find_exposures
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import Discovery

@@ -17,7 +17,7 @@ from sgevents_core.errors import ConfigError
 if TYPE_CHECKING:
     from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.settings import Settings
-    from sgevents_core.settings.kinds import Schema
+    from sgevents_core.settings.value_kinds import Schema
 
 
 @click.group()

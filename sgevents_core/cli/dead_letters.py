@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from sgevents_core.cli.asking import (
+from sgevents_core.cli.new_requests import (
     EXIT_NOT_DONE,
     MAX_PRINTED,
     NewRequest,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sgevents_core.cli.asking import load_state_settings
+from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import (
     echo,
     echo_json,

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sgevents_core.cli._status_json import set_aside_json
-from sgevents_core.cli.asking import NewRequest, load_state_settings, make_requests, request_options
+from sgevents_core.cli.new_requests import (
+    NewRequest,
+    load_state_settings,
+    make_requests,
+    request_options,
+)
 from sgevents_core.cli.printing import echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.printable import counted

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.asking import NewRequest, load_state_settings, make_requests, request_options
+from sgevents_core.cli.new_requests import (
+    NewRequest,
+    load_state_settings,
+    make_requests,
+    request_options,
+)
 from sgevents_core.cli.root import config_option
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sgevents_core.cli.asking import (
+from sgevents_core.cli.new_requests import (
     EXIT_NOT_DONE,
     NewRequest,
     load_state_settings,

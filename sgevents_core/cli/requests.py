@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sgevents_core.cli.asking import load_state_settings
+from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import cell, echo, echo_json, iso
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import print_table

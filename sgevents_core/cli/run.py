@@ -94,12 +94,12 @@ def _replace_process(start_command: CommandLine, config: Path) -> str:
 
 
 def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: bool) -> None:
-    from sgevents_core.cli import ends
+    from sgevents_core.cli import process_end
     from sgevents_core.daemon.signals import stopped_by_signals
     from sgevents_core.observe.logs import configured_log
-    from sgevents_core.observe.mask import release_signals
-    from sgevents_core.observe.printed import PrintedOutput
+    from sgevents_core.observe.printed_output import PrintedOutput
     from sgevents_core.observe.redaction import Redactor
+    from sgevents_core.observe.signal_mask import release_signals
     from sgevents_core.state.own_files import make_folder
 
     redactor = Redactor.of(settings)
@@ -113,7 +113,7 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
         plugin_names=settings.plugins,
         log_every_call=verbose,
     )
-    ends.open_log = open_log
+    process_end.open_log = open_log
     try:
         with (
             printed_output.separate_log_stream(),
@@ -135,7 +135,7 @@ def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import looked_at_apart
     from sgevents_core.daemon.reload import rehearsed
-    from sgevents_core.observe.mask import release_signals
+    from sgevents_core.observe.signal_mask import release_signals
 
     release_signals()  # nothing needs to stop in order
     echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sgevents_core.cli.asking import load_state_settings
+from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import echo_line
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import FileInTheWay

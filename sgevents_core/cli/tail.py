@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from sgevents_core.cli.asking import load_state_settings
 from sgevents_core.cli.explain import OUTCOME_COLOURS, plan_of
+from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import echo_json, echo_line, iso, read_for_inspection
 from sgevents_core.cli.root import config_option
 from sgevents_core.errors import UnreadableEntry

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, TypeVar
 from sgevents_core.crashes.evidence import EvidenceKeeper, LoadingStep
 from sgevents_core.crashes.plugin_frames import plugin_frames
 from sgevents_core.errors import LoadTimeoutError
-from sgevents_core.observe.shared import keep_open
+from sgevents_core.observe.process_guard import keep_open
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.load_watching import (
     KnownBroken,

@@ -18,7 +18,7 @@ from sgevents_core.daemon.parts import Assembly
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
 from sgevents_core.daemon.run import DaemonRun, Order
-from sgevents_core.observe.shared import guarded_process
+from sgevents_core.observe.process_guard import guarded_process
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from sgevents_core.observe.logs import flush_log
-from sgevents_core.observe.printed import restore_descriptors
+from sgevents_core.observe.printed_output import restore_descriptors
 from sgevents_core.settings import LogSettings
 
 RESTART_SPACE: Final = 256 * 1024

@@ -18,11 +18,11 @@ from types import FrameType
 from typing import Final, Protocol
 
 from sgevents_core.errors import SignalInDoubt
-from sgevents_core.observe import senders
-from sgevents_core.observe.calling import running_plugins
-from sgevents_core.observe.inside import watching_signals
+from sgevents_core.observe import signal_senders
+from sgevents_core.observe.invoking import running_plugins
 from sgevents_core.observe.logs import flush_log
-from sgevents_core.observe.mask import HANDLED_SIGNALS, hold_signals, release_signals
+from sgevents_core.observe.signal_mask import HANDLED_SIGNALS, hold_signals, release_signals
+from sgevents_core.observe.signal_watch import watching_signals
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -134,9 +134,9 @@ class SignalReceiver:
         )
         is_reload = signal_info.si_signo == signal.SIGHUP and not self._terminal_is_gone()
         if is_own_signal:
-            log_ignored(name, senders.take_sending_plugin())
+            log_ignored(name, signal_senders.take_sending_plugin())
         elif (
-            senders.is_own_process(signal_info.si_pid) and not is_reload
+            signal_senders.is_own_process(signal_info.si_pid) and not is_reload
         ):  # a plugin may call `sgevents reload`
             log_ignored(name)
         else:

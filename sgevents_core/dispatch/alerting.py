@@ -20,8 +20,8 @@ from sgevents_core.hookspecs import (
     DeadLetter,
     PluginPause,
 )
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.needs import Need
 from sgevents_core.state.plugin_record import PluginRecord

@@ -13,7 +13,7 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import Overdue, hung
 from sgevents_core.errors import StateError
-from sgevents_core.observe.lasting import LastingFailure
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.protocols import AttentionKind
 from sgevents_core.state import pulse
 from sgevents_core.state.needs import FeedTrouble, Need, needs_of

@@ -11,16 +11,16 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from sgevents_core.errors import LogFileError
-from sgevents_core.observe.current import current_call
-from sgevents_core.observe.formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
+from sgevents_core.observe.current_call import current_call
+from sgevents_core.observe.log_formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
+from sgevents_core.observe.log_writers import FileSink, LogSink, LogWriter, StreamSink
 from sgevents_core.observe.redaction import Redactor
-from sgevents_core.observe.steady import (
+from sgevents_core.observe.steady_logging import (
     ROOT_LOGGER,
     LoggingKeeper,
     SteadyLogger,
     clear_level_caches,
 )
-from sgevents_core.observe.writers import FileSink, LogSink, LogWriter, StreamSink
 from sgevents_core.printable import counted, wants_colours
 from sgevents_core.settings import LogSettings
 

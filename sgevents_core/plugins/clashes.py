@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from sgevents_core.plugins.installed import InstallRemark, recorded_files
+from sgevents_core.plugins.installed_metadata import InstallRemark, recorded_files
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin

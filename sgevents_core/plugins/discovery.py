@@ -10,7 +10,7 @@ from importlib_metadata import distributions
 from packaging.utils import canonicalize_name
 
 from sgevents_core.plugins.clashes import clashes_of, overlaps_of
-from sgevents_core.plugins.installed import (
+from sgevents_core.plugins.installed_metadata import (
     InstalledMetadata,
     InstallRemark,
     folder_of,

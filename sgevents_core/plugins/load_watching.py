@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeVar
 
-from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
+from sgevents_core.observe.current_call import CurrentCall, enter_call, leave_call
 from sgevents_core.observe.logs import restore_logging
 from sgevents_core.plugins.process_state import ProcessState
 

@@ -20,6 +20,7 @@ from sgevents_core.errors import (
     UnusablePluginError,
 )
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins.fingerprints import fingerprint_of
 from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.implementing import (
     Registry,
@@ -30,7 +31,6 @@ from sgevents_core.plugins.implementing import (
     unused_warnings,
 )
 from sgevents_core.plugins.load_watching import KnownBroken, LoadingTurn, PluginWatch, watch_loading
-from sgevents_core.plugins.marks import fingerprint_of
 from sgevents_core.plugins.model_schema import schema_of
 from sgevents_core.plugins.ordering import call_order
 from sgevents_core.plugins.own_settings import own_settings, settings_model_of
@@ -42,8 +42,8 @@ from sgevents_core.plugins.plugin_status import (
 )
 from sgevents_core.plugins.process_state import change_warnings
 from sgevents_core.plugins.registrar import CallbackRegistrar
-from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
+from sgevents_core.settings.value_kinds import Schema
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.callback import Callback

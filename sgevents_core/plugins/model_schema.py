@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from sgevents_core.plugins.own_settings import is_pydantic
-from sgevents_core.settings.kinds import KINDS_BY_TYPE, REFERENCE_SCHEMA, Schema
+from sgevents_core.settings.value_kinds import KINDS_BY_TYPE, REFERENCE_SCHEMA, Schema
 
 _SCALARS: Final = frozenset({"string", "integer", "number", "boolean"})
 

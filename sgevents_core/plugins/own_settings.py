@@ -14,7 +14,7 @@ from sgevents_core.plugins.literal_secrets import secret_texts_by_model, secret_
 from sgevents_core.settings import Settings
 from sgevents_core.settings.diagnostics import Diagnostic, Diagnostics, locate_problems
 from sgevents_core.settings.fitting import Fitter, is_table_model, reveal_secrets, unknown_key_fix
-from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.spelling import dotted_key
 
 _MODEL_DECIDES: Final = "correct the value; the plugin defines what is valid"

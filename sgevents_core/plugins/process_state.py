@@ -23,7 +23,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe.shared import is_lower
+from sgevents_core.observe.process_guard import is_lower
 
 _TIMER_KINDS: Final = {
     "ITIMER_REAL": signal.ITIMER_REAL,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sgevents_core.errors import ClassEntryPointError, EntryPointError, PluginRaisedError
+from sgevents_core.plugins.fingerprints import module_files
 from sgevents_core.plugins.guarding import run_guarded
-from sgevents_core.plugins.installed import folder_of
-from sgevents_core.plugins.marks import module_files
+from sgevents_core.plugins.installed_metadata import folder_of
 from sgevents_core.plugins.members import Members, members_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from sgevents_core.crashes.loading_apart import loaded_after_trying
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin

@@ -12,11 +12,11 @@ import tomli
 from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
-from sgevents_core.settings.access import find_exposures
 from sgevents_core.settings.cross_checks import check_cross_rules
 from sgevents_core.settings.diagnostics import Diagnostics, locate_problems
+from sgevents_core.settings.file_access import find_exposures
 from sgevents_core.settings.fitting import Fitter, model_keys_of
-from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
     FeedSettings,
@@ -28,7 +28,7 @@ from sgevents_core.settings.model import (
     SiteSettings,
     StateSettings,
 )
-from sgevents_core.settings.regular import NotPlainError, read_plain_file
+from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
 from sgevents_core.settings.secret import Secret
 from sgevents_core.settings.spelling import describe, dotted_key, nearest_name, toml_string
 from sgevents_core.settings.toml_errors import explain_toml_error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgevents_core.errors import Problem
-from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.spelling import dotted_key
 
 

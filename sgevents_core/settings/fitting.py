@@ -22,23 +22,23 @@ from sgevents_core.settings.diagnostics import (
     ReadingContext,
     assignment,
 )
-from sgevents_core.settings.kinds import KINDS_BY_TYPE
-from sgevents_core.settings.locate import KeyPath
+from sgevents_core.settings.key_lines import KeyPath
 from sgevents_core.settings.secret import Secret
-from sgevents_core.settings.shapes import (
-    ValueShape,
-    allowed_choices,
-    corrected_value,
-    example_value,
-    expected_text,
-    shape_of,
-)
 from sgevents_core.settings.spelling import (
     describe,
     joined_names,
     kind_of,
     nearest_name,
     toml_literal,
+)
+from sgevents_core.settings.value_kinds import KINDS_BY_TYPE
+from sgevents_core.settings.value_shapes import (
+    ValueShape,
+    allowed_choices,
+    corrected_value,
+    example_value,
+    expected_text,
+    shape_of,
 )
 
 UnknownKeyFix: TypeAlias = Callable[[str, object, list[str], KeyPath], str]

@@ -12,9 +12,9 @@ import msgspec
 
 from sgevents_core.settings.config_file import SECTION_MODELS
 from sgevents_core.settings.fitting import ModelKey, model_keys_of
-from sgevents_core.settings.kinds import Schema
 from sgevents_core.settings.references import REFERENCE_KEYS
-from sgevents_core.settings.shapes import ValueShape
+from sgevents_core.settings.value_kinds import Schema
+from sgevents_core.settings.value_shapes import ValueShape
 
 SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED_TABLES: Final = {"lanes", "plugins"}

@@ -1,7 +1,7 @@
 """The settings as the rest of the program sees them: values checked, durations in seconds.
 
-What a key takes in TOML is said here by its type, of which some are in `kinds`; what it means, by
-its description, which editors show and the page on the configuration repeats.
+The type of a key says what it takes in TOML (some are in `value_kinds`); its description says what
+it means, which editors show and the page on the configuration repeats.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from msgspec.structs import force_setattr
 
 from sgevents_core.choices import Executor, Level, LogFormat, OnError, OrderBy
 from sgevents_core.errors import Problem
-from sgevents_core.settings.kinds import (
+from sgevents_core.settings.secret import SecretTexts
+from sgevents_core.settings.value_kinds import (
     ExistingFile,
     OwnSettings,
     PathSetting,
@@ -26,7 +27,6 @@ from sgevents_core.settings.kinds import (
     VersionSpecifier,
     duration_kind,
 )
-from sgevents_core.settings.secret import SecretTexts
 
 DEFAULT_GROUP: Final = "default"
 """The group of plugins that name none; last unless `[[groups]]` lists it."""

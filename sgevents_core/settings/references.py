@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sgevents_core.settings.access import find_exposures
 from sgevents_core.settings.diagnostics import InvalidValueError, ReadingContext
-from sgevents_core.settings.regular import NotPlainError, read_plain_file
+from sgevents_core.settings.file_access import find_exposures
+from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
 from sgevents_core.settings.secret import Secret, SecretSource, SourceForm
 from sgevents_core.settings.spelling import nearest_name, toml_string
 

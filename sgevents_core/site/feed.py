@@ -21,7 +21,7 @@ from sgevents_core.errors import (
     StateError,
 )
 from sgevents_core.observe import liveness
-from sgevents_core.observe.lasting import LastingFailure
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.settings import FeedSettings
 from sgevents_core.site import notices
 from sgevents_core.site.ages import is_same

@@ -8,7 +8,7 @@ import time
 from typing import Final, NamedTuple
 
 from sgevents_core.errors import SgEventsError, SiteRefused, SiteUnreachable
-from sgevents_core.observe.lasting import LastingFailure
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.printable import counted
 
 logger = logging.getLogger("sgevents.feed")

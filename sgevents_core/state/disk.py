@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.settings.access import user_name
+from sgevents_core.settings.file_access import user_name
 
 MOUNTS: Final = Path("/proc/mounts")
 NETWORK: Final = (

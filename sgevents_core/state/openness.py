@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgevents_core.printable import one_line
-from sgevents_core.settings.access import Exposure, find_exposures
+from sgevents_core.settings.file_access import Exposure, find_exposures
 
 
 def state_exposures(folder: Path) -> list[Exposure]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.observe.lasting import LastingFailure
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.own_files import PRIVATE, read_own
 
 FILE: Final = "now.json"

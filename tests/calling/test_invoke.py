@@ -20,8 +20,8 @@ from sgevents_core.calling.describing import (
     raised_error,
 )
 from sgevents_core.calling.outcome import ErrorFacts
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.redaction import Redactor
 
 NO_SECRETS = Redactor()

@@ -14,7 +14,7 @@ from waiting import wait_until
 
 from sgevents_core.daemon.signals import stopped_by_signals
 from sgevents_core.errors import SignalInDoubt
-from sgevents_core.observe.mask import release_signals
+from sgevents_core.observe.signal_mask import release_signals
 from sgevents_core.sandbox import Sandbox
 
 NOTING = """

@@ -17,8 +17,8 @@ from lane_house import House
 from sgevents_core.calling.describing import describe
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
-from sgevents_core.observe.calling import invoke
-from sgevents_core.observe.current import CurrentCall
+from sgevents_core.observe.current_call import CurrentCall
+from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.redaction import Redactor
 
 pytestmark = pytest.mark.disk

@@ -14,7 +14,7 @@ import pytest
 from lane_house import House
 
 from sgevents_core.events import Event
-from sgevents_core.observe.shared import guarded_process, keep_open
+from sgevents_core.observe.process_guard import guarded_process, keep_open
 
 
 def descriptors(folder: Path) -> list[int]:

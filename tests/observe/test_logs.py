@@ -17,7 +17,7 @@ from observed_calls import SeenCall
 
 from sgevents_core.errors import LogFileError
 from sgevents_core.observe import logs, timing
-from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
+from sgevents_core.observe.current_call import CurrentCall, enter_call, leave_call
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.observe import logs, writers
-from sgevents_core.observe.current import CurrentCall, enter_call, leave_call
+from sgevents_core.observe import log_writers, logs
+from sgevents_core.observe.current_call import CurrentCall, enter_call, leave_call
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
@@ -139,7 +139,7 @@ def has_lines(file: Path, number: int) -> bool:
 
 def test_terminal_that_nobody_reads(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it; the file has all, and the terminal says how much is missing."""
-    monkeypatch.setattr(writers, "MAX_QUEUED", 100)
+    monkeypatch.setattr(log_writers, "MAX_QUEUED", 100)
     place.configure()
     most = 3000
     for number in range(most):

@@ -148,7 +148,7 @@ def test_log_for_people_in_a_file_has_records_too(tmp_path: Path, site: Sandbox)
 
 TO_A_PERSON = """
 import sys
-from sgevents_core.observe.printed import PrintedOutput
+from sgevents_core.observe.printed_output import PrintedOutput
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 

@@ -15,9 +15,9 @@ from sgevents_core.markers import Match, Matched
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.callback import Credentials
 from sgevents_core.plugins.discovery import FoundPlugin, discover
+from sgevents_core.plugins.fingerprints import fingerprint_of
 from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.loading import load
-from sgevents_core.plugins.marks import fingerprint_of
 from sgevents_core.plugins.members import Implementation, Members
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.sources import ImportedPlugin

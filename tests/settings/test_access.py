@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sgevents_core.settings import Problem, load_settings
-from sgevents_core.settings.access import find_exposures
+from sgevents_core.settings.file_access import find_exposures
 
 CONFIG = '[site]\nurl = "https://studio.example.com"\nscript_name = "s"\napi_key = {key}\n'
 

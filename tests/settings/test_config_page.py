@@ -13,7 +13,7 @@ from msgspec.structs import FieldInfo, fields
 
 from sgevents_core.settings import parse_duration, read_settings
 from sgevents_core.settings.config_file import SECTION_MODELS
-from sgevents_core.settings.shapes import shape_of
+from sgevents_core.settings.value_shapes import shape_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 HEADINGS = {"groups": "[[groups]]", "lanes": "[lanes.NAME]", "plugins": "[plugins.NAME]"}

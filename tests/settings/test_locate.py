@@ -9,7 +9,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgevents_core.settings.locate import KeyLocator, KeyPath
+from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 
 TEXT = '''# a comment with [brackets] = "and quotes
 top = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgevents_core.observe.lasting import LastingFailure
+from sgevents_core.observe.lasting_failure import LastingFailure
 from sgevents_core.state.needs import (
     LASTING,
     FeedTrouble,

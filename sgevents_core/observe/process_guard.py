@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe.current import CurrentCall, current_call
+from sgevents_core.observe.current_call import CurrentCall, current_call
 
 logger = logging.getLogger("sgevents.daemon")
 

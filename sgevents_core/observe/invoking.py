@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sgevents_core.observe import forks
-from sgevents_core.observe.current import CurrentCall, set_current_call
+from sgevents_core.observe.current_call import CurrentCall, set_current_call
 
 _fork_generation, _get_trace, _set_trace = forks.fork_generation, sys.gettrace, sys.settrace
 

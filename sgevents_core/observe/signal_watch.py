@@ -19,21 +19,21 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe import mask, senders
-from sgevents_core.observe.current import current_call
+from sgevents_core.observe import signal_mask, signal_senders
+from sgevents_core.observe.current_call import current_call
 
 ReportIgnored = Callable[[str, str], None]
 """Reports an ignored signal: the function, and the plugin whose call it is, if known."""
 
 _STOP_SIGNALS: Final = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_REFUSED_SIGNALS: Final = frozenset((*mask.HANDLED_SIGNALS, *_STOP_SIGNALS))
+_REFUSED_SIGNALS: Final = frozenset((*signal_mask.HANDLED_SIGNALS, *_STOP_SIGNALS))
 _SHELL_NOT_STARTED: Final = 127 << 8
 """The wait status of a shell that did not start: exit code 127 in the high byte."""
 _unblock_signals: Final = functools.partial(
-    _signal.pthread_sigmask, signal.SIG_UNBLOCK, mask.HANDLED_SIGNALS
+    _signal.pthread_sigmask, signal.SIG_UNBLOCK, signal_mask.HANDLED_SIGNALS
 )
 _block_signals: Final = functools.partial(
-    _signal.pthread_sigmask, signal.SIG_BLOCK, mask.HANDLED_SIGNALS
+    _signal.pthread_sigmask, signal.SIG_BLOCK, signal_mask.HANDLED_SIGNALS
 )
 
 
@@ -129,8 +129,8 @@ class _SignalWatch:
         if signal_number in _STOP_SIGNALS:
             self._refuse(function_name, signal_number)
             return
-        if signal_number in mask.HANDLED_SIGNALS:
-            senders.note_sending_plugin(_current_plugin())
+        if signal_number in signal_mask.HANDLED_SIGNALS:
+            signal_senders.note_sending_plugin(_current_plugin())
         send_signal()
 
     def _raise_signal(self, real_function: Callable[..., Any], signal_number: int) -> None:
@@ -156,9 +156,9 @@ class _SignalWatch:
         """
         mask_signals = set(signals)
         if mask_operation == signal.SIG_UNBLOCK:
-            mask_signals -= {*mask.HANDLED_SIGNALS}
+            mask_signals -= {*signal_mask.HANDLED_SIGNALS}
         elif mask_operation == signal.SIG_SETMASK:
-            mask_signals |= {*mask.HANDLED_SIGNALS}
+            mask_signals |= {*signal_mask.HANDLED_SIGNALS}
         mask_before: set[signal.Signals] = real_function(mask_operation, mask_signals)
         return mask_before
 
@@ -180,19 +180,19 @@ class _SignalWatch:
                 functools.partial.__call__, (_unblock_signals, start_process, _block_signals)
             )
         finally:
-            mask.hold_signals()
-        senders.remember_process(pid)
+            signal_mask.hold_signals()
+        signal_senders.remember_process(pid)
         return pid
 
     def _spawn_process(self, real_function: Callable[..., int], *args: Any, **kwargs: Any) -> int:
         pid = real_function(*args, **{"setsigmask": (), **kwargs})
-        senders.remember_process(pid)
+        signal_senders.remember_process(pid)
         return pid
 
     def _fork_process(self, real_function: Callable[[], int]) -> int:
         pid = real_function()
         if pid:
-            senders.remember_process(pid)
+            signal_senders.remember_process(pid)
         return pid
 
     def _run_shell(self, real_function: Callable[..., Any], command: Any) -> int:

@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, Final
 
-from sgevents_core.observe.calling import running_plugins
-from sgevents_core.observe.current import current_call
-from sgevents_core.observe.formats import PLUGIN_LOGGER
+from sgevents_core.observe.current_call import current_call
+from sgevents_core.observe.invoking import running_plugins
+from sgevents_core.observe.log_formats import PLUGIN_LOGGER
 
 logger = logging.getLogger("sgevents.daemon")
 

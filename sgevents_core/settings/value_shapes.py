@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 
 import msgspec
 
-from sgevents_core.settings.kinds import KINDS_BY_TYPE, ValueKind
 from sgevents_core.settings.spelling import intended_bool, toml_literal, toml_string
+from sgevents_core.settings.value_kinds import KINDS_BY_TYPE, ValueKind
 
 _TYPE_WORDS: Final[dict[object, tuple[str, str]]] = {
     bool: ("true or false", "true"),

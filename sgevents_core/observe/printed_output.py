@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Final, TextIO
 
-from sgevents_core.observe.formats import PRINTED_LOGGER
+from sgevents_core.observe.log_formats import PRINTED_LOGGER
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.settings import LogSettings
 
