@@ -23,7 +23,7 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.settings import DEFAULT_LANE, Settings
 from sgevents_core.state.entries import LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, FeedState
-from sgevents_core.state.opening import open_state
+from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.requests import Replayed
 from sgevents_core.state.steps import Step
 from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collect_log_records
@@ -65,7 +65,7 @@ class WatchedServices(Services):
 
 
 class Session:
-    """The plugins of a harness while they run, on a state in a folder of its own.
+    """The plugins of a harness while they run, on a state in memory.
 
     Args:
         settings: The configuration, except the state's path.
@@ -99,7 +99,8 @@ class Session:
         with ExitStack() as opening:
             loaded = load(settings, discovery, strict=True)
             self.loaded: Final = self.watch.watch_plugins(loaded)
-            self._state = opening.enter_context(closing(open_state(settings.state.path).writer()))
+            state = opening.enter_context(kept_in_memory(settings.state.path))
+            self._state = opening.enter_context(closing(state.writer()))
             recover(settings, self.loaded, self._state)
             self._keep_stores(stores)
             self._services = self._watched_services(stopping, dry_run=dry_run)
