@@ -49,8 +49,8 @@ class Circumstances(NamedTuple):
         is_site_down: Whether the site is known not to answer; None if the call is judged now
             whatever the site does.
         hang_reason: Why the plugin must wait for the call, which timed out and still runs, for
-            people; empty if it has ended.
-        loop_reason: Why the call completes a loop, for people; empty if it does not.
+            people; None if it has ended.
+        loop_reason: Why the call completes a loop, for people; None if it does not.
         worker_end: What the call has done to the worker process that made it.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
@@ -59,8 +59,8 @@ class Circumstances(NamedTuple):
     attempt: int = 1
     failures: int = 1
     is_site_down: bool | None = None
-    hang_reason: str = ""
-    loop_reason: str = ""
+    hang_reason: str | None = None
+    loop_reason: str | None = None
     worker_end: WorkerEnd = NO_END
     jitter: float = 0.0
 
@@ -115,9 +115,9 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
         decision = _judge_failure(outcome.error, circumstances)
     if not decision.stays:
         return decision
-    if circumstances.hang_reason:
+    if circumstances.hang_reason is not None:
         return decision._replace(action="wait for call", reason=circumstances.hang_reason)
-    if circumstances.loop_reason:
+    if circumstances.loop_reason is not None:
         return decision._replace(action="pause", reason=circumstances.loop_reason)
     if circumstances.worker_end.slow_reason:
         reason, wait = circumstances.worker_end.slow_reason, circumstances.worker_end.wait_seconds

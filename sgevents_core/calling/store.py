@@ -128,10 +128,10 @@ class PluginStore:
     Args:
         plugin: The plugin's name.
         values: The values as last committed.
-        damage: Why they cannot be read, for people; empty if they can.
+        damage: Why they cannot be read, for people; None if they can.
     """
 
-    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str = "") -> None:
+    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str | None = None) -> None:
         self.damage = damage
         self._plugin = plugin
         self._committed = {key: _encode(value) for key, value in values.items()}

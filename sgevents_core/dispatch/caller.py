@@ -309,7 +309,7 @@ class Caller:
             call.attempt,
             lane_plugin.failures_with_this,
             is_site_down,
-            hang_reason="" if lane_plugin.hung is None else lane_plugin.hung.reason,
+            hang_reason=None if lane_plugin.hung is None else lane_plugin.hung.reason,
             worker_end=worker_end,
             jitter=random.random(),  # noqa: S311 - no secret
         )

@@ -316,7 +316,7 @@ class Lane:
         tried = late_start.turn(self._announcer)
         if tried is None:
             return
-        if not tried.error:
+        if tried.error is None:
             lane_plugin.services.late_start = None
         self.ledger.record(settle(tried, lane_plugin.record))
         if tried.store_changes:

@@ -21,9 +21,9 @@ logger = logging.getLogger("sgevents.dispatch")
 
 
 class Tried(NamedTuple):
-    """The outcome of a `startup`: why it failed (empty if not), and the changes of its store."""
+    """The outcome of a `startup`: why it failed, None if not; what it changed in its store."""
 
-    error: str
+    error: str | None
     store_changes: StoreChanges | None = None
 
 
@@ -85,7 +85,7 @@ class LateStart:
         changes = context.end()
         context.release_store()  # until the plugin has started, it is not called
         if error is None:
-            return Tried("", changes)
+            return Tried(None, changes)
         self._error = describe(error, self._services.redact)[0]
         if self._services.contact.failed < began:
             return Tried(self._error)
@@ -115,7 +115,7 @@ def settle(tried: Tried, record: PluginRecord) -> Step:
     """Update a plugin's record with the outcome of its late `startup`; return the step to write."""
     step = Step(plugins=[record])
     extra = {"plugin": record.name}
-    if tried.error:
+    if tried.error is not None:
         record.fail_to_start(tried.error)
         text = "Plugin %s is broken: its startup failed. It is handed no events and loses none."
         logger.error(text, record.name, extra={"action": "plugin.broken", **extra})

@@ -49,7 +49,7 @@ def start_plugins(
     ready: list[LoadedPlugin] = []
     for plugin in loaded.plugins:
         own = services[plugin.name]
-        if own.store.damage:
+        if own.store.damage is not None:
             _set_aside(plugin, state, own.store.damage)
             continue
         context = CallContext(own, None, "startup")

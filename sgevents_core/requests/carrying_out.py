@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
-from sgevents_core.requests import repeated_calls as recalls
+from sgevents_core.requests import repeated_calls
 from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.letters import LetterChange
@@ -59,7 +59,7 @@ def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -
         requests.answer(request.number, answer)
         tell(request, answer)
         return True
-    desk = RequestWork(
+    work = RequestWork(
         request=request,
         lane=lane,
         folder=folder,
@@ -68,46 +68,46 @@ def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -
         lane_plugin=lane_plugin,
     )
     try:
-        return _HANDLERS[request.kind](desk)
+        return _HANDLERS[request.kind](work)
     except StateError:
         raise
     except Exception as error:
         logger.exception("Request %d failed", request.number, extra={"action": "request.broken"})
         text = f"it went wrong: {type(error).__name__}: {error}"
-        return desk.close(Step(), RequestAnswer("failed", text))
+        return work.close(Step(), RequestAnswer("failed", text))
 
 
-def _pause(desk: RequestWork) -> bool:
-    record = desk.record
+def _pause(work: RequestWork) -> bool:
+    record = work.record
     if record.state == "paused":
-        return desk.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
-    reason = str(desk.request.detail.get("reason") or f"{desk.request.asked_by} paused it")
-    record.leave_lane(desk.lane.progress)
+        return work.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
+    reason = str(work.request.detail.get("reason") or f"{work.request.asked_by} paused it")
+    record.leave_lane(work.lane.progress)
     record.pause(reason)
-    entry = _next_entry(desk)
+    entry = _next_entry(work)
     where = f"at event {entry.event_id}" if entry else "behind the last event"
     text = f"paused {where}; it loses nothing, and continues there when resumed"
-    return desk.close(Step(plugins=[record]), RequestAnswer("done", text))
+    return work.close(Step(plugins=[record]), RequestAnswer("done", text))
 
 
-def _resume(desk: RequestWork) -> bool:
-    record = desk.record
+def _resume(work: RequestWork) -> bool:
+    record = work.record
     if record.state not in {"held", "paused"}:
-        return desk.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
-    hung = desk.lane_plugin.hung if desk.lane_plugin else None
+        return work.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
+    hung = work.lane_plugin.hung if work.lane_plugin else None
     if hung is not None and record.state == "held":
-        return desk.refuse(f"{hung.reason}, or until the daemon starts anew")
+        return work.refuse(f"{hung.reason}, or until the daemon starts anew")
     was = record.state
-    lost = _skip_what_is_gone(desk)
-    step = _go_on(desk)
+    lost = _skip_what_is_gone(work)
+    step = _go_on(work)
     still = f"; {record.reason}" if record.state == "held" else ""
-    return desk.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
+    return work.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
 
 
-def _skip_what_is_gone(desk: RequestWork) -> str:
+def _skip_what_is_gone(work: RequestWork) -> str:
     """Continue a plugin whose next events are no longer kept at the oldest one that is."""
-    entry = _next_entry(desk)
-    record = desk.record
+    entry = _next_entry(work)
+    record = work.record
     if entry is None or entry.seq == record.progress.running:
         return ""
     count = record.progress.before(entry.seq)
@@ -118,69 +118,71 @@ def _skip_what_is_gone(desk: RequestWork) -> str:
     )
 
 
-def _go_on(desk: RequestWork) -> Step:
+def _go_on(work: RequestWork) -> Step:
     """Resume a plugin, within its lane if it is not behind; return the step that records it."""
-    record, lane = desk.record, desk.lane.progress
+    record, lane = work.record, work.lane.progress
     record.resume_afresh()
     step = Step(plugins=[record])
-    if desk.lane_plugin is None:
+    if work.lane_plugin is None:
         return step
-    late_start = desk.lane_plugin.services.late_start
+    late_start = work.lane_plugin.services.late_start
     if late_start is not None:  # it is not called before it has started
         late_start.hold(record)
         late_start.at_once()
         return step
-    desk.lane_plugin.hold_until = 0.0
-    hung = desk.lane_plugin.hung
+    work.lane_plugin.hold_until = 0.0
+    hung = work.lane_plugin.hung
     if hung is not None:
-        desk.lane_plugin.wait_for_call(hung.reason)
+        work.lane_plugin.wait_for_call(hung.reason)
     elif record.is_level_with(lane):
         record.rejoin_lane()
         step.progress = lane
-        desk.lane_plugin.ahead.clear()
+        work.lane_plugin.ahead.clear()
     return step
 
 
-def _skip(desk: RequestWork) -> bool:
-    record, wanted = desk.record, int(desk.request.detail["event_id"])
+def _skip(work: RequestWork) -> bool:
+    record, wanted = work.record, int(work.request.detail["event_id"])
     done = record.progress.done
-    entry = _next_entry(desk)
+    entry = _next_entry(work)
     if record.state not in {"held", "paused"}:
-        return desk.refuse("it is neither held nor paused, so it stands at no event")
+        return work.refuse("it is neither held nor paused, so it stands at no event")
     if entry is None or entry.event_id != wanted:
         stands = f"at event {entry.event_id}" if entry else "behind the last event"
-        return desk.refuse(f"it stands {stands}, not at event {wanted}")
+        return work.refuse(f"it stands {stands}, not at event {wanted}")
     record.finish(entry.seq)
-    desk.lane.forget(record.name, entry.seq)
-    step = _go_on(desk)
-    note = skip_note(record.name, entry, done, desk.request.asked_by, time.time())
+    work.lane.forget(record.name, entry.seq)
+    step = _go_on(work)
+    note = skip_note(record.name, entry, done, work.request.asked_by, time.time())
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
-    step.request = RequestStep(desk.request.number, passed=(record.name, entry.seq))
-    return desk.close(step, RequestAnswer("done", f"it continues after event {wanted}"), letter)
+    step.request = RequestStep(work.request.number, passed=(record.name, entry.seq))
+    return work.close(step, RequestAnswer("done", f"it continues after event {wanted}"), letter)
 
 
-def _next_entry(desk: RequestWork) -> Entry | None:
+def _next_entry(work: RequestWork) -> Entry | None:
     """Return the entry that a plugin is at; None after the last."""
-    record = desk.record
-    found = desk.lane.ledger.read(record.cursor, 1)
+    record = work.record
+    found = work.lane.ledger.read(record.cursor, 1)
     return found[0] if found else None
 
 
-def _dismiss(desk: RequestWork) -> bool:
-    if "letters" in desk.request.detail:
-        return _dismiss_all(desk, desk.request.detail["letters"])
-    with closing(open_state(desk.folder).letters()) as letters:
-        letter = letters.get(int(desk.request.detail["letter"]))
+def _dismiss(work: RequestWork) -> bool:
+    if "letters" in work.request.detail:
+        return _dismiss_all(work, work.request.detail["letters"])
+    with closing(open_state(work.folder).letters()) as letters:
+        letter = letters.get(int(work.request.detail["letter"]))
     if letter is None or not letter.dead:
-        return desk.refuse("that dead letter no longer exists")
-    gone = LetterChange(letter.number, recalls.closed(letter.failure, "dismissed"), dead=False)
-    return desk.close(Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), gone)
+        return work.refuse("that dead letter no longer exists")
+    gone = LetterChange(
+        letter.number, repeated_calls.closed(letter.failure, "dismissed"), dead=False
+    )
+    return work.close(Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), gone)
 
 
-def _dismiss_all(desk: RequestWork, numbers: list[int]) -> bool:
+def _dismiss_all(work: RequestWork, numbers: list[int]) -> bool:
     """Dismiss many dead letters in one step; those settled meanwhile stay as they are."""
-    step = Step(request=RequestStep(desk.request.number, dismissed=numbers))
-    return desk.close(step, RequestAnswer("done", f"{len(numbers)} dead letters dismissed"))
+    step = Step(request=RequestStep(work.request.number, dismissed=numbers))
+    return work.close(step, RequestAnswer("done", f"{len(numbers)} dead letters dismissed"))
 
 
 _HANDLERS: Final[dict[str, _Handler]] = {
@@ -188,6 +190,6 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "resume": _resume,
     "skip": _skip,
     "dismiss": _dismiss,
-    "retry": recalls.retry,
-    "replay": recalls.replay,
+    "retry": repeated_calls.retry,
+    "replay": repeated_calls.replay,
 }

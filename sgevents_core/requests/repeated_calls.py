@@ -45,33 +45,33 @@ MOST_NAMED: Final = 20
 """The most dead letters named in the answer to a replay."""
 
 
-def retry(desk: RequestWork) -> bool:
+def retry(work: RequestWork) -> bool:
     """Call the callback of a dead letter once more; a success settles it."""
-    with closing(open_state(desk.folder).letters()) as letters:
-        letter = letters.get(int(desk.request.detail["letter"]))
+    with closing(open_state(work.folder).letters()) as letters:
+        letter = letters.get(int(work.request.detail["letter"]))
     if letter is None or not letter.dead:
-        return desk.refuse("that dead letter no longer exists")
-    if desk.lane_plugin is None:
-        return desk.refuse(_not_loaded(desk))
-    callback = _callback(desk.lane_plugin, letter.failure.callback)
+        return work.refuse("that dead letter no longer exists")
+    if work.lane_plugin is None:
+        return work.refuse(_not_loaded(work))
+    callback = _callback(work.lane_plugin, letter.failure.callback)
     if callback is None:
         text = f"the plugin has no callback {letter.failure.callback} any more: dismiss the letter"
-        return desk.refuse(text)
-    if desk.request.begun >= MOST_DEATHS:
-        return _killed(desk, letter)
-    wait = _why_to_wait(desk.lane_plugin)
-    if wait:
-        return desk.refuse(f"{wait}: ask again then")
-    return _retry(desk, desk.lane_plugin, callback, letter)
+        return work.refuse(text)
+    if work.request.begun >= MOST_DEATHS:
+        return _killed(work, letter)
+    reason = _reason_to_wait(work.lane_plugin)
+    if reason is not None:
+        return work.refuse(f"{reason}: ask again then")
+    return _retry(work, work.lane_plugin, callback, letter)
 
 
-def replay(desk: RequestWork) -> bool:
+def replay(work: RequestWork) -> bool:
     """Replay events for one slice of time; return True once the last one was replayed."""
-    if desk.lane_plugin is None:
-        return desk.refuse(_not_loaded(desk))
-    if desk.lane_plugin.late:
-        return desk.refuse(f"{_why_to_wait(desk.lane_plugin)}: ask again then")
-    return _Replay(desk, desk.lane_plugin).run()
+    if work.lane_plugin is None:
+        return work.refuse(_not_loaded(work))
+    if work.lane_plugin.late:
+        return work.refuse(f"{_reason_to_wait(work.lane_plugin)}: ask again then")
+    return _Replay(work, work.lane_plugin).run()
 
 
 def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
@@ -79,46 +79,46 @@ def closed(failure: Failure, outcome: FailureOutcome) -> Failure:
     return replace(failure, outcome=outcome)
 
 
-def _not_loaded(desk: RequestWork) -> str:
-    return f"plugin {desk.record.name} is not loaded: sgevents plugins list says why"
+def _not_loaded(work: RequestWork) -> str:
+    return f"plugin {work.record.name} is not loaded: sgevents plugins list says why"
 
 
-def _why_to_wait(lane_plugin: LanePlugin) -> str:
-    """Return why none of a plugin's callbacks may be called now; empty if they may."""
+def _reason_to_wait(lane_plugin: LanePlugin) -> str | None:
+    """Return why none of a plugin's callbacks may be called now; None if they may."""
     if lane_plugin.late:
         return lane_plugin.record.reason or "its startup waits for the site"
-    return "" if lane_plugin.hung is None else lane_plugin.hung.reason
+    return None if lane_plugin.hung is None else lane_plugin.hung.reason
 
 
 def _callback(lane_plugin: LanePlugin, name: str) -> Callback | None:
     return next((one for one in lane_plugin.plugin.callbacks if one.name == name), None)
 
 
-def _retry(desk: RequestWork, lane_plugin: LanePlugin, callback: Callback, letter: Letter) -> bool:
+def _retry(work: RequestWork, lane_plugin: LanePlugin, callback: Callback, letter: Letter) -> bool:
     if not letter.whole:
         text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
-        return desk.refuse(text)
+        return work.refuse(text)
     replayed = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
-    attempt = letter.failure.attempt + 1 + desk.request.begun
-    failure = desk.lane.errands.own_fault(desk.request.number)
+    attempt = letter.failure.attempt + 1 + work.request.begun
+    failure = work.lane.errands.own_fault(work.request.number)
     if failure is not None:
-        return _failed_again(desk, lane_plugin, letter, failure)
-    desk.requests.begin(desk.request.number)
-    event = event_of(letter.body, desk.lane.scripts)
+        return _failed_again(work, lane_plugin, letter, failure)
+    work.requests.begin(work.request.number)
+    event = event_of(letter.body, work.lane.scripts)
     request = CallRequest(callback, event, replayed, lane_plugin.services, attempt)
     try:
-        came = _call(lane_plugin, request, desk.lane.observers)
-        if came.failure is None:
-            return _retried(desk, lane_plugin, letter, request, came.store_changes)
-        if came.waits:
-            return _wait(desk, lane_plugin, came.failure, desk.request.progress)
-        return _failed_again(desk, lane_plugin, letter, came.failure)
+        repeated = _call(lane_plugin, request, work.lane.observers)
+        if repeated.failure is None:
+            return _retried(work, lane_plugin, letter, request, repeated.store_changes)
+        if repeated.waits:
+            return _wait(work, lane_plugin, repeated.failure, work.request.progress)
+        return _failed_again(work, lane_plugin, letter, repeated.failure)
     finally:
         request.release_store()
 
 
 def _retried(
-    desk: RequestWork,
+    work: RequestWork,
     lane_plugin: LanePlugin,
     letter: Letter,
     request: CallRequest,
@@ -128,23 +128,23 @@ def _retried(
     answer = RequestAnswer("done", f"dead letter {letter.number} was handled: {called}")
     done = replace(closed(letter.failure, "retried"), attempt=request.attempt)
     step = _with_store(lane_plugin, changes)
-    desk.close(step, answer, LetterChange(letter.number, done, dead=False))
+    work.close(step, answer, LetterChange(letter.number, done, dead=False))
     _commit(lane_plugin, changes)
     return True
 
 
 def _failed_again(
-    desk: RequestWork, lane_plugin: LanePlugin, letter: Letter, failure: Failure
+    work: RequestWork, lane_plugin: LanePlugin, letter: Letter, failure: Failure
 ) -> bool:
     text = f"dead letter {letter.number} failed again: {failure.error}"
     change = LetterChange(letter.number, failure, dead=True)
-    return desk.close(_held(desk, lane_plugin), RequestAnswer("failed", text), change)
+    return work.close(_held(work, lane_plugin), RequestAnswer("failed", text), change)
 
 
-def _killed(desk: RequestWork, letter: Letter) -> bool:
-    text = f"the process died {desk.request.begun} times while it was retried"
+def _killed(work: RequestWork, letter: Letter) -> bool:
+    text = f"the process died {work.request.begun} times while it was retried"
     failure = replace(letter.failure, error=f"ProcessDied: {text}", traceback="", at=time.time())
-    return desk.close(
+    return work.close(
         Step(), RequestAnswer("failed", text), LetterChange(letter.number, failure, dead=True)
     )
 
@@ -158,17 +158,17 @@ def _commit(lane_plugin: LanePlugin, changes: StoreChanges | None) -> None:
         lane_plugin.services.store.commit(changes)
 
 
-def _held(desk: RequestWork, lane_plugin: LanePlugin) -> Step:
+def _held(work: RequestWork, lane_plugin: LanePlugin) -> Step:
     """Hold a plugin if a call of it timed out and hangs; return the step that records it."""
     hung = lane_plugin.hung
     if hung is None or lane_plugin.record.state != "active":
         return Step()
-    lane_plugin.record.leave_lane(desk.lane.progress)
+    lane_plugin.record.leave_lane(work.lane.progress)
     lane_plugin.wait_for_call(hung.reason)
     return Step(plugins=[lane_plugin.record])
 
 
-class _Came(NamedTuple):
+class _RepeatedCall(NamedTuple):
     """The outcome of a call.
 
     Args:
@@ -184,7 +184,7 @@ class _Came(NamedTuple):
     waits: bool = False
 
 
-def _call(lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers) -> _Came:
+def _call(lane_plugin: LanePlugin, request: CallRequest, observers: CallObservers) -> _RepeatedCall:
     """Make a call where its plugin's calls are made; return the outcome."""
     limit = lane_plugin.limit(request.callback)
     for begins in observers.began:
@@ -192,13 +192,13 @@ def _call(lane_plugin: LanePlugin, request: CallRequest, observers: CallObserver
     outcome = lane_plugin.executor.call(request, limit)
     _observe_end(observers, request, outcome)
     if outcome.error is None:
-        return _Came(None, not outcome.is_unwanted, outcome.store_changes)
+        return _RepeatedCall(None, not outcome.is_unwanted, outcome.store_changes)
     health = lane_plugin.services.contact.health
     is_judged_now = health is None or lane_plugin.hung is not None
     is_site_down = None if is_judged_now or health is None else health.is_down
     decision = judge_call(outcome, Circumstances(REPEATED_RULES, is_site_down=is_site_down))
     failure = failure_of(request, outcome.error, time.time(), decision.outcome or "dead-letter")
-    return _Came(failure, waits=decision.action == "wait for site")
+    return _RepeatedCall(failure, waits=decision.action == "wait for site")
 
 
 def _observe_end(observers: CallObservers, request: CallRequest, outcome: CallOutcome) -> None:
@@ -211,46 +211,46 @@ def _observe_end(observers: CallObservers, request: CallRequest, outcome: CallOu
 
 
 def _wait(
-    desk: RequestWork, lane_plugin: LanePlugin, failure: Failure, progress: dict[str, Any]
+    work: RequestWork, lane_plugin: LanePlugin, failure: Failure, progress: dict[str, Any]
 ) -> bool:
     """Put a request off until the site answers, keeping its progress; return False."""
     health = lane_plugin.services.contact.health
-    desk.lane.ledger.record(Step(request=RequestStep(desk.request.number, progress)))
+    work.lane.ledger.record(Step(request=RequestStep(work.request.number, progress)))
     if health is not None:
-        desk.lane.errands.put_off(desk.request.number, failure, health)
+        work.lane.errands.put_off(work.request.number, failure, health)
     return False
 
 
 class _Replay:
     """One slice of a replay."""
 
-    def __init__(self, desk: RequestWork, lane_plugin: LanePlugin) -> None:
-        self._desk = desk
+    def __init__(self, work: RequestWork, lane_plugin: LanePlugin) -> None:
+        self._work = work
         self._lane_plugin = lane_plugin
-        self._begun = desk.request.begun
+        self._begun = work.request.begun
         self._waits = False
         self._index = 0
         self._calls = 0
         self._failed = 0
         self._named: list[int] = []
         self._done: list[str] = []
-        self._load(**desk.request.progress)
+        self._load(**work.request.progress)
 
     def run(self) -> bool:
         """Replay for one slice of time; return True once the last event was replayed."""
-        number, requests = self._desk.request.number, self._desk.requests
+        number, requests = self._work.request.number, self._work.requests
         until = time.monotonic() + SLICE
         while (event := requests.replayed(number, self._index)) is not None:
             hung = self._call_all(event)
             if self._waits:
                 return False
             if hung is not None:
-                return self._desk.close(Step(), self._cut_short(event, hung))
+                return self._work.close(Step(), self._cut_short(event, hung))
             self._index, self._done = self._index + 1, []
             self._record(RequestStep(number, self._progress()))
             if time.monotonic() > until:
                 return False
-        return self._desk.close(Step(), self._summary())
+        return self._work.close(Step(), self._summary())
 
     def _load(
         self,
@@ -264,7 +264,7 @@ class _Replay:
         self._named, self._done = list(named), list(done)
 
     def _record(self, step: RequestStep) -> None:
-        self._desk.lane.ledger.record(Step(request=step))
+        self._work.lane.ledger.record(Step(request=step))
 
     def _progress(self) -> dict[str, Any]:
         return {
@@ -287,7 +287,7 @@ class _Replay:
 
         Return the call that hangs and blocks the others; None if all are done or one waits.
         """
-        event = event_of(replayed.body, self._desk.lane.scripts)
+        event = event_of(replayed.body, self._work.lane.scripts)
         for callback in self._lane_plugin.plugin.callbacks:
             if callback.accepts_type(event.event_type) and callback.name not in self._done:
                 if self._lane_plugin.hung is not None:
@@ -302,32 +302,34 @@ class _Replay:
         begun, self._begun = self._begun, 0
         if begun >= MOST_DEATHS:
             self._pass_over(replayed, begun)
-            self._record(RequestStep(self._desk.request.number, self._progress()))
+            self._record(RequestStep(self._work.request.number, self._progress()))
             return
-        number = self._desk.request.number
-        failure = self._desk.lane.errands.own_fault(number)
+        number = self._work.request.number
+        failure = self._work.lane.errands.own_fault(number)
         if failure is not None:
-            self._settle(callback, replayed, _Came(failure))
+            self._settle(callback, replayed, _RepeatedCall(failure))
             return
-        self._desk.requests.begin(number)
+        self._work.requests.begin(number)
         services = self._lane_plugin.services
         request = CallRequest(callback, event, replayed, services, begun + 1)
         try:
-            came = _Came(None, called=False)
+            repeated = _RepeatedCall(None, called=False)
             if not is_unwanted(request, callback.match.may_accept):
-                came = _call(self._lane_plugin, request, self._desk.lane.observers)
-            self._settle(callback, replayed, came)
+                repeated = _call(self._lane_plugin, request, self._work.lane.observers)
+            self._settle(callback, replayed, repeated)
         finally:
             request.release_store()
 
-    def _settle(self, callback: Callback, replayed: Replayed, came: _Came) -> None:
+    def _settle(self, callback: Callback, replayed: Replayed, repeated: _RepeatedCall) -> None:
         """Record what a call came to, or put the replay off until the site answers."""
-        if came.failure is not None and came.waits:
+        if repeated.failure is not None and repeated.waits:
             self._done.remove(callback.name)
-            self._waits = not _wait(self._desk, self._lane_plugin, came.failure, self._progress())
+            self._waits = not _wait(
+                self._work, self._lane_plugin, repeated.failure, self._progress()
+            )
             return
-        self._calls += came.called
-        self._note(callback, replayed, came.failure, came.store_changes)
+        self._calls += repeated.called
+        self._note(callback, replayed, repeated.failure, repeated.store_changes)
 
     def _note(
         self,
@@ -340,7 +342,7 @@ class _Replay:
 
         Written separately, a process that dies in between would do one of them twice.
         """
-        with closing(open_state(self._desk.folder).letters()) as letters:
+        with closing(open_state(self._work.folder).letters()) as letters:
             letter = letters.of(callback.plugin, callback.name, replayed.seq, replayed.event_id)
         change = None
         if failure is not None:
@@ -352,9 +354,9 @@ class _Replay:
         if failure is None:
             step = _with_store(self._lane_plugin, changes)
         else:
-            step = _held(self._desk, self._lane_plugin)
-        step.request = RequestStep(self._desk.request.number, self._progress(), letter=change)
-        number = self._desk.lane.ledger.record(step)
+            step = _held(self._work, self._lane_plugin)
+        step.request = RequestStep(self._work.request.number, self._progress(), letter=change)
+        number = self._work.lane.ledger.record(step)
         if failure is None:
             _commit(self._lane_plugin, changes)
         else:

@@ -42,8 +42,8 @@ CIRCUMSTANCES = st.builds(
     attempt=st.integers(1, 5),
     failures=st.integers(1, 5),
     is_site_down=st.none() | st.booleans(),
-    hang_reason=st.sampled_from(["", "it hangs"]),
-    loop_reason=st.sampled_from(["", "it loops"]),
+    hang_reason=st.sampled_from([None, "it hangs"]),
+    loop_reason=st.sampled_from([None, "it loops"]),
     worker_end=st.builds(
         WorkerEnd, st.booleans(), st.floats(0.1, 60), st.sampled_from(["", "it ends workers"])
     ),
@@ -111,7 +111,9 @@ def test_hang_and_loop_stop_only_a_plugin_that_would_stay(
 ) -> None:
     """They change nothing about what becomes of the failure; a hang comes first."""
     alone = known.worker_end._replace(slow_reason="")
-    plain = judge_call(outcome, known._replace(hang_reason="", loop_reason="", worker_end=alone))
+    plain = judge_call(
+        outcome, known._replace(hang_reason=None, loop_reason=None, worker_end=alone)
+    )
     decision = judge_call(outcome, known)
     assert (decision.outcome, decision.is_finished) == (plain.outcome, plain.is_finished)
     if not plain.stays:

@@ -169,11 +169,11 @@ def replay_moves_the_cursor(patch: Patch) -> None:
     """A plugin goes on behind the events that were replayed for it."""
     real = requests._HANDLERS["replay"]
 
-    def replay(desk: RequestWork) -> bool:
-        event = desk.requests.replayed(desk.request.number, 0)
-        over = real(desk)
-        if event is not None and desk.lane_plugin is not None and desk.record.apart:
-            desk.record.finish(max(desk.record.cursor, event.seq))
+    def replay(work: RequestWork) -> bool:
+        event = work.requests.replayed(work.request.number, 0)
+        over = real(work)
+        if event is not None and work.lane_plugin is not None and work.record.apart:
+            work.record.finish(max(work.record.cursor, event.seq))
         return over
 
     patch.setitem(requests._HANDLERS, "replay", replay)

@@ -24,8 +24,8 @@ def test_replay_calls_the_callbacks_that_want_the_event(house: House) -> None:
     house.events(1, 2)
     house.run()
     house.calls.clear()
-    with asking(house) as desk:
-        answer = desk.ask("replay", "alpha", [kept_event(house, 1), kept_event(house, 2)])
+    with asking(house) as person:
+        answer = person.ask("replay", "alpha", [kept_event(house, 1), kept_event(house, 2)])
         house.events(3)
         house.settle()
     assert (answer.outcome, answer.text) == ("done", "replayed 2 events in 4 calls")
@@ -37,8 +37,8 @@ def test_filters_count_in_a_replay(house: House) -> None:
     """A callback that does not want an event is not called for it in a replay either."""
     house.plugin("alpha", "one", match=Match(event_type=("Studio_A",)))
     house.run()
-    with asking(house) as desk:
-        answer = desk.ask("replay", "alpha", [old_event(7, "Studio_B"), old_event(8, "Studio_A")])
+    with asking(house) as person:
+        answer = person.ask("replay", "alpha", [old_event(7, "Studio_B"), old_event(8, "Studio_A")])
     assert answer.text == "replayed 2 events in 1 call"
     assert house.calls == ["8 alpha.one"]
 
@@ -55,8 +55,8 @@ def test_replay_appends_nothing(house: House) -> None:
     house.run()
     house.events(5)
     house.run()
-    with asking(house) as desk:
-        desk.ask("replay", "alpha", [old_event(3), kept_event(house, 1)])
+    with asking(house) as person:
+        person.ask("replay", "alpha", [old_event(3), kept_event(house, 1)])
     assert house.state.end() == 1
     assert house.calls == ["5 alpha.keep", "3 alpha.keep", "5 alpha.keep"]
     assert keys[2] == keys[0]
@@ -70,8 +70,8 @@ def test_failures_in_a_replay_are_dead_letters(house: House) -> None:
     house.run()
     house.events(2)
     house.run()
-    with asking(house) as desk:
-        answer = desk.ask("replay", "alpha", [old_event(1), kept_event(house, 1), old_event(3)])
+    with asking(house) as person:
+        answer = person.ask("replay", "alpha", [old_event(1), kept_event(house, 1), old_event(3)])
     assert answer.outcome == "failed"
     assert answer.text.endswith("2 failed; kept as dead letters: 1, 2")
     found = letters(house)
@@ -91,9 +91,9 @@ def test_dead_letter_of_a_replay_can_be_retried(house: House) -> None:
 
     house.plugin("alpha", once)
     house.run()
-    with asking(house) as desk:
-        desk.ask("replay", "alpha", [old_event(7)])
-        assert desk.ask("retry", "alpha", letter=1).outcome == "done"
+    with asking(house) as person:
+        person.ask("replay", "alpha", [old_event(7)])
+        assert person.ask("retry", "alpha", letter=1).outcome == "done"
     assert calls == [7, 7]
     assert letters(house) == []
 
@@ -112,8 +112,8 @@ def test_replay_settles_and_updates_letters(house: House) -> None:
     house.run()
     assert [one.number for one in letters(house)] == [1, 2]
     fails.remove(1)
-    with asking(house) as desk:
-        desk.ask("replay", "alpha", [kept_event(house, 1), kept_event(house, 2)])
+    with asking(house) as person:
+        person.ask("replay", "alpha", [kept_event(house, 1), kept_event(house, 2)])
     assert [one.number for one in letters(house)] == [2]
 
 
@@ -126,14 +126,14 @@ def test_long_replay_lets_live_events_through(house: House) -> None:
     house.plugin("alpha", takes_a_while)
     house.plugin("beta", "one")
     house.run()
-    with asking(house) as desk:
-        number = desk.note("replay", "alpha", [old_event(n) for n in range(1, 201)])
-        desk.poll()
+    with asking(house) as person:
+        number = person.note("replay", "alpha", [old_event(n) for n in range(1, 201)])
+        person.poll()
         wait_until(lambda: len(house.calls) > 5)
         house.events(1000)
         wait_until(lambda: "1000 beta.one" in house.calls)
         assert len(only(house.calls, "alpha")) < 190
-        assert desk.answer(number).text == "replayed 200 events in 200 calls"
+        assert person.answer(number).text == "replayed 200 events in 200 calls"
 
 
 def test_replay_goes_on_after_a_restart(house: House) -> None:
@@ -144,14 +144,14 @@ def test_replay_goes_on_after_a_restart(house: House) -> None:
 
     house.plugin("alpha", takes_a_while)
     house.run()
-    with asking(house) as desk:
-        number = desk.note("replay", "alpha", [old_event(n) for n in range(1, 151)])
-        desk.poll()
+    with asking(house) as person:
+        number = person.note("replay", "alpha", [old_event(n) for n in range(1, 151)])
+        person.poll()
         wait_until(lambda: len(house.calls) > 5)
     assert 5 < len(house.calls) < 150
-    with asking(house) as desk:
-        desk.poll()
-        assert desk.answer(number).text == "replayed 150 events in 150 calls"
+    with asking(house) as person:
+        person.poll()
+        assert person.answer(number).text == "replayed 150 events in 150 calls"
     assert house.calls == [f"{n} alpha.takes_a_while" for n in range(1, 151)]
 
 
@@ -170,8 +170,8 @@ def test_call_of_a_replay_and_what_it_stored_are_noted_as_one(house: House) -> N
 
     house.plugin("alpha", one, two)
     house.run()
-    with asking(house) as desk:
-        desk.ask("replay", "alpha", [old_event(1)])
+    with asking(house) as person:
+        person.ask("replay", "alpha", [old_event(1)])
     assert seen == [({"n": 1}, ["alpha:one"], 1)]
 
 
@@ -179,14 +179,14 @@ def test_replay_goes_on_at_the_callback_in_which_the_process_died(house: House) 
     """It is called with the next attempt; what was done for the event before it is not."""
     house.plugin("alpha", "one", "two")
     house.run()
-    with asking(house) as desk:
-        number = desk.note("replay", "alpha", [old_event(1), old_event(2)])
+    with asking(house) as person:
+        number = person.note("replay", "alpha", [old_event(1), old_event(2)])
         progress = {"place": 0, "calls": 1, "failed": 0, "named": [], "done": ["alpha:one"]}
         house.state.answer(RequestStep(number, progress))
         with closing(open_state(house.folder).requests()) as requests:
             requests.begin(number)
-        desk.poll()
-        assert desk.answer(number).text == "replayed 2 events in 4 calls"
+        person.poll()
+        assert person.answer(number).text == "replayed 2 events in 4 calls"
     assert house.calls == ["1 alpha.two#2", "2 alpha.one", "2 alpha.two"]
 
 
@@ -198,9 +198,9 @@ def test_call_in_which_the_process_died_twice_is_passed_over(house: House) -> No
         number = requests.ask("replay", "alpha", {}, "anna", [old_event(1), old_event(2)])
         requests.begin(number)
         requests.begin(number)
-    with asking(house) as desk:
-        desk.poll()
-        answer = desk.answer(number)
+    with asking(house) as person:
+        person.poll()
+        answer = person.answer(number)
     assert answer.text == "replayed 2 events in 1 call, 1 failed"
     assert house.calls == ["2 alpha.one"]
 
@@ -220,9 +220,9 @@ def test_deaths_in_two_callbacks_of_an_event_are_counted_apart(house: House) -> 
         number = requests.ask("replay", "alpha", {}, "anna", [old_event(1)])
         requests.begin(number)
         requests.begin(number)
-    with asking(house) as desk:
-        desk.poll()
-        assert desk.answer(number).text == "replayed 1 event in 1 call, 1 failed"
+    with asking(house) as person:
+        person.poll()
+        assert person.answer(number).text == "replayed 1 event in 1 call, 1 failed"
     assert begun == [(1, ["alpha:one"])]
 
 
@@ -234,8 +234,8 @@ def test_filter_that_raises_in_a_replay_is_a_failure(house: House) -> None:
 
     house.plugin("alpha", "one", match=Match(where=broken))
     house.run()
-    with asking(house) as desk:
-        answer = desk.ask("replay", "alpha", [old_event(1)])
+    with asking(house) as person:
+        answer = person.ask("replay", "alpha", [old_event(1)])
     assert answer.outcome == "failed"
     assert "LookupError" in letters(house)[0].failure.error
     assert house.calls == []

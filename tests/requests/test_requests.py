@@ -22,16 +22,16 @@ def test_paused_plugin_gets_nothing_and_loses_nothing(house: House) -> None:
     """Paused behind event 3, it gets 4 and 5 when it is resumed; the others never wait."""
     house.plugin("alpha", "one")
     house.plugin("beta", "one")
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1, 2, 3)
         house.settle()
-        answer = desk.ask("pause", "alpha", reason="moving house")
+        answer = person.ask("pause", "alpha", reason="moving house")
         assert (answer.outcome, "behind the last event" in answer.text) == ("done", True)
         house.events(4, 5)
         wait_until(lambda: "5 beta.one" in house.calls)
         assert only(house.calls, "alpha") == ["1 alpha.one", "2 alpha.one", "3 alpha.one"]
         assert house.records()["alpha"].reason == "moving house"
-        assert desk.ask("resume", "alpha").outcome == "done"
+        assert person.ask("resume", "alpha").outcome == "done"
         house.settle()
     assert only(house.calls, "alpha")[3:] == ["4 alpha.one", "5 alpha.one"]
     assert only(house.calls, "beta") == [f"{n} beta.one" for n in (1, 2, 3, 4, 5)]
@@ -47,16 +47,16 @@ def test_pause_takes_effect_between_two_events(house: House) -> None:
         assert go.wait(PATIENCE)
 
     house.plugin("alpha", slow, "two")
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         assert began.wait(PATIENCE)
-        number = desk.note("pause", "alpha")
-        desk.poll()
+        number = person.note("pause", "alpha")
+        person.poll()
         go.set()
-        assert desk.answer(number).outcome == "done"
+        assert person.answer(number).outcome == "done"
         house.events(2)
         assert house.calls == ["1 alpha.slow", "1 alpha.two"]
-        assert desk.ask("resume", "alpha").outcome == "done"
+        assert person.ask("resume", "alpha").outcome == "done"
         house.settle()
     assert house.calls == [f"{n} alpha.{c}" for n in (1, 2) for c in ("slow", "two")]
 
@@ -68,25 +68,25 @@ def test_busy_lane_hears_a_request_soon(house: House) -> None:
         time.sleep(0.002)
 
     house.plugin("alpha", takes_a_while)
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(*range(1, 1001))
         wait_until(lambda: house.calls)
-        assert desk.ask("pause", "alpha").outcome == "done"
+        assert person.ask("pause", "alpha").outcome == "done"
         assert len(house.calls) < 500
 
 
 def test_pause_and_resume_survive_a_restart(house: House) -> None:
     """A pause is a record, not a state of the process."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         house.settle()
-        desk.ask("pause", "alpha")
+        person.ask("pause", "alpha")
     house.events(2)
     house.run()
     assert house.calls == ["1 alpha.one"]
-    with asking(house) as desk:
-        desk.ask("resume", "alpha")
+    with asking(house) as person:
+        person.ask("resume", "alpha")
         house.settle()
     assert house.calls == ["1 alpha.one", "2 alpha.one"]
 
@@ -94,9 +94,9 @@ def test_pause_and_resume_survive_a_restart(house: House) -> None:
 def test_pausing_what_is_paused_changes_nothing(house: House) -> None:
     """It says since when, that is why, it is paused."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        desk.ask("pause", "alpha", reason="first")
-        answer = desk.ask("pause", "alpha", reason="second")
+    with asking(house) as person:
+        person.ask("pause", "alpha", reason="first")
+        answer = person.ask("pause", "alpha", reason="second")
     assert (answer.outcome, answer.text) == ("done", "it is paused already: first")
     assert house.records()["alpha"].reason == "first"
 
@@ -104,8 +104,8 @@ def test_pausing_what_is_paused_changes_nothing(house: House) -> None:
 def test_unknown_plugin_is_refused(house: House) -> None:
     """A name that was never enabled is a mistake."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        answer = desk.ask("pause", "alhpa")
+    with asking(house) as person:
+        answer = person.ask("pause", "alhpa")
     assert answer.outcome == "refused"
     assert "alhpa" in answer.text
 
@@ -116,10 +116,10 @@ def test_plugin_that_is_not_loaded_can_be_paused(house: House) -> None:
     house.plugin("beta", "one")
     house.run()
     house.plugin("alpha", "one", enabled=False)
-    with asking(house) as desk:
-        assert desk.ask("pause", "alpha").outcome == "done"
+    with asking(house) as person:
+        assert person.ask("pause", "alpha").outcome == "done"
         assert house.records()["alpha"].state == "paused"
-        assert desk.ask("resume", "alpha").outcome == "done"
+        assert person.ask("resume", "alpha").outcome == "done"
     assert house.records()["alpha"].state == "active"
 
 
@@ -133,12 +133,12 @@ def test_resume_ends_a_hold_at_once(house: House) -> None:
             raise Retry(after=3600)
 
     house.plugin("alpha", later)
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         for turn in (1, 2):
             wait_until(lambda turn=turn: len(tries) == turn)  # type: ignore[misc]
             wait_until(lambda: house.records()["alpha"].state == "held")
-            assert desk.ask("resume", "alpha").text == "no longer held"
+            assert person.ask("resume", "alpha").text == "no longer held"
         house.settle()
     assert tries == [1, 2, 3]
 
@@ -146,11 +146,11 @@ def test_resume_ends_a_hold_at_once(house: House) -> None:
 def test_resume_forgets_failures_in_a_row(house: House) -> None:
     """A plugin paused for failing too often may fail as often again before the next pause."""
     house.plugin("alpha", raising(ValueError("no")), pause_after=2)
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1, 2, 3, 4, 5)
         wait_until(lambda: house.records()["alpha"].state == "paused")
         assert len(house.calls) == 2
-        desk.ask("resume", "alpha")
+        person.ask("resume", "alpha")
         wait_until(lambda: len(house.calls) == 4)
         wait_until(lambda: house.records()["alpha"].state == "paused")
     assert house.records()["alpha"].failures == 2
@@ -163,10 +163,10 @@ class TestSkip:
         """The callback that failed is not called again, nor are those behind it for that event."""
         house.plugin("alpha", "one", raising(ValueError("no"), on=[2]), "three", on_error="pause")
         house.plugin("beta", "one")
-        with asking(house) as desk:
+        with asking(house) as person:
             house.events(*EVENTS)
             wait_until(lambda: house.records()["alpha"].state == "paused")
-            answer = desk.ask("skip", "alpha", event_id=2)
+            answer = person.ask("skip", "alpha", event_id=2)
             assert (answer.outcome, answer.text) == ("done", "it continues after event 2")
             house.settle()
         assert only(house.calls, "alpha") == [
@@ -179,10 +179,10 @@ class TestSkip:
     def test_held_plugin_goes_on_behind_the_event(self, house: House) -> None:
         """Its attempts for the event are over: none is counted for what comes."""
         house.plugin("alpha", raising(Retry(after=3600), on=[1]))
-        with asking(house) as desk:
+        with asking(house) as person:
             house.events(1, 2)
             wait_until(lambda: house.records()["alpha"].state == "held")
-            assert desk.ask("skip", "alpha", event_id=1).outcome == "done"
+            assert person.ask("skip", "alpha", event_id=1).outcome == "done"
             house.settle()
         assert house.calls == ["1 alpha.fails", "2 alpha.fails"]
         assert house.state.tried() == {}
@@ -190,20 +190,20 @@ class TestSkip:
     def test_plugin_that_stands_elsewhere_is_refused(self, house: House) -> None:
         """It says where it stands, and nothing is changed."""
         house.plugin("alpha", raising(ValueError("no"), on=[2]), on_error="pause")
-        with asking(house) as desk:
+        with asking(house) as person:
             house.events(*EVENTS)
             wait_until(lambda: house.records()["alpha"].state == "paused")
-            answer = desk.ask("skip", "alpha", event_id=3)
+            answer = person.ask("skip", "alpha", event_id=3)
         assert (answer.outcome, answer.text) == ("refused", "it stands at event 2, not at event 3")
         assert house.records()["alpha"].state == "paused"
 
     def test_plugin_that_is_neither_held_nor_paused_is_refused(self, house: House) -> None:
         """What works is not skipped over."""
         house.plugin("alpha", "one")
-        with asking(house) as desk:
+        with asking(house) as person:
             house.events(1)
             house.settle()
-            answer = desk.ask("skip", "alpha", event_id=1)
+            answer = person.ask("skip", "alpha", event_id=1)
         assert answer.outcome == "refused"
         assert house.records()["alpha"].cursor == 0 or not house.records()["alpha"].apart
 
@@ -211,11 +211,11 @@ class TestSkip:
 def test_request_is_carried_out_once(house: House) -> None:
     """An answered request stays answered, whoever looks at it again."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        number = desk.note("pause", "alpha", reason="x")
-        desk.poll()
-        desk.answer(number)
-        desk.ask("resume", "alpha")
+    with asking(house) as person:
+        number = person.note("pause", "alpha", reason="x")
+        person.poll()
+        person.answer(number)
+        person.ask("resume", "alpha")
     with asking(house) as again:
         again.poll()
         assert again.answer(number).outcome == "done"
@@ -225,8 +225,8 @@ def test_request_is_carried_out_once(house: House) -> None:
 def test_request_that_breaks_is_answered(house: House) -> None:
     """A mistake of ours costs the request, and no lane."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        answer = desk.ask("skip", "alpha")  # it does not say which event
+    with asking(house) as person:
+        answer = person.ask("skip", "alpha")  # it does not say which event
         house.events(1)
         house.settle()
     assert answer.outcome == "failed"
@@ -237,18 +237,18 @@ def test_request_that_breaks_is_answered(house: House) -> None:
 def test_reset_is_the_feed_s(house: House) -> None:
     """Requests about the feed go to the feed."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        desk.note("reset", "", era=1)
-        desk.poll()
-        desk.poll()
-        assert [request.kind for request in desk.of_the_feed] == ["reset"]
+    with asking(house) as person:
+        person.note("reset", "", era=1)
+        person.poll()
+        person.poll()
+        assert [request.kind for request in person.of_the_feed] == ["reset"]
 
 
 def test_old_answers_are_forgotten(house: House) -> None:
     """Requests that were answered long ago leave the state, others stay."""
     house.plugin("alpha", "one")
-    with asking(house) as desk:
-        desk.ask("pause", "alpha")
+    with asking(house) as person:
+        person.ask("pause", "alpha")
     with closing(open_state(house.folder).requests()) as requests:
         requests.ask("resume", "alpha", {}, "anna")
         requests.forget(before=4_000_000_000)

@@ -27,9 +27,9 @@ def test_resume_is_refused_and_says_what_it_waits_for(house: House) -> None:
     """Nobody can end the call from here; the plugin continues by itself when it returns."""
     door = Door(1)
     house.plugin("hangs", door, timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         hang(house, 1, 2)
-        answer = desk.ask("resume", "hangs")
+        answer = person.ask("resume", "hangs")
         assert answer.outcome == "refused"
         assert "hangs:door has not returned within 50ms" in answer.text
         assert "until the daemon starts anew" in answer.text
@@ -43,17 +43,17 @@ def test_paused_and_resumed_it_still_waits(house: House) -> None:
     """A pause holds after the return; a resume before it makes the plugin held again."""
     door = Door(1)
     house.plugin("hangs", door, timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         hang(house, 1, 2)
-        assert desk.ask("pause", "hangs").outcome == "done"
-        answer = desk.ask("resume", "hangs")
+        assert person.ask("pause", "hangs").outcome == "done"
+        answer = person.ask("resume", "hangs")
         assert answer.outcome == "done"
         assert "no longer paused; hangs:door has not returned" in answer.text
         assert house.records()["hangs"].state == "held"
-        assert desk.ask("pause", "hangs").outcome == "done"
+        assert person.ask("pause", "hangs").outcome == "done"
         door.opened.set()
         assert door.passed.wait(PATIENCE)
-        assert desk.ask("resume", "hangs").outcome == "done"
+        assert person.ask("resume", "hangs").outcome == "done"
         house.settle()
     assert house.calls == ["1 hangs.door", "2 hangs.door"]
 
@@ -62,9 +62,9 @@ def test_skip_passes_over_the_event_and_waits(house: House) -> None:
     """The rest of the event is given up; no callback runs beside the one that hangs."""
     door = Door(1)
     house.plugin("hangs", door, "second", timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         hang(house, 1, 2)
-        assert desk.ask("skip", "hangs", event_id=1).outcome == "done"
+        assert person.ask("skip", "hangs", event_id=1).outcome == "done"
         house.settle()
         assert house.calls == ["1 hangs.door"]
         assert house.records()["hangs"].state == "held"
@@ -78,9 +78,9 @@ def test_skip_of_the_last_event_keeps_it_apart(house: House) -> None:
     """Exactly where its lane is, it does not ride with it before the call is back."""
     door = Door(1)
     house.plugin("hangs", door, timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         hang(house, 1)
-        assert desk.ask("skip", "hangs", event_id=1).outcome == "done"
+        assert person.ask("skip", "hangs", event_id=1).outcome == "done"
         house.events(2)
         house.settle()
         assert house.calls == ["1 hangs.door"]
@@ -95,13 +95,13 @@ def test_nothing_is_called_again_while_it_hangs(house: House, kind: str) -> None
     """A clear answer instead; the same request works once the call is back."""
     door = Door(1)
     house.plugin("hangs", door, timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         hang(house, 1, 2)
 
         def ask() -> str:
             if kind == "retry":
-                return desk.ask("retry", "hangs", letter=letters(house)[0].number).outcome
-            return desk.ask("replay", "hangs", [kept_event(house, 1)]).outcome
+                return person.ask("retry", "hangs", letter=letters(house)[0].number).outcome
+            return person.ask("replay", "hangs", [kept_event(house, 1)]).outcome
 
         assert ask() in {"refused", "failed"}
         assert house.calls == ["1 hangs.door"]
@@ -128,10 +128,10 @@ def test_retry_that_hangs_holds_the_plugin_only(house: House) -> None:
 
     house.plugin("hangs", fails_first, timeout=SOON)
     house.plugin("good", "run")
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         house.settle()
-        answer = desk.ask("retry", "hangs", letter=letters(house)[0].number)
+        answer = person.ask("retry", "hangs", letter=letters(house)[0].number)
         assert answer.outcome == "failed"
         assert "did not return within 50ms" in answer.text
         assert house.records()["hangs"].state == "held"
@@ -151,12 +151,12 @@ def test_replay_that_hangs_stops_there(house: House) -> None:
     door = Door(2, then=lambda event, ctx: ctx.store.update(late=True))
     door.on = ()
     house.plugin("hangs", door, "second", timeout=SOON)
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1, 2, 3)
         house.settle()
         house.calls.clear()
         door.on = (2,)
-        answer = desk.ask("replay", "hangs", [kept_event(house, n) for n in (1, 2, 3)])
+        answer = person.ask("replay", "hangs", [kept_event(house, n) for n in (1, 2, 3)])
         assert answer.outcome == "failed"
         assert "event 2 and those behind it are not replayed" in answer.text
         house.events(4)
@@ -179,13 +179,13 @@ def test_skip_forgets_the_attempts(house: House) -> None:
             raise ConnectionError("gone")
 
     house.plugin("held", fails, "second")
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         wait_until(lambda: house.records()["held"].state == "held")
         lane = house.lanes[0]
         lane._caller._tried[CallKey("other", "other:fails"), 1] = 3
         assert (CallKey("held", "held:fails"), 1) in house.state.tried()
         assert (CallKey("held", "held:fails"), 1) in lane._caller._tried
-        assert desk.ask("skip", "held", event_id=1).outcome == "done"
+        assert person.ask("skip", "held", event_id=1).outcome == "done"
         assert house.state.tried() == {}
         assert lane._caller._tried == {(CallKey("other", "other:fails"), 1): 3}

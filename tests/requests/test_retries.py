@@ -54,8 +54,8 @@ def failed(house: House, door: Door) -> House:
 def test_retry_calls_that_callback_only(failed: House, door: Door) -> None:
     """Neither the plugin's other callbacks nor other plugins are called; the letter is settled."""
     door.open = True
-    with asking(failed) as desk:
-        answer = desk.ask("retry", "alpha", letter=1)
+    with asking(failed) as person:
+        answer = person.ask("retry", "alpha", letter=1)
     assert answer.outcome == "done"
     assert failed.calls == ["1 alpha.door#2"]
     assert [one.number for one in letters(failed)] == [2, 3]
@@ -66,8 +66,8 @@ def test_retry_commits_the_store_and_moves_no_cursor(failed: House, door: Door) 
     """What the callback kept is there, and the plugin stands where it stood."""
     before = failed.records()["alpha"]
     door.open = True
-    with asking(failed) as desk:
-        desk.ask("retry", "alpha", letter=2)
+    with asking(failed) as person:
+        person.ask("retry", "alpha", letter=2)
         assert failed.state.store("alpha") == {"got": [2]}
         failed.events(4)
         failed.settle()
@@ -80,16 +80,16 @@ def test_retry_has_the_key_of_the_first_call(failed: House, door: Door) -> None:
     """Who must not act twice sees that it is the same call."""
     door.open = True
     first = door.keys[0]
-    with asking(failed) as desk:
-        desk.ask("retry", "alpha", letter=1)
+    with asking(failed) as person:
+        person.ask("retry", "alpha", letter=1)
     assert door.keys[-1] == first
     assert first.endswith(":1:1:alpha:alpha:door")
 
 
 def test_retry_that_fails_updates_the_letter(failed: House) -> None:
     """It stays one letter, with the new error and one attempt more; the store is as it was."""
-    with asking(failed) as desk:
-        answer = desk.ask("retry", "alpha", letter=1)
+    with asking(failed) as person:
+        answer = person.ask("retry", "alpha", letter=1)
     assert answer.outcome == "failed"
     assert "closed to 1" in answer.text
     found = letters(failed)
@@ -103,10 +103,10 @@ def test_retry_that_fails_updates_the_letter(failed: House) -> None:
 def test_retry_does_not_wait_for_what_it_asks(house: House) -> None:
     """A callback that asks to be called later has failed once more: somebody asked for it now."""
     house.plugin("alpha", raising(Retry("later", after=3600)), max_attempts=1)
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         wait_until(lambda: letters(house))
-        answer = desk.ask("retry", "alpha", letter=1)
+        answer = person.ask("retry", "alpha", letter=1)
     assert answer.outcome == "failed"
     assert house.records()["alpha"].state == "active"
 
@@ -114,29 +114,29 @@ def test_retry_does_not_wait_for_what_it_asks(house: House) -> None:
 def test_retry_of_a_paused_plugin_works(failed: House, door: Door) -> None:
     """A pause holds back events, not what somebody asks for."""
     door.open = True
-    with asking(failed) as desk:
-        desk.ask("pause", "alpha")
-        assert desk.ask("retry", "alpha", letter=1).outcome == "done"
+    with asking(failed) as person:
+        person.ask("pause", "alpha")
+        assert person.ask("retry", "alpha", letter=1).outcome == "done"
         assert failed.records()["alpha"].state == "paused"
 
 
 def test_settled_letter_cannot_be_retried(failed: House, door: Door) -> None:
     """Retried twice, or retried after it was dismissed: refused, and nothing is called."""
     door.open = True
-    with asking(failed) as desk:
-        desk.ask("retry", "alpha", letter=1)
-        desk.ask("dismiss", "alpha", letter=2)
+    with asking(failed) as person:
+        person.ask("retry", "alpha", letter=1)
+        person.ask("dismiss", "alpha", letter=2)
         failed.calls.clear()
         for number in (1, 2, 99):
-            assert desk.ask("retry", "alpha", letter=number).outcome == "refused"
-            assert desk.ask("dismiss", "alpha", letter=number).outcome == "refused"
+            assert person.ask("retry", "alpha", letter=number).outcome == "refused"
+            assert person.ask("dismiss", "alpha", letter=number).outcome == "refused"
     assert failed.calls == []
 
 
 def test_dismissed_letter_is_gone_and_not_called(failed: House) -> None:
     """It leaves the list, and what was known of it stays for the record."""
-    with asking(failed) as desk:
-        assert desk.ask("dismiss", "alpha", letter=2).text == "dead letter 2 dismissed"
+    with asking(failed) as person:
+        assert person.ask("dismiss", "alpha", letter=2).text == "dead letter 2 dismissed"
     assert [one.number for one in letters(failed)] == [1, 3]
     assert letter(failed, 2).failure.outcome == "dismissed"
     assert "closed to 2" in letter(failed, 2).failure.error
@@ -146,8 +146,8 @@ def test_dismissed_letter_is_gone_and_not_called(failed: House) -> None:
 def test_callback_that_is_no_more_is_refused(failed: House) -> None:
     """An upgrade may have renamed it; the answer says so."""
     failed.plugin("alpha", "before", "behind")
-    with asking(failed) as desk:
-        answer = desk.ask("retry", "alpha", letter=1)
+    with asking(failed) as person:
+        answer = person.ask("retry", "alpha", letter=1)
     assert answer.outcome == "refused"
     assert "alpha:door" in answer.text
 
@@ -155,9 +155,9 @@ def test_callback_that_is_no_more_is_refused(failed: House) -> None:
 def test_plugin_that_is_not_loaded_is_refused(failed: House) -> None:
     """Nothing runs that nobody enabled."""
     failed.plugin("alpha", "before", enabled=False)
-    with asking(failed) as desk:
-        assert desk.ask("retry", "alpha", letter=1).outcome == "refused"
-        assert desk.ask("dismiss", "alpha", letter=1).outcome == "done"
+    with asking(failed) as person:
+        assert person.ask("retry", "alpha", letter=1).outcome == "refused"
+        assert person.ask("dismiss", "alpha", letter=1).outcome == "done"
 
 
 def test_call_is_noted_before_it_is_made(house: House) -> None:
@@ -171,11 +171,11 @@ def test_call_is_noted_before_it_is_made(house: House) -> None:
 
     house.plugin("alpha", looks)
     house.run()
-    with asking(house) as desk:
+    with asking(house) as person:
         house.events(1)
         house.settle()
-        desk.ask("retry", "alpha", letter=1)
-        desk.ask("replay", "alpha", [old_event(7), old_event(8)])
+        person.ask("retry", "alpha", letter=1)
+        person.ask("replay", "alpha", [old_event(7), old_event(8)])
     assert begun == [1, 1, 1]
 
 
@@ -185,17 +185,17 @@ def test_retry_in_which_the_process_died_is_made_twice_at_most(failed: House, do
     with closing(open_state(failed.folder).requests()) as requests:
         number = requests.ask("retry", "alpha", {"letter": 1}, "anna")
         requests.begin(number)
-    with asking(failed) as desk:  # as after the first death
-        desk.poll()
-        assert desk.answer(number).outcome == "done"
+    with asking(failed) as person:  # as after the first death
+        person.poll()
+        assert person.answer(number).outcome == "done"
     assert failed.calls == ["1 alpha.door#3"]
     with closing(open_state(failed.folder).requests()) as requests:
         number = requests.ask("retry", "alpha", {"letter": 2}, "anna")
         requests.begin(number)
         requests.begin(number)
-    with asking(failed) as desk:
-        desk.poll()
-        assert desk.answer(number).outcome == "failed"
+    with asking(failed) as person:
+        person.poll()
+        assert person.answer(number).outcome == "failed"
     assert only(failed.calls, "alpha") == ["1 alpha.door#3"]
     assert "the process died 2 times" in letter(failed, 2).failure.error
     assert letter(failed, 2).dead
@@ -210,8 +210,8 @@ def test_letter_whose_event_is_damaged_is_not_called(failed: House, door: Door) 
             " WHERE id = 1"
         )
     door.open = True
-    with asking(failed) as desk:
-        answer = desk.ask("retry", "alpha", letter=1)
+    with asking(failed) as person:
+        answer = person.ask("retry", "alpha", letter=1)
     assert answer.outcome == "refused"
     assert "cannot be read" in answer.text
     assert failed.calls == []
