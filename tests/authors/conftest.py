@@ -1,4 +1,4 @@
-"""Fixtures of the tests of what plugin authors are given."""
+"""Fixtures of the tests of the tools for plugin authors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgevents_core.testing import pytest_plugin
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the fixtures for authors also where sgevents-core runs from its sources."""
+    """Load the fixtures for authors also if sgevents-core runs from its sources."""
     if not config.pluginmanager.has_plugin("sgevents"):
         config.pluginmanager.register(pytest_plugin, "sgevents")
 

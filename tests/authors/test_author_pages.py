@@ -1,4 +1,4 @@
-"""The pages for plugin authors: their samples run, and they know all that there is."""
+"""The pages for plugin authors: their samples run, and they are complete."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def python_samples(page: Path) -> list[str]:
 
 def section(heading: str) -> str:
     """The text below a heading of the reference."""
-    _, found, rest = PAGE.partition(f"\n## {heading}\n")
-    assert found, heading
+    _, heading_found, rest = PAGE.partition(f"\n## {heading}\n")
+    assert heading_found, heading
     return rest.partition("\n## ")[0]
 
 
 def public(kind: type[Any]) -> set[str]:
-    """The names of a class that are meant for authors."""
-    own = {name for name in dir(kind) if not name.startswith("_")}
-    return own | set(inspect.get_annotations(kind))
+    """Return the public names of a class."""
+    public_names = {name for name in dir(kind) if not name.startswith("_")}
+    return public_names | set(inspect.get_annotations(kind))
 
 
 def test_samples_on_testing_pass(workshop: Workshop, tmp_path: Path) -> None:
-    """All tests of the page, with the plugin of the tutorial, run by pytest as it stands."""
+    """All tests of the page, with the plugin of the tutorial, pass in plain pytest."""
     plugin = python_samples(DOCS / "tutorial" / "first-plugin.md")[0]
     (tmp_path / "studio_hello.py").write_text(plugin, "utf-8")
     events = EventBuilder()
@@ -47,19 +47,19 @@ def test_samples_on_testing_pass(workshop: Workshop, tmp_path: Path) -> None:
     samples = python_samples(HOW_TO)
     for number, text in enumerate(samples):
         (tmp_path / f"test_sample_{number}.py").write_text(text, "utf-8")
-    told = workshop.python("-m", "pytest", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path)
-    assert f"{sum(text.count('def test_') for text in samples)} passed" in told
+    output = workshop.python("-m", "pytest", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert f"{sum(text.count('def test_') for text in samples)} passed" in output
     assert len(samples) == 5
 
 
 def test_sample_of_the_builder_runs() -> None:
-    """The one of the reference."""
+    """The sample of the reference runs."""
     (sample,) = python_samples(DOCS / "reference" / "testing.md")
     exec(sample, {})
 
 
 def test_reference_knows_the_whole_builder() -> None:
-    """Every method with its arguments, and what all of them take."""
+    """Every method is documented with its arguments, and the options of all methods."""
     text = section("EventBuilder")
     for name in public(EventBuilder) - {"project", "user"}:
         assert f"`{name}(" in text, name
@@ -70,7 +70,7 @@ def test_reference_knows_the_whole_builder() -> None:
 
 
 def test_reference_knows_the_whole_harness() -> None:
-    """Every argument and every method."""
+    """Every argument and every method is documented."""
     text = section("Harness")
     for argument in inspect.signature(Harness).parameters:
         assert argument == "table" or f"| `{argument}` |" in text, argument
@@ -78,15 +78,15 @@ def test_reference_knows_the_whole_harness() -> None:
         assert f"| `{name}(" in text, name
 
 
-def test_reference_knows_all_that_a_result_tells() -> None:
-    """Of the run, and of each call."""
+def test_reference_describes_the_whole_result() -> None:
+    """Every attribute of the result and of its calls is documented."""
     text = section("Result")
     for name in public(Result) | public(Called) | public(HookCalled):
         assert re.search(rf"`{name}(\(\))?`", text), name
 
 
 def test_reference_knows_fixtures_and_names() -> None:
-    """All fixtures, and all that can be imported."""
+    """All fixtures and all importable names are documented."""
     fixtures = [name for name in dir(pytest_plugin) if name.startswith("sgevents_")]
     for page in (PAGE, HOW_TO.read_text("utf-8")):
         assert all(f"| `{name}` |" in page for name in fixtures)
@@ -96,8 +96,8 @@ def test_reference_knows_fixtures_and_names() -> None:
         assert f"`{name}" in PAGE, name
 
 
-def test_page_on_publishing_says_what_the_test_does() -> None:
-    """The commands and the words of pip that the way through an index is tested with."""
+def test_page_on_publishing_has_the_tested_commands() -> None:
+    """The page has the commands and pip options with which publishing is tested."""
     page = (DOCS / "how-to" / "publish-a-plugin.md").read_text("utf-8")
     for words in (
         "sgevents plugins new studio-fox",

@@ -1,4 +1,4 @@
-"""EventBuilder: every type and every trap of the log, as a site writes them."""
+"""EventBuilder: every event type and its peculiarities, as a site writes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def events() -> EventBuilder:
 
 
 def like_the_sandbox() -> dict[str, tuple[str, Callable[[EventBuilder], Event]]]:
-    """What a sandbox does -> which of its events, and how a builder makes the same."""
+    """Action on a sandbox -> which of its events, and how a builder makes the same."""
     return {
         "status": ("*_Change", lambda e: e.change("Task", "sg_status_list", "wtg", "ip")),
         "assignment": (
@@ -61,7 +61,7 @@ def like_the_sandbox() -> dict[str, tuple[str, Callable[[EventBuilder], Event]]]
 
 
 def shape(row: Any) -> Any:
-    """What of a row does not depend on chance: its keys and which of them are None."""
+    """Return what is not random in a row: its keys, and which of them are None."""
     meta = row["meta"]
     known = ("attribute_name", "entity", "project", "user", "meta")
     return {
@@ -72,21 +72,21 @@ def shape(row: Any) -> Any:
 
 @pytest.mark.parametrize("kind", sorted(like_the_sandbox()))
 def test_events_are_shaped_like_those_of_the_sandbox(kind: str, events: EventBuilder) -> None:
-    """The same keys in meta, and None in the same places."""
+    """`meta` has the same keys, and None in the same places."""
     pattern, make = like_the_sandbox()[kind]
     with Sandbox() as site:
         if kind == "revive":
             site.step("retire")
         rows = site.event_rows(*site.step(kind))
         (row, *_) = [row for row in rows if row["event_type"].endswith(pattern.lstrip("*"))]
-    made = make(events)
-    assert made.event_type.endswith(pattern.lstrip("*"))
-    assert shape(made.row) == shape(row)
+    events_made = make(events)
+    assert events_made.event_type.endswith(pattern.lstrip("*"))
+    assert shape(events_made.row) == shape(row)
 
 
 def test_every_hook_of_application_behaviour_has_its_event(events: EventBuilder) -> None:
     """A builder has a method for each type that has a hook."""
-    made = [
+    events_made = [
         events.playlist_share(),
         events.playlist_share(revoked=True),
         events.attachment_view(),
@@ -99,14 +99,14 @@ def test_every_hook_of_application_behaviour_has_its_event(events: EventBuilder)
         events.app_launch(),
         events.project_launch(),
     ]
-    assert {event.event_type for event in made} == set(APPLICATION_HOOKS)
+    assert {event.event_type for event in events_made} == set(APPLICATION_HOOKS)
 
 
 class TestRecords:
-    """What happens to records."""
+    """Changes of records."""
 
     def test_ids_and_times_ascend(self, events: EventBuilder) -> None:
-        """Each event has the next id and happens a second later, unless told otherwise."""
+        """Each event has the next id and happens a second later, by default."""
         first, second = events.new("Shot"), events.new("Shot", id=9, at=NOON)
         third = events.new("Shot")
         assert [first.id, second.id, third.id] == [1, 9, 10]
@@ -114,7 +114,7 @@ class TestRecords:
         assert third.created_at == NOON + timedelta(seconds=1)
 
     def test_a_record_is_a_type_or_a_link(self, events: EventBuilder) -> None:
-        """A type stands for another record each time; a mapping for the one it leads to."""
+        """A type means a new record each time, a mapping the record it names."""
         shot = {"type": "Shot", "id": 7, "code": "sh010", "sg_status_list": "ip"}
         assert events.new(shot).entity == {"type": "Shot", "id": 7, "name": "sh010"}
         assert events.new("Shot").entity_id != events.new("Shot").entity_id
@@ -139,7 +139,7 @@ class TestRecords:
         assert (changes["number"].old_value, changes["number"].new_value) == (1001, None)
 
     def test_multi_entity_change_has_added_and_removed(self, events: EventBuilder) -> None:
-        """And neither old nor new value."""
+        """It has `added` and `removed`, and neither old nor new value."""
         ada, bo = events.person("Ada", 3), events.person("Bo", 4)
         event = events.multi_change("Task", "task_assignees", added=[ada], removed=[bo])
         assert [link["id"] for link in event.added] == [3]
@@ -147,7 +147,7 @@ class TestRecords:
         assert {"old_value", "new_value"}.isdisjoint(event.meta)
 
     def test_creation_is_a_new_and_its_values(self, events: EventBuilder) -> None:
-        """Each value set while a record is created is a change in create of the same record."""
+        """Each value set in a creation is a change of the same record with `in_create`."""
         new, *changes = events.creation("Shot", {"code": "sh010", "sg_cut_in": 1001}, id=50)
         assert [new.id, *(change.id for change in changes)] == [50, 51, 52]
         assert (new.action, {change.attribute for change in changes}) == (
@@ -158,7 +158,7 @@ class TestRecords:
         assert not new.in_create
 
     def test_retired_record_has_no_link_any_more(self, events: EventBuilder) -> None:
-        """Also on older events, as the log is read now; type and id are known all the same."""
+        """Older events have no link either, as in a log that is read now; type and id are known."""
         shot = events.record("Shot", 7)
         old = events.change(shot, "code", "a", "b", retired=True)
         gone, back = events.retirement(shot), events.revival(shot)
@@ -169,7 +169,7 @@ class TestRecords:
         assert back.entity == shot
 
     def test_back_reference_names_the_other_record(self, events: EventBuilder) -> None:
-        """Its meta speaks of the record of the original; the event is about the one linked to."""
+        """Its `meta` names the record of the original; the event is about the linked record."""
         task, shot = events.record("Task", 5), events.record("Shot", 7)
         original = events.change(task, "entity", None, shot, in_create=True)
         event = events.back_reference(original, shot, "tasks")
@@ -183,24 +183,24 @@ class TestRecords:
         assert (gone.entity_type, gone.entity_id) == ("Shot", None)
 
     def test_thumbnail_comes_twice(self, events: EventBuilder) -> None:
-        """The first is transient, the second is not; both are about the same record."""
+        """The first event is transient, the second is not; both are about the same record."""
         first, second = events.thumbnail("Version", meta={"more": 1}, id=4)
         assert (first.is_transient, second.is_transient) == (True, False)
         assert first.entity == second.entity
         assert (first.id, second.id, first.meta["more"]) == (4, 5, 1)
 
-    def test_reading_is_about_what_was_read(self, events: EventBuilder) -> None:
-        """Its type and meta name no real record, its link does."""
+    def test_reading_links_the_read_record(self, events: EventBuilder) -> None:
+        """Its type and `meta` name no real record, but its link does."""
         event = events.reading({"type": "Note", "id": 4})
         assert (event.entity_type, event.entity_id) == ("Note", 4)
         assert events.reading("Note", retired=True).entity_id is None
 
 
 class TestWhoAndWhere:
-    """Users, scripts, projects and what else a row tells."""
+    """Users, scripts, projects and other contents of a row."""
 
     def test_scripts_and_sudo(self, events: EventBuilder) -> None:
-        """A script is an ApiUser; who acts in another's name stands in meta."""
+        """A script is an ApiUser; `meta` names who acts as another user."""
         farm = events.script("farm")
         by_script = events.new("Shot", user=farm)
         behind = events.new("Shot", user=events.person("Ada Park"), sudo=farm)
@@ -209,7 +209,7 @@ class TestWhoAndWhere:
         assert events.new("Shot", user=None).user is None
 
     def test_projects(self, events: EventBuilder) -> None:
-        """Replies, logins and other things are in none; a project is its own."""
+        """Replies, logins and some others have no project; a project is its own."""
         show = {"type": "Project", "id": 70, "name": "Show"}
         assert events.new("Shot").project == events.project
         assert events.new("Reply").project is events.login().project is None
@@ -218,13 +218,13 @@ class TestWhoAndWhere:
         assert EventBuilder(project=show, user=show).new("Shot").project_id == 70
 
     def test_meta_as_text(self, events: EventBuilder) -> None:
-        """Seldom, a site sends meta as text; an event reads it just so."""
+        """A site sometimes sends `meta` as text, which an event reads the same way."""
         event = events.change("Task", "sg_status_list", "wtg", "ip", text_meta=True)
         assert isinstance(event.row["meta"], str)
         assert json.loads(event.row["meta"])["new_value"] == event.new_value == "ip"
 
     def test_more_fields_and_more_meta(self, events: EventBuilder) -> None:
-        """A row can have whatever a feed is told to read."""
+        """A row can have any additional fields."""
         event = events.new(
             "Shot", fields={"user.HumanUser.login": "ada"}, meta={"x": 1}, session_uuid=None
         )

@@ -24,18 +24,18 @@ PROJECT = {"type": "Project", "id": 1}
 
 @dataclass
 class Calls:
-    """A plugin whose callback does what a test says."""
+    """A plugin whose callback runs the function of a test."""
 
     act: Callable[[Event, Any], object] = lambda _event, _ctx: None
 
     @hookimpl
     def on_new(self, event: Event, ctx: Any) -> None:
-        """Do it."""
+        """Run the function of the test."""
         self.act(event, ctx)
 
 
 def failing(*errors: BaseException) -> Callable[[Event, Any], object]:
-    """Return an act that raises these, one after another, and then returns."""
+    """Return a function that raises these errors one after another, then returns."""
     left = list(errors)
 
     def act(event: Event, ctx: Any) -> None:
@@ -51,7 +51,7 @@ class TestCalls:
     def test_order_filters_and_names(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """By place in the plugin; filters hold; what `register_callbacks` adds comes last."""
+        """By position in the plugin; filters apply; `register_callbacks` comes last."""
 
         class Plugin:
             @hookimpl
@@ -83,7 +83,7 @@ class TestCalls:
     def test_several_plugins_in_groups(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """Groups as given, then by name."""
+        """By group in the given order, then by name."""
         harness = sgevents_harness(groups=["first"])
         harness.enable(Calls(), "a")
         harness.enable(Calls(), "c", group="first")
@@ -95,7 +95,7 @@ class TestCalls:
     def test_events_as_rows_lists_and_out_of_order(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """They come in the order given, a late one too, and as the daemon reads them."""
+        """Events come in the given order, a late one too, and as the daemon reads them."""
         harness = sgevents_harness(Calls())
         row = sgevents_event.new("Shot", id=8).row
         result = harness.run(row, [sgevents_event.new("Shot", id=3)], id9 := event_of(row, 9))
@@ -104,7 +104,7 @@ class TestCalls:
         assert result.calls[2].event.created_at == id9.created_at
 
     def test_rows_as_a_client_returns_them(self, sgevents_harness: MakeHarness) -> None:
-        """Datetimes are sent and read as with a site; halves of characters become `?`."""
+        """Datetimes are sent and read as with a site; lone surrogates become `?`."""
         at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
         row = {"id": 4, "event_type": "Shotgun_Shot_New", "created_at": at, "updated_at": at}
         (call,) = sgevents_harness(Calls()).run({**row, "description": "\ud800"}).calls
@@ -116,7 +116,7 @@ class TestCalls:
     def test_explain_says_why_not(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """For each callback, whether it is called."""
+        """`explain` returns for each callback whether it is called."""
         harness = sgevents_harness(Calls())
         (no,) = harness.explain(sgevents_event.login())
         assert not no.matched
@@ -126,7 +126,7 @@ class TestCalls:
     def test_an_event_is_handed_once_and_replayed_with_the_same_key(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """As on a site; a replay calls again, with the same key."""
+        """An id is handed over once; a replay calls again, with the same key."""
         harness = sgevents_harness(Calls())
         event = sgevents_event.new("Shot")
         (first,) = harness.run(event).calls
@@ -140,12 +140,12 @@ class TestCalls:
 
 
 class TestFailures:
-    """What the failure policy makes of exceptions."""
+    """What the failure policy decides about exceptions."""
 
     def test_dead_letter_by_default(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """The exception itself is told; the next event is handled."""
+        """The exception itself is in the result; the next event is handled."""
         error = ValueError("no such shot")
         harness = sgevents_harness(Calls(failing(error)))
         result = harness.run(sgevents_event.new("Shot"), sgevents_event.new("Shot"))
@@ -156,10 +156,10 @@ class TestFailures:
         with pytest.raises(ValueError, match="no such shot"):
             result.raise_errors()
 
-    def test_retry_is_made_at_once_with_the_wait_told(
+    def test_retry_is_made_at_once_and_the_wait_reported(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """Nobody waits in a test; how long the daemon would, is told."""
+        """A test does not wait; the result has how long the daemon would."""
         plugin = Calls(failing(Retry("not yet", after="1h"), ConnectionError("gone")))
         result = sgevents_harness(plugin).run(sgevents_event.new("Shot"))
         assert [(c.outcome, c.attempt) for c in result.calls] == [
@@ -175,7 +175,7 @@ class TestFailures:
     def test_retry_can_be_left_to_the_next_run(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """While a plugin is held its events wait, and come afterwards."""
+        """While a plugin is held, its events wait, and come afterwards."""
         harness = sgevents_harness(Calls(failing(Retry("not yet", after="1h"))))
         held = harness.run(sgevents_event.new("Shot"), sgevents_event.new("Asset"), retry=False)
         assert (held.state, held.called) == ("held", ["Calls.on_new"])
@@ -186,7 +186,7 @@ class TestFailures:
     def test_attempts_end(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """After `max_attempts` it is a dead letter."""
+        """After `max_attempts`, the event is a dead letter."""
         plugin = Calls(failing(*[Retry("not yet")] * 9))
         result = sgevents_harness(plugin, max_attempts=3).run(sgevents_event.new("Shot"))
         assert [call.outcome for call in result.calls] == ["retry", "retry", "dead-letter"]
@@ -199,7 +199,7 @@ class TestFailures:
         sgevents_harness: MakeHarness,
         sgevents_event: EventBuilder,
     ) -> None:
-        """The table of the plugin is that of the configuration."""
+        """The plugin accepts the keys of its table in a configuration."""
         harness = sgevents_harness(Calls(failing(KeyError("x"))), on_error=on_error)
         result = harness.run(sgevents_event.new("Shot"), sgevents_event.new("Shot"))
         assert result.calls[0].outcome == on_error
@@ -209,7 +209,7 @@ class TestFailures:
     def test_filter_that_raises_is_a_failed_call(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """It is the callback that has failed, though it was never entered."""
+        """A filter that raises fails its callback, though the callback was never entered."""
 
         class Plugin:
             @hookimpl
@@ -226,18 +226,18 @@ class TestFailures:
     def test_exit_of_a_plugin_is_a_failure(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """As in the daemon."""
+        """An exit of a plugin is a failure, as in the daemon."""
         result = sgevents_harness(Calls(failing(SystemExit(3)))).run(sgevents_event.new("Shot"))
         assert result.dead_letters[0].reason == "SystemExit: 3"
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt(), pytest.fail.Exception("too slow")])
-    def test_what_ends_a_test_ends_it(
+    def test_exceptions_that_end_a_test_end_it(
         self,
         stop: BaseException,
         sgevents_harness: MakeHarness,
         sgevents_event: EventBuilder,
     ) -> None:
-        """Ctrl-C and pytest's own exceptions are not the plugin's."""
+        """Ctrl-C and pytest's own exceptions are not failures of the plugin."""
         harness = sgevents_harness(Calls(failing(stop)))
         with pytest.raises(type(stop)):
             harness.run(sgevents_event.new("Shot"))
@@ -245,7 +245,7 @@ class TestFailures:
     def test_alerting_hooks_are_called(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """With the details, before the run ends."""
+        """Alerting hooks are called with their details before the run ends."""
 
         class Alerts:
             @hookimpl
@@ -264,17 +264,17 @@ class TestFailures:
 
 
 def event_of(row: Any, event_id: int) -> Event:
-    """The same event with another id."""
+    """Return the same event with another id."""
     return Event({**row, "id": event_id})
 
 
 class TestContext:
-    """What a callback is given as `ctx`."""
+    """The `ctx` of a callback."""
 
     def test_store_is_committed_or_dropped(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """What a call that raises has changed is as it was."""
+        """Changes of a call that raises are discarded."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.store["seen"] = [*ctx.store["seen"], event.id]
@@ -289,7 +289,7 @@ class TestContext:
     def test_settings_logger_and_dry_run(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """Settings are those given; every level of its log is kept; the level is restored."""
+        """Settings are the given ones; all levels are logged; the logger's level is restored."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.logger.debug("%s %s %s", ctx.settings["channel"], ctx.dry_run, ctx.plugin)
@@ -304,7 +304,7 @@ class TestContext:
     def test_stopping_and_heartbeat(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """A test can let a stop wait for a call, which may say that it is alive."""
+        """A test can let a stop wait for a call, which may report that it is alive."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.heartbeat()
@@ -317,7 +317,7 @@ class TestContext:
     def test_settings_model_is_held_to(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """An instance of the model; a wrong table is refused as the daemon refuses it."""
+        """Settings are an instance of the model; a wrong table is refused as by the daemon."""
 
         @dataclass
         class Model:
@@ -339,8 +339,8 @@ class TestContext:
             sgevents_harness(Plugin(), settings={**table, "channel": 4}).run()
 
     def test_startup_and_shutdown(self, sgevents_event: EventBuilder) -> None:
-        """Once each, before the first event and when the harness is closed."""
-        told: list[str] = []
+        """`startup` is called before the first event, `shutdown` at the close, once each."""
+        hook_calls: list[str] = []
 
         class Plugin(Calls):
             @hookimpl
@@ -349,20 +349,20 @@ class TestContext:
 
             @hookimpl
             def shutdown(self, ctx: Any) -> None:
-                told.append(f"down {ctx.store['started']}")
+                hook_calls.append(f"down {ctx.store['started']}")
 
         with Harness(Plugin()) as harness:
             first = harness.run(sgevents_event.new("Shot"))
             assert [hook.hook for hook in first.hooks] == ["startup"]
             assert harness.run(sgevents_event.new("Shot")).hooks == []
-            assert told == []
-        assert told == ["down True"]
+            assert hook_calls == []
+        assert hook_calls == ["down True"]
         assert harness.close() == Result()
 
     def test_startup_that_raises_keeps_events_away(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """As in the daemon; the error is told."""
+        """A `startup` that raises stops the plugin, as in the daemon; the result has the error."""
 
         class Plugin(Calls):
             @hookimpl
@@ -381,16 +381,16 @@ class TestSite:
     def test_client_of_a_sandbox(
         self, sgevents_harness: MakeHarness, sgevents_site: Sandbox
     ) -> None:
-        """What happens on the site is handed over; writes are made and noted, session and all."""
+        """Events of the site are handed over; writes are made and recorded, with their session."""
 
         def act(event: Event, ctx: Any) -> None:
             if event.entity_type != "Version":
                 return
             ctx.sg.update("Version", event.entity_id, {"sg_status_list": "apr"})
-            made = ctx.sg.create("Note", {"subject": "hi", "project": PROJECT})
-            ctx.sg.delete("Note", made["id"])
-            ctx.sg.revive("Note", made["id"])
-            request = {"request_type": "delete", "entity_type": "Note", "entity_id": made["id"]}
+            note = ctx.sg.create("Note", {"subject": "hi", "project": PROJECT})
+            ctx.sg.delete("Note", note["id"])
+            ctx.sg.revive("Note", note["id"])
+            request = {"request_type": "delete", "entity_type": "Note", "entity_id": note["id"]}
             create = {"request_type": "create", "entity_type": "Note", "data": {"project": PROJECT}}
             ctx.sg.batch([request, create])
 
@@ -407,8 +407,10 @@ class TestSite:
             "create",
         ]
         assert result.writes[0] == ("update", "Version", version["id"], {"sg_status_list": "apr"})
-        (found,) = sgevents_site.find("Version", [["id", "is", version["id"]]], ["sg_status_list"])
-        assert found["sg_status_list"] == "apr"
+        (version_found,) = sgevents_site.find(
+            "Version", [["id", "is", version["id"]]], ["sg_status_list"]
+        )
+        assert version_found["sg_status_list"] == "apr"
         # What the plugin did is what it is handed next, and it is not handed anything twice.
         assert {call.event.entity_type for call in harness.catch_up().calls} == {"Note"}
         assert harness.catch_up().calls == []
@@ -432,7 +434,7 @@ class TestSite:
     def test_dry_run_on_a_site_changes_nothing(
         self, sgevents_harness: MakeHarness, sgevents_site: Sandbox
     ) -> None:
-        """Also where a plugin does not ask: it reads, and what it would write is noted."""
+        """A dry run reads, and only records writes, even if a plugin does not check."""
 
         def act(event: Event, ctx: Any) -> None:
             shot = ctx.sg.find_one("Shot", [["id", "is", event.entity_id]], ["code"])
@@ -451,7 +453,7 @@ class TestSite:
     def test_outage_is_met_as_the_daemon_meets_it(
         self, sgevents_harness: MakeHarness, sgevents_site: Sandbox
     ) -> None:
-        """The site's faults are the plugin's to survive: the call is made again."""
+        """A fault of the site is retried: the call is made again."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.sg.update("Version", event.entity_id, {"description": "seen"})
@@ -466,7 +468,7 @@ class TestSite:
     def test_own_script_and_its_events(
         self, sgevents_harness: MakeHarness, sgevents_site: Sandbox
     ) -> None:
-        """A plugin's own script is what the site sees, and `ignore_own` keeps its events away."""
+        """The site sees the plugin's own script, and `ignore_own` keeps its events away."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.sg.create("Note", {"subject": "hi", "project": PROJECT})
@@ -487,7 +489,7 @@ class TestSite:
     def test_recorder_without_a_site(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """Writes are noted for each call; reads come from the records given."""
+        """Writes are recorded for each call; reads come from the given records."""
 
         def act(event: Event, ctx: Any) -> None:
             shot = ctx.sg.find_one("Shot", [["id", "is", event.entity_id]], ["code"])
@@ -506,7 +508,7 @@ class TestSite:
     def test_writes_of_a_plugins_own_thread(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """They belong to the call that is under way."""
+        """Writes of a plugin's own thread belong to the running call."""
         from concurrent.futures import ThreadPoolExecutor
 
         def act(event: Event, ctx: Any) -> None:
@@ -516,10 +518,10 @@ class TestSite:
         (call,) = sgevents_harness(Calls(act)).run(sgevents_event.new("Shot")).calls
         assert call.writes == [("delete", "Shot", 4, {})]
 
-    def test_what_the_recorder_cannot_answer_says_what_can(
+    def test_unanswered_questions_name_the_sandbox(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """A wrong answer would be worse than none."""
+        """Without a site, other questions raise an error, since a wrong answer would be worse."""
 
         def act(event: Event, ctx: Any) -> None:
             ctx.sg.summarize("Shot", [], [])
@@ -530,10 +532,10 @@ class TestSite:
 
 
 class TestPlugins:
-    """What can be given as a plugin."""
+    """What can be passed as a plugin."""
 
     def test_module(self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder) -> None:
-        """It is called as the last part of its name, or as one says."""
+        """A module's plugin name is the last part of its name, unless another is given."""
         module = ModuleType("studio.rollup")
         exec("from sgevents_core import hookimpl\n@hookimpl\ndef on_new(): pass", vars(module))
         result = sgevents_harness(module).run(sgevents_event.new("Shot"))
@@ -549,7 +551,7 @@ class TestPlugins:
         sgevents_harness: MakeHarness,
         sgevents_event: EventBuilder,
     ) -> None:
-        """An entry point's name; and its module has that name, without being told."""
+        """An installed plugin, by name or as its module, has the name of its entry point."""
         monkeypatch.syspath_prepend(str(tmp_path))
         text = "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(): pass"
         packages = Packages(tmp_path)
@@ -561,12 +563,12 @@ class TestPlugins:
         del sys.modules["studio_x_plugin"]
 
     def test_name_that_is_not_installed(self, sgevents_harness: MakeHarness) -> None:
-        """Refused as the daemon refuses it."""
+        """A plugin is refused as by the daemon."""
         with pytest.raises(PluginError, match="not installed"):
             sgevents_harness("no-such-plugin").run()
 
     def test_broken_plugins_are_refused_with_the_fix(self, sgevents_harness: MakeHarness) -> None:
-        """With what the daemon would say: place, reason, fix."""
+        """The error has the daemon's reason, location and fix."""
 
         class Misspelled:
             @hookimpl
@@ -579,7 +581,7 @@ class TestPlugins:
             sgevents_harness(Misspelled).run()
 
     def test_wrong_tables_are_refused(self, sgevents_harness: MakeHarness) -> None:
-        """A key that does not exist, and a policy that is none."""
+        """An unknown key and an invalid policy are refused."""
         with pytest.raises(TypeError, match="max_attemps"):
             sgevents_harness(Calls(), max_attemps=3)
         with pytest.raises(ValueError, match="dead-letter"):
@@ -588,7 +590,7 @@ class TestPlugins:
     def test_plugins_start_together(
         self, sgevents_harness: MakeHarness, sgevents_event: EventBuilder
     ) -> None:
-        """After the first run it is too late to enable one."""
+        """No plugin can be enabled after the first run."""
         harness = sgevents_harness(Calls())
         harness.run(sgevents_event.new("Shot"))
         with pytest.raises(RuntimeError, match="before the first run"):

@@ -19,12 +19,12 @@ def new(*arguments: object) -> Result:
 
 def files(folder: Path) -> list[str]:
     """All files in a folder."""
-    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    return sorted(found)
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(names)
 
 
-def test_what_is_written(tmp_path: Path) -> None:
-    """A package with a plugin, its tests and all that pip and people need."""
+def test_written_package(tmp_path: Path) -> None:
+    """The package has a plugin, its tests and everything that pip and people need."""
     done = new("studio-fox", "-d", tmp_path / "plugins", "--author", "Ada Park <ada@a.example>")
     assert done.exit_code == 0, done.output
     folder = tmp_path / "plugins" / "studio-fox"
@@ -49,7 +49,7 @@ def test_what_is_written(tmp_path: Path) -> None:
     "words", ['Says "hi"', "back\\slash\\", 'ends with "', '"""', "two\nlines", "\x7f \x00 ü €"]
 )
 def test_any_description_is_written_well(tmp_path: Path, words: str) -> None:
-    """Whatever people type, TOML and Python can read it."""
+    """TOML and Python can read the files, whatever people type."""
     assert new("studio-fox", "-d", tmp_path, "--description", words).exit_code == 0
     folder = tmp_path / "studio-fox"
     project = tomli.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
@@ -59,7 +59,7 @@ def test_any_description_is_written_well(tmp_path: Path, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "output"),
     [
         ("Studio_Fox", "Call it studio-fox."),
         ("studioFox", "Call it studio-fox."),
@@ -75,17 +75,17 @@ def test_any_description_is_written_well(tmp_path: Path, words: str) -> None:
         ("sgevents-core", "a package sgevents_core is installed already"),
     ],
 )
-def test_names_that_would_do_harm_are_refused(tmp_path: Path, name: str, told: str) -> None:
-    """With the reason and a better one; nothing is written."""
+def test_names_that_would_do_harm_are_refused(tmp_path: Path, name: str, output: str) -> None:
+    """An invalid name is refused with the reason and a better one; nothing is written."""
     done = new("-d", tmp_path, "--", name)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert output in done.stderr
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("author", ["", "<ada@a.example>", "Ada <no mail>", "Ada\n<a@b>"])
-def test_authors_that_are_none_are_refused(tmp_path: Path, author: str) -> None:
-    """With how it is written."""
+def test_invalid_authors_are_refused(tmp_path: Path, author: str) -> None:
+    """An invalid author is refused with the correct form."""
     done = new("studio-fox", "-d", tmp_path, "--author", author)
     assert done.exit_code == 2
     assert "Ada Park <ada@studio.example>" in done.stderr
@@ -93,22 +93,22 @@ def test_authors_that_are_none_are_refused(tmp_path: Path, author: str) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "file", "broken link"])
 def test_nothing_is_overwritten(tmp_path: Path, kind: str) -> None:
-    """Whatever is there stays as it is."""
-    place = tmp_path / "studio-fox"
+    """Existing files stay as they are."""
+    target = tmp_path / "studio-fox"
     if kind == "folder":
-        place.mkdir()
+        target.mkdir()
     elif kind == "file":
-        place.touch()
+        target.touch()
     else:
-        place.symlink_to(tmp_path / "nowhere")
+        target.symlink_to(tmp_path / "nowhere")
     done = new("studio-fox", "-d", tmp_path)
     assert done.exit_code == 2
     assert "already exists" in done.stderr
     assert files(tmp_path) == (["studio-fox"] if kind == "file" else [])
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """And nothing is left behind."""
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
+    """A folder that cannot be created is reported, and nothing is left behind."""
     (tmp_path / "file").touch()
     done = new("studio-fox", "-d", tmp_path / "file" / "in-it")
     assert done.exit_code == 1
@@ -124,13 +124,13 @@ def package(workshop: Workshop) -> Path:
 
 
 def test_its_tests_pass_without_a_change(workshop: Workshop, package: Path) -> None:
-    """Installed as an author does, editable; the fixtures are those of sgevents-core."""
+    """The tests pass in an editable install, with the fixtures of sgevents-core."""
     workshop.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "-e", str(package))
     strict = ["-W", "error", "-p", "no:cacheprovider"]
     assert "4 passed" in workshop.python("-m", "pytest", *strict, cwd=package)
 
 
 def test_its_types_check(workshop: Workshop, package: Path) -> None:
-    """With mypy, strict, as its own configuration says."""
-    told = workshop.python("-m", "mypy", cwd=package)
-    assert "Success: no issues found in 3 source files" in told
+    """The package passes mypy with its own strict configuration."""
+    output = workshop.python("-m", "mypy", cwd=package)
+    assert "Success: no issues found in 3 source files" in output

@@ -1,4 +1,4 @@
-"""A plugin's way from nothing to a studio's daemon, over a private index, and back again."""
+"""A plugin's way from nothing to a studio's daemon, over a private index, and back."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def package(workshop: Workshop) -> Path:
 
 @pytest.fixture(scope="module")
 def published(workshop: Workshop, private: PackageIndex, package: Path) -> Path:
-    """The folder of what was built, of two releases: 1.0.0, and 1.1.0 that also logs a greeting."""
+    """The built files of two releases: 1.0.0, and 1.1.0 that also logs a greeting."""
     dist = workshop.build(package)
     workshop.upload(dist, private)
     for file in dist.iterdir():
@@ -78,7 +78,7 @@ def published(workshop: Workshop, private: PackageIndex, package: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def public(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
-    """A public index, with impostors and a library that a studio wants from there."""
+    """A public index with impostors and a library that a studio needs."""
     folder = tmp_path_factory.mktemp("public")
     with PackageIndex(folder / "packages") as index:
         for name, version in ((NAME, "1.1.0"), (NAME, "99.0"), ("wanted-library", "1.0")):
@@ -109,10 +109,10 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def listed(workshop: Workshop, folder: Path) -> tuple[str, str]:
-    """Return status and version of the plugin, as `sgevents plugins list` tells them."""
+    """Return status and version of the plugin, as `sgevents plugins list` prints them."""
     statuses = json.loads(workshop.sgevents("plugins", "list", "--json", cwd=folder))["plugins"]
-    (found,) = (status for status in statuses if status["name"] == NAME)
-    return found["status"], found["version"]
+    (status_found,) = (status for status in statuses if status["name"] == NAME)
+    return status_found["status"], status_found["version"]
 
 
 @contextmanager
@@ -132,19 +132,20 @@ def running(workshop: Workshop, folder: Path) -> Iterator[subprocess.Popen[bytes
 def test_from_an_index_into_the_running_daemon_and_back(
     workshop: Workshop, private: PackageIndex, published: Path, tmp_path: Path
 ) -> None:
-    """Installed by pip, enabled, run; upgraded, rolled back under it; no event comes twice."""
+    """A plugin is installed, enabled, upgraded and rolled back; no event is handled twice."""
     install = ["install", "--index-url", private.simple]
 
     def handled(site: Sandbox) -> tuple[str, str | None]:
-        """Have a version made; return what the plugin did to it."""
-        made = site.create("Version", {"code": "fox"}, user="ada")
+        """Create a version; return what the plugin did to it."""
+        version = site.create("Version", {"code": "fox"}, user="ada")
         status, description = "wtg", None
 
         def changed() -> bool:
             nonlocal status, description
             fields = ["sg_status_list", "description"]
-            (version,) = site.find("Version", [["id", "is", made["id"]]], fields)
-            status, description = version["sg_status_list"], version["description"]
+            (changed_version,) = site.find("Version", [["id", "is", version["id"]]], fields)
+            status = changed_version["sg_status_list"]
+            description = changed_version["description"]
             return status == "apr" or description is not None
 
         wait_until(changed, what="the plugin has handled the version")
@@ -180,13 +181,15 @@ class TestDependencyConfusion:
     ) -> None:
         """With an extra index, pip takes the highest version, wherever it is."""
         both = ["--index-url", private.simple, "--extra-index-url", public.simple]
-        told = workshop.pip("install", "--dry-run", "--ignore-installed", "--no-deps", *both, NAME)
-        assert f"Would install {NAME}-99.0" in told
+        output = workshop.pip(
+            "install", "--dry-run", "--ignore-installed", "--no-deps", *both, NAME
+        )
+        assert f"Would install {NAME}-99.0" in output
 
     def test_hashes_let_nothing_else_in(
         self, workshop: Workshop, private: PackageIndex, public: PackageIndex, lock: Path
     ) -> None:
-        """Locked by hash, the impostor of the same version is passed over for the real one."""
+        """With locked hashes, pip skips the impostor of the same version for the real one."""
         both = ["--index-url", public.simple, "--extra-index-url", private.simple]
         locked = ["--require-hashes", "--no-deps", "-r", str(lock)]
         target = lock.parent / "target"
@@ -197,22 +200,22 @@ class TestDependencyConfusion:
     def test_an_impostor_alone_is_refused(
         self, workshop: Workshop, public: PackageIndex, lock: Path
     ) -> None:
-        """Where only the impostor can be had, pip refuses it and installs nothing."""
+        """If only the impostor is available, pip refuses it and installs nothing."""
         locked = ["--require-hashes", "--no-deps", "-r", str(lock)]
         target = lock.parent / "target"
-        told = workshop.pip(
+        output = workshop.pip(
             "install", "--target", str(target), "--index-url", public.simple, *locked, fails=True
         )
-        assert "DO NOT MATCH THE HASHES" in told
+        assert "DO NOT MATCH THE HASHES" in output
         assert not target.exists()
 
-    def test_one_index_that_proxies_has_one_answer(
+    def test_an_index_that_proxies_decides_alone(
         self, workshop: Workshop, private: PackageIndex, public: PackageIndex, published: Path
     ) -> None:
-        """What the studio's index has, it has alone; the public one is asked for the rest."""
+        """Packages of the studio's index come from it alone; the others from the public one."""
         with PackageIndex(private.folder, proxied=public) as proxy:
-            told = workshop.pip(
+            output = workshop.pip(
                 *("install", "--dry-run", "--ignore-installed", "--no-deps"),
                 *("--index-url", proxy.simple, NAME, "wanted-library"),
             )
-        assert f"Would install {NAME}-1.1.0 wanted-library-1.0" in told
+        assert f"Would install {NAME}-1.1.0 wanted-library-1.0" in output

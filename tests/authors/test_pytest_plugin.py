@@ -8,10 +8,10 @@ HEAVY = {"click", "importlib_metadata", "msgspec", "pluggy", "shotgun_api3", "sq
 
 
 def test_pytest_finds_the_fixtures(workshop: Workshop) -> None:
-    """Where sgevents-core is installed, without a line of configuration."""
-    told = workshop.python("-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider")
+    """pytest finds the fixtures if sgevents-core is installed, without configuration."""
+    output = workshop.python("-m", "pytest", "--fixtures", "-q", "-p", "no:cacheprovider")
     for name in ("sgevents_event", "sgevents_site", "sgevents_harness", "sgevents_recorded"):
-        assert name in told
+        assert name in output
 
 
 def test_tests_that_do_not_use_them_pay_nothing(workshop: Workshop) -> None:
@@ -30,7 +30,7 @@ def test_tests_that_do_not_use_them_pay_nothing(workshop: Workshop) -> None:
 
 
 def test_sgevents_runs_without_pytest(workshop: Workshop) -> None:
-    """Only the fixtures need it: the harness and the rest are there without."""
+    """Only the fixtures need pytest; the harness and the rest work without it."""
     script = (
         "import sys; sys.modules['pytest'] = None\n"
         "import sgevents_core.testing as testing\n"
@@ -41,6 +41,6 @@ def test_sgevents_runs_without_pytest(workshop: Workshop) -> None:
 
 
 def test_names_are_found_without_being_loaded(workshop: Workshop) -> None:
-    """What there is can be listed, and a wrong name is an AttributeError."""
+    """The names can be listed, and a wrong name is an AttributeError."""
     script = "import sgevents_core.testing as t; assert set(t.__all__) <= set(dir(t)); t.Harnes"
     assert "has no attribute 'Harnes'" in workshop.python("-c", script, fails=True)

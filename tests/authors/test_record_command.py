@@ -30,7 +30,7 @@ def site() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def record(site: Sandbox, tmp_path: Path) -> Record:
-    """Runs the command, with a configuration for the site; files are in the test's folder."""
+    """Run the command with a configuration for the site; files are in the test's folder."""
     (tmp_path / "sgevents.toml").write_text(
         f'[site]\nurl = "{site.url}"\nscript_name = "sgevents"\n'
         'api_key = { env = "SGEVENTS_TEST_KEY" }\n'
@@ -74,7 +74,7 @@ def recorded(folder: Path) -> list[Any]:
 def test_events_of_the_journal(
     record: Record, journal: Path, tmp_path: Path, wanted: list[object], ids: list[int]
 ) -> None:
-    """In the order seen, without asking the site: the key need not be there."""
+    """Events are recorded in the order seen, without calls to the site: no key is needed."""
     done = record(*wanted, key=None)
     assert done.exit_code == 0, done.output
     assert recorded(tmp_path) == ids
@@ -84,7 +84,7 @@ def test_events_of_the_journal(
 def test_events_that_the_journal_has_not_are_the_sites(
     record: Record, journal: Path, tmp_path: Path
 ) -> None:
-    """Event 2 was before the journal began, or is gone from it."""
+    """Events that the journal lacks are read from the site."""
     assert record(2, 3).exit_code == 0
     assert recorded(tmp_path) == [2, 3]
 
@@ -96,7 +96,7 @@ def test_events_that_the_journal_has_not_are_the_sites(
 def test_events_of_the_site(
     record: Record, tmp_path: Path, wanted: list[object], ids: list[int]
 ) -> None:
-    """Where there is no journal yet, and it says so."""
+    """Without a journal, events are read from the site, which is reported."""
     done = record(*wanted)
     assert done.exit_code == 0, done.output
     assert recorded(tmp_path) == ids
@@ -107,7 +107,7 @@ def test_events_of_the_site(
 def test_the_site_though_there_is_a_journal(
     record: Record, journal: Path, tmp_path: Path, site: Sandbox
 ) -> None:
-    """With --from-site; also over several pages."""
+    """With --from-site, events are read from the site, also over several pages."""
     site.fill(1200)
     assert record("--from-site", "--last", 1100).exit_code == 0
     assert recorded(tmp_path) == list(range(103, 1203))
@@ -117,8 +117,8 @@ def test_the_site_though_there_is_a_journal(
     assert recorded(tmp_path) == list(range(1, 700))
 
 
-def test_events_that_are_nowhere_are_named(record: Record, journal: Path, tmp_path: Path) -> None:
-    """And nothing is written."""
+def test_missing_events_are_reported(record: Record, journal: Path, tmp_path: Path) -> None:
+    """Missing events are reported, and nothing is written."""
     done = record(1, 50, 60)
     assert done.exit_code == 1
     assert "Neither the journal nor the site has the events 50, 60." in done.stderr
@@ -128,7 +128,7 @@ def test_events_that_are_nowhere_are_named(record: Record, journal: Path, tmp_pa
 def test_secrets_of_the_configuration_are_left_out(
     record: Record, site: Sandbox, tmp_path: Path
 ) -> None:
-    """Also where somebody has put one into an event."""
+    """Secrets are redacted, also in events."""
     site.event("Studio_Key_Told", meta={"text": "the key is demo-key"})
     assert record("--last", 1).exit_code == 0
     assert "demo-key" not in (tmp_path / "out.jsonl").read_text()
@@ -136,7 +136,7 @@ def test_secrets_of_the_configuration_are_left_out(
 
 
 def test_secret_of_digits_is_no_part_of_a_number(record: Record, tmp_path: Path) -> None:
-    """The file stays JSON, whatever a secret is."""
+    """The file stays valid JSON, whatever a secret is."""
     (tmp_path / "state").mkdir()
     with closing(open_state(tmp_path / "state").writer()) as state:
         grow(state, [event_row(12345678, at=100)])
@@ -145,7 +145,7 @@ def test_secret_of_digits_is_no_part_of_a_number(record: Record, tmp_path: Path)
 
 
 def test_people_can_be_left_out(record: Record, tmp_path: Path, site: Sandbox) -> None:
-    """With --anonymise."""
+    """With --anonymise, people are replaced."""
     ada = site.create("HumanUser", {"name": "Ada Park", "login": "ada"})
     site.create("Shot", {"code": "sh010"}, user="ada")
     assert record("--last", 2).exit_code == 0
@@ -159,8 +159,8 @@ def test_people_can_be_left_out(record: Record, tmp_path: Path, site: Sandbox) -
     }
 
 
-def test_a_file_that_is_there_is_kept(record: Record, tmp_path: Path) -> None:
-    """Unless --force says otherwise."""
+def test_existing_files_are_kept(record: Record, tmp_path: Path) -> None:
+    """An existing file is replaced only with --force."""
     (tmp_path / "out.jsonl").write_text("precious")
     done = record("--last", 1)
     assert done.exit_code == 2
@@ -169,7 +169,7 @@ def test_a_file_that_is_there_is_kept(record: Record, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(record: Record, tmp_path: Path) -> None:
-    """Is told, with the reason."""
+    """A file that cannot be written is reported with the reason."""
     done = record("--last", 1, "-o", tmp_path / "none" / "out.jsonl")
     assert done.exit_code == 1
     assert "No such file or directory" in done.stderr
@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_written(record: Record, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wanted", [[], [1, "--last", 1], ["--last", 1, "--since", "1h"]])
 def test_one_way_of_choosing(record: Record, wanted: list[object]) -> None:
-    """Which events is said in one way."""
+    """The events are selected in one way only."""
     done = record(*wanted)
     assert done.exit_code == 2
     assert "Say which events" in done.stderr

@@ -1,4 +1,4 @@
-"""Recorded events: the file, its loader, and people taken out of it."""
+"""Recorded events: the file, its loader, and its anonymisation."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sgevents_core.testing.recorded import recorded_text
 Recorded = Callable[[str], list[Event]]
 
 
-def test_what_is_written_is_loaded(tmp_path: Path, sgevents_event: EventBuilder) -> None:
-    """Rows come back as they were, also odd ones, in their order."""
+def test_recorded_events_are_loaded(tmp_path: Path, sgevents_event: EventBuilder) -> None:
+    """Rows, odd ones too, are read back unchanged, in their order."""
     rows = [
         sgevents_event.new("Shot", id=9).row,
         sgevents_event.other("Studio_Ü", text_meta=True, meta={"ä": "\u2028"}).row,
@@ -28,20 +28,20 @@ def test_what_is_written_is_loaded(tmp_path: Path, sgevents_event: EventBuilder)
     ]
     file = tmp_path / "day.jsonl"
     file.write_text(recorded_text(rows), "utf-8")
-    assert all(one.isprintable() for one in file.read_text("utf-8").replace("\n", ""))
+    assert all(character.isprintable() for character in file.read_text("utf-8").replace("\n", ""))
     assert [event.row for event in load_events(file)] == rows
 
 
 def test_file_of_another_hand_is_loaded(tmp_path: Path) -> None:
-    """What ends a line for Python and none for JSON may stand in a text."""
+    """A text may contain characters that end a line for Python but not for JSON."""
     file = tmp_path / "day.jsonl"
     file.write_text('{"id": 1, "meta": {"a": "\u2028\x85"}}\r\n{"id": 2}\n', "utf-8")
     assert [event.id for event in load_events(file)] == [1, 2]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"event_type": "x"}', '{"id": "1"}'])
-def test_a_line_that_is_no_event_is_told(tmp_path: Path, line: str) -> None:
-    """With file and line."""
+def test_an_invalid_line_is_reported(tmp_path: Path, line: str) -> None:
+    """A wrong line is reported with file and line."""
     file = tmp_path / "day.jsonl"
     file.write_text('{"id": 1}\n\n' + line + "\n")
     with pytest.raises(RecordedEventError, match=r"day\.jsonl, line 3, is not a recorded event"):
@@ -51,7 +51,7 @@ def test_a_line_that_is_no_event_is_told(tmp_path: Path, line: str) -> None:
 def test_fixture_finds_files_beside_the_test(
     sgevents_recorded: Recorded, request: pytest.FixtureRequest
 ) -> None:
-    """A relative path starts where the test's file is."""
+    """A relative path is relative to the test's file."""
     with pytest.raises(FileNotFoundError) as missing:
         sgevents_recorded("data/none.jsonl")
     assert Path(missing.value.filename) == request.path.parent / "data" / "none.jsonl"
@@ -74,7 +74,7 @@ class TestAnonymous:
         ]
 
     def test_people_are_others_and_the_same_throughout(self) -> None:
-        """Names, logins and addresses go, ids stay; one person is one made-up person."""
+        """Names, logins and addresses are replaced consistently; ids stay."""
         rows = self.rows()
         first, second, third = map(Anonymiser(rows), rows)
         assert first["user"] == {"type": "HumanUser", "id": 11, "name": "Person 11"}
@@ -89,14 +89,14 @@ class TestAnonymous:
         assert "Park" not in json.dumps([first, second, third])
 
     def test_all_else_stays(self) -> None:
-        """Types, ids, values and keys are those of the row."""
+        """Types, ids, other values and keys stay."""
         (row,) = [EventBuilder().change("Shot", "code", "a", "b").row]
         changed = Anonymiser([row])(row)
         assert {**changed, "user": None} == {**row, "user": None}
         assert Anonymiser([])(row) == row
 
     def test_signatures_in_links_to_files_are_left_out(self) -> None:
-        """Who has such a link is let in."""
+        """Signatures of links, which grant access to anybody, are removed."""
         links = {
             "https://bucket.example/a.jpg?x-amz-signature=abc&x=1": "https://bucket.example/a.jpg",
             "see https://b.example/a?Token=1 now": "see https://b.example/a now",

@@ -1,4 +1,4 @@
-"""The recorder: what stands in for the client where there is no site."""
+"""The recorder, which stands in for the client without a site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOTS = [
 
 @pytest.fixture
 def writes() -> list[Write]:
-    """What was noted."""
+    """The recorded writes."""
     return []
 
 
@@ -46,12 +46,12 @@ def sg(writes: list[Write]) -> Recorder:
     ],
 )
 def test_records_are_found(sg: Recorder, filters: Any, ids: list[int]) -> None:
-    """By conditions that all have to hold; links lead to the same record or not."""
-    assert [found["id"] for found in sg.find("Shot", filters)] == ids
+    """All conditions must hold; links are equal if they lead to the same record."""
+    assert [record_found["id"] for record_found in sg.find("Shot", filters)] == ids
 
 
 def test_fields_order_and_limit(sg: Recorder) -> None:
-    """What is asked for comes back, None where a record has it not; empty values sort lowest."""
+    """Requested fields are returned, None if a record lacks one; empty values sort lowest."""
     order = [{"field_name": "cut", "direction": "desc"}]
     assert sg.find("Shot", [], ["code"], order=order, limit=2) == [
         {"type": "Shot", "id": 1, "code": "a"},
@@ -71,20 +71,20 @@ def test_fields_order_and_limit(sg: Recorder) -> None:
     assert sg.find_one("Task", []) is None
 
 
-def test_what_is_written_can_be_read_back(sg: Recorder, writes: list[Write]) -> None:
-    """Writes are noted in order, and change what is found."""
-    made = sg.create("Note", {"subject": "hi"})
-    sg.update("Note", made["id"], {"subject": "ho"})
+def test_written_values_can_be_read_back(sg: Recorder, writes: list[Write]) -> None:
+    """Writes are recorded in order, and change the records."""
+    note = sg.create("Note", {"subject": "hi"})
+    sg.update("Note", note["id"], {"subject": "ho"})
     sg.update("Task", 77, {"content": "comp"})
     sg.delete("Shot", 2)
-    assert sg.find_one("Note", [], ["subject"]) == {**made, "subject": "ho"}
+    assert sg.find_one("Note", [], ["subject"]) == {**note, "subject": "ho"}
     assert sg.find_one("Task", [["id", "is", 77]], ["content"]) is not None
     assert [shot["id"] for shot in sg.find("Shot", [])] == [1, 3]
     sg.revive("Shot", 2)
     assert len(sg.find("Shot", [])) == 3
     assert writes == [
-        ("create", "Note", made["id"], {"subject": "hi"}),
-        ("update", "Note", made["id"], {"subject": "ho"}),
+        ("create", "Note", note["id"], {"subject": "hi"}),
+        ("update", "Note", note["id"], {"subject": "ho"}),
         ("update", "Task", 77, {"content": "comp"}),
         ("delete", "Shot", 2, {}),
         ("revive", "Shot", 2, {}),
@@ -112,14 +112,14 @@ def test_batch_and_uploads(sg: Recorder, writes: list[Write]) -> None:
     sg.close()
 
 
-def test_what_is_noted_stays_as_it_was(sg: Recorder, writes: list[Write]) -> None:
-    """A plugin may go on using what it wrote or read."""
+def test_recorded_writes_do_not_change(sg: Recorder, writes: list[Write]) -> None:
+    """A plugin may change what it wrote or read afterwards."""
     data: dict[str, Any] = {"tags": ["a"]}
     sg.update("Shot", 1, data)
     data["tags"].append("b")
-    found = sg.find_one("Shot", [["id", "is", 1]], ["tags"])
-    assert found is not None
-    found["tags"].append("c")
+    record_found = sg.find_one("Shot", [["id", "is", 1]], ["tags"])
+    assert record_found is not None
+    record_found["tags"].append("c")
     assert writes[0].data == {"tags": ["a"]}
     assert sg.find_one("Shot", [["id", "is", 1]], ["tags"]) == {
         "type": "Shot",
@@ -138,6 +138,6 @@ def test_what_is_noted_stays_as_it_was(sg: Recorder, writes: list[Write]) -> Non
     ],
 )
 def test_the_rest_is_refused(sg: Recorder, ask: Any, what: str) -> None:
-    """It says what it cannot answer and what can."""
+    """The error names what was called, and what to use instead."""
     with pytest.raises(NotAnsweredError, match=what):
         ask(sg)

@@ -55,8 +55,8 @@ def test_demo_in_a_pipe_holds_every_promise() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_demo_that_is_kept_ends_in_order(number: signal.Signals, tmp_path: Path) -> None:
-    """With --keep it prints how to go on, keeps running, and leaves neither daemon nor folder."""
+def test_demo_with_keep_ends_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    """With --keep, it prints next steps, keeps running, and leaves neither daemon nor folder."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [*DEMO, "--keep"], stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
@@ -91,9 +91,7 @@ class TestScreen:
         """A screen of a narrow pipe."""
         return Screen(Console(file=printed, width=80))
 
-    def test_line_tells_who_was_called_in_which_order(
-        self, screen: Screen, printed: io.StringIO
-    ) -> None:
+    def test_line_shows_the_order_of_calls(self, screen: Screen, printed: io.StringIO) -> None:
         """An event's line has its id, what happened, and a number for each plugin called."""
         screen.print_event(
             ScreenLine(
@@ -116,7 +114,7 @@ class TestScreen:
     def test_events_that_look_the_same_share_a_line(
         self, screen: Screen, printed: io.StringIO
     ) -> None:
-        """Events in a row that would look the same are one line with their count."""
+        """Consecutive events that look the same are one line with their count."""
         for event_id in (12, 13, 14):
             screen.print_event(ScreenLine(row(event_id), call_positions={"event-log": 1}))
         screen.print_event(ScreenLine(row(15), call_positions={"event-log": 1}, is_late=True))
@@ -126,8 +124,8 @@ class TestScreen:
         assert second.startswith("15 ")
         assert "late: Task status" in second
 
-    def test_broken_promise_is_told(self, screen: Screen, printed: io.StringIO) -> None:
-        """A promise that did not hold says NO, and so does the end."""
+    def test_broken_promise_is_printed(self, screen: Screen, printed: io.StringIO) -> None:
+        """A promise that did not hold is marked NO, and the conclusion counts it."""
         screen.print_promises(
             [Promise("A", "seen", is_held=True), Promise("B", "not seen", is_held=False)]
         )
@@ -149,7 +147,7 @@ class TestScreen:
         assert max(len(line.rpartition("\r")[2]) for line in lines) <= 80
 
     def test_console_without_utf8_gets_ascii(self) -> None:
-        """Where the output takes ASCII only, no other character is printed."""
+        """If the output accepts only ASCII, no other character is printed."""
         raw = io.BytesIO()
         console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80)
         screen = Screen(console)
@@ -166,7 +164,7 @@ class TestScreen:
 def test_daemon_that_does_not_start_ends_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the daemon ends by itself the day ends at once, and its last words are kept."""
+    """If the daemon ends by itself, the day ends at once, and its last output is kept."""
     monkeypatch.setattr("sgevents_core.cli._demo_day.CALL_PATIENCE", float("inf"))
     with Sandbox(project=False) as site:
         daemon = DemoDaemon(tmp_path / "missing.toml", tmp_path)

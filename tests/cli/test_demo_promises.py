@@ -1,4 +1,4 @@
-"""The demo's judgement of the promises: it has to be able to say no."""
+"""The demo's judgement of the promises, which must be able to fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUS = {"events": 4, "plugins": [BUSY, CALM]}
 
 
 def row(event_id: int, kind: str = "Shotgun_Task_Change") -> EventRow:
-    """A row that a task's status change, or another type, makes."""
+    """Return the row of a task's status change, or of another type."""
     field = "sg_status_list" if kind.endswith("_Change") else None
     stamp = "2026-01-31T12:00:00Z"
     return EventRow(id=event_id, event_type=kind, created_at=stamp, attribute_name=field)
@@ -41,7 +41,7 @@ def broken(evidence: Evidence) -> list[str]:
 
 
 def test_all_hold_on_a_good_day() -> None:
-    """Where all was as promised, all six promises hold."""
+    """If everything was as promised, all six promises hold."""
     assert len(NAMES) == 6
     assert broken(GOOD) == []
 
@@ -54,12 +54,12 @@ def test_any_call_that_is_missing_is_a_loss(place: int) -> None:
 
 
 def test_a_day_without_events_shows_nothing() -> None:
-    """Nothing to lose is no proof."""
+    """A day without events proves nothing."""
     assert "Nothing is lost" in broken(Evidence())
 
 
 def test_one_repeat_is_allowed_for_each_kill() -> None:
-    """The call in hand may come again after a kill, a second one not."""
+    """The running call may be repeated after a kill, but no second one."""
     once = [*CALLS, CALLS[-1]]
     assert broken(replace(GOOD, calls=once)) == []
     assert "Nothing is repeated" in broken(replace(GOOD, calls=once, kill_count=0))
@@ -67,7 +67,7 @@ def test_one_repeat_is_allowed_for_each_kill() -> None:
 
 
 def test_plugins_in_another_order_break_the_order() -> None:
-    """Two plugins that change places for one event are seen."""
+    """Two plugins called in the wrong order for one event break the promise."""
     calls = [CALLS[1], CALLS[0], *CALLS[2:]]
     assert broken(replace(GOOD, calls=calls)) == ["The order is known"]
 
@@ -78,7 +78,7 @@ def test_events_in_another_order_break_the_order() -> None:
 
 
 def test_others_have_to_get_the_event_that_raised() -> None:
-    """A raise shows something only if others got the event, and it was kept."""
+    """A failure proves something only if others got the event and a dead letter exists."""
     name = "Plugins cannot hurt each other"
     alone = [call for call in CALLS if call.event_id != 4 or call.raised]
     assert name in broken(replace(GOOD, calls=alone))
@@ -97,17 +97,17 @@ def test_others_have_to_get_the_event_that_raised() -> None:
     ],
 )
 def test_status_has_to_be_right(status: dict[str, object]) -> None:
-    """A status that is missing, or says something else than what happened, shows nothing."""
+    """A missing status, or one that differs from what happened, proves nothing."""
     assert "You can see it" in broken(replace(GOOD, status=status))
 
 
-def test_import_of_what_is_not_enabled_is_seen() -> None:
+def test_import_of_a_plugin_that_is_not_enabled_is_noticed() -> None:
     """The trace of the plugin that nobody enabled breaks its promise."""
     assert broken(replace(GOOD, was_imported=True)) == ["Nothing runs that nobody enabled"]
 
 
 def test_log_is_understood() -> None:
-    """Calls, failures and sentences of plugins are taken from the daemon's log; no more."""
+    """Only calls, failures and messages of plugins are taken from the daemon's log."""
     ours = {"plugin": "a", "event_id": 7, "logger": "sgevents.dispatch"}
     assert plugin_news({**ours, "action": "callback.returned"}) == DemoCall(7, "a")
     failed = {**ours, "action": "callback.dead_lettered", "traceback": "Traceback\n  x\nOops: no\n"}

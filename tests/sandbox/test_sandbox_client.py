@@ -1,4 +1,4 @@
-"""The unmodified client works against the sandbox: reading, writing, who may."""
+"""The unmodified client works against the sandbox: reads, writes, sign-in."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ Connect = Callable[..., Any]
 PROJECT = {"type": "Project", "id": 1}
 
 
-def test_info_tells_version_and_page_size(sg: Any) -> None:
-    """`info` tells what the client needs: a version and how large a page may be."""
+def test_info_has_version_and_page_size(sg: Any) -> None:
+    """`info` returns what the client needs: the version and the largest page."""
     assert sg.info()["api_max_entities_per_page"] == 500
     assert sg.server_caps.version >= (8, 0, 0)
 
 
 def test_created_record_is_found_again(sg: Any) -> None:
-    """What `create` answers holds the values set, links with their names; `find` gives the same."""
+    """`create` returns the values set, with the names of links; `find` returns the same."""
     project = sg.find_one("Project", [["name", "is", "Fox and Heron"]])
-    made = sg.create("Shot", {"code": "new_010", "project": project}, ["sg_status_list"])
+    created = sg.create("Shot", {"code": "new_010", "project": project}, ["sg_status_list"])
     named = {"type": "Project", "id": project["id"], "name": "Fox and Heron"}
-    assert made == {
+    assert created == {
         "type": "Shot",
-        "id": made["id"],
+        "id": created["id"],
         "code": "new_010",
         "project": named,
         "sg_status_list": "wtg",
     }
-    found = sg.find_one("Shot", [["id", "is", made["id"]]], ["code", "project", "sg_status_list"])
-    assert found == made
+    shown = sg.find_one(
+        "Shot", [["id", "is", created["id"]]], ["code", "project", "sg_status_list"]
+    )
+    assert shown == created
 
 
 def test_datetimes_come_in_local_time_with_a_zone(sg: Any) -> None:
-    """A datetime sent is the datetime received, aware, as the client makes it of the wire."""
+    """A datetime is read back as it was written, timezone-aware."""
     at = datetime(2026, 1, 31, 12, 0, 0, tzinfo=timezone.utc)
-    made = sg.create("Playlist", {"project": PROJECT, "code": "dailies", "sg_date_and_time": at})
-    assert made["sg_date_and_time"] == at
-    assert made["sg_date_and_time"].tzinfo is not None
-    assert sg.find_one("Playlist", [["sg_date_and_time", "is", at]])["id"] == made["id"]
+    created = sg.create("Playlist", {"project": PROJECT, "code": "dailies", "sg_date_and_time": at})
+    assert created["sg_date_and_time"] == at
+    assert created["sg_date_and_time"].tzinfo is not None
+    assert sg.find_one("Playlist", [["sg_date_and_time", "is", at]])["id"] == created["id"]
 
 
 def test_update_answers_the_fields_set(sg: Any) -> None:
-    """`update` answers type, id and what was set."""
+    """`update` returns type, id and the values set."""
     shot = sg.find_one("Shot", [])
     answer = sg.update("Shot", shot["id"], {"sg_status_list": "fin"})
     assert answer == {"type": "Shot", "id": shot["id"], "sg_status_list": "fin"}
@@ -56,38 +58,38 @@ def test_update_answers_the_fields_set(sg: Any) -> None:
 def test_multi_entity_update_modes(sg: Any) -> None:
     """`add` and `remove` change a list of links, `set` replaces it."""
     ids = [asset["id"] for asset in sg.find("Asset", [], limit=3)]
-    one, two, three = ({"type": "Asset", "id": asset_id} for asset_id in ids)
-    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "assets": [one]})
+    first, two, three = ({"type": "Asset", "id": asset_id} for asset_id in ids)
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "assets": [first]})
 
     def update(assets: list[dict[str, Any]], mode: str) -> list[int]:
         modes = {"assets": mode}
         answer = sg.update("Shot", shot["id"], {"assets": assets}, multi_entity_update_modes=modes)
         return [asset["id"] for asset in answer["assets"]]
 
-    assert update([two, one], "add") == ids[:2]
-    assert update([one, three], "remove") == ids[1:2]
+    assert update([two, first], "add") == ids[:2]
+    assert update([first, three], "remove") == ids[1:2]
     assert update([three], "set") == ids[2:]
 
 
 def test_links_are_kept_at_both_ends(sg: Any) -> None:
-    """A link shows at the record linked to as well, and moves when it is changed at either end."""
-    one = sg.create("Sequence", {"project": PROJECT, "code": "one"})
+    """A link also appears on the linked record, and moves when either end is changed."""
+    first = sg.create("Sequence", {"project": PROJECT, "code": "one"})
     two = sg.create("Sequence", {"project": PROJECT, "code": "two"})
-    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "sg_sequence": one})
+    shot = sg.create("Shot", {"project": PROJECT, "code": "x", "sg_sequence": first})
 
     def shots(sequence: dict[str, Any]) -> list[str]:
-        found = sg.find_one("Sequence", [["id", "is", sequence["id"]]], ["shots"])
-        return [link["name"] for link in found["shots"]]
+        sequence_shown = sg.find_one("Sequence", [["id", "is", sequence["id"]]], ["shots"])
+        return [link["name"] for link in sequence_shown["shots"]]
 
-    assert shots(one) == ["x"]
+    assert shots(first) == ["x"]
     sg.update("Sequence", two["id"], {"shots": [shot]})
-    assert (shots(one), shots(two)) == ([], ["x"])
+    assert (shots(first), shots(two)) == ([], ["x"])
     sg.update("Shot", shot["id"], {"sg_sequence": None})
-    assert (shots(one), shots(two)) == ([], [])
+    assert (shots(first), shots(two)) == ([], [])
 
 
 def test_delete_and_revive(sg: Any) -> None:
-    """A retired record is found with `retired_only` alone, links to it are gone, until revived."""
+    """A retired record is found only with `retired_only`; links to it return with its revival."""
     shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
     task = sg.create("Task", {"project": PROJECT, "content": "comp", "entity": shot})
     byid = [["id", "is", shot["id"]]]
@@ -106,7 +108,7 @@ def test_delete_and_revive(sg: Any) -> None:
 
 
 def test_batch_does_all_kinds_at_once(sg: Any, site: Sandbox) -> None:
-    """A batch creates, updates and deletes in order; its event ids are one run."""
+    """A batch creates, updates and deletes in order; its event ids are consecutive."""
     shot = sg.find_one("Shot", [])
     before = site.log.highest_id
     results = sg.batch(
@@ -131,7 +133,7 @@ def test_batch_does_all_kinds_at_once(sg: Any, site: Sandbox) -> None:
 
 
 def test_failing_batch_leaves_nothing_but_used_ids(sg: Any, site: Sandbox) -> None:
-    """When one request of a batch fails none has happened; the event ids it took never come."""
+    """If one request of a batch fails, none takes effect, and its event ids never appear."""
     shot = sg.find_one("Shot", [["code", "is", "sq010_sh010"]], ["sg_status_list", "assets"])
     asset = sg.find_one("Asset", [], ["shots"])
     before, following = site.log.visible_ids(), site.log.next_id
@@ -161,7 +163,7 @@ def test_failing_batch_leaves_nothing_but_used_ids(sg: Any, site: Sandbox) -> No
 
 
 def test_wrong_key_is_an_authentication_fault(site: Sandbox, connect: Connect) -> None:
-    """A wrong key, and a script the site does not know, are refused."""
+    """A wrong key and an unknown script are refused."""
     for name, key in ((site.script_name, "other-key"), ("nobody", site.api_key)):
         sg = connect(site, script_name=name, api_key=key)
         with pytest.raises(AuthenticationFault, match=f"script '{name}'"):
@@ -169,11 +171,14 @@ def test_wrong_key_is_an_authentication_fault(site: Sandbox, connect: Connect) -
 
 
 def test_scripts_come_and_go(site: Sandbox, connect: Connect) -> None:
-    """A second script may call, until its key is revoked; a key can be renewed."""
+    """A second script may call until its key is revoked; a key can be changed."""
     site.add_script("render", "render-key")
     sg = connect(site, script_name="render", api_key="render-key")
-    made = sg.create("Shot", {"project": PROJECT, "code": "x"}, ["created_by"])
-    assert (made["created_by"]["type"], made["created_by"]["name"]) == ("ApiUser", "render 1.0")
+    created = sg.create("Shot", {"project": PROJECT, "code": "x"}, ["created_by"])
+    assert (created["created_by"]["type"], created["created_by"]["name"]) == (
+        "ApiUser",
+        "render 1.0",
+    )
     site.revoke_script("render")
     with pytest.raises(AuthenticationFault):
         sg.find("Shot", [])
@@ -183,7 +188,7 @@ def test_scripts_come_and_go(site: Sandbox, connect: Connect) -> None:
 
 
 def test_people_log_in_with_a_password(site: Sandbox, connect: Connect) -> None:
-    """A person with a password may call, and stands on the events; a wrong one is refused."""
+    """A person with a password may call and is the user of the events; a wrong one is refused."""
     site.add_password("ada", "demo-password")
     sg = connect(site, login="ada", password="demo-password")
     shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
@@ -209,7 +214,7 @@ def test_session_uuid_stands_on_the_events_it_causes(sg: Any, site: Sandbox) -> 
 
 
 def test_sudo_names_both(site: Sandbox, connect: Connect) -> None:
-    """With `sudo_as_login` the person stands on the events, and meta names who is behind it."""
+    """With `sudo_as_login`, the person is the user of the events, and `meta` names the script."""
     options = {"script_name": site.script_name, "api_key": site.api_key}
     sg = connect(site, sudo_as_login="bruno", **options)
     shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
@@ -222,7 +227,7 @@ def test_sudo_names_both(site: Sandbox, connect: Connect) -> None:
 
 
 def test_update_of_a_retired_record_is_refused(sg: Any) -> None:
-    """A record in the trash stays as it is."""
+    """A retired record cannot be changed."""
     shot = sg.create("Shot", {"project": PROJECT, "code": "x"})
     sg.delete("Shot", shot["id"])
     with pytest.raises(Fault, match="is retired"):
@@ -238,7 +243,7 @@ def test_unknown_fields_to_return_are_left_out(sg: Any) -> None:
 
 
 def test_paths_lead_through_links(sg: Any) -> None:
-    """Dotted paths reach the records linked to, several links away, in fields and in filters."""
+    """Dotted paths reach linked records, several links away, in fields and in filters."""
     path = "entity.Shot.sg_sequence.Sequence.code"
     filters = [[path, "is", "sq020"], ["content", "is", "Comp"]]
     tasks = sg.find("Task", filters, [path, "entity.Shot.code", "entity.Shot.project"])
@@ -252,7 +257,7 @@ def test_paths_lead_through_links(sg: Any) -> None:
 
 
 def test_retired_record_is_found_from_its_event(sg: Any, site: Sandbox) -> None:
-    """`$FROM$EventLogEntry.entity.id` finds the record an event is about, also once retired."""
+    """`$FROM$EventLogEntry.entity.id` finds the record of an event, even if it is retired."""
     task = sg.create("Task", {"project": PROJECT, "content": "roto"})
     event = sg.find_one("EventLogEntry", [["entity", "is", task]])
     path = [["$FROM$EventLogEntry.entity.id", "is", event["id"]]]
@@ -268,7 +273,7 @@ def test_retired_record_is_found_from_its_event(sg: Any, site: Sandbox) -> None:
 
 
 def test_archived_projects_can_be_left_out(sg: Any) -> None:
-    """`include_archived_projects=False` leaves out archived projects and all that is in them."""
+    """`include_archived_projects=False` omits archived projects and everything in them."""
     old = sg.find_one("Project", [["archived", "is", True]])
     shot = sg.create("Shot", {"code": "old_010", "project": old})
     byid = [["id", "is", shot["id"]]]
@@ -282,8 +287,8 @@ def test_archived_projects_can_be_left_out(sg: Any) -> None:
     assert sg.find("Status", [], include_archived_projects=False) == sg.find("Status", [])
 
 
-def test_http_connections_are_kept(sg: Any, site: Sandbox) -> None:
-    """Calls of one client go over one connection."""
+def test_http_connections_are_reused(sg: Any, site: Sandbox) -> None:
+    """A client makes all its calls over one connection."""
     sg.find("Shot", [])
     connection = next(iter(sg._connection.connections.values()))
     socket = connection.sock

@@ -16,7 +16,7 @@ from sgevents_core.sandbox.faults import FAULT_KINDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_told_to_end(number: signal.Signals) -> None:
+def test_serves_until_stopped(number: signal.Signals) -> None:
     """It prints what a client needs, serves it, and exits 0 on Ctrl-C and SIGTERM."""
     options = ("--events", "50", "--rate", "20", "--seed", "3", "--api-key", "other-demo-key")
     with running(*options, "--fault", "status:status=500,method=summarize") as (process, values):
@@ -31,12 +31,12 @@ def test_serves_until_told_to_end(number: signal.Signals) -> None:
 
 
 def run(*options: str) -> Result:
-    """Run the command to its end."""
+    """Run the command until it exits."""
     return CliRunner().invoke(sgevents, ["sandbox", *options])
 
 
 def test_port_in_use_is_a_message() -> None:
-    """A taken port is told in a sentence, exit code 2."""
+    """A port in use is reported in a sentence, with exit code 2."""
     with Sandbox(project=False) as site:
         done = run("--port", site.url.rsplit(":", 1)[1])
     assert done.exit_code == 2
@@ -44,22 +44,22 @@ def test_port_in_use_is_a_message() -> None:
 
 
 def test_unknown_fault_is_a_message() -> None:
-    """A misspelt fault is told with those there are, exit code 2."""
+    """A misspelt fault is reported with the known ones, with exit code 2."""
     done = run("--fault", "statsu")
     assert done.exit_code == 2
     assert "sgevents: The sandbox has no fault 'statsu'" in done.output
 
 
 @pytest.mark.parametrize("options", [("--rate", "-1"), ("--events", "-1"), ("--port", "70000")])
-def test_numbers_that_are_none_are_told(options: tuple[str, str]) -> None:
-    """Numbers out of range are refused by name, exit code 2."""
+def test_invalid_numbers_are_reported(options: tuple[str, str]) -> None:
+    """A number out of range is reported with its option, with exit code 2."""
     done = run(*options)
     assert done.exit_code == 2
     assert f"Invalid value for '{options[0]}'" in done.output
 
 
 def test_help_names_all_faults() -> None:
-    """`--help` tells what it is, and each kind of fault."""
+    """`--help` describes the command and each kind of fault."""
     done = run("--help")
     assert done.exit_code == 0
     assert "stand-in site" in done.output

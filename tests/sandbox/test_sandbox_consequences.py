@@ -1,4 +1,4 @@
-"""What a write brings with it: tasks of a template, connections, dependencies, sums."""
+"""The consequences of a write: tasks of a template, connections, dependencies, sums."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ PROJECT = {"type": "Project", "id": 1}
 @pytest.fixture
 def template(site: Sandbox) -> dict[str, Any]:
     """A template of two tasks, the second of which waits for the first."""
-    made = site.create("TaskTemplate", {"code": "small", "entity_type": "Shot"})
+    created = site.create("TaskTemplate", {"code": "small", "entity_type": "Shot"})
     step = {"type": "Step", "id": 1}
-    first = {"content": "anim", "step": step, "est_in_mins": 600, "task_template": made}
-    one = site.create("Task", {**first, "task_assignees": [{"type": "HumanUser", "id": 2}]})
-    two = site.create("Task", {"content": "comp", "task_template": made})
-    ends = {"task": two, "dependent_task": one, "offset_days": 2}
+    values = {"content": "anim", "step": step, "est_in_mins": 600, "task_template": created}
+    first = site.create("Task", {**values, "task_assignees": [{"type": "HumanUser", "id": 2}]})
+    second = site.create("Task", {"content": "comp", "task_template": created})
+    ends = {"task": second, "dependent_task": first, "offset_days": 2}
     site.create("TaskDependency", {**ends, "dependency_type": "start-to-start"})
-    return made
+    return created
 
 
 def tasks_of(site: Sandbox, shot: Any, *fields: str) -> list[dict[str, Any]]:
-    """The tasks of a shot, in the order made."""
+    """The tasks of a shot, in the order of creation."""
     return site.find("Task", [["entity", "is", shot]], ["content", *fields])
 
 
 def test_a_template_makes_tasks_at_creation(
     site: Sandbox, sg: Any, template: dict[str, Any]
 ) -> None:
-    """A shot made with a template has its tasks at once, alone and in a batch, links and all."""
+    """A shot created with a template has its tasks and their links at once, also in a batch."""
     values = {"code": "x", "project": PROJECT, "task_template": template}
     shot = sg.create("Shot", values)
     (other,) = sg.batch([{"request_type": "create", "entity_type": "Shot", "data": values}])
@@ -61,22 +61,26 @@ def test_a_template_logs_like_work_by_hand(site: Sandbox, template: dict[str, An
     before = site.log.highest_id
     shot = site.create("Shot", {"project": PROJECT, "task_template": template}, user="ada")
     rows = [row for row in site.event_rows() if row["id"] > before]
-    told = Counter((row["event_type"], row["attribute_name"]) for row in rows)
-    assert told["Shotgun_Task_New", None] == told["Shotgun_Task_Change", "template_task"] == 2
-    assert told["Shotgun_Shot_Change", "task_template"] == 1
-    assert told["Shotgun_Shot_Change", "tasks"] == 2
-    assert told["Shotgun_TaskDependency_New", None] == 1
+    row_counts = Counter((row["event_type"], row["attribute_name"]) for row in rows)
+    assert (
+        row_counts["Shotgun_Task_New", None]
+        == row_counts["Shotgun_Task_Change", "template_task"]
+        == 2
+    )
+    assert row_counts["Shotgun_Shot_Change", "task_template"] == 1
+    assert row_counts["Shotgun_Shot_Change", "tasks"] == 2
+    assert row_counts["Shotgun_TaskDependency_New", None] == 1
     for name in ("task", "dependent_task"):
-        assert told["Shotgun_TaskDependency_Change", name] == 1
-    assert told["Shotgun_Task_Change", "upstream_tasks"] == 1
-    assert told["Shotgun_Task_Change", "downstream_tasks"] == 1
+        assert row_counts["Shotgun_TaskDependency_Change", name] == 1
+    assert row_counts["Shotgun_Task_Change", "upstream_tasks"] == 1
+    assert row_counts["Shotgun_Task_Change", "downstream_tasks"] == 1
     assert {row["user"]["name"] for row in rows} == {"Ada Park"}
     tasks = [row for row in rows if row["attribute_name"] == "tasks"]
     assert all(row["meta"]["in_create"] and row["entity"]["id"] == shot["id"] for row in tasks)
 
 
-def test_a_changed_template_adds_what_is_missing(site: Sandbox, template: dict[str, Any]) -> None:
-    """Nothing is taken away or made twice; the same template again makes nothing."""
+def test_a_changed_template_adds_missing_tasks(site: Sandbox, template: dict[str, Any]) -> None:
+    """Nothing is removed or created twice; the same template again creates nothing."""
     shot = site.create("Shot", {"project": PROJECT, "task_template": template})
     other = site.create("TaskTemplate", {"code": "other"})
     site.create("Task", {"content": "anim", "task_template": other})
@@ -105,31 +109,33 @@ def test_tasks_of_a_template(site: Sandbox, sg: Any, template: dict[str, Any]) -
 
 
 def test_a_playlist_has_connections(site: Sandbox, sg: Any) -> None:
-    """Each version of a playlist stands in a row that holds its order, while it is linked."""
-    one, two = (site.create("Version", {"code": code, "project": PROJECT}) for code in "ab")
-    playlist = sg.create("Playlist", {"project": PROJECT, "versions": [one, two]})
+    """Each version of a playlist has a row with its order for as long as it is linked."""
+    version_a, version_b = (
+        site.create("Version", {"code": code, "project": PROJECT}) for code in "ab"
+    )
+    playlist = sg.create("Playlist", {"project": PROJECT, "versions": [version_a, version_b]})
     fields = ["version", "sg_sort_order"]
     where = [["playlist", "is", playlist]]
     first, second = sg.find("PlaylistVersionConnection", where, fields)
     assert (first["version"]["name"], first["sg_sort_order"]) == ("a", None)
     sg.update("PlaylistVersionConnection", second["id"], {"sg_sort_order": 1})
-    sg.update("Playlist", playlist["id"], {"versions": [two, one]})
+    sg.update("Playlist", playlist["id"], {"versions": [version_b, version_a]})
     assert [row["id"] for row in sg.find("PlaylistVersionConnection", where)] == [
         first["id"],
         second["id"],
     ]
-    sg.update("Version", two["id"], {"playlists": []})
-    sg.update("Version", two["id"], {"playlists": [playlist]})
-    again = sg.find("PlaylistVersionConnection", [*where, ["version", "is", two]], fields)
+    sg.update("Version", version_b["id"], {"playlists": []})
+    sg.update("Version", version_b["id"], {"playlists": [playlist]})
+    again = sg.find("PlaylistVersionConnection", [*where, ["version", "is", version_b]], fields)
     assert [(row["id"] > second["id"], row["sg_sort_order"]) for row in again] == [(True, None)]
-    values = {"playlist": playlist, "version": one}
+    values = {"playlist": playlist, "version": version_a}
     with pytest.raises(Fault, match="There is already a connection between the entities"):
         sg.create("PlaylistVersionConnection", values)
     assert not any("Connection_New" in row["event_type"] for row in site.event_rows())
 
 
 def test_a_connection_makes_the_link(site: Sandbox, sg: Any) -> None:
-    """A row that is made, retired or brought back makes, ends and renews the link."""
+    """Creating, retiring or reviving a row creates, ends or restores its link."""
     version = site.create("Version", {"code": "a", "project": PROJECT})
     playlist = site.create("Playlist", {"code": "p", "project": PROJECT})
     values = {"playlist": playlist, "version": version, "sg_sort_order": 3}
@@ -137,8 +143,8 @@ def test_a_connection_makes_the_link(site: Sandbox, sg: Any) -> None:
     assert row["sg_sort_order"] == 3
 
     def linked() -> list[int]:
-        found = sg.find_one("Playlist", [["id", "is", playlist["id"]]], ["versions"])
-        return [one["id"] for one in found["versions"]]
+        shown = sg.find_one("Playlist", [["id", "is", playlist["id"]]], ["versions"])
+        return [version["id"] for version in shown["versions"]]
 
     assert linked() == [version["id"]]
     assert sg.delete("PlaylistVersionConnection", row["id"]) is True
@@ -150,7 +156,7 @@ def test_a_connection_makes_the_link(site: Sandbox, sg: Any) -> None:
 
 
 def test_a_failed_batch_leaves_no_connection(site: Sandbox, sg: Any) -> None:
-    """What a rolled-back write had connected is not connected."""
+    """Rolling back a write also removes its connections."""
     version = site.create("Version", {"code": "a", "project": PROJECT})
     data = {"code": "p", "project": PROJECT, "versions": [version]}
     before = len(site.find("PlaylistVersionConnection"))
@@ -165,14 +171,14 @@ def test_a_failed_batch_leaves_no_connection(site: Sandbox, sg: Any) -> None:
 
 
 def test_a_retired_task_takes_its_dependencies(site: Sandbox, sg: Any) -> None:
-    """They retire with it, the neighbours are not bridged, and all of it comes back with it."""
+    """They retire with the task, its neighbours are not linked, and all of them return with it."""
     a, b, c = (site.create("Task", {"content": name, "project": PROJECT}) for name in "abc")
     site.update("Task", b["id"], {"upstream_tasks": [a], "downstream_tasks": [c]})
     ids = [row["id"] for row in site.find("TaskDependency")]
     assert len(ids) == 2
 
     def upstream() -> list[str]:
-        return [one["name"] for one in tasks("upstream_tasks", c)]
+        return [task["name"] for task in tasks("upstream_tasks", c)]
 
     def tasks(field: str, task: Any) -> Any:
         return sg.find_one("Task", [["id", "is", task["id"]]], [field])[field]
@@ -188,7 +194,7 @@ def test_a_retired_task_takes_its_dependencies(site: Sandbox, sg: Any) -> None:
 
 
 def test_a_retired_shot_takes_its_versions(site: Sandbox) -> None:
-    """Versions that hang off it retire with it, told in the log; tasks only lose their link."""
+    """Its versions retire with it, with rows in the log; its tasks only lose their link."""
     shot = site.create("Shot", {"code": "x", "project": PROJECT})
     version = site.create("Version", {"code": "v", "entity": shot, "project": PROJECT})
     task = site.create("Task", {"content": "t", "entity": shot, "project": PROJECT})
@@ -199,13 +205,13 @@ def test_a_retired_shot_takes_its_versions(site: Sandbox) -> None:
 
 
 def test_sums_are_computed(site: Sandbox) -> None:
-    """A task's time logs are summed up against its estimate; open notes are counted."""
+    """A task's time logs are summed and compared with its estimate; open notes are counted."""
     task = site.create("Task", {"content": "t", "est_in_mins": 600, "project": PROJECT})
     for minutes in (180, 60):
         site.create("TimeLog", {"entity": task, "duration": minutes, "project": PROJECT})
     fields = ["time_logs_sum", "time_vs_est", "time_percent_of_est"]
-    found = site.find("Task", [["id", "is", task["id"]]], fields)[0]
-    assert [found[name] for name in fields] == [240, 360, 40]
+    shown = site.find("Task", [["id", "is", task["id"]]], fields)[0]
+    assert [shown[name] for name in fields] == [240, 360, 40]
     shot = site.create("Shot", {"code": "x", "project": PROJECT})
     for status in ("opn", "clsd"):
         note = {"note_links": [shot], "sg_status_list": status, "project": PROJECT}

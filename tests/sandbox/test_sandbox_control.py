@@ -1,4 +1,4 @@
-"""Another process steers the sandbox through its control endpoint."""
+"""Another process controls the sandbox through its control endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def order(site: Sandbox, name: str, /, **values: Any) -> dict[str, Any]:
 
 
 def refused(site: Sandbox, name: str, /, **values: Any) -> tuple[int, str]:
-    """Send an order that is refused and return status and reason."""
+    """Send an order that is refused; return status and reason."""
     with pytest.raises(urllib.error.HTTPError) as caught:
         order(site, name, **values)
     with caught.value as error:
@@ -32,7 +32,7 @@ def refused(site: Sandbox, name: str, /, **values: Any) -> tuple[int, str]:
 
 
 def test_status_and_visible_ids(empty: Sandbox) -> None:
-    """The state of the log can be asked for, also as one script sees it."""
+    """The state of the log can be read, also as one script sees it."""
     empty.burn(3)
     empty.event("Studio_A")
     empty.event("Studio_B")
@@ -50,7 +50,7 @@ def test_status_and_visible_ids(empty: Sandbox) -> None:
 
 
 def test_counts_can_be_read_and_reset(site: Sandbox, sg: Any) -> None:
-    """The counts of calls and rows come as JSON; control itself does not count."""
+    """The counts of calls and rows are JSON; control orders are not counted."""
     sg.find("Shot", [])
     counts = order(site, "counts", reset=True)
     assert counts == {"calls": {"info": 1, "read Shot": 1}, "rows": {"Shot": 12}}
@@ -72,7 +72,7 @@ def test_faults_can_be_set_and_counted(empty: Sandbox) -> None:
 
 
 def test_rows_can_be_made_late_and_never(empty: Sandbox) -> None:
-    """Transactions are begun, committed and rolled back, ids are burnt, rows hidden and shown."""
+    """Orders begin, commit and roll back transactions, burn ids, hide and show rows."""
     late = order(empty, "late", rows=2)
     never = order(empty, "late", rows=1)
     burnt = order(empty, "burn", ids=10)
@@ -89,7 +89,7 @@ def test_rows_can_be_made_late_and_never(empty: Sandbox) -> None:
 
 
 def test_traffic_steps_and_fill(site: Sandbox) -> None:
-    """Traffic is turned on and off, steps are done one by one, the log is filled."""
+    """Orders turn traffic on and off, take single steps and fill the log."""
     assert order(site, "traffic", rate=5) == {"rate": 5.0}
     assert site.rate == 5.0
     order(site, "traffic", rate=0)
@@ -102,13 +102,13 @@ def test_traffic_steps_and_fill(site: Sandbox) -> None:
 
 
 def test_scripts_and_outages(empty: Sandbox) -> None:
-    """Scripts are let in and shut out; an outage begins after the answer."""
+    """Orders add and revoke scripts; an outage begins after the answer."""
     order(empty, "scripts/add", name="other", key="other-key")
     order(empty, "scripts/revoke", name="other")
     assert order(empty, "outage", seconds=0) == {}
 
 
-def test_orders_that_are_none(empty: Sandbox) -> None:
+def test_invalid_orders(empty: Sandbox) -> None:
     """Unknown addresses are 404; missing or wrong values 400 with the reason."""
     status, reason = refused(empty, "explode")
     assert (status, all(name in reason for name in CONTROL_ORDERS)) == (404, True)
@@ -123,7 +123,7 @@ def test_orders_that_are_none(empty: Sandbox) -> None:
         assert error.code == 404
 
 
-def test_calls_that_are_none(empty: Sandbox) -> None:
+def test_invalid_calls(empty: Sandbox) -> None:
     """What is not a call of the API is answered with a Fault, not a broken connection."""
     for body in (b"", b"[]", b"{}", b"\x00", b'{"method_name": "read", "params": 5}'):
         request = urllib.request.Request(f"{empty.url}/api3/json", body, method="POST")

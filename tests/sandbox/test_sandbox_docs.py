@@ -1,4 +1,4 @@
-"""The reference page names all there is."""
+"""The reference page describes everything."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def test_each_fault_has_its_row(kind: str) -> None:
 
 @pytest.mark.parametrize("address", CONTROL_ORDERS)
 def test_each_order_has_its_row(address: str) -> None:
-    """Each address of the control endpoint is there."""
+    """Each address of the control endpoint is documented."""
     assert re.search(rf"^\| `{address}` \|", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("option", [option.opts[0] for option in sandbox.params])
 def test_each_option_has_its_row(option: str) -> None:
-    """Each option of the command is there."""
+    """Each option of the command is documented."""
     assert re.search(rf"^\| `{option}\b", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("kind", STEP_WEIGHTS)
 def test_each_step_is_named(kind: str) -> None:
-    """Each kind of step is there."""
+    """Each kind of step is documented."""
     assert f"`{kind}`" in PAGE
 
 
-def test_each_public_name_of_a_sandbox_is_told() -> None:
-    """Whatever a Sandbox offers is on the page, apart from what is for its own parts."""
-    own = {"database", "keep", "kept"}
+def test_each_public_name_of_a_sandbox_is_documented() -> None:
+    """Every public member of `Sandbox` is on the page, except those for its own modules."""
+    undocumented = {"database", "keep", "kept"}
     with Sandbox(project=False) as site:
-        names = {name for name in dir(site) if not name.startswith("_")} - own
+        names = {name for name in dir(site) if not name.startswith("_")} - undocumented
     missing = {
         name
         for name in names
@@ -66,7 +66,7 @@ def test_fault_options_in_examples_are_right() -> None:
 
 
 def test_help_is_of_the_same_options() -> None:
-    """The command's help can be made, and each option has its own line."""
+    """The command's help can be printed, and each option has its own line."""
     context = click.Context(sandbox, info_name="sandbox")
     text = sandbox.get_help(context)
     assert all(option.opts[0] in text for option in sandbox.params)

@@ -1,4 +1,4 @@
-"""Every write makes the rows of the event log that a real site makes."""
+"""Every write causes the rows of the event log that a real site writes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Log = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def new(empty: Sandbox) -> Log:
-    """Returns the rows that came since the last call."""
+    """Returns the rows since the last call."""
     seen = [0]
 
     def rows() -> list[dict[str, Any]]:
-        found = empty.event_rows()
-        fresh = [row for row in found if row["id"] > seen[0]]
+        rows_found = empty.event_rows()
+        fresh = [row for row in rows_found if row["id"] > seen[0]]
         seen[0] = empty.log.highest_id
         return fresh
 
@@ -28,7 +28,7 @@ def new(empty: Sandbox) -> Log:
 
 
 def short(row: dict[str, Any]) -> tuple[str, str | None]:
-    """What a row is, in short."""
+    """A row in a few words."""
     return row["event_type"], row["attribute_name"]
 
 
@@ -54,7 +54,7 @@ def test_creating_makes_a_new_row_and_one_for_each_value(empty: Sandbox, new: Lo
 
 
 def test_updating_makes_a_row_for_each_value_that_changes(empty: Sandbox, new: Log) -> None:
-    """`_Change` carries old and new value and the data type; what stays the same makes no row."""
+    """`_Change` has the old and new value and the data type; an equal value causes no row."""
     shot = empty.create("Shot", {"code": "x"})
     new()
     empty.update("Shot", shot["id"], {"code": "x", "sg_status_list": "ip", "sg_cut_in": 5})
@@ -72,8 +72,8 @@ def test_updating_makes_a_row_for_each_value_that_changes(empty: Sandbox, new: L
     assert (cut["meta"]["old_value"], cut["meta"]["new_value"]) == (None, 5)
 
 
-def test_many_links_tell_what_came_and_went(empty: Sandbox, new: Log) -> None:
-    """A multi-entity field's row carries `added` and `removed` instead of old and new."""
+def test_many_links_have_added_and_removed(empty: Sandbox, new: Log) -> None:
+    """A multi-entity field's row has `added` and `removed` instead of the old and new value."""
     fox, hare = (empty.create("Asset", {"code": code}) for code in ("Fox", "Hare"))
     shot = empty.create("Shot", {"code": "x", "assets": [fox]})
     new()
@@ -85,8 +85,8 @@ def test_many_links_tell_what_came_and_went(empty: Sandbox, new: Log) -> None:
     assert not {"old_value", "new_value"} & row["meta"].keys()
 
 
-def test_back_references_name_where_it_began(empty: Sandbox, new: Log) -> None:
-    """The other end of a link has a row whose meta is about the record where the change began."""
+def test_back_references_name_the_original_record(empty: Sandbox, new: Log) -> None:
+    """The other end of a link has a row whose `meta` names the record of the original change."""
     shot = empty.create("Shot", {"code": "x"})
     new()
     task = empty.create("Task", {"content": "comp", "entity": shot})
@@ -111,9 +111,9 @@ def test_back_references_name_where_it_began(empty: Sandbox, new: Log) -> None:
 
 
 def test_back_references_of_a_link_that_moves(empty: Sandbox, new: Log) -> None:
-    """Moving a link from the side that lists it makes rows at all three records."""
-    one, two = (empty.create("Sequence", {"code": code}) for code in ("one", "two"))
-    shot = empty.create("Shot", {"code": "x", "sg_sequence": one})
+    """Moving a link from the side that lists it causes rows for all three records."""
+    first, two = (empty.create("Sequence", {"code": code}) for code in ("one", "two"))
+    shot = empty.create("Shot", {"code": "x", "sg_sequence": first})
     new()
     empty.update("Sequence", two["id"], {"shots": [shot]})
     rows = new()
@@ -128,7 +128,7 @@ def test_back_references_of_a_link_that_moves(empty: Sandbox, new: Log) -> None:
 
 
 def test_retirement_and_revival(empty: Sandbox, new: Log) -> None:
-    """Retired, the record is gone from all its rows, old ones too; revived, it is back."""
+    """A retired record disappears from all its rows, old ones too, until it is revived."""
     shot = empty.create("Shot", {"code": "x"})
     first, *_ = new()
     empty.delete("Shot", shot["id"])
@@ -154,7 +154,7 @@ def test_retirement_and_revival(empty: Sandbox, new: Log) -> None:
 
 
 def test_entities_show_the_name_they_have_now(empty: Sandbox, new: Log) -> None:
-    """A record renamed has its new name on old rows, as of reading."""
+    """Old rows show a renamed record under its new name."""
     shot = empty.create("Shot", {"code": "x"})
     first, *_ = new()
     empty.update("Shot", shot["id"], {"code": "y"})
@@ -162,7 +162,7 @@ def test_entities_show_the_name_they_have_now(empty: Sandbox, new: Log) -> None:
 
 
 def test_thumbnails_come_twice(empty: Sandbox, new: Log) -> None:
-    """The change of a thumbnail: `is_transient` true, then false; values are ids of pictures."""
+    """A changed thumbnail has `is_transient` true, then false; its values are ids of pictures."""
     version = empty.create("Version", {"code": "v1"})
     new()
     picture = empty.thumbnail("Version", version["id"])
@@ -182,16 +182,16 @@ def test_own_event_types_are_made_through_the_api(empty: Sandbox, new: Log) -> N
     meta = {"job": 7, "frames": [1, 2]}
     event_id = empty.event("Studio_Farm_Job_Done", meta=meta, project=project, entity=project)
     text = empty.event("odd", meta='{"job": 7}', description="A job")
-    own, odd = new()
-    assert (own["id"], odd["id"]) == (event_id, text)
-    assert own["event_type"] == "Studio_Farm_Job_Done"
-    assert own["meta"] == meta
-    assert own["project"]["name"] == own["entity"]["name"] == "Demo"
+    studio_row, odd = new()
+    assert (studio_row["id"], odd["id"]) == (event_id, text)
+    assert studio_row["event_type"] == "Studio_Farm_Job_Done"
+    assert studio_row["meta"] == meta
+    assert studio_row["project"]["name"] == studio_row["entity"]["name"] == "Demo"
     assert (odd["meta"], odd["project"], odd["description"]) == ('{"job": 7}', None, "A job")
 
 
 def test_rows_are_described(empty: Sandbox, new: Log) -> None:
-    """Each row has a sentence for people."""
+    """Each row has a description for people."""
     shot = empty.create("Shot", {"code": "x"})
     new()
     empty.update("Shot", shot["id"], {"sg_cut_in": 5})
@@ -201,7 +201,7 @@ def test_rows_are_described(empty: Sandbox, new: Log) -> None:
 
 
 def test_project_of_a_row(empty: Sandbox, new: Log) -> None:
-    """A row carries the project of its record; a Project its own; a Reply none."""
+    """A row has the project of its record; a Project's row itself; a Reply's none."""
     project = empty.create("Project", {"name": "Demo"})
     note = empty.create("Note", {"subject": "n", "project": project})
     empty.create("Reply", {"content": "r", "entity": note})
@@ -212,7 +212,7 @@ def test_project_of_a_row(empty: Sandbox, new: Log) -> None:
 
 
 def test_people_can_be_behind_it(site: Sandbox) -> None:
-    """Direct writes can be a person's."""
+    """Direct writes can be made as a person."""
     shot = site.create("Shot", {"code": "x"}, user="chidi")
     row = site.find("EventLogEntry", [["entity", "is", shot]], ["user"])[0]
     assert row["user"]["name"] == "Chidi Okoye"
@@ -222,23 +222,23 @@ def test_people_can_be_behind_it(site: Sandbox) -> None:
 
 def test_direct_calls_are_written_as_for_the_client(site: Sandbox) -> None:
     """Update modes, nested groups, retired records and datetimes work directly as well."""
-    one, two = site.find("Asset", [], ["code"])[:2]
-    shot = site.create("Shot", {"code": "x", "assets": [one]})
+    first, two = site.find("Asset", [], ["code"])[:2]
+    shot = site.create("Shot", {"code": "x", "assets": [first]})
     site.update("Shot", shot["id"], {"assets": [two]}, {"assets": "add"}, user="ada")
     either = {
         "filter_operator": "any",
         "filters": [["assets", "is", two], ["created_at", "less_than", datetime(1999, 1, 1)]],
     }
-    (found,) = site.find("Shot", [["code", "is", "x"], either], ["assets", "updated_by"])
-    assert [asset["name"] for asset in found["assets"]] == [one["code"], two["code"]]
-    assert found["updated_by"]["name"] == "Ada Park"
+    (rows_found,) = site.find("Shot", [["code", "is", "x"], either], ["assets", "updated_by"])
+    assert [asset["name"] for asset in rows_found["assets"]] == [first["code"], two["code"]]
+    assert rows_found["updated_by"]["name"] == "Ada Park"
     assert site.delete("Shot", shot["id"], user="ada")
     assert site.find("Shot", [["code", "is", "x"]]) == []
     assert len(site.find("Shot", [["code", "is", "x"]], retired=True)) == 1
 
 
 def test_odd_text_is_answered(empty: Sandbox, connect: Any) -> None:
-    """A half of a character in a row comes as it is, escaped, as from a real site."""
+    """A lone surrogate in a row is sent escaped, as a real site does."""
     odd = "half \ud83d of one"
     event_id = empty.event("Studio_Odd", description=odd)
     row = connect(empty).find_one("EventLogEntry", [["id", "is", event_id]], ["description"])

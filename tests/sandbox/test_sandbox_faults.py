@@ -1,4 +1,4 @@
-"""The sandbox misbehaves on demand, as often as told, and counts it."""
+"""The sandbox misbehaves on demand, as often as requested, and counts it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def calm(empty: Sandbox, connect: Connect) -> Any:
 
 
 def works(sg: Any) -> bool:
-    """Whether the site answers as it should."""
+    """Return whether the site answers normally."""
     return bool(sg.find("Shot", []) == [])
 
 
 def test_http_errors(empty: Sandbox, calm: Any) -> None:
-    """A status of 5xx is a ProtocolError, for as many calls as told."""
+    """A status of 5xx is a ProtocolError, for the requested number of calls."""
     fault = empty.faults.add("status", status=500, calls=2)
     for _ in range(2):
         with pytest.raises(ProtocolError) as caught:
@@ -51,7 +51,7 @@ def test_http_errors(empty: Sandbox, calm: Any) -> None:
 
 
 def test_html_with_status_200(empty: Sandbox, calm: Any) -> None:
-    """A maintenance page comes as HTML with status 200, which the client makes nothing of."""
+    """A maintenance page is HTML with status 200, which the client cannot decode."""
     empty.faults.add("html", calls=1)
     with pytest.raises(AttributeError):
         calm.find("Shot", [])
@@ -69,7 +69,7 @@ def test_bodies_that_are_no_json(empty: Sandbox, calm: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["cut-body", "drop", "reset"])
 def test_connections_that_break(empty: Sandbox, calm: Any, kind: str) -> None:
-    """A connection cut within a body or before one, with or without good manners, is an error."""
+    """A connection closed within or before a body, cleanly or not, is an error."""
     empty.faults.add(kind, calls=3)  # the client's library tries again by itself
     with pytest.raises((OSError, HttpLib2Error, Exception)) as caught:
         calm.find("Shot", [])
@@ -79,8 +79,8 @@ def test_connections_that_break(empty: Sandbox, calm: Any, kind: str) -> None:
     assert empty.faults.injected(kind) >= 1
 
 
-def test_reset_is_no_orderly_end(empty: Sandbox) -> None:
-    """A reset is told by the system as such; a drop is the end of what can be read."""
+def test_reset_is_not_an_orderly_end(empty: Sandbox) -> None:
+    """The system reports a reset as such; after a drop, the connection ends."""
     empty.faults.add("drop", calls=1)
     with called(empty) as connection:
         assert connection.recv(1) == b""
@@ -90,7 +90,7 @@ def test_reset_is_no_orderly_end(empty: Sandbox) -> None:
 
 
 def called(site: Sandbox) -> socket.socket:
-    """A connection over which a call was sent."""
+    """Return a connection over which a call was sent."""
     connection = socket.create_connection(("127.0.0.1", int(site.url.rsplit(":", 1)[1])), 10)
     body = b'{"method_name": "info"}'
     head = (
@@ -101,7 +101,7 @@ def called(site: Sandbox) -> socket.socket:
 
 
 def test_latency(empty: Sandbox, calm: Any) -> None:
-    """Latency delays the answer, which is right then."""
+    """Latency delays the answer, which is then correct."""
     empty.faults.add("latency", seconds=0.05, calls=1)
     began = time.monotonic()
     assert works(calm)
@@ -109,7 +109,7 @@ def test_latency(empty: Sandbox, calm: Any) -> None:
 
 
 def test_refused_key(empty: Sandbox, calm: Any) -> None:
-    """A key can be refused for a while, though it is right."""
+    """A correct key can be refused for a while."""
     empty.faults.add("refused-key", calls=1)
     with pytest.raises(AuthenticationFault, match="Can't authenticate script 'sgevents'"):
         calm.find("Shot", [])
@@ -117,7 +117,7 @@ def test_refused_key(empty: Sandbox, calm: Any) -> None:
 
 
 def test_summarize_can_be_refused(empty: Sandbox, calm: Any) -> None:
-    """A fault can be narrowed to a method and an entity type; its message can be told."""
+    """A fault can be restricted to a method and an entity type, and its message can be set."""
     empty.faults.add(
         "api-error", message="No permission", method="summarize", entity_type="EventLogEntry"
     )
@@ -129,7 +129,7 @@ def test_summarize_can_be_refused(empty: Sandbox, calm: Any) -> None:
 
 
 def test_faults_for_one_script(empty: Sandbox, calm: Any, connect: Connect) -> None:
-    """A fault can be narrowed to one script."""
+    """A fault can be restricted to one script."""
     empty.add_script("other", "other-key")
     other = connect(empty, script_name="other", api_key="other-key")
     fault = empty.faults.add("status", script="other")
@@ -141,7 +141,7 @@ def test_faults_for_one_script(empty: Sandbox, calm: Any, connect: Connect) -> N
 
 
 def test_chance_comes_from_the_seed() -> None:
-    """With a probability the same seed strikes the same calls, about as many as it says."""
+    """With a probability, the same seed strikes the same calls, about that share of them."""
 
     def struck(seed: int) -> list[bool]:
         with Sandbox(project=False, seed=seed) as site:
@@ -153,7 +153,7 @@ def test_chance_comes_from_the_seed() -> None:
 
 
 def test_lagging_replica(empty: Sandbox, calm: Any) -> None:
-    """A replica that lags shows the log as it was some rows ago, in pages and in counts."""
+    """A lagging replica shows the log as it was some rows ago, in pages and in counts."""
     for _ in range(10):
         empty.event("Studio_Row")
     empty.faults.add("lagging-replica", rows=4, calls=2)
@@ -164,7 +164,7 @@ def test_lagging_replica(empty: Sandbox, calm: Any) -> None:
 
 
 def test_late_and_lost_transactions_of_the_api(empty: Sandbox, calm: Any) -> None:
-    """Faults on writes: rows late by some seconds, never, or after a hole of many ids."""
+    """Faults on writes: rows come some seconds late, never, or after a gap of many ids."""
     empty.faults.add("commit-late", seconds=3600, calls=1)
     empty.faults.add("commit-never", calls=1, entity_type="Tag")
     late = calm.create("Department", {"name": "late"})
@@ -179,7 +179,7 @@ def test_late_and_lost_transactions_of_the_api(empty: Sandbox, calm: Any) -> Non
 
 
 def test_faults_strike_batches(empty: Sandbox, calm: Any) -> None:
-    """A batch is one transaction to a fault as well."""
+    """A fault treats a batch as one transaction."""
     fault = empty.faults.add("commit-never", method="batch", calls=1)
     create = {"request_type": "create", "entity_type": "Tag", "data": {"name": "x"}}
     assert len(calm.batch([create, create])) == 2
@@ -189,7 +189,7 @@ def test_faults_strike_batches(empty: Sandbox, calm: Any) -> None:
 
 
 def test_rows_hidden_by_a_call(empty: Sandbox, calm: Any) -> None:
-    """A call can set off that the newest rows are hidden, for some seconds."""
+    """A call can trigger that the newest rows are hidden for some seconds."""
     for _ in range(5):
         empty.event("Studio_Row")
     empty.faults.add("hide", rows=2, seconds=3600, calls=1)
@@ -210,7 +210,7 @@ def test_rows_hidden_by_a_call(empty: Sandbox, calm: Any) -> None:
 
 
 def test_log_taken_back_by_a_call(empty: Sandbox, calm: Any) -> None:
-    """A call can set off that the log goes back by some rows."""
+    """A call can trigger that the log is set back by some rows."""
     for _ in range(5):
         empty.event("Studio_Row")
     empty.faults.add("rewind", rows=2, calls=1)
@@ -221,8 +221,8 @@ def test_log_taken_back_by_a_call(empty: Sandbox, calm: Any) -> None:
     assert empty.log.next_id == 1
 
 
-def test_unknown_faults_are_told() -> None:
-    """A fault that is none names those there are, and the options that one takes."""
+def test_unknown_faults_are_reported() -> None:
+    """An unknown fault or option is refused with the known ones."""
     with Sandbox(project=False) as site:
         with pytest.raises(UnknownFaultError, match=r"has no fault 'statsu'.*cut-body"):
             site.faults.add("statsu")
@@ -235,7 +235,7 @@ def test_unknown_faults_are_told() -> None:
 
 
 def test_faults_from_text() -> None:
-    """An option's text gives kind and values, numbers as numbers."""
+    """The text of an option is parsed to kind and values, with numbers as numbers."""
     assert parse_fault("silent") == {"kind": "silent"}
     assert parse_fault("status:status=502,probability=0.25,entity-type=Shot") == {
         "kind": "status",
@@ -246,7 +246,7 @@ def test_faults_from_text() -> None:
 
 
 def test_faults_from_the_start(connect: Connect) -> None:
-    """A site can be made with its faults."""
+    """A site can be created with faults."""
     with Sandbox(project=False, faults=[{"kind": "status", "calls": 1, "method": "read"}]) as site:
         sg = connect(site)
         with pytest.raises(ProtocolError):

@@ -1,4 +1,4 @@
-"""Files and thumbnails: sent by the client, shown in fields, handed out again."""
+"""Files and thumbnails: uploaded by the client, shown in fields, downloaded again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def prompt() -> Iterator[Sandbox]:
-    """A site whose thumbnails are there at once."""
+    """A site whose thumbnails are ready at once."""
     with Sandbox(project=False, thumbnail_seconds=0) as site:
         yield site
 
@@ -46,14 +46,14 @@ def version(prompt: Sandbox) -> dict[str, Any]:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A file that is sent, with bytes that a form might trip over."""
+    """An uploaded file whose bytes resemble those of a form."""
     path = tmp_path / "turn.jpg"
     path.write_bytes(b"\xff\xd8 not really a picture \r\n\r\n--\r\n")
     return path
 
 
 def fetched(url: str) -> tuple[str, bytes]:
-    """Content type and content of what is at an address."""
+    """Return the content type and the content at an address."""
     with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         return answer.headers["content-type"], answer.read()
 
@@ -61,7 +61,7 @@ def fetched(url: str) -> tuple[str, bytes]:
 def test_a_thumbnail_is_shown_at_a_whole_address(
     prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
 ) -> None:
-    """An uploaded thumbnail reads as an address that can be fetched, from other records too."""
+    """An uploaded thumbnail reads as a URL that can be downloaded, from other records too."""
     sg.upload_thumbnail("Version", version["id"], str(picture))
     note = prompt.create("Note", {"subject": "n", "project": version["project"]})
     file = prompt.create("PublishedFile", {"project": version["project"], "version": version})
@@ -74,24 +74,24 @@ def test_a_thumbnail_is_shown_at_a_whole_address(
 
 
 def test_a_thumbnail_is_pending_at_first(connect: Connect, picture: Path) -> None:
-    """Until it is made a placeholder stands in for it, which can be fetched, and is not shared."""
+    """Until it is ready, a placeholder is shown, which can be downloaded but not shared."""
     with Sandbox(project=False, thumbnail_seconds=3600) as site:
         sg = connect(site)
-        one, two = (site.create("Version", {"code": code}) for code in ("v1", "v2"))
-        sg.upload_thumbnail("Version", one["id"], str(picture))
-        url = sg.find_one("Version", [["id", "is", one["id"]]], ["image"])["image"]
+        first, two = (site.create("Version", {"code": code}) for code in ("v1", "v2"))
+        sg.upload_thumbnail("Version", first["id"], str(picture))
+        url = sg.find_one("Version", [["id", "is", first["id"]]], ["image"])["image"]
         assert url == f"{site.url}{PENDING_THUMBNAIL}"
         assert fetched(url)[0] == "image/png"
         rows = site.find("EventLogEntry", [["attribute_name", "is", "image"]], ["meta"])
         assert [row["meta"]["is_transient"] for row in rows] == [True]
         with pytest.raises(NotReady):
-            sg.share_thumbnail([two], source_entity=one)
+            sg.share_thumbnail([two], source_entity=first)
 
 
 def test_thumbnails_are_shared(
     prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
 ) -> None:
-    """The thumbnail of one record is set for others, which shows in the log."""
+    """The thumbnail of one record can be set for others, with rows in the log."""
     shot = prompt.create("Shot", {"code": "x"})
     sg.share_thumbnail([version, shot], thumbnail_path=str(picture))
     assert (
@@ -105,7 +105,7 @@ def test_thumbnails_are_shared(
 def test_clearing_a_thumbnail_clears_the_filmstrip(
     sg: Any, version: dict[str, Any], picture: Path
 ) -> None:
-    """Without `image` there is no `filmstrip_image`; the other way round there is."""
+    """Clearing `image` clears `filmstrip_image`, but not the other way round."""
     fields = ["image", "filmstrip_image"]
     sg.upload_thumbnail("Version", version["id"], str(picture))
     sg.upload_filmstrip_thumbnail("Version", version["id"], str(picture))
@@ -123,7 +123,7 @@ def test_clearing_a_thumbnail_clears_the_filmstrip(
     ],
 )
 def test_a_thumbnail_cannot_be_assigned(prompt: Sandbox, value: Any, message: str) -> None:
-    """No value but null is taken by a field of type image."""
+    """A field of type image accepts no value but null."""
     version = prompt.create("Version", {"code": "v1"})
     with pytest.raises(Exception, match=message):
         prompt.update("Version", version["id"], {"image": value})
@@ -132,7 +132,7 @@ def test_a_thumbnail_cannot_be_assigned(prompt: Sandbox, value: Any, message: st
 def test_a_file_in_a_field(
     prompt: Sandbox, sg: Any, version: dict[str, Any], picture: Path
 ) -> None:
-    """An upload to a field reads with its address, name, type and the id of its Attachment."""
+    """An upload to a field reads with its URL, name, type and the id of its Attachment."""
     number = sg.upload("Version", version["id"], str(picture), "sg_uploaded_movie", "Turn")
     movie = sg.find_one("Version", [], ["sg_uploaded_movie"])["sg_uploaded_movie"]
     assert movie == {
@@ -150,7 +150,7 @@ def test_a_file_in_a_field(
 
 
 def test_a_file_of_a_record(sg: Any, version: dict[str, Any], picture: Path) -> None:
-    """An upload to no field is an Attachment that links to the record, with its tags."""
+    """An upload without a field is an Attachment that links to the record, with its tags."""
     number = sg.upload("Version", version["id"], str(picture), tag_list="hero, night")
     fields = ["this_file", "filename", "tag_list"]
     attached = sg.find_one("Attachment", [["attachment_links", "is", version]], fields)
@@ -168,7 +168,7 @@ def test_uploads_to_nothing_are_refused(sg: Any, version: dict[str, Any], pictur
 
 
 def test_a_web_link(sg: Any, version: dict[str, Any]) -> None:
-    """An address that is written is kept as sent, and gets an Attachment of its own."""
+    """A written URL is stored as sent, and gets an Attachment."""
     link = {"url": "https://example.com/a/plate.mov", "name": "plate.mov", "id": 7}
     sg.update("Version", version["id"], {"sg_uploaded_movie": link})
     movie = sg.find_one("Version", [], ["sg_uploaded_movie"])["sg_uploaded_movie"]

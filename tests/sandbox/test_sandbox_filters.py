@@ -1,4 +1,4 @@
-"""Filters: every relation on every kind of field, and groups of them, against a plain reading."""
+"""Filters: every relation on every kind of field, and groups, against a simple evaluation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def shots() -> Iterator[Sandbox]:
-    """A site with shots that have all sorts of values."""
+    """A site with shots that have various values."""
     with Sandbox(project=False, clock=lambda: NOW) as site:
         sequences = [site.create("Sequence", {"code": code}) for code in ("sq1", "Sq2")]
         assets = [site.create("Asset", {"code": code}) for code in ("Fox", "Hare", "fox den")]
@@ -58,14 +58,14 @@ def shots() -> Iterator[Sandbox]:
 
 
 def folded(value: Any) -> Any:
-    """Text without its case."""
+    """Return text without its case."""
     return value.lower() if isinstance(value, str) else value
 
 
 def same(field: str, value: Any, wanted: Any) -> bool:
-    """Whether a value is the one wanted, as a person would say."""
+    """Return whether a value matches, evaluated simply."""
     if isinstance(value, list):
-        return not value if wanted is None else any(same(field, one, wanted) for one in value)
+        return not value if wanted is None else any(same(field, nested, wanted) for nested in value)
     if isinstance(wanted, dict) or isinstance(value, dict):
         return bool(value and wanted) and (value["type"], value["id"]) == (
             wanted["type"],
@@ -85,7 +85,7 @@ def names(value: Any) -> list[str]:
 PLAIN: dict[str, Callable[[str, Any, list[Any]], bool]] = {
     "is": lambda field, value, wanted: same(field, value, wanted[0] if wanted[0] != "" else None),
     "in": lambda field, value, wanted: any(
-        same(field, value, one) or value is one is None for one in wanted
+        same(field, value, nested) or value is nested is None for nested in wanted
     ),
     "less_than": lambda _, value, wanted: value is not None and value < wanted[0],
     "greater_than": lambda _, value, wanted: value is not None and value > wanted[0],
@@ -103,15 +103,18 @@ PLAIN: dict[str, Callable[[str, Any, list[Any]], bool]] = {
 
 
 def passes(row: dict[str, Any], condition: Any) -> bool:
-    """The plain reading of a condition."""
+    """Evaluate a condition simply."""
     if isinstance(condition, dict):
-        parts = [passes(row, part) for part in condition["filters"]]
+        parts = [passes(row, filter_part) for filter_part in condition["filters"]]
         return all(parts) if condition["filter_operator"] == "all" else any(parts)
     path, relation, values = condition
     positive = POSITIVE_RELATIONS.get(relation, relation)
-    found = row[path]
+    field_values = row[path]
     several = path == "assets.Asset.code"
-    held = any(PLAIN[positive](path, one, values) for one in (found if several else [found]))
+    held = any(
+        PLAIN[positive](path, nested, values)
+        for nested in (field_values if several else [field_values])
+    )
     return held is (positive == relation)
 
 
@@ -177,12 +180,12 @@ def grouped(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 @settings(max_examples=60)
 @given(st.lists(st.recursive(CONDITIONS, grouped, max_leaves=6), max_size=3))
-def test_filters_find_what_a_plain_reading_finds(shots: Sandbox, filters: list[Any]) -> None:
-    """Any group of conditions finds just the records that pass when read one by one."""
+def test_filters_agree_with_a_simple_evaluation(shots: Sandbox, filters: list[Any]) -> None:
+    """Any group of conditions finds exactly the records that match when evaluated one by one."""
     rows = shots.find("Shot", [], FIELDS)
     for row in rows:
         row["assets.Asset.code"] = [link["name"] for link in row["assets"]]
-    wanted = [row["id"] for row in rows if all(passes(row, part) for part in filters)]
+    wanted = [row["id"] for row in rows if all(passes(row, filter_part) for filter_part in filters)]
     assert [row["id"] for row in shots.find("Shot", filters)] == wanted
 
 
@@ -222,13 +225,13 @@ def test_relations_one_by_one(
     shots: Sandbox, path: str, relation: str, values: list[Any], expected: list[int]
 ) -> None:
     """Each relation finds what its name says, among the first five shots."""
-    found = shots.find("Shot", [[path, relation, values], ["id", "less_than", 6]])
-    assert [shot["id"] for shot in found] == expected
+    shots_found = shots.find("Shot", [[path, relation, values], ["id", "less_than", 6]])
+    assert [shot["id"] for shot in shots_found] == expected
 
 
 @pytest.mark.parametrize("data_type", ["serializable", "url"])
 def test_data_types_without_filters(shots: Sandbox, data_type: str) -> None:
-    """What cannot be filtered on says so."""
+    """A filter on a field that cannot be filtered on is refused."""
     path = {"serializable": ("EventLogEntry", "meta"), "url": ("Version", "sg_uploaded_movie")}
     entity_type, field = path[data_type]
     with pytest.raises(RefusedCallError, match=f"'{data_type}' data type cannot be used"):
@@ -236,7 +239,7 @@ def test_data_types_without_filters(shots: Sandbox, data_type: str) -> None:
 
 
 def test_each_data_type_names_its_relations(shots: Sandbox) -> None:
-    """A relation that a data type does not take is refused with those that it takes."""
+    """A relation that a data type does not accept is refused with those that it does."""
     examples = {
         field.data_type: (kind.name, field.name)
         for kind in shots.database.schema
@@ -255,7 +258,7 @@ def test_each_data_type_names_its_relations(shots: Sandbox) -> None:
 
 
 def test_thumbnails_are_there_or_not(shots: Sandbox) -> None:
-    """An image can be asked for only by whether there is one."""
+    """A filter on an image can only test whether there is one."""
     shots.thumbnail("Shot", 3)
     assert [shot["id"] for shot in shots.find("Shot", [["image", "is_not", None]])] == [3]
     assert len(shots.find("Shot", [["image", "is", None]])) == 35

@@ -1,4 +1,4 @@
-"""A large log costs no more per page than a small one, and is quick to make."""
+"""A large log costs no more per page than a small one, and is filled quickly."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def seconds(call: Callable[[], Any]) -> float:
     return min(times)
 
 
-def asked(site: Sandbox, part: float, kind: str) -> tuple[str, dict[str, Any]]:
-    """A call about a place in the log, from 0 for its begin to 1 for its end."""
+def asked(site: Sandbox, position: float, kind: str) -> tuple[str, dict[str, Any]]:
+    """A call about a position in the log, from 0 for its start to 1 for its end."""
     ids = site.log.visible_ids()
-    at = ids[int(part * (len(ids) - 1))]
+    at = ids[int(position * (len(ids) - 1))]
     stamp = site.log.row(at).created_at
     spread = ids[:: max(1, len(ids) // 300)]
     filters: Any = {
@@ -46,7 +46,7 @@ def asked(site: Sandbox, part: float, kind: str) -> tuple[str, dict[str, Any]]:
         "ranges": [
             {
                 "filter_operator": "any",
-                "filters": [["id", "between", some, some + 1] for some in spread],
+                "filters": [["id", "between", event_id, event_id + 1] for event_id in spread],
             }
         ],
         "count": [["id", "between", ids[0], at]],
@@ -67,7 +67,7 @@ def asked(site: Sandbox, part: float, kind: str) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["ascending", "descending", "in", "ranges", "count", "time"])
 def test_time_does_not_grow_with_the_log(sites: tuple[Sandbox, Sandbox], kind: str) -> None:
-    """Pages by id both ways, ids in ranges, counts and times cost the same in a larger log."""
+    """Pages by id in both directions, ranges, counts and times cost the same in a larger log."""
     small, large = sites
     small_call, large_call = asked(small, 0.5, kind), asked(large, 0.5, kind)
     small_time = seconds(lambda: small.call(*small_call))
@@ -104,7 +104,7 @@ def test_filled_rows_are_like_others(sites: tuple[Sandbox, Sandbox], connect: An
 
 
 def test_fill_is_the_same_for_the_same_seed() -> None:
-    """A log is filled alike for the same seed; an empty site's tells of logins."""
+    """The same seed fills a log with the same rows; that of an empty site contains logins."""
 
     def types(seed: int) -> list[str | None]:
         with Sandbox(seed=seed, events=300) as site:
@@ -125,8 +125,8 @@ def test_many_clients_at_once(empty: Sandbox, connect: Any) -> None:
         try:
             sg = connect(empty)
             for _ in range(3):
-                found = [row["id"] for row in sg.find("EventLogEntry", [], ["id"])]
-                assert found[:2_000] == list(range(1, 2_001))
+                ids_read = [row["id"] for row in sg.find("EventLogEntry", [], ["id"])]
+                assert ids_read[:2_000] == list(range(1, 2_001))
                 sg.create("Tag", {"name": "x"})
         except BaseException as error:
             failures.append(error)

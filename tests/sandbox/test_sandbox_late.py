@@ -1,4 +1,4 @@
-"""Ids that commit late or never, rows hidden and shown again, a log taken back."""
+"""Ids that commit late or never, rows hidden and shown again, a log set back."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def ids(sg: Any, above: int = 0) -> list[int]:
     return [row["id"] for row in sg.find("EventLogEntry", [["id", "greater_than", above]])]
 
 
-def test_late_rows_show_when_told(site: Sandbox, sg: Any) -> None:
-    """Ids are handed out at once, later ones overtake them, and the rows show on commit."""
+def test_late_rows_appear_at_the_commit(site: Sandbox, sg: Any) -> None:
+    """Ids are handed out at once; their rows appear at the commit, after rows of later ids."""
     before = site.log.highest_id
     late = site.late(2)
     later = site.event("Studio_Later")
@@ -59,8 +59,8 @@ def test_late_rows_show_after_a_while(site: Sandbox, sg: Any) -> None:
     assert site.log.highest_id == late.ids[0]
 
 
-def test_late_rows_are_older_than_what_overtakes_them(site: Sandbox) -> None:
-    """A late row has the time at which its id was handed out: times ascend with ids."""
+def test_late_rows_are_older_than_those_that_overtake_them(site: Sandbox) -> None:
+    """A late row has the time at which its id was handed out, so that times ascend with ids."""
     late = site.late(1)
     later = site.event("Studio_Later")
     late.commit()
@@ -69,7 +69,7 @@ def test_late_rows_are_older_than_what_overtakes_them(site: Sandbox) -> None:
 
 
 def test_times_ascend_when_the_clock_goes_back() -> None:
-    """A clock put back does not put rows back: timestamps ascend with ids all the same."""
+    """Timestamps ascend with ids even if the clock is set back."""
     noon = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
     now = [noon]
     with Sandbox(project=False, clock=lambda: now[0]) as site:
@@ -80,7 +80,7 @@ def test_times_ascend_when_the_clock_goes_back() -> None:
 
 
 def test_many_late_rows_take_their_places(empty: Sandbox) -> None:
-    """Late rows by the dozen are put in order among those that overtook them."""
+    """Dozens of late rows are sorted in among those that overtook them."""
     late = empty.late(40)
     empty.event("Studio_Later")
     late.commit()
@@ -88,7 +88,7 @@ def test_many_late_rows_take_their_places(empty: Sandbox) -> None:
 
 
 def test_rows_hidden_twice_stay_hidden(empty: Sandbox) -> None:
-    """What is hidden from all and from one script shows to that script when both are over."""
+    """A row hidden from all and from one script appears to that script once both have ended."""
     for _ in range(3):
         empty.event("Studio_Row")
     empty.hide([2])
@@ -101,7 +101,7 @@ def test_rows_hidden_twice_stay_hidden(empty: Sandbox) -> None:
 
 
 def test_rolled_back_ids_never_come(site: Sandbox, sg: Any) -> None:
-    """A transaction that fails leaves a gap, and the records as they were."""
+    """A failed transaction leaves a gap and does not change the records."""
     before = site.log.highest_id
     shot = sg.find_one("Shot", [], ["code", "tasks"])
     transaction = site.begin()
@@ -117,14 +117,14 @@ def test_rolled_back_ids_never_come(site: Sandbox, sg: Any) -> None:
     assert site.create("Task", {"content": "next"})["id"] == task.id + 1
 
 
-def create_both(work: Transaction, one: dict[str, Any], other: dict[str, Any]) -> None:
+def create_both(work: Transaction, first: dict[str, Any], other: dict[str, Any]) -> None:
     """Create two shots."""
-    work.create("Shot", one)
+    work.create("Shot", first)
     work.create("Shot", other)
 
 
 def test_transaction_block(site: Sandbox) -> None:
-    """A block's rows show together at its end; an exception takes all of it back."""
+    """The rows of a block appear together at its end; an exception rolls all of it back."""
     before = site.log.highest_id
     with site.transaction(user="ada") as work:
         work.create("Shot", {"code": "x"})
@@ -146,7 +146,7 @@ def test_large_failed_transaction(site: Sandbox, sg: Any) -> None:
 
 
 def test_rows_hidden_from_one_script(site: Sandbox, sg: Any, connect: Connect) -> None:
-    """Rows can be hidden from one script, new ones too, and shown again."""
+    """Rows, new ones too, can be hidden from one script and shown again."""
     site.add_script("other", "other-key")
     other = connect(site, script_name="other", api_key="other-key")
     before = site.log.highest_id
@@ -169,7 +169,7 @@ def test_rows_hidden_from_one_script(site: Sandbox, sg: Any, connect: Connect) -
 
 
 def test_rows_hidden_from_all(site: Sandbox, sg: Any) -> None:
-    """Rows hidden from all are gone from pages, single reads and counts until shown again."""
+    """Rows hidden from all are missing from pages, single reads and counts until shown again."""
     gone = site.event("Studio_One")
     site.hide([gone])
     assert sg.find_one("EventLogEntry", [["id", "is", gone]]) is None
@@ -180,11 +180,11 @@ def test_rows_hidden_from_all(site: Sandbox, sg: Any) -> None:
 
 def test_restored_backup_takes_ids_back(site: Sandbox, sg: Any) -> None:
     """After a rewind the higher ids are gone and are handed out again."""
-    kept = site.event("Studio_Kept")
+    kept_id = site.event("Studio_Kept")
     lost = site.event("Studio_Lost")
     late = site.late(1)
-    site.rewind(kept)
-    assert ids(sg, kept - 1) == [kept]
+    site.rewind(kept_id)
+    assert ids(sg, kept_id - 1) == [kept_id]
     again = site.event("Studio_Again")
     assert again == lost
     assert sg.find_one("EventLogEntry", [["id", "is", lost]], ["event_type"])["event_type"] == (
@@ -208,38 +208,38 @@ def test_restored_backup_takes_ids_back(site: Sandbox, sg: Any) -> None:
         max_size=25,
     )
 )
-def test_log_shows_what_is_committed_and_not_hidden(steps: list[tuple[str, Any]]) -> None:
-    """Whatever happens, a view holds the committed rows that are not hidden from it, in order."""
+def test_log_shows_committed_rows_that_are_not_hidden(steps: list[tuple[str, Any]]) -> None:
+    """A script always sees exactly the committed rows that are not hidden from it, in order."""
     log = SandboxEventLog()
     committed: set[int] = set()
     waiting: list[list[EventRow]] = []
     hidden: dict[str | None, set[int]] = {None: set(), "one": set()}
 
     def rows(number: int) -> list[EventRow]:
-        made = [log.hand_out_id("2026-05-01T00:00:00Z") for _ in range(number)]
-        return [EventRow(id=event_id, event_type="x", created_at=at) for event_id, at in made]
+        handed_out = [log.hand_out_id("2026-05-01T00:00:00Z") for _ in range(number)]
+        return [EventRow(id=event_id, event_type="x", created_at=at) for event_id, at in handed_out]
 
-    def commit(some: list[EventRow]) -> None:
-        log.commit(some)
-        committed.update(row.id for row in some)
+    def commit(rows: list[EventRow]) -> None:
+        log.commit(rows)
+        committed.update(row.id for row in rows)
 
-    for what, value in steps:
-        script = "one" if what.endswith(" one") else None
-        if what == "add":
+    for action, value in steps:
+        script = "one" if action.endswith(" one") else None
+        if action == "add":
             commit(rows(value))
-        elif what == "begin":
+        elif action == "begin":
             waiting.append(rows(value))
-        elif what == "burn":
+        elif action == "burn":
             log.burn(value)
-        elif what == "commit" and waiting:
+        elif action == "commit" and waiting:
             commit(waiting.pop(value % len(waiting)))
-        elif what.startswith("hide"):
+        elif action.startswith("hide"):
             log.hide(value, script)
             hidden[script] |= value
-        elif what.startswith("show"):
+        elif action.startswith("show"):
             log.show(value, script)
             hidden[script] -= value
-        elif what == "rewind" and value < log.next_id:
+        elif action == "rewind" and value < log.next_id:
             log.rewind(value)
             waiting.clear()
             committed = {event_id for event_id in committed if event_id <= value}

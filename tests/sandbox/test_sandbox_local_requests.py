@@ -15,7 +15,7 @@ from sgevents_core.sandbox import Sandbox
 
 @pytest.fixture(scope="module")
 def lone() -> Iterator[Sandbox]:
-    """A site that these tests only ask."""
+    """A site that these tests only read."""
     with Sandbox(project=False) as site:
         yield site
 
@@ -49,13 +49,13 @@ def test_names_of_this_machine_are_answered(lone: Sandbox, name: str) -> None:
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil:80"]
 )
 def test_a_foreign_host_is_refused(lone: Sandbox, path: str, host: str) -> None:
-    """A name that somebody else let point here (DNS rebinding) is refused at every address."""
+    """A foreign name that resolves to this machine (DNS rebinding) is refused at every address."""
     port = lone.url.rsplit(":", 1)[1]
     assert status(lone, "POST", path, {"Host": host.format(port=port)}) == 403
 
 
 def test_a_request_without_host_is_refused(lone: Sandbox) -> None:
-    """Without Host nobody can tell whom it is for."""
+    """A request without a Host is refused."""
     assert status(lone, "POST", "/api3/json", {}) == 403
 
 
@@ -64,7 +64,7 @@ def test_a_request_without_host_is_refused(lone: Sandbox) -> None:
 )
 @pytest.mark.parametrize("path", ["/api3/json", "/sandbox/status", "/upload/upload_file"])
 def test_a_page_of_another_site_is_refused(lone: Sandbox, origin: str, path: str) -> None:
-    """What a browser posts for a page of another origin is not carried out."""
+    """A browser's POST for a page of another origin is not carried out."""
     assert status(lone, "POST", path, {"Host": here(lone), "Origin": origin}) == 403
 
 
@@ -74,14 +74,14 @@ def test_its_own_origin_is_answered(lone: Sandbox) -> None:
 
 
 def test_a_file_that_is_shown_acts_in_nobodys_name(lone: Sandbox) -> None:
-    """A browser that shows a file of the sandbox treats it as a page of nowhere."""
+    """A browser treats a file of the sandbox as a page without an origin."""
     with urllib.request.urlopen(f"{lone.url}/thumbnail/image/1", timeout=PATIENCE) as answer:
         assert answer.headers["Content-Security-Policy"] == "sandbox"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_picture_in_a_foreign_page_steers_nothing(lone: Sandbox) -> None:
-    """A GET carries no order out; one that a page of another site causes is refused at once."""
+    """A GET carries out no order; one caused by a page of another site is refused at once."""
     headers = {"Host": here(lone)}
     assert status(lone, "GET", "/sandbox/outage", headers) == 404
     assert status(lone, "GET", "/", {**headers, "Sec-Fetch-Site": "cross-site"}) == 403

@@ -1,4 +1,4 @@
-"""What a site does beside reading and writing records, called by the unmodified client."""
+"""Methods besides reading and writing records, called by the unmodified client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ada(site: Sandbox) -> dict[str, Any]:
 
 
 def test_following(sg: Any, shot: dict[str, Any], ada: dict[str, Any]) -> None:
-    """A person follows records, once each; who and what is told, by type and by project."""
+    """A person follows each record once; followers and followed are listed, by type and project."""
     task = sg.create("Task", {"project": {"type": "Project", "id": 2}})
     for entity in (shot, task, shot):
         assert sg.follow(ada, entity)["followed"] is True
@@ -36,8 +36,8 @@ def test_following(sg: Any, shot: dict[str, Any], ada: dict[str, Any]) -> None:
         {"type": "Shot", "id": shot["id"]},
         {"type": "Task", "id": task["id"]},
     ]
-    assert [one["type"] for one in sg.following(ada, entity_type="Task")] == ["Task"]
-    assert [one["type"] for one in sg.following(ada, project=PROJECT)] == ["Shot"]
+    assert [entry["type"] for entry in sg.following(ada, entity_type="Task")] == ["Task"]
+    assert [entry["type"] for entry in sg.following(ada, project=PROJECT)] == ["Shot"]
     (follower,) = sg.followers(shot)
     assert follower == {**ada, "status": "act", "valid": "valid"}
     assert sg.unfollow(ada, shot)["unfollowed"] is True
@@ -46,8 +46,8 @@ def test_following(sg: Any, shot: dict[str, Any], ada: dict[str, Any]) -> None:
         sg.follow(ada, {"type": "Shot", "id": 999})
 
 
-def test_a_thread_is_told_in_the_order_of_time(connect: Connect) -> None:
-    """A note, its files and its replies come as one list, also those of one second."""
+def test_a_thread_is_in_the_order_of_time(connect: Connect) -> None:
+    """A note, its files and its replies are one list in order, also within one second."""
     now = datetime(2026, 3, 1, tzinfo=timezone.utc)
     with Sandbox(clock=lambda: now) as site:
         sg = connect(site)
@@ -58,12 +58,12 @@ def test_a_thread_is_told_in_the_order_of_time(connect: Connect) -> None:
         thread = sg.note_thread_read(note["id"], fields)
         picture = {"ada": site.thumbnail("HumanUser", 1)}
         later = sg.note_thread_read(note["id"])
-    assert [(part["type"], part["id"]) for part in thread] == [
+    assert [(record_shown["type"], record_shown["id"]) for record_shown in thread] == [
         ("Note", note["id"]),
         ("Reply", reply["id"]),
         ("Attachment", file["id"]),
     ]
-    assert [sorted(part) for part in thread] == [
+    assert [sorted(record_shown) for record_shown in thread] == [
         ["content", "created_at", "created_by", "id", "subject", "type"],
         ["content", "created_at", "id", "type", "user"],
         ["created_at", "created_by", "filename", "id", "type"],
@@ -73,20 +73,22 @@ def test_a_thread_is_told_in_the_order_of_time(connect: Connect) -> None:
 
 
 def test_a_thread_of_no_note(sg: Any) -> None:
-    """A note that is not there is told as such."""
+    """A missing note is reported."""
     with pytest.raises(Fault, match="Note: 999 not found"):
         sg.note_thread_read(999)
 
 
 def test_activity_of_a_record(site: Sandbox, sg: Any, shot: dict[str, Any]) -> None:
-    """The stream tells, the newest first, what was made for a record and how its status went."""
+    """The stream lists what was created for a record and its statuses, the newest first."""
     note = site.create("Note", {"content": "x", "note_links": [shot], "project": PROJECT})
     site.update("Shot", shot["id"], {"sg_status_list": "ip", "description": "no news"})
     site.create("Shot", {"code": "another", "project": PROJECT})
     stream = sg.activity_stream_read("Shot", shot["id"], {"Note": ["content"]})
     assert (stream["entity_type"], stream["entity_id"]) == ("Shot", shot["id"])
-    told = [(one["update_type"], one["primary_entity"]["type"]) for one in stream["updates"]]
-    assert told == [("update", "Shot"), ("create", "Note"), ("create", "Shot")]
+    updates = [
+        (entry["update_type"], entry["primary_entity"]["type"]) for entry in stream["updates"]
+    ]
+    assert updates == [("update", "Shot"), ("create", "Note"), ("create", "Shot")]
     assert stream["updates"][1]["primary_entity"] == {
         **{"type": "Note", "id": note["id"], "name": None},
         **{"status": "opn", "content": "x"},
@@ -98,29 +100,29 @@ def test_activity_of_a_record(site: Sandbox, sg: Any, shot: dict[str, Any]) -> N
 
 
 def test_activity_is_paged(site: Sandbox, sg: Any, shot: dict[str, Any]) -> None:
-    """`limit`, `max_id` and `min_id` bound the stream; both ids are left out themselves."""
+    """`limit`, `max_id` and `min_id` bound the stream; both ids are excluded."""
     for status in ("ip", "rev", "fin"):
         site.update("Shot", shot["id"], {"sg_status_list": status})
-    everything = [one["id"] for one in sg.activity_stream_read("Shot", shot["id"])["updates"]]
+    everything = [entry["id"] for entry in sg.activity_stream_read("Shot", shot["id"])["updates"]]
     page = sg.activity_stream_read("Shot", shot["id"], limit=2)
-    assert [one["id"] for one in page["updates"]] == everything[:2]
+    assert [entry["id"] for entry in page["updates"]] == everything[:2]
     assert page["earliest_update_id"] == everything[1]
     rest = sg.activity_stream_read("Shot", shot["id"], max_id=page["earliest_update_id"])
-    assert [one["id"] for one in rest["updates"]] == everything[2:]
+    assert [entry["id"] for entry in rest["updates"]] == everything[2:]
     newer = sg.activity_stream_read("Shot", shot["id"], min_id=everything[1])
-    assert [one["id"] for one in newer["updates"]] == everything[:1]
+    assert [entry["id"] for entry in newer["updates"]] == everything[:1]
     with pytest.raises(Fault, match="limit must be from 1 to 500"):
         sg.activity_stream_read("Shot", shot["id"], limit=501)
 
 
 def test_text_search(site: Sandbox, sg: Any, shot: dict[str, Any]) -> None:
-    """Every word is in the name, or in that of what is linked; the shortest name comes first."""
+    """Every word is in the name or that of the linked record; the shortest name comes first."""
     values = {"code": "zcomp_v9", "entity": shot, "project": PROJECT}
     version = site.create("Version", values)
     site.create("Shot", {"code": "turn_0100", "project": PROJECT, "description": "glorp"})
 
     def names(text: str, types: Any, **options: Any) -> list[str]:
-        return [one["name"] for one in sg.text_search(text, types, **options)["matches"]]
+        return [entry["name"] for entry in sg.text_search(text, types, **options)["matches"]]
 
     both: dict[str, Any] = {"Shot": [], "Version": []}
     assert names("TURN 010", both) == ["turn_010", "zcomp_v9", "turn_0100"]
@@ -139,7 +141,7 @@ def test_text_search(site: Sandbox, sg: Any, shot: dict[str, Any]) -> None:
 
 
 def test_work_schedule(sg: Any, ada: dict[str, Any]) -> None:
-    """Days are worked from Monday to Friday, but for exceptions: a person's before a project's."""
+    """Monday to Friday are worked, except for exceptions; a person's come before a project's."""
     project = sg.find_one("Project", [["id", "is", 1]], ["name"])
 
     def reasons(**scope: Any) -> list[tuple[str, bool]]:
@@ -149,8 +151,8 @@ def test_work_schedule(sg: Any, ada: dict[str, Any]) -> None:
 
     week = "STUDIO_WORK_WEEK"
     assert reasons() == [(week, True), (week, False), (week, False), (week, True)]
-    told = sg.work_schedule_update("2026-03-06", False, "Holiday")
-    assert told == {
+    answer = sg.work_schedule_update("2026-03-06", False, "Holiday")
+    assert answer == {
         **{"date": "2026-03-06", "description": "Holiday", "working": False},
         **{"project": None, "user": None},
     }
@@ -166,14 +168,14 @@ def test_work_schedule(sg: Any, ada: dict[str, Any]) -> None:
 
 
 def test_preferences(sg: Any) -> None:
-    """Preferences are told, all of them or those asked for; unknown ones are passed over."""
+    """All preferences or the requested ones are returned; unknown ones are ignored."""
     assert sg.preferences_read()["hours_per_day"] == 8.0
-    asked = ["duration_units", "nope"]
-    assert sg.preferences_read(asked) == {"duration_units": "days"}
+    names_requested = ["duration_units", "nope"]
+    assert sg.preferences_read(names_requested) == {"duration_units": "days"}
 
 
 def test_pages_are_not_exported(sg: Any) -> None:
-    """What is missing is named; no page can be exported."""
+    """A missing parameter is named; no page can be exported."""
     with pytest.raises(Fault, match="'format' missing"):
         sg.export_page(1, None)
     with pytest.raises(Fault, match="'page_id' missing"):
@@ -183,21 +185,21 @@ def test_pages_are_not_exported(sg: Any) -> None:
 
 
 def test_session_tokens(site: Sandbox, sg: Any, connect: Connect) -> None:
-    """A token stands for who asked for it: a script, or a person."""
+    """A token represents the caller who requested it: a script or a person."""
     site.add_password("ada", "a demo password")
     for caller, name in (
         (sg, f"{site.script_name} 1.0"),
         (connect(site, login="ada", password="a demo password"), "Ada Park"),
     ):
         client = connect(site, session_token=caller.get_session_token())
-        made = client.create("Shot", {"project": PROJECT}, ["created_by"])
-        assert made["created_by"]["name"] == name
+        created = client.create("Shot", {"project": PROJECT}, ["created_by"])
+        assert created["created_by"]["name"] == name
     with pytest.raises(AuthenticationFault):
         connect(site, session_token="none").find("Shot", [])
 
 
 def test_people_may_not_sudo(site: Sandbox, connect: Connect) -> None:
-    """Only a script acts in somebody's name."""
+    """Only a script can act as another user."""
     site.add_password("ada", "a demo password")
     sg = connect(site, login="ada", password="a demo password", sudo_as_login="bruno")
     with pytest.raises(Fault, match="The user does not have permission to 'sudo': bruno"):
@@ -226,7 +228,7 @@ def test_when_a_project_was_opened(connect: Connect) -> None:
 
 
 def test_fields_are_made_changed_and_deleted(sg: Any, shot: dict[str, Any]) -> None:
-    """A field gets a name made of its label, works at once, and its name stays taken for good."""
+    """A field gets a name derived from its label, works at once, and its name stays taken."""
     name = sg.schema_field_create(
         "Shot", "number", "Plate Count (max)", {"description": "how many"}
     )
@@ -266,18 +268,18 @@ def test_fields_that_cannot_be_made(
 
 
 def test_unknown_properties_are_refused(sg: Any) -> None:
-    """A property that nobody knows is refused with those there are."""
+    """An unknown property is refused with the known ones."""
     with pytest.raises(Fault, match="invalid property 'status_list_summary_exclude'"):
         sg.schema_field_update("Shot", "sg_status_list", {"status_list_summary_exclude": ["omt"]})
 
 
 def test_fields_of_all_data_types_work(sg: Any, shot: dict[str, Any]) -> None:
-    """A link, a list and a tick box that were made through the API take their values."""
+    """A link, a list and a checkbox created through the API accept their values."""
     link = sg.schema_field_create("Shot", "entity", "Lead", {"valid_types": ["HumanUser"]})
     kind = sg.schema_field_create("Shot", "list", "Kind", {"valid_values": ["a", "b"]})
     tick = sg.schema_field_create("Shot", "checkbox", "Done", {"default_value": True})
-    made = sg.create("Shot", {"project": PROJECT}, [link, kind, tick])
-    assert (made[link], made[kind], made[tick]) == (None, None, True)
+    created = sg.create("Shot", {"project": PROJECT}, [link, kind, tick])
+    assert (created[link], created[kind], created[tick]) == (None, None, True)
     sg.update("Shot", shot["id"], {link: {"type": "HumanUser", "id": 1}, kind: "b"})
     assert sg.find_one("Shot", [[link, "name_is", "Ada Park"]], [kind])[kind] == "b"
 
@@ -300,7 +302,7 @@ def test_fields_show_by_project(sg: Any) -> None:
 
 
 def test_latest_for_each_record(site: Sandbox, sg: Any, shot: dict[str, Any]) -> None:
-    """The preset LATEST leaves the newest version of each record, among those that pass."""
+    """The preset LATEST returns the newest matching version of each record."""
     other = site.create("Shot", {"code": "other", "project": PROJECT})
     for code, entity, status in (
         ("a1", shot, "rev"),
@@ -312,8 +314,8 @@ def test_latest_for_each_record(site: Sandbox, sg: Any, shot: dict[str, Any]) ->
         site.create("Version", values)
     preset = [{"preset_name": "LATEST", "latest_by": "ENTITIES_CREATED_AT"}]
     filters = [["entity", "in", [shot, other]], ["sg_status_list", "is", "rev"]]
-    found = sg.find("Version", filters, ["code"], additional_filter_presets=preset)
-    assert [version["code"] for version in found] == ["a2", "b1"]
+    versions_found = sg.find("Version", filters, ["code"], additional_filter_presets=preset)
+    assert [version["code"] for version in versions_found] == ["a2", "b1"]
 
 
 @pytest.mark.parametrize(
@@ -321,14 +323,14 @@ def test_latest_for_each_record(site: Sandbox, sg: Any, shot: dict[str, Any]) ->
     [3, [3], [{}], [{"preset_name": "NOPE"}], [{"preset_name": "LATEST", "latest_by": "x"}]],
     ids=str,
 )
-def test_presets_that_are_none(sg: Any, presets: Any) -> None:
-    """Anything else than one known preset is refused."""
+def test_invalid_presets(sg: Any, presets: Any) -> None:
+    """Anything but one known preset is refused."""
     with pytest.raises(Fault, match="preset"):
         sg.find("Version", [], additional_filter_presets=presets)
 
 
 def test_a_version_note_and_reply_are_by_their_caller(site: Sandbox) -> None:
-    """Who makes one is its author, unless somebody else is named."""
+    """The creator is the author, unless somebody else is named."""
     note = site.create("Note", {"content": "x"}, user="ada")
     reply = {"content": "y", "entity": note, "user": {"type": "HumanUser", "id": 2}}
     site.create("Reply", reply, user="ada")

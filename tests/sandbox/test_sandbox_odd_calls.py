@@ -54,7 +54,7 @@ PARAMETERS = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Sandbox]:
-    """A site that is asked all sorts of things."""
+    """A site that gets odd calls."""
     with Sandbox() as site:
         yield site
 
@@ -68,7 +68,7 @@ def test_any_call_is_answered_or_refused(asked: Sandbox, method: str, params: An
 
 
 def test_the_log_is_whole_after_them(asked: Sandbox) -> None:
-    """What was refused has left nothing behind that cannot be read."""
+    """Refused calls leave nothing behind that cannot be read."""
     fields = list(asked.database.schema.required_type("read", "Shot").fields)
     assert asked.find("Shot", [], fields)
     assert asked.event_rows()

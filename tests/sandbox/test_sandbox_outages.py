@@ -1,4 +1,4 @@
-"""The sandbox goes away: outages, silence, its end."""
+"""The sandbox becomes unavailable: outages, silence, its end."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def calm(empty: Sandbox, connect: Connect) -> Any:
 
 
 def works(sg: Any) -> bool:
-    """Whether the site answers as it should."""
+    """Return whether the site answers normally."""
     return bool(sg.find("Shot", []) == [])
 
 
 def test_outage_and_return(empty: Sandbox, calm: Any) -> None:
-    """In an outage connections are refused; afterwards the site is where it was."""
+    """During an outage, connections are refused; afterwards, the site has the same address."""
     url = empty.url
     with empty.outage():
         with pytest.raises(OSError, match=r"closed|reset|pipe"):
@@ -69,7 +69,7 @@ def test_outage_that_a_call_sets_off(empty: Sandbox, calm: Any) -> None:
 
 
 def test_silence_ends_when_the_client_hangs_up(empty: Sandbox, connect: Connect) -> None:
-    """A connection kept in silence is let go of when the client gives up."""
+    """A silent connection is released when the client gives up."""
     sg = connect(empty)
     sg.close()
     sg.config.timeout_secs = 0.05
@@ -98,7 +98,7 @@ def test_closing_leaves_nothing_behind(connect: Connect) -> None:
 
 
 def test_silent_connections_end_with_the_site(empty: Sandbox, connect: Connect) -> None:
-    """A silent connection never answers: the client's timeout decides; closing waits for none."""
+    """A silent connection never answers until the client's timeout; closing does not wait."""
     sg = connect(empty)
     sg.close()  # the timeout is that of the next connection
     sg.config.timeout_secs = 0.05
@@ -124,8 +124,8 @@ def test_latency_ends_with_the_site(empty: Sandbox, calm: Any) -> None:
     assert not waiting.is_alive()
 
 
-def test_port_in_use_is_told() -> None:
-    """A port that is taken is named, with the fix."""
+def test_port_in_use_is_reported() -> None:
+    """A port in use is reported with the fix."""
     with Sandbox(project=False) as site:
         port = int(site.url.rsplit(":", 1)[1])
         with pytest.raises(PortInUseError, match=f"(?s)cannot listen on 127.0.0.1:{port}.*free"):

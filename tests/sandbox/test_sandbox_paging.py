@@ -1,4 +1,4 @@
-"""Order and pages, both ways, with counts and without."""
+"""Order and pages, in both directions, with counts and without."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def small(connect: Connect) -> Any:
 
 
 def test_client_follows_the_pages(small: Any) -> None:
-    """`find` without a limit gets all rows, page by page, each just once."""
+    """`find` without a limit gets all rows, page by page, each exactly once."""
     site, sg = small
     with site.counts.during() as counts:
-        found = sg.find("EventLogEntry", [], ["id"])
-    assert [row["id"] for row in found] == list(range(1, 36))
+        records_found = sg.find("EventLogEntry", [], ["id"])
+    assert [row["id"] for row in records_found] == list(range(1, 36))
     assert counts.calls("read", "EventLogEntry") == 4
     assert counts.rows("EventLogEntry") == 35
 
 
 def test_full_last_page_needs_no_further_one(small: Any) -> None:
-    """When the last page is full the site says that there is no next one."""
+    """If the last page is full, the site reports that there is no next one."""
     site, sg = small
     with site.counts.during() as counts:
-        found = sg.find("EventLogEntry", [["id", "less_than", 31]])
-    assert (len(found), counts.calls("read")) == (30, 3)
+        records_found = sg.find("EventLogEntry", [["id", "less_than", 31]])
+    assert (len(records_found), counts.calls("read")) == (30, 3)
 
 
 def test_limits_and_pages(small: Any) -> None:
-    """A limit within a page is one call; beyond it, as many as needed; pages can be named."""
+    """A limit within a page is one call, beyond it as many as needed; a page can be requested."""
     site, sg = small
     with site.counts.during() as counts:
         assert len(sg.find("EventLogEntry", [], limit=7)) == 7
@@ -56,15 +56,15 @@ def test_limits_and_pages(small: Any) -> None:
 
 @pytest.mark.parametrize("order", [ASCENDING, DESCENDING, None])
 def test_pages_by_id_both_ways(small: Any, order: Any) -> None:
-    """Rows above or below an id come in id order, ascending unless told otherwise."""
+    """Rows above or below an id come in id order, ascending by default."""
     _, sg = small
-    found = sg.find("EventLogEntry", [["id", "greater_than", 20]], order=order, limit=5)
-    ids = [row["id"] for row in found]
+    records_found = sg.find("EventLogEntry", [["id", "greater_than", 20]], order=order, limit=5)
+    ids = [row["id"] for row in records_found]
     assert ids == ([35, 34, 33, 32, 31] if order is DESCENDING else [21, 22, 23, 24, 25])
 
 
-def test_old_clients_are_told_counts(small: Any) -> None:
-    """Clients of older sites ask with counts, and get the number of rows and pages."""
+def test_old_clients_get_counts(small: Any) -> None:
+    """Clients of older sites request counts and get the number of rows and pages."""
     _, sg = small
     sg.server_caps.version = (7, 0, 0)
     assert len(sg.find("EventLogEntry", [["id", "greater_than", 5]])) == 30
@@ -97,7 +97,7 @@ def test_old_clients_are_told_counts(small: Any) -> None:
         {"entities_per_page": 11, "current_page": 1},
     ],
 )
-def test_paging_that_is_none_is_refused(small: Any, paging: dict[str, Any]) -> None:
+def test_invalid_paging_is_refused(small: Any, paging: dict[str, Any]) -> None:
     """A page begins at 1 and has from 1 to as many rows as `info` says."""
     _, sg = small
     with pytest.raises(Fault, match="'paging'"):
@@ -113,8 +113,8 @@ def test_order_by_several_fields(empty: Sandbox, connect: Connect) -> None:
         {"field_name": "sg_cut_in", "direction": "desc"},
         {"field_name": "code", "direction": "asc"},
     ]
-    found = sg.find("Shot", [], ["code", "sg_cut_in"], order=order)
-    assert [(shot["code"], shot["sg_cut_in"]) for shot in found] == [
+    records_found = sg.find("Shot", [], ["code", "sg_cut_in"], order=order)
+    assert [(shot["code"], shot["sg_cut_in"]) for shot in records_found] == [
         (None, 3),
         ("a", 2),
         ("b", 2),
@@ -126,14 +126,14 @@ def test_order_by_several_fields(empty: Sandbox, connect: Connect) -> None:
 
 
 def test_order_by_links_and_paths(site: Sandbox, sg: Any) -> None:
-    """Links sort by name, paths by what they lead to; unknown fields are passed over."""
+    """Links sort by name, paths by the value they lead to; unknown fields are ignored."""
     order = [
         {"field_name": "entity", "direction": "desc"},
         {"field_name": "nope", "direction": "asc"},
         {"field_name": "step.Step.list_order", "direction": "desc"},
     ]
-    found = sg.find("Task", [], ["entity", "content"], order=order)
-    expected = sorted(found, key=lambda task: task["entity"]["name"].lower(), reverse=True)
-    assert [task["entity"] for task in found] == [task["entity"] for task in expected]
-    assert found[0]["content"] == "Comp"
-    assert found[-1]["content"] == "Model"
+    records_found = sg.find("Task", [], ["entity", "content"], order=order)
+    expected = sorted(records_found, key=lambda task: task["entity"]["name"].lower(), reverse=True)
+    assert [task["entity"] for task in records_found] == [task["entity"] for task in expected]
+    assert records_found[0]["content"] == "Comp"
+    assert records_found[-1]["content"] == "Model"

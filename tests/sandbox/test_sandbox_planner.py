@@ -1,4 +1,4 @@
-"""Conditions on ids and times are answered from ranges, with just what a scan would find."""
+"""Conditions on ids and times are answered from ranges, with exactly what a scan would find."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ def members(ranges: IdRanges) -> set[int]:
 
 
 @given(RANGES, RANGES)
-def test_ranges_are_sets(one: IdRanges, other: IdRanges) -> None:
+def test_ranges_are_sets(ranges: IdRanges, other: IdRanges) -> None:
     """Union, intersection and complement hold the ids that sets would hold."""
-    assert members(union_ranges(one, other)) == members(one) | members(other)
-    assert members(intersect_ranges(one, other)) == members(one) & members(other)
-    assert members(complement_ranges(one)) == members(ALL_IDS) - members(one)
-    assert complement_ranges(complement_ranges(one)) == one
+    assert members(union_ranges(ranges, other)) == members(ranges) | members(other)
+    assert members(intersect_ranges(ranges, other)) == members(ranges) & members(other)
+    assert members(complement_ranges(ranges)) == members(ALL_IDS) - members(ranges)
+    assert complement_ranges(complement_ranges(ranges)) == ranges
 
 
 @given(RANGES)
 def test_tidy_ranges_neither_overlap_nor_touch(ranges: IdRanges) -> None:
-    """Tidied ranges ascend with at least one id between them."""
+    """Merged ranges ascend with at least one id between them."""
     assert all(first <= last for first, last in ranges)
-    assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
+    assert all(ranges[1] + 1 < other[0] for ranges, other in pairwise(ranges))
 
 
 @given(RANGES, st.sets(st.integers(0, 45)), st.booleans())
 def test_places_and_counts_are_those_of_the_ids_within(
     ranges: IdRanges, ids: set[int], descending: bool
 ) -> None:
-    """The places named are those of the ids within, in the order asked for."""
+    """The positions are those of the ids within, in the requested order."""
     ascending = sorted(ids)
-    found = [
+    positions = [
         ascending[i]
         for span in index_ranges(ascending, ranges, descending=descending)
         for i in span
     ]
-    assert found == sorted(ids & members(ranges), reverse=descending)
-    assert count_ids(ascending, ranges) == len(found)
+    assert positions == sorted(ids & members(ranges), reverse=descending)
+    assert count_ids(ascending, ranges) == len(positions)
 
 
 @pytest.fixture(scope="module")
@@ -143,20 +143,20 @@ def test_times_find_whole_seconds(
     log: Sandbox, relation: str, values: list[int], first: int, last: int
 ) -> None:
     """A filter on time takes all rows of a second, or none."""
-    asked = [["created_at", relation, [stamps(value) for value in values]]]
-    found = log.find("EventLogEntry", asked, ["created_at"])
+    filters = [["created_at", relation, [stamps(value) for value in values]]]
+    rows_found = log.find("EventLogEntry", filters, ["created_at"])
     everything = log.find("EventLogEntry", [], ["created_at"])
-    assert found == [
+    assert rows_found == [
         row for row in everything if stamps(first) <= row["created_at"] <= stamps(last)
     ]
 
 
-def passes(row: dict[str, Any], part: Any) -> bool:
-    """The plain reading of a condition."""
-    if isinstance(part, dict):
-        parts = [passes(row, some) for some in part["filters"]]
-        return all(parts) if part["filter_operator"] == "all" else any(parts)
-    path, relation, wanted = part
+def passes(row: dict[str, Any], filter_part: Any) -> bool:
+    """Evaluate a condition simply."""
+    if isinstance(filter_part, dict):
+        parts = [passes(row, nested) for nested in filter_part["filters"]]
+        return all(parts) if filter_part["filter_operator"] == "all" else any(parts)
+    path, relation, wanted = filter_part
     value = row[path]
     readings: dict[str, Callable[[], bool]] = {
         "is": lambda: value == wanted,
@@ -171,12 +171,12 @@ def passes(row: dict[str, Any], part: Any) -> bool:
 
 @settings(max_examples=60)
 @given(FILTERS, st.booleans(), st.integers(1, 4), st.integers(1, 20))
-def test_planned_queries_find_what_a_scan_finds(
+def test_planned_queries_agree_with_a_scan(
     log: Sandbox, filters: list[Any], descending: bool, page: int, size: int
 ) -> None:
-    """Pages, their counts and `summarize` agree with reading every row that shows."""
+    """Pages, their counts and `summarize` agree with reading every visible row."""
     rows = log.find("EventLogEntry", [], ["event_type", "attribute_name", "created_at"])
-    wanted = [row["id"] for row in rows if all(passes(row, part) for part in filters)]
+    wanted = [row["id"] for row in rows if all(passes(row, filter_part) for filter_part in filters)]
     group = wire_filters(filters)
     params: dict[str, Any] = {
         "type": "EventLogEntry",

@@ -1,4 +1,4 @@
-"""What does not exist or does not fit is refused with a reason."""
+"""Unknown names and invalid values are refused with a reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgevents_core.sandbox import Sandbox
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Any]:
-    """The client of a site that refuses all that these tests ask."""
+    """The client of a site that refuses all calls of these tests."""
     with Sandbox() as site:
         client = Shotgun(site.url, site.script_name, site.api_key)
         yield client
@@ -103,10 +103,10 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg._call_rpc("frobnicate", {}), "'frobnicate' does not exist"),
     ],
 )
-def test_what_does_not_exist_or_fit_is_a_fault(
+def test_unknown_names_and_invalid_values_are_faults(
     strict: Any, call: Callable[[Any], Any], message: str
 ) -> None:
-    """Unknown types, fields, relations, values and methods are a Fault that says what is wrong."""
+    """Unknown types, fields, relations, values and methods are a Fault that states the reason."""
     with pytest.raises(Fault, match=message):
         call(strict)
 
@@ -115,7 +115,7 @@ def test_what_does_not_exist_or_fit_is_a_fault(
     "values", [{}, {"project": {"type": "Project", "id": 1}, "sg_cut_in": "x"}, {"nope": 1}]
 )
 def test_a_refused_create_uses_up_no_ids(empty: Sandbox, values: dict[str, Any]) -> None:
-    """What does not fit is found before the log hands out an id."""
+    """Invalid values are refused before the log hands out an id."""
     project = empty.create("Project", {"name": "p"})
     before = empty.log.next_id
     client = Shotgun(empty.url, empty.script_name, empty.api_key)

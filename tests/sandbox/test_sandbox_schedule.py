@@ -1,4 +1,4 @@
-"""The dates of a task: start, due date and duration go together, in days that are worked."""
+"""The dates of a task: start, due date and duration depend on each other, in working days."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEEK = {"start_date": "2026-01-05", "due_date": "2026-01-09", "duration": 2400}
 
 
 def weekdays(day: date) -> bool:
-    """Whether it is one from Monday to Friday."""
+    """Return whether it is a day from Monday to Friday."""
     return day.weekday() < 5
 
 
@@ -43,7 +43,7 @@ def weekdays(day: date) -> bool:
 def test_one_of_the_three_follows(
     before: dict[str, Any], written: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Two dates give the duration; a start and a duration the due date; nothing else moves."""
+    """Two dates give the duration, a start and a duration the due date; nothing else changes."""
     assert reschedule_task(before, written, weekdays) == expected
 
 
@@ -51,8 +51,8 @@ def test_one_of_the_three_follows(
     st.dates(date(1990, 1, 1), date(2060, 1, 1)).filter(weekdays),
     st.integers(1, 400),
 )
-def test_a_duration_is_what_its_dates_give(start: date, days: int) -> None:
-    """The due date of a duration gives that duration again."""
+def test_dates_give_the_duration(start: date, days: int) -> None:
+    """The due date computed from a duration gives that duration again."""
     task = {"start_date": str(start), "duration": days * MINUTES_PER_WORKDAY}
     due = reschedule_task({}, task, weekdays)
     assert reschedule_task({}, {**task, **due}, weekdays) == {
@@ -61,7 +61,7 @@ def test_a_duration_is_what_its_dates_give(start: date, days: int) -> None:
 
 
 def test_holidays_are_left_out(site: Sandbox) -> None:
-    """Exceptions of the studio and of the task's project count, and the log tells what moved."""
+    """Exceptions of the studio and of the task's project count; the log has the changed dates."""
     project = {"type": "Project", "id": 1}
     values = {"date": "2026-01-06", "working": False, "project": project}
     site.call("work_schedule_update", values)
@@ -73,8 +73,8 @@ def test_holidays_are_left_out(site: Sandbox) -> None:
         "2026-01-08",
         960,
     ]
-    told = [["entity", "is", task], ["attribute_name", "is", "due_date"]]
-    assert len(site.find("EventLogEntry", told)) == 1
+    filters = [["entity", "is", task], ["attribute_name", "is", "due_date"]]
+    assert len(site.find("EventLogEntry", filters)) == 1
     elsewhere = site.create("Task", {"start_date": "2026-01-05", "duration": 960})
-    found = site.find("Task", [["id", "is", elsewhere["id"]]], ["due_date"])
-    assert found[0]["due_date"] == "2026-01-06"
+    tasks_found = site.find("Task", [["id", "is", elsewhere["id"]]], ["due_date"])
+    assert tasks_found[0]["due_date"] == "2026-01-06"

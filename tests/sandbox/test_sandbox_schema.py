@@ -18,7 +18,7 @@ def site(empty: Sandbox) -> Sandbox:
 
 
 def test_entity_types(sg: Any) -> None:
-    """`schema_entity_read` names the types a studio works with, for people too."""
+    """`schema_entity_read` lists the types with their names for people."""
     types = sg.schema_entity_read()
     assert {"Shot", "Asset", "Task", "Version", "Note", "Playlist", "CustomEntity06"} <= set(types)
     assert types["ApiUser"] == {
@@ -28,7 +28,7 @@ def test_entity_types(sg: Any) -> None:
 
 
 def test_fields_of_a_type(sg: Any) -> None:
-    """`schema_field_read` tells data type, label, links and values of a field."""
+    """`schema_field_read` returns data type, label, links and values of a field."""
     fields = sg.schema_field_read("Task")
     assert fields["entity"]["data_type"]["value"] == "entity"
     assert "Shot" in fields["entity"]["properties"]["valid_types"]["value"]
@@ -41,14 +41,14 @@ def test_fields_of_a_type(sg: Any) -> None:
 
 
 def test_whole_schema(sg: Any) -> None:
-    """`schema_read` gives the fields of all types."""
+    """`schema_read` returns the fields of all types."""
     schema = sg.schema_read()
     assert schema.keys() == sg.schema_entity_read().keys()
     assert schema["Task"] == sg.schema_field_read("Task")
 
 
 def test_every_field_can_be_read(site: Sandbox, sg: Any) -> None:
-    """Each field of the schema is answered for, of records and of events."""
+    """Each field of the schema can be read, of records and of events."""
     for entity_type, fields in sg.schema_read().items():
         row = sg.find_one(entity_type, [], list(fields))
         assert row is None or row.keys() == fields.keys()

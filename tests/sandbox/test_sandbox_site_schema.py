@@ -1,4 +1,4 @@
-"""The schema of a site, taken over by a sandbox: from the command line, and as a file."""
+"""The schema of a site, used by a sandbox: from the command line, and as a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture
 def studio() -> Iterator[Sandbox]:
-    """A site whose schema is taken over: with fields, a type and lists of its own."""
+    """A site with fields, a type and lists of its own."""
     with Sandbox(project=False, api_key="studio-demo-key") as site:
         site.add_field("Shot", Field("sg_pack", "list", "Pack", valid_values=("A", 'B "2"')))
         site.add_field("Shot", Field("sg_lead", "entity", "Lead", ("HumanUser",)))
@@ -42,14 +42,14 @@ def config(studio: Sandbox, tmp_path: Path) -> Path:
 
 
 def run(*options: str) -> Result:
-    """Run the command to its end."""
+    """Run the command until it exits."""
     return CliRunner().invoke(sgevents, ["sandbox", *options])
 
 
 def test_a_schema_is_written_to_a_file(
     studio: Sandbox, config: Path, tmp_path: Path, connect: Connect
 ) -> None:
-    """What is written gives a sandbox the types and fields of the site, in another process too."""
+    """The written file gives a sandbox the site's types and fields, in another process too."""
     types = tmp_path / "types.toml"
     done = run("--schema-of", str(config), "--write-types", str(types))
     assert done.exit_code == 0, done.output
@@ -58,8 +58,8 @@ def test_a_schema_is_written_to_a_file(
     with Sandbox(types=[types]) as site:
         sg, there = connect(site), connect(studio)
         assert sg.schema_field_read("Shot") == there.schema_field_read("Shot")
-        own, theirs = sg.schema_read(), there.schema_read()
-        assert {kind: set(fields) for kind, fields in own.items()} == {
+        site_schema, theirs = sg.schema_read(), there.schema_read()
+        assert {kind: set(fields) for kind, fields in site_schema.items()} == {
             kind: set(fields) for kind, fields in theirs.items()
         }
         assert {task["sg_status_list"] for task in site.find("Task", [], ["sg_status_list"])} == {
@@ -70,7 +70,7 @@ def test_a_schema_is_written_to_a_file(
 
 
 def test_a_file_is_never_written_over(config: Path, tmp_path: Path) -> None:
-    """A file that is there, or in no folder, is refused by name, exit code 2."""
+    """An existing file, or one in a missing folder, is reported by name, with exit code 2."""
     for path in (config, tmp_path / "none" / "types.toml"):
         done = run("--schema-of", str(config), "--write-types", str(path))
         assert done.exit_code == 2
@@ -86,8 +86,8 @@ def test_a_schema_is_used_at_once(config: Path) -> None:
         sg.close()
 
 
-def test_what_is_missing_is_told(config: Path, studio: Sandbox, tmp_path: Path) -> None:
-    """A site that does not answer, and a file without a site, end with a sentence."""
+def test_missing_parameters_are_reported(config: Path, studio: Sandbox, tmp_path: Path) -> None:
+    """A site that does not answer and a file without a site are reported in a sentence."""
     done = run("--write-types", str(tmp_path / "types.toml"))
     assert (done.exit_code, "--write-types needs --schema-of" in done.output) == (2, True)
     studio.revoke_script(studio.script_name)
@@ -113,16 +113,18 @@ FIELDS = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(TEXTS, st.builds(TypeTable, fields=st.dictionaries(TEXTS, FIELDS))))
 def test_any_schema_is_written_as_it_is_read(tables: dict[str, TypeTable]) -> None:
-    """Whatever names and values a site has: the file says the same, each line printable."""
+    """The file has any names and values of a site unchanged, in printable lines."""
     text = types_file_text(tables)
     assert parse_types_file(text, Path("types.toml")) == tables
     assert all(line.isprintable() for line in text.split("\n"))
 
 
 def test_odd_schemas_are_taken() -> None:
-    """A data type that nobody knows is opaque; properties may be missing."""
-    told = {"data_type": {"value": "hologram"}, "properties": None}
-    tables = schema_tables({"Shot": {"sg_x": told, "id": told}, "EventLogEntry": {"x": told}})
+    """An unknown data type is opaque; properties may be missing."""
+    properties = {"data_type": {"value": "hologram"}, "properties": None}
+    tables = schema_tables(
+        {"Shot": {"sg_x": properties, "id": properties}, "EventLogEntry": {"x": properties}}
+    )
     assert list(tables) == ["Shot"]
     assert tables["Shot"].fields == {"sg_x": FieldTable("serializable")}
     assert json.dumps(types_file_text(tables))

@@ -1,4 +1,4 @@
-"""`summarize`: each summary, each grouping, and what it refuses."""
+"""`summarize`: each summary, each grouping, and its refusals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def tasks(empty: Sandbox, connect: Any) -> Any:
     ],
 )
 def test_summaries(tasks: Any, field: str, summary: str, expected: Any) -> None:
-    """Each summary gives what its name says; empty values do not count."""
+    """Each summary is computed as its name says; empty values do not count."""
     result = tasks.summarize("Task", [], [{"field": field, "type": summary}])
     assert result == {"summaries": {field: expected}, "groups": []}
 
@@ -63,17 +63,17 @@ def test_summaries(tasks: Any, field: str, summary: str, expected: Any) -> None:
     ("summary", "expected"), [("status_percentage", 40), ("status_percentage_as_float", 0.4)]
 )
 def test_share_of_a_status(tasks: Any, summary: str, expected: float) -> None:
-    """The share of a status is told in percent, or as a part of one."""
-    asked = [{"field": "sg_status_list", "type": summary, "value": "wtg"}]
-    assert tasks.summarize("Task", [], asked)["summaries"] == {"sg_status_list": expected}
+    """The share of a status is a percentage, or a fraction of 1."""
+    summaries = [{"field": "sg_status_list", "type": summary, "value": "wtg"}]
+    assert tasks.summarize("Task", [], summaries)["summaries"] == {"sg_status_list": expected}
 
 
 def test_nothing_to_summarize(tasks: Any) -> None:
-    """Over no rows a sum is 0, an average 0.0, a maximum nothing."""
+    """Without rows, a sum is 0, an average 0.0, a maximum None."""
     nothing = [["content", "is", "nothing"]]
     for summary, expected in (("sum", 0), ("average", 0.0), ("maximum", None), ("count", 0)):
-        asked = [{"field": "est_in_mins", "type": summary}]
-        assert tasks.summarize("Task", nothing, asked)["summaries"]["est_in_mins"] == expected
+        summaries = [{"field": "est_in_mins", "type": summary}]
+        assert tasks.summarize("Task", nothing, summaries)["summaries"]["est_in_mins"] == expected
 
 
 def test_groups_have_summaries_of_their_own(tasks: Any) -> None:
@@ -124,7 +124,7 @@ def test_groups_within_groups(tasks: Any) -> None:
     ],
 )
 def test_groupings(tasks: Any, field: str, kind: str, names: list[str]) -> None:
-    """Numbers, dates, texts and links group as the API names it."""
+    """Numbers, dates, texts and links can be grouped in the ways that the API names."""
     grouping = [{"field": field, "type": kind, "direction": "asc"}]
     count = [{"field": "id", "type": "count"}]
     groups = tasks.summarize("Task", [], count, grouping=grouping)["groups"]
@@ -132,7 +132,7 @@ def test_groupings(tasks: Any, field: str, kind: str, names: list[str]) -> None:
 
 
 def test_groups_by_days_from_now(tasks: Any, empty: Sandbox) -> None:
-    """Clustered dates are told from today; five days are a group."""
+    """Clustered dates are relative to today; five days are a group."""
     today = empty.database.clock().date().isoformat()
     empty.update("Task", 4, {"due_date": today})
     count = [{"field": "id", "type": "count"}]

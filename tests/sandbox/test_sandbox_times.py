@@ -17,7 +17,7 @@ NOW = datetime(2026, 5, 13, 15, 30, tzinfo=timezone.utc)  # a Wednesday
 
 @pytest.fixture(scope="module")
 def days() -> Iterator[Sandbox]:
-    """A site with tasks due, and playlists set for, moments around now."""
+    """A site with due dates of tasks and times of playlists around now."""
     with Sandbox(project=False, clock=lambda: NOW) as site:
         for moment in (
             "2025-05-13 15:30:00",  # a year ago
@@ -68,14 +68,14 @@ def days() -> Iterator[Sandbox]:
 def test_relations_of_time(
     days: Sandbox, relation: str, values: list[Any], first: str, last: str
 ) -> None:
-    """Relations of time take both ends in; a week begins on Monday; days are those of UTC."""
-    found = days.find("Playlist", [["sg_date_and_time", relation, values]], ["code"])
+    """Relations of time include both ends; a week begins on Monday; days are those of UTC."""
+    records_found = days.find("Playlist", [["sg_date_and_time", relation, values]], ["code"])
     expected = [
         code
         for row in days.find("Playlist", [], ["code"])
         if (code := row["code"]) and first <= code <= last
     ]
-    assert [row["code"] for row in found] == expected
+    assert [row["code"] for row in records_found] == expected
     negated = {positive: negative for negative, positive in POSITIVE_RELATIONS.items()}.get(
         relation
     )
@@ -100,8 +100,8 @@ def test_relations_of_time_on_dates(days: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("values", [[1], ["x", "DAY"], [1, "FORTNIGHT"]])
-def test_spans_of_time_that_are_none_are_refused(days: Sandbox, values: list[Any]) -> None:
-    """A number and a known unit are needed."""
+def test_invalid_spans_of_time_are_refused(days: Sandbox, values: list[Any]) -> None:
+    """A number and a known unit are required."""
     with pytest.raises(RefusedCallError, match="'in_last' 'relation'"):
         days.find("Task", [["due_date", "in_last", values]])
 
@@ -120,5 +120,5 @@ def test_month_ends_are_kept() -> None:
     ) as site:
         site.create("Task", {"content": "x", "due_date": "2026-02-28"})
         site.create("Task", {"content": "y", "due_date": "2026-03-01"})
-        found = site.find("Task", [["due_date", "in_next", 1, "MONTH"]], ["content"])
-    assert [task["content"] for task in found] == ["x"]
+        records_found = site.find("Task", [["due_date", "in_next", 1, "MONTH"]], ["content"])
+    assert [task["content"] for task in records_found] == ["x"]

@@ -1,4 +1,4 @@
-"""The project a site holds, and what happens on it all day."""
+"""The project of a site, and its traffic."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_project_lies_in_the_past(site: Sandbox) -> None:
 
 
 def test_traffic_knows_all_kinds_of_events() -> None:
-    """All types that sites are known to write come, with the traps they set."""
+    """All event types that sites are known to write occur, with their peculiarities."""
     rows = [row for row in story(1, 900) if row["id"]]
     types = {row["event_type"] for row in rows}
     assert types >= NAMED
@@ -100,7 +100,7 @@ def test_traffic_knows_all_kinds_of_events() -> None:
 
 @pytest.mark.parametrize("kind", STEP_WEIGHTS)
 def test_each_step_writes_events(kind: str, shared: Sandbox) -> None:
-    """Every kind of step writes at least one row that shows."""
+    """Every kind of step writes at least one visible row."""
     ids = shared.step(kind)
     assert ids
     assert set(ids) <= set(shared.log.visible_ids())
@@ -114,13 +114,13 @@ def shared() -> Any:
 
 
 def test_steps_need_no_project(empty: Sandbox) -> None:
-    """On a site without records somebody logs in at least."""
+    """On a site without records, the traffic consists of logins."""
     for kind in STEP_WEIGHTS:
         assert empty.step(kind)
 
 
 def test_traffic_at_a_rate(site: Sandbox) -> None:
-    """Traffic makes events while it runs, and none afterwards."""
+    """Traffic causes events while it runs, and none afterwards."""
     before = site.log.highest_id
     enough = threading.Event()
     commit = site.log.commit
@@ -140,7 +140,7 @@ def test_traffic_at_a_rate(site: Sandbox) -> None:
 
 
 def test_traffic_meets_faults(site: Sandbox) -> None:
-    """Transactions of the traffic can be late or lost like others."""
+    """Transactions of the traffic can be late or lost like any other."""
     site.faults.add("commit-never", probability=0.5)
     steps = [site.step("status") for _ in range(40)]
     shown = set(site.log.visible_ids())

@@ -1,4 +1,4 @@
-"""Entity types and fields: the standard ones, those of a studio's file, and what a create needs."""
+"""Entity types and fields: the standard ones, a studio's file, the requirements of a create."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def site_with(tmp_path: Path, text: str) -> Sandbox:
 
 
 def test_the_standard_types_are_there(sg: Any) -> None:
-    """Whatever a studio's pipeline asks for by its standard name exists."""
+    """All standard names that a pipeline uses exist."""
     assert set(STANDARD) <= set(sg.schema_entity_read())
 
 
@@ -65,13 +65,13 @@ def test_a_file_adds_types_and_fields(tmp_path: Path, connect: Connect) -> None:
         with pytest.raises(Fault, match="'Mid' is not a valid list value"):
             sg.update("Shot", shot["id"], {"sg_priority": "Mid"})
         setup = {"code": "A", "project": project, "sg_shots": [shot]}
-        made = sg.create("CustomEntity01", setup)
-        assert made["sg_shots"][0]["name"] == "x"
+        created = sg.create("CustomEntity01", setup)
+        assert created["sg_shots"][0]["name"] == "x"
         assert sg.schema_entity_read()["CustomEntity01"]["name"]["value"] == "Camera Setup"
 
 
 def test_names_of_a_file_are_used(tmp_path: Path) -> None:
-    """A type says what names its records, how they are shown, and what is made up."""
+    """A type states which field names its records, how they are shown, and their default name."""
     text = """
         [CustomNonProjectEntity01]
         named_by = "sg_serial"
@@ -83,8 +83,8 @@ def test_names_of_a_file_are_used(tmp_path: Path) -> None:
     with site_with(tmp_path, text) as site:
         site.create("CustomNonProjectEntity01", {})
         site.create("CustomNonProjectEntity01", {"sg_serial": "A7"})
-        found = site.find("CustomNonProjectEntity01", [], ["cached_display_name"])
-        assert [row["cached_display_name"] for row in found] == ["Unit 1 (1)", "A7 (2)"]
+        records_found = site.find("CustomNonProjectEntity01", [], ["cached_display_name"])
+        assert [row["cached_display_name"] for row in records_found] == ["Unit 1 (1)", "A7 (2)"]
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_names_of_a_file_are_used(tmp_path: Path) -> None:
         ("[Shot.fields]\nsg_x = {type = 'text', links = 'Shot'}", "Shot.sg_x: Expected `array`"),
     ],
 )
-def test_mistakes_in_a_file_are_told(tmp_path: Path, text: str, message: str) -> None:
-    """What is wrong is told with the file and the place in it."""
-    with pytest.raises(TypesFileError, match=message) as told:
+def test_mistakes_in_a_file_are_reported(tmp_path: Path, text: str, message: str) -> None:
+    """A mistake is reported with the file and its location."""
+    with pytest.raises(TypesFileError, match=message) as error:
         site_with(tmp_path, text)
-    assert str(tmp_path / "types.toml") in str(told.value)
+    assert str(tmp_path / "types.toml") in str(error.value)
 
 
 def test_the_command_takes_files(tmp_path: Path) -> None:
-    """A file that cannot be read ends the command with a sentence, exit code 2."""
+    """A file that cannot be read is reported in a sentence, with exit code 2."""
     done = CliRunner().invoke(sgevents, ["sandbox", "--types", str(tmp_path / "none.toml")])
     assert done.exit_code == 2
     assert "none.toml" in done.output
@@ -116,7 +116,7 @@ def test_the_command_takes_files(tmp_path: Path) -> None:
 
 
 def test_the_reference_names_each_key() -> None:
-    """All keys of a type and of a field are on the page."""
+    """All keys of a type and of a field are documented."""
     for table in (TypeTable, FieldTable):
         assert all(f"`{name}`" in PAGE for name in table.__struct_fields__)
     assert tomli.loads("[Shot.fields]")  # the form is TOML, read by the daemon's own reader
@@ -130,7 +130,7 @@ NEEDS_PROJECT = (
 
 @pytest.mark.parametrize("entity_type", NEEDS_PROJECT)
 def test_a_project_is_needed(sg: Any, entity_type: str) -> None:
-    """Without a project nothing of these types is made, alone or in a batch."""
+    """Records of these types cannot be created without a project, alone or in a batch."""
     with pytest.raises(Fault, match=r"API create\(\) missing 'project' attribute: \{\}"):
         sg.create(entity_type, {})
     request = {"request_type": "create", "entity_type": entity_type, "data": {}}
@@ -140,7 +140,7 @@ def test_a_project_is_needed(sg: Any, entity_type: str) -> None:
 
 @pytest.mark.parametrize("entity_type", ["Page", "Reply", "Tag", "TaskTemplate", "LocalStorage"])
 def test_types_of_the_whole_site_need_none(sg: Any, entity_type: str) -> None:
-    """What belongs to no project, or to none necessarily, is made without."""
+    """Records that need no project are created without one."""
     assert sg.create(entity_type, {})["id"]
 
 
@@ -156,20 +156,20 @@ def test_types_of_the_whole_site_need_none(sg: Any, entity_type: str) -> None:
         ("Note", "subject", None),
     ],
 )
-def test_names_are_made_up(
+def test_records_get_default_names(
     site: Sandbox, sg: Any, entity_type: str, field: str, name: str | None
 ) -> None:
-    """A record without a name gets one where a site gives one, told in its log."""
+    """A record without a name gets the name that a site gives it, with a row in the log."""
     project = {} if entity_type == "TaskTemplate" else {"project": {"type": "Project", "id": 1}}
-    made = sg.create(entity_type, project, [field])
-    assert made[field] == (name and name.format(made["id"]))
-    told = [["attribute_name", "is", field], ["entity", "is", made]]
-    assert bool(sg.find_one("EventLogEntry", told)) is (name is not None)
+    created = sg.create(entity_type, project, [field])
+    assert created[field] == (name and name.format(created["id"]))
+    filters = [["attribute_name", "is", field], ["entity", "is", created]]
+    assert bool(sg.find_one("EventLogEntry", filters)) is (name is not None)
 
 
 @pytest.mark.parametrize("value", ["", None])
 def test_a_code_is_never_empty(sg: Any, value: str | None) -> None:
-    """An empty code is refused at creation and afterwards; a task's content may be empty."""
+    """An empty code is refused in a create and in an update; a task's content may be empty."""
     project = {"type": "Project", "id": 1}
     with pytest.raises(Fault, match=r"Cannot set identifier field to empty. \(Shot\)"):
         sg.create("Shot", {"project": project, "code": value})
@@ -181,15 +181,17 @@ def test_a_code_is_never_empty(sg: Any, value: str | None) -> None:
 def test_names_of_links_are_those_shown(site: Sandbox, sg: Any) -> None:
     """A delivery is named with its number, in links and as `cached_display_name`."""
     project = {"type": "Project", "id": 1}
-    made = sg.create("Delivery", {"title": "Reel 1", "project": project}, ["cached_display_name"])
-    assert made["cached_display_name"] == f"#{made['id']}: Reel 1"
-    sg.create("Reply", {"content": "x", "entity": made})
-    reply = sg.find_one("Reply", [["entity", "is", made]], ["entity"])
-    assert reply["entity"]["name"] == made["cached_display_name"]
+    created = sg.create(
+        "Delivery", {"title": "Reel 1", "project": project}, ["cached_display_name"]
+    )
+    assert created["cached_display_name"] == f"#{created['id']}: Reel 1"
+    sg.create("Reply", {"content": "x", "entity": created})
+    reply = sg.find_one("Reply", [["entity", "is", created]], ["entity"])
+    assert reply["entity"]["name"] == created["cached_display_name"]
 
 
-def test_what_a_site_fills_in(site: Sandbox, sg: Any) -> None:
-    """A version is by who makes it, a time log of today, a storage has a uuid."""
+def test_values_that_a_site_fills_in(site: Sandbox, sg: Any) -> None:
+    """A version gets its creator as user, a time log the date, a storage a uuid."""
     project = {"type": "Project", "id": 1}
     version = sg.create("Version", {"project": project}, ["user", "created_by"])
     assert version["user"] == version["created_by"]
@@ -211,10 +213,10 @@ def test_what_a_site_fills_in(site: Sandbox, sg: Any) -> None:
 def test_names_of_people(
     site: Sandbox, values: dict[str, str], name: str | None, parts: tuple[str | None, str | None]
 ) -> None:
-    """A person's name is made of its parts, or the parts of the name."""
-    made = site.create("HumanUser", values)
+    """A person's name is composed from its parts, or the parts are taken from the name."""
+    created = site.create("HumanUser", values)
     fields = ["name", "firstname", "lastname"]
-    read = site.find("HumanUser", [["id", "is", made["id"]]], fields)[0]
+    read = site.find("HumanUser", [["id", "is", created["id"]]], fields)[0]
     assert (read["name"], (read["firstname"], read["lastname"])) == (name, parts)
 
 
@@ -224,19 +226,19 @@ def test_names_of_people(
 )
 def test_some_values_are_unique(site: Sandbox, entity_type: str, field: str) -> None:
     """Two live records cannot have the same login, project name or storage; a retired one can."""
-    one = site.create(entity_type, {field: "twin"})
+    first = site.create(entity_type, {field: "twin"})
     other = site.create(entity_type, {field: "other"})
-    site.update(entity_type, one["id"], {field: "twin"})
+    site.update(entity_type, first["id"], {field: "twin"})
     with pytest.raises(RefusedCallError, match="is required to be unique"):
         site.create(entity_type, {field: "twin"})
     with pytest.raises(RefusedCallError, match="is required to be unique"):
         site.update(entity_type, other["id"], {field: "twin"})
-    site.delete(entity_type, one["id"])
+    site.delete(entity_type, first["id"])
     site.update(entity_type, other["id"], {field: "twin"})
 
 
 def test_links_are_read_by_name(site: Sandbox) -> None:
-    """Several links come by name, whatever order they were written in; replies as they came."""
+    """Several links are sorted by name, whatever order they were written in; replies by age."""
     versions = [site.create("Version", {"code": code}) for code in ("c", "a", "B")]
     playlist = site.create("Playlist", {"versions": versions})
     assert [link["name"] for link in playlist["versions"]] == ["a", "B", "c"]
@@ -255,7 +257,7 @@ def test_a_task_without_content_is_a_dash(site: Sandbox) -> None:
 
 
 def test_passwords_are_never_shown(site: Sandbox, connect: Connect) -> None:
-    """A password that is written lets its person in; it reads as asterisks, in the log as well."""
+    """A written password lets its person log in; it reads as asterisks, in the log too."""
     values = {"name": "Gus", "login": "gus", "password_proxy": "a demo password"}
     person = site.create("HumanUser", values)
     sg = connect(site, login="gus", password="a demo password")
@@ -281,20 +283,20 @@ def test_passwords_are_never_shown(site: Sandbox, connect: Connect) -> None:
     ],
 )
 def test_a_path_in_a_storage(site: Sandbox, sg: Any, sent: Any, storage: str) -> None:
-    """A path is known on each platform that its storage, the deepest one, has a root for."""
+    """A path has a value for each platform for which the deepest matching storage has a root."""
     site.create("LocalStorage", {"code": "deep", "linux_path": "/mnt/projects/deep/"})
     values = {"code": "a.ma", "project": {"type": "Project", "id": 1}, "path": sent}
-    made = site.create("PublishedFile", values)["path"]
-    assert (made["link_type"], made["relative_path"]) == ("local", "fah/a.ma")
-    assert made["local_storage"]["name"] == storage
+    created = site.create("PublishedFile", values)["path"]
+    assert (created["link_type"], created["relative_path"]) == ("local", "fah/a.ma")
+    assert created["local_storage"]["name"] == storage
     linux = "/mnt/projects/deep/fah/a.ma" if storage == "deep" else "/mnt/projects/fah/a.ma"
-    assert made["local_path_linux"] == linux
+    assert created["local_path_linux"] == linux
     windows = None if storage == "deep" else "P:\\projects\\fah\\a.ma"
-    assert made["local_path_windows"] == windows
-    assert (made["name"], made["type"], "url" in made) == ("a.ma", "Attachment", False)
+    assert created["local_path_windows"] == windows
+    assert (created["name"], created["type"], "url" in created) == ("a.ma", "Attachment", False)
 
 
 def test_a_path_in_no_storage_is_refused(site: Sandbox) -> None:
-    """A path below no root is refused by name."""
+    """A path outside all roots is refused."""
     with pytest.raises(RefusedCallError, match="doesn't match any defined Local"):
         site.create("PublishedFile", {"path": {"local_path": "/tmp/x.ma"}})

@@ -1,4 +1,4 @@
-"""Values of each data type: what is coerced, what is cut, what is refused: as recorded."""
+"""Values of each data type, as recorded on a site: coerced, cut or refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def typed() -> Iterator[Sandbox]:
 
 
 def kept(site: Sandbox, field: str, value: Any, entity_type: str = "Version") -> Any:
-    """What a value that is written reads back as."""
+    """Return a written value as it is read back."""
     site.update(entity_type, 1, {field: value})
     return site.find(entity_type, [], [field])[0][field]
 
@@ -76,10 +76,8 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("field", "sent", "read"), KEPT)
-def test_values_are_kept_as_a_site_keeps_them(
-    typed: Sandbox, field: str, sent: Any, read: Any
-) -> None:
-    """Text is stripped and numbers are read from it; offsets are reckoned in; the rest is cut."""
+def test_values_are_stored_as_on_a_site(typed: Sandbox, field: str, sent: Any, read: Any) -> None:
+    """Text is stripped, numbers are parsed from it, offsets are applied, and the rest is cut."""
     value = kept(typed, field, sent)
     assert (list(value) if field == "tag_list" else value) == read
 
@@ -94,7 +92,7 @@ def test_values_are_kept_as_a_site_keeps_them(
     ],
 )
 def test_colours_of_tasks(typed: Sandbox, sent: str, read: str) -> None:
-    """A task has the colour of its step, or one that may be named as long ago."""
+    """A task has the colour of its step, or one that may have a former name."""
     assert kept(typed, "color", sent, "Task") == read
 
 
@@ -168,7 +166,7 @@ REFUSED = [
 def test_values_are_refused_as_a_site_refuses_them(
     typed: Sandbox, field: str, value: Any, message: str
 ) -> None:
-    """What does not fit is refused in a site's words, and nothing is written."""
+    """An invalid value is refused in a site's words, and nothing is written."""
     before = typed.find("Version", [], [field])
     with pytest.raises(RefusedCallError, match=message):
         typed.update("Version", 1, {field: value})
@@ -177,29 +175,29 @@ def test_values_are_refused_as_a_site_refuses_them(
 
 @pytest.mark.parametrize("value", [None, "", "#ff8000", "Cyan"])
 def test_a_task_is_never_without_colour(typed: Sandbox, value: Any) -> None:
-    """A task's colour cannot be cleared, nor be what is none."""
+    """A task's colour cannot be cleared or set to an invalid one."""
     with pytest.raises(RefusedCallError, match=r"Task\.color"):
         typed.update("Task", 1, {"color": value})
 
 
 def test_numbers_out_of_bounds_say_so_at_creation(typed: Sandbox) -> None:
-    """A create names the cause where an update does not."""
+    """A create states the cause where an update does not."""
     with pytest.raises(RefusedCallError, match="PG::NumericValueOutOfRange"):
         typed.create("Version", {"a_number": LARGEST + 1})
 
 
 def test_creation_sets_the_stamps(typed: Sandbox) -> None:
-    """`created_at` and its like may be written once, when the record is made."""
+    """`created_at` and similar fields can be set only in a create."""
     stamps = {"created_at": "2019-03-04T05:06:07+02:00", "updated_at": "2019-03-05"}
-    made = typed.create("Version", {"code": "old", **stamps})
-    (read,) = typed.find("Version", [["id", "is", made["id"]]], list(stamps))
+    created = typed.create("Version", {"code": "old", **stamps})
+    (read,) = typed.find("Version", [["id", "is", created["id"]]], list(stamps))
     assert read["created_at"] == "2019-03-04T03:06:07Z"
     assert read["updated_at"] == "2019-03-05T00:00:00Z"
-    typed.delete("Version", made["id"])
+    typed.delete("Version", created["id"])
 
 
 def test_most_links_take_any_type(typed: Sandbox) -> None:
-    """`valid_types` of a link to one record binds for few fields, `project` among them."""
+    """`valid_types` of a link to one record is enforced for few fields, such as `project`."""
     task = {"type": "Task", "id": 1}
     assert kept(typed, "entity", task)["type"] == "Task"
     with pytest.raises(RefusedCallError, match="Project expected, got Task"):
@@ -225,8 +223,8 @@ FOUND = [
 
 
 @pytest.mark.parametrize("condition", FOUND, ids=str)
-def test_filters_take_what_writes_take(typed: Sandbox, condition: list[Any]) -> None:
-    """Values of a filter are coerced as written ones; text and lists are met in any case."""
+def test_filters_coerce_values_like_writes(typed: Sandbox, condition: list[Any]) -> None:
+    """Values of a filter are coerced like written ones; text and lists match in any case."""
     typed.add_field("Version", Field("client_code", "text", "Client Code"))
     values = {"a_text": "a", "a_number": 5, "a_duration": 480, "a_float": 1.5, "a_checkbox": True}
     more = {"a_list": "Type A", "a_date": "2026-09-02", "a_date_time": "2026-03-04T00:06:07Z"}
@@ -276,6 +274,6 @@ def test_filters_that_find_nothing_without_a_word(typed: Sandbox, condition: lis
 def test_filters_are_refused_as_a_site_refuses_them(
     typed: Sandbox, condition: list[Any], message: str
 ) -> None:
-    """Relations and values that a data type does not take are refused in a site's words."""
+    """Relations and values that a data type does not accept are refused in a site's words."""
     with pytest.raises(RefusedCallError, match=message):
         typed.find("Version", [condition])

@@ -72,33 +72,33 @@ class Workshop:
         self.pip("install", "--no-deps", "--no-index", "--force-reinstall", str(core))
 
     def python(self, *arguments: str, cwd: Path | None = None, fails: bool = False) -> str:
-        """Run its Python; returns what was printed."""
+        """Run its Python; return the output."""
         command = [str(self.bin / "python"), *arguments]
         return run(command, cwd=cwd or self.folder, fails=fails)
 
     def sgevents(self, *arguments: str, cwd: Path | None = None, fails: bool = False) -> str:
-        """Run the command `sgevents`; returns what was printed."""
+        """Run the command `sgevents`; return the output."""
         return run([str(self.bin / "sgevents"), *arguments], cwd=cwd or self.folder, fails=fails)
 
     def pip(self, *arguments: str, fails: bool = False) -> str:
-        """Run pip, with nothing set but what is said."""
+        """Run pip with only the given settings."""
         return self.python("-m", "pip", "--disable-pip-version-check", *arguments, fails=fails)
 
     def build(self, package: Path, *options: str) -> Path:
-        """Build a package as its author does; returns the folder with what was built."""
+        """Build a package as its author does; return the folder with the built files."""
         make_readable(package / "pyproject.toml")
         self.python("-m", "build", "--no-isolation", *options, str(package))
         return package / "dist"
 
     def upload(self, dist: Path, index: PackageIndex) -> None:
-        """Upload all that was built to an index."""
+        """Upload the built files to an index."""
         files = [str(file) for file in sorted(dist.iterdir())]
         options = ["--non-interactive", "--repository-url", index.url, "-u", USER, "-p", PASSWORD]
         self.python("-m", "twine", "upload", *options, *files)
 
 
 def make_readable(project: Path) -> None:
-    """Let a project be built with metadata that an older twine can read, where one is tested."""
+    """Build a project with metadata that an older twine can read, if one is tested."""
     text = project.read_text("utf-8")
     is_old = Version(packaging_version) < READS_ALL_METADATA
     if is_old and "core-metadata-version" not in text:

@@ -1,4 +1,4 @@
-"""A site over HTTP whose rows are any text at all, kept under the ids by which it sorts them."""
+"""A site over HTTP whose rows are any text, under the ids by which it sorts them."""
 
 from __future__ import annotations
 

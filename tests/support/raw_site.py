@@ -1,4 +1,4 @@
-"""A server on this machine that answers with the very bytes a test wants, over TCP or TLS."""
+"""A server on this machine that answers with exactly the bytes of a test, over TCP or TLS."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Says = Callable[["Talk", Asked], None]
 
 
 class Talk:
-    """One connection, to say things over."""
+    """One connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -44,13 +44,13 @@ class Talk:
         self.is_over = True
 
     def for_ever(self, piece: bytes) -> None:
-        """Send a piece again and again until the other side has gone."""
+        """Send a piece again and again until the other side has closed."""
         with suppress(OSError):
             while True:
                 self.sock.sendall(piece)
 
     def silence(self) -> None:
-        """Say nothing until the other side has gone."""
+        """Send nothing until the other side has closed."""
         with suppress(OSError):
             while self.sock.recv(65536):
                 pass
@@ -149,7 +149,7 @@ def _read(file: Any, number: int) -> Asked | None:
 
 
 def answers(results: Any, *, wrapped: bool = True, **headers: str) -> Says:
-    """Answer with results, as the API wraps them."""
+    """Answer with results in the form of the API."""
     body = json.dumps({"results": results} if wrapped else results).encode()
     return sends(body, **headers)
 

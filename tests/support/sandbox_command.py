@@ -1,4 +1,4 @@
-"""The command `sgevents sandbox` in a process of its own, and the client of what it serves."""
+"""The command `sgevents sandbox` in a process of its own, and a client of it."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
 
 
 def client(values: dict[str, str]) -> Any:
-    """The unmodified client with what the command prints."""
+    """Return the unmodified client with the values that the command printed."""
     return Shotgun(values["url"], values["script_name"], values["api_key"])
