@@ -149,7 +149,7 @@ def _usual_strands(body: bytes, head: _RowHead, event_type: str) -> int:
     entity, project = head.entity, head.project
     if entity is None or entity.type is None or entity.id is None or event_type.endswith("_View"):
         return strands_of(decoded(body))
-    of_project = "" if project is None or project.id is None else project_key(project.id)
+    of_project = None if project is None or project.id is None else project_key(project.id)
     return pack_strands(head.id, record_key(entity.type, entity.id), of_project)
 
 

@@ -1,14 +1,15 @@
 """The strand of an event: which of a lane's events keep their order among each other. Pure.
 
-A strand is the hash of an event's key, modulo `STRANDS`. The three strands that an event can have
-(by entity, by project, by itself) are computed once, from its row, and kept beside the row, so that
-nobody decodes a body in order to route it.
+A strand is the hash of an event's key, modulo `STRANDS`; the hash of an id is the id itself. The
+three strands that an event can have (by entity, by project, by itself) are computed once, from its
+row, and kept beside the row, so that nobody decodes a body in order to route it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
@@ -38,21 +39,28 @@ def strands_of(row: Mapping[str, Any]) -> int:
     Args:
         row: The event's row as read from the site; whatever it lacks is passed over.
     """
-    return pack_strands(row.get("id"), _record_key(row), _project_key(row))
+    event_id = row.get("id")
+    itself = event_id if type(event_id) is int else 0
+    return pack_strands(itself, _record_key(row), _project_key(row))
 
 
-def pack_strands(event_id: object, record: str, project: str) -> int:
+def pack_strands(event_id: int, record: int | None, project: int | None) -> int:
     """Return the packed strands of an event, by the keys of its record and project.
 
     Args:
         event_id: The event's id.
-        record: The key of its record, see `record_key`; empty if it has none.
-        project: The key of its project, see `project_key`; empty if it has none.
+        record: The key of its record, see `record_key`; None if it has none.
+        project: The key of its project, see `project_key`; None if it has none.
     """
-    itself = _strand(f"event {event_id}")
-    by_entity = _strand(record or project) if record or project else itself
-    by_project = _strand(project or record) if record or project else itself
-    return by_entity | by_project << _BITS | itself << 2 * _BITS
+    itself = event_id & _MASK
+    if record is None and project is None:
+        return itself | itself << _BITS | itself << 2 * _BITS
+    if record is None:
+        record = project
+    elif project is None:
+        project = record
+    assert record is not None and project is not None  # noqa: S101, PT018 - for the type checker
+    return record & _MASK | (project & _MASK) << _BITS | itself << 2 * _BITS
 
 
 def strand_in(packed: int, order_by: OrderBy) -> int:
@@ -82,32 +90,36 @@ def strands_of_body(body: bytes, event_id: int) -> int:
     return strands_of({**(row if isinstance(row, dict) else {}), "id": event_id})
 
 
-def record_key(entity_type: str | None, entity_id: int) -> str:
-    """Return the key of a record."""
-    return f"{entity_type} {entity_id}"
+def record_key(entity_type: str | None, entity_id: int) -> int:
+    """Return the key of a record: neighbouring ids have neighbouring strands, of each type others.
+
+    A hash of the whole key would cost as much as reading the rest of the row.
+    """
+    return _type_hash(entity_type or "") + entity_id
 
 
-def project_key(project_id: int) -> str:
-    """Return the key of a project."""
-    return f"Project {project_id}"
+def project_key(project_id: int) -> int:
+    """Return the key of a project, which is also a record."""
+    return record_key("Project", project_id)
 
 
-def _record_key(row: Mapping[str, Any]) -> str:
-    """Return the key of the record that an event is about; empty if none is known."""
+def _record_key(row: Mapping[str, Any]) -> int | None:
+    """Return the key of the record that an event is about; None if none is known."""
     entity, kind = row.get("entity"), row.get("event_type")
     if isinstance(entity, dict) and isinstance(kind, str) and not kind.endswith("_View"):
         record_type, record_id = entity.get("type"), entity.get("id")
         if isinstance(record_type, str) and type(record_id) is int:
             return record_key(record_type, record_id)
     event = Event(row)  # the record is retired, was viewed, or there is none
-    return "" if event.entity_id is None else record_key(event.entity_type, event.entity_id)
+    return None if event.entity_id is None else record_key(event.entity_type, event.entity_id)
 
 
-def _project_key(row: Mapping[str, Any]) -> str:
+def _project_key(row: Mapping[str, Any]) -> int | None:
     project = row.get("project")
     number = project.get("id") if isinstance(project, dict) else None
-    return project_key(number) if type(number) is int else ""
+    return project_key(number) if type(number) is int else None
 
 
-def _strand(key: str) -> int:
-    return crc32(key.encode("utf-8", "surrogatepass")) % STRANDS
+@lru_cache(maxsize=4096)
+def _type_hash(entity_type: str) -> int:
+    return crc32(entity_type.encode("utf-8", "surrogatepass"))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email.utils import formatdate
+from functools import lru_cache
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
@@ -25,6 +26,8 @@ from event_rows import Log
 
 INFO: Final = {"version": [8, 50, 0], "api_max_entities_per_page": 500}
 _HIGHEST: Final = 2**53
+_PAGES: Final = 1024
+"""Pages that are kept as they were sent, some 300 KB each."""
 
 
 class LeanSite:
@@ -40,6 +43,7 @@ class LeanSite:
         self._log = log
         self._delay = delay
         self._shown: dict[int, float] = {}
+        self._kept = lru_cache(_PAGES)(self._written)  # who comes again waits for no page
 
     def answer(self, method: str, params: dict[str, Any]) -> bytes:
         """Return the body of the answer to a call."""
@@ -75,7 +79,10 @@ class LeanSite:
         if params["return_fields"] == ["id"]:
             ids = (self._log[number] for number in numbers[:limit])
             return self._page([b'{"type": "EventLogEntry", "id": %d}' % id_ for id_ in ids], limit)
-        return self._page([self._body(number) for number in numbers[:limit]], limit)
+        return self._kept(tuple(numbers[:limit]), limit)
+
+    def _written(self, numbers: tuple[int, ...], limit: int) -> bytes:
+        return self._page([self._body(number) for number in numbers], limit)
 
     def _body(self, number: int) -> bytes:
         body = self._log.body(number)

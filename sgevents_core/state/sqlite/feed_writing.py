@@ -42,11 +42,13 @@ class SqliteFeedWriter(SqliteReader):
                 raise StaleWriter(what="the journal")
             db.executemany(
                 "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (seq, era, row.id, row.event_type, row.at, late, row.body, _sum(era, row),
-                     row.strands)
-                    for seq, (row, late) in enumerate(rows, expected_seq + 1)
-                ),
+                [
+                    (seq, era, id_, event_type, at, late, body,
+                     sum_of_row(era, id_, event_type, at, body), strands)
+                    for seq, ((id_, at, event_type, body, _, strands), late) in enumerate(
+                        rows, expected_seq + 1
+                    )
+                ],
             )  # fmt: skip
             _write_feed(db, change)
         return expected_seq + len(rows)
