@@ -22,7 +22,7 @@ from sgevents_core.cli.new_requests import (
 )
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, iso, redacted
 from sgevents_core.cli.root import config_option
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import LettersNotNamed, NoSuchLetter
 from sgevents_core.printable import counted, lines
 from sgevents_core.state.opening import open_state
@@ -340,13 +340,8 @@ def _group_json(group: LetterGroup) -> dict[str, Any]:
 
 
 def _print_groups(groups: Sequence[LetterGroup]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("letters", "first"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("plugin", "callback", "until", "error"):
-        table.add_column(title, no_wrap=title != "error")
+    titles = ("letters", "first", "plugin", "callback", "until", "error")
+    table = new_table(*titles, numbers=("letters", "first"), sentences="error")
     for group in groups:
         cells = (group.letters, group.first, group.plugin, group.callback)
         table.add_row(*(cell(one) for one in (*cells, _local_time(group.until), group.error)))
@@ -354,13 +349,9 @@ def _print_groups(groups: Sequence[LetterGroup]) -> None:
 
 
 def _print_table(letters: Sequence[Letter]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("number", "event", "attempts"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("plugin", "callback", "when", "error"):
-        table.add_column(title, no_wrap=title != "error")
+    numbers = ("number", "event", "attempts")
+    titles = (*numbers, "plugin", "callback", "when", "error")
+    table = new_table(*titles, numbers=numbers, sentences="error")
     for letter in letters:
         table.add_row(*(cell(one) for one in _cells(letter)))
     print_table(table)

@@ -11,7 +11,7 @@ import click
 
 from sgevents_core.cli.printing import cell, echo, echo_json, echo_line, read_for_inspection
 from sgevents_core.cli.root import config_option
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import StateError
 from sgevents_core.state.opening import open_state
 
@@ -136,22 +136,15 @@ def _planned_calls(loaded_plugins: Loaded, event_type: str) -> list[dict[str, An
 
 
 def _print_calls(planned_calls: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     if not planned_calls:
         echo("No callback is called.")
         return
-    column_titles = ["group", "plugin", "callback", "hook", "filter", "where"]
     has_several_lanes = len({call["lane"] for call in planned_calls}) > 1
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", no_wrap=True)
-    for title in [*["lane"] * has_several_lanes, *column_titles]:
-        table.add_column(title, no_wrap=title != "filter")
+    titles = ["group", "plugin", "callback", "hook", "filter", "where"]
+    titles[:0] = ["lane"] if has_several_lanes else []
+    table = new_table("#", *titles, numbers=("#",), sentences="filter")
     for call in planned_calls:
-        cells = [
-            call[title] or "register_callbacks"
-            for title in [*["lane"] * has_several_lanes, *column_titles]
-        ]
+        cells = [call[title] or "register_callbacks" for title in titles]
         table.add_row(str(call["number"]), *(cell(one) for one in cells))
     print_table(table)
     if has_several_lanes:

@@ -21,7 +21,7 @@ from sgevents_core.cli.printing import (
     without_empty,
 )
 from sgevents_core.cli.root import config_option
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.errors import StateError
 from sgevents_core.printable import lines
 
@@ -101,18 +101,13 @@ def _read_statuses(
 
 
 def _print_table(plugin_statuses: tuple[PluginStatus, ...]) -> None:
-    from rich.table import Table
-
     if not plugin_statuses:
         echo("No plugin is installed, and none is configured.")
         return
     has_several_lanes = len({status.lane for status in plugin_statuses if status.lane}) > 1
     column_titles = ("group", *["lane"] * has_several_lanes, "distribution", "version")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", no_wrap=True)
-    for title in ("name", "status", *column_titles):
-        table.add_column(title, no_wrap=True)
-    table.add_column("callbacks", justify="right", no_wrap=True)
+    titles = ("#", "name", "status", *column_titles, "callbacks")
+    table = new_table(*titles, numbers=("#", "callbacks"))
     for status in plugin_statuses:
         status_style = {**_STATUS_STYLES, **_WAITING_STYLES}.get(status.status, "bold red")
         table.add_row(

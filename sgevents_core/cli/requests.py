@@ -12,7 +12,7 @@ import click
 from sgevents_core.cli.new_requests import load_state_settings
 from sgevents_core.cli.printing import cell, echo, echo_json, iso
 from sgevents_core.cli.root import config_option
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
@@ -56,12 +56,8 @@ def _as_json(request: Asked) -> dict[str, Any]:
 
 
 def _requests_table(recorded_requests: list[Asked]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", no_wrap=True)
-    for title in ("when", "who", "what", "came of it"):
-        table.add_column(title, no_wrap=title != "came of it")
+    titles = ("#", "when", "who", "what", "came of it")
+    table = new_table(*titles, numbers=("#",), sentences="came of it")
     for request in recorded_requests:
         when = f"{datetime.fromtimestamp(request.asked_at).astimezone():%Y-%m-%d %H:%M}"
         request_text = " ".join(

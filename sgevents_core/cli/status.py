@@ -19,7 +19,7 @@ from sgevents_core.cli.printing import (
     read_without_secrets,
 )
 from sgevents_core.cli.root import config_option
-from sgevents_core.cli.tables import print_table
+from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.printable import counted
 from sgevents_core.state.pulse import STALE
 
@@ -193,11 +193,7 @@ def _proved_text(feed: FeedOverview) -> str:
 
 
 def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("plugin", "lane", "state", "behind", "dead letters"):
-        table.add_column(title, no_wrap=True)
+    table = new_table("plugin", "lane", "state", "behind", "dead letters")
     for plugin in plugins:
         behind_text = "-"
         if plugin.behind:

@@ -12,8 +12,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +50,23 @@ def wrapped(text: str, indent: str = _CONTINUATION_INDENT) -> str:
     if width is None or len(text) <= width:
         return text
     return "\n".join(_break_line(text, width, indent))
+
+
+def new_table(*titles: str, numbers: Collection[str] = (), sentences: str = "") -> Table:
+    """Return an empty table with these columns.
+
+    Args:
+        titles: The titles of the columns.
+        numbers: The titles of columns that are aligned right.
+        sentences: The title of the one column whose cells may be broken into lines.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        justify: Literal["left", "right"] = "right" if title in numbers else "left"
+        table.add_column(title, justify=justify, no_wrap=title != sentences)
+    return table
 
 
 def print_table(table: Table) -> None:
