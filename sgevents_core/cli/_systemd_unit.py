@@ -93,9 +93,7 @@ EnvironmentFile=$file
 
 """)
 
-_READ_ONLY_FOLDERS: Final = tuple(
-    Path(config_folder) for config_folder in ("/usr", "/boot", "/efi", "/etc")
-)
+_READ_ONLY_FOLDERS: Final = tuple(Path(folder) for folder in ("/usr", "/boot", "/efi", "/etc"))
 _STATE_ROOT: Final = Path("/var/lib")
 _LOG_ROOT: Final = Path("/var/log")
 
@@ -190,8 +188,7 @@ def _folder_settings(service: Service) -> str:
                 f"{setting_name}Mode=0750",
             ]
         elif service_folder is not None and any(
-            service_folder.is_relative_to(read_only_folder)
-            for read_only_folder in _READ_ONLY_FOLDERS
+            service_folder.is_relative_to(folder) for folder in _READ_ONLY_FOLDERS
         ):
             lines.append(f"ReadWritePaths={_quoted_word(f'-{service_folder}')}")
     return "".join(f"{line}\n" for line in [*lines, ""]) if lines else ""

@@ -245,7 +245,5 @@ def _literal_secret_findings(settings: Settings) -> list[Finding]:
         Finding("plugins", "warning", exposure.message, exposure.fix, file=settings.path)
         for exposure in exposures
         if exposure.reveals_secret
-        and not any(
-            known_warning.message == exposure.message for known_warning in settings.warnings
-        )
+        and not any(warning.message == exposure.message for warning in settings.warnings)
     ]

@@ -120,9 +120,7 @@ def _wrong_values(
             allowed_lists
         ):
             continue
-        known_names = sorted(
-            {allowed_value for filter_values in allowed_lists for allowed_value in filter_values}
-        )
+        known_names = sorted({value for filter_values in allowed_lists for value in filter_values})
         for condition_name, filter_values in (
             ("old_value", match.old_value),
             ("new_value", match.new_value),

@@ -156,9 +156,7 @@ def _commands_of_plugin(
 def _add_config_option(command: click.Command) -> None:
     """Add --config to a command and its subcommands, as all others have it."""
     for target_command in _with_subcommands(command):
-        known_options = {
-            command_name for parameter in target_command.params for command_name in parameter.opts
-        }
+        known_options = {name for parameter in target_command.params for name in parameter.opts}
         if "--config" not in known_options:
             option_names = ["--config", *({"-c"} - known_options)]
             config_option = click.Option(

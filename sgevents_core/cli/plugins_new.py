@@ -159,12 +159,10 @@ def _summary(description: str | None, name: str) -> str:
 def _file_texts(template_values: dict[str, str]) -> dict[str, str]:
     template_folder = resources.files("sgevents_core.cli") / "plugin_template"
     return {
-        relative_path: _fill_template(
-            (template_folder / template_name).read_text("utf-8"), template_values
-        )
+        path: _fill_template((template_folder / template_name).read_text("utf-8"), template_values)
         if template_name
         else ""
-        for relative_path, template_name in TEMPLATE_FILES.items()
+        for path, template_name in TEMPLATE_FILES.items()
     }
 
 

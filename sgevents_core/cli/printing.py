@@ -134,9 +134,7 @@ def echo_json(json_value: Any, *, indent: int | None = 2, nl: bool = True) -> No
 def without_empty(json_value: Any) -> Any:
     """Return a value for JSON with null for every empty text, at any depth."""
     if isinstance(json_value, Mapping):
-        return {
-            key_name: without_empty(inner_value) for key_name, inner_value in json_value.items()
-        }
+        return {key_name: without_empty(value) for key_name, value in json_value.items()}
     if isinstance(json_value, list | tuple):
         return [without_empty(inner_value) for inner_value in json_value]
     return None if json_value == "" else json_value

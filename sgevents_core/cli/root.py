@@ -121,12 +121,7 @@ class _LazyGroup(click.Group):
         from sgevents_core.cli.plugin_commands import plugin_commands
 
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (command_name, COMMANDS[command_name].summary)
-                    for command_name in self.list_commands(ctx)
-                ]
-            )
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
         listed_commands = plugin_commands((), COMMANDS)
         command_rows = [
             (one_line(command_name), one_line(plugin_command.help))

@@ -21,9 +21,8 @@ from sgevents_core.sandbox.types_file import Tables
 from sgevents_core.site.client import EventLog
 
 _FAULT_KIND_LINES = "\n".join(
-    f"  {fault_kind}  "
-    f"{', '.join(f'{name}={value}' for name, value in sandbox_options.items())}".rstrip()
-    for fault_kind, sandbox_options in FAULT_KINDS.items()
+    f"  {kind}  {', '.join(f'{name}={value}' for name, value in sandbox_options.items())}".rstrip()
+    for kind, sandbox_options in FAULT_KINDS.items()
 )
 
 _SLOW_ROW_COUNT = 200_000
@@ -156,8 +155,7 @@ def _stop_signals() -> Iterator[threading.Event]:
     stop_event = threading.Event()
     signal_numbers = (signal.SIGINT, signal.SIGTERM)
     previous_handlers = {
-        signal_number: signal.signal(signal_number, lambda *_about: stop_event.set())
-        for signal_number in signal_numbers
+        number: signal.signal(number, lambda *_about: stop_event.set()) for number in signal_numbers
     }
     try:
         yield stop_event

@@ -101,9 +101,7 @@ def _secret_sources(settings: Settings) -> Iterator[SecretSource]:
     enabled_plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     secret_holders: list[Any] = [settings.site.api_key]
     secret_holders += [
-        secret_holder
-        for plugin in enabled_plugins
-        for secret_holder in (plugin.api_key, plugin.settings)
+        holder for plugin in enabled_plugins for holder in (plugin.api_key, plugin.settings)
     ]
     return (secret.source for secret in secrets_in(secret_holders))
 

@@ -112,9 +112,7 @@ def _print_whole(console: Console, table: Table, widths: Sequence[int]) -> None:
     """Print the table with columns of these sizes; sentences are broken to fit theirs."""
     right_aligned = [column.justify == "right" for column in table.columns]
     for cells, style in _table_rows(table):
-        cell_lines = [
-            _fit_cell(cell, width_needed) for cell, width_needed in zip(cells, widths, strict=True)
-        ]
+        cell_lines = [_fit_cell(cell, needed) for cell, needed in zip(cells, widths, strict=True)]
         for line_number in range(max(map(len, cell_lines))):
             line_texts = [
                 lines_of_cell[line_number] if line_number < len(lines_of_cell) else ""
@@ -156,9 +154,7 @@ def _table_line(
 def _print_with_sentences_below(
     console: Console, table: Table, sentence_column: int, width: int
 ) -> None:
-    kept_columns = [
-        line_number for line_number in range(len(table.columns)) if line_number != sentence_column
-    ]
+    kept_columns = [number for number in range(len(table.columns)) if number != sentence_column]
     widths = [_column_width(console, table.columns[line_number]) for line_number in kept_columns]
     rows = _table_rows(table)
     right_aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
@@ -179,9 +175,7 @@ def _print_overhanging(
 
     Cells after one that is too long for its column begin on the next line.
     """
-    kept_columns = [
-        line_number for line_number in range(len(table.columns)) if line_number != sentence_column
-    ]
+    kept_columns = [number for number in range(len(table.columns)) if number != sentence_column]
     rows = [
         ([cells[one] for one in kept_columns], cells, style) for cells, style in _table_rows(table)
     ]
@@ -233,9 +227,7 @@ def _narrow_columns(widths: list[int], minimum_widths: Sequence[int], width: int
 
 def _cell_ranges(cells: Sequence[Text], widths: Sequence[int]) -> list[tuple[int, int]]:
     """Return the range of cells on each line of a row: the first, and the one after the last."""
-    overlong_cells = [
-        cell_index for cell_index, cell in enumerate(cells) if len(cell.plain) > widths[cell_index]
-    ]
+    overlong_cells = [index for index, cell in enumerate(cells) if len(cell.plain) > widths[index]]
     line_ends = [cell_index + 1 for cell_index in overlong_cells if cell_index + 1 < len(cells)] + [
         len(cells)
     ]

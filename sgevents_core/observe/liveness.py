@@ -122,9 +122,7 @@ class Liveness:
         Args:
             now: The monotonic clock, in seconds.
         """
-        hanging_loops = frozenset(
-            loop_name for loop_name in self._loops if self._is_hanging(loop_name, now)
-        )
+        hanging_loops = frozenset(name for name in self._loops if self._is_hanging(name, now))
         self._log_changes(hanging_loops, now)
         self._hanging_loops = hanging_loops
         return hanging_loops

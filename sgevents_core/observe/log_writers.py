@@ -112,11 +112,7 @@ class LogWriter:
 
     def _write_batch(self, batch: Sequence[tuple[LogSink, str]]) -> None:
         for sink in dict.fromkeys(sink for sink, _ in batch):
-            record_texts = [
-                record_text
-                for target_sink, record_text in batch
-                if target_sink is sink and record_text
-            ]
+            record_texts = [text for target_sink, text in batch if target_sink is sink and text]
             dropped_count = len(sink.dropped)
             if dropped_count:
                 record_texts.append(self._dropped_text(sink, dropped_count))

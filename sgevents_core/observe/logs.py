@@ -111,9 +111,7 @@ class OutletHandler(logging.Handler):
 
     def end(self) -> None:
         """Write what is queued, and close all outlets; drop what is not accepted in time."""
-        closed_writers = {
-            file_writer for file_writer in self._writers() if file_writer.close(CLOSE_TIMEOUT)
-        }
+        closed_writers = {writer for writer in self._writers() if writer.close(CLOSE_TIMEOUT)}
         for outlet in (*self._common_outlets, *self._plugin_outlets.values()):
             if outlet.writer in closed_writers:
                 outlet.sink.close()
@@ -145,11 +143,7 @@ class OutletHandler(logging.Handler):
             return ""
         plugin_name = logger_name.removeprefix(PLUGIN_LOGGER)
         return next(
-            (
-                known_plugin
-                for known_plugin in self._plugin_names
-                if f"{plugin_name}.".startswith(f"{known_plugin}.")
-            ),
+            (plugin for plugin in self._plugin_names if f"{plugin_name}.".startswith(f"{plugin}.")),
             plugin_name,
         )
 

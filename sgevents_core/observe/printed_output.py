@@ -82,9 +82,7 @@ class PrintedOutput:
         if not self._is_needed:
             yield
             return
-        original_streams = {
-            stream_name: getattr(sys, stream_name) for stream_name in _STREAM_DESCRIPTORS
-        }
+        original_streams = {name: getattr(sys, name) for name in _STREAM_DESCRIPTORS}
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         with suppress(OSError):  # the system may allow less
             fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_CAPACITY)

@@ -122,8 +122,7 @@ class LoggingKeeper:
         self.outlets = outlets
         self._root_logger = logging.getLogger()
         self._levels = {
-            known_logger: logging.getLevelName(configured_level)
-            for known_logger, configured_level in levels.items()
+            known_logger: logging.getLevelName(level) for known_logger, level in levels.items()
         }
         self._other_loggers = [logging.getLogger(dotted_name) for dotted_name in _OTHER_LOGGERS]
         self._reported_plugins: set[str] = set()

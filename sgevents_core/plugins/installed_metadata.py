@@ -106,9 +106,7 @@ def recorded_files(folder: Path) -> dict[str, str]:
     """Return path -> hash of the files installed with a distribution, as far as recorded."""
     with suppress(OSError, csv.Error):
         record_text = (folder / "RECORD").read_text("utf-8", "replace")
-        record_rows = [
-            record_row for record_row in csv.reader(record_text.splitlines()) if record_row
-        ]
+        record_rows = [row for row in csv.reader(record_text.splitlines()) if row]
         return {
             record_row[0]: record_row[1] if len(record_row) > 1 else ""
             for record_row in record_rows
@@ -149,11 +147,7 @@ def _match_quality(folder: Path) -> tuple[bool, float, Version, float]:
 
 def _matching_share(folder: Path) -> float:
     """Return the share of the modules in its RECORD that exist unchanged."""
-    recorded_modules = [
-        recorded_file
-        for recorded_file in recorded_files(folder).items()
-        if recorded_file[0].endswith(".py")
-    ]
+    recorded_modules = [file for file in recorded_files(folder).items() if file[0].endswith(".py")]
     fit_results = [
         _matches_hash(folder.parent / module_path, recorded_hash)
         for module_path, recorded_hash in recorded_modules[:_MAX_COMPARED]

@@ -116,10 +116,7 @@ def _inner_values(value: Any) -> Iterable[Any]:
     if isinstance(value, msgspec.Struct):
         return [getattr(value, field_name) for field_name in value.__struct_fields__]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [
-            getattr(value, pydantic_field.name, None)
-            for pydantic_field in dataclasses.fields(value)
-        ]
+        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
     if isinstance(getattr(type(value), "model_fields", None), Mapping):
         return list(vars(value).values())
     return ()

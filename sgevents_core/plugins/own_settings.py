@@ -167,8 +167,7 @@ def _known_keys(settings_model: Any) -> list[str]:
     key_names: list[str] = []
     for field_name, pydantic_field in getattr(settings_model, "model_fields", {}).items():
         field_aliases = [
-            getattr(pydantic_field, alias_kind, None)
-            for alias_kind in ("alias", "validation_alias")
+            getattr(pydantic_field, kind, None) for kind in ("alias", "validation_alias")
         ]
         if any(alias is not None and not isinstance(alias, str) for alias in field_aliases):
             return []

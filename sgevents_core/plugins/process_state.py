@@ -53,12 +53,8 @@ class ProcessState:
     """The process as it is now; made before a plugin's code runs."""
 
     def __init__(self) -> None:
-        self._signal_handlers = {
-            signal_number: signal.getsignal(signal_number) for signal_number in _SIGNAL_NUMBERS
-        }
-        self._timers = {
-            name: signal.getitimer(timer_kind) for name, timer_kind in _TIMER_KINDS.items()
-        }
+        self._signal_handlers = {number: signal.getsignal(number) for number in _SIGNAL_NUMBERS}
+        self._timers = {name: signal.getitimer(kind) for name, kind in _TIMER_KINDS.items()}
         self._created_at = time.monotonic()
         self._blocked_signals = _blocked_signals()
         self._working_folder = _working_folder()
@@ -196,9 +192,7 @@ def _restore_names(
     """Restore what is missing from `namespace` or was replaced; return what that was."""
     missing = object()
     changed_names = {
-        key: value_before
-        for key, value_before in value_before.items()
-        if namespace.get(key, missing) is not value_before
+        key: value_before for key, before in before.items() if namespace.get(key, missing) is not before
     }
     namespace.update(changed_names)
     return changed_names

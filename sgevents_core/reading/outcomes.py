@@ -102,11 +102,7 @@ class Outcomes:
         if journal_place not in self._timed_calls:
             self._timed_calls[journal_place] = calls_of(self._folder, *journal_place)
         call_key = CallKey(plugin, callback)
-        return tuple(
-            timed_call
-            for timed_call in self._timed_calls[journal_place]
-            if timed_call.key == call_key
-        )
+        return tuple(call for call in self._timed_calls[journal_place] if call.key == call_key)
 
     def outcome_of(
         self, plugin: str, callback: str, seq: int, failures: Iterable[KeptFailure]

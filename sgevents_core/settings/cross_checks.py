@@ -118,9 +118,7 @@ def _check_unused_lanes(settings: Settings, diagnostics: Diagnostics) -> None:
 
 def _check_credentials(name: str, plugin: PluginSettings, diagnostics: Diagnostics) -> None:
     credentials = {"script_name": plugin.script_name, "api_key": plugin.api_key}
-    missing_keys = [
-        credential_key for credential_key, credential in credentials.items() if credential is None
-    ]
+    missing_keys = [key for key, credential in credentials.items() if credential is None]
     key_paths = [("plugins", name, credential_key) for credential_key in credentials]
     if len(missing_keys) != 1 or not diagnostics.are_valid(*key_paths):
         return

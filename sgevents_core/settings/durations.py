@@ -31,17 +31,10 @@ def parse_duration(duration_text: str) -> float:
         raise DurationError(text=duration_text, reason=_refusal_reason(duration_text))
     unit_positions = [_UNIT_ORDER.index(unit_name) for _, unit_name in unit_parts]
     if any(
-        next_position <= previous_position
-        for previous_position, next_position in itertools.pairwise(unit_positions)
+        next_position <= position for position, next_position in itertools.pairwise(unit_positions)
     ):
         raise DurationError(text=duration_text, reason="units go from long to short, each once")
-    seconds = (
-        sum(
-            float(unit_count) * _UNIT_MILLISECONDS[unit_name]
-            for unit_count, unit_name in unit_parts
-        )
-        / 1000
-    )
+    seconds = sum(float(count) * _UNIT_MILLISECONDS[name] for count, name in unit_parts) / 1000
     if seconds > _LONGEST_SECONDS:
         raise DurationError(text=duration_text, reason="the longest duration is 36500d")
     return seconds

@@ -25,13 +25,11 @@ _REFERENCE_SCHEMA: Final[Schema] = {
     "type": "object",
     "oneOf": [
         {
-            "properties": {
-                reference_form: {"type": "string", "minLength": 1, "description": description_text}
-            },
+            "properties": {reference_form: {"type": "string", "minLength": 1, "description": text}},
             "required": [reference_form],
             "additionalProperties": False,
         }
-        for reference_form, description_text in REFERENCE_KEYS.items()
+        for reference_form, text in REFERENCE_KEYS.items()
     ],
 }
 
@@ -48,8 +46,7 @@ def config_schema(
     table_schemas = {name: _section_schema(name, model) for name, model in SECTION_MODELS.items()}
     plugin_table = table_schemas["plugins"]["additionalProperties"]
     table_schemas["plugins"]["properties"] = {
-        name: _with_settings(plugin_table, value_schema)
-        for name, value_schema in plugin_schemas.items()
+        name: _with_settings(plugin_table, schema) for name, schema in plugin_schemas.items()
     }
     return {
         "$schema": SCHEMA_DIALECT,
@@ -99,9 +96,7 @@ def _plain_schema(shape: ValueShape) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
     value_schema = msgspec.json.schema(shape.annotated_type)
     non_null_branches = [
-        schema_branch
-        for schema_branch in value_schema.get("anyOf", [])
-        if schema_branch != {"type": "null"}
+        branch for branch in value_schema.get("anyOf", []) if branch != {"type": "null"}
     ]
     return non_null_branches[0] if len(non_null_branches) == 1 else value_schema
 

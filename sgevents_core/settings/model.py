@@ -355,9 +355,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def script_names(self) -> list[str]:
         """The scripts that sign in to the site: that of `[site]`, then those of enabled plugins."""
-        plugin_scripts = [
-            plugin_table.script_name
-            for plugin_table in self.plugins.values()
-            if plugin_table.enabled
-        ]
+        plugin_scripts = [table.script_name for table in self.plugins.values() if table.enabled]
         return list(dict.fromkeys(filter(None, [self.site.script_name, *plugin_scripts])))

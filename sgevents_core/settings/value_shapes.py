@@ -50,9 +50,7 @@ class ValueShape(NamedTuple):
     @property
     def limits(self) -> str:
         """What the annotations limit, in words; empty where they limit nothing."""
-        return " and ".join(
-            limit_text for meta in self.meta_annotations for limit_text in _limit_texts(meta)
-        )
+        return " and ".join(text for meta in self.meta_annotations for text in _limit_texts(meta))
 
     @property
     def description(self) -> str:
