@@ -56,11 +56,9 @@ class JournalRows:
 
     def rows_by_id(self, event_ids: Collection[int]) -> dict[int, bytes]:
         """Return event id -> row, for those of `event_ids` that exist."""
-        rows_by_id = {event_id: self._history.event(event_id) for event_id in event_ids}
+        by_id = {event_id: self._history.event(event_id) for event_id in event_ids}
         return {
-            event_id: replayed.body
-            for event_id, replayed in rows_by_id.items()
-            if replayed is not None
+            event_id: replayed.body for event_id, replayed in by_id.items() if replayed is not None
         }
 
     def last_rows(self, row_count: int) -> list[bytes]:
@@ -109,11 +107,9 @@ class SiteRows:
 
     def rows_since(self, start_text: str) -> list[bytes]:
         """Return the rows of events since a date or for a duration up to now."""
-        start_moment = parse_moment(start_text)
+        moment = parse_moment(start_text)
         start_time = (
-            start_moment.timestamp()
-            if isinstance(start_moment, datetime)
-            else time.time() - start_moment.seconds
+            moment.timestamp() if isinstance(moment, datetime) else time.time() - moment.seconds
         )
         rows = [*self._event_log.ask(Since(int(start_time))).rows]
         is_full_page = bool(rows)

@@ -170,13 +170,11 @@ class _PluginLoading:
         from sgevents_core.cli.check_schema import schema_findings
         from sgevents_core.plugins.loading import load
 
-        loaded_plugins = load(self._settings, self._discovery, watch=watch)
+        loaded = load(self._settings, self._discovery, watch=watch)
         schema_problems = (
-            schema_findings(self._settings, loaded_plugins.callbacks)
-            if self._compares_schema
-            else []
+            schema_findings(self._settings, loaded.callbacks) if self._compares_schema else []
         )
-        return loaded_plugins.statuses, schema_problems
+        return loaded.statuses, schema_problems
 
     def plugin_findings(self, settings: Settings) -> list[Finding]:
         statuses = self._loading_result[0]

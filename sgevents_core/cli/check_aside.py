@@ -24,17 +24,16 @@ def aside_findings(folder: Path) -> list[Finding]:
         if not open_state(folder).is_made():
             return []
         with closing(open_state(folder).reader()) as state:
-            set_aside = state.aside()
+            aside = state.aside()
     except StateError:
         return []  # the check of the database reports it
     aside_warnings = [
         Finding("state", "warning", f"event {entry.event} is set aside: {entry.reason}", _FIX)
-        for entry in set_aside[:_MAX_FINDINGS]
+        for entry in aside[:_MAX_FINDINGS]
     ]
-    if len(set_aside) > _MAX_FINDINGS:
+    if len(aside) > _MAX_FINDINGS:
         more_text = (
-            f"{counted(len(set_aside) - _MAX_FINDINGS, 'more event is', 'more events are')} "
-            "set aside"
+            f"{counted(len(aside) - _MAX_FINDINGS, 'more event is', 'more events are')} set aside"
         )
         aside_warnings.append(Finding("state", "warning", more_text, _FIX))
     return aside_warnings

@@ -57,13 +57,12 @@ def database_findings(folder: Path, *, quick: bool = False) -> list[Finding]:
 
 
 def _lock_finding(folder: Path) -> Finding:
-    lock_holder = lock.holder(folder)
-    if lock_holder is None:
+    holder = lock.holder(folder)
+    if holder is None:
         return Finding("state", "ok", "no daemon runs on it")
-    holder_name = lock_holder.get("command", "the daemon")
+    holder_name = holder.get("command", "the daemon")
     message = (
-        f"{holder_name} runs on it: process {lock_holder.get('pid', '?')} on "
-        f"{lock_holder.get('host', '?')}"
+        f"{holder_name} runs on it: process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     )
     return Finding("state", "ok", message)
 

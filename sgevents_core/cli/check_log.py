@@ -17,11 +17,9 @@ def log_findings(settings: Settings) -> list[Finding]:
     log_file = settings.log.file
     if log_file is None:
         return []
-    enabled_plugins = [name for name, table in settings.plugins.items() if table.enabled]
+    enabled = [name for name, table in settings.plugins.items() if table.enabled]
     plugin_files = (
-        [plugin_file_path(log_file, name) for name in enabled_plugins]
-        if settings.log.per_plugin
-        else []
+        [plugin_file_path(log_file, name) for name in enabled] if settings.log.per_plugin else []
     )
     write_troubles = [(path, _write_trouble(path)) for path in (log_file, *plugin_files)]
     findings = [

@@ -58,18 +58,14 @@ def mismatches(callback: Callback, schema: SiteSchema) -> Iterator[Finding]:
                 pattern,
                 known_names,
             )
-    entity_types = _possible_types(match, schema)
-    for pattern in match.attribute if entity_types else ():
-        known_names = sorted(
-            {field for entity_type in entity_types for field in schema[entity_type]}
-        )
+    types = _possible_types(match, schema)
+    for pattern in match.attribute if types else ():
+        known_names = sorted({field for entity_type in types for field in schema[entity_type]})
         if not _any_fits(pattern, known_names):
-            types_text = (
-                " or ".join(entity_types) if len(entity_types) < len(schema) else "any type"
-            )
+            types_text = " or ".join(types) if len(types) < len(schema) else "any type"
             mismatch_text = f"attribute={pattern!r}: there is no such field of {types_text}"
             yield _finding(callback, mismatch_text, pattern, known_names)
-    yield from _wrong_values(callback, [schema[entity_type] for entity_type in entity_types])
+    yield from _wrong_values(callback, [schema[entity_type] for entity_type in types])
 
 
 def _named_types(match: Match, schema: SiteSchema) -> Iterator[tuple[str, str, list[str]]]:
@@ -85,16 +81,12 @@ def _named_types(match: Match, schema: SiteSchema) -> Iterator[tuple[str, str, l
 
 def _possible_types(match: Match, schema: SiteSchema) -> list[str]:
     """Return the entity types that a filter can match; all of them if it names none."""
-    event_entity_types = [type_parts(event_type).entity_type for event_type in match.event_type]
+    types = [type_parts(event_type).entity_type for event_type in match.event_type]
     return [
         entity_type
         for entity_type in sorted(schema)
         if (not match.entity_type or _is_any(entity_type, match.entity_type))
-        and (
-            not event_entity_types
-            or None in event_entity_types
-            or _is_any(entity_type, filter(None, event_entity_types))
-        )
+        and (not types or None in types or _is_any(entity_type, filter(None, types)))
     ]
 
 
@@ -115,12 +107,10 @@ def _wrong_values(
         (_LIST_TYPES, "valid_values", _text_value),
         (_LINK_TYPES, "valid_types", _link_type),
     ):
-        allowed_lists = [_property_values(field, property_name) for field in named_fields]
-        if any(_data_type(field) not in data_types for field in named_fields) or not all(
-            allowed_lists
-        ):
+        lists = [_property_values(field, property_name) for field in named_fields]
+        if any(_data_type(field) not in data_types for field in named_fields) or not all(lists):
             continue
-        known_names = sorted({value for filter_values in allowed_lists for value in filter_values})
+        known_names = sorted({value for filter_values in lists for value in filter_values})
         for condition_name, filter_values in (
             ("old_value", match.old_value),
             ("new_value", match.new_value),
@@ -176,12 +166,8 @@ def _data_type(field: Mapping[str, Any]) -> str:
 
 
 def _property_values(field: Mapping[str, Any], property_name: str) -> list[str]:
-    property_values = ((field.get("properties") or {}).get(property_name) or {}).get("value")
-    return (
-        [item for item in property_values if isinstance(item, str)]
-        if isinstance(property_values, list)
-        else []
-    )
+    values = ((field.get("properties") or {}).get(property_name) or {}).get("value")
+    return [item for item in values if isinstance(item, str)] if isinstance(values, list) else []
 
 
 def _text_value(filter_value: object) -> str | None:

@@ -28,14 +28,12 @@ def _script_finding(log: EventLog, script_name: str, names_by_id: dict[int, str]
     except SiteError as error:
         message = f"cannot be read ({error.reason}), so it is recognised by the name that rows show"
         return Finding("rights", "warning", message, _READ_FIX, _finding_subject(script_name))
-    matching_scripts = _scripts_named(script_name, script_rows)
-    doubt_and_fix = _identity_doubt(matching_scripts, names_by_id)
-    names_by_id.update({script["id"]: script_name for script in matching_scripts})
+    scripts = _scripts_named(script_name, script_rows)
+    doubt_and_fix = _identity_doubt(scripts, names_by_id)
+    names_by_id.update({script["id"]: script_name for script in scripts})
     if doubt_and_fix is not None:
         return Finding("rights", "warning", *doubt_and_fix, subject=_finding_subject(script_name))
-    return Finding(
-        "rights", "ok", _logging_text(matching_scripts[0]), subject=_finding_subject(script_name)
-    )
+    return Finding("rights", "ok", _logging_text(scripts[0]), subject=_finding_subject(script_name))
 
 
 def _identity_doubt(

@@ -25,17 +25,13 @@ def state_findings(state_folder: Path) -> list[Finding]:
     """Check the state folder `state_folder`, which need not exist yet. Leave nothing behind."""
     if _exists(state_folder) and not state_folder.is_dir():
         return [state_problem(f"{state_folder} is a file", "state.path names a folder")]
-    existing_folder = nearest_folder(state_folder)
-    trouble = trouble_in(existing_folder)
+    folder = nearest_folder(state_folder)
+    trouble = trouble_in(folder)
     if trouble:
-        return [
-            state_problem(
-                f"{existing_folder} cannot be written: {trouble}", _permission_fix(existing_folder)
-            )
-        ]
+        return [state_problem(f"{folder} cannot be written: {trouble}", _permission_fix(folder))]
     message = (
         f"{state_folder} can be written"
-        if state_folder == existing_folder
+        if state_folder == folder
         else f"{state_folder} will be made"
     )
     findings = [Finding("state", "ok", message)]
@@ -47,8 +43,8 @@ def state_findings(state_folder: Path) -> list[Finding]:
         Finding("state", "warning", exposure.message, exposure.fix)
         for exposure in state_exposures(state_folder)
     ]
-    findings += _file_system_findings(existing_folder)
-    findings += space_findings(existing_folder, shutil.disk_usage(existing_folder).free)
+    findings += _file_system_findings(folder)
+    findings += space_findings(folder, shutil.disk_usage(folder).free)
     return findings
 
 
@@ -71,31 +67,23 @@ def space_findings(folder: Path, free_bytes: int) -> list[Finding]:
 
 
 def _file_system_findings(folder: Path) -> list[Finding]:
-    file_system_type = file_system(folder)
-    local_disk_fix = "name a folder on a local disk as state.path"
-    if file_system_type in NETWORK:
-        return [
-            state_problem(
-                f"{folder} is on a network file system ({file_system_type})", local_disk_fix
-            )
-        ]
-    if file_system_type.startswith(_UNCERTAIN_FILE_SYSTEMS):
+    system_type = file_system(folder)
+    disk_fix = "name a folder on a local disk as state.path"
+    if system_type in NETWORK:
+        return [state_problem(f"{folder} is on a network file system ({system_type})", disk_fix)]
+    if system_type.startswith(_UNCERTAIN_FILE_SYSTEMS):
         return [
             Finding(
                 "state",
                 "warning",
-                f"{folder} may not be a local disk ({file_system_type})",
-                local_disk_fix,
+                f"{folder} may not be a local disk ({system_type})",
+                disk_fix,
             )
         ]
-    if file_system_type in _MEMORY_FILE_SYSTEMS:
-        message = f"{folder} is in memory ({file_system_type}) and lost when the machine restarts"
-        return [Finding("state", "warning", message, local_disk_fix)]
-    return (
-        [Finding("state", "ok", f"on a local disk ({file_system_type})")]
-        if file_system_type
-        else []
-    )
+    if system_type in _MEMORY_FILE_SYSTEMS:
+        message = f"{folder} is in memory ({system_type}) and lost when the machine restarts"
+        return [Finding("state", "warning", message, disk_fix)]
+    return [Finding("state", "ok", f"on a local disk ({system_type})")] if system_type else []
 
 
 def trouble_in(folder: Path) -> str:

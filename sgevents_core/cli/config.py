@@ -42,10 +42,8 @@ def schema(config: Path, output: Path | None) -> None:
     """
     from sgevents_core.settings.json_schema import config_schema
 
-    plugin_schemas, definitions = _plugin_schemas(config)
-    schema_text = (
-        json.dumps(config_schema(plugin_schemas, definitions), indent=2, default=str) + "\n"
-    )
+    schemas, definitions = _plugin_schemas(config)
+    schema_text = json.dumps(config_schema(schemas, definitions), indent=2, default=str) + "\n"
     if output is None:
         sys.stdout.write(schema_text)
     else:

@@ -137,15 +137,12 @@ def show(number: int, as_json: bool, config: Path) -> None:
     if as_json:
         echo_json({"version": 1, **_as_json(letter, whole=True)})
         return
-    letter_failure = letter.failure
-    outcome_text = "" if letter.dead else f", {letter_failure.outcome}"
-    echo_line(f"dead letter {letter.number}{outcome_text}: {letter_failure.error}")
-    echo_line(f"plugin {letter_failure.plugin}, callback {letter_failure.callback}")
-    echo(
-        f"event {letter_failure.event_id}, attempt {letter_failure.attempt}, "
-        f"{_local_time(letter_failure.at)}"
-    )
-    traceback_text = letter_failure.traceback.rstrip() or "(no traceback)"
+    failure = letter.failure
+    outcome_text = "" if letter.dead else f", {failure.outcome}"
+    echo_line(f"dead letter {letter.number}{outcome_text}: {failure.error}")
+    echo_line(f"plugin {failure.plugin}, callback {failure.callback}")
+    echo(f"event {failure.event_id}, attempt {failure.attempt}, {_local_time(failure.at)}")
+    traceback_text = failure.traceback.rstrip() or "(no traceback)"
     echo(f"\n    {lines(redacted(traceback_text), indent='    ')}\n")
     echo_json(_decoded_event(letter))
 

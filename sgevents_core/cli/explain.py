@@ -65,15 +65,13 @@ def explain(event: int, as_json: bool, config: Path) -> None:
     """
     settings = load_state_settings(config, read_for_inspection)
     replayed, site_trouble = _find_event(settings, event)
-    head_fields = _head_fields(settings, event, replayed, site_trouble)
+    fields = _head_fields(settings, event, replayed, site_trouble)
     callback_lines = _callback_lines(settings, replayed) if replayed else []
     if as_json:
         callbacks = [_as_json(line) for line in callback_lines]
-        echo_json(
-            {"version": 1, **without_empty(head_fields), "callbacks": without_empty(callbacks)}
-        )
+        echo_json({"version": 1, **without_empty(fields), "callbacks": without_empty(callbacks)})
         return
-    _print_event(head_fields)
+    _print_event(fields)
     for number, line in enumerate([line for line in callback_lines if not line.why_not], 1):
         outcome_text = line.outcome.text if line.outcome else "wants it, and was not called"
         colour = OUTCOME_COLOURS.get(line.outcome.what, "") if line.outcome else ""
@@ -156,16 +154,14 @@ def plan_of(settings: Settings) -> Plan:
 
 
 def _explain_callbacks(plan: Plan, event: Event) -> list[_CallbackLine]:
-    explained_lines = []
+    lines = []
     for callback in plan.callbacks:
         try:
             why_not = callback.why_not(event) or ""
         except BaseException as error:  # a filter may be a plugin's code
             why_not = f"its filter raised {type(error).__name__}: {error}"
-        explained_lines.append(
-            _CallbackLine(callback.plugin, callback.name, callback.where, why_not, None)
-        )
-    return explained_lines
+        lines.append(_CallbackLine(callback.plugin, callback.name, callback.where, why_not, None))
+    return lines
 
 
 def _print_event(head_fields: dict[str, Any]) -> None:
@@ -184,20 +180,18 @@ def _print_event(head_fields: dict[str, Any]) -> None:
 
 def _call_lines(outcome: Outcome) -> list[str]:
     """Return a line for each known call, oldest first: when, how long, how it failed."""
-    failures_by_call = {}
+    by_call = {}
     for failure in outcome.failures:
         earlier_calls = [
-            call
-            for call in outcome.calls
-            if call.began <= failure.at and call not in failures_by_call
+            call for call in outcome.calls if call.began <= failure.at and call not in by_call
         ]
         if earlier_calls:
-            failures_by_call[earlier_calls[-1]] = failure
+            by_call[earlier_calls[-1]] = failure
     call_lines = []
     for call in outcome.calls:
         began_at = datetime.fromtimestamp(call.began).astimezone()
         call_text = f"called {began_at:%Y-%m-%d %H:%M:%S}, took {_duration_text(call.seconds)}"
-        call_failure = failures_by_call.get(call)
+        call_failure = by_call.get(call)
         call_lines.append(f"{call_text}: {call_failure.error}" if call_failure else call_text)
     return call_lines
 

@@ -197,13 +197,11 @@ def _parked_text(parked_ranges: Sequence[Parked]) -> str:
     if not parked_ranges:
         return "Nothing is parked."
     shown_lines = []
-    for parking_ranges in _ranges_by_parking(parked_ranges).values():
-        parked_since = datetime.fromtimestamp(parking_ranges[0].at).astimezone()
-        range_texts = [
-            _range_text(parked_range) for parked_range in parking_ranges[:MAX_SHOWN_RANGES]
-        ]
-        more_count = len(parking_ranges) - len(range_texts)
-        row_count = counted(_row_count(parking_ranges), "row")
+    for ranges in _ranges_by_parking(parked_ranges).values():
+        parked_since = datetime.fromtimestamp(ranges[0].at).astimezone()
+        range_texts = [_range_text(parked_range) for parked_range in ranges[:MAX_SHOWN_RANGES]]
+        more_count = len(ranges) - len(range_texts)
+        row_count = counted(_row_count(ranges), "row")
         shown_lines.append(f"{row_count}, parked since {parked_since:%Y-%m-%d %H:%M:%S}:")
         shown_lines.append(
             "  "

@@ -176,9 +176,7 @@ def _write_config(path: Path, config_content: str, *, is_private: bool) -> None:
 
 
 def _next_steps(site_choice: SiteChoice, config: Path) -> str:
-    config_option_text = (
-        "" if config == Path("sgevents.toml") else f" --config {shlex.quote(str(config))}"
-    )
+    option_text = "" if config == Path("sgevents.toml") else f" --config {shlex.quote(str(config))}"
     if site_choice.is_sandbox:
         sandbox_command = f"sgevents sandbox --port {urlsplit(site_choice.url).port or 80}"
         next_steps = [f"serve the sandbox, in a terminal of its own:\n       {sandbox_command}"]
@@ -190,7 +188,7 @@ def _next_steps(site_choice: SiteChoice, config: Path) -> str:
         )
     next_steps += [
         f"enable a plugin in {config}: enabled = true below [plugins.NAME]",
-        f"check everything:\n       sgevents check{config_option_text}",
-        f"run:\n       sgevents run{config_option_text}",
+        f"check everything:\n       sgevents check{option_text}",
+        f"run:\n       sgevents run{option_text}",
     ]
     return "\n".join(f"  {number}. {step}" for number, step in enumerate(next_steps, 1))

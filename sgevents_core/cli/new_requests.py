@@ -130,12 +130,9 @@ def make_requests(
 
     _check_daemon(settings.state.path)
     with closing(open_state(settings.state.path).requests()) as requests:
-        reason_detail = {"reason": reason} if reason else {}
+        detail = {"reason": reason} if reason else {}
         request_numbers = requests.ask_all(
-            [
-                (one.kind, one.plugin, {**one.detail, **reason_detail}, one.events)
-                for one in new_requests
-            ],
+            [(one.kind, one.plugin, {**one.detail, **detail}, one.events) for one in new_requests],
             requesting_person(),
         )
         requests_by_number = dict(zip(request_numbers, new_requests, strict=True))
@@ -236,21 +233,19 @@ def _plugin_log(settings: Settings) -> Iterator[None]:
 
 def _print_summary(requests: Requests, requests_by_number: Mapping[int, NewRequest]) -> int:
     """Print the answers to very many requests: a count per label, and the first failures."""
-    outcome_counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     exit_codes = {"done": 0, "noted": EXIT_RECORDED}
     failed_count = 0
     for number, one in requests_by_number.items():
         answer = requests.answer_of(number)
         outcome_name: str = "noted" if answer is None else answer.outcome
-        outcome_counts[one.label, outcome_name] = (
-            outcome_counts.get((one.label, outcome_name), 0) + 1
-        )
+        counts[one.label, outcome_name] = counts.get((one.label, outcome_name), 0) + 1
         if outcome_name not in exit_codes and failed_count < MAX_PRINTED:
             failed_count += 1
             _print_answer(requests, number, one)
-    for (label, outcome_name), outcome_count in outcome_counts.items():
+    for (label, outcome_name), outcome_count in counts.items():
         echo_line(f"{label}: {outcome_count} {outcome_name}")
-    return max(exit_codes.get(outcome_name, EXIT_NOT_DONE) for _, outcome_name in outcome_counts)
+    return max(exit_codes.get(outcome_name, EXIT_NOT_DONE) for _, outcome_name in counts)
 
 
 def _print_answer(requests: Requests, number: int, new_request: NewRequest) -> int:

@@ -96,12 +96,10 @@ def _load_commands(
     commands_by_name: dict[str, PluginCommand] = {}
     for plugin in loaded_plugins.plugins:
         with watch_loading(watch, plugin.turn or LoadingTurn(plugin.name, 0.0)):
-            added_commands = _commands_of_plugin(
-                plugin, taken_names, commands_by_name, missing_reasons
-            )
+            commands = _commands_of_plugin(plugin, taken_names, commands_by_name, missing_reasons)
             commands_by_name |= {
                 command_name: PluginCommand(plugin.name, command.get_short_help_str())
-                for command_name, command in added_commands.items()
+                for command_name, command in commands.items()
             }
     return commands_by_name, missing_reasons
 

@@ -57,14 +57,12 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
 
     discovery = discover()
     is_default_config = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
-    plugin_statuses, state_folder = _read_statuses(
-        config, discovery, may_be_missing=is_default_config
-    )
+    statuses, state_folder = _read_statuses(config, discovery, may_be_missing=is_default_config)
     if as_json:
-        echo_json({"version": 1, "plugins": [_as_json(status) for status in plugin_statuses]})
+        echo_json({"version": 1, "plugins": [_as_json(status) for status in statuses]})
     else:
-        _print_table(plugin_statuses)
-        _print_differences(plugin_statuses, state_folder)
+        _print_table(statuses)
+        _print_differences(statuses, state_folder)
     for problem in discovery.problems:
         echo_line(f"unreadable: {problem}", err=True)
     for remark in discovery.remarks:

@@ -116,12 +116,8 @@ def package_name(name: str) -> str:
 
 def _better_name(name: str) -> str:
     spaced_name = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", name).lower()
-    name_slug = re.sub(r"[^a-z0-9]+", "-", spaced_name).strip("-0123456789")
-    return (
-        f"Call it {name_slug}"
-        if _NAME_PATTERN.fullmatch(name_slug)
-        else "Call it studio-status, say"
-    )
+    slug = re.sub(r"[^a-z0-9]+", "-", spaced_name).strip("-0123456789")
+    return f"Call it {slug}" if _NAME_PATTERN.fullmatch(slug) else "Call it studio-status, say"
 
 
 def _name_conflict(package_identifier: str) -> str:
@@ -174,24 +170,22 @@ def _write_package(plugin_folder: Path, file_texts: dict[str, str]) -> None:
     """Write all files, or nothing.
 
     Raises:
-        PluginFolderExistsError: The folder exists already.
+        PluginFolderExistsError: The folder already exists.
         PluginFolderError: It cannot be written.
     """
     if os.path.lexists(plugin_folder):
         raise PluginFolderExistsError(path=plugin_folder)
-    draft_folder: Path | None = None
+    draft: Path | None = None
     try:
         plugin_folder.parent.mkdir(parents=True, exist_ok=True)
-        draft_folder = Path(
-            tempfile.mkdtemp(prefix=f".{plugin_folder.name}-", dir=plugin_folder.parent)
-        )
-        draft_folder.chmod(0o755)
+        draft = Path(tempfile.mkdtemp(prefix=f".{plugin_folder.name}-", dir=plugin_folder.parent))
+        draft.chmod(0o755)
         for relative_path, file_text in file_texts.items():
-            file_path = draft_folder / relative_path
+            file_path = draft / relative_path
             file_path.parent.mkdir(parents=True, exist_ok=True)
             file_path.write_text(file_text, "utf-8")
-        draft_folder.rename(plugin_folder)
+        draft.rename(plugin_folder)
     except OSError as error:
-        if draft_folder is not None:
-            shutil.rmtree(draft_folder, ignore_errors=True)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
         raise PluginFolderError(path=plugin_folder, reason=error.strerror or str(error)) from None

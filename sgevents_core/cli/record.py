@@ -84,13 +84,11 @@ def _read_bodies(
     if not from_site and not has_journal(settings):
         echo("There is no journal yet: reading from the site.", err=True)
         from_site = True
-    row_source = SiteRows(settings) if from_site else JournalRows(settings)
+    source = SiteRows(settings) if from_site else JournalRows(settings)
     if events:
-        return rows_with_ids(row_source, events)
-    with closing(row_source):
-        return (
-            row_source.rows_since(since) if since is not None else row_source.last_rows(last or 0)
-        )
+        return rows_with_ids(source, events)
+    with closing(source):
+        return source.rows_since(since) if since is not None else source.last_rows(last or 0)
 
 
 def _recording_text(settings: Settings, row_bodies: Sequence[bytes], *, anonymise: bool) -> str:

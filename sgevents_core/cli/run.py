@@ -55,10 +55,8 @@ def run(
 
     start_command = command_line()
     settings = read_configuration(config)
-    left_out_plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
-    daemon = Daemon(
-        settings, drain=drain, strict=strict, without=left_out_plugins, started=start_command
-    )
+    plugins = settings.plugins if safe_mode else _require_known(disabled, settings)
+    daemon = Daemon(settings, drain=drain, strict=strict, without=plugins, started=start_command)
     if rehearse:
         _rehearse(daemon, settings)
         return
@@ -69,7 +67,7 @@ def run(
             settings,
             drain=drain,
             strict=strict,
-            without=left_out_plugins,
+            without=plugins,
             started=start_command,
             refused=refusal_reason,
         )
@@ -144,11 +142,9 @@ def _rehearse(daemon: Daemon, settings: Settings) -> None:
 def _require_known(plugin_names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
     for name in plugin_names:
         if name not in settings.plugins:
-            similar_plugin = nearest_name(name, settings.plugins)
+            plugin = nearest_name(name, settings.plugins)
             name_hint = (
-                f"Did you mean {similar_plugin}?"
-                if similar_plugin
-                else "`sgevents plugins list` has the names."
+                f"Did you mean {plugin}?" if plugin else "`sgevents plugins list` has the names."
             )
             raise NoSuchPluginError(plugin=name, hint=name_hint)
     return plugin_names

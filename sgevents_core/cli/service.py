@@ -98,11 +98,9 @@ def _program_command() -> list[str]:
 
 def _secret_sources(settings: Settings) -> Iterator[SecretSource]:
     """Yield where the keys of the site and of the plugins in use are."""
-    enabled_plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
+    plugins = [plugin for plugin in settings.plugins.values() if plugin.enabled]
     secret_holders: list[Any] = [settings.site.api_key]
-    secret_holders += [
-        holder for plugin in enabled_plugins for holder in (plugin.api_key, plugin.settings)
-    ]
+    secret_holders += [holder for plugin in plugins for holder in (plugin.api_key, plugin.settings)]
     return (secret.source for secret in secrets_in(secret_holders))
 
 
@@ -121,10 +119,8 @@ def _write_unit(unit_path: Path, unit_content: str, *, force: bool) -> None:
 
 
 def _next_steps(unit_path: Path, name: str) -> str:
-    enable_commands = f"systemctl daemon-reload\n       systemctl enable --now {name}"
-    next_steps = [
-        f"load it into systemd, and start it now and at every boot:\n       {enable_commands}"
-    ]
+    commands = f"systemctl daemon-reload\n       systemctl enable --now {name}"
+    next_steps = [f"load it into systemd, and start it now and at every boot:\n       {commands}"]
     if unit_path.absolute().parent != UNITS_FOLDER:
         next_steps.insert(
             0,

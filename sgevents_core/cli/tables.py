@@ -115,8 +115,7 @@ def _print_whole(console: Console, table: Table, widths: Sequence[int]) -> None:
         cell_lines = [_fit_cell(cell, needed) for cell, needed in zip(cells, widths, strict=True)]
         for line_number in range(max(map(len, cell_lines))):
             line_texts = [
-                lines_of_cell[line_number] if line_number < len(lines_of_cell) else ""
-                for lines_of_cell in cell_lines
+                of_cell[line_number] if line_number < len(of_cell) else "" for of_cell in cell_lines
             ]
             table_line = _table_line(line_texts, cells, widths, right_aligned)
             console.print(table_line, style=style, soft_wrap=True)
@@ -157,12 +156,10 @@ def _print_with_sentences_below(
     kept_columns = [number for number in range(len(table.columns)) if number != sentence_column]
     widths = [_column_width(console, table.columns[line_number]) for line_number in kept_columns]
     rows = _table_rows(table)
-    right_aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
+    aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
     for line_number, (cells, style) in enumerate(rows):
         kept_cells = [cells[one] for one in kept_columns]
-        table_line = _table_line(
-            [cell.plain for cell in kept_cells], kept_cells, widths, right_aligned
-        )
+        table_line = _table_line([cell.plain for cell in kept_cells], kept_cells, widths, aligned)
         console.print(table_line, style=style, soft_wrap=True)
         if line_number and cells[sentence_column].plain:
             _print_below(console, cells[sentence_column], style, width)
@@ -175,18 +172,15 @@ def _print_overhanging(
 
     Cells after one that is too long for its column begin on the next line.
     """
-    kept_columns = [number for number in range(len(table.columns)) if number != sentence_column]
-    rows = [
-        ([cells[one] for one in kept_columns], cells, style) for cells, style in _table_rows(table)
-    ]
+    columns = [number for number in range(len(table.columns)) if number != sentence_column]
+    rows = [([cells[one] for one in columns], cells, style) for cells, style in _table_rows(table)]
     widths = _narrow_columns(
-        [_column_width(console, table.columns[line_number]) for line_number in kept_columns],
-        [len(str(table.columns[line_number].header)) for line_number in kept_columns],
+        [_column_width(console, table.columns[line_number]) for line_number in columns],
+        [len(str(table.columns[line_number].header)) for line_number in columns],
         width,
     )
     column_starts = [
-        sum(widths[:line_number]) + _COLUMN_GAP * line_number
-        for line_number in range(len(kept_columns))
+        sum(widths[:line_number]) + _COLUMN_GAP * line_number for line_number in range(len(columns))
     ]
     if any(
         b + len(cell) > width
@@ -194,7 +188,7 @@ def _print_overhanging(
         for b, cell in zip(column_starts, kept_cells, strict=True)
     ):
         return False
-    right_aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
+    right_aligned = [table.columns[line_number].justify == "right" for line_number in columns]
     for line_number, (kept_cells, cells, style) in enumerate(rows):
         for first_cell, end_cell in _cell_ranges(kept_cells, widths):
             line_texts = [
@@ -253,10 +247,8 @@ def _print_records(console: Console, table: Table, width: int) -> None:
         for title, cell in zip(titles, cells, strict=True):
             if cell.plain:
                 title_text = title.plain.ljust(width_needed + _COLUMN_GAP)
-                record_lines = _break_line(
-                    f"{title_text}{cell.plain}", width, " " * len(title_text)
-                )
-                text = Text("\n".join(record_lines), cell.style)
+                lines = _break_line(f"{title_text}{cell.plain}", width, " " * len(title_text))
+                text = Text("\n".join(lines), cell.style)
                 text.stylize("bold", 0, len(title.plain))
                 console.print(text, style=style, soft_wrap=True)
 

@@ -122,29 +122,25 @@ def _plugin_outcomes(
     plan: Plan, event_outcomes: Outcomes, entry: Entry, event: Event, failures: Any
 ) -> Iterator[tuple[str, Outcome]]:
     """Yield each plugin that wants the event, once, with its worst outcome."""
-    worst_outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcome] = {}
     for _, callback in plan.for_type(entry.event_type):
         with suppress(Exception):  # a filter may be a plugin's code
             if callback.matches(event):
                 outcome = event_outcomes.outcome_of(
                     callback.plugin, callback.name, entry.seq, failures
                 )
-                worst_outcome = worst_outcomes.get(callback.plugin)
+                worst_outcome = outcomes.get(callback.plugin)
                 if worst_outcome is None or worst_outcome.what in _QUIET_OUTCOMES:
-                    worst_outcomes[callback.plugin] = outcome
+                    outcomes[callback.plugin] = outcome
     yield from (
-        (plugin, outcome)
-        for plugin, outcome in worst_outcomes.items()
-        if outcome.what != "not for it"
+        (plugin, outcome) for plugin, outcome in outcomes.items() if outcome.what != "not for it"
     )
 
 
 def _event_colour(shown_event: _ShownEvent) -> str:
     """Return the colour for the worst outcome of the event."""
-    outcome_colours = {
-        OUTCOME_COLOURS.get(outcome.what, "") for outcome in shown_event.outcomes.values()
-    }
-    return next((colour for colour in ("red", "yellow") if colour in outcome_colours), "")
+    colours = {OUTCOME_COLOURS.get(outcome.what, "") for outcome in shown_event.outcomes.values()}
+    return next((colour for colour in ("red", "yellow") if colour in colours), "")
 
 
 def _event_line(shown_event: _ShownEvent) -> str:

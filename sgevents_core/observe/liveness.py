@@ -150,7 +150,5 @@ class Liveness:
 
 def _stack_of(thread_id: int) -> str:
     """Return where a thread is, empty if it has ended."""
-    thread_frame = sys._current_frames().get(
-        thread_id
-    )  # there is no other way to see another thread
-    return "".join(traceback.format_stack(thread_frame)) if thread_frame is not None else ""
+    frame = sys._current_frames().get(thread_id)  # there is no other way to see another thread
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""

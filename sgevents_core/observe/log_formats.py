@@ -91,11 +91,8 @@ class HumanFormatter(logging.Formatter):
                 f"{full_text}\n{traceback_text.rstrip()}" if traceback_text else full_text
             )
         )
-        source_prefix = self._redactor(_source_prefix(record))
-        return (
-            f"{clock_time} {level_name} "
-            f"{source_prefix}{lines(full_text, indent=_CONTINUATION_INDENT)}"
-        )
+        prefix = self._redactor(_source_prefix(record))
+        return f"{clock_time} {level_name} {prefix}{lines(full_text, indent=_CONTINUATION_INDENT)}"
 
 
 def _shortened(full_text: str) -> str:
@@ -103,11 +100,8 @@ def _shortened(full_text: str) -> str:
     if len(full_text) <= MAX_TEXT_LENGTH:
         return full_text
     omitted_count = len(full_text) - MAX_TEXT_LENGTH
-    half_length = MAX_TEXT_LENGTH // 2
-    return (
-        f"{full_text[:half_length]} … {omitted_count} characters left out … "
-        f"{full_text[-half_length:]}"
-    )
+    half = MAX_TEXT_LENGTH // 2
+    return f"{full_text[:half]} … {omitted_count} characters left out … {full_text[-half:]}"
 
 
 def _source_prefix(record: logging.LogRecord) -> str:

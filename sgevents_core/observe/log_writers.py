@@ -202,21 +202,17 @@ class FileSink:
         if not self._is_current_file():
             self._open_file()
         encoded_records: list[bytes] = []
-        chunk_size = self._size
+        size = self._size
         for record_text in record_texts:
             encoded_text = record_text.encode("utf-8", "backslashreplace")
-            if (
-                chunk_size
-                and chunk_size + len(encoded_text) > self._max_bytes
-                and self._path.is_file()
-            ):
+            if size and size + len(encoded_text) > self._max_bytes and self._path.is_file():
                 _write_all(self._descriptor, b"".join(encoded_records))
                 self._rotate()
-                encoded_records, chunk_size = [], 0
+                encoded_records, size = [], 0
             encoded_records.append(encoded_text)
-            chunk_size += len(encoded_text)
+            size += len(encoded_text)
         _write_all(self._descriptor, b"".join(encoded_records))
-        self._size = chunk_size
+        self._size = size
 
     def close(self) -> None:
         """Close it."""

@@ -124,14 +124,11 @@ class OutletHandler(logging.Handler):
     def _add_origin(self, record: logging.LogRecord) -> str:
         """Add action, plugin, callback and event to the record; return the plugin."""
         record_fields = vars(record)
-        running_call = current_call()
-        if (
-            running_call is not None
-            and record_fields.setdefault("plugin", running_call.plugin) == running_call.plugin
-        ):
-            record_fields.setdefault("callback", running_call.callback)
-            if running_call.event_id is not None:
-                record_fields.setdefault("event_id", running_call.event_id)
+        call = current_call()
+        if call is not None and record_fields.setdefault("plugin", call.plugin) == call.plugin:
+            record_fields.setdefault("callback", call.callback)
+            if call.event_id is not None:
+                record_fields.setdefault("event_id", call.event_id)
         plugin_name = str(record_fields.get("plugin") or self._plugin_of_logger(record.name))
         if plugin_name:
             record_fields["plugin"] = plugin_name
@@ -267,13 +264,13 @@ def _outlets(
     file_writer.report_trouble = lambda message_text: terminal_outlet.writer.put(
         terminal_sink, message_text
     )
-    daemon_outlet, *plugin_outlets = [
+    file_log, *plugin_outlets = [
         LogOutlet(sink, file_formatter, file_writer) for sink in file_sinks
     ]
     return OutletHandler(
-        [terminal_outlet, daemon_outlet],
+        [terminal_outlet, file_log],
         dict(zip(plugin_names, plugin_outlets, strict=False)),
-        [daemon_outlet],
+        [file_log],
     )
 
 

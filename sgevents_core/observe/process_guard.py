@@ -155,10 +155,10 @@ class _ProcessGuard:
         /,
     ) -> Any:
         limit_before = resource.getrlimit(limit_kind)
-        lowers_own_limit = (
+        lowers_limit = (
             pid in (0, self._daemon_pid) and limit_kind in _LIMIT_NAMES and limits is not None
         )
-        if lowers_own_limit and is_lower(next(iter(limits)), limit_before[0]):
+        if lowers_limit and is_lower(next(iter(limits)), limit_before[0]):
             consequence = f"the limit of {_LIMIT_NAMES[limit_kind]} is not lowered"
             self._report_refusal("resource.setrlimit", call, consequence)
             return limit_before

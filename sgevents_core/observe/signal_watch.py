@@ -50,16 +50,14 @@ def watching_signals(
     signal_watch = _SignalWatch(drain_signals, report_ignored)
     with ExitStack() as undo_stack:
         for owner_module, function_name, replacement in signal_watch.replacements():
-            real_function = getattr(owner_module, function_name, None)
-            if real_function is not None:  # not every Python has every function
+            function = getattr(owner_module, function_name, None)
+            if function is not None:  # not every Python has every function
                 setattr(
                     owner_module,
                     function_name,
-                    signal_watch.only_in_daemon(
-                        real_function, functools.partial(replacement, real_function)
-                    ),
+                    signal_watch.only_in_daemon(function, functools.partial(replacement, function)),
                 )
-                undo_stack.callback(setattr, owner_module, function_name, real_function)
+                undo_stack.callback(setattr, owner_module, function_name, function)
         yield
 
 
@@ -173,12 +171,10 @@ class _SignalWatch:
         )
 
     def _start_process(self, real_function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        start_process = functools.partial(real_function, *args, **kwargs)
+        start = functools.partial(real_function, *args, **kwargs)
         self._drain_signals()
         try:  # no other thread may run in between
-            _, pid, _ = map(
-                functools.partial.__call__, (_unblock_signals, start_process, _block_signals)
-            )
+            _, pid, _ = map(functools.partial.__call__, (_unblock_signals, start, _block_signals))
         finally:
             signal_mask.hold_signals()
         signal_senders.remember_process(pid)

@@ -242,10 +242,8 @@ class LoggingKeeper:
         clear_level_caches()
 
     def _report_changes(self, change_texts: list[str], responsible_plugin: str) -> None:
-        running_call = current_call()
-        plugin_name = responsible_plugin or (
-            running_call.plugin if running_call is not None else running_plugins()
-        )
+        call = current_call()
+        plugin_name = responsible_plugin or (call.plugin if call is not None else running_plugins())
         with self._lock:
             if plugin_name in self._reported_plugins:
                 return
@@ -267,12 +265,8 @@ def clear_level_caches() -> None:
 
 def _loggers() -> list[logging.Logger]:
     root_logger = logging.getLogger()
-    known_loggers = [*root_logger.manager.loggerDict.values()]
+    loggers = [*root_logger.manager.loggerDict.values()]
     return [
         root_logger,
-        *(
-            known_logger
-            for known_logger in known_loggers
-            if isinstance(known_logger, logging.Logger)
-        ),
+        *(known_logger for known_logger in loggers if isinstance(known_logger, logging.Logger)),
     ]

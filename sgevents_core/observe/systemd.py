@@ -57,11 +57,8 @@ class Systemd:
         Args:
             now: The monotonic clock, in seconds.
         """
-        watchdog_interval = self.watchdog_interval
-        if (
-            watchdog_interval is not None
-            and now - self._watchdog_fed_at >= watchdog_interval / FEEDINGS_PER_INTERVAL
-        ):
+        interval = self.watchdog_interval
+        if interval is not None and now - self._watchdog_fed_at >= interval / FEEDINGS_PER_INTERVAL:
             self._send_message("WATCHDOG=1")
             self._watchdog_fed_at = now
 

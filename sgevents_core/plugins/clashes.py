@@ -79,10 +79,8 @@ def _files_of(plugin: FoundPlugin) -> list[Path]:
         return []
     module_path = plugin.module.replace(".", "/")
     possible_names = (f"{module_path}.py", f"{module_path}/__init__.py")
-    listed_files = recorded_files(folder)
+    files = recorded_files(folder)
     is_installed = (
-        listed_files.__contains__
-        if listed_files
-        else lambda file_name: (folder.parent / file_name).is_file()
+        files.__contains__ if files else lambda file_name: (folder.parent / file_name).is_file()
     )
     return [folder.parent / file_name for file_name in possible_names if is_installed(file_name)]

@@ -51,11 +51,9 @@ class InstalledMetadata:
 
         Return None if none of them does.
         """
-        rival_folders = self._sibling_folders(folder).get(plain_name(folder), [folder])
+        folders = self._sibling_folders(folder).get(plain_name(folder), [folder])
         candidates = [
-            candidate
-            for candidate in rival_folders
-            if not candidate.name.startswith(_PIP_ASIDE_PREFIX)
+            candidate for candidate in folders if not candidate.name.startswith(_PIP_ASIDE_PREFIX)
         ]
         if len(candidates) > 1:
             return max(candidates, key=_match_quality)
@@ -83,11 +81,9 @@ def folder_of(distribution: object) -> Path | None:
 
 def leftover_remark(folder: Path, installed: Path | None) -> InstallRemark:
     """Return the remark that a folder belongs to nothing that is installed."""
-    installed_version = (
-        f"installed is {_version_of(installed)}" if installed else "which is not installed"
-    )
+    version = f"installed is {_version_of(installed)}" if installed else "which is not installed"
     return InstallRemark(
-        f"{folder} is left over from {_name_of(folder)}, {installed_version}", "remove that folder"
+        f"{folder} is left over from {_name_of(folder)}, {version}", "remove that folder"
     )
 
 
@@ -106,11 +102,8 @@ def recorded_files(folder: Path) -> dict[str, str]:
     """Return path -> hash of the files installed with a distribution, as far as recorded."""
     with suppress(OSError, csv.Error):
         record_text = (folder / "RECORD").read_text("utf-8", "replace")
-        record_rows = [row for row in csv.reader(record_text.splitlines()) if row]
-        return {
-            record_row[0]: record_row[1] if len(record_row) > 1 else ""
-            for record_row in record_rows
-        }
+        rows = [row for row in csv.reader(record_text.splitlines()) if row]
+        return {record_row[0]: record_row[1] if len(record_row) > 1 else "" for record_row in rows}
     return {}
 
 

@@ -73,7 +73,7 @@ def members_of(plugin: object) -> Members:
     """
     members = list(_iterate_members(plugin))
     hook_names = hook_arguments()
-    implemented_identities = {
+    identities = {
         member.identity for member in members if member.options and member.hook in hook_names
     }
     seen_members: set[tuple[str, tuple[int, int]]] = set()
@@ -82,9 +82,7 @@ def members_of(plugin: object) -> Members:
         if member.options is None:
             warnings += _unmarked_warnings(member)
         elif member.hook not in hook_names:
-            warnings += _unknown_hook_warnings(
-                member, implemented_identities, _file_of_plugin(plugin)
-            )
+            warnings += _unknown_hook_warnings(member, identities, _file_of_plugin(plugin))
         elif (member.hook, member.identity) not in seen_members:
             seen_members.add((member.hook, member.identity))
             implementations.append(_implementation(member, _file_of_plugin(plugin)))
@@ -214,10 +212,8 @@ def _options(value: object) -> Mapping[str, Any] | None:
     mark_holders = [value]
     if isinstance(value, (MethodType, staticmethod, classmethod)):
         mark_holders.append(value.__func__)
-    for mark_holder in mark_holders:
-        attributes = (
-            vars(mark_holder) if inspect.isclass(mark_holder) else _own_attributes(mark_holder)
-        )
+    for holder in mark_holders:
+        attributes = vars(holder) if inspect.isclass(holder) else _own_attributes(holder)
         options = attributes.get(HOOKIMPL_ATTRIBUTE)
         if isinstance(options, dict):
             return options

@@ -166,10 +166,8 @@ def _known_keys(settings_model: Any) -> list[str]:
     """Return the keys that a pydantic model knows; empty if it also accepts others."""
     key_names: list[str] = []
     for field_name, pydantic_field in getattr(settings_model, "model_fields", {}).items():
-        field_aliases = [
-            getattr(pydantic_field, kind, None) for kind in ("alias", "validation_alias")
-        ]
-        if any(alias is not None and not isinstance(alias, str) for alias in field_aliases):
+        aliases = [getattr(pydantic_field, kind, None) for kind in ("alias", "validation_alias")]
+        if any(alias is not None and not isinstance(alias, str) for alias in aliases):
             return []
-        key_names += [field_name, *(alias for alias in field_aliases if alias)]
+        key_names += [field_name, *(alias for alias in aliases if alias)]
     return key_names

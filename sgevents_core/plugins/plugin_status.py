@@ -111,11 +111,10 @@ def _sentence(reason_text: str) -> str:
 
 def _not_installed(name: str, discovery: Discovery) -> Unusable:
     name_suggestion = suggestion(name, discovery.names)
-    unread_metadata = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
+    unread = "".join(f"; cannot be read: {problem}" for problem in discovery.problems)
     return Unusable(
         status="not installed",
-        reason="no installed distribution has a plugin called "
-        f"{name!r}{name_suggestion}{unread_metadata}",
+        reason=f"no installed distribution has a plugin called {name!r}{name_suggestion}{unread}",
         fix="Install its distribution with pip, or correct the name in [plugins.NAME].",
     )
 
@@ -144,13 +143,11 @@ def _wrong_distribution(
 
 def _core_mismatch(plugin: FoundPlugin) -> Unusable | None:
     for requirement_line in plugin.requires:
-        core_specifier = _core_specifier(requirement_line)
-        if core_specifier is not None and not core_specifier.contains(
-            __version__, prereleases=True
-        ):
+        specifier = _core_specifier(requirement_line)
+        if specifier is not None and not specifier.contains(__version__, prereleases=True):
             return Unusable(
                 status="incompatible",
-                reason=f"{plugin.provider} needs {CORE_DISTRIBUTION} {core_specifier}, this is "
+                reason=f"{plugin.provider} needs {CORE_DISTRIBUTION} {specifier}, this is "
                 f"{__version__}",
                 fix=f"Install another version of {plugin.distribution}, or the "
                 f"{CORE_DISTRIBUTION} it needs.",

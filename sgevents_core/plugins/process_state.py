@@ -187,12 +187,12 @@ def change_warnings(changes: list[str]) -> list[str]:
 
 
 def _restore_names(
-    namespace: MutableMapping[str, Any], value_before: dict[str, Any]
+    namespace: MutableMapping[str, Any], values_before: dict[str, Any]
 ) -> dict[str, Any]:
     """Restore what is missing from `namespace` or was replaced; return what that was."""
     missing = object()
     changed_names = {
-        key: value_before for key, before in before.items() if namespace.get(key, missing) is not before
+        key: old for key, old in values_before.items() if namespace.get(key, missing) is not old
     }
     namespace.update(changed_names)
     return changed_names

@@ -116,10 +116,8 @@ class CallbackRegistrar:
             raise RegistrationError(
                 where=source_line, problem=wrong_value.problem, advice=wrong_value.advice
             ) from None
-        matched_events = _combine_matches(callback, given_match, source_line)
-        return self.add_callback(
-            callback, matched_events, args=args, name=name, source_line=source_line
-        )
+        matched = _combine_matches(callback, given_match, source_line)
+        return self.add_callback(callback, matched, args=args, name=name, source_line=source_line)
 
     def _require_open(self, source_line: str) -> None:
         if not self._is_open:

@@ -123,7 +123,7 @@ class Outcomes:
         callback_failures = [
             kept_failure for kept_failure in plugin_failures if kept_failure[0].callback == callback
         ]
-        failure_history = tuple(failure for failure, _, _ in callback_failures)
+        history = tuple(failure for failure, _, _ in callback_failures)
         if not self.is_for(plugin, seq):
             return Outcome(
                 "not for it", "the plugin was enabled later, and began behind this event"
@@ -131,18 +131,16 @@ class Outcomes:
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"
-                return Outcome("dead letter", outcome_text, failure_history)
+                return Outcome("dead letter", outcome_text, history)
             if failure.outcome in _SETTLED_OUTCOMES:
-                return _settled_outcome(failure, letter_number, failure_history)
+                return _settled_outcome(failure, letter_number, history)
         if not self.is_done(plugin, callback, seq):
-            return self._unfinished_outcome(self.plugin_records[plugin], seq, failure_history)
+            return self._unfinished_outcome(self.plugin_records[plugin], seq, history)
         for failure, _, _ in plugin_failures:
             if was_skipped(failure, callback):
-                return Outcome("skipped", failure.error, failure_history)
-        attempts_text = (
-            f" after {counted(len(failure_history), 'failed attempt')}" if failure_history else ""
-        )
-        return Outcome("handled", f"handled{attempts_text}", failure_history)
+                return Outcome("skipped", failure.error, history)
+        attempts_text = f" after {counted(len(history), 'failed attempt')}" if history else ""
+        return Outcome("handled", f"handled{attempts_text}", history)
 
     def _unfinished_outcome(
         self, record: PluginRecord, seq: int, failure_history: tuple[Failure, ...]
@@ -152,19 +150,17 @@ class Outcomes:
             outcome_text = f"not yet: its lane is {counted(events_behind, 'event')} before it"
             return Outcome("not yet", outcome_text, failure_history)
         is_at_event = record.progress.running == seq
-        plugin_state = record.state
+        state = record.state
         if is_at_event and failure_history:
             last_error = record.reason if record.state == "held" else failure_history[-1].error
             attempts_text = f"{counted(len(failure_history), 'attempt')}: {last_error}"
             outcome_text = (
-                f"{plugin_state} at it after {attempts_text}"
-                if plugin_state != "active"
+                f"{state} at it after {attempts_text}"
+                if state != "active"
                 else f"called again after {attempts_text}"
             )
             return Outcome("failed", outcome_text, failure_history)
-        state_reason = (
-            f"{plugin_state}, {record.reason}" if plugin_state != "active" else "catching up"
-        )
+        state_reason = f"{state}, {record.reason}" if state != "active" else "catching up"
         events_before = counted(record.progress.before(seq), "event")
         place_text = "at it" if is_at_event else f"{events_before} before it"
         return Outcome(

@@ -45,11 +45,9 @@ def with_standing(statuses: Sequence[PluginStatus], state_folder: Path) -> tuple
     """
     enabled_plugins = frozenset(status.name for status in statuses if status.status == "enabled")
     overview = read_overview(state_folder, enabled_plugins)
-    overviews_by_name = {status.name: status for status in overview.plugins} if overview else {}
+    by_name = {status.name: status for status in overview.plugins} if overview else {}
     daemon = running(state_folder)
-    return tuple(
-        _complete_status(status, overviews_by_name.get(status.name), daemon) for status in statuses
-    )
+    return tuple(_complete_status(status, by_name.get(status.name), daemon) for status in statuses)
 
 
 def version_differences(statuses: Sequence[PluginStatus], state_folder: Path) -> Iterator[str]:

@@ -184,18 +184,14 @@ class _SettingsAssembler:
     def _table_settings(
         self, raw_value: object, model: type[S], key_path: KeyPath, *, secrets_required: bool = True
     ) -> S:
-        raw_table = self._mapping_or_empty(
-            raw_value, key_path, f"a table: [{dotted_key(key_path)}]"
-        )
-        fitted_values = self._make_fitter(references_required=secrets_required).fit_values(
-            model, raw_table, key_path
+        table = self._mapping_or_empty(raw_value, key_path, f"a table: [{dotted_key(key_path)}]")
+        values = self._make_fitter(references_required=secrets_required).fit_values(
+            model, table, key_path
         )
         for key in model_keys_of(model):
             if key.required:
-                fitted_values.setdefault(
-                    key.name, Secret(None) if key.shape.core_type is Secret else ""
-                )
-        return model(**fitted_values)
+                values.setdefault(key.name, Secret(None) if key.shape.core_type is Secret else "")
+        return model(**values)
 
     def _make_fitter(self, *, references_required: bool = True) -> Fitter:
         return Fitter(
@@ -250,18 +246,16 @@ class _SettingsAssembler:
         """Warn of other users who can change the file, or read a key that stands in it."""
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
-        literal_secrets = [
+        secrets = [
             key_path
             for key_path in secret_paths
             if _is_literal_secret(_value_at(self._raw_tables, key_path), key_path)
         ]
-        for exposure in find_exposures(
-            self._config_path, "this file", holds_secret=bool(literal_secrets)
-        ):
+        for exposure in find_exposures(self._config_path, "this file", holds_secret=bool(secrets)):
             key_path: KeyPath = ()
             fix = exposure.fix
             if exposure.reveals_secret:
-                key_path = literal_secrets[0]
+                key_path = secrets[0]
                 fix += ', or write api_key = { env = "SGEVENTS_API_KEY" }'
             self.diagnostics.add_warning(key_path, exposure.message, fix)
 
@@ -296,10 +290,8 @@ def _unknown_key_fix(
         return f"did you mean {likely_key}?"
     if key_path[:1] == ("plugins",):
         return _plugin_key_fix(unknown_key, raw_value, key_path)
-    known_prefix = (
-        f"[{dotted_key(key_path)}] knows" if key_path else "a configuration has the tables"
-    )
-    return f"{known_prefix} {', '.join(known_names)}"
+    prefix = f"[{dotted_key(key_path)}] knows" if key_path else "a configuration has the tables"
+    return f"{prefix} {', '.join(known_names)}"
 
 
 def _plugin_key_fix(unknown_key: str, raw_value: object, key_path: KeyPath) -> str:

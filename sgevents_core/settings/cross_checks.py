@@ -79,13 +79,10 @@ def _check_groups(
         seen_names.add(group.name)
         if group.lane is None or group.lane in lane_names or group.lane == DEFAULT_LANE:
             continue
-        similar_lane = nearest_name(group.lane, lane_names)
-        if similar_lane:
+        similar = nearest_name(group.lane, lane_names)
+        if similar:
             message = f"there is no table [{dotted_key(('lanes', group.lane))}]"
-            fix = (
-                f"did you mean {toml_string(similar_lane)}? If not, add that table, which "
-                "may be empty"
-            )
+            fix = f"did you mean {toml_string(similar)}? If not, add that table, which may be empty"
             diagnostics.add_problem(("groups", index, "lane"), message, fix)
 
 
@@ -118,15 +115,13 @@ def _check_unused_lanes(settings: Settings, diagnostics: Diagnostics) -> None:
 
 def _check_credentials(name: str, plugin: PluginSettings, diagnostics: Diagnostics) -> None:
     credentials = {"script_name": plugin.script_name, "api_key": plugin.api_key}
-    missing_keys = [key for key, credential in credentials.items() if credential is None]
+    missing = [key for key, credential in credentials.items() if credential is None]
     key_paths = [("plugins", name, credential_key) for credential_key in credentials]
-    if len(missing_keys) != 1 or not diagnostics.are_valid(*key_paths):
+    if len(missing) != 1 or not diagnostics.are_valid(*key_paths):
         return
-    (present_key,) = set(credentials) - set(missing_keys)
-    fix = f"add {missing_keys[0]}, or leave {present_key} out to use those of [site]"
-    diagnostics.add_problem(
-        ("plugins", name, present_key), f"it needs {missing_keys[0]} as well", fix
-    )
+    (present_key,) = set(credentials) - set(missing)
+    fix = f"add {missing[0]}, or leave {present_key} out to use those of [site]"
+    diagnostics.add_problem(("plugins", name, present_key), f"it needs {missing[0]} as well", fix)
 
 
 def _check_ignore_own(name: str, settings: Settings, diagnostics: Diagnostics) -> None:

@@ -29,10 +29,8 @@ def parse_duration(duration_text: str) -> float:
         or "".join(unit_count + unit_name for unit_count, unit_name in unit_parts) != duration_text
     ):
         raise DurationError(text=duration_text, reason=_refusal_reason(duration_text))
-    unit_positions = [_UNIT_ORDER.index(unit_name) for _, unit_name in unit_parts]
-    if any(
-        next_position <= position for position, next_position in itertools.pairwise(unit_positions)
-    ):
+    positions = [_UNIT_ORDER.index(unit_name) for _, unit_name in unit_parts]
+    if any(next_position <= position for position, next_position in itertools.pairwise(positions)):
         raise DurationError(text=duration_text, reason="units go from long to short, each once")
     seconds = sum(float(count) * _UNIT_MILLISECONDS[name] for count, name in unit_parts) / 1000
     if seconds > _LONGEST_SECONDS:

@@ -95,12 +95,8 @@ def _iterate_keys(model: Any) -> Iterator[ModelKey]:
 
 def unknown_key_fix(name: str, known_keys: Iterable[str]) -> str:
     """Return what helps against a key that a plugin's model does not know."""
-    likely_choice = nearest_name(name, known_keys)
-    return (
-        f"did you mean {likely_choice}?"
-        if likely_choice
-        else f"the plugin knows {joined_names(known_keys)}"
-    )
+    likely = nearest_name(name, known_keys)
+    return f"did you mean {likely}?" if likely else f"the plugin knows {joined_names(known_keys)}"
 
 
 class Fitter:
@@ -272,14 +268,12 @@ def _mismatch_of(
     if not allowed_values:
         fix = f"write {assignment(key_path, corrected_value(shape, raw_value, default))}"
         return f"{expected_text(shape)}, got {describe(raw_value)}", fix
-    known_names = joined_names(toml_literal(choice) for choice in allowed_values)
+    names = joined_names(toml_literal(choice) for choice in allowed_values)
     likely_choice = (
         nearest_name(raw_value, map(str, allowed_values)) if isinstance(raw_value, str) else None
     )
-    fix = (
-        f"did you mean {toml_literal(likely_choice)}?" if likely_choice else f"one of {known_names}"
-    )
-    return f"expected one of {known_names}, got {describe(raw_value)}", fix
+    fix = f"did you mean {toml_literal(likely_choice)}?" if likely_choice else f"one of {names}"
+    return f"expected one of {names}, got {describe(raw_value)}", fix
 
 
 def reveal_secrets(raw_value: Any) -> Any:

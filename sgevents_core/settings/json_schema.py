@@ -61,14 +61,10 @@ def config_schema(
 
 def _section_schema(name: str, model: type[msgspec.Struct]) -> Schema:
     description_text = " ".join((model.__doc__ or "").split())
-    table_schema = {**_table_schema(name, model), "description": description_text}
+    schema = {**_table_schema(name, model), "description": description_text}
     if name == "groups":
-        return {"type": "array", "items": table_schema}
-    return (
-        {"type": "object", "additionalProperties": table_schema}
-        if name in _NAMED_TABLES
-        else table_schema
-    )
+        return {"type": "array", "items": schema}
+    return {"type": "object", "additionalProperties": schema} if name in _NAMED_TABLES else schema
 
 
 def _table_schema(section_name: str, model: type[msgspec.Struct]) -> Schema:
@@ -95,10 +91,8 @@ def _key_schema(section_name: str, key: ModelKey) -> Schema:
 def _plain_schema(shape: ValueShape) -> Schema:
     """Return what msgspec says of a type, without null, which TOML does not have."""
     value_schema = msgspec.json.schema(shape.annotated_type)
-    non_null_branches = [
-        branch for branch in value_schema.get("anyOf", []) if branch != {"type": "null"}
-    ]
-    return non_null_branches[0] if len(non_null_branches) == 1 else value_schema
+    branches = [branch for branch in value_schema.get("anyOf", []) if branch != {"type": "null"}]
+    return branches[0] if len(branches) == 1 else value_schema
 
 
 def _with_settings(table_schema: Schema, settings_schema: Schema) -> Schema:

@@ -25,14 +25,8 @@ def nearest_name(misspelled_name: str, known_names: Iterable[str]) -> str | None
 
 def intended_bool(raw_value: object) -> str | None:
     """Return `true` or `false`, whichever a value that is neither was meant to be; or None."""
-    normalized_word = str(raw_value).strip().lower() if isinstance(raw_value, str | int) else ""
-    return (
-        "true"
-        if normalized_word in _TRUE_WORDS
-        else "false"
-        if normalized_word in _FALSE_WORDS
-        else None
-    )
+    word = str(raw_value).strip().lower() if isinstance(raw_value, str | int) else ""
+    return "true" if word in _TRUE_WORDS else "false" if word in _FALSE_WORDS else None
 
 
 def toml_string(plain_text: str) -> str:

@@ -85,10 +85,8 @@ def _read_duration(raw_value: object, context: ReadingContext) -> float:
 
 def _better_duration(raw_value: object) -> str:
     """Guess what was meant, a plain number being seconds."""
-    likely_match = re.fullmatch(
-        r"[-+]?\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|[dhms])?", str(raw_value).strip()
-    )
-    return f"{likely_match[1]}{likely_match[2] or 's'}" if likely_match else "1h30m"
+    match = re.fullmatch(r"[-+]?\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|[dhms])?", str(raw_value).strip())
+    return f"{match[1]}{match[2] or 's'}" if match else "1h30m"
 
 
 def _read_start(raw_value: object, context: ReadingContext) -> Start:
@@ -177,19 +175,17 @@ def _read_site_url(raw_value: object, context: ReadingContext) -> str:
         return plain_text
     if plain_text != given_text:
         context.add_problem("there are spaces at an end", "leave them out")
-    url_parts = _split_url(plain_text)
-    _check_url(url_parts)
-    if url_parts.scheme == "http" and not _LOCAL_HOST.match(url_parts.netloc):
+    parts = _split_url(plain_text)
+    _check_url(parts)
+    if parts.scheme == "http" and not _LOCAL_HOST.match(parts.netloc):
         context.add_warning(
-            "the api key will travel unencrypted", f"write {_base_url(url_parts, 'https')}"
+            "the api key will travel unencrypted", f"write {_base_url(parts, 'https')}"
         )
-    if not url_parts.path.strip("/"):
-        return _base_url(url_parts)
-    fix = f"the site is most likely {_base_url(url_parts)}"
-    context.add_warning(
-        f"the url has a path, {url_parts.path}; the API is looked for below it", fix
-    )
-    return f"{_base_url(url_parts)}/{url_parts.path.strip('/')}/"
+    if not parts.path.strip("/"):
+        return _base_url(parts)
+    fix = f"the site is most likely {_base_url(parts)}"
+    context.add_warning(f"the url has a path, {parts.path}; the API is looked for below it", fix)
+    return f"{_base_url(parts)}/{parts.path.strip('/')}/"
 
 
 def _split_url(plain_text: str) -> SplitResult:
