@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final
 
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 
 PROVED: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""
@@ -25,17 +25,17 @@ FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
 
 
-def is_condemned(died: Died) -> bool:
+def is_condemned(died: CallDeaths) -> bool:
     """Return whether a call must not be repeated."""
     return died.proved >= PROVED or died.proved + died.unproved >= ALL
 
 
-def first_death(key: CallKey, seq: int) -> Died:
+def first_death(key: CallKey, seq: int) -> CallDeaths:
     """Return the count of deaths in a call in which no process has died yet."""
-    return Died(key.plugin, key.callback, seq, 0, 0, "", "")
+    return CallDeaths(key.plugin, key.callback, seq, 0, 0, "", "")
 
 
-def with_death(died: Died, how: str, traceback: str, *, is_proved: bool) -> Died:
+def with_death(died: CallDeaths, how: str, traceback: str, *, is_proved: bool) -> CallDeaths:
     """Return the count of deaths in a call with one more.
 
     Args:

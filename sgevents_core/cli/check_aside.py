@@ -24,7 +24,7 @@ def aside_findings(folder: Path) -> list[Finding]:
         if not open_state(folder).is_made():
             return []
         with closing(open_state(folder).reader()) as state:
-            aside = state.aside()
+            aside = state.set_aside_events()
     except StateError:
         return []  # the check of the database reports it
     aside_warnings = [

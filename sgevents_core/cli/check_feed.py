@@ -72,7 +72,7 @@ def _feed_state(settings: Settings) -> FeedState | None:
         if not open_state(settings.state.path).is_made():
             return None
         with closing(open_state(settings.state.path).reader()) as reader:
-            feed_record = reader.load_feed() if reader.made else None
+            feed_record = reader.load_feed() if reader.is_ready else None
     except StateError:
         return None  # the check of the database reports it
     return feed_record.state if feed_record else None

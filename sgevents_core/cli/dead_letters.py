@@ -29,7 +29,7 @@ from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.letters import Chosen, Letter, LetterGroup
+    from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
     from sgevents_core.state.protocols import Letters
 
 _DEFAULT_LIMIT: Final = 50
@@ -55,9 +55,11 @@ def _choosing(command: _Command) -> _Command:
         event: int | None,
         **other_arguments: Any,
     ) -> object:
-        from sgevents_core.state.letters import Chosen
+        from sgevents_core.state.letters import LetterChoice
 
-        return command(*args, chosen=Chosen(plugin, callback, error, event), **other_arguments)
+        return command(
+            *args, chosen=LetterChoice(plugin, callback, error, event), **other_arguments
+        )
 
     options = (
         click.option("--plugin", metavar="NAME", help="Only those of this plugin."),
@@ -100,7 +102,7 @@ def dead_letters() -> None:
 @config_option
 def list_letters(
     *,
-    chosen: Chosen,
+    chosen: LetterChoice,
     groups: bool,
     limit: int | None,
     after: int,
@@ -158,7 +160,7 @@ def retry(
     ctx: click.Context,
     *,
     numbers: tuple[int, ...],
-    chosen: Chosen,
+    chosen: LetterChoice,
     all_: bool,
     timeout: float,
     reason: str,
@@ -190,7 +192,7 @@ def dismiss(
     ctx: click.Context,
     *,
     numbers: tuple[int, ...],
-    chosen: Chosen,
+    chosen: LetterChoice,
     all_: bool,
     timeout: float,
     reason: str,
@@ -239,7 +241,7 @@ def _grouped_requests(request_kind: str, letters: Sequence[Letter]) -> Iterator[
 
 
 def _chosen_letters(
-    settings: Settings, numbers: tuple[int, ...], chosen: Chosen, *, all_: bool
+    settings: Settings, numbers: tuple[int, ...], chosen: LetterChoice, *, all_: bool
 ) -> list[Letter]:
     """Return the letters that a command is about, by number or by option."""
 
@@ -301,7 +303,7 @@ def _write_json(name: str, json_values: Iterable[Any]) -> None:
     echo("]}" if separator == "\n" else "\n]}")
 
 
-def _show_page(letters: Letters, chosen: Chosen, after: int, max_count: int) -> None:
+def _show_page(letters: Letters, chosen: LetterChoice, after: int, max_count: int) -> None:
     matching_letters = letters.listed(chosen, after, max_count)
     shown_letters = list(islice(matching_letters, _MAX_TABLE_ROWS))
     if not shown_letters:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sgevents_core.events import Event
     from sgevents_core.reading.outcomes import Outcome, OutcomeKind
     from sgevents_core.settings import Settings
-    from sgevents_core.state.requests import Replayed
+    from sgevents_core.state.requests import ReplayEvent
 
 
 OUTCOME_COLOURS: Final[dict[OutcomeKind, str]] = {
@@ -83,7 +83,7 @@ def explain(event: int, as_json: bool, config: Path) -> None:
             echo_line(f"  -  {line.plugin} {line.callback}: not called: {line.why_not}")
 
 
-def _find_event(settings: Settings, event_id: int) -> tuple[Replayed | None, str]:
+def _find_event(settings: Settings, event_id: int) -> tuple[ReplayEvent | None, str]:
     """Return the event, and why the site could not be asked for it, if so."""
     from sgevents_core.site.history import History
 
@@ -95,7 +95,7 @@ def _find_event(settings: Settings, event_id: int) -> tuple[Replayed | None, str
 
 
 def _head_fields(
-    settings: Settings, event_id: int, replayed: Replayed | None, site_trouble: str
+    settings: Settings, event_id: int, replayed: ReplayEvent | None, site_trouble: str
 ) -> dict[str, Any]:
     """Return what to print about the event itself."""
     from sgevents_core.reading.id_standing import explain_missing_id
@@ -124,7 +124,7 @@ def _head_fields(
     return {**head_fields, **journal_fields, "event": decoded_row(replayed.body)}
 
 
-def _callback_lines(settings: Settings, replayed: Replayed) -> list[_CallbackLine]:
+def _callback_lines(settings: Settings, replayed: ReplayEvent) -> list[_CallbackLine]:
     from sgevents_core.calling.journal_events import event_of, read_scripts
     from sgevents_core.reading.outcomes import Outcomes
 

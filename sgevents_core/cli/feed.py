@@ -24,7 +24,7 @@ from sgevents_core.state.opening import open_state
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sgevents_core.state.feed_values import FeedRecord, Parked, SetAside
+    from sgevents_core.state.feed_values import FeedRecord, ParkedRange, SetAside
 
 MAX_SHOWN_RANGES = 10
 """The most ranges of a parking shown to people; `--json` has all."""
@@ -154,7 +154,7 @@ def aside(
 def _read_set_aside(folder: Path) -> list[SetAside]:
 
     with closing(open_state(folder).reader()) as state:
-        return state.aside()
+        return state.set_aside_events()
 
 
 def _set_aside_text(set_aside: Sequence[SetAside]) -> str:
@@ -181,7 +181,7 @@ def _read_feed_record(folder: Path) -> FeedRecord | None:
         state.close()
 
 
-def _as_json(parked_ranges: Sequence[Parked]) -> list[dict[str, Any]]:
+def _as_json(parked_ranges: Sequence[ParkedRange]) -> list[dict[str, Any]]:
     return [
         {
             "number": parking_number,
@@ -193,7 +193,7 @@ def _as_json(parked_ranges: Sequence[Parked]) -> list[dict[str, Any]]:
     ]
 
 
-def _parked_text(parked_ranges: Sequence[Parked]) -> str:
+def _parked_text(parked_ranges: Sequence[ParkedRange]) -> str:
     if not parked_ranges:
         return "Nothing is parked."
     shown_lines = []
@@ -222,8 +222,8 @@ def _parked_text(parked_ranges: Sequence[Parked]) -> str:
     )
 
 
-def _ranges_by_parking(parked_ranges: Sequence[Parked]) -> dict[int, list[Parked]]:
-    ranges_by_parking: dict[int, list[Parked]] = {}
+def _ranges_by_parking(parked_ranges: Sequence[ParkedRange]) -> dict[int, list[ParkedRange]]:
+    ranges_by_parking: dict[int, list[ParkedRange]] = {}
     for parked_range in sorted(
         parked_ranges, key=lambda parked_range: (parked_range.number, parked_range.first)
     ):
@@ -231,11 +231,11 @@ def _ranges_by_parking(parked_ranges: Sequence[Parked]) -> dict[int, list[Parked
     return ranges_by_parking
 
 
-def _row_count(parking_ranges: Sequence[Parked]) -> int:
+def _row_count(parking_ranges: Sequence[ParkedRange]) -> int:
     return sum(parked_range.last - parked_range.first + 1 for parked_range in parking_ranges)
 
 
-def _range_text(parked_range: Parked) -> str:
+def _range_text(parked_range: ParkedRange) -> str:
     return (
         str(parked_range.first)
         if parked_range.first == parked_range.last

@@ -23,7 +23,7 @@ from sgevents_core.state.opening import open_state, open_storage
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
     from sgevents_core.state.protocols import Requests
-    from sgevents_core.state.requests import Replayed, RequestAnswer
+    from sgevents_core.state.requests import ReplayEvent, RequestAnswer
 
 _POLL_INTERVAL: Final = 0.05
 _SITE_REQUEST_KINDS: Final = frozenset({"reset", "parked"})
@@ -89,7 +89,7 @@ class NewRequest:
     plugin: str
     label: str
     detail: Mapping[str, Any] = field(default_factory=dict)
-    events: Sequence[Replayed] = ()
+    events: Sequence[ReplayEvent] = ()
 
 
 def load_state_settings(
@@ -186,12 +186,12 @@ def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> s
     the site. All others change only the state.
     """
     from sgevents_core.settings import secrets_in
-    from sgevents_core.state.requests import CALLING
+    from sgevents_core.state.requests import CALLING_KINDS
 
     secret_holders: list[Any] = []
     for one in new_requests:
         table = settings.plugins.get(one.plugin)
-        if one.kind in CALLING and table is not None:
+        if one.kind in CALLING_KINDS and table is not None:
             secret_holders += [settings.site.api_key, table.api_key, table.settings]
         elif one.kind in _SITE_REQUEST_KINDS:
             secret_holders.append(settings.site.api_key)

@@ -24,7 +24,7 @@ from sgevents_core.printable import counted
 
 if TYPE_CHECKING:
     from sgevents_core.settings import Settings
-    from sgevents_core.state.requests import Replayed
+    from sgevents_core.state.requests import ReplayEvent
 
 
 @click.command()
@@ -82,7 +82,7 @@ def replay(
     ctx.exit(make_requests(settings, [new_request], timeout, reason))
 
 
-def _events_named(settings: Settings, given_text: str) -> list[Replayed]:
+def _events_named(settings: Settings, given_text: str) -> list[ReplayEvent]:
     from sgevents_core.site.history import History
 
     range_match = re.fullmatch(r"(\d+)(?:(?:-|\.\.)(\d+))?", given_text.strip())
@@ -96,7 +96,7 @@ def _events_named(settings: Settings, given_text: str) -> list[Replayed]:
         return events
 
 
-def _events_since(settings: Settings, given_text: str) -> list[Replayed]:
+def _events_since(settings: Settings, given_text: str) -> list[ReplayEvent]:
     from sgevents_core.settings.starts import parse_moment
     from sgevents_core.site.history import History
 
@@ -104,7 +104,7 @@ def _events_since(settings: Settings, given_text: str) -> list[Replayed]:
         return history.since(parse_moment(given_text), time.time())
 
 
-def _dry_run(settings: Settings, plugin: str, events: list[Replayed]) -> int:
+def _dry_run(settings: Settings, plugin: str, events: list[ReplayEvent]) -> int:
     from sgevents_core.requests.dry_run import dry_run
 
     dry_run_result = dry_run(settings, plugin, events, echo)

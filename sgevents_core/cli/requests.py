@@ -16,7 +16,7 @@ from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.state.opening import open_state
 
 if TYPE_CHECKING:
-    from sgevents_core.state.requests import Asked
+    from sgevents_core.state.requests import ShownRequest
 
 
 @click.command()
@@ -31,7 +31,7 @@ def requests(count: int, as_json: bool, config: Path) -> None:
     """
 
     with closing(open_state(load_state_settings(config).state.path).requests()) as state_requests:
-        recorded_requests = state_requests.last(count)
+        recorded_requests = state_requests.list_latest(count)
     if as_json:
         echo_json({"version": 1, "requests": [_as_json(request) for request in recorded_requests]})
     elif recorded_requests:
@@ -40,7 +40,7 @@ def requests(count: int, as_json: bool, config: Path) -> None:
         echo("There are no requests.")
 
 
-def _as_json(request: Asked) -> dict[str, Any]:
+def _as_json(request: ShownRequest) -> dict[str, Any]:
     return {
         "number": request.number,
         "kind": request.kind,
@@ -55,7 +55,7 @@ def _as_json(request: Asked) -> dict[str, Any]:
     }
 
 
-def _requests_table(recorded_requests: list[Asked]) -> Any:
+def _requests_table(recorded_requests: list[ShownRequest]) -> Any:
     titles = ("#", "when", "who", "what", "came of it")
     table = new_table(*titles, numbers=("#",), sentences="came of it")
     for request in recorded_requests:
@@ -68,7 +68,7 @@ def _requests_table(recorded_requests: list[Asked]) -> Any:
     return table
 
 
-def _outcome_text(request: Asked) -> str:
+def _outcome_text(request: ShownRequest) -> str:
     """Return the answer to a request, and its reason."""
     outcome_text = {None: "waiting", "done": request.answer}.get(
         request.outcome, f"{request.outcome}: {request.answer}"

@@ -22,7 +22,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 
 
 class Condemned(NamedTuple):
@@ -48,8 +48,8 @@ def counted(
     doubts: Sequence[Doubt],
     lane: str,
     words: DeathEvidence | None,
-    known: Iterable[Died],
-) -> list[Died]:
+    known: Iterable[CallDeaths],
+) -> list[CallDeaths]:
     """Return the deaths in the calls that were running when a process died, this one included.
 
     Args:
@@ -65,7 +65,7 @@ def counted(
     deaths = []
     for doubt in doubts:
         plugin, callback = doubt.key
-        fresh = Died(plugin, callback, doubt.seq, 0, 0, "", "")
+        fresh = CallDeaths(plugin, callback, doubt.seq, 0, 0, "", "")
         died = so_far.get((plugin, callback, doubt.seq), fresh)
         if proof is None:
             died = with_death(died, OUTSIDE, "", is_proved=False)
@@ -76,7 +76,7 @@ def counted(
 
 
 def condemn(
-    deaths: Iterable[Died],
+    deaths: Iterable[CallDeaths],
     rules: Mapping[CallKey, FailureRules],
     state: LaneWriter,
     redact: Redactor,
@@ -100,7 +100,7 @@ def condemn(
     return condemned
 
 
-def _give_up(died: Died, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
+def _give_up(died: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
     record = state.plugins()[died.plugin]
     lane = state.lane_progress(record.lane) or Progress(state.end())
     before = record.progress if record.apart else lane
@@ -118,7 +118,7 @@ def _give_up(died: Died, rules: FailureRules, state: LaneWriter) -> list[Condemn
         record.pause(decision.reason)
     if decision.is_finished:
         step.settled = (died.plugin, died.callback, died.seq)
-    attempts = state.tried().get((died.key, died.seq), died.times)
+    attempts = state.attempts().get((died.key, died.seq), died.times)
     call = FatalCall(died.plugin, died.callback, died.seq, entry.event_id, attempts)
     failure = step.failure = failure_of(call, error, time.time(), decision.outcome)
     step.dead, step.durable = decision.outcome == "dead-letter", True

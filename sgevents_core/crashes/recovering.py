@@ -59,7 +59,7 @@ def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, 
             if status.name in riding:
                 _join(record, starts[record.lane].progress)
     _keep(starts, records, settings.state.path, state)
-    state.note_joined()
+    state.record_first_cursors()
     return starts
 
 
@@ -119,7 +119,7 @@ def _recover_lane(
     if progress is None:
         return LaneStart(name, Progress(state.end()), ())
     mine = [record for record in records.values() if record.lane == name]
-    doubts = recovery.doubts(noted, progress, mine, state.tried())
+    doubts = recovery.doubts(noted, progress, mine, state.attempts())
     for record in mine:
         recovery.catches_up(record, noted.apart)
     return LaneStart(name, recovery.goes_on(progress, noted.lane), doubts)
@@ -137,7 +137,7 @@ def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.Noted:
 
 def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:
     """Count an attempt for each call in which the process died, so that `ctx.attempt` shows it."""
-    tried = state.tried()
+    tried = state.attempts()
     counted = []
     for doubt in start.doubts:
         plugin, callback = doubt.key

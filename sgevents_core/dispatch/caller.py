@@ -44,7 +44,7 @@ from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import APART, LANE, Slot
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -139,7 +139,7 @@ class Caller:
         *,
         keys: Sequence[CallKey],
         tried: dict[tuple[CallKey, int], int],
-        deaths: Iterable[Died] = (),
+        deaths: Iterable[CallDeaths] = (),
         announcer: Announcer,
         observers: CallObservers,
     ) -> None:

@@ -109,7 +109,7 @@ def lanes_of(
             lane_plugins,
             state=state,
             progress=progress,
-            tried=state.tried(),
+            tried=state.attempts(),
             folder=settings.state.path,
             announcer=announcer,
             scripts=scripts,

@@ -12,7 +12,7 @@ from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
 from sgevents_core.state.call_times import TimedCall, calls_of
-from sgevents_core.state.failures import Failure, KeptFailure
+from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
@@ -79,7 +79,7 @@ class Outcomes:
                     if record.lane == lane_name:
                         recovery.catches_up(record, register_slots.apart)
         with closing(open_state(folder).past()) as past:
-            self._first_places = past.joined()
+            self._first_places = past.first_cursors()
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
         """Return whether a callback is finished for an event."""
@@ -105,7 +105,7 @@ class Outcomes:
         return tuple(call for call in self._timed_calls[journal_place] if call.key == call_key)
 
     def outcome_of(
-        self, plugin: str, callback: str, seq: int, failures: Iterable[KeptFailure]
+        self, plugin: str, callback: str, seq: int, failures: Iterable[RecordedFailure]
     ) -> Outcome:
         """Return the outcome of an event for a callback that wants it.
 

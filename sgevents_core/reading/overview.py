@@ -168,7 +168,7 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
     loaded_plugins = None if daemon is None else frozenset(daemon.plugins)
     state = open_state(folder).reader()
     try:
-        if not state.made:
+        if not state.is_ready:
             return None
         feed = state.load_feed()
         process_id = pid if isinstance(pid, int) and "command" not in lock_holder else None
@@ -183,7 +183,7 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
             events=state.end() - state.lowest() + 1,
             feed=_feed_overview(feed) if feed else None,
             plugins=_plugin_overviews(state, enabled_plugins, loaded_plugins),
-            set_aside=tuple(state.aside()),
+            set_aside=tuple(state.set_aside_events()),
         )
     finally:
         state.close()

@@ -29,7 +29,7 @@ from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.guarded import GuardedShotgun
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 
 if TYPE_CHECKING:
     from sgevents_core.protocols import Context
@@ -115,7 +115,7 @@ class DryServices(Services):
         return type("ReadOnlySite", (ReadOnlySite,), does)
 
 
-def dry_run(settings: Settings, plugin: str, events: Iterable[Replayed], tell: Tell) -> Ran:
+def dry_run(settings: Settings, plugin: str, events: Iterable[ReplayEvent], tell: Tell) -> Ran:
     """Call a plugin's callbacks for events, in this process, and change nothing.
 
     The plugin is loaded and started as in a daemon. It begins with its current store; changes to it
@@ -172,7 +172,7 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
 
 
 def _call_all(
-    plugin: LoadedPlugin, services: DryServices, replayed: Replayed, tell: Tell, ran: Ran
+    plugin: LoadedPlugin, services: DryServices, replayed: ReplayEvent, tell: Tell, ran: Ran
 ) -> Ran:
     event = event_of(replayed.body, services.scripts)
     for callback in plugin.callbacks:

@@ -34,7 +34,7 @@ from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.letters import Letter, LetterChange
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed, RequestAnswer, RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
@@ -98,7 +98,7 @@ def _retry(work: RequestWork, lane_plugin: LanePlugin, callback: Callback, lette
     if not letter.whole:
         text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
         return work.refuse(text)
-    replayed = Replayed(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
+    replayed = ReplayEvent(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
     attempt = letter.failure.attempt + 1 + work.request.begun
     failure = work.lane.errands.own_fault(work.request.number)
     if failure is not None:
@@ -240,7 +240,7 @@ class _Replay:
         """Replay for one slice of time; return True once the last event was replayed."""
         number, requests = self._work.request.number, self._work.requests
         until = time.monotonic() + SLICE
-        while (event := requests.replayed(number, self._index)) is not None:
+        while (event := requests.replay_event(number, self._index)) is not None:
             hung = self._call_all(event)
             if self._waits:
                 return False
@@ -275,14 +275,14 @@ class _Replay:
             "done": self._done,
         }
 
-    def _pass_over(self, replayed: Replayed, deaths: int) -> None:
+    def _pass_over(self, replayed: ReplayEvent, deaths: int) -> None:
         self._failed += 1
         text = "The process died %d times while event %d was replayed; the call is passed over"
         name = self._lane_plugin.record.name
         extra = {"action": "replay.died", "plugin": name, "event_id": replayed.event_id}
         logger.error(text, deaths, replayed.event_id, extra=extra)
 
-    def _call_all(self, replayed: Replayed) -> Hung | None:
+    def _call_all(self, replayed: ReplayEvent) -> Hung | None:
         """Pass an event to the callbacks that are not recorded as finished with it.
 
         Return the call that hangs and blocks the others; None if all are done or one waits.
@@ -298,7 +298,7 @@ class _Replay:
                 break
         return None
 
-    def _replay(self, callback: Callback, replayed: Replayed, event: Event) -> None:
+    def _replay(self, callback: Callback, replayed: ReplayEvent, event: Event) -> None:
         begun, self._begun = self._begun, 0
         if begun >= MOST_DEATHS:
             self._pass_over(replayed, begun)
@@ -320,7 +320,7 @@ class _Replay:
         finally:
             request.release_store()
 
-    def _settle(self, callback: Callback, replayed: Replayed, repeated: _RepeatedCall) -> None:
+    def _settle(self, callback: Callback, replayed: ReplayEvent, repeated: _RepeatedCall) -> None:
         """Record what a call came to, or put the replay off until the site answers."""
         if repeated.failure is not None and repeated.waits:
             self._done.remove(callback.name)
@@ -334,7 +334,7 @@ class _Replay:
     def _note(
         self,
         callback: Callback,
-        replayed: Replayed,
+        replayed: ReplayEvent,
         failure: Failure | None,
         changes: StoreChanges | None,
     ) -> None:
@@ -343,7 +343,9 @@ class _Replay:
         Written separately, a process that dies in between would do one of them twice.
         """
         with closing(open_state(self._work.folder).letters()) as letters:
-            letter = letters.of(callback.plugin, callback.name, replayed.seq, replayed.event_id)
+            letter = letters.of_call(
+                callback.plugin, callback.name, replayed.seq, replayed.event_id
+            )
         change = None
         if failure is not None:
             number = letter.number if letter else None
@@ -362,7 +364,7 @@ class _Replay:
         else:
             self._named = [*self._named, number][:MOST_NAMED]
 
-    def _cut_short(self, replayed: Replayed, hung: Hung) -> RequestAnswer:
+    def _cut_short(self, replayed: ReplayEvent, hung: Hung) -> RequestAnswer:
         text = self._summary().text
         where = f"event {replayed.event_id} and those behind it are not replayed"
         return RequestAnswer("failed", f"{text}; {hung.reason}; {where}: ask again then")

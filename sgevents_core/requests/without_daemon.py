@@ -27,7 +27,7 @@ from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import FeedWriter, LaneWriter
-from sgevents_core.state.requests import CALLING, Request, RequestAnswer, RequestStep
+from sgevents_core.state.requests import CALLING_KINDS, Request, RequestAnswer, RequestStep
 
 ALERTS_END_WITHIN: Final = 1.0
 
@@ -62,7 +62,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
 
 def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: LaneWriter) -> None:
     table = settings.plugins.get(plugin)
-    calls = any(request.kind in CALLING for request in waiting)
+    calls = any(request.kind in CALLING_KINDS for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
     loaded = loaded_after_trying(msgspec.structs.replace(settings, plugins=wanted), discover())
     with _lane(settings, loaded, plugin, state) as lane:

@@ -19,7 +19,7 @@ from sgevents_core.site.ranges import Span
 from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import LeftOut
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 
 _PAGE: Final = 500
 
@@ -50,7 +50,7 @@ class History:
         if self._log is not None:
             self._log.close()
 
-    def event(self, event_id: int) -> Replayed | None:
+    def event(self, event_id: int) -> ReplayEvent | None:
         """Return one event, None if neither journal nor site has it.
 
         If an id was given out again in another era, the newest event is meant.
@@ -64,7 +64,7 @@ class History:
         rows = self._asked.ask(Look((Span(event_id, event_id),), 1, 0.0)).rows
         return self._of_site(rows[0]) if rows else None
 
-    def between(self, first: int, last: int) -> list[Replayed]:
+    def between(self, first: int, last: int) -> list[ReplayEvent]:
         """Return the events with an id from `first` to `last`, in the order of the journal.
 
         Those that the site shows and the journal does not have come first: older ones, and those
@@ -82,7 +82,7 @@ class History:
         aside = self._aside(max(first, below + 1), min(last, self._frontier))
         return [*self._older(first, below, known), *self._of_spans(aside, known), *here]
 
-    def since(self, moment: datetime | Ago, now: float) -> list[Replayed]:
+    def since(self, moment: datetime | Ago, now: float) -> list[ReplayEvent]:
         """Return the events created since a moment, in the order of the journal.
 
         Args:
@@ -103,7 +103,9 @@ class History:
         older = self._older(rows[0].id, below, {one.event_id for one in here}, since=at)
         return [*older, *here]
 
-    def _older(self, first: int, last: int, known: set[int], since: int = 0) -> Iterator[Replayed]:
+    def _older(
+        self, first: int, last: int, known: set[int], since: int = 0
+    ) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, what the journal does not have."""
         while first <= last:
             rows = self._asked.ask(Page(first - 1, _PAGE, None)).rows
@@ -124,7 +126,7 @@ class History:
         ]
         return [Span(*span) for span in sorted(found)]
 
-    def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[Replayed]:
+    def _of_spans(self, spans: list[Span], known: set[int]) -> Iterator[ReplayEvent]:
         """Read from the site, page by page, the visible rows of some ranges."""
         while spans:
             now = spans[:MOST_FETCHED_SPANS]
@@ -134,8 +136,8 @@ class History:
             spans = [Span(max(one.first, read_to + 1), one.last) for one in spans]
             spans = [one for one in spans if one.first <= one.last]
 
-    def _of_site(self, row: Row) -> Replayed:
-        return Replayed(self._era, 0, row.id, row.body)
+    def _of_site(self, row: Row) -> ReplayEvent:
+        return ReplayEvent(self._era, 0, row.id, row.body)
 
     @property
     def _asked(self) -> EventLog:

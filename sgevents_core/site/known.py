@@ -9,7 +9,13 @@ from typing import NamedTuple
 from sgevents_core.site.questions import spans_of
 from sgevents_core.site.ranges import RangeMap, Span
 from sgevents_core.state.entries import Row
-from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState, Missing, Parked
+from sgevents_core.state.feed_values import (
+    FeedChange,
+    FeedRecord,
+    FeedState,
+    MissingRange,
+    ParkedRange,
+)
 
 
 class Hole(NamedTuple):
@@ -26,7 +32,7 @@ class Hole(NamedTuple):
 
 
 class Parking(NamedTuple):
-    """What is known of a range of parked ids: see `Parked`."""
+    """What is known of a range of parked ids: see `ParkedRange`."""
 
     number: int
     at: int
@@ -165,8 +171,8 @@ class Known:
         cold, no_cold = self.cold.take_changes()
         gone, no_gone = self.gone.take_changes()
         parked, no_parked = self.parked.take_changes()
-        put = [Missing(*span, h.below_at, h.noticed, True) for span, h in hot]
-        put += [Missing(*span, h.below_at, h.noticed, False) for span, h in cold]
+        put = [MissingRange(*span, h.below_at, h.noticed, True) for span, h in hot]
+        put += [MissingRange(*span, h.below_at, h.noticed, False) for span, h in cold]
         kept = {m.first for m in put}
         closed, self._closed = self._closed, []
         dropped, self._dropped = self._dropped, []
@@ -177,7 +183,7 @@ class Known:
             put_gone=[(span.first, span.last) for span, _ in gone],
             cut_gone=no_gone,
             closed=closed,
-            put_parked=[Parked(*span, *parking) for span, parking in parked],
+            put_parked=[ParkedRange(*span, *parking) for span, parking in parked],
             cut_parked=no_parked,
             dropped=dropped,
         )

@@ -51,7 +51,7 @@ class Mender:
         if now < self._next:
             return
         self._next = now + EVERY
-        ids = [one for one in self._state.passed_over(era) if 0 < one < _HIGHEST][:MOST]
+        ids = [one for one in self._state.passed_over_ids(era) if 0 < one < _HIGHEST][:MOST]
         if not ids:
             return
         self._wait = min(self._wait * 2, LONGEST_WAIT) if self._asked >= {*ids} else FIRST_WAIT

@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     strands: int | None = None
 
 
-class KeptFrom(NamedTuple):
+class JournalStart(NamedTuple):
     """The oldest event from which the journal is complete; `created` is in seconds since 1970."""
 
     event_id: int

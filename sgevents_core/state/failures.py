@@ -40,7 +40,7 @@ class Failure:
     outcome: FailureOutcome
 
 
-class KeptFailure(NamedTuple):
+class RecordedFailure(NamedTuple):
     """A recorded failure, whether it is a dead letter, and its number."""
 
     failure: Failure

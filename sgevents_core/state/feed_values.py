@@ -20,7 +20,7 @@ LONGEST: Final = 200
 """The most characters kept of the name or reason of an event that is set aside."""
 
 
-class Missing(NamedTuple):
+class MissingRange(NamedTuple):
     """A range of ids not seen yet, both ends included.
 
     Args:
@@ -39,7 +39,7 @@ class Missing(NamedTuple):
     hot: bool
 
 
-class Parked(NamedTuple):
+class ParkedRange(NamedTuple):
     """A range of ids whose rows arrived late by the thousand and await a person's decision.
 
     Args:
@@ -131,12 +131,12 @@ class FeedChange(NamedTuple):
     """
 
     state: FeedState
-    put: Sequence[Missing] = ()
+    put: Sequence[MissingRange] = ()
     cut: Sequence[int] = ()
     put_gone: Sequence[tuple[int, int]] = ()
     cut_gone: Sequence[int] = ()
     closed: Sequence[tuple[int, int]] = ()
-    put_parked: Sequence[Parked] = ()
+    put_parked: Sequence[ParkedRange] = ()
     cut_parked: Sequence[int] = ()
     dropped: Sequence[tuple[int, int]] = ()
     set_aside: Sequence[SetAside] = ()
@@ -147,9 +147,9 @@ class FeedRecord(NamedTuple):
     """The feed's state as loaded: its missing, gone and parked ranges, and the names set aside."""
 
     state: FeedState
-    missing: Sequence[Missing]
+    missing: Sequence[MissingRange]
     gone: Sequence[tuple[int, int]]
-    parked: Sequence[Parked] = ()
+    parked: Sequence[ParkedRange] = ()
     set_aside: Collection[str] = ()
 
 

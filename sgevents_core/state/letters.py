@@ -31,7 +31,7 @@ class Letter(NamedTuple):
     whole: bool = True
 
 
-class Chosen(NamedTuple):
+class LetterChoice(NamedTuple):
     """A choice of dead letters; a field that is None matches all.
 
     Args:

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sgevents_core.choices import OrderBy
-from sgevents_core.state.entries import MOST_PRUNED, Entry, KeptFrom, LateRow, Row
-from sgevents_core.state.failures import Failure, KeptFailure
+from sgevents_core.state.entries import MOST_PRUNED, Entry, JournalStart, LateRow, Row
+from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, LeftOut, SetAside
 from sgevents_core.state.inspection import Inspection, LogDamage
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.letters import Chosen, Letter, LetterGroup
+from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
 from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.requests import (
-    Asked,
-    Asking,
-    Replayed,
+    ReplayEvent,
     Request,
     RequestAnswer,
+    RequestDraft,
     RequestStep,
+    ShownRequest,
 )
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.steps import CallDeaths, Step
 from sgevents_core.state.strand_places import StrandPlaces
 
 
@@ -43,7 +43,7 @@ class Reader(Connection, Protocol):
     """Reads the journal and the ledger; needs no writer."""
 
     @property
-    def made(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it can be read yet; not while another process creates it."""
 
     def end(self) -> int:
@@ -77,10 +77,10 @@ class Reader(Connection, Protocol):
     def feed_trouble(self) -> FeedTrouble:
         """Return the feed's recorded trouble, without reading the missing ranges."""
 
-    def aside(self) -> list[SetAside]:
+    def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
 
-    def passed_over(self, era: int) -> list[int]:
+    def passed_over_ids(self, era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""
 
     def scripts(self) -> dict[int, str]:
@@ -111,10 +111,10 @@ class Reader(Connection, Protocol):
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
 
-    def tried(self) -> dict[tuple[CallKey, int], int]:
+    def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
 
-    def deaths(self) -> list[Died]:
+    def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
 
     def store(self, plugin: str) -> dict[str, Any]:
@@ -258,7 +258,7 @@ class LaneWriter(Reader, Protocol):
             Whether it is newly set aside.
         """
 
-    def note_joined(self) -> None:
+    def record_first_cursors(self) -> None:
         """Record where each plugin began: earlier events were never meant for it."""
 
     def sync(self) -> None:
@@ -285,7 +285,7 @@ class Requests(Connection, Protocol):
         plugin: str,
         detail: Mapping[str, Any],
         asked_by: str,
-        events: Iterable[Replayed] = (),
+        events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number.
 
@@ -297,7 +297,7 @@ class Requests(Connection, Protocol):
             events: The events to replay, in order.
         """
 
-    def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
+    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
 
     def waiting(self, above: int = 0, plugin: str | None = None) -> list[Request]:
@@ -317,7 +317,7 @@ class Requests(Connection, Protocol):
     def answer_of(self, number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
 
-    def last(self, count: int) -> list[Asked]:
+    def list_latest(self, count: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
 
     def begin(self, number: int) -> None:
@@ -326,7 +326,7 @@ class Requests(Connection, Protocol):
     def answer(self, number: int, answer: RequestAnswer) -> None:
         """Answer a request that needs no other record."""
 
-    def replayed(self, number: int, index: int) -> Replayed | None:
+    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
 
     def forget(self, before: float) -> None:
@@ -347,7 +347,7 @@ class Letters(Connection, Protocol):
             event_id: Only those for this event.
         """
 
-    def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
@@ -356,32 +356,32 @@ class Letters(Connection, Protocol):
             limit: At most this many; -1 for all.
         """
 
-    def count(self, chosen: Chosen, after: int = 0) -> int:
+    def count(self, chosen: LetterChoice, after: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after`."""
 
-    def groups(self, chosen: Chosen) -> list[LetterGroup]:
+    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
         Errors that differ only in numbers, such as ids, are grouped together.
         """
 
-    def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
 
 
 class Past(Connection, Protocol):
     """Past events and their records, for replays and for people; only reads."""
 
-    def event(self, event_id: int) -> Replayed | None:
+    def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
 
-    def between(self, era: int, first: int, last: int) -> list[Replayed]:
+    def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
 
-    def since(self, era: int, at: int) -> list[Replayed]:
+    def since(self, era: int, at: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
 
-    def kept_from(self, era: int) -> KeptFrom | None:
+    def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
 
     def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
@@ -390,10 +390,10 @@ class Past(Connection, Protocol):
     def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
 
-    def joined(self) -> dict[str, int]:
+    def first_cursors(self) -> dict[str, int]:
         """Return plugin -> the `seq` of the last event before the plugin began."""
 
-    def failures(self, event_id: int) -> list[KeptFailure]:
+    def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.state.letters import LetterChange
 
-CALLING: Final = frozenset({"retry", "replay"})
+CALLING_KINDS: Final = frozenset({"retry", "replay"})
 """Kinds of requests that call a plugin, so that it has to be loaded."""
 
 
@@ -34,7 +34,7 @@ class Request(NamedTuple):
     progress: dict[str, Any]
 
 
-class Asked(NamedTuple):
+class ShownRequest(NamedTuple):
     """One request as shown to people, answered or not.
 
     Args:
@@ -73,7 +73,7 @@ def request_subject(detail: Mapping[str, Any]) -> str:
     return str(detail.get("event_id") or detail.get("from") or detail.get("decision") or "")
 
 
-class Replayed(NamedTuple):
+class ReplayEvent(NamedTuple):
     """One event to replay; `seq` is 0 if it is not in the journal."""
 
     era: int
@@ -82,7 +82,7 @@ class Replayed(NamedTuple):
     body: bytes
 
 
-Asking: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[Replayed]]
+RequestDraft: TypeAlias = tuple[str, str, Mapping[str, Any], Iterable[ReplayEvent]]
 """Kind, plugin, detail and events of a request that is made; see `Requests.ask`."""
 
 

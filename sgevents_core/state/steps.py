@@ -17,7 +17,7 @@ REMOVED: Final = object()
 """In `Step.store`: remove the key."""
 
 
-class Died(NamedTuple):
+class CallDeaths(NamedTuple):
     """The count of deaths of the process in one call.
 
     Args:
@@ -76,7 +76,7 @@ class Step:
     doubts: list[tuple[str, str, int, int]] = field(default_factory=list)
     dead: bool = False
     settled: tuple[str, str, int] | None = None
-    deaths: Sequence[Died] = ()
+    deaths: Sequence[CallDeaths] = ()
     request: RequestStep | None = None
     store: dict[str, dict[str, Any]] = field(default_factory=dict)
     durable: bool = False

@@ -28,7 +28,7 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.questions import Page
 from sgevents_core.site.script_lookup import ScriptLookup
 from sgevents_core.state.entries import Row
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.testing.given import GivenPlugin, discovery_with, given_plugin
 from sgevents_core.testing.results import Result
 from sgevents_core.testing.session import Session, folder_for
@@ -101,7 +101,7 @@ class Harness:
             self._stopping.set()
         self._plugins: dict[str, GivenPlugin] = {}
         self._stores: dict[str, Mapping[str, Any]] = {}
-        self._handed: dict[int, Replayed] = {}
+        self._handed: dict[int, ReplayEvent] = {}
         self._read = site.log.highest_id if site is not None else 0
         self._scripts = Scripts()
         self._open = ExitStack()
@@ -199,7 +199,7 @@ class Harness:
         """
         session = self._started()
         rows = [self._row(event) for event in _flat(events)]
-        strange = [Replayed(ERA, 0, row.id, row.body) for row in rows]
+        strange = [ReplayEvent(ERA, 0, row.id, row.body) for row in rows]
         again = [self._handed.get(one.event_id, one) for one in strange]
         return _checked(session.replay(again))
 
@@ -252,7 +252,7 @@ class Harness:
             known.add(row.id)
         end = session.append(rows)
         for seq, row in enumerate(rows, end - len(rows) + 1):
-            self._handed[row.id] = Replayed(ERA, seq, row.id, row.body)
+            self._handed[row.id] = ReplayEvent(ERA, seq, row.id, row.body)
 
     def _row(self, event: Event) -> Row:
         """Return an event as the feed reads it from the site."""

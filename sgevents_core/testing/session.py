@@ -24,7 +24,7 @@ from sgevents_core.settings import DEFAULT_LANE, Settings
 from sgevents_core.state.entries import LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, FeedState
 from sgevents_core.state.opening import kept_in_memory, open_state
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.steps import Step
 from sgevents_core.testing.call_watching import CallWatch, WatchedAnnouncer, collect_log_records
 from sgevents_core.testing.recorder import (
@@ -127,7 +127,7 @@ class Session:
         end = self._state.end()
         return self._run_lanes(lambda lane: _is_done(lane, end, retry=retry))
 
-    def replay(self, events: Sequence[Replayed]) -> Result:
+    def replay(self, events: Sequence[ReplayEvent]) -> Result:
         """Call the callbacks again for events, as `sgevents replay` does."""
         folder = self._settings.state.path
         with closing(open_state(folder).requests()) as requests:

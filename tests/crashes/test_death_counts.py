@@ -16,16 +16,16 @@ from sgevents_core.crashes.recovery import Doubt
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE, Register, path_of
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.steps import CallDeaths, Step
 
 CALL = Doubt(7, CallKey("alpha", "alpha:one"))
 CRASH = DeathEvidence("it crashed", "here", "default")
 WORDS = '@{"thread":4711,"lane":"default"}\n@{"thread":4711,"says":"it called os._exit(3)"}\n'
 
 
-def died(proved: int, unproved: int) -> Died:
+def died(proved: int, unproved: int) -> CallDeaths:
     """A call in which the process died so often."""
-    return Died("alpha", "alpha:one", 7, proved, unproved, "somehow", "")
+    return CallDeaths("alpha", "alpha:one", 7, proved, unproved, "somehow", "")
 
 
 def test_death_with_a_proof_is_told_from_one_without() -> None:
@@ -46,7 +46,7 @@ def test_lane_that_did_nothing_is_charged_nothing() -> None:
 
 def test_other_calls_do_not_count() -> None:
     """Deaths are counted in the very same call: callback and event."""
-    other = Died("alpha", "alpha:one", 6, 1, 0, "x", "")
+    other = CallDeaths("alpha", "alpha:one", 6, 1, 0, "x", "")
     (found,) = counted([CALL], "default", CRASH, [other])
     assert (found.seq, found.proved) == (7, 1)
 
@@ -67,7 +67,7 @@ def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> 
     keys = [CallKey(one.plugin, one.name) for one in house.loaded().callbacks]
     (house.folder / FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
-    attempt = house.state.tried().get((callback, seq), 0) + 1
+    attempt = house.state.attempts().get((callback, seq), 0) + 1
     register.slots[0].begun(LANE, seq, keys.index(callback), attempt)
     register.close()
     recover(house.settings(), house.loaded(), house.state)
@@ -84,7 +84,7 @@ def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
     assert (given_up.number, given_up.event.id, given_up.failure.attempt) == (1, 1, 2)
     assert "os._exit(3)" in letters(house)[0].failure.error
     assert house.deaths() == []
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
     house.run()
     assert house.calls == ["1 alpha.three", "2 alpha.one", "2 alpha.two", "2 alpha.three"]
 
@@ -98,7 +98,7 @@ def test_plugin_on_its_own_way_is_given_up_there(house: House) -> None:
     record.stop_at(Progress(0))
     fence = house.state.take_lane("default")
     step = Step(progress=Progress(1), plugins=[record])
-    step.deaths = [Died("alpha", "alpha:one", 1, 2, 0, "it died", "")]
+    step.deaths = [CallDeaths("alpha", "alpha:one", 1, 2, 0, "it died", "")]
     house.state.record("default", fence, step)
     recover(house.settings(), house.loaded(), house.state)
     assert len(condemned(house.settings(), house.loaded(), house.state)) == 1

@@ -99,7 +99,7 @@ def test_they_blow_up_nowhere(tmp_path: Path) -> None:
         state = open_state(tmp_path / "state").reader()
         try:
             assert [entry.event_id for entry in state.read(0, 1000)] == ids
-            assert {one.event for one in state.aside()} == {str(2**63), "null"}
+            assert {one.event for one in state.set_aside_events()} == {str(2**63), "null"}
             assert len(state.dead_letters()) == len(ids) // 2
         finally:
             state.close()

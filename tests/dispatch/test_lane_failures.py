@@ -42,7 +42,7 @@ def test_dead_letter_is_kept_and_the_plugin_goes_on(house: House) -> None:
     assert (letter.plugin, letter.callback, letter.event_id) == ("bad", "bad:fails", 2)
     assert (letter.error, letter.attempt, letter.outcome) == ("ValueError: no", 1, "dead-letter")
     assert "raise error" in letter.traceback
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
 
 
 def test_skip_records_and_goes_on(house: House) -> None:
@@ -54,7 +54,7 @@ def test_skip_records_and_goes_on(house: House) -> None:
     assert house.calls == [f"{event} bad.fails" for event in (1, 2, 3, 4)]
     assert house.state.dead_letters() == []
     assert house.records()["bad"].state == "active"
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
 
 
 def test_pause_stops_the_plugin_at_the_event(house: House) -> None:
@@ -97,7 +97,7 @@ def test_attempts_are_counted_for_each_event(house: House) -> None:
     order = [f"{event} again.fails{again}" for event in (1, 2) for again in ("", "#2", "#3")]
     assert house.calls == order
     assert house.state.dead_letters() == []
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
 
 
 def test_attempts_are_counted_over_restarts(house: House) -> None:

@@ -80,7 +80,7 @@ def test_killed_behind_the_note_that_a_plugin_stops(house: House) -> None:
     run_until_it_dies(house, 2)
     house.run()
     assert (house.records()["alpha"].state, house.deaths()) == ("paused", [])
-    assert house.state.tried() == {(CallKey("alpha", "alpha:fails"), 1): 2}
+    assert house.state.attempts() == {(CallKey("alpha", "alpha:fails"), 1): 2}
 
 
 @pytest.mark.parametrize("word", [register.LANE, register.APART])
@@ -102,7 +102,7 @@ def test_killed_while_a_start_counts_a_death(house: House, word: int) -> None:
         path.write_bytes(content)
         recover(house.settings(), house.loaded(), house.state)
     assert [death.unproved for death in house.deaths()] == [1]
-    assert house.state.tried() == {(CallKey("alpha", "alpha:one"), 1): 1}
+    assert house.state.attempts() == {(CallKey("alpha", "alpha:one"), 1): 1}
 
 
 def test_filter_in_code_is_part_of_the_call(house: House) -> None:

@@ -18,7 +18,7 @@ from sgevents_core.filters import Match
 from sgevents_core.observe.observers import CallObserver, CallObservers
 from sgevents_core.requests.carrying_out import carry_out
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_calls_that_a_person_asked_for_are_told(
     odd = Match(where=lambda event: event.id == 1)
     house.plugin("alpha", "run", match=odd, timeout=timeout)
     with house.running(), closing(open_state(house.folder).requests()) as requests:
-        events = [Replayed(0, 0, id_, event_row(id_).body) for id_ in (1, 2)]
+        events = [ReplayEvent(0, 0, id_, event_row(id_).body) for id_ in (1, 2)]
         number = requests.ask("replay", "alpha", {}, "anna@host", events)
         house.lanes[0].post(partial(_carry_out, number, house.folder))
         wait_until(lambda: len(diary.heard) == 4)

@@ -97,7 +97,7 @@ def test_outage_costs_no_attempt(
     again = [f"{event} writes.{step}" for event in range(1, 7) for step in steps]
     assert only(house.calls, "writes") == ["1 writes.first", "1 writes.write", *again[1:]]
     assert house.state.dead_letters() == []
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
     assert told(caplog, "plugin.waits_for_site") == 1
     assert told(caplog, "callback.held") == told(caplog, "callback.dead_lettered") == 0
 
@@ -261,7 +261,7 @@ def test_outage_while_catching_up(house: House, site: Site) -> None:
     assert [call.split()[0] for call in house.calls] == made
     assert [call for call in house.calls if "#" in call] == ["1 writes.writes#2"]
     assert house.state.dead_letters() == []
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
 
 
 def test_many_plugins_go_on_together(house: House, site: Site) -> None:

@@ -43,7 +43,7 @@ def test_others_go_on_and_the_plugin_catches_up(house: House) -> None:
     (letter,) = house.state.dead_letters()
     assert (letter.callback, letter.event_id, letter.attempt) == ("hangs:door", 2, 1)
     assert letter.error == "CallbackTimeout: It did not return within 50ms."
-    assert house.state.tried() == {}
+    assert house.state.attempts() == {}
 
 
 def test_dead_letter_tells_where_it_hung(house: House) -> None:

@@ -48,7 +48,7 @@ def test_flipped_body_is_set_aside(house: House, flipped: str) -> None:
     flip(house.folder, 2, FLIPS[flipped])
     house.run()
     assert house.calls == ["1 a.note", "3 a.note"]
-    (aside,) = house.state.aside()
+    (aside,) = house.state.set_aside_events()
     assert (aside.event, aside.where) == ("2", "journal")
 
 
@@ -61,7 +61,7 @@ def test_entry_of_an_older_version_is_set_aside_too(house: House, flipped: str) 
     flip(house.folder, 2, FLIPS[flipped], old=True)
     house.run()
     assert house.calls == ["1 a.note", "3 a.note"]
-    assert [one.event for one in house.state.aside()] == ["2"]
+    assert [one.event for one in house.state.set_aside_events()] == ["2"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_other_columns_are_held_to_what_was_written(house: House, change_to: str
     change(house.folder, f"UPDATE journal SET {change_to} WHERE event_id = 2")
     house.run()
     assert house.calls == ["1 a.note", "3 a.note"]
-    assert [one.event for one in house.state.aside()] == ["2"]
+    assert [one.event for one in house.state.set_aside_events()] == ["2"]
 
 
 def test_plugin_that_catches_up_passes_it_over_as_well(house: House) -> None:
@@ -103,7 +103,7 @@ def asked(house: House) -> list[tuple[str, list[int]]]:
     with closing(open_state(house.folder).requests()) as requests:
         found = []
         for one in requests.waiting():
-            event = requests.replayed(one.number, 0)
+            event = requests.replay_event(one.number, 0)
             assert event is not None
             found.append((one.plugin, [event.event_id]))
         return found
@@ -117,11 +117,11 @@ def test_row_read_anew_takes_its_place_and_is_owed(house: House) -> None:
     house.events(1, 2, 3)
     flip(house.folder, 2, FLIPS["cut short"])
     house.run()
-    assert house.state.passed_over(1) == [2]
+    assert house.state.passed_over_ids(1) == [2]
     row = event_row(2, "Shotgun_Task_Change")
     house.state.mend(1, [row])
-    assert house.state.aside() == []
-    assert house.state.passed_over(1) == []
+    assert house.state.set_aside_events() == []
+    assert house.state.passed_over_ids(1) == []
     assert [(one.body, one.whole) for one in house.state.read(1, 1)] == [(row.body, True)]
     assert asked(house) == [("a", [2]), ("b", [2])]
     house.state.mend(1, [row])

@@ -64,7 +64,7 @@ def returned_never_noted(patch: Patch) -> None:
 
 def attempts_forgotten_at_a_restart(patch: Patch) -> None:
     """A new process begins to count attempts anew."""
-    patch.setattr(SqliteReader, "tried", lambda _: {})
+    patch.setattr(SqliteReader, "attempts", lambda _: {})
 
 
 def store_kept_although_the_callback_raised(patch: Patch) -> None:
@@ -170,7 +170,7 @@ def replay_moves_the_cursor(patch: Patch) -> None:
     real = requests._HANDLERS["replay"]
 
     def replay(work: RequestWork) -> bool:
-        event = work.requests.replayed(work.request.number, 0)
+        event = work.requests.replay_event(work.request.number, 0)
         over = real(work)
         if event is not None and work.lane_plugin is not None and work.record.apart:
             work.record.finish(max(work.record.cursor, event.seq))

@@ -17,7 +17,7 @@ from sgevents_core.settings import Ago, Secret, Settings, SiteSettings, StateSet
 from sgevents_core.site import history as history_module
 from sgevents_core.site.history import History
 from sgevents_core.state.entries import LateRow
-from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked
+from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 
 LAST = 20
@@ -94,7 +94,7 @@ def test_what_was_set_aside_is_read_from_the_site(past: Past) -> None:
     """Parked, dropped and given up ids can be replayed; nothing else above the oldest is asked."""
     state, rows = FeedState(frontier=LAST), [event_row(n) for n in (3, 4, 6, 9, 13, 15)]
     change = FeedChange(state, dropped=[(7, 8), (14, 14)], closed=[(10, 11)], put_parked=[
-        Parked(12, 12, 1, AT)
+        ParkedRange(12, 12, 1, AT)
     ])  # fmt: skip
     past.state.append(0, [LateRow(row, late=False) for row in rows], change)
     past.site.hide([11])
@@ -174,7 +174,7 @@ def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
     with closing(open_state(tmp_path).writer()) as state:
         change = FeedChange(
             FeedState(floor=10, frontier=100),
-            put=[Missing(90, 92, 0, 0.0, True), Missing(80, 82, 0, 0.0, False)],
+            put=[MissingRange(90, 92, 0, 0.0, True), MissingRange(80, 82, 0, 0.0, False)],
             put_gone=[(70, 72)],
             closed=[(60, 62)],
         )

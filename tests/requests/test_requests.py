@@ -185,7 +185,7 @@ class TestSkip:
             assert person.ask("skip", "alpha", event_id=1).outcome == "done"
             house.settle()
         assert house.calls == ["1 alpha.fails", "2 alpha.fails"]
-        assert house.state.tried() == {}
+        assert house.state.attempts() == {}
 
     def test_plugin_that_stands_elsewhere_is_refused(self, house: House) -> None:
         """It says where it stands, and nothing is changed."""

@@ -250,7 +250,7 @@ def test_the_log_goes_on(odd: OddSite, tmp_path: Path, page_size: int) -> None:
         odd.rows[1000] = with_field("id", str(2**63 + 5))
         odd.rows[600] = text_of(600)
         running.until(lambda: 600 in running.ids())
-        running.until(lambda: len(running.reader.aside()) == len(SET_ASIDE))
+        running.until(lambda: len(running.reader.set_aside_events()) == len(SET_ASIDE))
     finally:
         running.close()
     told = [notice for notice in running.notices if isinstance(notice, EventSetAside)]
@@ -278,12 +278,14 @@ def test_a_row_that_the_site_cannot_give(odd: OddSite, tmp_path: Path, soon: Non
     running = follow(odd, tmp_path)
     try:
         running.until(lambda: len(running.ids()) == 38)
-        running.until(running.reader.aside)
-        assert [(one.event, one.where) for one in running.reader.aside()] == [("6", "site")]
+        running.until(running.reader.set_aside_events)
+        assert [(one.event, one.where) for one in running.reader.set_aside_events()] == [
+            ("6", "site")
+        ]
         assert "set aside" in explain_missing_id(tmp_path, 6)
         odd.fails = lambda *_: False
         running.until(lambda: 6 in running.ids())
-        running.until(lambda: not running.reader.aside())
+        running.until(lambda: not running.reader.set_aside_events())
     finally:
         running.close()
 

@@ -13,14 +13,20 @@ from state_values import failure
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.entries import LateRow
-from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked, SetAside
+from sgevents_core.state.feed_values import (
+    FeedChange,
+    FeedState,
+    MissingRange,
+    ParkedRange,
+    SetAside,
+)
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.letters import Chosen, LetterChange
+from sgevents_core.state.letters import LetterChange, LetterChoice
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane, State, Writer
-from sgevents_core.state.requests import Replayed, RequestAnswer, RequestStep
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
+from sgevents_core.state.steps import CallDeaths, Step
 
 DONE = RequestAnswer("done", "paused")
 KEY = CallKey("notify", "notify:on_new")
@@ -39,7 +45,7 @@ def test_what_one_connection_writes_every_other_reads(home: State, state: Writer
         assert feed.append(2, late(9), FeedChange(FeedState(frontier=9))) == 3
         assert reader.end() == state.end() == 3
         assert home.is_made()
-        assert reader.made
+        assert reader.is_ready
 
 
 def test_each_thread_has_a_connection_of_its_own(home: State, state: Writer) -> None:
@@ -64,7 +70,7 @@ def test_append_is_all_or_nothing(state: Writer) -> None:
     """Refused rows leave neither rows nor the feed's change, whatever the reason is."""
     grow(state, [event_row(5)])
     before = state.load_feed()
-    change = FeedChange(FeedState(frontier=99), put=[Missing(6, 8, AT, 0.0, True)])
+    change = FeedChange(FeedState(frontier=99), put=[MissingRange(6, 8, AT, 0.0, True)])
     with pytest.raises(StaleWriter):
         state.append(0, late(9), change)
     with pytest.raises(StateError):
@@ -132,7 +138,10 @@ def test_request_is_answered_once(home: State, state: Writer) -> None:
     with closing(home.requests()) as requests:
         detail = {"reason": "broken", "event_id": 7}
         first, second = requests.ask_all(
-            [("pause", "notify", detail, ()), ("replay", "count", {}, [Replayed(1, 0, 9, b"{}")])],
+            [
+                ("pause", "notify", detail, ()),
+                ("replay", "count", {}, [ReplayEvent(1, 0, 9, b"{}")]),
+            ],
             "anna@host",
         )
         assert [request.number for request in requests.waiting()] == [first, second]
@@ -143,7 +152,9 @@ def test_request_is_answered_once(home: State, state: Writer) -> None:
         requests.answer(first, RequestAnswer("failed", "too late"))
         assert requests.answer_of(first) == DONE
         assert (requests.get(first), requests.answer_of(second)) == (None, None)
-        assert [(asked.outcome, asked.about, asked.reason) for asked in requests.last(2)] == [
+        assert [
+            (asked.outcome, asked.about, asked.reason) for asked in requests.list_latest(2)
+        ] == [
             ("done", "7", "broken"),
             (None, "", ""),
         ]
@@ -151,7 +162,7 @@ def test_request_is_answered_once(home: State, state: Writer) -> None:
 
 def test_request_remembers_how_far_it_has_come(home: State, state: Writer) -> None:
     """Calls that were begun are counted until progress is noted; events stay until the answer."""
-    events = [Replayed(1, 0, number, b"{}") for number in (8, 9)]
+    events = [ReplayEvent(1, 0, number, b"{}") for number in (8, 9)]
     fence = state.take_lane("main")
     with closing(home.requests()) as requests:
         number = requests.ask("replay", "notify", {"events": 2}, "anna@host", events)
@@ -165,9 +176,9 @@ def test_request_remembers_how_far_it_has_come(home: State, state: Writer) -> No
         request = requests.get(number)
         assert request is not None
         assert (request.begun, request.progress) == (0, {"done": 1})
-        assert [requests.replayed(number, index) for index in range(3)] == [*events, None]
+        assert [requests.replay_event(number, index) for index in range(3)] == [*events, None]
         state.record("main", fence, Step(request=RequestStep(number, answer=DONE)))
-        assert requests.replayed(number, 0) is None
+        assert requests.replay_event(number, 0) is None
 
 
 def test_stale_step_answers_no_request(home: State, state: Writer) -> None:
@@ -194,7 +205,7 @@ def test_numbers_are_never_given_twice(home: State, state: Writer) -> None:
         number = requests.ask("pause", "notify", {}, "anna@host")
         requests.answer(number, DONE)
         requests.forget(before=2.0**40)
-        assert requests.last(9) == []
+        assert requests.list_latest(9) == []
         assert requests.ask("resume", "notify", {}, "anna@host") > number
 
 
@@ -206,7 +217,7 @@ def test_only_what_was_answered_before_is_forgotten(home: State, state: Writer) 
         requests.forget(before=0.0)
         assert requests.answer_of(answered) == DONE
         requests.forget(before=2.0**40)
-        assert [asked.number for asked in requests.last(9)] == [waits]
+        assert [asked.number for asked in requests.list_latest(9)] == [waits]
 
 
 def test_letter_is_changed_by_what_becomes_of_it(home: State, state: Writer) -> None:
@@ -222,7 +233,7 @@ def test_letter_is_changed_by_what_becomes_of_it(home: State, state: Writer) -> 
     with closing(home.requests()) as requests, closing(home.letters()) as letters:
         (first, second) = letters.find()
         assert (first.number, first.body) == (numbers[0], state.read(0, 1)[0].body)
-        assert letters.of("notify", KEY.callback, 2, 102) == second
+        assert letters.of_call("notify", KEY.callback, 2, 102) == second
         assert letters.find(event_id=102) == letters.find(plugin="notify")[1:] == [second]
         number = requests.ask("retry", "notify", {}, "anna@host")
         retried = failure(seq=1, attempt=3, outcome="retried")
@@ -235,20 +246,24 @@ def test_letter_is_changed_by_what_becomes_of_it(home: State, state: Writer) -> 
             "dismissed",
             None,
         ]
-        assert (letters.find(), letters.count(Chosen()), state.dead_letter_counts()) == ([], 0, {})
+        assert (letters.find(), letters.count(LetterChoice()), state.dead_letter_counts()) == (
+            [],
+            0,
+            {},
+        )
 
 
 def test_given_up_event_ends_its_attempts(home: State, state: Writer) -> None:
     """Attempts and deaths of all the plugin's callbacks for it are over; others stay."""
     fence = state.take_lane("main")
-    deaths = [Died("notify", KEY.callback, seq, 1, 0, "crashed", "") for seq in (1, 2)]
+    deaths = [CallDeaths("notify", KEY.callback, seq, 1, 0, "crashed", "") for seq in (1, 2)]
     doubts = [("notify", KEY.callback, 1, 2), ("count", "c", 1, 1)]
     state.record("main", fence, Step(doubts=doubts, deaths=deaths))
     with closing(home.requests()) as requests:
         number = requests.ask("skip", "notify", {}, "anna@host")
     step = Step(request=RequestStep(number, passed=("notify", 1)))
     state.record("main", fence, step)
-    assert (state.deaths(), state.tried()) == (deaths[1:], {(CallKey("count", "c"), 1): 1})
+    assert (state.deaths(), state.attempts()) == (deaths[1:], {(CallKey("count", "c"), 1): 1})
     state.record("main", fence, Step(settled=("notify", KEY.callback, 2)))
     assert state.deaths() == []
 
@@ -256,7 +271,7 @@ def test_given_up_event_ends_its_attempts(home: State, state: Writer) -> None:
 def test_eras_keep_their_events_apart(home: State, state: Writer) -> None:
     """After a reset the same ids come again; what was missing or parked is kept for the record."""
     grow(state, [event_row(3), event_row(1), event_row(2)], late={1, 2})
-    missing, parked = Missing(4, 6, AT, 0.0, True), Parked(7, 8, 1, AT)
+    missing, parked = MissingRange(4, 6, AT, 0.0, True), ParkedRange(7, 8, 1, AT)
     state.append(3, [], FeedChange(FeedState(), put=[missing], put_parked=[parked]))
     with closing(home.requests()) as requests, closing(home.past()) as past:
         number = requests.ask("reset", "", {}, "anna@host")
@@ -283,7 +298,7 @@ def test_eras_keep_their_events_apart(home: State, state: Writer) -> None:
 
 def test_feed_trouble_is_what_the_feed_recorded(home: State, state: Writer) -> None:
     """Parked rows and events set aside are counted; a decision ends both."""
-    parked = [Parked(7, 8, 1, AT), Parked(3, 3, 1, AT)]
+    parked = [ParkedRange(7, 8, 1, AT), ParkedRange(3, 3, 1, AT)]
     aside = SetAside("9", "no id of an event", "site", 5.0)
     change = FeedChange(FeedState(rewound="backwards"), put_parked=parked, set_aside=[aside])
     state.append(0, [], change)
@@ -306,21 +321,21 @@ def test_passed_over_entry_is_mended_and_replayed(home: State, state: Writer) ->
     (entry,) = state.read(0, 1)
     assert state.pass_over(entry, ["notify", "count"], "cannot be read")
     assert not state.pass_over(entry, ["notify"], "cannot be read")
-    assert (state.passed_over(1), state.passed_over(2)) == ([5], [])
-    assert [(aside.event, aside.where) for aside in state.aside()] == [("5", "journal")]
+    assert (state.passed_over_ids(1), state.passed_over_ids(2)) == ([5], [])
+    assert [(aside.event, aside.where) for aside in state.set_aside_events()] == [("5", "journal")]
     row = event_row(5, "Shotgun_Shot_New")
     state.mend(1, [row, event_row(6)])
     mended = entry_at(state, 1)
     assert mended is not None
     assert (mended.event_type, mended.body, mended.whole) == (row.event_type, row.body, True)
-    assert (state.passed_over(1), state.aside()) == ([], [])
+    assert (state.passed_over_ids(1), state.set_aside_events()) == ([], [])
     with closing(home.requests()) as requests:
         asked = requests.waiting()
         assert [(one.kind, one.plugin, one.detail) for one in asked] == [
             ("replay", "count", {"mended": 5}),
             ("replay", "notify", {"mended": 5}),
         ]
-        assert requests.replayed(asked[0].number, 0) == Replayed(1, 1, 5, row.body)
+        assert requests.replay_event(asked[0].number, 0) == ReplayEvent(1, 1, 5, row.body)
 
 
 def test_names_of_scripts_follow_renames(state: Writer) -> None:
@@ -335,12 +350,12 @@ def test_plugins_join_where_they_began(home: State, state: Writer) -> None:
     fence = state.take_lane("main")
     record = PluginRecord("notify", "main", Progress(7), apart=True)
     state.record("main", fence, Step(plugins=[record]))
-    state.note_joined()
+    state.record_first_cursors()
     record.finish(9)
     state.record("main", fence, Step(plugins=[record]))
-    state.note_joined()
+    state.record_first_cursors()
     with closing(home.past()) as past:
-        assert past.joined() == {"notify": 7}
+        assert past.first_cursors() == {"notify": 7}
 
 
 @pytest.mark.parametrize("limit", [2, 100])

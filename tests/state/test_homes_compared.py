@@ -20,13 +20,13 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.errors import SgEventsError
 from sgevents_core.state.entries import LateRow
 from sgevents_core.state.feed_values import FeedChange, SetAside
-from sgevents_core.state.letters import Chosen, LetterChange
+from sgevents_core.state.letters import LetterChange, LetterChoice
 from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane, State, Writer
-from sgevents_core.state.requests import Replayed, RequestAnswer, RequestStep
-from sgevents_core.state.steps import Died, Step
+from sgevents_core.state.requests import ReplayEvent, RequestAnswer, RequestStep
+from sgevents_core.state.steps import CallDeaths, Step
 from sgevents_core.state.strand_places import StrandPlaces
 
 NUMBERS = st.integers(1, 5)
@@ -45,7 +45,14 @@ ROWS = st.lists(
     max_size=4,
 )
 DEATHS = st.builds(
-    Died, NAMES, st.just("notify:on_new"), NUMBERS, NUMBERS, NUMBERS, st.text("ab"), st.text("ab")
+    CallDeaths,
+    NAMES,
+    st.just("notify:on_new"),
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    st.text("ab"),
+    st.text("ab"),
 )
 STRAND_NUMBERS = st.integers(0, 3)
 ORDERS: st.SearchStrategy[OrderBy] = st.sampled_from(["entity", "project", "none"])
@@ -78,27 +85,27 @@ REQUEST_STEPS = st.builds(
 )
 ERAS = range(1, 4)
 CHOICES = [
-    Chosen(),
-    Chosen(plugin="notify", callback="notify:on_new"),
-    Chosen(error="Value#rror"),
-    Chosen(error="no #"),
-    Chosen(event_id=102),
+    LetterChoice(),
+    LetterChoice(plugin="notify", callback="notify:on_new"),
+    LetterChoice(error="Value#rror"),
+    LetterChoice(error="no #"),
+    LetterChoice(event_id=102),
 ]
 
 
 def ledger(state: Writer) -> list[Any]:
     """All that a reader of journal and ledger shows; the order where it means something."""
     return [
-        (state.made, state.end(), state.lowest(), state.read(0, 99), state.read(3, 2)),
+        (state.is_ready, state.end(), state.lowest(), state.read(0, 99), state.read(3, 2)),
         [state.created_after(seq) for seq in range(0, 6, 2)],
         [(state.seq_before_event(n), state.seq_before_time(AT + n)) for n in range(0, 12, 3)],
         sorted(state.event_types()),
         (state.load_feed(), state.feed_trouble(), state.scripts()),
-        [aside._replace(at=0.0) for aside in state.aside()],
-        [sorted(state.passed_over(era)) for era in ERAS],
+        [aside._replace(at=0.0) for aside in state.set_aside_events()],
+        [sorted(state.passed_over_ids(era)) for era in ERAS],
         [(state.lane_progress(lane), state.lane_places(lane)) for lane in ("main", "other", "no")],
         [state.read_strand(n, "entity", after=1, until=9, limit=2) for n in range(0, 64, 16)],
-        (state.plugins(), state.tried(), state.deaths(), state.dead_letter_counts()),
+        (state.plugins(), state.attempts(), state.deaths(), state.dead_letter_counts()),
         [(state.store(name), state.dead_letters(name)) for name in PLUGINS],
     ]
 
@@ -106,13 +113,13 @@ def ledger(state: Writer) -> list[Any]:
 def requests(state: State) -> list[Any]:
     """All that people's requests show, without the time they were made."""
     with closing(state.requests()) as box:
-        shown = [asked._replace(asked_at=0.0, answered_at=None) for asked in box.last(50)]
+        shown = [asked._replace(asked_at=0.0, answered_at=None) for asked in box.list_latest(50)]
         numbers = range(1, 6)
         return [
             (shown, box.waiting(), box.waiting(above=2, plugin="notify")),
             (box.unanswered(numbers), [box.get(number) for number in numbers]),
             [box.answer_of(number) for number in numbers],
-            [box.replayed(number, index) for number in numbers for index in range(2)],
+            [box.replay_event(number, index) for number in numbers for index in range(2)],
         ]
 
 
@@ -125,12 +132,12 @@ def past(state: State) -> list[Any]:
             [(letters.find(name), letters.find(event_id=102)) for name in PLUGINS],
             [[*letters.listed(chosen, after=1, limit=2)] for chosen in CHOICES],
             [(letters.count(chosen), letters.groups(chosen)) for chosen in CHOICES],
-            letters.of("notify", "notify:on_new", 1, 101),
+            letters.of_call("notify", "notify:on_new", 1, 101),
             [(records.event(number), records.failures(number + 100)) for number in range(1, 6)],
             [(records.between(era, 3, 20), records.since(era, AT + 5)) for era in ERAS],
             [records.kept_from(era) for era in ERAS],
             [[sorted(records.left_out(kind, era)) for kind in kinds] for era in ERAS],
-            records.joined(),
+            records.first_cursors(),
         ]
 
 
@@ -294,12 +301,12 @@ class Homes(RuleBasedStateMachine):
     @rule()
     def note_joined(self) -> None:
         """Where plugins began."""
-        self.both(lambda state: state.note_joined())
+        self.both(lambda state: state.record_first_cursors())
 
     @rule(kind=st.sampled_from(["retry", "pause"]), plugin=NAMES, events=st.integers(0, 2))
     def ask(self, kind: str, plugin: str, events: int) -> None:
         """A person asks for something."""
-        replays = [Replayed(1, 0, number, b"{}") for number in range(events)]
+        replays = [ReplayEvent(1, 0, number, b"{}") for number in range(events)]
         detail = {"reason": "because", "letters": [1, 2]}
         self.both_requests(lambda box: box.ask(kind, plugin, detail, "anna@host", replays))
 

@@ -14,7 +14,7 @@ from state_values import CHANGES
 from sgevents_core.errors import StaleWriter, StateError
 from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.entries import LateRow
-from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked
+from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
@@ -60,7 +60,7 @@ def test_append_that_fails_half_way_leaves_nothing(state: Writer) -> None:
     """A row the journal holds already is refused, and rows and state beside it are not kept."""
     grow(state, [event_row(1)])
     rows = [LateRow(event_row(2), late=False), LateRow(event_row(1), late=True)]
-    change = FeedChange(FeedState(frontier=2), put=[Missing(5, 6, AT, 0.0, hot=True)])
+    change = FeedChange(FeedState(frontier=2), put=[MissingRange(5, 6, AT, 0.0, hot=True)])
     with pytest.raises(StateError):
         state.append(1, rows, change)
     found = state.load_feed()
@@ -79,9 +79,9 @@ def test_ids_are_unique_within_one_era_only(state: Writer) -> None:
 @settings(max_examples=20, deadline=None)
 def test_feed_state_comes_back_as_it_was_written(changes: list[FeedChange]) -> None:
     """State, missing, gone and parked ranges are what all changes make of them, also reopened."""
-    missing: dict[int, Missing] = {}
+    missing: dict[int, MissingRange] = {}
     gone: dict[int, tuple[int, int]] = {}
-    parked: dict[int, Parked] = {}
+    parked: dict[int, ParkedRange] = {}
     with tempfile.TemporaryDirectory() as folder:
         state = open_state(Path(folder)).writer()
         assert state.load_feed() is None

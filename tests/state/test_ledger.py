@@ -33,7 +33,7 @@ def contents(state: Writer, lane: str = "main") -> tuple[Any, ...]:
     return (
         state.lane_progress(lane),
         state.plugins(),
-        state.tried(),
+        state.attempts(),
         state.dead_letters(),
         stores,
     )
@@ -62,7 +62,7 @@ def test_step_is_kept_whole(state: Writer) -> None:
     assert number > 0
     assert state.lane_progress("main") == step.progress
     assert state.plugins() == {"notify": record}
-    assert state.tried() == {
+    assert state.attempts() == {
         (CallKey("notify", "notify:on_new"), 1): 3,
         (CallKey("count", "count:run"), 5): 1,
     }
@@ -112,11 +112,11 @@ def test_dead_letter_keeps_its_event_and_ends_the_count(state: Writer) -> None:
     grow(state, [event_row(101)])
     fence = state.take_lane("main")
     state.record("main", fence, Step(failure=failure(attempt=1)))
-    assert state.tried() == {(CallKey("notify", "notify:on_new"), 1): 1}
+    assert state.attempts() == {(CallKey("notify", "notify:on_new"), 1): 1}
     letter = failure(attempt=2, outcome="dead-letter")
     step = Step(failure=letter, dead=True, settled=("notify", "notify:on_new", 1))
     number = state.record("main", fence, step)
-    assert state.tried() == {}
+    assert state.attempts() == {}
     assert state.dead_letters() == [letter]
     assert state.dead_letters("notify") == [letter]
     assert state.dead_letters("count") == []
@@ -133,7 +133,7 @@ def test_dead_letters_outlive_their_events(state: Writer) -> None:
     state.record("main", fence, Step(failure=failure(seq=4)))
     assert state.prune(before=2**40, keep_from=4) == 3
     assert state.dead_letters() == [letter]
-    assert state.tried() == {(CallKey("notify", "notify:on_new"), 4): 1}
+    assert state.attempts() == {(CallKey("notify", "notify:on_new"), 4): 1}
 
 
 def test_failures_of_a_plugin_that_skips_do_not_fill_the_disk(

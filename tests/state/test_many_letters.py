@@ -10,7 +10,7 @@ import pytest
 from journal_rows import event_row, grow
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.letters import Chosen
+from sgevents_core.state.letters import LetterChoice
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import Writer
 from sgevents_core.state.sqlite import schema
@@ -91,7 +91,7 @@ def test_letters_of_before_can_be_read_before_and_after(tmp_path: Path) -> None:
     expected = [failed(number) for number in range(1, 26)]
     with closing(open_state(tmp_path).letters()) as letters:
         assert [one.failure for one in letters.find()] == expected
-        assert len(list(letters.listed(Chosen(), limit=10))) == 10
+        assert len(list(letters.listed(LetterChoice(), limit=10))) == 10
     with closing(open_state(tmp_path).reader()) as before:
         assert before.dead_letters() == expected
     with closing(open_state(tmp_path).writer()) as state:
@@ -118,10 +118,11 @@ def test_pages_go_on_behind_a_number(state: Writer, tmp_path: Path) -> None:
     fill(state, [failed(number) for number in range(1, 8)])
     with closing(open_state(tmp_path).letters()) as letters:
         pages = [
-            [one.number for one in letters.listed(Chosen(), after, 3)] for after in (0, 3, 6, 7)
+            [one.number for one in letters.listed(LetterChoice(), after, 3)]
+            for after in (0, 3, 6, 7)
         ]
         assert pages == [[1, 2, 3], [4, 5, 6], [7], []]
-        assert [letters.count(Chosen(), after) for after in (0, 3, 7)] == [7, 4, 0]
+        assert [letters.count(LetterChoice(), after) for after in (0, 3, 7)] == [7, 4, 0]
 
 
 def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_pat
     fill(state, [failed(n) for n in range(1, 5)])
     fill(state, [failed(9, callback="notify:on_change"), failed(10, plugin="other")])
     with closing(open_state(tmp_path).letters()) as letters:
-        groups = letters.groups(Chosen())
+        groups = letters.groups(LetterChoice())
         assert [(g.letters, g.plugin, g.callback, g.first) for g in groups] == [
             (4, "notify", "notify:on_new", 1),
             (1, "notify", "notify:on_change", 5),
@@ -142,19 +143,19 @@ def test_letters_are_grouped_by_plugin_callback_and_error(state: Writer, tmp_pat
 @pytest.mark.parametrize(
     ("chosen", "numbers"),
     [
-        (Chosen(plugin="notify"), [1, 2, 3]),
-        (Chosen(callback="b:x"), [4]),
-        (Chosen(event_id=2), [2]),
-        (Chosen(error="no shot"), [1, 2, 3, 4]),
-        (Chosen(error="no shot #"), [1, 2, 3, 4]),
-        (Chosen(error="ValueError: no shot 12"), [3]),
-        (Chosen(error="*"), []),
-        (Chosen(error="[n]o"), []),
-        (Chosen(plugin="notify", error="shot 2"), [2]),
+        (LetterChoice(plugin="notify"), [1, 2, 3]),
+        (LetterChoice(callback="b:x"), [4]),
+        (LetterChoice(event_id=2), [2]),
+        (LetterChoice(error="no shot"), [1, 2, 3, 4]),
+        (LetterChoice(error="no shot #"), [1, 2, 3, 4]),
+        (LetterChoice(error="ValueError: no shot 12"), [3]),
+        (LetterChoice(error="*"), []),
+        (LetterChoice(error="[n]o"), []),
+        (LetterChoice(plugin="notify", error="shot 2"), [2]),
     ],
 )
 def test_filters_choose_letters(
-    state: Writer, tmp_path: Path, chosen: Chosen, numbers: list[int]
+    state: Writer, tmp_path: Path, chosen: LetterChoice, numbers: list[int]
 ) -> None:
     """Each narrows; the text of an error means itself, but for `#`."""
     fill(state, [failed(1), failed(2), failed(12), failed(40, "b", "b:x")])

@@ -190,7 +190,7 @@ def test_state_of_every_earlier_version_goes_on(tmp_path: Path, before: int) -> 
         feed = state.load_feed()
         assert feed is not None
         assert feed.state.frontier == 5
-        assert state.tried() == {(CallKey("p", "p:on"), 1): 2}
+        assert state.attempts() == {(CallKey("p", "p:on"), 1): 2}
         step = Step(Progress(1), [state.plugins()["p"]], store={"p": {"n": [8]}})
         state.record("main", state.take_lane("main"), step)
         grow(state, [event_row(6)])

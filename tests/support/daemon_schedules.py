@@ -21,7 +21,7 @@ from sgevents_core.filters import Match
 from sgevents_core.settings import PluginSettings
 from sgevents_core.site.follower import Rules
 from sgevents_core.state.entries import Entry
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 
 MATCHES = (
     Match(),
@@ -166,7 +166,7 @@ class DaemonSchedule:
         if entries:
             first = rng.randrange(len(entries))
             chosen = entries[first : first + rng.choice([1, 5, 20])]
-            events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in chosen]
+            events = [ReplayEvent(one.era, one.seq, one.event_id, one.body) for one in chosen]
             daemon.ask("replay", plugin, events)
 
     def _begin_outage(self) -> None:

@@ -17,7 +17,7 @@ from running_daemon import RunningDaemon
 
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite import schema
 from sgevents_core.state.sqlite.database import DATABASE
 
@@ -141,7 +141,7 @@ def _replays(folder: Path) -> None:
         (worse,) = letters.find("alpha")
     with closing(open_state(folder).reader()) as state:
         entries = [entry for entry in state.read(0, 999) if entry.event_id in REPLAYED]
-    events = [Replayed(one.era, one.seq, one.event_id, one.body) for one in entries]
+    events = [ReplayEvent(one.era, one.seq, one.event_id, one.body) for one in entries]
     with closing(open_state(folder).requests()) as requests:
         requests.ask("skip", "bravo", {"event_id": 19}, "anna@host")
         requests.ask("dismiss", "alpha", {"letter": worse.number}, "anna@host")

@@ -40,7 +40,7 @@ from sgevents_core.settings import (
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.state.opening import kept_in_memory, open_state
 from sgevents_core.state.plugin_record import PluginRecord
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 
 Function = Callable[[Event, Any], object]
 
@@ -230,7 +230,7 @@ class House:
         """Let the feed find that the site answers."""
         self.health.answered(time.monotonic())
 
-    def deaths(self) -> list[Died]:
+    def deaths(self) -> list[CallDeaths]:
         """The calls in which the process died, as recorded."""
         with closing(open_state(self.folder).reader()) as reader:
             return reader.deaths()

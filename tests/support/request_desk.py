@@ -14,7 +14,7 @@ from waiting import wait_until
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.state.letters import Letter
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed, Request, RequestAnswer
+from sgevents_core.state.requests import ReplayEvent, Request, RequestAnswer
 
 
 class Asking:
@@ -39,7 +39,9 @@ class Asking:
         """Stand for the feed."""
         self.of_the_feed.append(request)
 
-    def note(self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any) -> int:
+    def note(
+        self, kind: str, plugin: str, events: Iterable[ReplayEvent] = (), **detail: Any
+    ) -> int:
         """Write a request down, and hand nothing on."""
         return self._requests.ask(kind, plugin, detail, "anna@host", events)
 
@@ -55,7 +57,7 @@ class Asking:
         return answer
 
     def ask(
-        self, kind: str, plugin: str, events: Iterable[Replayed] = (), **detail: Any
+        self, kind: str, plugin: str, events: Iterable[ReplayEvent] = (), **detail: Any
     ) -> RequestAnswer:
         """Ask, hand on, and wait for what comes of it."""
         number = self.note(kind, plugin, events, **detail)
@@ -84,13 +86,13 @@ def letter(house: House, number: int) -> Letter:
     return one
 
 
-def old_event(event_id: int, kind: str = "Studio_Old") -> Replayed:
+def old_event(event_id: int, kind: str = "Studio_Old") -> ReplayEvent:
     """An event as it is read from the site, which the journal does not hold."""
-    return Replayed(1, 0, event_id, event_row(event_id, kind).body)
+    return ReplayEvent(1, 0, event_id, event_row(event_id, kind).body)
 
 
-def kept_event(house: House, seq: int) -> Replayed:
+def kept_event(house: House, seq: int) -> ReplayEvent:
     """An event of the journal, to be replayed."""
     entry = house.state.read(seq - 1, 1)[0]
     assert json.loads(entry.body)["id"] == entry.event_id
-    return Replayed(entry.era, entry.seq, entry.event_id, entry.body)
+    return ReplayEvent(entry.era, entry.seq, entry.event_id, entry.body)

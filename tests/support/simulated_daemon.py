@@ -30,7 +30,7 @@ from sgevents_core.site.ageing import oldest_kept, prune
 from sgevents_core.site.follower import Follower, Rules
 from sgevents_core.site.health import SiteHealth
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.requests import Replayed, Request
+from sgevents_core.state.requests import ReplayEvent, Request
 
 MOST_TURNS = 20_000
 """Many times what a schedule takes; a lane that is busy with nothing takes more."""
@@ -261,7 +261,7 @@ class SimulatedDaemon:
         """Stand for the feed's thread; nobody asks for this."""
 
     def ask(
-        self, kind: str, plugin: str, events: list[Replayed] | None = None, **detail: Any
+        self, kind: str, plugin: str, events: list[ReplayEvent] | None = None, **detail: Any
     ) -> None:
         """Ask for something, as a command does."""
         if "letter" in detail:

@@ -18,8 +18,8 @@ from sgevents_core.state.feed_values import (
     FeedChange,
     FeedRecord,
     FeedState,
-    Missing,
-    Parked,
+    MissingRange,
+    ParkedRange,
     SetAside,
 )
 
@@ -32,9 +32,9 @@ class SimulatedJournal:
 
     rows: list[LateRow] = field(default_factory=list)
     _state: FeedState | None = None
-    _missing: dict[int, Missing] = field(default_factory=dict)
+    _missing: dict[int, MissingRange] = field(default_factory=dict)
     _gone: dict[int, int] = field(default_factory=dict)
-    _parked: dict[int, Parked] = field(default_factory=dict)
+    _parked: dict[int, ParkedRange] = field(default_factory=dict)
     closed: list[tuple[int, int]] = field(default_factory=list)
     dropped: list[tuple[int, int]] = field(default_factory=list)
     aside: dict[str, SetAside] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.feed_values import FeedChange, FeedState, Missing, Parked
+from sgevents_core.state.feed_values import FeedChange, FeedState, MissingRange, ParkedRange
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
@@ -41,7 +41,7 @@ STATES = st.builds(
 )
 FIRSTS = st.integers(1, 12)
 MISSING = st.builds(
-    Missing,
+    MissingRange,
     FIRSTS,
     NUMBERS,
     NUMBERS,
@@ -56,7 +56,9 @@ CHANGES = st.builds(
     put_gone=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=3),
     cut_gone=st.lists(FIRSTS, max_size=3),
     closed=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
-    put_parked=st.lists(st.builds(Parked, FIRSTS, NUMBERS, st.integers(1, 9), NUMBERS), max_size=3),
+    put_parked=st.lists(
+        st.builds(ParkedRange, FIRSTS, NUMBERS, st.integers(1, 9), NUMBERS), max_size=3
+    ),
     cut_parked=st.lists(FIRSTS, max_size=3),
     dropped=st.lists(st.tuples(FIRSTS, NUMBERS), max_size=2),
     set_aside=st.just(()),

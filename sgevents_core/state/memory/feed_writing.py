@@ -14,7 +14,7 @@ from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named
 from sgevents_core.state.memory.reading import MemoryReader
 from sgevents_core.state.memory.step_writing import write_aside, write_asked, write_request
 from sgevents_core.state.memory.tables import Tables
-from sgevents_core.state.requests import Replayed, RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestStep
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -145,7 +145,7 @@ def _mend(tables: Tables, era: int, row: Row) -> None:
                 event_type=row.event_type, created=row.at, body=row.body, whole=True
             )
         if plugin:
-            event = Replayed(era, seq, row.id, row.body)
+            event = ReplayEvent(era, seq, row.id, row.body)
             write_asked(tables, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
     tables.aside.pop((era, str(row.id), JOURNAL), None)
 

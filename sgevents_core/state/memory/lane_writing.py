@@ -49,7 +49,7 @@ class MemoryLaneWriter(MemoryReader):
                 self._tables.passed_over.setdefault((entry.seq, name), event)
             return write_aside(self._tables, [aside]) > 0
 
-    def note_joined(self) -> None:
+    def record_first_cursors(self) -> None:
         """Record where each plugin began: earlier events were never meant for it."""
         with self._tables.lock:
             for name, record in self._tables.plugins.items():

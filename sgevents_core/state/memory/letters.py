@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
-from sgevents_core.state.letters import Chosen, Letter, LetterGroup, merged_groups
+from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup, merged_groups
 from sgevents_core.state.memory.tables import FailedCall, Tables
 
 
@@ -29,9 +29,9 @@ class MemoryLetters:
 
     def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first."""
-        return list(self._dead(Chosen(plugin=plugin, event_id=event_id)))
+        return list(self._dead(LetterChoice(plugin=plugin, event_id=event_id)))
 
-    def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks."""
         for place, letter in enumerate(self._dead(chosen, after)):
             if place == limit:
@@ -39,11 +39,11 @@ class MemoryLetters:
             failure = dataclasses.replace(letter.failure, traceback="")
             yield letter._replace(failure=failure, body=b"")
 
-    def count(self, chosen: Chosen, after: int = 0) -> int:
+    def count(self, chosen: LetterChoice, after: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after`."""
         return sum(1 for _ in self._dead(chosen, after))
 
-    def groups(self, chosen: Chosen) -> list[LetterGroup]:
+    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first."""
         return merged_groups(
             LetterGroup(
@@ -58,13 +58,13 @@ class MemoryLetters:
             for letter in self._dead(chosen)
         )
 
-    def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
-        chosen = Chosen(plugin=plugin, callback=callback, event_id=event_id)
+        chosen = LetterChoice(plugin=plugin, callback=callback, event_id=event_id)
         letters = (letter for letter in self._dead(chosen) if letter.failure.seq == seq)
         return next(letters, None)
 
-    def _dead(self, chosen: Chosen, after: int = 0) -> Iterator[Letter]:
+    def _dead(self, chosen: LetterChoice, after: int = 0) -> Iterator[Letter]:
         is_chosen = _condition(chosen)
         with self._tables.lock:
             calls = list(self._tables.failures.items())
@@ -77,7 +77,7 @@ def _letter(number: int, call: FailedCall) -> Letter:
     return Letter(number, call.failure, call.dead, call.era, call.body)
 
 
-def _condition(chosen: Chosen) -> Callable[[FailedCall], bool]:
+def _condition(chosen: LetterChoice) -> Callable[[FailedCall], bool]:
     pattern = re.compile(re.escape(chosen.error or "").replace(r"\#", "[#0-9].*"), re.DOTALL)
 
     def is_chosen(call: FailedCall) -> bool:

@@ -16,7 +16,7 @@ from sgevents_core.state.memory.tables import Tables
 from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import strand_of
 
@@ -27,7 +27,7 @@ _decode: Final = msgspec.json.Decoder().decode
 class MemoryReader:
     """A connection that reads; see `protocols.Reader`."""
 
-    made: Final = True
+    is_ready: Final = True
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -112,12 +112,12 @@ class MemoryReader:
                 [aside.event for aside in self._tables.aside.values()],
             )
 
-    def aside(self) -> list[SetAside]:
+    def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
         with self._tables.lock:
             return list(self._tables.aside.values())
 
-    def passed_over(self, era: int) -> list[int]:
+    def passed_over_ids(self, era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""
         with self._tables.lock:
             return sorted({event for of, event in self._tables.passed_over.values() if of == era})
@@ -153,12 +153,12 @@ class MemoryReader:
                     plugin.strands[strand] = dataclasses.replace(record, plugin=plugin)
             return records
 
-    def tried(self) -> dict[tuple[CallKey, int], int]:
+    def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
         with self._tables.lock:
             return dict(self._tables.attempts)
 
-    def deaths(self) -> list[Died]:
+    def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
         with self._tables.lock:
             deaths = self._tables.deaths.values()

@@ -10,12 +10,12 @@ import msgspec
 from sgevents_core.state.memory.step_writing import write_asked, write_request
 from sgevents_core.state.memory.tables import KeptRequest, Tables
 from sgevents_core.state.requests import (
-    Asked,
-    Asking,
-    Replayed,
+    ReplayEvent,
     Request,
     RequestAnswer,
+    RequestDraft,
     RequestStep,
+    ShownRequest,
     request_subject,
 )
 
@@ -37,12 +37,12 @@ class MemoryRequests:
         plugin: str,
         detail: Mapping[str, Any],
         asked_by: str,
-        events: Iterable[Replayed] = (),
+        events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number."""
         return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
 
-    def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
+    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests, `(kind, plugin, detail, events)` each."""
         with self._tables.lock:
             return [write_asked(self._tables, asked_by, asking) for asking in asked]
@@ -73,7 +73,7 @@ class MemoryRequests:
             kept = self._tables.requests.get(number)
             return None if kept is None else kept.answer
 
-    def last(self, count: int) -> list[Asked]:
+    def list_latest(self, count: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
         with self._tables.lock:
             newest = list(self._tables.requests.items())[-count:] if count else []
@@ -90,7 +90,7 @@ class MemoryRequests:
         with self._tables.lock:
             write_request(self._tables, RequestStep(number, answer=answer))
 
-    def replayed(self, number: int, index: int) -> Replayed | None:
+    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
         with self._tables.lock:
             kept = self._tables.requests.get(number)
@@ -120,9 +120,9 @@ def _request(number: int, kept: KeptRequest) -> Request:
     )
 
 
-def _asked(number: int, kept: KeptRequest) -> Asked:
+def _asked(number: int, kept: KeptRequest) -> ShownRequest:
     detail = _decode(kept.detail)
-    return Asked(
+    return ShownRequest(
         number=number,
         kind=kept.kind,
         plugin=kept.plugin,

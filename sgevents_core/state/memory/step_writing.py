@@ -15,7 +15,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.memory.tables import FailedCall, KeptLane, KeptRequest, KeptStrand, Tables
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
-from sgevents_core.state.requests import Asking, RequestStep
+from sgevents_core.state.requests import RequestDraft, RequestStep
 from sgevents_core.state.steps import REMOVED, Step
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -155,7 +155,7 @@ def _dismiss(tables: Tables, number: int) -> None:
         tables.failures[number] = call._replace(failure=failure, dead=False)
 
 
-def write_asked(tables: Tables, asked_by: str, asked: Asking) -> int:
+def write_asked(tables: Tables, asked_by: str, asked: RequestDraft) -> int:
     """Record a request, and return its number."""
     kind, plugin, detail, events = asked
     request = KeptRequest(kind, plugin, _encode(detail), asked_by, time.time(), list(events))

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.feed_values import Missing, Parked, SetAside
+from sgevents_core.state.feed_values import MissingRange, ParkedRange, SetAside
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
-from sgevents_core.state.requests import Replayed, RequestAnswer
-from sgevents_core.state.steps import Died
+from sgevents_core.state.requests import ReplayEvent, RequestAnswer
+from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS
 
@@ -65,7 +65,7 @@ class KeptRequest:
     detail: bytes
     asked_by: str
     asked_at: float
-    replays: list[Replayed]
+    replays: list[ReplayEvent]
     begun: int = 0
     progress: bytes = b"{}"
     answer: RequestAnswer | None = None
@@ -82,9 +82,9 @@ class Tables:
     seqs: dict[tuple[int, int], int] = field(default_factory=dict)
     """Era and event id -> `seq`."""
     feed: bytes | None = None
-    missing: dict[int, Missing] = field(default_factory=dict)
+    missing: dict[int, MissingRange] = field(default_factory=dict)
     gone: dict[int, tuple[int, int]] = field(default_factory=dict)
-    parked: dict[int, Parked] = field(default_factory=dict)
+    parked: dict[int, ParkedRange] = field(default_factory=dict)
     closed: dict[tuple[int, int], int] = field(default_factory=dict)
     """Era and first id -> last id."""
     dropped: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Tables:
     plugin_strands: dict[tuple[str, int], KeptStrand] = field(default_factory=dict)
     joined: dict[str, int] = field(default_factory=dict)
     attempts: dict[tuple[CallKey, int], int] = field(default_factory=dict)
-    deaths: dict[tuple[CallKey, int], Died] = field(default_factory=dict)
+    deaths: dict[tuple[CallKey, int], CallDeaths] = field(default_factory=dict)
     failures: dict[int, FailedCall] = field(default_factory=dict)
     stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
     requests: dict[int, KeptRequest] = field(default_factory=dict)

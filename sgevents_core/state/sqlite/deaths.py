@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 
 
-def write_deaths(db: sqlite3.Connection, deaths: Iterable[Died]) -> None:
+def write_deaths(db: sqlite3.Connection, deaths: Iterable[CallDeaths]) -> None:
     """Write counts of deaths, in the caller's transaction."""
     db.executemany("INSERT OR REPLACE INTO deaths VALUES (?, ?, ?, ?, ?, ?, ?)", deaths)
 

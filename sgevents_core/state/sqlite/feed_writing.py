@@ -12,7 +12,7 @@ from sgevents_core.errors import StaleWriter
 from sgevents_core.state.entries import MOST_PRUNED, LateRow, Row
 from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
-from sgevents_core.state.requests import Replayed, RequestStep
+from sgevents_core.state.requests import ReplayEvent, RequestStep
 from sgevents_core.state.sqlite.aside import delete_aside, write_aside
 from sgevents_core.state.sqlite.checksums import sum_of, sum_of_row
 from sgevents_core.state.sqlite.reading import SqliteReader
@@ -201,7 +201,7 @@ def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
         )
     for seq, plugin in found:
         if plugin:
-            event = Replayed(era, seq, row.id, row.body)
+            event = ReplayEvent(era, seq, row.id, row.body)
             write_asked(db, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
     db.execute("DELETE FROM passed_over WHERE era = ? AND event = ?", (era, row.id))
     delete_aside(db, era, [str(row.id)], JOURNAL)

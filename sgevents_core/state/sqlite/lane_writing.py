@@ -75,7 +75,7 @@ class SqliteLaneWriter(SqliteReader):
             )
             return write_aside(db, [aside]) > 0
 
-    def note_joined(self) -> None:
+    def record_first_cursors(self) -> None:
         """Record where each plugin began: earlier events were never meant for it."""
         with self._db.transaction() as db:
             db.execute("INSERT OR IGNORE INTO joined SELECT name, cursor FROM plugins")

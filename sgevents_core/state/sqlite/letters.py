@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.letters import Chosen, Letter, LetterChange, LetterGroup, merged_groups
+from sgevents_core.state.letters import (
+    Letter,
+    LetterChange,
+    LetterChoice,
+    LetterGroup,
+    merged_groups,
+)
 from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of_letter
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
@@ -50,10 +56,10 @@ class SqliteLetters:
             plugin: Only those of this plugin.
             event_id: Only those for this event.
         """
-        chosen = Chosen(plugin=plugin, event_id=event_id)
+        chosen = LetterChoice(plugin=plugin, event_id=event_id)
         return self._select(*_condition(chosen))
 
-    def listed(self, chosen: Chosen, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
         """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
 
         Args:
@@ -71,7 +77,7 @@ class SqliteLetters:
             failure = Failure(plugin, callback, seq, event_id, attempt, error, "", at, outcome)
             yield Letter(number, failure, True, era, b"")
 
-    def count(self, chosen: Chosen, after: int = 0) -> int:
+    def count(self, chosen: LetterChoice, after: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after`."""
         condition, values = _condition(chosen)
         return self._db.number(
@@ -79,7 +85,7 @@ class SqliteLetters:
             {**values, "after": after},
         )
 
-    def groups(self, chosen: Chosen) -> list[LetterGroup]:
+    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
         """Return dead letters grouped by plugin, callback and error, the largest group first.
 
         Errors that differ only in numbers, such as ids, are grouped together.
@@ -92,7 +98,7 @@ class SqliteLetters:
         )
         return merged_groups(LetterGroup(*row) for row in found)
 
-    def of(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
         found = self._select(
             "dead = 1 AND plugin = :plugin AND callback = :callback AND seq = :seq"
@@ -156,7 +162,7 @@ def _as_glob(text: str) -> str:
     return "".join(parts).replace("#", "[#0-9]*")
 
 
-def _condition(chosen: Chosen) -> tuple[str, dict[str, Any]]:
+def _condition(chosen: LetterChoice) -> tuple[str, dict[str, Any]]:
     """Return an SQL condition on `failures`, and its values."""
     terms, values = ["dead = 1"], dict[str, Any]()
     for column in ("plugin", "callback", "event_id"):

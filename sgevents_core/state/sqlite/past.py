@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from sgevents_core.state.entries import KeptFrom
-from sgevents_core.state.failures import Failure, KeptFailure
+from sgevents_core.state.entries import JournalStart
+from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import LeftOut
-from sgevents_core.state.requests import Replayed
+from sgevents_core.state.requests import ReplayEvent
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import traceback_column
 
@@ -32,30 +32,30 @@ class SqlitePast:
         """Close the connection."""
         self._db.close()
 
-    def event(self, event_id: int) -> Replayed | None:
+    def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
         found = self._db.one(
             f"SELECT {_EVENT} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
             event_id,
         )
-        return None if found is None else Replayed(*found)
+        return None if found is None else ReplayEvent(*found)
 
-    def between(self, era: int, first: int, last: int) -> list[Replayed]:
+    def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
         return self._events("event_id BETWEEN ? AND ?", era, first, last)
 
-    def since(self, era: int, at: int) -> list[Replayed]:
+    def since(self, era: int, at: int) -> list[ReplayEvent]:
         """Return the events of an era created since a time in seconds since 1970."""
         return self._events("created_at >= ?", era, at)
 
-    def kept_from(self, era: int) -> KeptFrom | None:
+    def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
         found = self._db.one(
             "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
             era,
         )
-        return None if found is None else KeptFrom(*found)
+        return None if found is None else JournalStart(*found)
 
     def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
@@ -69,11 +69,11 @@ class SqlitePast:
         """Return whether an id was left out in an era."""
         return any(first <= event_id <= last for first, last in self.left_out(kind, era))
 
-    def joined(self) -> dict[str, int]:
+    def first_cursors(self) -> dict[str, int]:
         """Return plugin -> the `seq` of the last event before the plugin began."""
         return dict(self._db.all("SELECT plugin, seq FROM joined"))
 
-    def failures(self, event_id: int) -> list[KeptFailure]:
+    def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""
         found: list[tuple[Any, ...]] = self._db.all(
             "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - our own columns
@@ -81,16 +81,16 @@ class SqlitePast:
             " WHERE event_id = ? ORDER BY id",
             event_id,
         )
-        return [KeptFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
+        return [RecordedFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
 
-    def _events(self, condition: str, era: int, *values: Any) -> list[Replayed]:
+    def _events(self, condition: str, era: int, *values: Any) -> list[ReplayEvent]:
         found = self._db.all(
             f"SELECT {_EVENT} FROM journal"  # noqa: S608 - our own columns and conditions
             f" WHERE era = ? AND {condition} ORDER BY seq",
             era,
             *values,
         )
-        return [Replayed(*row) for row in found]
+        return [ReplayEvent(*row) for row in found]
 
     def _has_table(self, name: str) -> bool:
         """Return whether the schema has a table: a state of an older version may lack it."""

@@ -10,7 +10,13 @@ import msgspec
 from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.feed_values import FeedRecord, FeedState, Missing, Parked, SetAside
+from sgevents_core.state.feed_values import (
+    FeedRecord,
+    FeedState,
+    MissingRange,
+    ParkedRange,
+    SetAside,
+)
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
@@ -25,7 +31,7 @@ from sgevents_core.state.sqlite.places import (
     read_records,
 )
 from sgevents_core.state.sqlite.tracebacks import traceback_column
-from sgevents_core.state.steps import Died
+from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import SHIFTS, STRANDS, strand_of
 
@@ -65,7 +71,7 @@ class SqliteReader:
         self._db.close()
 
     @property
-    def made(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether its tables exist; they may be missing while another process creates them."""
         return self._db.number("PRAGMA user_version") > 0
 
@@ -129,19 +135,19 @@ class SqliteReader:
         return FeedRecord(
             decoded(self._db, "the record of the feed", _decode_feed, found[0]),
             [
-                Missing(first, last, below_at, noticed, bool(hot))
+                MissingRange(first, last, below_at, noticed, bool(hot))
                 for first, last, below_at, noticed, hot in missing
             ],
             [(first, last) for first, last in gone],
             self._parked(),
-            {one.event for one in self.aside() if one.where == "site"},
+            {one.event for one in self.set_aside_events() if one.where == "site"},
         )
 
-    def _parked(self) -> list[Parked]:
+    def _parked(self) -> list[ParkedRange]:
         if self._db.number("PRAGMA user_version") < _PARKED_SINCE:
             return []  # read-only: an older daemon runs on it, or it will be upgraded later
         found = self._db.all("SELECT first, last, number, at FROM parked ORDER BY first")
-        return [Parked(*row) for row in found]
+        return [ParkedRange(*row) for row in found]
 
     def feed_trouble(self) -> FeedTrouble:
         """Return the feed's recorded trouble, without reading the missing ranges."""
@@ -150,14 +156,14 @@ class SqliteReader:
         count, first, last = self._db.all(
             "SELECT coalesce(sum(last - first + 1), 0), min(first), max(last) FROM parked"
         )[0]
-        aside = [one.event for one in self.aside()]
+        aside = [one.event for one in self.set_aside_events()]
         return FeedTrouble(rewound, count, first or 0, last or 0, aside)
 
-    def aside(self) -> list[SetAside]:
+    def set_aside_events(self) -> list[SetAside]:
         """Return the events that are set aside, oldest first."""
         return read_aside(self._db)
 
-    def passed_over(self, era: int) -> list[int]:
+    def passed_over_ids(self, era: int) -> list[int]:
         """Return the ids of the events of an era whose entries were passed over."""
         found = self._db.all("SELECT DISTINCT event FROM passed_over WHERE era = ?", era)
         return [int(event) for (event,) in found]
@@ -219,7 +225,7 @@ class SqliteReader:
         """Return the records of all plugins ever enabled, by name."""
         return read_records(self._db, self._sum)
 
-    def tried(self) -> dict[tuple[CallKey, int], int]:
+    def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
         found = self._db.all("SELECT plugin, callback, seq, attempts FROM attempts")
         return {(CallKey(plugin, callback), seq): count for plugin, callback, seq, count in found}
@@ -257,13 +263,13 @@ class SqliteReader:
         )
         return {plugin: (number, error) for plugin, number, error in found}
 
-    def deaths(self) -> list[Died]:
+    def deaths(self) -> list[CallDeaths]:
         """Return the unsettled calls in which the process died."""
         found = self._db.all(
             "SELECT plugin, callback, seq, proved, unproved, how, traceback FROM deaths"
             " ORDER BY seq, plugin, callback"
         )
-        return [Died(*row) for row in found]
+        return [CallDeaths(*row) for row in found]
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

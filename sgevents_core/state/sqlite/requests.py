@@ -16,12 +16,12 @@ import msgspec
 
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.requests import (
-    Asked,
-    Asking,
-    Replayed,
+    ReplayEvent,
     Request,
     RequestAnswer,
+    RequestDraft,
     RequestStep,
+    ShownRequest,
     request_subject,
 )
 from sgevents_core.state.sqlite.database import Database
@@ -54,7 +54,7 @@ class SqliteRequests:
         plugin: str,
         detail: Mapping[str, Any],
         asked_by: str,
-        events: Iterable[Replayed] = (),
+        events: Iterable[ReplayEvent] = (),
     ) -> int:
         """Record a request and return its number.
 
@@ -67,7 +67,7 @@ class SqliteRequests:
         """
         return self.ask_all([(kind, plugin, detail, events)], asked_by)[0]
 
-    def ask_all(self, asked: Iterable[Asking], asked_by: str) -> list[int]:
+    def ask_all(self, asked: Iterable[RequestDraft], asked_by: str) -> list[int]:
         """Record several requests atomically, `(kind, plugin, detail, events)` each; see `ask`."""
         with self._db.transaction() as db:
             return [write_asked(db, asked_by, one) for one in asked]
@@ -107,7 +107,7 @@ class SqliteRequests:
         )
         return None if found is None else RequestAnswer(*found)
 
-    def last(self, count: int) -> list[Asked]:
+    def list_latest(self, count: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
         found = self._db.all(
             "SELECT id, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at"
@@ -126,14 +126,14 @@ class SqliteRequests:
         with self._db.transaction() as db:
             write_request(db, RequestStep(number, answer=answer))
 
-    def replayed(self, number: int, index: int) -> Replayed | None:
+    def replay_event(self, number: int, index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
         found = self._db.one(
             "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
             number,
             index,
         )
-        return None if found is None else Replayed(*found)
+        return None if found is None else ReplayEvent(*found)
 
     def forget(self, before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
@@ -142,7 +142,7 @@ class SqliteRequests:
             db.execute("DELETE FROM deaths WHERE seq < (SELECT min(seq) FROM journal)")
 
 
-def write_asked(db: sqlite3.Connection, asked_by: str, one: Asking) -> int:
+def write_asked(db: sqlite3.Connection, asked_by: str, one: RequestDraft) -> int:
     """Record a request in the caller's transaction, and return its number."""
     kind, plugin, detail, events = one
     number = db.execute(
@@ -186,10 +186,10 @@ def _letter(db: sqlite3.Connection, change: LetterChange | None) -> int:
     return 0 if change is None else write_letter(db, change)
 
 
-def _asked(row: tuple[Any, ...]) -> Asked:
+def _asked(row: tuple[Any, ...]) -> ShownRequest:
     number, kind, plugin, asked_by, asked_at, encoded, outcome, answer, answered_at = row
     detail = msgspec.json.decode(encoded)
-    return Asked(
+    return ShownRequest(
         number=number,
         kind=kind,
         plugin=plugin,
