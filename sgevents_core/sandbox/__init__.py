@@ -1,4 +1,4 @@
-"""A stand-in for a Flow Production Tracking site, for trying things and for tests."""
+"""A stand-in for a Flow Production Tracking site, for experiments and tests."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class CallAnswers:
         self._closing = closing
 
     def answer_call(self, body: bytes) -> Response:
-        """Return the answer to a call, or what a fault makes of it."""
+        """Return the answer to a call, or what a fault replaces it with."""
         try:
             call = msgspec.json.decode(body)
             method, params = str(call["method_name"]), list(call.get("params") or [])

@@ -1,4 +1,4 @@
-"""How often the sandbox site was called, for what, and how many rows it returned."""
+"""Counts of the calls to the sandbox site, and of the rows it returned."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CallCounts:
             return self._rows_by_type[entity_type]
 
     def reset(self) -> None:
-        """Start again at zero."""
+        """Reset all counts to zero."""
         with self._lock:
             self._calls_by_method.clear()
             self._rows_by_type.clear()

@@ -1,4 +1,4 @@
-"""Who may call the sandbox site: scripts with their keys, and people with a password."""
+"""The callers of the sandbox site: scripts with their keys, and people with a password."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class KnownCallers:
         return ApiCaller(self._script_refs[script_name], script_name)
 
     def authenticate(self, credentials: dict[str, Any]) -> ApiCaller:
-        """Return the caller that the authentication parameters of a call name.
+        """Return the caller named by the authentication parameters of a call.
 
         Raises:
             RefusedCallError: The name is unknown, or the key or password is wrong.

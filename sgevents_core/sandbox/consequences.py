@@ -96,7 +96,7 @@ class WriteConsequences:
             self._delete_record(dependent_record.type, dependent_record.id)
 
     def revive_connections(self, record: Record) -> None:
-        """Bring back the connections of a record that are still linked."""
+        """Revive the connections of a record that are still linked."""
         for row in self._records.connections_of(record.ref):
             if row.retired and self._is_still_linked(row):
                 self._set_connection_retired(row, is_retired=False)

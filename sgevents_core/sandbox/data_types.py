@@ -1,6 +1,6 @@
 """The values of each data type: what a write and a filter accept, and what is stored.
 
-Recorded on a site: what is coerced, what is cut, and how the rest is refused.
+As recorded on a site: some are coerced, some cut, and the others refused.
 """
 
 from __future__ import annotations

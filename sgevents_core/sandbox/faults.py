@@ -1,4 +1,4 @@
-"""Ways in which the sandbox site misbehaves on demand: which, how often, and a count of them."""
+"""Faults of the sandbox site on demand: which, how often, and a count of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CALL_FILTERS: Final[tuple[str, ...]] = ("method", "entity_type", "script")
 
 @dataclass(eq=False, slots=True)
 class Fault:
-    """One way to misbehave, until it is removed or its calls are used up.
+    """A fault that strikes calls until it is removed or its calls are used up.
 
     Args:
         id: Its number, for the control endpoint.

@@ -1,4 +1,4 @@
-"""Setting a field: the record, the record at the other end of a link, and the rows written."""
+"""Changing fields: the record, the record at the other end of a link, and the log."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _event_reader(database: SiteDatabase, field: Field) -> ValueReader:
 
 
 def event_description(database: SiteDatabase, event_row: EventRow) -> str:
-    """Return the sentence a site shows for an event."""
+    """Return the description that a site shows for an event."""
     if event_row.description is not None:
         return event_row.description
     user_name = (database.records.link(event_row.user) or {}).get("name") or "Someone"

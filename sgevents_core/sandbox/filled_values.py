@@ -1,4 +1,4 @@
-"""What a site fills in when a record is created: authors, dates, names of people, uuids."""
+"""Values that a site fills in when a record is created: authors, dates, names, uuids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTHORED_TYPES: Final = ("Version", "Note", "Reply")
 def filled_values(
     type_schema: EntityType, stored_values: dict[str, Any], creator_ref: EntityRef | None, now: str
 ) -> dict[str, Any]:
-    """Return what is filled in without a row; add what has a row to `stored_values`.
+    """Return the values that have no row; add those that have one to `stored_values`.
 
     Args:
         type_schema: The type of the record.
@@ -33,7 +33,7 @@ def filled_values(
 
 
 def _person_names(stored_values: dict[str, Any]) -> dict[str, Any]:
-    """Return the name of a person from its parts, or the parts of a name given alone."""
+    """Return the name of a person composed from its parts, or the parts of the name."""
     if stored_values.get("name") is None:
         name_parts = [
             stored_values[name_field]

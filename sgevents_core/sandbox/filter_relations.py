@@ -212,7 +212,7 @@ class FilterRelation:
         try:
             start_text, end_text = self._period_bounds(relation, values)
         except (OverflowError, ValueError):  # a time that no calendar has
-            reason = f"leads out of the calendar: {ruby_text(values)}"
+            reason = f"is outside of the calendar: {ruby_text(values)}"
             raise self._refused_relation(relation, reason) from None
         return lambda value: value is not None and start_text <= value < end_text
 

@@ -21,7 +21,7 @@ LOOPBACK_HOST: Final = "127.0.0.1"
 JSON_CONTENT: Final = "application/json; charset=utf-8"
 HTML_CONTENT: Final = "text/html; charset=utf-8"
 _UPLOAD_HEADERS: Final = "Content-Security-Policy: sandbox\r\nX-Content-Type-Options: nosniff\r\n"
-"""Headers for uploaded files: one shown in a browser must not act in the sandbox's name."""
+"""Headers for uploaded files, which must not act as pages of the sandbox in a browser."""
 
 _CLIENT_CHECK_SECONDS: Final = 0.1  # seconds between checks whether a client still waits
 _STATUS_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
@@ -113,7 +113,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             return False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has it
-        """Log nothing: the server has no part in the caller's log."""
+        """Log nothing: the requests do not belong in the caller's log."""
 
 
 class _Listener(ThreadingHTTPServer):

@@ -23,11 +23,11 @@ def refusal_reason(headers: Message, port: int) -> str | None:
     """
     origin = headers.get("Origin")
     if not _is_sandbox_address(f"//{headers.get('Host')}", port):
-        return "the sandbox answers to 127.0.0.1 and localhost, and to no other Host"
+        return "the sandbox answers only to the Hosts 127.0.0.1 and localhost"
     if origin is not None and not _is_sandbox_address(origin, port):
-        return "the sandbox answers programs, and no page of another Origin"
+        return "the sandbox answers programs, not pages of another Origin"
     if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        return "the sandbox answers programs, and no page of another site"
+        return "the sandbox answers programs, not pages of another site"
     return None
 
 

@@ -185,7 +185,7 @@ class Sandbox(DirectAccess):
             file_response = self.database.stored_files.answer_request(f"/{request_path}")
             if file_response is not None:
                 return file_response
-        return Response(b'{"error": "the sandbox knows no such address"}', 404)
+        return Response(b'{"error": "the sandbox has no such address"}', 404)
 
     @contextmanager
     def transaction(self, user: str | None = None) -> Iterator[Transaction]:

@@ -1,4 +1,4 @@
-"""Files sent to the sandbox site: kept in memory while it runs, and served again."""
+"""Files uploaded to the sandbox site: stored in memory while it runs, and served again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions that a sandbox site takes after a while, dropped when it closes."""
+"""Delayed actions of a sandbox site, cancelled when it closes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Timers:
-    """A runner of delayed actions, each on a thread of its own."""
+    """Runs delayed actions, each on a thread of its own."""
 
     def __init__(self) -> None:
         self._timers_lock = threading.Lock()
@@ -32,7 +32,7 @@ class Timers:
                 timer.start()
 
     def close(self) -> None:
-        """Drop what has not begun and wait for what has."""
+        """Cancel actions that have not begun, and wait for those that have."""
         with self._timers_lock:
             self._is_closed = True
             remaining_timers = list(self._running_timers)

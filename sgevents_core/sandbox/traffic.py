@@ -1,4 +1,4 @@
-"""What a studio does all day: one deterministic step at a time, or at a rate per second."""
+"""The traffic of a studio: one deterministic step at a time, or at a rate per second."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Traffic:
             )
             try:
                 return self._carry_out(_STEP_ACTIONS[step_kind], faults)
-            except (IndexError, RefusedCallError):  # there is no record for it
+            except (IndexError, RefusedCallError):  # no record exists for this step
                 return self._carry_out(_log_in, faults)
 
     def _carry_out(self, action: StepAction, faults: list[Fault]) -> list[int]:
@@ -86,7 +86,7 @@ class Traffic:
         return transaction.ids
 
     def _random_caller(self) -> ApiCaller:
-        """Return a person usually, a script now and then."""
+        """Return a person in most cases, otherwise the script."""
         people = list(self.database.records.of_type("HumanUser"))
         if not people or self.chance.random() < 0.15:
             return self._callers.script_caller(self._script_name)

@@ -1,4 +1,4 @@
-"""Files sent to the sandbox site: stored as Attachments, set as thumbnails or in fields."""
+"""Files uploaded to the sandbox site: stored as Attachments, set as thumbnails or in fields."""
 
 from __future__ import annotations
 

@@ -343,7 +343,7 @@ class Transaction:
         self.database.schema.required_type(method, entity_type)
         subject = f"Entity of type [{entity_type}] with id={ruby_text(entity_id)}"
         if entity_type == EVENT_LOG:
-            reason = f"CRUD ERROR #4.1: {subject}: rows of the event log stay as they are."
+            reason = f"CRUD ERROR #4.1: {subject}: rows of the event log cannot be changed."
             raise refused_call(method, reason, CRUD_ERROR)
         record = self.database.records.find((entity_type, entity_id))
         if record is None:

@@ -93,8 +93,8 @@ def strict() -> Iterator[Any]:
         (lambda sg: sg.update("Shot", 999, {"code": "x"}), "does not exist"),
         (lambda sg: sg.delete("Shot", 999), "does not exist"),
         (lambda sg: sg.revive("Shot", 999), "does not exist"),
-        (lambda sg: sg.update("EventLogEntry", 1, {"description": "x"}), "stay as they are"),
-        (lambda sg: sg.delete("EventLogEntry", 1), "stay as they are"),
+        (lambda sg: sg.update("EventLogEntry", 1, {"description": "x"}), "cannot be changed"),
+        (lambda sg: sg.delete("EventLogEntry", 1), "cannot be changed"),
         (lambda sg: sg.schema_field_read("Shot", "nope"), "Shot.nope doesn't exist"),
         (
             lambda sg: sg.find("Shot", [], additional_filter_presets=[{"preset_name": "LATEST"}]),
