@@ -113,6 +113,15 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
             "return at most 500.",
         ),
     ] = 500
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16,
+            description="While far behind: how many pages are read at the same time, from 1 to 16. "
+            "Fewer if the site refuses or slows down; one once nothing is left to catch up with.",
+        ),
+    ] = 4
     start: Annotated[
         StartSetting,
         Meta(

@@ -10,7 +10,7 @@ from sgevents_core.site.ages import RECENT_IDS
 from sgevents_core.site.follower_values import Taken
 from sgevents_core.site.known import Known
 from sgevents_core.site.notices import LogResumed, LogRewound, rows_vanished
-from sgevents_core.site.questions import Call, Newest, Page, Recent, spans_of
+from sgevents_core.site.questions import Call, Newest, Page, PageRange, Recent, spans_of
 from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
@@ -30,6 +30,11 @@ class Anchoring:
         self._lost = ""
         self._most = RECENT_IDS
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the anchor has to be found again."""
+        return bool(self._lost)
+
     def search(self, state: FeedState) -> Call | None:
         """Return what to ask to find the anchor again, None if it is not lost."""
         if not self._lost:
@@ -44,14 +49,17 @@ class Anchoring:
         """Note that the site does not answer for that many ids, while it answers others."""
         self._most = max(sum(span.size for span in call.spans) // 2, FEWEST_RECENT)
 
-    def holds(self, state: FeedState, call: Page, rows: Sequence[Row], taken: Taken) -> bool:
+    def holds(
+        self, state: FeedState, call: Page | PageRange, rows: Sequence[Row], taken: Taken
+    ) -> bool:
         """Return whether a page starts at its anchor and no known row in it has been replaced."""
         if call.anchor is None:
             return self._same(state, rows, taken)
         if not rows or rows[0].id != call.anchor:
             self._lost = "recent"
             return False
-        if not ages.is_same(rows[0], state.anchor_at):
+        anchor_at = call.anchor_at if isinstance(call, PageRange) else state.anchor_at
+        if not ages.is_same(rows[0], anchor_at):
             _rewind(state, _other_time(call.anchor), taken)
             return False
         return self._same(state, rows[1:], taken)

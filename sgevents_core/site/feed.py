@@ -266,6 +266,8 @@ class Feed:
             if not aside:
                 self.health.failed(began, time.monotonic())
             raise
+        if isinstance(answer, Answer) and answer.asked_at is not None:
+            began = answer.asked_at
         self.health.answered(began)
         return answer
 
@@ -297,6 +299,7 @@ class Feed:
 
     def _ask(self, call: Call) -> Answer | None:
         liveness.report_alive(self._log.longest_call)
+        self._log.read_ahead(self._follower.ranges_ahead, self._follower.connections)
         try:
             answer = self._heard(lambda: self._log.ask(call), aside=isinstance(call, ASIDE))
         except SiteFault as error:
@@ -433,4 +436,5 @@ def rules_of(settings: FeedSettings) -> Rules:
         settle=settings.settle,
         audit_horizon=settings.audit_horizon,
         start=settings.start,
+        connections=settings.connections,
     )

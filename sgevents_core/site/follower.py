@@ -32,11 +32,13 @@ from sgevents_core.site.questions import (
     Look,
     Newest,
     Page,
+    PageRange,
     Recent,
     Since,
     reach_of,
 )
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.read_ahead import ReadAhead
 from sgevents_core.site.settling import Settling
 from sgevents_core.site.sizes import Budget, Pause
 from sgevents_core.state.entries import LateRow, Row
@@ -73,6 +75,7 @@ class Follower:
         self._fresh: Sequence[Row] = ()
         self._answered_at: float | None = None
         self._paging = Paging(rules)
+        self._read_ahead = ReadAhead(rules.connections)
         self._budget = Budget()
         self._look_pause = Pause()
         self._audit_pause = Pause()
@@ -94,15 +97,32 @@ class Follower:
             return search
         due = now >= self._paging.at
         # Pages come first, but after some full ones in a row a look or audit gets its turn.
-        if due and self._paging.in_a_row < PAGES_BEFORE_OTHERS:
-            return self._paging.call(state)
+        in_a_row = PAGES_BEFORE_OTHERS * max(len(self._read_ahead.ranges), 1)
+        if due and self._paging.in_a_row < in_a_row:
+            return self._next_page(state)
         self._paging.in_a_row = 0
         other, wait = self._other_call(state, now)
         if other is not None:
             return other
         if due:
-            return self._paging.call(state)
+            return self._next_page(state)
         return float(max(min(self._paging.at - now, wait), SHORTEST_WAIT))
+
+    @property
+    def ranges_ahead(self) -> tuple[PageRange, ...]:
+        """The ranges to be taken next, in order, which may be asked for at the same time."""
+        return self._read_ahead.ranges
+
+    @property
+    def connections(self) -> int:
+        """How many ranges may be asked for at the same time."""
+        return self._read_ahead.connections.now
+
+    def _next_page(self, state: FeedState) -> Call:
+        if self._paging.is_hindered or state.rewound:
+            self._read_ahead.discard()
+        ahead = self._read_ahead.call(state, self._paging.limit)
+        return self._paging.call(state) if ahead is None else ahead
 
     @property
     def is_idle(self) -> bool:
@@ -161,6 +181,7 @@ class Follower:
             beginning = self._start.answered(call, answer)
             if beginning is not None:
                 self.state = self._begin(beginning, now)
+                self._read_ahead.show_highest(answer.rows)
             self._answered_at = now
             return taken
         self._observe(self.state, now)
@@ -175,7 +196,7 @@ class Follower:
 
     def _take(self, state: FeedState, call: Call, answer: Answer, now: float, taken: Taken) -> None:
         match call:
-            case Page():
+            case Page() | PageRange():
                 self._take_page(state, call, answer, now, taken)
             case Look():
                 self._take_late(state, answer.rows, taken)
@@ -188,9 +209,11 @@ class Follower:
                 self._paging.at = max(self._paging.at, now + self.rules.poll_interval)
             case After():
                 self._paging.probed(answer.rows, now)
-            case Newest():
+            case Newest() if self._anchoring.is_lost:
                 self._anchoring.take_highest(state, answer.rows, taken)
                 self._paging.at = now + self.rules.poll_interval
+            case Newest():
+                self._read_ahead.show_highest(answer.rows)
             case Since():
                 pass  # only a first start asks this
 
@@ -223,6 +246,8 @@ class Follower:
         if isinstance(call, ASIDE):
             self._budget.spend()
             self._paging.soon(now)  # does the site answer at all?
+        else:
+            self._read_ahead.failed()
         match call:
             case Look():
                 self._backlog.look_failed(call)
@@ -231,6 +256,8 @@ class Follower:
             case Count() | Ids() | Fetch():
                 self._auditor.failed(call)
                 self._audit_pause.longer(now)
+            case PageRange():
+                self._paging.at = now
             case Page() | After():
                 self._paging.failed(call, now, answers=answers)
             case Recent() if answers:
@@ -285,30 +312,38 @@ class Follower:
     # Pages
 
     def _take_page(
-        self, state: FeedState, call: Page, answer: Answer, now: float, taken: Taken
+        self, state: FeedState, call: Page | PageRange, answer: Answer, now: float, taken: Taken
     ) -> None:
         rows = answer.rows
         if not self._anchoring.holds(state, call, rows, taken):
+            self._read_ahead.discard()
             return
         below = [row for row in rows if row.id <= state.frontier]
         fresh = list(rows[len(below) :])
         self._take_late(state, below, taken)
-        if below:
+        if below and isinstance(call, Page):
             anchor(state, below[-1])
         full = reach_of(call, answer) is not None
+        follows = full or isinstance(call, PageRange)
         newest = fresh[-1].at if fresh else None
-        held = self._settling.hold(state.frontier, fresh, now, self._date if full else newest)
+        held = self._settling.hold(state.frontier, fresh, now, self._date if follows else newest)
         if held is not None:
             del fresh[held.passing :]
         self._take_fresh(state, fresh, now, taken)
         clock = ages.clock(state, self._date)
-        self._backlog.age(clock, state.observed, catching_up=full)
+        self._backlog.age(clock, state.observed, catching_up=follows)
         waits = held is not None
-        self._paging.answered(
-            call, now, full=full and not waits, fresh=bool(fresh), news=bool(fresh) or waits
-        )
+        if isinstance(call, PageRange):
+            self._read_ahead.took_range(call, fresh, answer.took, full=full or waits)
+            self._paging.took_range(call, now)
+        else:
+            more = full and not waits
+            self._read_ahead.read_page(fresh, state.frontier, answer.took, full=more)
+            self._paging.answered(
+                call, now, full=more, fresh=bool(fresh), news=bool(fresh) or waits
+            )
         if held is not None:
-            self._paging.at = min(self._paging.at, held.until)
+            self._paging.at = held.until if follows else min(self._paging.at, held.until)
 
     def _take_fresh(self, state: FeedState, rows: list[Row], now: float, taken: Taken) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""

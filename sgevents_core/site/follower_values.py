@@ -22,6 +22,7 @@ class Rules:
         settle: How long rows above a young gap are held back.
         audit_horizon: How long audits look for missing ids.
         start: Where the first start begins.
+        connections: How many ranges are asked for at the same time while far behind.
     """
 
     page_size: int = 500
@@ -31,6 +32,7 @@ class Rules:
     settle: float = 0.0
     audit_horizon: float = 86400.0
     start: Start = "now"
+    connections: int = 4
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sgevents_core.site.follower_values import Rules
-from sgevents_core.site.questions import After, Page
+from sgevents_core.site.questions import After, Page, PageRange
 from sgevents_core.site.sizes import Size
 from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
@@ -69,6 +69,23 @@ class Paging:
             self._probing = True
         elif answers:
             self.probed((), now)
+
+    @property
+    def limit(self) -> int:
+        """How many rows are asked for at once."""
+        return self._size.now
+
+    @property
+    def is_hindered(self) -> bool:
+        """Whether something stands in the way of pages."""
+        return self._probing or self._beyond is not None
+
+    def took_range(self, call: PageRange, now: float) -> None:
+        """Note that a range was taken, behind which more rows follow directly."""
+        self._size.worked(call.limit)
+        self._news_at, self._interval = now, self._rules.poll_interval
+        self.in_a_row += 1
+        self.at = now
 
     def soon(self, now: float) -> None:
         """Read the next page soon, even if the log is quiet."""

@@ -22,6 +22,25 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRange:
+    """A known row and those with an id from `first` to `last`, ascending, at most `limit`.
+
+    `anchor` is the id of the known row, which must come first, `anchor_at` its `created_at`.
+    """
+
+    first: int
+    last: int
+    limit: int
+    anchor: int
+    anchor_at: int
+
+    @property
+    def spans(self) -> tuple[Span, Span]:
+        """The ranges of ids that are asked for."""
+        return Span(self.anchor, self.anchor), Span(self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
 class After:
     """The lowest ids above an id: ids only, ascending, at most `limit`."""
 
@@ -88,7 +107,9 @@ class Fetch:
     limit: int
 
 
-Call: TypeAlias = Page | After | Newest | Since | Look | Recent | Count | Ids | Fetch
+Call: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Count | Ids | Fetch
+Limited: TypeAlias = Page | PageRange | Newest | Look | Recent | Ids | Fetch
+"""Calls whose answers may be cut off at a limit."""
 ASIDE: Final = (Look, Count, Ids, Fetch)
 """Calls beside the pages: if they fail, pages continue."""
 
@@ -110,6 +131,8 @@ class Answer:
         date: The site's clock, if it sent it.
         odd: The rows that cannot be handled.
         reach: The id up to which the rows are complete, None if nothing lies above.
+        asked_at: When the site was asked, in seconds of the host's monotonic clock.
+        took: How many seconds the site took to answer.
     """
 
     rows: tuple[Row, ...] = ()
@@ -117,9 +140,11 @@ class Answer:
     date: int | None = None
     odd: tuple[Odd, ...] = ()
     reach: int | None = None
+    asked_at: float | None = None
+    took: float = 0.0
 
 
-def reach_of(call: Page | Newest | Look | Recent | Ids | Fetch, answer: Answer) -> int | None:
+def reach_of(call: Limited, answer: Answer) -> int | None:
     """Return the id up to which an answer is complete, None if it is complete throughout."""
     if answer.reach is None and len(answer.rows) >= call.limit:
         return answer.rows[-1].id

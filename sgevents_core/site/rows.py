@@ -18,13 +18,14 @@ from sgevents_core.site.questions import (
     Look,
     Newest,
     Page,
+    PageRange,
     Recent,
     Since,
 )
 from sgevents_core.site.row_decoding import DecodedRows
 from sgevents_core.state.entries import Row
 
-Asked: TypeAlias = Page | After | Newest | Since | Look | Recent | Ids | Fetch
+Asked: TypeAlias = Page | PageRange | After | Newest | Since | Look | Recent | Ids | Fetch
 
 
 def answer_of(call: Asked, decoded: DecodedRows, limit: int, date: int | None) -> Answer:
@@ -88,7 +89,7 @@ def _strange(call: Asked, rows: Sequence[Row]) -> Sequence[Row]:
             return [row for row in rows if row.dated and row.at < call.at - 1]
         case Ids():
             return [row for row in rows if not call.span.first <= row.id <= call.span.last]
-        case Look() | Recent() | Fetch():
+        case PageRange() | Look() | Recent() | Fetch():
             firsts = [span.first for span in call.spans]
             places = [bisect_right(firsts, row.id) - 1 for row in rows]
             return [

@@ -14,7 +14,8 @@ from site_records import AT, ROW, Connect
 from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.sandbox import Sandbox
-from sgevents_core.site.client import FIELDS, EventLog, Reader
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.log_reader import FIELDS, Reader
 from sgevents_core.site.questions import (
     Answer,
     Count,

@@ -74,7 +74,7 @@ def test_pages_are_no_longer_than_the_sites(tmp_path: Path) -> None:
         with closing(Running(small, tmp_path, page_size=500, idle_interval=60.0)) as running:
             running.until_complete(small)
             reads = small.counts.calls("read")
-    assert reads <= 95 / 9 + 2
+    assert reads <= 95 / 8 + 4
 
 
 def test_rest(site: Sandbox, start: Start) -> None:

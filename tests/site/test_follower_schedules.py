@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from random_schedules import Schedule, check, check_pace
+from random_schedules import Schedule, check, check_pace, check_ranges
 
 
 @pytest.mark.parametrize("seed", range(32))
@@ -36,3 +36,17 @@ def test_a_site_that_refuses_much_is_followed_all_the_same(seed: int) -> None:
     feed = Schedule(seed).run_limited()
     check(feed)
     check_pace(feed)
+
+
+@pytest.mark.parametrize("seed", range(500, 516))
+def test_ranges_read_at_the_same_time_lose_and_repeat_nothing(seed: int) -> None:
+    """Far behind, with failures and crashes: each row once, and in order as with single pages."""
+    feed = Schedule(seed).run_far_behind()
+    check(feed)
+    check_ranges(feed)
+
+
+@pytest.mark.parametrize("seed", range(600, 606))
+def test_ranges_of_another_log_are_not_taken(seed: int) -> None:
+    """A backup is restored while ranges are under way: nothing that grows on it is appended."""
+    check(Schedule(seed).run_far_behind_another())

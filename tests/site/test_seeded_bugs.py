@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from random_schedules import Schedule, check, check_pace
+from random_schedules import Schedule, check, check_pace, check_ranges
 from simulated_feed import SimulatedJournal
 
 from sgevents_core.site import ages
@@ -18,8 +18,9 @@ from sgevents_core.site.backlog import Backlog
 from sgevents_core.site.follower import Follower
 from sgevents_core.site.known import Hole, Known
 from sgevents_core.site.paging import Paging
-from sgevents_core.site.questions import Answer, Call, Look, Odd
+from sgevents_core.site.questions import Answer, Call, Look, Odd, PageRange
 from sgevents_core.site.ranges import Span
+from sgevents_core.site.read_ahead import ReadAhead
 from sgevents_core.site.sizes import Budget
 from sgevents_core.state.entries import LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, FeedRecord, FeedState
@@ -180,6 +181,86 @@ def audits_stop_at_a_count_that_fails(patch: Patch) -> None:
     patch.setattr(Auditor, "refused", lambda *_: None)
 
 
+def ranges_taken_out_of_order(patch: Patch) -> None:
+    """Of ranges that were asked for at the same time, the second is taken first."""
+    real = ReadAhead._extend
+
+    def extend(self: ReadAhead, state: FeedState, limit: int) -> None:
+        had = len(self._ranges)
+        real(self, state, limit)
+        if had == 0 and len(self._ranges) > 1:
+            self._ranges[0], self._ranges[1] = self._ranges[1], self._ranges[0]
+
+    patch.setattr(ReadAhead, "_extend", extend)
+
+
+def remainder_of_a_range_skipped(patch: Patch) -> None:
+    """Behind a full answer the next range is taken, not the rest of this one."""
+    real = ReadAhead.took_range
+
+    def took_range(self: ReadAhead, *args: Any, full: bool) -> None:
+        real(self, *args, full=False)
+
+    patch.setattr(ReadAhead, "took_range", took_range)
+
+
+def anchor_of_ranges_not_checked(patch: Patch) -> None:
+    """Ranges are taken without looking whether they come from the log that is followed."""
+    real = Anchoring.holds
+
+    def holds(self: Anchoring, state: FeedState, call: Any, rows: Any, taken: Any) -> bool:
+        return isinstance(call, PageRange) or real(self, state, call, rows, taken)
+
+    patch.setattr(Anchoring, "holds", holds)
+
+
+def failure_keeps_the_ranges_above(patch: Patch) -> None:
+    """A range that fails is left out, and the next one taken."""
+
+    def failed(self: ReadAhead) -> None:
+        self.connections.failed()
+        if self._ranges:
+            self._ranges.popleft()
+
+    patch.setattr(ReadAhead, "failed", failed)
+
+
+def frontier_at_the_end_of_a_range(patch: Patch) -> None:
+    """All ids of a range count as seen, also those above its last row."""
+    real = Follower._take_page
+
+    def take_page(self: Follower, state: FeedState, call: Any, *args: Any) -> None:
+        before = state.frontier
+        real(self, state, call, *args)
+        if isinstance(call, PageRange) and state.frontier > before:
+            state.frontier = call.last
+
+    patch.setattr(Follower, "_take_page", take_page)
+
+
+def ranges_kept_when_the_anchor_is_lost(patch: Patch) -> None:
+    """After an answer of another log the ranges that were asked for with it are still taken."""
+    real = ReadAhead.discard
+
+    def discard(self: ReadAhead) -> None:
+        if self.connections.now == 1 or not self._ranges:
+            real(self)
+
+    patch.setattr(ReadAhead, "discard", discard)
+
+
+def far_behind(seed: int) -> None:
+    """A schedule of a feed that catches up in ranges."""
+    feed = Schedule(seed).run_far_behind()
+    check(feed)
+    check_ranges(feed)
+
+
+def far_behind_another(seed: int) -> None:
+    """A schedule in which a backup is restored while ranges are under way."""
+    check(Schedule(seed).run_far_behind_another())
+
+
 def limited(seed: int) -> None:
     """A schedule of a site that refuses large questions, fails on rows and tells no times."""
     feed = Schedule(seed).run_limited()
@@ -223,6 +304,12 @@ def plain(seed: int) -> None:
         (budget_ignored, limited, range(400, 424)),
         (guessed_times_taken_for_true, limited, range(400, 424)),
         (audits_stop_at_a_count_that_fails, limited, range(400, 424)),
+        (ranges_taken_out_of_order, far_behind, range(500, 516)),
+        (remainder_of_a_range_skipped, far_behind, range(500, 516)),
+        (anchor_of_ranges_not_checked, far_behind_another, range(600, 606)),
+        (failure_keeps_the_ranges_above, far_behind, range(500, 516)),
+        (frontier_at_the_end_of_a_range, far_behind, range(500, 516)),
+        (ranges_kept_when_the_anchor_is_lost, far_behind, range(500, 516)),
     ],
 )
 def test_the_schedules_catch_it(

@@ -18,7 +18,8 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.events import Event
 from sgevents_core.sandbox import Sandbox
 from sgevents_core.site.bodies import encoded
-from sgevents_core.site.client import FIELDS, EventLog
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.log_reader import FIELDS
 from sgevents_core.site.questions import Fetch, Page
 from sgevents_core.site.ranges import Span
 from sgevents_core.state.strands import strands_of
@@ -165,14 +166,14 @@ def test_usual_rows_are_stored_as_they_came(busy: Sandbox, connect: Connect) -> 
     """Byte by byte: nothing is decoded and encoded again."""
     log = connect(busy.url)
     sent: list[bytes] = []
-    real = log._sg._http_request
+    real = log._reader._sg._http_request
 
     def listen(*args: Any, **kwargs: Any) -> Any:
         answer = real(*args, **kwargs)
         sent.append(answer[2])
         return answer
 
-    log._sg._http_request = listen  # type: ignore[method-assign]  # to read what came
+    log._reader._sg._http_request = listen  # type: ignore[method-assign]  # to read what came
     rows = log.ask(Fetch((Span(1, 400),), 500)).rows
     assert len(rows) > 300
     assert all(row.body in sent[-1] for row in rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from bisect import bisect_left
+from dataclasses import replace
 
 from simulated_feed import SimulatedFeed
 from simulated_site import SimulatedSite
@@ -33,6 +34,10 @@ def transaction(site: SimulatedSite, rng: random.Random, most: int = 30) -> None
         site.transaction(rows, None)
     else:
         site.transaction(rng.choice([1000, 100_000]), None)
+
+
+MOST_SECONDS = 1e6
+"""More than any schedule takes."""
 
 
 class Schedule:
@@ -93,6 +98,44 @@ class Schedule:
         self._come_to_rest()
         return self.feed
 
+    def run_far_behind(self) -> SimulatedFeed:
+        """Let the feed fall far behind again and again, and catch up; return it."""
+        feed, rng = self.feed, self._limits
+        feed.rules = replace(feed.rules, page_size=rng.choice([5, 12]), connections=4)
+        feed.restart()
+        for _ in range(self._steps // 10):
+            self._fall_behind(rng.choice([3, 40]))
+            feed.run(rng.choice([1, 20]))
+        self._come_to_rest()
+        return feed
+
+    def run_far_behind_another(self) -> SimulatedFeed:
+        """Let a backup be restored while the feed is far behind, and taken away again."""
+        feed = self.feed
+        feed.rules = replace(feed.rules, page_size=12, connections=4)
+        feed.restart()
+        for _ in range(4):
+            self._fall_behind(40)
+            while not feed.follower.ranges_ahead and feed.site.now < MOST_SECONDS:
+                feed.turn(MOST_SECONDS)
+            real, known = feed.site, sorted(feed.site.visible.keys() & set(feed.journal.ids))
+            restored = copy.deepcopy(real)
+            restored.rewind(self._limits.choice(known[-20:]) - 1)
+            restored.advance(real.now + 100)
+            restored.transaction(max(real.visible))
+            feed.follow_other(restored)
+            feed.run(2)
+            real.advance(restored.now)
+            feed.follow_other(real)
+        self._come_to_rest()
+        return feed
+
+    def _fall_behind(self, transactions: int) -> None:
+        site, rng = self.feed.site, self._limits
+        for _ in range(transactions):
+            transaction(site, rng)
+            site.advance(site.now + rng.expovariate(1 / 3))
+
     def run_back_and_forth(self) -> SimulatedFeed:
         """Let a backup be restored in an outage, and taken away in another; return the feed."""
         for _ in range(self._steps // 2):
@@ -152,6 +195,15 @@ def check_pace(feed: SimulatedFeed) -> None:
         times = [at for at, call in feed.asked_at if isinstance(call, ASIDE)]
         busy = [bisect_left(times, at + 60) - place for place, at in enumerate(times)]
         assert max(busy) <= 60
+
+
+def check_ranges(feed: SimulatedFeed) -> None:
+    """No row is late that showed when those around it were asked for."""
+    in_order = sorted(feed.asked_for)
+    for id_ in feed.journal.late_ids:
+        place = bisect_left(in_order, id_)
+        asked = [feed.asked_for[other] for other in in_order[max(place - 1, 0) : place + 1]]
+        assert feed.site.shown_at[id_] >= min(asked)
 
 
 def check(feed: SimulatedFeed) -> None:

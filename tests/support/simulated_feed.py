@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
 
-from simulated_site import EPOCH, SimulatedSite
+from simulated_site import EPOCH, Refused, SimulatedSite
 
 from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.follower import Follower, Rules
@@ -130,6 +130,16 @@ class Oracle:
         return late < in_time and self.site.now - shown > LONGEST_BETWEEN_LOOKS + 5
 
 
+class UnderWay(NamedTuple):
+    """A call that the site has been asked, and what comes of it."""
+
+    asked: float
+    answered: float
+    answer: Answer
+    fails: bool
+    refused: Refused | None
+
+
 class SimulatedFeed:
     """Runs a follower against a simulated site: calls take time, fail, and crashes happen.
 
@@ -169,6 +179,9 @@ class SimulatedFeed:
         self.answers: list[tuple[Call, Answer]] = []
         self._random = random.Random(seed)
         self._boot = 0.0
+        self._ahead: dict[Call, UnderWay] = {}
+        self.asked_for: dict[int, float] = {}
+        """When the call was made that brought a row in its order, by id."""
         self.follower = Follower(rules, self.journal.load())
 
     @property
@@ -186,6 +199,7 @@ class SimulatedFeed:
         self.crashes += 1
         self.site.advance(self.site.now + down)
         self._boot = self.site.now - self._random.uniform(0, 1000)
+        self._ahead.clear()
         self.follower = Follower(self.rules, self.journal.load())
 
     def follow_other(self, site: SimulatedSite) -> None:
@@ -205,18 +219,15 @@ class SimulatedFeed:
             assert call > 0
             self.site.advance(min(self.site.now + call, until))
             return
-        self.calls.append(call)
-        asked = self.site.now
-        self.asked_at.append((asked, call))
-        answer = self.site.answer(call)
-        self.site.advance(asked + self._random.uniform(0.01, 0.2))
-        fails = self._fails(call)
+        self._read_ahead()
+        under_way = self._ahead.pop(call) if call in self._ahead else self._ask(call)
+        asked, answered, answer, fails, refused = under_way
+        self.site.advance(max(answered, self.site.now))
         self.heard(asked, answered=not fails, aside=isinstance(call, ASIDE))
         if fails:
             self.follower.failed(call, self.monotonic)
             self.site.advance(self.site.now + self._random.uniform(0.1, 3))
             return
-        refused = self.site.fails(call)
         if refused is not None:
             self.follower.failed(call, self.monotonic, answers=refused.answers)
             self.site.advance(self.site.now + self._random.uniform(0.1, 1))
@@ -226,6 +237,24 @@ class SimulatedFeed:
             return
         self.answers.append((call, answer))
         self._take(call, answer, asked)
+
+    def _read_ahead(self) -> None:
+        """Ask for the ranges that come next, all at the same time."""
+        ranges = self.follower.ranges_ahead
+        for call in self._ahead.keys() - set(ranges):
+            del self._ahead[call]
+        for call in ranges:
+            if call not in self._ahead:
+                self._ahead[call] = self._ask(call)
+
+    def _ask(self, call: Call) -> UnderWay:
+        """Ask the site now; what it answers is known a little later."""
+        self.calls.append(call)
+        self.asked_at.append((self.site.now, call))
+        took = self._random.uniform(0.01, 0.2)
+        answer = replace(self.site.answer(call), took=took)
+        fails, refused = self._fails(call), self.site.fails(call)
+        return UnderWay(self.site.now, self.site.now + took, answer, fails, refused)
 
     def _fails(self, call: Call) -> bool:
         aside = isinstance(call, ASIDE) and self.failing_aside is not None
@@ -245,6 +274,7 @@ class SimulatedFeed:
         change = self.follower.change()
         if change is not None:
             self.journal.append(taken.rows, change)
+            self.asked_for |= {row.id: asked for row, late in taken.rows if not late}
             self.oracle.given_up += [(m.first, m.last, asked) for m in change.put if not m.hot]
             self.notices += taken.notices
         if self._random.random() < self.crashing:

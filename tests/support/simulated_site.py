@@ -18,6 +18,7 @@ from sgevents_core.site.questions import (
     Look,
     Newest,
     Page,
+    PageRange,
     Recent,
     Since,
 )
@@ -176,7 +177,7 @@ class SimulatedSite:
                 return ids[max(end - call.limit, 0) : end][::-1]
             case Since():
                 return [id_ for id_ in ids if self.visible[id_] >= call.at][:1]
-            case Look() | Recent() | Fetch():
+            case PageRange() | Look() | Recent() | Fetch():
                 return _within(ids, call.spans)[: call.limit]
             case Ids() | Count():
                 return _within(ids, [call.span])[: getattr(call, "limit", None)]

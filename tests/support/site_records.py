@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from sgevents_core.settings import Secret, SiteSettings
-from sgevents_core.site.client import FIELDS, EventLog
+from sgevents_core.site.client import EventLog
+from sgevents_core.site.log_reader import FIELDS
 
 ROW = {
     **dict.fromkeys(FIELDS),
