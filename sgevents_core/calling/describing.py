@@ -23,17 +23,17 @@ MOST_ERROR: Final = 500
 MOST_FRAMES: Final = 40
 PATIENCE: Final = 1.0
 """Seconds that inspecting an error may take, since it runs the plugin's code."""
-_LOOKED_AT: Final = 16 * MOST_TEXT
+_SEARCHED_LENGTH: Final = 16 * MOST_TEXT
 """Characters at either end of a text that are searched for secrets; far more than are kept."""
 IMPATIENCE: Final = 0.05
 """Seconds for an error of a type that took too long before."""
 MOST_HANGING: Final = 20
 """The most threads that may hang in errors; then no further error is inspected."""
-_MOST_SLOW: Final = 1000
-_LEFT_OUT: Final = "\n… {} characters left out …\n"
-_slow: Final[set[str]] = set()
+_MAX_SLOW_TYPES: Final = 1000
+_OMISSION: Final = "\n… {} characters left out …\n"
+_slow_types: Final[set[str]] = set()
 """Types of errors that took too long to inspect."""
-_hanging: Final[list[threading.Thread]] = []
+_hanging_threads: Final[list[threading.Thread]] = []
 _T = TypeVar("_T")
 
 
@@ -54,7 +54,9 @@ def describe(error: BaseException, redact: Redactor) -> Described:
     elsewhere = _raised_elsewhere(error)
     if elsewhere is not None:
         return Described(redact(elsewhere.line), redact(elsewhere.traceback))
-    return looked_at(error, lambda: _described(error, redact), lambda: _in_short(error, redact))
+    return inspect_error(
+        error, lambda: _describe_fully(error, redact), lambda: _describe_briefly(error, redact)
+    )
 
 
 def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
@@ -68,8 +70,8 @@ def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
     if elsewhere is not None:
         return elsewhere
     line, text = describe(error, redact)
-    facts = looked_at(error, lambda: facts_of(error, time.time()), ErrorFacts)
-    return RaisedError(_kind(error), line, text, facts)
+    facts = inspect_error(error, lambda: facts_of(error, time.time()), ErrorFacts)
+    return RaisedError(_type_name(error), line, text, facts)
 
 
 def _raised_elsewhere(error: BaseException) -> RaisedError | None:
@@ -79,105 +81,107 @@ def _raised_elsewhere(error: BaseException) -> RaisedError | None:
     return cast("RaisedElsewhere", error).error
 
 
-def looked_at(error: BaseException, look: Callable[[], _T], instead: Callable[[], _T]) -> _T:
-    """Return the result of `look` for an error, or that of `instead` if it takes too long.
+def inspect_error(
+    error: BaseException, inspect: Callable[[], _T], fall_back: Callable[[], _T]
+) -> _T:
+    """Return the result of `inspect` for an error, or that of `fall_back` if it takes too long.
 
     It runs in its own thread, since any attribute of an error may be a plugin's code. An error of a
     type that took too long before is given almost no time.
 
     Args:
         error: The error.
-        look: Inspects the error.
-        instead: Called instead; does not use the error's own code.
+        inspect: Inspects the error.
+        fall_back: Called instead; does not use the error's own code.
     """
-    kind = _kind(error)
-    _hanging[:] = [thread for thread in _hanging if thread.is_alive()]
-    if len(_hanging) >= MOST_HANGING:
-        return instead()
-    found: SimpleQueue[_T | None] = SimpleQueue()
+    type_name = _type_name(error)
+    _hanging_threads[:] = [thread for thread in _hanging_threads if thread.is_alive()]
+    if len(_hanging_threads) >= MOST_HANGING:
+        return fall_back()
+    results: SimpleQueue[_T | None] = SimpleQueue()
     thread = threading.Thread(
-        target=_look, args=(look, found), name="looks at an error", daemon=True
+        target=_inspect, args=(inspect, results), name="looks at an error", daemon=True
     )
     try:
         thread.start()
-        result = found.get(timeout=IMPATIENCE if kind in _slow else PATIENCE)
+        result = results.get(timeout=IMPATIENCE if type_name in _slow_types else PATIENCE)
     except (RuntimeError, MemoryError):  # too many threads already
-        return instead()
+        return fall_back()
     except Empty:
-        _hanging.append(thread)
-        if len(_slow) < _MOST_SLOW:
-            _slow.add(kind)
-        return instead()
-    return instead() if result is None else result
+        _hanging_threads.append(thread)
+        if len(_slow_types) < _MAX_SLOW_TYPES:
+            _slow_types.add(type_name)
+        return fall_back()
+    return fall_back() if result is None else result
 
 
-def _look(look: Callable[[], _T], found: SimpleQueue[_T | None]) -> None:
+def _inspect(inspect: Callable[[], _T], results: SimpleQueue[_T | None]) -> None:
     generation, result = forks.fork_generation[0], None
     with suppress(BaseException):  # described without the plugin's code
-        result = look()
+        result = inspect()
     if forks.fork_generation[0] != generation:
         forks.end_child()
-    found.put(result)
+    results.put(result)
 
 
-def _described(error: BaseException, redact: Redactor) -> Described:
-    kind = _kind(error)
+def _describe_fully(error: BaseException, redact: Redactor) -> Described:
+    type_name = _type_name(error)
     try:
-        said = _ends_of(str(error))
-        line = f"{kind}: {said}" if said else kind
+        message = _shorten_for_search(str(error))
+        line = f"{type_name}: {message}" if message else type_name
     except BaseException:  # __str__ is a plugin's code too
-        line = f"{kind}: (it cannot be printed)"
+        line = f"{type_name}: (it cannot be printed)"
     try:
         frames = traceback.format_exception(
-            type(error), error, _without_ours(error.__traceback__), limit=-MOST_FRAMES
+            type(error), error, _plugin_traceback(error.__traceback__), limit=-MOST_FRAMES
         )
-        text = "".join(_ends_of(part) for part in frames)
+        text = "".join(_shorten_for_search(part) for part in frames)
         if isinstance(error, CallbackTimeout):  # never raised: its stack is another thread's
             text = f"{error.stack}{text}"
     except BaseException:  # as above
         text = line
-    return _kept(line, text, redact)
+    return _redacted(line, text, redact)
 
 
-def _in_short(error: BaseException, redact: Redactor) -> Described:
+def _describe_briefly(error: BaseException, redact: Redactor) -> Described:
     """Describe an error without running its code: its type, and where it was raised."""
-    line = f"{_kind(error)}: (it could not be printed within {PATIENCE:.0f} s)"
-    trace = _without_ours(_TRACEBACK(error))
+    line = f"{_type_name(error)}: (it could not be printed within {PATIENCE:.0f} s)"
+    trace = _plugin_traceback(_TRACEBACK_OF(error))
     stack = traceback.StackSummary.extract(
         traceback.walk_tb(trace), limit=-MOST_FRAMES, lookup_lines=False
     )
     frames = "".join(f'  File "{f.filename}", line {f.lineno}, in {f.name}\n' for f in stack)
-    return _kept(line, f"Traceback (most recent call last):\n{frames}{line}\n", redact)
+    return _redacted(line, f"Traceback (most recent call last):\n{frames}{line}\n", redact)
 
 
-def _kept(line: str, text: str, redact: Redactor) -> Described:
-    words = redact(_ends_of(line))[:MOST_TEXT].split()
-    short = _short(redact(_ends_of(text)), MOST_TEXT, _LEFT_OUT)
-    return Described(_short(" ".join(words), MOST_ERROR, " … "), short)
+def _redacted(line: str, text: str, redact: Redactor) -> Described:
+    safe_words = redact(_shorten_for_search(line))[:MOST_TEXT].split()
+    short = _shorten(redact(_shorten_for_search(text)), MOST_TEXT, _OMISSION)
+    return Described(_shorten(" ".join(safe_words), MOST_ERROR, " … "), short)
 
 
-_NAME: Final[Any] = type.__dict__["__qualname__"].__get__
-_TRACEBACK: Final[Any] = BaseException.__dict__["__traceback__"].__get__
+_NAME_OF: Final[Any] = type.__dict__["__qualname__"].__get__
+_TRACEBACK_OF: Final[Any] = BaseException.__dict__["__traceback__"].__get__
 
 
-def _kind(error: BaseException) -> str:
+def _type_name(error: BaseException) -> str:
     """Return the real name of an error's type, whatever its class pretends."""
-    return str(_NAME(type(error)))
+    return str(_NAME_OF(type(error)))
 
 
-def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+def _plugin_traceback(trace: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the plugin's first frame on."""
     return trace.tb_next if trace is not None and trace.tb_next is not None else trace
 
 
-def _ends_of(text: str) -> str:
+def _shorten_for_search(text: str) -> str:
     """Return the beginning and end of a text that is too long to search for secrets."""
-    return _short(text, 2 * _LOOKED_AT, _LEFT_OUT)
+    return _shorten(text, 2 * _SEARCHED_LENGTH, _OMISSION)
 
 
-def _short(text: str, most: int, instead: str) -> str:
+def _shorten(text: str, max_length: int, omission: str) -> str:
     """Return a text, cut to its beginning and end if it is too long."""
-    if len(text) <= most:
+    if len(text) <= max_length:
         return text
-    middle = instead.format(len(text) - most)
-    return f"{text[: most // 2]}{middle}{text[-most // 2 :]}"
+    middle = omission.format(len(text) - max_length)
+    return f"{text[: max_length // 2]}{middle}{text[-max_length // 2 :]}"

@@ -11,14 +11,14 @@ from itertools import islice
 from typing import Final
 
 from sgevents_core.calling.outcome import CallOutcome
-from sgevents_core.calling.passing import behind
-from sgevents_core.calling.passing_names import MOST_LINKS
+from sgevents_core.calling.transient import linked_errors
+from sgevents_core.calling.transient_names import MAX_LINKED_ERRORS
 
 FIRST_WAIT: Final = 1.0
 """The most seconds after the site is back before a held plugin is called again."""
 LONGEST_WAIT: Final = 60.0
 """The same if an unstable site has answered others but not the plugin."""
-CLIENT: Final = "shotgun_api3."
+CLIENT_PACKAGE: Final = "shotgun_api3."
 MOST_FRAMES: Final = 200
 
 
@@ -43,10 +43,12 @@ def is_put_off(outcome: CallOutcome, *, is_site_down: bool) -> bool:
 
 def comes_from_client(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, was raised in shotgun_api3."""
-    for one in islice(behind(error), MOST_LINKS):
+    for one in islice(linked_errors(error), MAX_LINKED_ERRORS):
         trace = BaseException.__dict__["__traceback__"].__get__(one)
         frames = islice(traceback.walk_tb(trace), MOST_FRAMES)
-        if any(str(frame.f_globals.get("__name__")).startswith(CLIENT) for frame, _ in frames):
+        if any(
+            str(frame.f_globals.get("__name__")).startswith(CLIENT_PACKAGE) for frame, _ in frames
+        ):
             return True
     return False
 

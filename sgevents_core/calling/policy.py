@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sgevents_core.calling.outage import comes_from_client
 from sgevents_core.calling.outcome import ErrorFacts
-from sgevents_core.calling.passing import passing
+from sgevents_core.calling.transient import transient_failure
 from sgevents_core.choices import OnError
 from sgevents_core.errors import Retry
 from sgevents_core.settings import parse_duration
@@ -19,7 +19,7 @@ FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
 LONGEST_HOLD: Final = 86_400.0
 """The most seconds a plugin is held, whatever it asks for, since its other events wait too."""
-SHORTEST_PART: Final = 0.6
+SHORTEST_SHARE: Final = 0.6
 """The share of a wait that jitter leaves: ten attempts take at least five minutes."""
 
 
@@ -53,8 +53,8 @@ def facts_of(error: BaseException, now: float) -> ErrorFacts:
         now: The time, in seconds since 1970.
     """
     if issubclass(type(error), Retry):
-        return ErrorFacts(asks_retry=True, retry_after=_asked(error))
-    transient = passing(error, now)
+        return ErrorFacts(asks_retry=True, retry_after=_requested_wait(error))
+    transient = transient_failure(error, now)
     if transient is None:
         return ErrorFacts()
     from_client = comes_from_client(error)
@@ -75,11 +75,11 @@ def judge(facts: ErrorFacts, attempt: int, rules: FailureRules, jitter: float) -
     """
     is_transient = facts.is_transient and rules.on_error != "skip"
     if (facts.asks_retry or is_transient) and attempt < rules.max_attempts:
-        return Verdict("retry", _wait(facts, attempt, jitter))
+        return Verdict("retry", _retry_wait(facts, attempt, jitter))
     return Verdict(rules.on_error)
 
 
-def _wait(facts: ErrorFacts, attempt: int, jitter: float) -> float:
+def _retry_wait(facts: ErrorFacts, attempt: int, jitter: float) -> float:
     """Return the wait before a retry: as long as the plugin asks, or longer each time.
 
     A wait asked for by an answer never shortens the usual one: "at once" would use up all attempts
@@ -89,16 +89,16 @@ def _wait(facts: ErrorFacts, attempt: int, jitter: float) -> float:
         return facts.retry_after
     # The exponent is limited so that the power cannot overflow.
     longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
-    return max(longest * (SHORTEST_PART + jitter * (1 - SHORTEST_PART)), facts.retry_after or 0.0)
+    return max(longest * (SHORTEST_SHARE + jitter * (1 - SHORTEST_SHARE)), facts.retry_after or 0.0)
 
 
-def _asked(error: BaseException) -> float | None:
+def _requested_wait(error: BaseException) -> float | None:
     """Return the wait that a `Retry` asks for; None if it is invalid: that must cost no event."""
     try:
-        asked = getattr(error, "after", None)
-        if asked is None:
+        requested = getattr(error, "after", None)
+        if requested is None:
             return None
-        seconds = parse_duration(asked) if isinstance(asked, str) else float(asked)
+        seconds = parse_duration(requested) if isinstance(requested, str) else float(requested)
     except BaseException:
         return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_HOLD)

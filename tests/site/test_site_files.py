@@ -15,7 +15,7 @@ from raw_site import INFO, Asked, RawSite, Says, Talk, answers, raw_site, says, 
 from shotgun_api3.shotgun import Shotgun, ShotgunError
 
 from sgevents_core.calling.connection import CountingShotgun
-from sgevents_core.calling.passing import passing
+from sgevents_core.calling.transient import transient_failure
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site import deadline
 from sgevents_core.site.transfers import is_safe
@@ -67,7 +67,7 @@ def by_path(**paths: Says) -> Says:
 
 def passes(error: BaseException) -> bool:
     """Whether a callback that raises it is called again."""
-    return passing(error, 0.0) is not None
+    return transient_failure(error, 0.0) is not None
 
 
 SENDING: dict[str, Callable[[Any, str], object]] = {

@@ -19,7 +19,7 @@ from raw_site import RawSite, answers, raw_site, says
 from waiting import PATIENCE
 
 from sgevents_core.calling.connection import CountingShotgun
-from sgevents_core.calling.passing import passing
+from sgevents_core.calling.transient import transient_failure
 from sgevents_core.cli.check_site import site_findings
 from sgevents_core.errors import SiteError, SiteNotTrusted, SiteProxyRefused
 from sgevents_core.settings import Secret, Settings, SiteSettings
@@ -277,7 +277,7 @@ def test_a_proxy_that_refuses_says_what_helps(status: str, advice: str) -> None:
         error = ask(proxy, "", "https://site.example", http_proxy=f"127.0.0.1:{proxy.port}")
     assert isinstance(error, SiteProxyRefused)
     assert advice in error.advice
-    assert passing(ProxyRefusedError(int(status[:3]), "No"), 0.0) is not None
+    assert transient_failure(ProxyRefusedError(int(status[:3]), "No"), 0.0) is not None
     assert str(error).isprintable()
 
 

@@ -19,7 +19,7 @@ from site_records import Connect
 from waiting import PATIENCE
 
 from sgevents_core.calling.connection import CountingShotgun
-from sgevents_core.calling.passing import passing
+from sgevents_core.calling.transient import transient_failure
 from sgevents_core.errors import SiteAnswerError, SiteAnswerTooLarge, SiteError, SiteUnreachable
 from sgevents_core.site import bounded_socket as line_module
 from sgevents_core.site import wire as wire_module
@@ -44,7 +44,7 @@ def client(url: str, timeout: float = 20.0, **options: Any) -> Any:
 
 def passes(error: BaseException) -> bool:
     """Whether a callback that raises it is called again."""
-    return passing(error, 0.0) is not None
+    return transient_failure(error, 0.0) is not None
 
 
 # Too slow

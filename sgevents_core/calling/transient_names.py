@@ -6,30 +6,30 @@ import errno
 from typing import Final
 
 
-def _names(text: str) -> frozenset[str]:
+def _split_names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-MOST_LINKS: Final = 32
+MAX_LINKED_ERRORS: Final = 32
 """The most errors inspected for one: causes, reasons, members of a group."""
-NETWORK: Final = frozenset(
+NETWORK_ERRNOS: Final = frozenset(
     {
         *(errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN),
         *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH),
         *(errno.ETIMEDOUT, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOTCONN),
     }
 )
-BUSY: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ESTALE})
+BUSY_ERRNOS: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.ESTALE})
 """Numbers of an `OSError` besides those of the network: something is in use elsewhere now."""
-SOON: Final = frozenset({408, 425, 429})
+RETRYABLE_STATUSES: Final = frozenset({408, 425, 429})
 """HTTP statuses below 500 that are transient."""
-MYSQL: Final = frozenset(
+MYSQL_CODES: Final = frozenset(
     {0, 1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055}
 )
 """Codes of MySQL: the server is away or full, a lock was not granted."""
-SQLSTATES: Final = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "HYT")
+SQLSTATE_PREFIXES: Final = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "HYT")
 """Prefixes of transient SQL states: connections, conflicts, resources, shutdown, timeouts."""
-THROTTLED: Final = _names(
+THROTTLING_CODES: Final = _split_names(
     "BandwidthLimitExceeded EC2ThrottledException InternalError LimitExceededException"
     " PriorRequestNotComplete ProvisionedThroughputExceededException RequestLimitExceeded"
     " RequestThrottled RequestThrottledException RequestTimeout RequestTimeoutException"
@@ -37,9 +37,9 @@ THROTTLED: Final = _names(
     " TooManyRequestsException TransactionInProgressException"
 )
 """Codes with which AWS and compatible services ask to slow down, some with status 400."""
-GRPC: Final = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
+GRPC_CODES: Final = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"})
 
-PASSING: Final = _names(
+TRANSIENT_CLASSES: Final = _split_names(
     # of Python
     "ConnectionError TimeoutError TimeoutExpired gaierror herror SSLError"
     " http.RemoteDisconnected http.IncompleteRead http.BadStatusLine http.CannotSendRequest"
@@ -64,7 +64,7 @@ PASSING: Final = _names(
     " WebSocketTimeoutException paramiko.SSHException NoValidConnectionsError"
 )
 """Classes by name, with the package if the name alone is ambiguous."""
-LASTING: Final = _names(
+PERMANENT_CLASSES: Final = _split_names(
     "CertificateError SSLCertVerificationError sgevents_core.CallbackTimeout"
     " shotgun_api3.Fault redis.AuthenticationError"
     " redis.AuthorizationError paramiko.AuthenticationException paramiko.BadHostKeyException"
@@ -72,7 +72,7 @@ LASTING: Final = _names(
     " paramiko.PasswordRequiredException"
 )
 """Classes that are permanent although their base classes are transient."""
-BUGS: Final = _names(
+BUG_CLASSES: Final = _split_names(
     "ArithmeticError AssertionError AttributeError GeneratorExit ImportError KeyboardInterrupt"
     " LookupError MemoryError NameError NotImplementedError RecursionError StopIteration"
     " StopAsyncIteration SyntaxError SystemExit TypeError ValueError"

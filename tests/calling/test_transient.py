@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from shotgun_api3.lib.httplib2 import ServerNotFoundError
 from shotgun_api3.shotgun import AuthenticationFault, Fault
 
-from sgevents_core.calling.passing import Passing, passing
+from sgevents_core.calling.transient import TransientFailure, transient_failure
 from sgevents_core.errors import (
     CallbackTimeout,
     Retry,
@@ -199,9 +199,9 @@ def test_what_passes_and_what_does_not(row: str) -> None:
     """Whatever the table of the page tells is so, and what it does not tell is a mistake."""
     passes, lasts = TABLE[row]
     for error in passes:
-        assert passing(error, NOW) is not None, repr(error)
+        assert transient_failure(error, NOW) is not None, repr(error)
     for error in lasts:
-        assert passing(error, NOW) is None, repr(error)
+        assert transient_failure(error, NOW) is None, repr(error)
 
 
 def test_page_tells_of_each_kind() -> None:
@@ -244,7 +244,7 @@ def test_wait_that_an_answer_asks_for(text: str, seconds: float | None) -> None:
         made(response=Answer(429, {"RETRY-AFTER": text})),
         made(status=429, headers={"Retry-After": text}),
     ):
-        assert passing(error, NOW) == Passing(seconds)
+        assert transient_failure(error, NOW) == TransientFailure(seconds)
 
 
 @given(
@@ -260,7 +260,7 @@ def test_group_waits_as_long_as_the_longest_asks() -> None:
     """Called again earlier, one of its errors would come again."""
     answers = [made(response=Answer(429, {"Retry-After": wait})) for wait in ("3", "9", "6")]
     group = ExceptionGroup("all", [error for error in answers if isinstance(error, Exception)])
-    assert passing(group, NOW) == Passing(9.0)
+    assert transient_failure(group, NOW) == TransientFailure(9.0)
 
 
 def _cycle() -> BaseException:
@@ -309,18 +309,21 @@ def _itself() -> BaseException:
 @pytest.mark.parametrize("odd", [_cycle, _ladder, _hostile, _lying, _itself])
 def test_odd_errors_are_judged_like_others(odd: Callable[[], BaseException]) -> None:
     """Circles, ladders without end, and what raises whatever it is asked, are mistakes."""
-    assert passing(odd(), NOW) is None
+    assert transient_failure(odd(), NOW) is None
 
 
 def test_retry_is_no_matter_of_names() -> None:
     """`Retry` in a group asks for another try like all others in it."""
-    assert passing(ExceptionGroup("both", [Retry("later"), TimeoutError()]), NOW) == Passing()
+    assert (
+        transient_failure(ExceptionGroup("both", [Retry("later"), TimeoutError()]), NOW)
+        == TransientFailure()
+    )
 
 
 def test_first_that_says_something_counts() -> None:
     """Of the errors that one stands for, those that say nothing leave it to the next."""
     mixed = Exception(made(), made(status_code=503), made(status_code=404))
-    assert passing(mixed, NOW) == Passing()
+    assert transient_failure(mixed, NOW) == TransientFailure()
 
 
 @pytest.mark.parametrize(
@@ -329,40 +332,61 @@ def test_first_that_says_something_counts() -> None:
 )
 def test_wait_that_an_error_carries_itself(carries: dict[str, Any], after: float | None) -> None:
     """As a number; True is none."""
-    assert passing(made(status_code=503, **carries), NOW) == Passing(after)
+    assert transient_failure(made(status_code=503, **carries), NOW) == TransientFailure(after)
 
 
 @pytest.mark.parametrize(
     ("status", "passes"),
-    [(399, None), (400, None), (499, None), (500, Passing()), (599, Passing()), (600, None)],
+    [
+        (399, None),
+        (400, None),
+        (499, None),
+        (500, TransientFailure()),
+        (599, TransientFailure()),
+        (600, None),
+    ],
 )
-def test_which_numbers_are_statuses(status: int, passes: Passing | None) -> None:
+def test_which_numbers_are_statuses(status: int, passes: TransientFailure | None) -> None:
     """From 400 to 599; True is no number."""
-    assert passing(made(status_code=status), NOW) == passes
-    assert passing(made(status_code=True, status=503, headers={}), NOW) == Passing()
+    assert transient_failure(made(status_code=status), NOW) == passes
+    assert (
+        transient_failure(made(status_code=True, status=503, headers={}), NOW) == TransientFailure()
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "passes"),
-    [(399, None), (400, Passing()), (450, Passing()), (499, Passing()), (500, None), (600, None)],
+    [
+        (399, None),
+        (400, TransientFailure()),
+        (450, TransientFailure()),
+        (499, TransientFailure()),
+        (500, None),
+        (600, None),
+    ],
 )
-def test_replies_of_mail_servers(code: int, passes: Passing | None) -> None:
+def test_replies_of_mail_servers(code: int, passes: TransientFailure | None) -> None:
     """4xx is for now, in the reply itself or in those to all recipients."""
-    assert passing(made("SMTPDataError", smtp_code=code), NOW) == passes
+    assert transient_failure(made("SMTPDataError", smtp_code=code), NOW) == passes
     refused = made("SMTPRecipientsRefused", recipients={"a": (code, b"no"), "b": (450, b"later")})
-    assert passing(refused, NOW) == passes
-    assert passing(made("SMTPRecipientsRefused", recipients={}, smtp_code=450), NOW) == Passing()
+    assert transient_failure(refused, NOW) == passes
+    assert (
+        transient_failure(made("SMTPRecipientsRefused", recipients={}, smtp_code=450), NOW)
+        == TransientFailure()
+    )
 
 
 @pytest.mark.parametrize("state", ["40001", "57P01", "53300", "08006"])
 def test_states_of_databases_that_pass(state: str) -> None:
     """Conflicts, restarts, full servers and lost connections, as SQL has them; no other text is."""
-    assert passing(made("DatabaseError", sqlstate=state), NOW) == Passing()
+    assert transient_failure(made("DatabaseError", sqlstate=state), NOW) == TransientFailure()
     for other in (state.lower() + "x", state[:4], f"{state}0", "42P01"):
-        assert passing(made("DatabaseError", sqlstate=other), NOW) is None
+        assert transient_failure(made("DatabaseError", sqlstate=other), NOW) is None
 
 
-@pytest.mark.parametrize(("code", "passes"), [("ThrottlingException", Passing()), ([], None)])
-def test_codes_of_services(code: object, passes: Passing | None) -> None:
+@pytest.mark.parametrize(
+    ("code", "passes"), [("ThrottlingException", TransientFailure()), ([], None)]
+)
+def test_codes_of_services(code: object, passes: TransientFailure | None) -> None:
     """What a service calls its refusal; what is no text is no code."""
-    assert passing(made(response={"Error": {"Code": code}}), NOW) == passes
+    assert transient_failure(made(response={"Error": {"Code": code}}), NOW) == passes

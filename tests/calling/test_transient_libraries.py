@@ -39,7 +39,7 @@ from redis.retry import Retry
 from unkind_server import closed_port, greeting_server, unkind_server
 from waiting import PATIENCE
 
-from sgevents_core.calling.passing import Passing, passing
+from sgevents_core.calling.transient import TransientFailure, transient_failure
 
 pytestmark = [  # an error that is kept holds the sockets of its library
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -118,39 +118,42 @@ def _raised(call: Callable[..., object], *args: Any) -> BaseException:
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_statuses_that_pass(get: Get, status: int, server: str) -> None:
     """Such an answer is one for now, and the wait that it asks for is known."""
-    assert passing(_raised(get, f"{server}/{status}"), 0.0) == Passing(7.0)
+    assert transient_failure(_raised(get, f"{server}/{status}"), 0.0) == TransientFailure(7.0)
 
 
 @pytest.mark.parametrize("get", CLIENTS)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 def test_statuses_that_last(get: Get, status: int, server: str) -> None:
     """Such an answer is the same the next time."""
-    assert passing(_raised(get, f"{server}/{status}"), 0.0) is None
+    assert transient_failure(_raised(get, f"{server}/{status}"), 0.0) is None
 
 
 @pytest.mark.parametrize("get", [*CLIENTS, _http_client, _urllib3])
 @pytest.mark.parametrize("path", ["reset", "drop", "silent", "cut"])
 def test_connections_that_break(get: Get, path: str, server: str) -> None:
     """Reset, closed without an answer, silent, or cut in the middle of a body: it passes."""
-    assert passing(_raised(get, f"{server}/{path}"), 0.0) == Passing()
+    assert transient_failure(_raised(get, f"{server}/{path}"), 0.0) == TransientFailure()
 
 
 @pytest.mark.parametrize("get", [*CLIENTS, _http_client, _urllib3])
 def test_refused_connections_and_unknown_names(get: Get) -> None:
     """Nobody listens, or nobody knows the name: it passes."""
-    assert passing(_raised(get, f"http://127.0.0.1:{closed_port()}/x"), 0.0) == Passing()
-    assert passing(_raised(get, "http://nowhere.invalid/x"), 0.0) == Passing()
+    assert (
+        transient_failure(_raised(get, f"http://127.0.0.1:{closed_port()}/x"), 0.0)
+        == TransientFailure()
+    )
+    assert transient_failure(_raised(get, "http://nowhere.invalid/x"), 0.0) == TransientFailure()
 
 
 @pytest.mark.parametrize("get", [_urllib, _requests, _httpx, _urllib3])
 def test_addresses_that_are_none(get: Get) -> None:
     """A mistake in an address stays one."""
-    assert passing(_raised(get, "nonsense://x"), 0.0) is None
+    assert transient_failure(_raised(get, "nonsense://x"), 0.0) is None
 
 
 def test_urllib3_that_has_tried_again(server: str) -> None:
     """Too many answers of the kind, as urllib3 and requests say it."""
-    assert passing(_raised(_urllib3, f"{server}/503"), 0.0) == Passing()
+    assert transient_failure(_raised(_urllib3, f"{server}/503"), 0.0) == TransientFailure()
 
 
 def test_untrusted_certificates() -> None:
@@ -158,7 +161,7 @@ def test_untrusted_certificates() -> None:
     with unkind_server() as address:
         port = int(address.rpartition(":")[2])
         error = _raised(_requests, f"https://127.0.0.1:{port}/x")
-        assert passing(error, 0.0) == Passing()  # no TLS there
+        assert transient_failure(error, 0.0) == TransientFailure()  # no TLS there
     untrusted = requests.exceptions.SSLError(
         urllib3.exceptions.MaxRetryError(
             urllib3.HTTPSConnectionPool("x"),
@@ -166,7 +169,7 @@ def test_untrusted_certificates() -> None:
             urllib3.exceptions.SSLError(ssl.SSLCertVerificationError("expired")),
         )
     )
-    assert passing(untrusted, 0.0) is None
+    assert transient_failure(untrusted, 0.0) is None
 
 
 def _jira(url: str) -> object:
@@ -176,10 +179,12 @@ def _jira(url: str) -> object:
 
 def test_jira(server: str) -> None:
     """The client's own error carries the status."""
-    assert passing(jira.JIRAError(status_code=503, text="down"), 0.0) == Passing()
-    assert passing(jira.JIRAError(status_code=404), 0.0) is None
-    assert passing(_raised(_jira, f"{server}/503"), 0.0) is not None
-    assert passing(_raised(_jira, f"{server}/404"), 0.0) is None
+    assert (
+        transient_failure(jira.JIRAError(status_code=503, text="down"), 0.0) == TransientFailure()
+    )
+    assert transient_failure(jira.JIRAError(status_code=404), 0.0) is None
+    assert transient_failure(_raised(_jira, f"{server}/503"), 0.0) is not None
+    assert transient_failure(_raised(_jira, f"{server}/404"), 0.0) is None
 
 
 def _aws(url: str, **answer: Any) -> object:
@@ -194,25 +199,34 @@ def _aws(url: str, **answer: Any) -> object:
 
 def test_botocore(server: str) -> None:
     """Statuses, refusals and timeouts pass, and what is throttled does with any status."""
-    assert passing(_raised(_aws, f"{server}/503"), 0.0) == Passing(7.0)
-    assert passing(_raised(_aws, f"{server}/404"), 0.0) is None
-    assert passing(_raised(_aws, f"{server}/silent"), 0.0) == Passing()
-    assert passing(_raised(_aws, f"http://127.0.0.1:{closed_port()}"), 0.0) == Passing()
+    assert transient_failure(_raised(_aws, f"{server}/503"), 0.0) == TransientFailure(7.0)
+    assert transient_failure(_raised(_aws, f"{server}/404"), 0.0) is None
+    assert transient_failure(_raised(_aws, f"{server}/silent"), 0.0) == TransientFailure()
+    assert (
+        transient_failure(_raised(_aws, f"http://127.0.0.1:{closed_port()}"), 0.0)
+        == TransientFailure()
+    )
     told = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
     throttled = botocore.exceptions.ClientError(told, "PutItem")
-    assert passing(throttled, 0.0) == Passing()
+    assert transient_failure(throttled, 0.0) == TransientFailure()
 
 
 def test_redis() -> None:
     """A refusal and a server that hangs up pass, a refused password does not."""
     refused = redis.Redis(port=closed_port(), socket_timeout=SOON, retry=ONCE)
-    assert passing(_raised(refused.ping), 0.0) == Passing()
+    assert transient_failure(_raised(refused.ping), 0.0) == TransientFailure()
     with greeting_server(b"") as port:
-        assert passing(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0) == Passing()
+        assert (
+            transient_failure(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0)
+            == TransientFailure()
+        )
     with greeting_server(b"-LOADING Redis is loading the dataset in memory\r\n") as port:
-        assert passing(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0) == Passing()
-    assert passing(redis.AuthenticationError("wrong password"), 0.0) is None
-    assert passing(redis.ResponseError("wrong kind of value"), 0.0) is None
+        assert (
+            transient_failure(_raised(redis.Redis(port=port, retry=ONCE).ping), 0.0)
+            == TransientFailure()
+        )
+    assert transient_failure(redis.AuthenticationError("wrong password"), 0.0) is None
+    assert transient_failure(redis.ResponseError("wrong kind of value"), 0.0) is None
 
 
 def test_databases_that_are_away() -> None:
@@ -226,7 +240,7 @@ def test_databases_that_are_away() -> None:
         lambda: pymongo.MongoClient(port=port, serverSelectionTimeoutMS=20).admin.command("ping"),
     ]
     for connect in away:
-        assert passing(_raised(connect), 0.0) == Passing()
+        assert transient_failure(_raised(connect), 0.0) == TransientFailure()
 
 
 def test_databases_that_say_why() -> None:
@@ -240,7 +254,7 @@ def test_databases_that_say_why() -> None:
         pymysql.err.OperationalError(2013, "Lost connection to MySQL server"),
         pymysql.err.InterfaceError(0, ""),
     ):
-        assert passing(passes, 0.0) == Passing()
+        assert transient_failure(passes, 0.0) == TransientFailure()
     for lasts in (
         psycopg.errors.UndefinedTable(),
         psycopg.errors.UniqueViolation(),
@@ -248,7 +262,7 @@ def test_databases_that_say_why() -> None:
         pymysql.err.OperationalError(1045, "Access denied"),
         pymysql.err.ProgrammingError(1064, "You have an error in your SQL syntax"),
     ):
-        assert passing(lasts, 0.0) is None
+        assert transient_failure(lasts, 0.0) is None
 
 
 def test_sqlite(tmp_path: Path) -> None:
@@ -262,39 +276,45 @@ def test_sqlite(tmp_path: Path) -> None:
     unreadable = _raised(sqlite3.connect, tmp_path / "no" / "x.db")
     held.close()
     other.close()
-    assert passing(locked, 0.0) == Passing()
-    assert passing(missing, 0.0) is None
-    assert passing(unreadable, 0.0) is None
+    assert transient_failure(locked, 0.0) == TransientFailure()
+    assert transient_failure(missing, 0.0) is None
+    assert transient_failure(unreadable, 0.0) is None
 
 
 def test_mail() -> None:
     """A server that is busy or hangs up passes, one that does not know the address does not."""
     for greeting in (b"421 too busy\r\n", b""):
         with greeting_server(greeting) as port:
-            assert passing(_raised(smtplib.SMTP, "127.0.0.1", port), 0.0) == Passing()
-    assert passing(smtplib.SMTPDataError(451, b"later"), 0.0) == Passing()
-    assert passing(smtplib.SMTPAuthenticationError(535, b"no"), 0.0) is None
-    assert passing(smtplib.SMTPRecipientsRefused({"a": (450, b"greylisted")}), 0.0) == Passing()
+            assert (
+                transient_failure(_raised(smtplib.SMTP, "127.0.0.1", port), 0.0)
+                == TransientFailure()
+            )
+    assert transient_failure(smtplib.SMTPDataError(451, b"later"), 0.0) == TransientFailure()
+    assert transient_failure(smtplib.SMTPAuthenticationError(535, b"no"), 0.0) is None
+    assert (
+        transient_failure(smtplib.SMTPRecipientsRefused({"a": (450, b"greylisted")}), 0.0)
+        == TransientFailure()
+    )
     mixed = {"a": (450, b"greylisted"), "b": (550, b"no such user")}
-    assert passing(smtplib.SMTPRecipientsRefused(mixed), 0.0) is None
+    assert transient_failure(smtplib.SMTPRecipientsRefused(mixed), 0.0) is None
 
 
 def test_remote_shells() -> None:
     """A host that refuses or hangs up passes; one that does not accept the key does not."""
     client = paramiko.SSHClient()
     refused = _raised(lambda: client.connect("127.0.0.1", closed_port(), timeout=1))
-    assert passing(refused, 0.0) == Passing()
+    assert transient_failure(refused, 0.0) == TransientFailure()
     with greeting_server(b"") as port:
         hung_up = _raised(lambda: client.connect("127.0.0.1", port, timeout=1, banner_timeout=1))
-    assert passing(hung_up, 0.0) == Passing()
-    assert passing(paramiko.AuthenticationException("no"), 0.0) is None
+    assert transient_failure(hung_up, 0.0) == TransientFailure()
+    assert transient_failure(paramiko.AuthenticationException("no"), 0.0) is None
 
 
 def test_grpc() -> None:
     """UNAVAILABLE and its kind pass."""
     with grpc.insecure_channel(f"127.0.0.1:{closed_port()}") as channel:
         unavailable = _raised(channel.unary_unary("/x/y"), b"")
-    assert passing(unavailable, 0.0) == Passing()
+    assert transient_failure(unavailable, 0.0) == TransientFailure()
 
 
 def test_what_python_itself_raises() -> None:
@@ -305,10 +325,10 @@ def test_what_python_itself_raises() -> None:
         _raised(lambda: asyncio.run(asyncio.wait_for(asyncio.sleep(60), SOON))),
         _raised(lambda: socket.getaddrinfo("nowhere.invalid", 80)),
     ]
-    assert [passing(error, time.time()) for error in errors] == [Passing()] * 3
+    assert [transient_failure(error, time.time()) for error in errors] == [TransientFailure()] * 3
     failed = _raised(lambda: subprocess.run([sys.executable, "-c", "1 / 0"], check=True,
                                             stderr=subprocess.DEVNULL))  # fmt: skip
-    assert passing(failed, 0.0) is None
+    assert transient_failure(failed, 0.0) is None
 
 
 def test_names_that_several_libraries_use(tmp_path: Path) -> None:
@@ -322,7 +342,7 @@ def test_names_that_several_libraries_use(tmp_path: Path) -> None:
         pymongo.errors.DuplicateKeyError("E11000 duplicate key error", 11000),
         pymongo.errors.WriteError("Document failed validation", 121),
     ]
-    assert [passing(error, 0.0) for error in lasts] == [None] * 4
+    assert [transient_failure(error, 0.0) for error in lasts] == [None] * 4
     passes = [httpx.ReadError("no"), httpx.WriteError("no"), httpx.CloseError("no"),
               redis.exceptions.ReadOnlyError("a replica")]  # fmt: skip
-    assert [passing(error, 0.0) for error in passes] == [Passing()] * 4
+    assert [transient_failure(error, 0.0) for error in passes] == [TransientFailure()] * 4
