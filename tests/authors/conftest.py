@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from author_workshop import Workshop, wheel_of_core
+from author_workshop import Workshop, build_core_wheel
 
 from sgevents_core.testing import pytest_plugin
 
@@ -18,4 +18,4 @@ def pytest_configure(config: pytest.Config) -> None:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """An author's environment."""
     folder = tmp_path_factory.mktemp("workshop")
-    return Workshop(folder, wheel_of_core(folder / "core"))
+    return Workshop(folder, build_core_wheel(folder / "core"))

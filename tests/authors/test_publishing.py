@@ -120,7 +120,7 @@ def running(workshop: Workshop, folder: Path) -> Iterator[subprocess.Popen[bytes
     """Run the daemon while the block lasts; it is stopped at the end."""
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
-            [workshop.bin / "sgevents", "run"], cwd=folder, stdout=output, stderr=output
+            [workshop.scripts_folder / "sgevents", "run"], cwd=folder, stdout=output, stderr=output
         )
     try:
         yield process

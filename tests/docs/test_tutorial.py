@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from author_workshop import make_readable
+from author_workshop import limit_metadata_version
 from doc_pages import DOCS, ROOT, blocks
 from waiting import PATIENCE
 
@@ -73,7 +73,7 @@ class Reader:
             self._leave_running(line)
             return
         if "-m build" in line:
-            make_readable(self.folder / "hello" / "pyproject.toml")
+            limit_metadata_version(self.folder / "hello" / "pyproject.toml")
             line = line.replace("-m build", "-m build --no-isolation")
         run = subprocess.run(
             self._command(line),

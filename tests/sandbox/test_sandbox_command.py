@@ -7,7 +7,7 @@ from xmlrpc.client import ProtocolError
 
 import pytest
 from click.testing import CliRunner, Result
-from sandbox_command import client, running
+from sandbox_command import connect_client, running_sandbox
 from waiting import PATIENCE
 
 from sgevents_core.cli.root import sgevents
@@ -19,9 +19,12 @@ from sgevents_core.sandbox.faults import FAULT_KINDS
 def test_serves_until_stopped(number: signal.Signals) -> None:
     """It prints what a client needs, serves it, and exits 0 on Ctrl-C and SIGTERM."""
     options = ("--events", "50", "--rate", "20", "--seed", "3", "--api-key", "other-demo-key")
-    with running(*options, "--fault", "status:status=500,method=summarize") as (process, values):
+    with running_sandbox(*options, "--fault", "status:status=500,method=summarize") as (
+        process,
+        values,
+    ):
         assert values["api_key"] == "other-demo-key"
-        sg = client(values)
+        sg = connect_client(values)
         assert sg.find_one("Project", [["name", "is", "Fox and Heron"]])
         with pytest.raises(ProtocolError):
             sg.summarize("Shot", [], [{"field": "id", "type": "count"}])

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_command import client, running
+from sandbox_command import connect_client, running_sandbox
 
 from sgevents_core.cli.root import sgevents
 from sgevents_core.sandbox import Sandbox
@@ -79,8 +79,11 @@ def test_a_file_is_never_written_over(config: Path, tmp_path: Path) -> None:
 
 def test_a_schema_is_used_at_once(config: Path) -> None:
     """Without a file the sandbox has the site's schema from the start."""
-    with running("--schema-of", str(config), "--no-project", "--port", "0") as (_process, values):
-        sg = client(values)
+    with running_sandbox("--schema-of", str(config), "--no-project", "--port", "0") as (
+        _process,
+        values,
+    ):
+        sg = connect_client(values)
         field = sg.schema_field_read("Shot", "sg_pack")["sg_pack"]
         assert field["properties"]["valid_values"]["value"] == ["A", 'B "2"']
         sg.close()

@@ -11,27 +11,31 @@ from typing import Any
 
 from shotgun_api3.shotgun import Shotgun
 
-COMMAND = [sys.executable, "-c", "from sgevents_core.cli import main; main()", "sandbox"]
+SANDBOX_COMMAND = [sys.executable, "-c", "from sgevents_core.cli import main; main()", "sandbox"]
 
 
 @contextmanager
-def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def running_sandbox(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The command's process, and the values of the [site] table that it prints."""
-    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*SANDBOX_COMMAND, *options], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
-            lines: list[str] = []
-            for line in process.stdout:
-                lines.append(line)
-                if line.startswith("api_key"):
+            printed_lines: list[str] = []
+            for printed_line in process.stdout:
+                printed_lines.append(printed_line)
+                if printed_line.startswith("api_key"):
                     break
-            values = dict(re.findall(r'^(\w+) = "(.*)"$', "".join(lines), re.MULTILINE))
-            assert "[site]\n" in lines
-            yield process, values
+            site_values = dict(
+                re.findall(r'^(\w+) = "(.*)"$', "".join(printed_lines), re.MULTILINE)
+            )
+            assert "[site]\n" in printed_lines
+            yield process, site_values
         finally:
             process.kill()
 
 
-def client(values: dict[str, str]) -> Any:
+def connect_client(site_values: dict[str, str]) -> Any:
     """Return the unmodified client with the values that the command printed."""
-    return Shotgun(values["url"], values["script_name"], values["api_key"])
+    return Shotgun(site_values["url"], site_values["script_name"], site_values["api_key"])
