@@ -27,9 +27,9 @@ TOKEN = "demo-token-for-chat"
 NOBODY = 65534
 
 
-def _without_free_space(text: str) -> str:
+def _without_free_space(log_text: str) -> str:
     """Return a text without the free space, which others change between two checks."""
-    return re.sub(r"[\d,]+ MB are free", "MB are free", text)
+    return re.sub(r"[\d,]+ MB are free", "MB are free", log_text)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +213,9 @@ def test_a_port_where_nothing_answers_is_told(check: Check) -> None:
         free.bind(("127.0.0.1", 0))
         result = check(url=f"http://127.0.0.1:{free.getsockname()[1]}")
     assert result.code == 1
-    (text,) = result.of("site", "problem")
-    assert "nothing answers" in text
-    assert "site.url" in text
+    (message,) = result.of("site", "problem")
+    assert "nothing answers" in message
+    assert "site.url" in message
     assert not any(finding["area"] == "rights" for finding in result.findings)
 
 
@@ -223,13 +223,13 @@ def test_a_host_that_does_not_exist_is_told(check: Check) -> None:
     """A misspelt name is told as that. The top-level domain is reserved for being unknown."""
     result = check(url="http://studio.invalid")
     assert result.code == 1
-    (text,) = result.of("site", "problem")
-    assert "there is no host of the name in http://studio.invalid" in text
-    assert "site.url" in text
+    (message,) = result.of("site", "problem")
+    assert "there is no host of the name in http://studio.invalid" in message
+    assert "site.url" in message
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "expected_words"),
     [
         ({"kind": "html"}, "not as a site does"),
         ({"kind": "garbage"}, "not as a site does"),
@@ -239,15 +239,15 @@ def test_a_host_that_does_not_exist_is_told(check: Check) -> None:
     ],
 )
 def test_something_that_is_no_site_is_told(
-    check: Check, site: Sandbox, fault: dict[str, Any], words: str
+    check: Check, site: Sandbox, fault: dict[str, Any], expected_words: str
 ) -> None:
     """HTML, garbage, errors and cut connections each end as one problem with a fix."""
     site.faults.add(**fault)
     result = check()
     assert result.code == 1
-    (text,) = result.of("site", "problem")
-    assert words in text
-    assert not text.endswith("[]")
+    (message,) = result.of("site", "problem")
+    assert expected_words in message
+    assert not message.endswith("[]")
 
 
 def test_a_wrong_key_is_told_with_where_it_comes_from(
@@ -256,9 +256,9 @@ def test_a_wrong_key_is_told_with_where_it_comes_from(
     """The script is named, the place of the key is named, the key is not."""
     result = check(key="a-key-that-is-wrong")
     assert result.code == 1
-    (text,) = result.of("rights", "problem")
-    assert "refuses the script sgevents" in text
-    assert "the configuration file" in text
+    (message,) = result.of("rights", "problem")
+    assert "refuses the script sgevents" in message
+    assert "the configuration file" in message
 
 
 def test_a_script_that_may_not_read_events_is_told(check: Check, site: Sandbox) -> None:
@@ -266,9 +266,9 @@ def test_a_script_that_may_not_read_events_is_told(check: Check, site: Sandbox) 
     site.faults.add("api-error", method="read")
     result = check()
     assert result.code == 1
-    (text,) = result.of("rights", "problem")
-    assert "cannot be read" in text
-    assert "permission group" in text
+    (message,) = result.of("rights", "problem")
+    assert "cannot be read" in message
+    assert "permission group" in message
 
 
 def test_a_script_that_may_not_count_events_is_warned(check: Check, site: Sandbox) -> None:
@@ -276,8 +276,8 @@ def test_a_script_that_may_not_count_events_is_warned(check: Check, site: Sandbo
     site.faults.add("api-error", method="summarize")
     result = check()
     assert result.code == 0
-    (text,) = result.of("rights", "warning")
-    assert "summarize" in text
+    (message,) = result.of("rights", "warning")
+    assert "summarize" in message
 
 
 def test_the_keys_of_enabled_plugins_are_tried(
@@ -288,15 +288,15 @@ def test_the_keys_of_enabled_plugins_are_tried(
     table = '[plugins.good]\nenabled = true\nscript_name = "rollup"\napi_key = '
     right = check(f'{table}"{PLUGIN_KEY}"\n')
     assert right.code == 0, right.output
-    assert any("plugin good its own key" in text for text in right.of("rights", "ok"))
-    wrong = check(f'{table}"{TOKEN}"\n')
-    assert wrong.code == 1
-    (text,) = wrong.of("rights", "problem")
-    assert text.startswith("plugin good the site refuses the script rollup")
+    assert any("plugin good its own key" in message for message in right.of("rights", "ok"))
+    wrong_result = check(f'{table}"{TOKEN}"\n')
+    assert wrong_result.code == 1
+    (message,) = wrong_result.of("rights", "problem")
+    assert message.startswith("plugin good the site refuses the script rollup")
 
 
 @pytest.mark.parametrize(
-    ("date", "status", "words"),
+    ("date", "status", "expected_words"),
     [
         (None, "ok", "does not report"),
         (1000, "ok", "agree"),
@@ -306,11 +306,11 @@ def test_the_keys_of_enabled_plugins_are_tried(
         (1101, "warning", "100 s behind"),
     ],
 )
-def test_the_clocks_are_compared(date: int | None, status: str, words: str) -> None:
+def test_the_clocks_are_compared(date: int | None, status: str, expected_words: str) -> None:
     """Half a minute is fine; more is a warning that says which way. It never stops a run."""
     finding = clock_finding(date, time_before=1000.0, time_after=1001.0)
     assert finding.status == status
-    assert words in finding.message
+    assert expected_words in finding.message
 
 
 # the state folder
@@ -331,15 +331,17 @@ def without_privileges(tmp_path: Path) -> Iterator[Path]:
         tmp_path.chmod(0o500)
         yield tmp_path
         return
-    closed = [one for one in (tmp_path, *tmp_path.parents) if not one.stat().st_mode & 0o001]
-    modes = [one.stat().st_mode for one in closed]
-    for one, mode in zip(closed, modes, strict=True):
-        one.chmod(mode | 0o011)
+    closed = [
+        folder for folder in (tmp_path, *tmp_path.parents) if not folder.stat().st_mode & 0o001
+    ]
+    modes = [closed_folder.stat().st_mode for closed_folder in closed]
+    for closed_folder, mode in zip(closed, modes, strict=True):
+        closed_folder.chmod(mode | 0o011)
     os.seteuid(NOBODY)
     yield tmp_path
     os.seteuid(0)
-    for one, mode in zip(closed, modes, strict=True):
-        one.chmod(mode)
+    for closed_folder, mode in zip(closed, modes, strict=True):
+        closed_folder.chmod(mode)
 
 
 @pytest.mark.parametrize("inside", ["", "state", "deep/state"])
@@ -403,7 +405,9 @@ def test_the_state_belongs_on_a_local_disk(
     mounts = tmp_path / "mounts"
     mounts.write_text(f"device / {kind} rw 0 0\n")
     monkeypatch.setattr("sgevents_core.state.disk.MOUNTS", mounts)
-    (finding,) = [one for one in state_findings(tmp_path) if kind in one.message]
+    (finding,) = [
+        state_finding for state_finding in state_findings(tmp_path) if kind in state_finding.message
+    ]
     assert finding.status == status
 
 
@@ -425,9 +429,9 @@ def test_a_misspelt_plugin_is_told_with_the_name_that_was_meant(
     install("shot_rollup", GOOD)
     result = check("[plugins.shot_rolup]\nenabled = true\n")
     assert result.code == 1
-    (text,) = result.of("plugins", "problem")
-    assert "not installed" in text
-    assert "shot_rollup" in text
+    (message,) = result.of("plugins", "problem")
+    assert "not installed" in message
+    assert "shot_rollup" in message
 
 
 def test_a_plugin_that_raises_when_imported_is_told(
@@ -438,10 +442,10 @@ def test_a_plugin_that_raises_when_imported_is_told(
     install("broken", "raise RuntimeError('no such library')")
     result = check("[plugins.good]\nenabled = true\n[plugins.broken]\nenabled = true\n")
     assert result.code == 1
-    (text,) = result.of("plugins", "problem")
-    assert "broken" in text
-    assert "no such library" in text
-    assert any("good" in text for text in result.of("plugins", "ok"))
+    (message,) = result.of("plugins", "problem")
+    assert "broken" in message
+    assert "no such library" in message
+    assert any("good" in message for message in result.of("plugins", "ok"))
 
 
 def test_no_enabled_plugin_is_a_warning(check: Check) -> None:
@@ -467,8 +471,8 @@ def test_a_secret_in_an_error_of_a_plugin_is_struck_out(
         chat = [{{ token = {{ env = "CHAT_TOKEN" }} }}]
         """
     )
-    (text,) = result.of("plugins", "problem")
-    assert "token *** refused" in text
+    (message,) = result.of("plugins", "problem")
+    assert "token *** refused" in message
 
 
 def test_the_password_of_a_proxy_is_not_shown(check: Check, site: Sandbox) -> None:
@@ -489,8 +493,8 @@ def test_whether_own_writes_come_back_is_told_of_each_script(
     result = check(
         table.format("good", "true", "silent one") + table.format("idle", "false", "rollup")
     )
-    told = [one for one in result.of("rights", "ok") if one.startswith("script ")]
-    assert told == [
+    messages = [message for message in result.of("rights", "ok") if message.startswith("script ")]
+    assert messages == [
         "script sgevents what it writes comes back as events (generate_event_log_entries is on) []",
         "script silent one what it writes causes no events, except in a person's name"
         " (generate_event_log_entries is off, as it is by default): no plugin is called for it []",
@@ -498,7 +502,7 @@ def test_whether_own_writes_come_back_is_told_of_each_script(
 
 
 @pytest.mark.parametrize(
-    ("status", "script", "told"),
+    ("status", "script", "expected_text"),
     [
         (500, "sgevents", "cannot be read"),
         (None, "Nobody", "the site shows no script of this name"),
@@ -512,7 +516,7 @@ def test_scripts_that_are_not_known_by_id_are_warned_about(
     site: Sandbox,
     status: int | None,
     script: str,
-    told: str,
+    expected_text: str,
 ) -> None:
     """A run starts all the same, and they are recognised by the names that rows show."""
     install("good", GOOD)
@@ -521,17 +525,19 @@ def test_scripts_that_are_not_known_by_id_are_warned_about(
         site.create("ApiUser", {"firstname": "twice"})
     if status:
         site.faults.add("status", status=status, entity_type="ApiUser")
-    own = f'[plugins.good]\nenabled = true\nscript_name = "{script}"\napi_key = "{PLUGIN_KEY}"\n'
-    result = check(own)
-    assert any(f"script {script} {told}" in one for one in result.of("rights", "warning"))
+    table = f'[plugins.good]\nenabled = true\nscript_name = "{script}"\napi_key = "{PLUGIN_KEY}"\n'
+    result = check(table)
+    assert any(
+        f"script {script} {expected_text}" in message for message in result.of("rights", "warning")
+    )
 
 
 def test_log_that_a_run_could_not_write_is_a_problem(check: Check, tmp_path: Path) -> None:
     """A run refuses to start then, so a check that passes would be wrong."""
     (tmp_path / "file").touch()
     result = check(f'[log]\nfile = "{tmp_path}/file/sgevents.log"\n')
-    (told,) = result.of("log", "problem")
-    assert "cannot be written: Not a directory" in told
+    (message,) = result.of("log", "problem")
+    assert "cannot be written: Not a directory" in message
     assert result.code == 1
     (tmp_path / "folder").mkdir()
     result = check(f'[log]\nfile = "{tmp_path}/folder"\n')
@@ -553,8 +559,8 @@ def test_log_of_one_plugin_counts_too(
     (tmp_path / "sgevents.good.log").mkdir()
     log = f'[log]\nfile = "{tmp_path}/sgevents.log"\nper_plugin = true\n'
     result = check(f"{log}[plugins.good]\nenabled = true\n")
-    (told,) = result.of("log", "problem")
-    assert "sgevents.good.log cannot be written: Is a directory" in told
+    (message,) = result.of("log", "problem")
+    assert "sgevents.good.log cannot be written: Is a directory" in message
 
 
 LITERAL = """
@@ -579,21 +585,21 @@ def test_literal_secret_of_a_plugin_in_an_open_file_is_noticed(
     monkeypatch.setenv("CHAT_TOKEN", TOKEN)
     monkeypatch.setenv("SITE_KEY", KEY)
     tables = "[plugins.chat]\nenabled = true\n[plugins.chat.settings]\ntoken = "
-    told = "every user can read this file and the key in it"
+    expected_text = "every user can read this file and the key in it"
     result = check(f'{tables}"literal-demo-text"\n', key='{ env = "SITE_KEY" }', mode=0o644)
-    assert any(told in one for one in result.of("plugins", "warning"))
+    assert any(expected_text in message for message in result.of("plugins", "warning"))
     assert "literal-demo-text" not in result.output
     result = check(f'{tables}{{ env = "CHAT_TOKEN" }}\n', key='{ env = "SITE_KEY" }', mode=0o644)
-    assert not any(told in one for one in result.of("plugins", "warning"))
+    assert not any(expected_text in message for message in result.of("plugins", "warning"))
 
 
 def test_start_that_a_run_refuses_is_a_problem(check: Check, site: Sandbox) -> None:
     """A first start cannot begin ahead of the site; a good start, and none, are not mentioned."""
     newest = site.log.highest_id
     result = check(f"[feed]\nstart = {newest + 1000}\n")
-    (told,) = result.of("config", "problem")
-    assert told.startswith(f"feed.start the start {newest + 1000} is ahead of the site")
-    assert f"write an id up to {newest + 1}" in told
+    (message,) = result.of("config", "problem")
+    assert message.startswith(f"feed.start the start {newest + 1000} is ahead of the site")
+    assert f"write an id up to {newest + 1}" in message
     assert result.code == 1
     assert check("[feed]\nstart = 2099-01-01\n").of("config", "problem")
     for start in ("1", '"2h"', '"now"'):

@@ -15,18 +15,18 @@ import pytest
 CONFIG = '[site]\nurl = "ftp://studio"\nscript_name = "s"\napi_key = { env = "PATH" }\n'
 
 
-def on_a_terminal(folder: Path, *words: str, **environment: str) -> str:
+def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     """What a command prints on a terminal of its own."""
-    ours, theirs = pty.openpty()
+    terminal_end, child_end = pty.openpty()
     around: Mapping[str, str] = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **environment}
-    command = [sys.executable, "-m", "sgevents_core", *words]
-    with subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=theirs, env=around):
-        os.close(theirs)
+    command = [sys.executable, "-m", "sgevents_core", *arguments]
+    with subprocess.Popen(command, cwd=folder, stdout=child_end, stderr=child_end, env=around):
+        os.close(child_end)
         printed = bytearray()
         with suppress(OSError):  # how the end of a terminal reads
-            while part := os.read(ours, 4096):
-                printed += part
-    os.close(ours)
+            while output_part := os.read(terminal_end, 4096):
+                printed += output_part
+    os.close(terminal_end)
     return printed.decode()
 
 

@@ -20,17 +20,17 @@ def groups(group: click.Group, above: tuple[str, ...] = ()) -> Iterator[tuple[st
             yield from groups(command, (*above, name))
 
 
-@pytest.mark.parametrize("words", list(groups(sgevents)), ids=" ".join)
+@pytest.mark.parametrize("arguments", list(groups(sgevents)), ids=" ".join)
 def test_lists_of_commands_break_off_no_sentence(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each command's line says all that it has to say."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        sgevents.main([*words, "--help"], prog_name="sgevents")
-    _, found, listed = capsys.readouterr().out.partition("\nCommands:\n")
-    assert found
-    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+        sgevents.main([*arguments, "--help"], prog_name="sgevents")
+    _, heading_found, command_list = capsys.readouterr().out.partition("\nCommands:\n")
+    assert heading_found
+    assert [line for line in command_list.splitlines() if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

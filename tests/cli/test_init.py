@@ -69,20 +69,20 @@ def test_for_a_site_the_key_stays_outside(config: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("options", "line", "told"),
+    ("options", "line", "expected_text"),
     [
         (["--key-env", "SITE_KEY"], 'api_key = { env = "SITE_KEY" }', "SITE_KEY"),
         (["--key-file", "/run/key"], 'api_key = { file = "/run/key" }', "/run/key"),
     ],
 )
 def test_the_key_may_be_kept_where_one_likes(
-    config: Path, options: list[str], line: str, told: str
+    config: Path, options: list[str], line: str, expected_text: str
 ) -> None:
     """In another variable, or in a file."""
     result = init(config, *FOR_SITE, *options)
     assert result.exit_code == 0, result.output
     assert line in config.read_text()
-    assert told in result.output
+    assert expected_text in result.output
 
 
 def test_the_key_is_written_only_when_asked_for(config: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_address_without_a_scheme_gets_https(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "expected_words"),
     [
         ([], "--sandbox"),
         (["--script-name", "events"], "--sandbox"),
@@ -123,12 +123,12 @@ def test_an_address_without_a_scheme_gets_https(config: Path) -> None:
     ],
 )
 def test_options_that_cannot_be_used_write_nothing(
-    config: Path, options: list[str], words: str
+    config: Path, options: list[str], expected_words: str
 ) -> None:
     """The mistake is told with its option, the exit code is 2, and no value that may be secret."""
     result = init(config, *options)
     assert result.exit_code == 2
-    assert words in result.output
+    assert expected_words in result.output
     assert KEY not in result.output
     assert "pass-word" not in result.output
     assert list(config.parent.iterdir()) == []
@@ -143,7 +143,7 @@ def test_a_file_that_is_there_is_left_alone(config: Path) -> None:
     assert config.read_text() == "# mine\n"
     assert init(config, "--sandbox", "--force").exit_code == 0
     assert load_settings(config).site.script_name == "sgevents"
-    assert [one.name for one in config.parent.iterdir()] == ["sgevents.toml"]
+    assert [file.name for file in config.parent.iterdir()] == ["sgevents.toml"]
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
@@ -202,20 +202,20 @@ def test_metadata_of_a_package_cannot_write_the_configuration(
     monkeypatch.syspath_prepend(folder)
     assert init(config, "--sandbox").exit_code == 0
     assert not load_settings(config).plugins["evil"].enabled
-    text = config.read_text()
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+    config_content = config.read_text()
+    assert "\x1b" not in config_content
+    assert "\u202e" not in config_content
 
 
 def test_every_line_that_is_commented_out_is_right() -> None:
     """Whoever takes the comment sign away has a key with its default."""
     site = SiteChoice("https://studio.example.com", "events", toml_string(KEY))
-    text = config_text(site, [ListedPlugin("a.b", "studio 1.0")])
+    config_content = config_text(site, [ListedPlugin("a.b", "studio 1.0")])
     samples = [
         line.removeprefix("# ")
         if line.startswith("# ") and (" = " in line or "[" in line)
         else line
-        for line in text.splitlines()
+        for line in config_content.splitlines()
         if "ca_certs" not in line and not line.startswith("# Durations")
     ]
     settings = read_settings("\n".join(samples), Path("sgevents.toml"))
@@ -247,19 +247,21 @@ def at_terminal(config: Path, answers: dict[str, str]) -> str:
     )
     os.close(program_side)
     waiting = dict(answers)
-    shown = ""
+    terminal_text = ""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         chunk = read_terminal(terminal)
         if chunk is None:
             break
-        shown += chunk
-        for question in [one for one in waiting if one in shown]:
+        terminal_text += chunk
+        for question in [
+            awaited_question for awaited_question in waiting if awaited_question in terminal_text
+        ]:
             os.write(terminal, f"{waiting.pop(question)}\n".encode())
     os.close(terminal)
-    assert process.wait(PATIENCE) == 0, shown
-    assert not waiting, shown
-    return shown
+    assert process.wait(PATIENCE) == 0, terminal_text
+    assert not waiting, terminal_text
+    return terminal_text
 
 
 def read_terminal(terminal: int) -> str | None:
@@ -280,7 +282,7 @@ def test_at_a_terminal_the_sandbox_is_one_answer_away(config: Path) -> None:
 
 def test_at_a_terminal_a_site_is_asked_for(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each question has its check: a key where a variable belongs is refused and asked again."""
-    shown = at_terminal(
+    terminal_text = at_terminal(
         config,
         {
             "Try it on the sandbox": "site",
@@ -290,7 +292,7 @@ def test_at_a_terminal_a_site_is_asked_for(config: Path, monkeypatch: pytest.Mon
             "not the name of an environment variable": "SITE_KEY",
         },
     )
-    assert "SITE_KEY" in shown
+    assert "SITE_KEY" in terminal_text
     monkeypatch.setenv("SITE_KEY", KEY)
     site = load_settings(config).site
     assert (site.url, site.script_name) == ("https://studio.example.com", "sgevents")

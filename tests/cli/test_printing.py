@@ -24,11 +24,16 @@ def test_secret_of_digits_or_of_a_word_of_json_breaks_none(tmp_path: Path) -> No
     @click.command()
     def tell() -> None:
         read_without_secrets(config)
-        found = {"id": 123456789, "text": ["a 12345678", "null"], "12345678": True, "none": None}
-        echo_json(found)
+        expected_json = {
+            "id": 123456789,
+            "text": ["a 12345678", "null"],
+            "12345678": True,
+            "none": None,
+        }
+        echo_json(expected_json)
 
-    shown = CliRunner().invoke(tell, env={"WORD": "null"})
-    assert json.loads(shown.output) == {
+    command_result = CliRunner().invoke(tell, env={"WORD": "null"})
+    assert json.loads(command_result.output) == {
         "id": 123456789, "text": ["a ***", "***"], "***": True, "none": None
     }  # fmt: skip
 
@@ -38,8 +43,10 @@ def test_message_breaks_where_the_screen_does_and_not_where_the_source_did(
     kind: type[SgEventsError],
 ) -> None:
     """One sentence is one line in logs; paragraphs and what is filled in keep their breaks."""
-    told = str(kind(url="https://x", reason="a\nb", where="w", errcode=301, errmsg="", headers={}))
-    assert "\n" not in told.replace("a\nb", "")
+    error_text = str(
+        kind(url="https://x", reason="a\nb", where="w", errcode=301, errmsg="", headers={})
+    )
+    assert "\n" not in error_text.replace("a\nb", "")
     assert "\n\n" in str(SettingsModelError(where="x", what="y"))
 
 
@@ -49,6 +56,6 @@ def test_path_with_a_line_break_begins_no_line(tmp_path: Path) -> None:
     folder.mkdir()
     config = folder / "sgevents.toml"
     config.write_text('[site]\nurl = "http://127.0.0.1"\nscript_name = "s"\napi_key = "demo-key"\n')
-    for words in (["status"], ["plugins", "list"], ["plugins", "retry", "x"]):
-        told = CliRunner().invoke(sgevents, [*words, "-c", str(config)]).output
-        assert not any(line.startswith("<0>") for line in told.splitlines()), words
+    for arguments in (["status"], ["plugins", "list"], ["plugins", "retry", "x"]):
+        output = CliRunner().invoke(sgevents, [*arguments, "-c", str(config)]).output
+        assert not any(line.startswith("<0>") for line in output.splitlines()), arguments

@@ -44,12 +44,12 @@ def service(config: Path, *options: str) -> Result:
 
 def settings_of(unit: str) -> dict[str, list[str]]:
     """Return the settings of a unit: key -> values, in order."""
-    found: dict[str, list[str]] = {}
+    unit_settings: dict[str, list[str]] = {}
     for line in unit.splitlines():
         key, is_setting, value = line.partition("=")
         if is_setting and not line.startswith("#"):
-            found.setdefault(key, []).append(value)
-    return found
+            unit_settings.setdefault(key, []).append(value)
+    return unit_settings
 
 
 def unit(config: Path, *options: str) -> dict[str, list[str]]:
@@ -61,8 +61,8 @@ def unit(config: Path, *options: str) -> dict[str, list[str]]:
 
 def test_unit_runs_the_sgevents_that_wrote_it(tmp_path: Path) -> None:
     """By absolute paths: a service has no PATH and no folder of its own."""
-    found = unit(write(tmp_path))
-    *program, command, option, config = shlex.split(found["ExecStart"][0])
+    unit_settings = unit(write(tmp_path))
+    *program, command, option, config = shlex.split(unit_settings["ExecStart"][0])
     assert (command, option, config) == ("run", "--config", str(tmp_path / "sgevents.toml"))
     assert Path(program[0]).is_absolute()
     run = subprocess.run([*program, "--version"], capture_output=True, text=True)
@@ -72,20 +72,20 @@ def test_unit_runs_the_sgevents_that_wrote_it(tmp_path: Path) -> None:
 
 def test_service_is_started_again_whatever_happens(tmp_path: Path) -> None:
     """It says itself when it is ready, is watched, and no number of failures makes systemd stop."""
-    found = unit(write(tmp_path))
-    assert found["Type"] == ["notify"]
-    assert found["WatchdogSec"] == ["2min"]
-    assert found["Restart"] == ["on-failure"]
-    assert found["StartLimitIntervalSec"] == ["0"]
-    assert found["KillSignal"] == ["SIGTERM"]
-    assert found["ExecReload"] == [found["ExecStart"][0].replace(" run ", " reload ")]
+    settings = unit(write(tmp_path))
+    assert settings["Type"] == ["notify"]
+    assert settings["WatchdogSec"] == ["2min"]
+    assert settings["Restart"] == ["on-failure"]
+    assert settings["StartLimitIntervalSec"] == ["0"]
+    assert settings["KillSignal"] == ["SIGTERM"]
+    assert settings["ExecReload"] == [settings["ExecStart"][0].replace(" run ", " reload ")]
 
 
 def test_user_is_the_one_named_or_who_asks(tmp_path: Path) -> None:
     """A name that this machine does not know yet is used, and told."""
     config = write(tmp_path)
-    own = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True)
-    assert unit(config)["User"] == [own.stdout.strip()]
+    own_user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True)
+    assert unit(config)["User"] == [own_user.stdout.strip()]
     assert unit(config, "--user", "daemon")["User"] == ["daemon"]
     result = service(config, "--user", "nobody-yet")
     assert "There is no user nobody-yet" in result.stderr
@@ -97,16 +97,16 @@ def test_user_is_the_one_named_or_who_asks(tmp_path: Path) -> None:
 def test_folders_of_a_service_are_made_by_systemd(tmp_path: Path) -> None:
     """State and log where services keep theirs: made with the right owner, and writable."""
     log = '[log]\nfile = "/var/log/sgevents/sgevents.log"\n'
-    found = unit(write(tmp_path, state="/var/lib/sgevents/prod", more=log))
-    assert found["StateDirectory"] == ["sgevents/prod"]
-    assert found["LogsDirectory"] == ["sgevents"]
-    assert found["StateDirectoryMode"] == ["0750"]
+    unit_settings = unit(write(tmp_path, state="/var/lib/sgevents/prod", more=log))
+    assert unit_settings["StateDirectory"] == ["sgevents/prod"]
+    assert unit_settings["LogsDirectory"] == ["sgevents"]
+    assert unit_settings["StateDirectoryMode"] == ["0750"]
 
 
 def test_state_in_a_protected_folder_stays_writable(tmp_path: Path) -> None:
     """What protects /etc does not keep the daemon from a state that somebody put there."""
-    found = unit(write(tmp_path, state="/etc/sgevents/state"))
-    assert found["ReadWritePaths"] == ["-/etc/sgevents/state"]
+    unit_settings = unit(write(tmp_path, state="/etc/sgevents/state"))
+    assert unit_settings["ReadWritePaths"] == ["-/etc/sgevents/state"]
     assert "ReadWritePaths" not in unit(write(tmp_path))
 
 
@@ -118,9 +118,9 @@ def test_keys_come_from_where_the_configuration_takes_them(tmp_path: Path) -> No
     assert settings_of(result.stdout)["EnvironmentFile"] == [f"{tmp_path}/sgevents.env"]
     assert "# CHAT=...\n# SITE_KEY=...\n" in result.stdout
 
-    found = unit(write(tmp_path, key='{ credential = "site-key" }'))
-    assert found["LoadCredential"] == [f"site-key:{tmp_path}/site-key"]
-    assert "EnvironmentFile" not in found
+    unit_settings = unit(write(tmp_path, key='{ credential = "site-key" }'))
+    assert unit_settings["LoadCredential"] == [f"site-key:{tmp_path}/site-key"]
+    assert "EnvironmentFile" not in unit_settings
     assert "LoadCredential" not in unit(write(tmp_path))
 
 
@@ -178,12 +178,12 @@ def odd(config: str, state: str = "/srv/state") -> Service:
 
 def test_odd_paths_are_written_as_systemd_reads_them() -> None:
     """Percent, dollar, space and quotes mean something to it."""
-    found = settings_of(unit_text(odd('/srv/a b/50%/$HOME/"x"/sgevents.toml')))
-    assert found["WorkingDirectory"] == ['/srv/a b/50%%/$HOME/"x"']
-    assert found["ExecStart"] == [
+    unit_settings = settings_of(unit_text(odd('/srv/a b/50%/$HOME/"x"/sgevents.toml')))
+    assert unit_settings["WorkingDirectory"] == ['/srv/a b/50%%/$HOME/"x"']
+    assert unit_settings["ExecStart"] == [
         r'/bin/sh run --config "/srv/a b/50%%/$$HOME/\"x\"/sgevents.toml"'
     ]
-    assert found["RequiresMountsFor"] == [r'/bin "/srv/a b/50%%/$HOME/\"x\"" /srv/state']
+    assert unit_settings["RequiresMountsFor"] == [r'/bin "/srv/a b/50%%/$HOME/\"x\"" /srv/state']
 
 
 def test_path_that_no_unit_can_hold_is_refused() -> None:
@@ -239,9 +239,9 @@ def test_unit_exposes_little(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["plain", "a b 50% $x 'y'"])
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, folder: str) -> None:
     """Not a word, for a plain path and for an odd one."""
-    place = tmp_path / folder
-    place.mkdir()
-    config = write(place, key='{ env = "SITE_KEY" }', state="/var/lib/sgevents")
+    unit_folder = tmp_path / folder
+    unit_folder.mkdir()
+    config = write(unit_folder, key='{ env = "SITE_KEY" }', state="/var/lib/sgevents")
     file = tmp_path / "sgevents.service"
     assert service(config, "--user", "daemon", "--output", str(file)).exit_code == 0
     run = subprocess.run([str(ANALYZE), "verify", str(file)], capture_output=True, text=True)

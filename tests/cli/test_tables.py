@@ -143,10 +143,10 @@ def test_no_word_is_broken_and_none_is_lost(
     monkeypatch.setenv("COLUMNS", str(width))
     print_table(table(rows))
     printed = capsys.readouterr().out
-    words = printed.split()
+    printed_words = printed.split()
     for row in rows:
         for word in " ".join(row).split():
-            assert word in words
+            assert word in printed_words
     longest = max((len(line) for line in printed.splitlines()), default=0)
     assert longest <= max(width, 8 + len("plugin  "))
 

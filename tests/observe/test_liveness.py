@@ -42,8 +42,8 @@ class TestLiveness:
         (lively,) = (worker for loop, worker in loops.items() if loop != hung)
         for second in range(int(LIVENESS_MARGIN) + 21):
             lively.does(report_alive)
-            found = liveness.hanging_loops(float(second))
-        assert found == {hung}
+            hanging_loops = liveness.hanging_loops(float(second))
+        assert hanging_loops == {hung}
         (record,) = caplog.records
         assert (record.levelno, vars(record)["action"]) == (logging.ERROR, "daemon.hung")
         assert hung in record.message
@@ -121,12 +121,12 @@ def test_a_loop_hangs_exactly_when_it_was_silent_for_too_long(
     now, since, is_busy = 0.0, 0.0, False
     liveness.hanging_loops(now)
     right = []
-    for what, passes in history:
+    for sign, passes in history:
         now += passes
-        if what != "w":
-            lane.does(report_alive if what == "a" else report_busy)
-            is_busy = what == "b"
-        if what != "w" or is_busy:
+        if sign != "w":
+            lane.does(report_alive if sign == "a" else report_busy)
+            is_busy = sign == "b"
+        if sign != "w" or is_busy:
             since = now
         right.append(bool(liveness.hanging_loops(now)) == (now - since > LIVENESS_MARGIN))
     lane.ends()

@@ -87,13 +87,13 @@ def test_record_as_json(log: Log) -> None:
     log.configure("notify", format="json")
     daemon.warning("It failed", extra={"action": "callback.held", "plugin": "x", "event_id": 7})
     plugin("notify").info("said")
-    failed, said = log.records()
+    failed, info_record = log.records()
     assert failed.pop("time").endswith("+00:00")
     assert failed == {
         "level": "warning", "logger": "sgevents.dispatch", "message": "It failed",
         "action": "callback.held", "plugin": "x", "event_id": 7,
     }  # fmt: skip
-    assert (said["plugin"], said["action"]) == ("notify", "plugin.log")
+    assert (info_record["plugin"], info_record["action"]) == ("notify", "plugin.log")
 
 
 def test_auto_is_json_where_there_is_no_terminal(log: Log) -> None:
@@ -114,8 +114,8 @@ def test_what_is_logged_during_a_call_says_which(log: Log) -> None:
     finally:
         leave_call()
     plugin("notify").info("later")
-    said, slow, other, later = log.records()
-    for record in (said, slow):
+    call_record, slow, other, later = log.records()
+    for record in (call_record, slow):
         assert (record["plugin"], record["callback"], record["event_id"]) == (
             "notify", "notify:on_new", 7
         )  # fmt: skip
@@ -181,8 +181,8 @@ def test_file_gets_it_as_well(log: Log, tmp_path: Path) -> None:
     daemon.info("Stopped")
     plugin("notify").info("said")
     log.flush()
-    for text in (file.read_text(), log.stderr()):
-        assert [line[29:] for line in text.splitlines()] == ["Stopped", "[notify] said"]
+    for log_text in (file.read_text(), log.stderr()):
+        assert [line[29:] for line in log_text.splitlines()] == ["Stopped", "[notify] said"]
 
 
 def test_plugins_have_files_of_their_own(log: Log, tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_files_are_rotated(
         daemon.info("record %d", number)
         plugin("notify").info("said %d", number)
     log.flush()
-    found = sorted(path.name for path in tmp_path.iterdir())
-    assert len(found) == 2 * files
+    file_names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(file_names) == 2 * files
     assert all(path.stat().st_size <= 2000 for path in tmp_path.iterdir())
     assert "record 99" in (tmp_path / "sgevents.log").read_text()
 
@@ -279,19 +279,21 @@ def test_odd_records_are_written_all_the_same(log: Log, form: str) -> None:
 
     log.configure("notify", format=form)
     outlets = next(
-        one for one in logging.getLogger().handlers if isinstance(one, logs.OutletHandler)
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logs.OutletHandler)
     )
     for message, args in (("wrong %d", ("text",)), ("odd %s", (Odd(),)), ("half \ud800", ())):
         record = plugin("notify").makeRecord("x", logging.INFO, "f", 1, message, args, None)
         record.thing, record.number = Odd(), 10**5000
         outlets.handle(record)
     plugin("notify").info("two\nlines")
-    told = log.stderr()
-    for text in ("wrong %d", "odd %s", "half ?", "lines"):
-        assert text in told
-    assert "Traceback" not in told
+    stderr_text = log.stderr()
+    for expected_text in ("wrong %d", "odd %s", "half ?", "lines"):
+        assert expected_text in stderr_text
+    assert "Traceback" not in stderr_text
     if form == "json":
-        assert len([json.loads(line) for line in told.splitlines()]) == 4
+        assert len([json.loads(line) for line in stderr_text.splitlines()]) == 4
 
 
 def test_log_that_cannot_be_written_says_so_once(log: Log, tmp_path: Path) -> None:
@@ -299,11 +301,13 @@ def test_log_that_cannot_be_written_says_so_once(log: Log, tmp_path: Path) -> No
     log.configure(file=Path("/dev/full"), format="human")
     for number in range(10):
         daemon.info("record %d", number)
-    told = log.stderr()
-    said = "sgevents: a log cannot be written: [Errno 28] No space left on device: '/dev/full'."
-    assert told.count(said) == 1
-    assert "until then its records are lost, and everything else continues" in told
-    assert told.count("record ") == 10
+    stderr_text = log.stderr()
+    complaint = (
+        "sgevents: a log cannot be written: [Errno 28] No space left on device: '/dev/full'."
+    )
+    assert stderr_text.count(complaint) == 1
+    assert "until then its records are lost, and everything else continues" in stderr_text
+    assert stderr_text.count("record ") == 10
 
 
 def test_everything_is_as_before_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,8 +331,10 @@ def test_no_text_forges_a_record_or_reaches_the_terminal(log: Log) -> None:
     plugin("notify").warning("<0>critical\n<0>for journald too")
     first, forged, fourth, fifth = log.stderr().splitlines()
     assert first.endswith("[notify] pale")
-    shown = r"    2026-01-31 12:00:00 error    forged\r\x1b[2Jgone\x9b31m \u202eexe.nomed\u2028\x00"
-    assert forged == shown
+    escaped_text = (
+        r"    2026-01-31 12:00:00 error    forged\r\x1b[2Jgone\x9b31m \u202eexe.nomed\u2028\x00"
+    )
+    assert forged == escaped_text
     assert fourth.endswith("[notify] <0>critical")
     assert fifth == "    <0>for journald too"
 

@@ -113,7 +113,7 @@ def test_argument_that_takes_for_ever_to_be_printed(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "told"),
+    ("act", "expected_action"),
     [
         (fails, "odd %s (its arguments do not fit"),
         (lambda: notify.info("inner"), "odd said None"),
@@ -122,13 +122,13 @@ def test_argument_that_takes_for_ever_to_be_printed(place: Place) -> None:
     ],
 )
 def test_argument_that_does_something_when_printed(
-    place: Place, act: Callable[[], object], told: str
+    place: Place, act: Callable[[], object], expected_action: str
 ) -> None:
     """Raising, logging, or taking the log away: its record is there."""
     place.configure()
     notify.info("odd %s", Says(act))
     daemon.info("next")
-    assert any(message.startswith(told) for message in place.messages())
+    assert any(message.startswith(expected_action) for message in place.messages())
     assert "next" in place.messages()
 
 
@@ -160,12 +160,14 @@ def test_terminal_that_nobody_reads(place: Place, monkeypatch: pytest.MonkeyPatc
     place.end()
     place.stderr.close()
     reader.join(PATIENCE)
-    told = [json.loads(line) for line in b"".join(read).splitlines()]
-    missing = [record["records"] for record in told if record["action"] == "log.dropped"]
-    kept = [record for record in told if record["message"].startswith("record ")]
+    terminal_records = [json.loads(line) for line in b"".join(read).splitlines()]
+    missing = [
+        record["records"] for record in terminal_records if record["action"] == "log.dropped"
+    ]
+    records = [record for record in terminal_records if record["message"].startswith("record ")]
     assert missing
-    assert sum(missing) + len(kept) == most
-    assert "missing here: they came faster" in str(told)
+    assert sum(missing) + len(records) == most
+    assert "missing here: they came faster" in str(terminal_records)
 
 
 def test_end_with_a_terminal_that_nobody_reads(
@@ -245,7 +247,7 @@ def everything_off() -> None:
 
 def outlets() -> list[logs.OutletHandler]:
     """Return the handlers of ours."""
-    return [one for one in root.handlers if isinstance(one, logs.OutletHandler)]
+    return [handler for handler in root.handlers if isinstance(handler, logs.OutletHandler)]
 
 
 TOLD: list[Callable[[], object]] = [
@@ -281,12 +283,19 @@ UNFELT: list[Callable[[], object]] = [
 @pytest.fixture
 def as_before() -> Iterator[None]:
     """Put back what of logging the daemon does not."""
-    ours = [logging.getLogger("sgevents"), daemon, notify]
-    kept = {one: (one.filters[:], one.handlers[:], one.propagate) for one in [root, *ours]}
+    own_loggers = [logging.getLogger("sgevents"), daemon, notify]
+    logger_states = {
+        state_logger: (state_logger.filters[:], state_logger.handlers[:], state_logger.propagate)
+        for state_logger in [root, *own_loggers]
+    }
     factory, kind = logging.getLogRecordFactory(), logging.getLoggerClass()
     yield
-    for one, (filters, handlers, propagate) in kept.items():
-        one.filters[:], one.handlers[:], one.propagate = filters, handlers, propagate
+    for state_logger, (filters, handlers, propagate) in logger_states.items():
+        state_logger.filters[:], state_logger.handlers[:], state_logger.propagate = (
+            filters,
+            handlers,
+            propagate,
+        )
     for logger in root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
@@ -317,27 +326,31 @@ def test_plugin_that_configures_logging(place: Place, act: Callable[[], object])
         if act not in UNFELT[-4:]:  # libraries go through what plugins have put there
             warnings.warn("library", stacklevel=1)
     records = place.records()
-    told = [record for record in records if record["action"] == "log.put_back"]
-    assert [record["plugin"] for record in told] == (["notify"] if act in TOLD else [])
-    said = [record["message"] for record in records if record not in told]
-    assert said[:5] == ["during", "daemon", "plugin", "client", "late"]
-    assert "with the key" not in said
-    assert "UserWarning: library" in str(said) or act in UNFELT[-4:]
+    put_back_records = [record for record in records if record["action"] == "log.put_back"]
+    assert [record["plugin"] for record in put_back_records] == (["notify"] if act in TOLD else [])
+    other_messages = [record["message"] for record in records if record not in put_back_records]
+    assert other_messages[:5] == ["during", "daemon", "plugin", "client", "late"]
+    assert "with the key" not in other_messages
+    assert "UserWarning: library" in str(other_messages) or act in UNFELT[-4:]
     place.end()
     assert place.terminal.read(65536).count(b"\n") == len(records)
 
 
 def test_plugin_sets_the_level_of_its_own_loggers_alone(place: Place) -> None:
     """What others say is not its business, and it is named."""
-    other, part = logging.getLogger(f"{notify.name}-too"), notify.getChild("part")
+    other, child_logger = logging.getLogger(f"{notify.name}-too"), notify.getChild("part")
     place.configure()
     enter_call(CALL)
-    for logger in (notify, part, other):
+    for logger in (notify, child_logger, other):
         logger.setLevel(logging.CRITICAL)
     leave_call()
-    assert [one.level for one in (notify, part, other)] == [50, 50, logging.NOTSET]
+    assert [plugin_logger.level for plugin_logger in (notify, child_logger, other)] == [
+        50,
+        50,
+        logging.NOTSET,
+    ]
     assert [r["plugin"] for r in place.records() if r["action"] == "log.put_back"] == ["notify"]
-    part.setLevel(logging.NOTSET)
+    child_logger.setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("as_before")
@@ -348,8 +361,8 @@ def test_plugin_that_configures_logging_again_and_again(place: Place) -> None:
         enter_call(CurrentCall(plugin, "x", 1))
         logging.basicConfig(force=True)
         leave_call()
-    told = [r["plugin"] for r in place.records() if r["action"] == "log.put_back"]
-    assert told == ["one", "two"]
+    reported_plugins = [r["plugin"] for r in place.records() if r["action"] == "log.put_back"]
+    assert reported_plugins == ["one", "two"]
 
 
 @pytest.mark.usefixtures("as_before")
@@ -371,8 +384,8 @@ def test_plugin_that_hangs_while_it_configures_logging(place: Place) -> None:
         for level in range(31, 40):
             daemon.log(level, "level %d", level)
         logs.restore_logging()
-        said = [message for message in place.messages() if message.startswith("level")]
-        assert said == [f"level {level}" for level in range(31, 40)]
+        level_messages = [message for message in place.messages() if message.startswith("level")]
+        assert level_messages == [f"level {level}" for level in range(31, 40)]
     finally:
         gate.set()
         thread.join()
@@ -381,20 +394,20 @@ def test_plugin_that_hangs_while_it_configures_logging(place: Place) -> None:
 def test_handlers_of_a_plugins_own_logger_are_asked(place: Place) -> None:
     """A plugin may send its own words elsewhere too."""
     place.configure()
-    mine: list[str] = []
+    own_messages: list[str] = []
 
     class Own(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            mine.append(record.getMessage())
+            own_messages.append(record.getMessage())
 
-    own = Own(logging.WARNING)
-    notify.addHandler(own)
+    own_handler = Own(logging.WARNING)
+    notify.addHandler(own_handler)
     try:
         notify.info("no")
         notify.warning("yes")
     finally:
-        notify.removeHandler(own)
-    assert mine == ["yes"]
+        notify.removeHandler(own_handler)
+    assert own_messages == ["yes"]
     assert place.messages() == ["no", "yes"]
 
 
@@ -416,8 +429,8 @@ def test_streams_and_files_that_are_closed_or_moved(place: Place, tmp_path: Path
     daemon.info("four")
     assert place.messages() == ["three", "four"]
     place.end()
-    told = place.terminal.read(65536).decode()
-    assert [json.loads(line)["message"] for line in told.splitlines()] == [
+    terminal_text = place.terminal.read(65536).decode()
+    assert [json.loads(line)["message"] for line in terminal_text.splitlines()] == [
         "one", "two", "three", "four"
     ]  # fmt: skip
 

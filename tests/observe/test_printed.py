@@ -110,8 +110,8 @@ def test_original_streams_keep_nothing_in_memory(
     daemon.install("around", AROUND)
     with daemon.running():
         site.event("Studio_A")
-        said = {"around the stream", "and the other"}
-        wait_until(lambda: said <= {record["message"] for record in daemon.told()})
+        printed_lines = {"around the stream", "and the other"}
+        wait_until(lambda: printed_lines <= {record["message"] for record in daemon.told()})
 
 
 FORGER = """
@@ -138,12 +138,14 @@ def test_log_for_people_in_a_file_has_records_too(tmp_path: Path, site: Sandbox)
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("PRINTED_KEY", "printed-demo-key")
         assert daemon.drain() == 0
-    text = daemon.output.read_text("utf-8")
-    printed = [line.partition("[printed] ")[2] for line in text.splitlines() if "[printed]" in line]
+    log_text = daemon.output.read_text("utf-8")
+    printed = [
+        line.partition("[printed] ")[2] for line in log_text.splitlines() if "[printed]" in line
+    ]
     assert printed[:2] == ["as it is \\x1b[2J", "<0>the key is ***"]
     assert "".join(printed[2:-1]) == "x" * 65_528 + "***" + "y" * 16_400
     assert printed[-1] == "the end"
-    assert "<0>" not in {line[:3] for line in text.splitlines()}
+    assert "<0>" not in {line[:3] for line in log_text.splitlines()}
 
 
 TO_A_PERSON = """
@@ -160,8 +162,8 @@ with printed.separate_log_stream(), printed.captured():
 
 def test_person_at_a_terminal_sees_it_as_it_is() -> None:
     """And can stop there with a debugger."""
-    ours, theirs = os.openpty()
-    with os.fdopen(ours, "rb") as terminal:
-        subprocess.run([sys.executable, "-c", TO_A_PERSON], stderr=theirs, check=True)
-        os.close(theirs)
+    terminal_end, child_end = os.openpty()
+    with os.fdopen(terminal_end, "rb") as terminal:
+        subprocess.run([sys.executable, "-c", TO_A_PERSON], stderr=child_end, check=True)
+        os.close(child_end)
         assert terminal.readline() == b"as it is\r\n"

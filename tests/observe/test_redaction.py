@@ -31,10 +31,10 @@ def test_secret_is_in_no_text(secret: str, before: str, after: str) -> None:
     forms += [json.dumps(json.dumps({"key": secret})), quote(quote(secret, ""), "")]
     forms += [shlex.quote(secret), secret.encode().hex(), secret.encode().hex().upper()]
     for written in forms:
-        told = redact(f"{before}{written}{after}")
-        assert "***" in told
-        assert secret not in told.replace("***", "\0")
-        told.encode()
+        redacted_text = redact(f"{before}{written}{after}")
+        assert "***" in redacted_text
+        assert secret not in redacted_text.replace("***", "\0")
+        redacted_text.encode()
 
 
 @given(
@@ -46,9 +46,9 @@ def test_secret_is_in_no_text(secret: str, before: str, after: str) -> None:
 def test_base64_of_a_secret_is_in_no_text(secret: str, user: str, behind: str, encode: Any) -> None:
     """Behind whatever user, as in a header for Basic: too little is left to get it back."""
     header = encode(f"{user}:{secret}{behind}".encode()).decode()
-    told = Redactor([secret])(f"Basic {header}")
-    assert "***" in told
-    left = told.removeprefix("Basic ")
+    redacted_text = Redactor([secret])(f"Basic {header}")
+    assert "***" in redacted_text
+    left = redacted_text.removeprefix("Basic ")
     around = len(encode(f"{user}:{behind}".encode()))
     assert len(left) <= around + 4 + len("***")
 
@@ -57,9 +57,9 @@ def test_base64_of_a_secret_is_in_no_text(secret: str, user: str, behind: str, e
 def test_base64_of_json_shows_no_secret(secret: str) -> None:
     """A whole request that somebody encodes: the secret in it is written as JSON has it."""
     encoded = base64.b64encode(json.dumps({"script_key": secret}).encode()).decode()
-    told = Redactor([secret])(encoded)
-    assert "***" in told
-    assert len(told) < len(encoded) - len(secret)
+    redacted_text = Redactor([secret])(encoded)
+    assert "***" in redacted_text
+    assert len(redacted_text) < len(encoded) - len(secret)
 
 
 @pytest.mark.parametrize("password", ["p@ss/wo:rd", "50%25off", "ké y+&=", "a#b?c[d]e"])

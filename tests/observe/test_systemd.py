@@ -32,12 +32,12 @@ class Manager:
 
     def heard(self) -> list[str]:
         """Return what was said since last asked."""
-        said = []
+        received_messages = []
         while True:
             try:
-                said.append(self._socket.recv(4096).decode())
+                received_messages.append(self._socket.recv(4096).decode())
             except BlockingIOError:
-                return said
+                return received_messages
 
     def close(self) -> None:
         """Listen no more."""
@@ -65,8 +65,8 @@ def test_states_and_status_are_told(manager: Manager) -> None:
 def test_status_that_is_the_same_is_told_once(manager: Manager) -> None:
     """The main thread may say how things are at every tick."""
     systemd = Systemd(manager.environment)
-    for text in ("all is well", "all is well", "not quite"):
-        systemd.status(text)
+    for status_text in ("all is well", "all is well", "not quite"):
+        systemd.status(status_text)
     assert manager.heard() == ["STATUS=all is well", "STATUS=not quite"]
 
 

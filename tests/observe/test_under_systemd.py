@@ -53,12 +53,12 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def heard(manager: socket.socket, wanted: str) -> list[str]:
+def heard(manager: socket.socket, expected_message: str) -> list[str]:
     """Listen until something is said; what was said until then."""
-    said: list[str] = []
-    while wanted not in said:
-        said.append(manager.recv(4096).decode())
-    return said
+    received_messages: list[str] = []
+    while expected_message not in received_messages:
+        received_messages.append(manager.recv(4096).decode())
+    return received_messages
 
 
 def test_service_is_ready_watched_and_stops_in_order(

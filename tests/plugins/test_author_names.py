@@ -30,10 +30,10 @@ def test_retry_says_why_and_when(after: Any) -> None:
 
 def test_a_hook_can_gain_arguments_without_breaking_a_plugin() -> None:
     """An implementation keeps getting what it names, wherever the new argument stands."""
-    known = ("first", "details", "ctx", "last")
+    arguments = ("first", "details", "ctx", "last")
 
     def old(ctx: object, details: object) -> tuple[object, ...]:
         return (ctx, details)
 
-    adapter = hook_adapter(old, wanted_arguments(old, "dead_lettered", known), known)
+    adapter = hook_adapter(old, wanted_arguments(old, "dead_lettered", arguments), arguments)
     assert adapter("a", "details", "ctx", "z") == ("ctx", "details")

@@ -124,10 +124,10 @@ def site(packages: Packages) -> Packages:
     packages.install("order-shared", {}, {"order_shared.py": CALLS})
     for number, (distribution, plugins) in enumerate(DISTRIBUTIONS.items()):
         modules, values = {}, {}
-        for place, (name, kind) in enumerate(plugins.items()):
-            text, attribute = KINDS[kind]
-            module = f"order_{number}_{place}"
-            modules[f"{module}.py"] = text.format(name=name)
+        for plugin_number, (name, kind) in enumerate(plugins.items()):
+            source_text, attribute = KINDS[kind]
+            module = f"order_{number}_{plugin_number}"
+            modules[f"{module}.py"] = source_text.format(name=name)
             values[name] = module + attribute
         packages.install(distribution, values, modules)
     return packages

@@ -20,9 +20,9 @@ def test_plugins_are_found_with_their_distribution(packages: Packages) -> None:
         "Studio.SG-Status", {"sg_status": "studio_status.plugin : rollup"}, {}, version="1.2.3"
     )
     packages.install("other", {"other": "other_plugin"}, {"other_plugin.py": TRAP})
-    found = discover().found
-    assert {"other", "sg_status"} <= set(found)
-    status = found["sg_status"]
+    found_plugins = discover().found
+    assert {"other", "sg_status"} <= set(found_plugins)
+    status = found_plugins["sg_status"]
     assert (status.name, status.value) == ("sg_status", "studio_status.plugin:rollup")
     assert (status.distribution, status.version) == ("Studio.SG-Status", "1.2.3")
     assert status.is_from("studio-sg_status")
@@ -41,7 +41,10 @@ def test_two_distributions_that_claim_a_name_are_a_conflict(packages: Packages) 
     packages.install("b-dist", {"status": "b"}, {})
     packages.install("a-dist", {"status": "a", "fine": "a"}, {})
     discovery = discover()
-    assert [found.distribution for found in discovery.conflicts["status"]] == ["a-dist", "b-dist"]
+    assert [claimant.distribution for claimant in discovery.conflicts["status"]] == [
+        "a-dist",
+        "b-dist",
+    ]
     assert "status" not in discovery.found
     assert "fine" in discovery.found
     assert {"fine", "status"} <= set(discovery.names)
@@ -52,7 +55,7 @@ def test_one_distribution_can_be_in_conflict_with_itself(packages: Packages) -> 
     """A name that is listed twice with different values is no plugin."""
     info = packages.install("a-dist", {}, {})
     (info / "entry_points.txt").write_text("[sgevents.plugins]\nx = a\nx = b\n")
-    assert [found.value for found in discover().conflicts["x"]] == ["a", "b"]
+    assert [claimant.value for claimant in discover().conflicts["x"]] == ["a", "b"]
 
 
 def test_the_same_distribution_seen_twice_is_one(
@@ -104,8 +107,12 @@ def test_broken_metadata_leaves_the_plugin_without_a_provider(
         (info / "METADATA").unlink()
     else:
         (info / "METADATA").write_bytes(metadata)
-    found = discover().found["status"]
-    assert (found.distribution, found.version, found.requires) == (UNNAMED_DISTRIBUTION, None, ())
+    status_plugin = discover().found["status"]
+    assert (status_plugin.distribution, status_plugin.version, status_plugin.requires) == (
+        UNNAMED_DISTRIBUTION,
+        None,
+        (),
+    )
 
 
 def test_places_on_the_path_that_are_not_folders_do_not_matter(
@@ -115,8 +122,8 @@ def test_places_on_the_path_that_are_not_folders_do_not_matter(
     archive = tmp_path / "some.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("x.py", "")
-    for place in (str(archive), str(tmp_path / "missing"), ""):
-        monkeypatch.syspath_prepend(place)
+    for path_entry in (str(archive), str(tmp_path / "missing"), ""):
+        monkeypatch.syspath_prepend(path_entry)
     bad = packages.install("bad", {}, {})
     (bad / "entry_points.txt").write_text("[x]\nbroken\n")
     packages.install("good-dist", {"good": "good"}, {})

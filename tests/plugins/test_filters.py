@@ -34,9 +34,9 @@ def event(meta: dict[str, Any] | None = None, **fields: object) -> Event:
 
 def accepted(happened: Event, **conditions: Any) -> bool:
     """Return whether the filter of `conditions` accepts `happened`; why_not must agree."""
-    wanted = made_match(**conditions)
-    is_accepted = wanted.accepts(happened)
-    assert (wanted.why_not(happened) is None) is is_accepted
+    event_match = made_match(**conditions)
+    is_accepted = event_match.accepts(happened)
+    assert (event_match.why_not(happened) is None) is is_accepted
     return is_accepted
 
 
@@ -130,17 +130,17 @@ def test_what_where_raises_comes_out_of_accepts_and_is_told_by_why_not() -> None
     def broken(event: Event) -> bool:
         raise RuntimeError("no such thing")
 
-    wanted = made_match(where=broken)
+    event_match = made_match(where=broken)
     with pytest.raises(RuntimeError):
-        wanted.accepts(event())
-    assert wanted.why_not(event()) == "where raised RuntimeError: no such thing"
+        event_match.accepts(event())
+    assert event_match.why_not(event()) == "where raised RuntimeError: no such thing"
 
 
 def test_where_is_asked_last() -> None:
     """It may be slow, and may rely on the other conditions."""
-    asked: list[Event] = []
-    assert not accepted(event(), attribute="code", where=asked.append)
-    assert asked == []
+    asked_events: list[Event] = []
+    assert not accepted(event(), attribute="code", where=asked_events.append)
+    assert asked_events == []
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_people_are_told_which_condition_failed(conditions: dict[str, Any], why:
 
 def test_people_can_read_a_filter() -> None:
     """describe lists what is wanted."""
-    wanted = made_match(entity_type=["Shot", "Task"], new_value=[ARTIST, None], where=len)
-    assert wanted.describe() == "entity_type=Shot|Task new_value=Ada 7|None where=len"
+    event_match = made_match(entity_type=["Shot", "Task"], new_value=[ARTIST, None], where=len)
+    assert event_match.describe() == "entity_type=Shot|Task new_value=Ada 7|None where=len"
 
 
 def test_match_and_hookimpl_go_in_either_order() -> None:
@@ -201,13 +201,13 @@ def test_match_works_on_methods_of_all_kinds() -> None:
         def method(self, event: Event) -> None: ...
 
     for holder in (vars(Plugin)["above"], vars(Plugin)["below"], Plugin().method, Plugin.below):
-        found = matched_of(holder)
-        assert found is not None
-        assert found.match.entity_type == ("A",)
+        attached_match = matched_of(holder)
+        assert attached_match is not None
+        assert attached_match.match.entity_type == ("A",)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "problem"),
+    ("wrong_values", "problem"),
     [
         ({"event_type": 7}, "event_type=7 is not a name"),
         ({"event_type": ""}, "event_type='' is not a name"),
@@ -231,11 +231,11 @@ def test_match_works_on_methods_of_all_kinds() -> None:
     ],
 )
 def test_wrong_values_are_refused_where_they_are_written(
-    wrong: dict[str, Any], problem: str
+    wrong_values: dict[str, Any], problem: str
 ) -> None:
     """With file, line, the value and the fix."""
     with pytest.raises(MatchError) as caught:
-        match(**wrong)
+        match(**wrong_values)
     frame = inspect.currentframe()
     assert frame is not None
     assert caught.value.where == f"{__file__}:{frame.f_lineno - 3}"

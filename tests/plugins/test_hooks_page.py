@@ -39,14 +39,14 @@ DETAILS = {
 
 def section(heading: str, page: str = HOOKS) -> str:
     """Return the text under a heading."""
-    _, found, rest = page.partition(f"\n{heading}\n")
-    assert found, f"the page has no heading {heading}"
-    return re.split(r"\n#{2,3} ", rest)[0]
+    _, heading_found, following_text = page.partition(f"\n{heading}\n")
+    assert heading_found, f"the page has no heading {heading}"
+    return re.split(r"\n#{2,3} ", following_text)[0]
 
 
-def first_cells(text: str) -> list[str]:
+def first_cells(page_section: str) -> list[str]:
     """Return what is in the first column of the tables in a text."""
-    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    return re.findall(r"^\| `([^`]+)` \|", page_section, re.MULTILINE)
 
 
 def public(kind: type) -> set[str]:
@@ -117,9 +117,9 @@ def test_everything_of_the_context_is_on_the_page() -> None:
 def test_every_field_of_the_details_is_on_the_page(hook: str) -> None:
     """And they are frozen, with keywords only: a new field breaks no plugin."""
     kind = DETAILS[hook]
-    text = section(f"### `{hook}(details, ctx)`")
+    page_section = section(f"### `{hook}(details, ctx)`")
     for field in dataclasses.fields(kind):
-        assert f"`{field.name}`" in text
+        assert f"`{field.name}`" in page_section
         assert field.kw_only
     assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]  # dataclasses keep it
 
@@ -142,8 +142,8 @@ def test_the_samples_run(sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exec(sample, vars(module))
     members = members_of(module)
     assert members.warnings == ()
-    for found in members.implementations:
-        if found.hook == "register_callbacks":
+    for implementation in members.implementations:
+        if implementation.hook == "register_callbacks":
             registrar = CallbackRegistrar("p", {})
-            found.function(registrar)
+            implementation.function(registrar)
             assert len(registrar.callbacks) == 2

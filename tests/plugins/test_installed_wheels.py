@@ -54,12 +54,12 @@ enabled = false
 """
 
 
-def build(folder: Path, name: str, plugin: str, text: str, init: str = "") -> Path:
+def build(folder: Path, name: str, plugin: str, plugin_source: str, init: str = "") -> Path:
     """Build the wheel of a distribution with one plugin; return it."""
     package = folder / name / name.replace("-", "_")
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(init)
-    (package / "plugin.py").write_text(text)
+    (package / "plugin.py").write_text(plugin_source)
     project = PROJECT.format(name=name, version="1.2.3", plugin=plugin, package=package.name)
     (package.parent / "pyproject.toml").write_text(project)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]

@@ -100,7 +100,7 @@ def test_nothing_that_is_not_enabled_is_imported(packages: Packages) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("plugin_source", "reason"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero at {file}:1"),
         ("\nraise SystemExit('enough')", "SystemExit: enough at {file}:2"),
@@ -116,10 +116,10 @@ def test_nothing_that_is_not_enabled_is_imported(packages: Packages) -> None:
     ],
 )
 def test_a_plugin_whose_import_raises_is_broken_and_the_others_run(
-    packages: Packages, text: str, reason: str
+    packages: Packages, plugin_source: str, reason: str
 ) -> None:
     """Whatever it raises, the status has it, with file and line and a short traceback."""
-    packages.install_module("bad", text)
+    packages.install_module("bad", plugin_source)
     packages.install_module("fine", FINE)
     loaded = packages.load("bad", "fine")
     bad = status_of(loaded, "bad")
@@ -294,14 +294,15 @@ def test_a_plugin_that_needs_another_core_is_incompatible(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_met"), [(">=1,<2", True), ("==1.0", True), ("<1", False), ("rubbish", False)]
+    ("wanted_version", "is_met"),
+    [(">=1,<2", True), ("==1.0", True), ("<1", False), ("rubbish", False)],
 )
 def test_a_version_that_the_configuration_does_not_want_is_incompatible(
-    packages: Packages, wanted: str, is_met: bool
+    packages: Packages, wanted_version: str, is_met: bool
 ) -> None:
     """It is not imported."""
     packages.install("d", {"p": "versioned"}, {"versioned.py": FINE})
-    table = PluginSettings(enabled=True, version=wanted)
+    table = PluginSettings(enabled=True, version=wanted_version)
     status = status_of(packages.load(tables={"p": table}), "p")
     assert status.status == ("enabled" if is_met else "incompatible")
     assert ("versioned" in sys.modules) is is_met

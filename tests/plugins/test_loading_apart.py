@@ -63,11 +63,11 @@ def config(packages: Packages, tmp_path: Path) -> Path:
     return file
 
 
-def run(packages: Packages, config: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(packages: Packages, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `sgevents` as a person does."""
     path = os.pathsep.join([str(packages.folder), *filter(None, sys.path)])
     return subprocess.run(
-        [sys.executable, "-m", "sgevents_core", *words, "--config", str(config)],
+        [sys.executable, "-m", "sgevents_core", *arguments, "--config", str(config)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -75,9 +75,13 @@ def run(packages: Packages, config: Path, *words: str) -> subprocess.CompletedPr
     )
 
 
-def standing(told: list[dict[str, str]]) -> dict[str, str]:
+def standing(listed_plugins: list[dict[str, str]]) -> dict[str, str]:
     """Return how the plugins stand that are enabled, from the list as JSON."""
-    return {one["name"]: one["status"] for one in told if one["status"] != "disabled"}
+    return {
+        listed_plugin["name"]: listed_plugin["status"]
+        for listed_plugin in listed_plugins
+        if listed_plugin["status"] != "disabled"
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -85,16 +89,16 @@ def test_commands_name_each_plugin_and_go_on(
     packages: Packages, config: Path, command: str
 ) -> None:
     """What each has done is said of it, and the one that is fine is looked at."""
-    shown = run(packages, config, *COMMANDS[command])
-    told = json.loads(shown.stdout)
-    everything = json.dumps(told) + shown.stderr
+    completed = run(packages, config, *COMMANDS[command])
+    answer = json.loads(completed.stdout)
+    everything = json.dumps(answer) + completed.stderr
     for deed, (_, how) in DEEDS.items():
         assert deed in everything
         assert how in everything, deed
     if command == "plan":
-        assert [call["plugin"] for call in told["calls"]] == ["fine"]
+        assert [call["plugin"] for call in answer["calls"]] == ["fine"]
     if command == "list":
-        assert standing(told["plugins"]) == {"fine": "enabled", **dict.fromkeys(DEEDS, "broken")}
+        assert standing(answer["plugins"]) == {"fine": "enabled", **dict.fromkeys(DEEDS, "broken")}
 
 
 def test_schema_and_help_and_commands_of_plugins_survive(packages: Packages, config: Path) -> None:
@@ -102,9 +106,9 @@ def test_schema_and_help_and_commands_of_plugins_survive(packages: Packages, con
     packages.install_module("late", HEAD + "@hookimpl\ndef register_commands(group): os._exit(3)")
     table = '[plugins.late]\nenabled = true\nload_timeout = "300ms"\n'
     config.write_text(config.read_text("utf-8") + table, "utf-8")
-    shown = run(packages, config, "config", "schema")
-    assert json.loads(shown.stdout)["properties"]
-    assert "The settings of crashes are not in the schema" in shown.stderr
+    completed = run(packages, config, "config", "schema")
+    assert json.loads(completed.stdout)["properties"]
+    assert "The settings of crashes are not in the schema" in completed.stderr
     called = run(packages, config, "wave")
     assert (called.returncode, called.stdout) == (0, "waves\n")
     unknown = run(packages, config, "wafe")
@@ -127,11 +131,11 @@ def test_what_plugins_print_spoils_no_answer(packages: Packages, tmp_path: Path)
     file = tmp_path / "sgevents.toml"
     file.write_text(SITE + "[plugins.loud]\nenabled = true\n", "utf-8")
     file.chmod(0o600)
-    for words in COMMANDS.values():
-        shown = run(packages, file, *words)
-        assert json.loads(shown.stdout), words
+    for arguments in COMMANDS.values():
+        completed = run(packages, file, *arguments)
+        assert json.loads(completed.stdout), arguments
         for word in ("printed", "around", "written", "echoed"):
-            assert word in shown.stderr, words
+            assert word in completed.stderr, arguments
 
 
 def test_fork_while_it_is_imported_answers_once(packages: Packages, tmp_path: Path) -> None:
@@ -142,8 +146,8 @@ def test_fork_while_it_is_imported_answers_once(packages: Packages, tmp_path: Pa
     tables = "[plugins.returns]\nenabled = true\n[plugins.raises]\nenabled = true\n"
     file.write_text(SITE + tables, "utf-8")
     file.chmod(0o600)
-    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
-    assert standing(told) == {"returns": "enabled", "raises": "enabled"}
+    listed_plugins = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
+    assert standing(listed_plugins) == {"returns": "enabled", "raises": "enabled"}
 
 
 def test_thread_that_ends_the_process_later_is_known_by_who_started_it(
@@ -161,7 +165,7 @@ def test_thread_that_ends_the_process_later_is_known_by_who_started_it(
     tables = "[plugins.sneaky]\nenabled = true\n[plugins.waits]\nenabled = true\n"
     file.write_text(SITE + tables, "utf-8")
     file.chmod(0o600)
-    told = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
-    assert standing(told) == {"sneaky": "broken", "waits": "enabled"}
-    (reason,) = [one["reason"] for one in told if one["name"] == "sneaky"]
+    listed_plugins = json.loads(run(packages, file, "plugins", "list", "--json").stdout)["plugins"]
+    assert standing(listed_plugins) == {"sneaky": "broken", "waits": "enabled"}
+    (reason,) = [plugin["reason"] for plugin in listed_plugins if plugin["name"] == "sneaky"]
     assert "a thread that it started while importing sneaky; it called os._exit" in reason

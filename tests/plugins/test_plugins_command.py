@@ -82,20 +82,20 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_table_tells_order_status_and_what_helps(config: Path, run: Run) -> None:
     """Those that run first, in call order; below it, what is wrong and the fix."""
-    shown = run("--config", str(config)).output
-    rows = [line.split() for line in shown.splitlines()]
+    output = run("--config", str(config)).output
+    rows = [line.split() for line in output.splitlines()]
     assert ["1", "z_fine", "enabled", "last", "slow", "dist-z_fine", "1.0", "1"] in rows
     assert ["2", "a_fine", "enabled", "default", "default", "dist-a_fine", "1.0", "1"] in rows
     assert ["bad", "broken", "default", "default", "dist-bad", "1.0"] in rows
     assert ["[b]odd[/b]", "not", "installed", "default", "default"] in rows
     assert ["trap", "disabled", "dist-trap", "1.0"] in rows
-    assert "bad is broken: importing bad raised RuntimeError: [red]no[/red] luck" in shown
-    assert "    fix: Fix the plugin" in shown
-    assert "RuntimeError: [red]no[/red] luck" in shown
-    assert "gone is not installed: " in shown
+    assert "bad is broken: importing bad raised RuntimeError: [red]no[/red] luck" in output
+    assert "    fix: Fix the plugin" in output
+    assert "RuntimeError: [red]no[/red] luck" in output
+    assert "gone is not installed: " in output
     idle = r"not enabled: .*\btrap\b.*\n    to enable one: enabled = true in \[plugins.NAME\]"
-    assert re.search(idle, shown)
-    assert "a_fine: warning: " in shown
+    assert re.search(idle, output)
+    assert "a_fine: warning: " in output
     assert "trap" not in sys.modules
 
 

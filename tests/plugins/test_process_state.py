@@ -138,21 +138,21 @@ def kept() -> Iterator[None]:
 
 def warnings_of(loaded: Loaded, name: str) -> tuple[str, ...]:
     """Return the warnings about a plugin."""
-    (status,) = [one for one in loaded.statuses if one.name == name]
+    (status,) = [plugin_status for plugin_status in loaded.statuses if plugin_status.name == name]
     return status.warnings
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_a_plugin_changes_for_all_is_put_back(packages: Packages, name: str) -> None:
     """The warning says what it was; the plugin is loaded all the same."""
-    code, said, look = CHANGES[name]
+    code, expected_warning, look = CHANGES[name]
     hook = "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(event): ...\n"
     packages.install_module(name, f"{hook}{code}\n")
     before = look()
     loaded = packages.load(name)
     assert look() == before
-    told = [w for w in warnings_of(loaded, name) if "what all plugins share" in w]
-    assert [w for w in told if said in w], told
+    shared_warnings = [w for w in warnings_of(loaded, name) if "what all plugins share" in w]
+    assert [w for w in shared_warnings if expected_warning in w], shared_warnings
     assert [plugin.name for plugin in loaded.plugins] == [name]
 
 

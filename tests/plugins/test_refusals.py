@@ -69,12 +69,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "reason"), REFUSED.values(), ids=list(REFUSED))
+@pytest.mark.parametrize(("plugin_source", "reason"), REFUSED.values(), ids=list(REFUSED))
 def test_what_cannot_work_is_refused_with_file_line_and_fix(
-    packages: Packages, text: str, reason: str
+    packages: Packages, plugin_source: str, reason: str
 ) -> None:
     """At load, before any event; nothing of the plugin is registered."""
-    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": HEAD + text})
+    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": HEAD + plugin_source})
     loaded = packages.load("p")
     status = loaded.statuses[0]
     assert status.status == "broken"
@@ -87,8 +87,8 @@ def test_what_cannot_work_is_refused_with_file_line_and_fix(
 
 def test_a_generator_is_told_of_its_yield(packages: Packages) -> None:
     """The fix is that of a generator, not that of `async`."""
-    text = f"{HEAD}@hookimpl\ndef on_new(event): yield"
-    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": text})
+    plugin_source = f"{HEAD}@hookimpl\ndef on_new(event): yield"
+    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": plugin_source})
     assert "yield" in packages.load("p").statuses[0].fix
 
 
@@ -98,8 +98,8 @@ def test_a_generator_is_told_of_its_yield(packages: Packages) -> None:
 )
 def test_a_regular_expression_is_warned_about(packages: Packages, pattern: str) -> None:
     """It would be compared as it stands, and never fit."""
-    text = f"{HEAD}@hookimpl\n@match({pattern})\ndef on_event(event): ..."
-    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": text})
+    plugin_source = f"{HEAD}@hookimpl\n@match({pattern})\ndef on_event(event): ..."
+    packages.install("d", {"p": "plugin_p"}, {"plugin_p.py": plugin_source})
     (warning,) = packages.load("p").statuses[0].warnings
     assert "plugin_p.py:2: plugin_p:on_event: " in warning
     assert "looks like a regular expression; only * is special here" in warning

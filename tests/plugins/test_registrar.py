@@ -29,7 +29,7 @@ def registered(callback: Callable[..., object], **options: Any) -> Callback:
     """Return what becomes of `callback`."""
     target = registrar()
     name = target.register(callback, **options)
-    assert [one.name for one in target.callbacks] == [name]
+    assert [callback.name for callback in target.callbacks] == [name]
     return target.callbacks[0]
 
 
@@ -69,7 +69,7 @@ def all_three(event: object, ctx: object, args: object) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(
-    ("callback", "has_args", "given"),
+    ("callback", "has_args", "expected_arguments"),
     [
         (lambda: (), False, ()),
         (lambda e: (e,), False, (EVENT,)),
@@ -90,11 +90,11 @@ def all_three(event: object, ctx: object, args: object) -> tuple[object, ...]:
     ],
 )
 def test_a_callback_gets_as_many_as_it_takes(
-    callback: Callable[..., object], has_args: bool, given: tuple[object, ...]
+    callback: Callable[..., object], has_args: bool, expected_arguments: tuple[object, ...]
 ) -> None:
     """Event, context and args, by position; a default is replaced only by its namesake."""
     options = {"args": STATE} if has_args else {}
-    assert registered(callback, **options).function(EVENT, CTX) == given
+    assert registered(callback, **options).function(EVENT, CTX) == expected_arguments
 
 
 def test_a_function_that_takes_both_is_called_itself() -> None:
@@ -130,13 +130,13 @@ def test_mocks_can_be_registered() -> None:
 
 def test_names_say_what_is_called() -> None:
     """Module and qualname, of the class for an instance, of what is inside a partial."""
-    here = __name__
-    assert registered(both).name == f"{here}:both"
-    assert registered(Counter()).name == f"{here}:Counter"
-    assert registered(Counter().method, args=1).name == f"{here}:Counter.method"
+    module_name = __name__
+    assert registered(both).name == f"{module_name}:both"
+    assert registered(Counter()).name == f"{module_name}:Counter"
+    assert registered(Counter().method, args=1).name == f"{module_name}:Counter.method"
     inner = functools.partial(functools.partial(all_three, 1), 2)
-    assert registered(inner).name == f"{here}:all_three"
-    assert registered(lambda event: None).name.startswith(f"{here}:test_names_say_what")
+    assert registered(inner).name == f"{module_name}:all_three"
+    assert registered(lambda event: None).name.startswith(f"{module_name}:test_names_say_what")
     assert registered(both, name="rollup").name == "rollup"
 
 

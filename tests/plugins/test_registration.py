@@ -15,9 +15,9 @@ from sgevents_core.plugins.loading import Loaded
 HEAD = "from sgevents_core import hookimpl, match\n"
 
 
-def load(packages: Packages, text: str, value: str = "") -> Loaded:
-    """Load the plugin p, whose module has `text`."""
-    packages.install("d", {"p": f"plugin_p{value}"}, {"plugin_p.py": HEAD + text})
+def load(packages: Packages, plugin_source: str, value: str = "") -> Loaded:
+    """Load the plugin p, whose module has `plugin_source`."""
+    packages.install("d", {"p": f"plugin_p{value}"}, {"plugin_p.py": HEAD + plugin_source})
     loaded: Loaded = packages.load("p")
     assert loaded.statuses[0].status == "enabled", loaded.statuses[0]
     return loaded
@@ -265,8 +265,8 @@ def register_callbacks(registrar):
 """,
     )
     hooks = loaded.registry.hook
-    known = {name: len(getattr(hooks, name).get_hookimpls()) for name in hook_arguments()}
-    assert {name: count for name, count in known.items() if count} == {
+    counts = {name: len(getattr(hooks, name).get_hookimpls()) for name in hook_arguments()}
+    assert {name: count for name, count in counts.items() if count} == {
         "on_new": 2,
         "startup": 1,
         "register_callbacks": 1,
@@ -291,9 +291,9 @@ def test_an_implementation_gets_what_it_names(
 ) -> None:
     """Any of event and ctx, in any order."""
     loaded = load(packages, f"@hookimpl\ndef on_new({signature}): return [{called_with}]\n")
-    given: dict[str, Any] = {"event": Event({"id": 3}), "ctx": object()}
-    returned = loaded.callbacks[0].function(given["event"], given["ctx"])
-    assert returned == [given[name] for name in called_with.split(", ") if name]
+    given_arguments: dict[str, Any] = {"event": Event({"id": 3}), "ctx": object()}
+    returned = loaded.callbacks[0].function(given_arguments["event"], given_arguments["ctx"])
+    assert returned == [given_arguments[name] for name in called_with.split(", ") if name]
 
 
 def test_a_function_that_takes_both_in_order_is_called_itself(packages: Packages) -> None:
@@ -381,7 +381,7 @@ def settings_model(): return Model
 
 
 @pytest.mark.parametrize(
-    ("text", "warning"),
+    ("plugin_source", "warning"),
     [
         ("def on_change(event): ...", "plugin_p.py:2: on_change has the name of a hook and no @h"),
         ("", "it implements no hook"),
@@ -396,10 +396,10 @@ def settings_model(): return Model
     ],
 )
 def test_what_looks_like_a_mistake_is_a_warning(
-    packages: Packages, text: str, warning: str
+    packages: Packages, plugin_source: str, warning: str
 ) -> None:
     """The plugin runs all the same, and its status tells."""
-    assert warning in warnings(load(packages, text))
+    assert warning in warnings(load(packages, plugin_source))
 
 
 def test_filters_that_can_hold_are_no_mistake(packages: Packages) -> None:

@@ -22,7 +22,11 @@ def test_slow_step_is_warned_of_once_while_it_runs(
     turn = LoadingTurn(plugin="notes", fingerprint="", time_limit=60.0)
     with LoadingWatch(EvidenceKeeper(Path(os.devnull))) as watch:
         watch.run_step(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
-    (record,) = (one for one in caplog.records if one.__dict__["action"] == "plugin.loads_slowly")
+    (record,) = (
+        log_record
+        for log_record in caplog.records
+        if log_record.__dict__["action"] == "plugin.loads_slowly"
+    )
     assert record.__dict__["plugin"] == "notes"
     assert "Plugin notes: importing notes takes more than" in record.getMessage()
     assert "after 1m it is given up (load_timeout in [plugins.notes])" in record.getMessage()

@@ -19,9 +19,9 @@ PLUGIN = "from sgevents_core import hookimpl\n@hookimpl\ndef on_new(event): ...\
 def record(info: Path, modules: dict[str, str]) -> None:
     """Write RECORD as pip does, for modules with a text."""
     rows = []
-    for name, text in modules.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        rows.append(f"{name},sha256={digest.rstrip('=')},{len(text)}")
+    for name, module_text in modules.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(module_text.encode()).digest()).decode()
+        rows.append(f"{name},sha256={digest.rstrip('=')},{len(module_text)}")
     (info / "RECORD").write_text("\n".join([*rows, f"{info.name}/RECORD,,"]), "utf-8")
 
 
@@ -35,7 +35,9 @@ def install(packages: Packages, distribution: str, version: str, text: str = PLU
 
 def of(packages: Packages, *names: str) -> dict[str, PluginStatus]:
     """Return the statuses of plugins, all of them enabled."""
-    return {one.name: one for one in packages.load(*names).statuses if one.name in names}
+    return {
+        status.name: status for status in packages.load(*names).statuses if status.name in names
+    }
 
 
 @pytest.mark.parametrize("order", [("1.0", "1.2"), ("1.2", "1.0")])
@@ -48,7 +50,11 @@ def test_of_two_versions_the_installed_one_is_found(
     discovery = discover()
     assert discovery.found["status"].version == order[1]
     assert discovery.conflicts == {}
-    (remark,) = [one for one in discovery.remarks if "studio-status" in one.text]
+    (remark,) = [
+        install_remark
+        for install_remark in discovery.remarks
+        if "studio-status" in install_remark.text
+    ]
     assert str(first) in remark.text
     assert f"installed is {order[1]}" in remark.text
     assert remark.fix == "remove that folder"
@@ -80,8 +86,8 @@ def test_what_pip_has_put_aside_is_not_installed(packages: Packages) -> None:
     info = install(packages, "studio-status", "1.0")
     aside = packages.folder / "~tudio_status-0.9.dist-info"
     shutil.copytree(info, aside)
-    text = (aside / "METADATA").read_text("utf-8").replace("1.0", "0.9")
-    (aside / "METADATA").write_text(text, "utf-8")
+    metadata_text = (aside / "METADATA").read_text("utf-8").replace("1.0", "0.9")
+    (aside / "METADATA").write_text(metadata_text, "utf-8")
     discovery = discover()
     assert discovery.found["status"].version == "1.0"
     (remark,) = discovery.remarks
@@ -138,9 +144,9 @@ def test_module_in_two_places_of_the_path_is_a_conflict(
     packages.install("studio-b", {"bravo": "pkg.one:other"}, {"pkg/one.py": PLUGIN}, folder=second)
     monkeypatch.syspath_prepend(str(second))
     stands = of(packages, "alpha", "bravo")
-    assert {one.status for one in stands.values()} == {"conflict"}
-    for place in (packages.folder, second):
-        assert str(place / "pkg" / "one.py") in stands["alpha"].reason
+    assert {plugin_status.status for plugin_status in stands.values()} == {"conflict"}
+    for path_entry in (packages.folder, second):
+        assert str(path_entry / "pkg" / "one.py") in stands["alpha"].reason
 
 
 def test_plugins_that_share_what_one_distribution_ships_are_none(packages: Packages) -> None:
@@ -151,7 +157,9 @@ def test_plugins_that_share_what_one_distribution_ships_are_none(packages: Packa
     )
     record(info, modules)
     record(packages.install("studio-b", {"bravo": "shared_plugin"}, {}), {"b.py": ""})
-    assert {one.status for one in of(packages, "alpha", "other", "bravo").values()} == {"enabled"}
+    assert {
+        plugin_status.status for plugin_status in of(packages, "alpha", "other", "bravo").values()
+    } == {"enabled"}
 
 
 def test_other_files_that_two_ship_are_remarked_where_they_differ(packages: Packages) -> None:
@@ -162,14 +170,16 @@ def test_other_files_that_two_ship_are_remarked_where_they_differ(packages: Pack
         record(info, modules)
     (remark,) = discover().remarks
     assert "studio-a 1.0 and studio-b 1.0 ship different files as helper.py" in remark.text
-    assert {one.status for one in of(packages, "alpha", "bravo").values()} == {"enabled"}
+    assert {status.status for status in of(packages, "alpha", "bravo").values()} == {"enabled"}
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe,x,y\n", b'"', b"\x00\n", b"a\rb,c\n"])
-def test_record_that_cannot_be_read_is_no_obstacle(packages: Packages, text: bytes) -> None:
+@pytest.mark.parametrize("record_content", [b"", b"\xff\xfe,x,y\n", b'"', b"\x00\n", b"a\rb,c\n"])
+def test_record_that_cannot_be_read_is_no_obstacle(
+    packages: Packages, record_content: bytes
+) -> None:
     """The plugin is found all the same."""
     info = packages.install("studio-a", {"alpha": "alpha_plugin"}, {"alpha_plugin.py": PLUGIN})
-    (info / "RECORD").write_bytes(text)
+    (info / "RECORD").write_bytes(record_content)
     assert of(packages, "alpha")["alpha"].status == "enabled"
 
 

@@ -47,7 +47,9 @@ class Past:
     def between(self, first: int, last: int) -> list[tuple[int, bool]]:
         """Ids in order, and whether each is from the journal."""
         with closing(History(self.settings)) as history:
-            return [(one.event_id, bool(one.seq)) for one in history.between(first, last)]
+            return [
+                (replayed.event_id, bool(replayed.seq)) for replayed in history.between(first, last)
+            ]
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_many_ranges_set_aside_are_all_read(past: Past) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "MOST_FETCHED_SPANS", 4)
         patch.setattr(history_module, "_PAGE", 3)
-        found = past.between(1, LAST)
-    assert [one for one, is_kept in found if not is_kept] == [n for n, _ in even]
+        events_between = past.between(1, LAST)
+    assert [event_id for event_id, is_kept in events_between if not is_kept] == [n for n, _ in even]
 
 
 def test_since_a_moment(past: Past) -> None:
@@ -123,7 +125,9 @@ def test_since_a_moment(past: Past) -> None:
     past.kept(range(10, LAST + 1))
     past.site.go_down()
     with closing(History(past.settings)) as history:
-        assert [one.event_id for one in history.since(Ago(0), AT)] == list(range(10, LAST + 1))
+        assert [replayed.event_id for replayed in history.since(Ago(0), AT)] == list(
+            range(10, LAST + 1)
+        )
         later = datetime.fromtimestamp(AT, timezone.utc) + timedelta(seconds=1)
         assert history.since(later, AT) == []
         with pytest.raises(SiteError):
@@ -134,16 +138,18 @@ def test_since_reads_older_ones_from_the_site(past: Past) -> None:
     """An empty journal has none of them."""
     past.state.append(0, [], FeedChange(FeedState(frontier=LAST)))
     with closing(History(past.settings)) as history:
-        found = history.since(Ago(3600), datetime.now(timezone.utc).timestamp())
-    assert [(one.event_id, one.seq) for one in found] == [(n, 0) for n in range(1, LAST + 1)]
+        replayed_events = history.since(Ago(3600), datetime.now(timezone.utc).timestamp())
+    assert [(replayed.event_id, replayed.seq) for replayed in replayed_events] == [
+        (n, 0) for n in range(1, LAST + 1)
+    ]
 
 
 def test_one_event(past: Past) -> None:
     """From the journal, else from the site, else none."""
     past.kept([10])
     with closing(History(past.settings)) as history:
-        found = [history.event(n) for n in (10, 3, 4711)]
-    assert [one and bool(one.seq) for one in found] == [True, False, None]
+        replayed_events = [history.event(n) for n in (10, 3, 4711)]
+    assert [replayed and bool(replayed.seq) for replayed in replayed_events] == [True, False, None]
 
 
 def test_newest_era_is_meant(past: Past) -> None:
@@ -151,14 +157,14 @@ def test_newest_era_is_meant(past: Past) -> None:
     past.kept([5, 6])
     grow(past.state, [event_row(5, "Studio_New_Era")], era=2)
     with closing(History(past.settings)) as history:
-        one = history.event(5)
-        assert one is not None
-        assert (one.era, one.seq) == (2, 3)
+        replayed = history.event(5)
+        assert replayed is not None
+        assert (replayed.era, replayed.seq) == (2, 3)
         assert [(o.era, o.event_id) for o in history.between(5, 5)] == [(2, 5)]
 
 
 @pytest.mark.parametrize(
-    ("event_id", "told"),
+    ("event_id", "expected_text"),
     [
         (101, "not taken yet: the newest event taken is 100"),
         (91, "it is waited for"),
@@ -169,7 +175,7 @@ def test_newest_era_is_meant(past: Past) -> None:
         (50, "it came before the feed began"),
     ],
 )
-def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
+def test_every_id_has_a_place(tmp_path: Path, event_id: int, expected_text: str) -> None:
     """Why an id is not in the journal is told, whatever it is."""
     with closing(open_state(tmp_path).writer()) as state:
         change = FeedChange(
@@ -179,7 +185,7 @@ def test_every_id_has_a_place(tmp_path: Path, event_id: int, told: str) -> None:
             closed=[(60, 62)],
         )
         state.append(0, [], change)
-    assert told in explain_missing_id(tmp_path, event_id)
+    assert expected_text in explain_missing_id(tmp_path, event_id)
 
 
 def test_an_id_that_left_the_journal(tmp_path: Path) -> None:

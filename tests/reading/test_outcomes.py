@@ -49,8 +49,8 @@ def test_lane_that_is_behind(house: House) -> None:
     house.plugin("alpha", "one")
     house.run()
     house.events(1, 2, 3)
-    found = fate(house, "alpha", "one", 3)
-    assert (found.what, found.text) == ("not yet", "not yet: its lane is 3 events before it")
+    outcome = fate(house, "alpha", "one", 3)
+    assert (outcome.what, outcome.text) == ("not yet", "not yet: its lane is 3 events before it")
 
 
 def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
@@ -58,8 +58,8 @@ def test_callback_done_in_the_middle_of_an_event(house: House) -> None:
     house.plugin("alpha", "one", "two")
     house.run()
     house.events(1)
-    place = Progress.at(1, frozenset([CallKey("alpha", "alpha:one")]))
-    house.state.record("default", house.state.take_lane("default"), Step(progress=place))
+    finished_place = Progress.at(1, frozenset([CallKey("alpha", "alpha:one")]))
+    house.state.record("default", house.state.take_lane("default"), Step(progress=finished_place))
     assert fate(house, "alpha", "one", 1).what == "handled"
     assert fate(house, "alpha", "two", 1).what == "not yet"
 
@@ -86,8 +86,8 @@ def test_dead_letter_then_dismissed_or_handled(house: House) -> None:
     with asking(house) as desk:
         house.events(1, 2)
         house.settle()
-        found = fate(house, "alpha", "fails", 1)
-        assert (found.what, found.text) == ("dead letter", "dead letter 1: ValueError: no")
+        outcome = fate(house, "alpha", "fails", 1)
+        assert (outcome.what, outcome.text) == ("dead letter", "dead letter 1: ValueError: no")
         desk.ask("dismiss", "alpha", letter=1)
         assert (
             fate(house, "alpha", "fails", 1).text == "dead letter 1 was dismissed: ValueError: no"
@@ -118,8 +118,8 @@ def test_plugin_whose_startup_failed(house: House) -> None:
     with house.running():
         house.events(1)
         house.settle()
-    told = "not started, its startup failed: ZeroDivisionError: division by zero"
-    assert fate(house, "alpha", "one", 1).text == f"not yet: the plugin is at it ({told})"
+    expected_text = "not started, its startup failed: ZeroDivisionError: division by zero"
+    assert fate(house, "alpha", "one", 1).text == f"not yet: the plugin is at it ({expected_text})"
 
 
 def test_attempts_before_success_are_told(house: House) -> None:
@@ -134,9 +134,9 @@ def test_attempts_before_success_are_told(house: House) -> None:
         house.events(1)
         wait_until(lambda: len(house.calls) == 3)
         house.settle()
-    found = fate(house, "alpha", "third_time", 1)
-    assert found.text == "handled after 2 failed attempts"
-    assert [failure.attempt for failure in found.failures] == [1, 2]
+    outcome = fate(house, "alpha", "third_time", 1)
+    assert outcome.text == "handled after 2 failed attempts"
+    assert [failure.attempt for failure in outcome.failures] == [1, 2]
 
 
 def test_skipped_by_policy_and_by_a_person(house: House) -> None:
@@ -151,8 +151,8 @@ def test_skipped_by_policy_and_by_a_person(house: House) -> None:
     assert fate(house, "alpha", "fails", 1).text.startswith("failed, and skipped as on_error says")
     assert fate(house, "beta", "one", 1).what == "handled"
     for callback in ("fails", "three"):
-        found = fate(house, "beta", callback, 1)
-        assert (found.what, found.text) == ("skipped", "anna@host skipped it"), callback
+        outcome = fate(house, "beta", callback, 1)
+        assert (outcome.what, outcome.text) == ("skipped", "anna@host skipped it"), callback
 
 
 @pytest.mark.parametrize("state", ["active", "paused"])
@@ -195,5 +195,5 @@ def test_plugin_that_is_to_be_called_again_at_once(house: House) -> None:
     record = house.records()["alpha"]
     record.resume()
     house.state.record("default", house.state.take_lane("default"), Step(plugins=[record]))
-    told = "called again after 1 attempt: Retry: not there yet"
-    assert fate(house, "alpha", "fails", 1).text == told
+    expected_text = "called again after 1 attempt: Retry: not there yet"
+    assert fate(house, "alpha", "fails", 1).text == expected_text

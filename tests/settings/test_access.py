@@ -29,8 +29,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def warnings(config: Path) -> list[str]:
     """What is said of a configuration."""
-    found: tuple[Problem, ...] = load_settings(config).warnings
-    return [f"{one.message}: {one.fix}" for one in found]
+    problems: tuple[Problem, ...] = load_settings(config).warnings
+    return [f"{problem.message}: {problem.fix}" for problem in problems]
 
 
 def test_usual_modes_need_no_word(config: Path) -> None:
@@ -49,9 +49,9 @@ def test_file_that_others_can_change(config: Path) -> None:
     assert warnings(config) == [f"every user can change this file: chmod o-w {config}"]
     config.chmod(0o660)
     os.chown(config, -1, 65534)
-    (told,) = warnings(config)
-    assert told.startswith("every member of the group ")
-    assert told.endswith(f"can change this file: chmod g-w {config}")
+    (warning_text,) = warnings(config)
+    assert warning_text.startswith("every member of the group ")
+    assert warning_text.endswith(f"can change this file: chmod g-w {config}")
 
 
 def test_folder_in_which_others_can_replace_it(config: Path) -> None:
@@ -66,17 +66,17 @@ def test_folder_in_which_others_can_replace_it(config: Path) -> None:
 def test_file_of_somebody_else(config: Path) -> None:
     """The owner can change it, whatever its mode is."""
     os.chown(config, 4711, -1)
-    (told,) = warnings(config)
-    assert told.startswith("this file belongs to user 4711, who can change it: chown ")
+    (warning_text,) = warnings(config)
+    assert warning_text.startswith("this file belongs to user 4711, who can change it: chown ")
 
 
 def test_password_of_a_proxy_is_a_secret_too(config: Path) -> None:
     """Also without a key in the file."""
-    text = CONFIG.format(key='{ env = "SITE_KEY" }') + 'http_proxy = "user:word@host:80"\n'
-    config.write_text(text, encoding="utf-8")
+    toml_text = CONFIG.format(key='{ env = "SITE_KEY" }') + 'http_proxy = "user:word@host:80"\n'
+    config.write_text(toml_text, encoding="utf-8")
     config.chmod(0o644)
-    (told,) = warnings(config)
-    assert told.startswith("every user can read this file and the key in it: chmod o-r ")
+    (warning_text,) = warnings(config)
+    assert warning_text.startswith("every user can read this file and the key in it: chmod o-r ")
 
 
 def test_key_file_that_others_can_change(config: Path) -> None:
@@ -106,9 +106,11 @@ def test_place_of_a_secret_has_a_name_that_can_exist(
 ) -> None:
     """What is no name is refused where it stands, also by commands that need no secret."""
     config.write_text(CONFIG.format(key=reference), encoding="utf-8")
-    with pytest.raises(Exception, match=r"is not the name of an? (environment|credential)") as told:
+    with pytest.raises(
+        Exception, match=r"is not the name of an? (environment|credential)"
+    ) as caught_error:
         load_settings(config, secrets_required=secrets)
-    assert "\nExecStartPre" not in str(told.value)
+    assert "\nExecStartPre" not in str(caught_error.value)
 
 
 READ_AS_NOBODY = """

@@ -28,9 +28,11 @@ KEYS = [
 def rows_of(section: str) -> dict[str, list[str]]:
     """Return the rows of a section's table on the page: key -> its cells."""
     heading = f"## `{HEADINGS.get(section, f'[{section}]')}`"
-    _, found, rest = PAGE.read_text("utf-8").partition(f"\n{heading}\n")
-    assert found, f"the page has no heading {heading}"
-    lines = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    _, heading_found, following_text = PAGE.read_text("utf-8").partition(f"\n{heading}\n")
+    assert heading_found, f"the page has no heading {heading}"
+    lines = [
+        line for line in following_text.partition("\n## ")[0].splitlines() if line.startswith("| `")
+    ]
     cells = [line.strip("| ").split(" | ") for line in lines]
     return {row[0].strip("`"): row for row in cells}
 

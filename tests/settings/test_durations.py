@@ -15,7 +15,7 @@ MILLISECONDS = st.integers(0, 36_500 * 86_400_000)
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
+    ("duration_text", "seconds"),
     [
         ("250ms", 0.25),
         ("1s", 1),
@@ -29,13 +29,13 @@ MILLISECONDS = st.integers(0, 36_500 * 86_400_000)
         ("90m", 5400),
     ],
 )
-def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
+def test_a_duration_is_read_as_seconds(duration_text: str, seconds: float) -> None:
     """Every unit counts, alone and after a longer one."""
-    assert parse_duration(text) == seconds
+    assert parse_duration(duration_text) == seconds
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("duration_text", "reason"),
     [
         ("", "numbers with units"),
         ("5", "unit is missing"),
@@ -54,10 +54,10 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
         ("9" * 400 + "d", "longest"),
     ],
 )
-def test_what_is_no_duration_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_what_is_no_duration_is_refused_with_the_reason(duration_text: str, reason: str) -> None:
     """The error names what is wrong, and shows how a duration is written."""
     with pytest.raises(DurationError, match=reason) as caught:
-        parse_duration(text)
+        parse_duration(duration_text)
     assert "1h30m" in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -65,9 +65,9 @@ def test_what_is_no_duration_is_refused_with_the_reason(text: str, reason: str) 
 @given(MILLISECONDS)
 def test_what_is_formatted_reads_back_the_same(milliseconds: int) -> None:
     """format and parse are each other's inverse, to the millisecond."""
-    text = format_duration(milliseconds / 1000)
-    assert round(parse_duration(text) * 1000) == milliseconds
-    assert format_duration(parse_duration(text)) == text
+    duration_text = format_duration(milliseconds / 1000)
+    assert round(parse_duration(duration_text) * 1000) == milliseconds
+    assert format_duration(parse_duration(duration_text)) == duration_text
 
 
 @given(st.floats(0, 1e9))
@@ -77,10 +77,10 @@ def test_any_number_of_seconds_can_be_formatted(seconds: float) -> None:
 
 
 @given(st.text("0123456789.dhms -", max_size=12))
-def test_any_text_is_a_duration_or_refused(text: str) -> None:
+def test_any_text_is_a_duration_or_refused(duration_text: str) -> None:
     """No text makes another error than the one for durations."""
     with contextlib.suppress(DurationError):
-        assert parse_duration(text) >= 0
+        assert parse_duration(duration_text) >= 0
 
 
 def test_a_negative_time_is_shown_with_its_sign() -> None:

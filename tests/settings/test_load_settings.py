@@ -34,9 +34,9 @@ Write = Callable[[str], Path]
 def write(tmp_path: Path) -> Write:
     """Write a configuration, readable by its owner alone, and return its path."""
 
-    def write_text(text: str) -> Path:
+    def write_text(toml_text: str) -> Path:
         path = tmp_path / "sgevents.toml"
-        path.write_text(text, "utf-8")
+        path.write_text(toml_text, "utf-8")
         path.chmod(0o600)
         return path
 
@@ -47,9 +47,9 @@ def write(tmp_path: Path) -> Write:
 def problems(write: Write) -> Callable[[str], tuple[Problem, ...]]:
     """Return what is wrong with a text; a [site] that is right is put in front of it."""
 
-    def problems_of(text: str) -> tuple[Problem, ...]:
+    def problems_of(toml_text: str) -> tuple[Problem, ...]:
         with pytest.raises(ConfigError) as caught:
-            load_settings(write(text if "[site]" in text else SITE + text))
+            load_settings(write(toml_text if "[site]" in toml_text else SITE + toml_text))
         assert caught.value.exit_code == 2
         return caught.value.problems
 
@@ -63,8 +63,8 @@ Problems = Callable[[str], tuple[Problem, ...]]
 def one_problem(problems: Problems) -> Callable[[str], Problem]:
     """Return the one thing that is wrong with a text."""
 
-    def one_problem_of(text: str) -> Problem:
-        (problem,) = problems(text)
+    def one_problem_of(toml_text: str) -> Problem:
+        (problem,) = problems(toml_text)
         return problem
 
     return one_problem_of
@@ -73,9 +73,9 @@ def one_problem(problems: Problems) -> Callable[[str], Problem]:
 OneProblem = Callable[[str], Problem]
 
 
-def load(write: Write, text: str) -> Settings:
+def load(write: Write, toml_text: str) -> Settings:
     """Load a text below a [site] that is right."""
-    return load_settings(write(SITE + text))
+    return load_settings(write(SITE + toml_text))
 
 
 def test_a_site_is_all_that_is_needed(write: Write, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_every_key_arrives(write: Write, tmp_path: Path) -> None:
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems: Problems) -> None:
     """Each has its line and its key; none hides another."""
-    found = problems(
+    found_problems = problems(
         """\
 [site]
 url = "studio.example.com"
@@ -183,7 +183,7 @@ group = "aa"
 enabled = "yes"
 """
     )
-    assert [(problem.line, problem.key) for problem in found] == [
+    assert [(problem.line, problem.key) for problem in found_problems] == [
         (1, "site.api_key"),
         (2, "site.url"),
         (5, "feed.poll_interval"),
@@ -209,7 +209,7 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "message", "fix"),
+    ("toml_text", "key", "message", "fix"),
     [
         # types
         ('[feed]\npage_size = "500"', "feed.page_size", "got the string", "page_size = 500"),
@@ -300,10 +300,10 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
     ],
 )
 def test_one_mistake_is_told_once_with_its_fix(
-    one_problem: OneProblem, text: str, key: str, message: str, fix: str
+    one_problem: OneProblem, toml_text: str, key: str, message: str, fix: str
 ) -> None:
     """The problem names the key, what is wrong with it and what helps; no rule repeats it."""
-    problem = one_problem(text)
+    problem = one_problem(toml_text)
     assert problem.key == key
     assert message in problem.message
     assert fix in problem.fix
@@ -392,7 +392,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "column"),
+    ("toml_text", "line", "column"),
     [
         ("[site]\nurl = https://x\n", 2, 7),
         ("[site]\n[site]\n", 2, None),
@@ -400,10 +400,10 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_syntax_error_has_line_and_column(
-    one_problem: OneProblem, text: str, line: int, column: int | None
+    one_problem: OneProblem, toml_text: str, line: int, column: int | None
 ) -> None:
     """Something that is not TOML is told with the place the reader stopped at."""
-    problem = one_problem(text)
+    problem = one_problem(toml_text)
     assert (problem.line, problem.key) == (line, "")
     assert column is None or problem.column == column
     assert problem.place.startswith(f"{problem.file}:{line}")
@@ -461,13 +461,13 @@ def test_every_text_of_the_site_may_be_a_reference(
     """url, script_name and http_proxy too."""
     for name in ("URL", "SCRIPT", "PROXY"):
         monkeypatch.setenv(f"SITE_{name}", f"https://{name}" if name == "URL" else name)
-    text = """
+    toml_text = """
     site.url = { env = "SITE_URL" }
     site.script_name = { env = "SITE_SCRIPT" }
     site.api_key = "demo-key"
     site.http_proxy = { env = "SITE_PROXY" }
     """
-    site = load_settings(write(text)).site
+    site = load_settings(write(toml_text)).site
     assert (site.url, site.script_name, site.http_proxy) == ("https://url", "SCRIPT", "PROXY")
 
 
@@ -552,7 +552,7 @@ def test_a_plugins_own_settings_may_hold_references_anywhere(
 ) -> None:
     """They become secrets; tables that are no reference stay what they are."""
     monkeypatch.setenv("TOKEN", "demo-token")
-    own = (
+    plugin_settings = (
         load(
             write,
             """
@@ -568,11 +568,11 @@ def test_a_plugins_own_settings_may_hold_references_anywhere(
         .plugins["a"]
         .settings
     )
-    assert own["token"] == own["deep"][0]["token"] == Secret("demo-token")
-    assert own["deep"][0]["plain"] == 1
-    assert own["other"] == {"env": "TOKEN", "more": 1}
-    assert own["number"] == {"file": 1}
-    assert "demo-token" not in repr(own)
+    assert plugin_settings["token"] == plugin_settings["deep"][0]["token"] == Secret("demo-token")
+    assert plugin_settings["deep"][0]["plain"] == 1
+    assert plugin_settings["other"] == {"env": "TOKEN", "more": 1}
+    assert plugin_settings["number"] == {"file": 1}
+    assert "demo-token" not in repr(plugin_settings)
 
 
 # lanes and groups
@@ -593,9 +593,9 @@ def test_a_lane_that_no_group_names_gets_a_warning(write: Write) -> None:
 
 def test_the_group_default_needs_no_listing(write: Write) -> None:
     """A plugin may name it all the same, and it may be listed to give it a place."""
-    text = '[plugins.a]\ngroup = "default"\n'
-    assert load(write, text).plugins["a"].group == "default"
-    assert load(write, f'[[groups]]\nname = "default"\n{text}').groups[0].name == "default"
+    toml_text = '[plugins.a]\ngroup = "default"\n'
+    assert load(write, toml_text).plugins["a"].group == "default"
+    assert load(write, f'[[groups]]\nname = "default"\n{toml_text}').groups[0].name == "default"
 
 
 def test_levels_of_plugins_that_are_not_there_get_a_warning(write: Write) -> None:

@@ -97,15 +97,15 @@ def test_lines_are_right_for_generated_tables(tables: list[tuple[str, dict[str, 
         for key, value in table.items():
             lines.append(f"{quoted(key)} = {written(value)}  # {key!r}")
             expected[name, at, key] = len(lines)
-    text = "\n".join(lines)
-    tomli.loads(text)
-    locator = KeyLocator(text)
+    toml_text = "\n".join(lines)
+    tomli.loads(toml_text)
+    locator = KeyLocator(toml_text)
     assert {where: locator.line_of(where) for where in expected} == expected
 
 
-def quoted(text: str) -> str:
+def quoted(toml_text: str) -> str:
     """Write a string as TOML."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = toml_text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 

@@ -63,27 +63,27 @@ THINGS: list[tuple[Callable[[Path], str], str]] = [
 IDS = ["zero", "urandom", "tty", "null", "pipe", "socket", "folder", "huge", "link"]
 
 
-@pytest.mark.parametrize(("thing", "told"), THINGS, ids=IDS)
+@pytest.mark.parametrize(("thing", "expected_message"), THINGS, ids=IDS)
 def test_a_configuration_that_is_no_file(
-    tmp_path: Path, thing: Callable[[Path], str], told: str
+    tmp_path: Path, thing: Callable[[Path], str], expected_message: str
 ) -> None:
     """What blocks, has no end or is too large is refused, with what it is."""
     path = Path(thing(tmp_path / "sgevents.toml"))
-    with pytest.raises(ConfigError, match=f"this {told}") as caught:
+    with pytest.raises(ConfigError, match=f"this {expected_message}") as caught:
         load_settings(path)
     assert "--config" in caught.value.problems[0].fix
     assert state_path(path) is None
 
 
-@pytest.mark.parametrize(("thing", "told"), THINGS, ids=IDS)
+@pytest.mark.parametrize(("thing", "expected_message"), THINGS, ids=IDS)
 def test_a_value_in_what_is_no_file(
-    tmp_path: Path, thing: Callable[[Path], str], told: str
+    tmp_path: Path, thing: Callable[[Path], str], expected_message: str
 ) -> None:
     """The same for a file that a value is in."""
     path = thing(tmp_path / "key")
     config = tmp_path / "sgevents.toml"
     config.write_text(f'{SITE}api_key = {{ file = "{path}" }}\n')
-    with pytest.raises(ConfigError, match=f"the file {path} {told}") as caught:
+    with pytest.raises(ConfigError, match=f"the file {path} {expected_message}") as caught:
         load_settings(config)
     assert "plain file" in caught.value.problems[0].fix
     assert caught.value.problems[0].line == 4
@@ -94,12 +94,12 @@ def test_a_credential_that_is_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     """The same for a credential of systemd."""
-    thing, told = THINGS[IDS.index(form)]
+    thing, expected_message = THINGS[IDS.index(form)]
     thing(tmp_path / "api-key")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     config = tmp_path / "sgevents.toml"
     config.write_text(f'{SITE}api_key = {{ credential = "api-key" }}\n')
-    with pytest.raises(ConfigError, match=f"the credential api-key {told}"):
+    with pytest.raises(ConfigError, match=f"the credential api-key {expected_message}"):
         load_settings(config)
 
 
@@ -122,14 +122,14 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "toml_text",
     ["a = " + "[" * 5000, "a" + ".a" * 5000 + " = 1", "a = " + "1" * 5000, "[" * 100_000],
     ids=["nested", "parts", "digits", "brackets"],
 )
-def test_a_configuration_made_to_harm(tmp_path: Path, text: str) -> None:
+def test_a_configuration_made_to_harm(tmp_path: Path, toml_text: str) -> None:
     """What the parser cannot take is a problem of the file, and no traceback."""
     config = tmp_path / "sgevents.toml"
-    config.write_text(text)
+    config.write_text(toml_text)
     with pytest.raises(ConfigError):
         load_settings(config)
     assert state_path(config) in {None, tmp_path / "state"}  # a tomli may read the many parts

@@ -24,8 +24,9 @@ def test_a_secret_gives_its_text_when_asked_by_name() -> None:
 def test_a_secret_shows_stars_however_it_is_printed() -> None:
     """repr, str, format and % never show the text."""
     secret = Secret(TEXT)
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>20}", "%s" % secret, repr([secret])]  # noqa: UP031
-    assert all("***" in one and TEXT not in one for one in shown)
+    by_percent = "%s" % secret  # noqa: UP031 - it is what is tested
+    forms = [repr(secret), str(secret), f"{secret}", f"{secret:>20}", by_percent, repr([secret])]
+    assert all("***" in form and TEXT not in form for form in forms)
 
 
 def test_settings_show_no_secret() -> None:

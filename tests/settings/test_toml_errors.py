@@ -10,16 +10,16 @@ from sgevents_core.errors import ConfigError
 from sgevents_core.settings import read_settings
 
 
-def problem(text: str) -> tuple[int | None, str, str]:
+def problem(toml_text: str) -> tuple[int | None, str, str]:
     """The line, the message and the fix of the one problem of a file."""
     with pytest.raises(ConfigError) as caught:
-        read_settings(text, Path("sgevents.toml"))
-    (found,) = caught.value.problems
-    return found.line, found.message, found.fix
+        read_settings(toml_text, Path("sgevents.toml"))
+    (found_problem,) = caught.value.problems
+    return found_problem.line, found_problem.message, found_problem.fix
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "message", "fix"),
+    ("toml_text", "line", "message", "fix"),
     [
         (
             "[plugins.a]\nenabled = true\n\n[plugins.a]\ngroup = 'x'\n",
@@ -66,17 +66,19 @@ def problem(text: str) -> tuple[int | None, str, str]:
         ("[plugins.a]\nenabled = yes\n", 2, "the value of enabled is not TOML", None),
     ],
 )
-def test_common_mistakes_are_explained(text: str, line: int, message: str, fix: str | None) -> None:
+def test_common_mistakes_are_explained(
+    toml_text: str, line: int, message: str, fix: str | None
+) -> None:
     """With the line, in words of the file rather than of the parser, and with what to do."""
-    found = problem(text)
-    assert found[:2] == (line, message)
-    assert fix is None or found[2] == fix
+    found_problem = problem(toml_text)
+    assert found_problem[:2] == (line, message)
+    assert fix is None or found_problem[2] == fix
 
 
-@pytest.mark.parametrize("text", ["[site\n", "a = [1\n", "= 1\n", "a b = 1\n", "a = \n", '"'])
-def test_any_other_mistake_has_its_place(text: str) -> None:
+@pytest.mark.parametrize("toml_text", ["[site\n", "a = [1\n", "= 1\n", "a b = 1\n", "a = \n", '"'])
+def test_any_other_mistake_has_its_place(toml_text: str) -> None:
     """The parser's reason, and where to look."""
-    line, message, fix = problem(text)
+    line, message, fix = problem(toml_text)
     assert line in (1, 2)
     assert message
     assert fix == "correct the TOML at this place, or on the line before it"
