@@ -1,4 +1,4 @@
-"""What plugin authors import, and no more. Names are resolved when first asked for."""
+"""What plugin authors import, and no more. Names are resolved at first use."""
 
 from __future__ import annotations
 

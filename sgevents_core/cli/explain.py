@@ -84,7 +84,7 @@ def explain(event: int, as_json: bool, config: Path) -> None:
 
 
 def _find_event(settings: Settings, event_id: int) -> tuple[ReplayEvent | None, str]:
-    """Return the event, and why the site could not be asked for it, if so."""
+    """Return the event, and the reason if the site could not be asked for it."""
     from sgevents_core.site.history import History
 
     with closing(History(settings)) as history:

@@ -46,7 +46,7 @@ def config_findings(problems: Iterable[Problem], status: FindingStatus) -> list[
 
 
 def state_problem(wrapped_message: str, fix: str) -> Finding:
-    """Return a finding about the state that somebody has to mend."""
+    """Return a finding about the state that has to be fixed."""
     return Finding("state", "problem", wrapped_message, fix)
 
 

@@ -39,7 +39,7 @@ SANDBOX_KEY: Final = "demo-key"
 @click.option("--script-name", help="The script to sign in as, as the site's Scripts page has it.")
 @click.option("--key-env", metavar="VAR", help="The environment variable that holds the key.")
 @click.option("--key-file", metavar="FILE", help="The file that holds the key.")
-@click.option("--write-key", is_flag=True, help="Write the key itself; it is asked for.")
+@click.option("--write-key", is_flag=True, help="Write the key itself, after asking for it.")
 @click.option("--force", is_flag=True, help="Replace an existing configuration.")
 def init(
     *,

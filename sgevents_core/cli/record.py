@@ -73,7 +73,7 @@ def _read_bodies(
     *,
     from_site: bool,
 ) -> Sequence[bytes]:
-    """Return the rows asked for in one of the three ways."""
+    """Return the requested rows."""
     from sgevents_core.cli._record_rows import (
         JournalRows,
         SiteRows,

@@ -10,7 +10,7 @@ _set_mask: Final = signal.pthread_sigmask
 
 
 def hold_signals() -> None:
-    """Block signals until there is a daemon to handle them: one that starts, or starts anew.
+    """Block signals until there is a daemon to handle them, at a start or a restart.
 
     Otherwise they would end the process midway, or be lost if it is the first of its container.
     """

@@ -123,7 +123,7 @@ def _inner_values(value: Any) -> Iterable[Any]:
 
 
 def _all_texts(raw_value: Any) -> Iterator[str]:
-    """Yield every text in a value that the file has for a secret."""
+    """Yield every text in a value that the file gives for a secret."""
     yield from _text_of(raw_value)
     if not isinstance(raw_value, str):
         for inner_value in _inner_values(raw_value):

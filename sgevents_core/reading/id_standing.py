@@ -22,7 +22,7 @@ def explain_missing_id(folder: Path, event_id: int) -> str:
     feed_state = feed_record.state
     if event_id > feed_state.frontier:
         rewound_text = (
-            f", and the feed stands still: {feed_state.rewound}" if feed_state.rewound else ""
+            f", and the feed has stopped: {feed_state.rewound}" if feed_state.rewound else ""
         )
         return f"not taken yet: the newest event taken is {feed_state.frontier}{rewound_text}"
     return _known_id_text(folder, feed_record, event_id)

@@ -1,6 +1,6 @@
-"""What must hold between values, and what this version does not do.
+"""Rules that hold between values, and what this version does not support.
 
-A rule passes over values that are wrong by themselves, so that each mistake is reported once.
+A rule skips values that are invalid themselves, so that each mistake is reported once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a configuration, collected while they are read."""
+"""Problems with the values of a configuration, collected while they are read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class InvalidValueError(Exception):
 
 
 class Diagnostic(NamedTuple):
-    """One thing to put right in a table: where in it, what is wrong, what helps."""
+    """One problem in a table: where it is, what is wrong, how to fix it."""
 
     key_path: KeyPath
     message: str
@@ -51,7 +51,7 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True)
 class ReadingContext:
-    """What reading one value needs to know besides the value."""
+    """What is needed to read a value, besides the value itself."""
 
     key_path: KeyPath
     base_folder: Path

@@ -1,4 +1,4 @@
-"""Who else may read or change a file that decides what the daemon runs, and as whom."""
+"""Checks who else can read or change a file that decides what the daemon runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _ROOT_USER_ID: Final = 0
 
 
 class Exposure(NamedTuple):
-    """One way in which somebody else gets at a file: what it is, and what closes it."""
+    """One way in which other users can access a file, and the command that prevents it."""
 
     message: str
     fix: str
     reveals_secret: bool = False
-    """Whether it is reading that does the harm, because of a secret."""
+    """Whether the harm is in reading it, because it holds a secret."""
 
 
 def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterator[Exposure]:
     """Yield what lets others change `path`, or read it where it holds a secret.
 
-    A file that is missing, or that cannot be examined, has none: reading it reports that.
+    Yield nothing for a file that is missing or cannot be examined: reading it reports that.
 
     Args:
         path: The file, or a folder.
@@ -64,7 +64,7 @@ def find_exposures(path: Path, file_label: str, *, holds_secret: bool) -> Iterat
 
 
 def _is_own_group(file_status: os.stat_result) -> bool:
-    """Whether the group is the owner's alone, as many systems make one for each user."""
+    """Return whether the group is the owner's own, as many systems create one for each user."""
     return _group_name(file_status.st_gid) == user_name(file_status.st_uid)
 
 

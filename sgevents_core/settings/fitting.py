@@ -57,7 +57,7 @@ class ModelKey(NamedTuple):
     shape: ValueShape
     required: bool
     default: Any
-    """None where there is none, or where it is made anew each time."""
+    """None if there is none, or if it is created for each use."""
 
 
 def is_table_model(model: object) -> bool:
@@ -100,11 +100,11 @@ def unknown_key_fix(name: str, known_keys: Iterable[str]) -> str:
 
 
 class Fitter:
-    """Makes values of the types that a model wants.
+    """Converts values to the types of a model.
 
     Args:
         base_folder: Where relative paths start.
-        diagnostics: Takes what is wrong.
+        diagnostics: Collects the problems.
         references_required: Whether it is a problem if a text is not where a reference says.
         unknown_fix: What helps against an unknown key; None for what it is with plugins.
     """

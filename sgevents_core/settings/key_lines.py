@@ -1,6 +1,6 @@
-"""Finds the line of a key in a TOML text, which the TOML reader does not say.
+"""Finds the line of a key in a TOML text, which tomli does not report.
 
-The text has been read before, so it is taken to be valid TOML; nothing is checked here.
+The text has been parsed before, so it is valid TOML; nothing is checked here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads files that people name: plain ones of a sensible size, never what blocks or has no end."""
+"""Reads files that people name: plain files of a sensible size, none that blocks or never ends."""
 
 from __future__ import annotations
 

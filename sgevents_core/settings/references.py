@@ -34,7 +34,7 @@ class InvalidNameError(InvalidValueError):
 
 
 def is_reference(raw_value: object) -> bool:
-    """Tell whether `raw_value` is one of the forms, and not some other table."""
+    """Return whether `raw_value` is one of the forms, and not some other table."""
     return (
         isinstance(raw_value, Mapping)
         and len(raw_value) == 1

@@ -20,7 +20,7 @@ _FORM_LABELS: Final[Mapping[SourceForm, str]] = {
 
 
 class SecretSource(NamedTuple):
-    """Where the text of a secret comes from; as text it is words for people."""
+    """The source of a secret's text; `str` describes it for people."""
 
     form: SourceForm
     name: str = ""
@@ -44,7 +44,7 @@ class SecretTexts:
         self._secret_texts: dict[str, None] = {}
 
     def add_text(self, secret_text: str) -> None:
-        """Take a text for a secret from now on."""
+        """Treat a text as a secret from now on."""
         self._secret_texts[secret_text] = None
 
     def __iter__(self) -> Iterator[str]:
@@ -107,7 +107,7 @@ class Secret:  # noqa: PLW1641 - a hash would reveal something of the text
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """Let a pydantic model have fields of this type; pydantic asks for it, nobody else."""
+        """Let pydantic models have fields of this type; only pydantic calls this."""
         core_schema = importlib.import_module("pydantic_core.core_schema")
         return core_schema.no_info_plain_validator_function(cls._validated)
 

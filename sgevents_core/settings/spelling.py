@@ -54,7 +54,7 @@ def joined_names(listed_names: Iterable[str]) -> str:
 
 
 def describe(raw_value: object) -> str:
-    """Say what `raw_value` is, in the words of TOML."""
+    """Describe a value in the words of TOML."""
     if isinstance(raw_value, bool):
         return toml_literal(raw_value)
     if isinstance(raw_value, int | float):
@@ -65,7 +65,7 @@ def describe(raw_value: object) -> str:
 
 
 def kind_of(raw_value: object) -> str:
-    """Say of which kind `raw_value` is, and nothing of the value."""
+    """Return the kind of a value, and nothing of the value itself."""
     if isinstance(raw_value, Mapping):
         return "a table"
     if isinstance(raw_value, list):

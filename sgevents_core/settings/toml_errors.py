@@ -1,7 +1,7 @@
-"""What is wrong with a file that is not TOML, and what helps, in words for the person who wrote it.
+"""Explains what is wrong with a file that is not TOML, for the person who wrote it.
 
-tomli says where a file stops being TOML and why, the latter only as text. The commonest reasons are
-explained here; any other is passed on as it is.
+tomli reports where a file stops being TOML, and the reason only as text. The commonest reasons are
+explained here; any other is passed on unchanged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kinds of values that TOML has no type for: how each is read, and its schema for editors.
+"""Kinds of values that TOML has no type for: how each is read, and its schema for editors.
 
 The model names them as annotated types. A kind reads the raw value and returns the checked one, or
 raises `InvalidValueError`. No message shows a value that may be a secret.
@@ -212,7 +212,7 @@ def _check_url(url_parts: SplitResult) -> None:
         raise InvalidValueError(message, f"write {_base_url(url_parts, 'https')}")
     if url_parts.query or url_parts.fragment:
         raise InvalidValueError(
-            "the url goes on after the site's address", f"write {_base_url(url_parts)}"
+            "the url continues after the site's address", f"write {_base_url(url_parts)}"
         )
 
 

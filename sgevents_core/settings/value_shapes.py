@@ -1,4 +1,4 @@
-"""What the type of a key allows, said in the words of TOML."""
+"""What the type of a key allows, in the words of TOML."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def allowed_choices(core_type: Any) -> list[str | int]:
 
 
 def expected_text(shape: ValueShape) -> str:
-    """Say what a value has to be: `expected a whole number, at least 1`."""
+    """Return what a value has to be: `expected a whole number, at least 1`."""
     type_words = " or ".join(_words_for_type(type_)[0] for type_ in _alternatives(shape.core_type))
     return f"expected {type_words}, {shape.limits}".removesuffix(", ")
 
