@@ -323,7 +323,11 @@ def test_one_mistake_is_told_once_with_its_fix(
         ("ftp://studio.example.com/x", '"ftp"', "write https://studio.example.com"),
         ("https://me:pass-word@studio.example.com", "user or password", "script_name"),
         ("me:pass-word@studio.example.com", "", "https://HOST"),
-        ("https://studio.example.com/page?id=1", "continues after", "write https://studio.example.com"),
+        (
+            "https://studio.example.com/page?id=1",
+            "continues after",
+            "write https://studio.example.com",
+        ),
         ("", "empty", "{ env"),
         ("$SITE", "not filled in", '{ env = "SITE" }'),
     ],
