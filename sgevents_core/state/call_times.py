@@ -108,8 +108,8 @@ def calls_of(folder: Path, lane: str, seq: int) -> list[TimedCall]:
         lane: The lane's name.
         seq: The event's place in the journal.
     """
-    found = [call for path in paths_of(folder, lane) for call in _read(path, seq)]
-    return sorted(found, key=lambda call: call.began)
+    calls = [call for path in paths_of(folder, lane) for call in _read(path, seq)]
+    return sorted(calls, key=lambda call: call.began)
 
 
 def is_readable(path: Path) -> bool:

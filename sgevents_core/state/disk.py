@@ -29,9 +29,9 @@ def file_system(path: Path) -> str:
 
 def not_writable(path: Path) -> str:
     """Return why an existing file or folder cannot be written; empty if it can."""
-    mine = os.access in os.supports_effective_ids
+    by_effective_user = os.access in os.supports_effective_ids
     try:
-        if not path.exists() or os.access(path, os.W_OK, effective_ids=mine):
+        if not path.exists() or os.access(path, os.W_OK, effective_ids=by_effective_user):
             return ""
         if os.statvfs(path).f_flag & os.ST_RDONLY:
             return f"{path} is mounted read-only"

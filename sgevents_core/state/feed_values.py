@@ -154,9 +154,11 @@ class FeedRecord(NamedTuple):
 
 
 def named_scripts(
-    known: Mapping[int, str], names: Mapping[int, str], own: Mapping[str, Collection[int]]
+    known_names: Mapping[int, str],
+    new_names: Mapping[int, str],
+    ids_by_name: Mapping[str, Collection[int]],
 ) -> dict[int, str]:
     """Return the names of scripts by id, after more became known; see `FeedWriter.keep_scripts`."""
-    settled = {script: name for name, scripts in own.items() for script in scripts}
-    others = {script: name for script, name in known.items() if name not in own}
-    return {**others, **names, **settled}
+    settled = {script: name for name, scripts in ids_by_name.items() for script in scripts}
+    others = {script: name for script, name in known_names.items() if name not in ids_by_name}
+    return {**others, **new_names, **settled}

@@ -137,7 +137,7 @@ def _end_in_children(file: IO[bytes]) -> None:
 def _holder(file: IO[bytes]) -> dict[str, int | str]:
     try:
         file.seek(0)
-        found = msgspec.json.decode(file.read(), type=dict[str, int | str])
+        holder = msgspec.json.decode(file.read(), type=dict[str, int | str])
     except (OSError, msgspec.DecodeError):
         return {}
-    return found
+    return holder

@@ -28,10 +28,10 @@ def _of_files(folder: Path) -> Iterator[Exposure]:
         except OSError:
             continue
         named = one_line(shlex.quote(str(path)))
-        what = f"{one_line(path.name)} in the state's folder"
+        file_name = f"{one_line(path.name)} in the state's folder"
         if stat.S_ISLNK(mode):
-            yield Exposure(f"{what} is a symbolic link, and not followed", f"rm {named}")
+            yield Exposure(f"{file_name} is a symbolic link, and not followed", f"rm {named}")
         elif mode & stat.S_IWOTH:
-            yield Exposure(f"every user can change {what}", f"chmod o-w {named}")
+            yield Exposure(f"every user can change {file_name}", f"chmod o-w {named}")
         elif mode & stat.S_IROTH and not is_closed:
-            yield Exposure(f"every user can read {what}", f"chmod o-r {named}")
+            yield Exposure(f"every user can read {file_name}", f"chmod o-r {named}")

@@ -55,7 +55,7 @@ class Progress(NamedTuple):
     def joined(self, other: Progress) -> Progress:
         """Return the later of both or, at the same event, one with the callbacks of both."""
         if self.finished != other.finished:
-            return max(self, other, key=lambda one: one.finished)
+            return max(self, other, key=lambda progress: progress.finished)
         return Progress(self.finished, self.done | other.done)
 
 

@@ -175,7 +175,7 @@ class FeedWriter(Reader, Protocol):
     def set_aside(self, event: int | str, reason: str, where: str, at: float, era: int = 1) -> bool:
         """Set an event aside by name; return whether it is newly set aside. See `SetAside`."""
 
-    def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
+    def forget_aside(self, events: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
 
     def mend(self, era: int, rows: Iterable[Row]) -> None:
@@ -188,12 +188,14 @@ class FeedWriter(Reader, Protocol):
             rows: The rows.
         """
 
-    def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+    def keep_scripts(
+        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+    ) -> None:
         """Record the names of scripts.
 
         Args:
             names: Id -> name.
-            own: Name -> ids of all scripts that sign in with it; any others were renamed.
+            ids_by_name: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
 
     def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:

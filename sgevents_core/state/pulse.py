@@ -92,7 +92,7 @@ def pulse_of(folder: Path, pid: int | None) -> Pulse | None:
         pid: The process that holds the state's lock; None if none does.
     """
     with suppress(OSError, msgspec.MsgspecError):
-        found = msgspec.json.decode(read_own(folder / FILE), type=Pulse)
-        if found.pid == pid:
-            return found
+        pulse = msgspec.json.decode(read_own(folder / FILE), type=Pulse)
+        if pulse.pid == pid:
+            return pulse
     return None

@@ -67,11 +67,11 @@ def note(folder: Path, running: Running, before: int | None = None) -> int:
     Raises:
         StateError: It cannot be written.
     """
-    text = msgspec.json.encode(running)
+    content = msgspec.json.encode(running)
     try:
-        written = _replace(folder, text)
+        written = _replace(folder, content)
     except OSError as error:
-        if before is not None and _written_over(before, text):
+        if before is not None and _written_over(before, content):
             return before
         reason = error.strerror or str(error)
         raise StateError(path=str(folder / FILE), reason=reason) from None
@@ -80,14 +80,14 @@ def note(folder: Path, running: Running, before: int | None = None) -> int:
     return written
 
 
-def _replace(folder: Path, text: bytes) -> int:
+def _replace(folder: Path, content: bytes) -> int:
     new = folder / f"{FILE}.new"
     with suppress(FileNotFoundError):
         new.unlink()
     written = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
-        while text:  # if the disk is full, the second write raises
-            text = text[os.write(written, text) :]
+        while content:  # if the disk is full, the second write raises
+            content = content[os.write(written, content) :]
         new.replace(folder / FILE)
     except OSError:
         os.close(written)
@@ -95,11 +95,11 @@ def _replace(folder: Path, text: bytes) -> int:
     return written
 
 
-def _written_over(file: int, text: bytes) -> bool:
+def _written_over(file: int, content: bytes) -> bool:
     """Overwrite a file in place; a reader at that moment finds nothing."""
     try:
-        os.pwrite(file, text, 0)
-        os.ftruncate(file, len(text))
+        os.pwrite(file, content, 0)
+        os.ftruncate(file, len(content))
     except OSError:
         return False
     return True
@@ -120,7 +120,7 @@ def running(folder: Path) -> Running | None:
     """Return what runs on a state; None if nothing does yet."""
     holder: Mapping[str, object] = lock.holder(folder) or {}
     with suppress(OSError, msgspec.MsgspecError):
-        found = msgspec.json.decode(read_own(folder / FILE), type=Running)
-        if found.pid == holder.get("pid"):
-            return found
+        running_daemon = msgspec.json.decode(read_own(folder / FILE), type=Running)
+        if running_daemon.pid == holder.get("pid"):
+            return running_daemon
     return None

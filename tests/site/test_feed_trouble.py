@@ -312,7 +312,7 @@ def test_what_is_not_written_is_not_told(
 
     def refusing(self: SqliteFeedWriter, end: int, rows: Any, change: FeedChange) -> int:
         if any(not missing.hot for missing in change.put) and next(refusals, False):
-            with self._db.told():
+            with self._db.translate_errors():
                 raise sqlite3.OperationalError("disk I/O error")
         return append(self, end, rows, change)
 

@@ -66,10 +66,10 @@ class MemoryFeedWriter(MemoryReader):
         with self._tables.lock:
             return write_aside(self._tables, [SetAside(str(event), reason, where, at, era)]) > 0
 
-    def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
+    def forget_aside(self, events: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
         with self._tables.lock:
-            for aside in ones:
+            for aside in events:
                 self._tables.aside.pop((aside.era, aside.event, aside.where), None)
             write_request(self._tables, step)
 
@@ -79,10 +79,12 @@ class MemoryFeedWriter(MemoryReader):
             for row in rows:
                 _mend(self._tables, era, row)
 
-    def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+    def keep_scripts(
+        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+    ) -> None:
         """Record the names of scripts."""
         with self._tables.lock:
-            self._tables.scripts = named_scripts(self._tables.scripts, names, own)
+            self._tables.scripts = named_scripts(self._tables.scripts, names, ids_by_name)
 
     def prune(self, before: int, keep_from: int, limit: int = MOST_PRUNED) -> int:
         """Remove the oldest entries that are old enough and no longer needed; return how many."""

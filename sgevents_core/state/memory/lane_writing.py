@@ -22,9 +22,9 @@ class MemoryLaneWriter(MemoryReader):
     def take_lane(self, lane: str) -> int:
         """Return a new fence for the lane; older ones are refused from now on."""
         with self._tables.lock:
-            kept = self._tables.lanes.setdefault(lane, KeptLane())
-            kept.fence += 1
-            return kept.fence
+            kept_lane = self._tables.lanes.setdefault(lane, KeptLane())
+            kept_lane.fence += 1
+            return kept_lane.fence
 
     def record(self, lane: str, fence: int, step: Step) -> int:
         """Write one step atomically, and return the number of its failure, 0 if it has none."""
@@ -59,6 +59,6 @@ class MemoryLaneWriter(MemoryReader):
         """Do nothing: memory has no disk to flush to."""
 
     def _check_fence(self, lane: str, fence: int) -> None:
-        kept = self._tables.lanes.get(lane)
-        if kept is None or kept.fence != fence:
+        kept_lane = self._tables.lanes.get(lane)
+        if kept_lane is None or kept_lane.fence != fence:
             raise StaleWriter(what=f"lane {lane}")

@@ -130,17 +130,17 @@ class MemoryReader:
     def lane_progress(self, lane: str) -> Progress | None:
         """Return a lane's last recorded position; None for a lane never seen."""
         with self._tables.lock:
-            kept = self._tables.lanes.get(lane)
-            places = None if kept is None else kept.places()
-            if kept is None or places is None:
-                return None if kept is None else kept.progress
+            kept_lane = self._tables.lanes.get(lane)
+            places = None if kept_lane is None else kept_lane.places()
+            if kept_lane is None or places is None:
+                return None if kept_lane is None else kept_lane.progress
             return Progress(places.lowest)
 
     def lane_places(self, lane: str) -> StrandPlaces | None:
         """Return the recorded places of a lane's strands; None for a lane that is not divided."""
         with self._tables.lock:
-            kept = self._tables.lanes.get(lane)
-            return None if kept is None else kept.places()
+            kept_lane = self._tables.lanes.get(lane)
+            return None if kept_lane is None else kept_lane.places()
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""

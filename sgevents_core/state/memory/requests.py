@@ -51,16 +51,22 @@ class MemoryRequests:
         """Return the unanswered requests, in the order they were made."""
         with self._tables.lock:
             return [
-                _request(number, kept)
-                for number, kept in self._tables.requests.items()
-                if kept.answer is None and number > above and plugin in {None, kept.plugin}
+                _request(number, kept_request)
+                for number, kept_request in self._tables.requests.items()
+                if kept_request.answer is None
+                and number > above
+                and plugin in {None, kept_request.plugin}
             ]
 
     def get(self, number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
         with self._tables.lock:
-            kept = self._tables.requests.get(number)
-            return None if kept is None or kept.answer else _request(number, kept)
+            kept_request = self._tables.requests.get(number)
+            return (
+                None
+                if kept_request is None or kept_request.answer
+                else _request(number, kept_request)
+            )
 
     def unanswered(self, numbers: Iterable[int]) -> list[int]:
         """Return those of the given requests that are unanswered, in their order."""
@@ -70,14 +76,14 @@ class MemoryRequests:
     def answer_of(self, number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
         with self._tables.lock:
-            kept = self._tables.requests.get(number)
-            return None if kept is None else kept.answer
+            kept_request = self._tables.requests.get(number)
+            return None if kept_request is None else kept_request.answer
 
     def list_latest(self, count: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
         with self._tables.lock:
             newest = list(self._tables.requests.items())[-count:] if count else []
-            return [_asked(number, kept) for number, kept in newest]
+            return [_asked(number, kept_request) for number, kept_request in newest]
 
     def begin(self, number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
@@ -93,44 +99,48 @@ class MemoryRequests:
     def replay_event(self, number: int, index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
         with self._tables.lock:
-            kept = self._tables.requests.get(number)
-            return kept.replays[index] if kept and 0 <= index < len(kept.replays) else None
+            kept_request = self._tables.requests.get(number)
+            return (
+                kept_request.replays[index]
+                if kept_request and 0 <= index < len(kept_request.replays)
+                else None
+            )
 
     def forget(self, before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
         tables = self._tables
         with tables.lock:
-            for number, kept in list(tables.requests.items()):
-                if kept.answer is not None and kept.answered_at < before:
+            for number, kept_request in list(tables.requests.items()):
+                if kept_request.answer is not None and kept_request.answered_at < before:
                     del tables.requests[number]
             for call in [call for call in tables.deaths if call[1] < tables.lowest()]:
                 if tables.journal:
                     del tables.deaths[call]
 
 
-def _request(number: int, kept: KeptRequest) -> Request:
+def _request(number: int, kept_request: KeptRequest) -> Request:
     return Request(
         number,
-        kept.kind,
-        kept.plugin,
-        _decode(kept.detail),
-        kept.asked_by,
-        kept.begun,
-        _decode(kept.progress),
+        kept_request.kind,
+        kept_request.plugin,
+        _decode(kept_request.detail),
+        kept_request.asked_by,
+        kept_request.begun,
+        _decode(kept_request.progress),
     )
 
 
-def _asked(number: int, kept: KeptRequest) -> ShownRequest:
-    detail = _decode(kept.detail)
+def _asked(number: int, kept_request: KeptRequest) -> ShownRequest:
+    detail = _decode(kept_request.detail)
     return ShownRequest(
         number=number,
-        kind=kept.kind,
-        plugin=kept.plugin,
+        kind=kept_request.kind,
+        plugin=kept_request.plugin,
         about=request_subject(detail),
-        asked_by=kept.asked_by,
-        asked_at=kept.asked_at,
+        asked_by=kept_request.asked_by,
+        asked_at=kept_request.asked_at,
         reason=str(detail.get("reason") or ""),
-        outcome=kept.answer.outcome if kept.answer else None,
-        answer=kept.answer.text if kept.answer else "",
-        answered_at=kept.answered_at if kept.answer else None,
+        outcome=kept_request.answer.outcome if kept_request.answer else None,
+        answer=kept_request.answer.text if kept_request.answer else "",
+        answered_at=kept_request.answered_at if kept_request.answer else None,
     )

@@ -168,6 +168,6 @@ def write_aside(tables: Tables, events: Iterable[SetAside]) -> int:
     """Record events as set aside; return how many are new."""
     before = len(tables.aside)
     for event in events:
-        kept = event._replace(event=event.event[:LONGEST], reason=event.reason[:LONGEST])
-        tables.aside.setdefault((kept.era, kept.event, kept.where), kept)
+        shortened = event._replace(event=event.event[:LONGEST], reason=event.reason[:LONGEST])
+        tables.aside.setdefault((shortened.era, shortened.event, shortened.where), shortened)
     return len(tables.aside) - before

@@ -19,18 +19,21 @@ _COLUMNS: Final = "era, event, place, reason, at"
 
 def read_aside(db: Database) -> list[SetAside]:
     """Return the events that are set aside, oldest first."""
-    if db.number("PRAGMA user_version") < SET_ASIDE_SINCE:
+    if db.fetch_number("PRAGMA user_version") < SET_ASIDE_SINCE:
         return []  # read-only: an older daemon runs on it, or it will be upgraded later
-    found = db.all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
-    return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in found]
+    rows = db.fetch_all(f"SELECT {_COLUMNS} FROM set_aside ORDER BY number")  # noqa: S608 - constant
+    return [SetAside(event, reason, where, at, era) for era, event, where, reason, at in rows]
 
 
-def write_aside(db: sqlite3.Connection, ones: Iterable[SetAside]) -> int:
+def write_aside(db: sqlite3.Connection, set_aside: Iterable[SetAside]) -> int:
     """Record events as set aside, in the caller's transaction; return how many are new."""
     before = db.total_changes
     db.executemany(
         f"INSERT OR IGNORE INTO set_aside ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
-        ((one.era, one.event[:LONGEST], one.where, one.reason[:LONGEST], one.at) for one in ones),
+        (
+            (aside.era, aside.event[:LONGEST], aside.where, aside.reason[:LONGEST], aside.at)
+            for aside in set_aside
+        ),
     )
     return db.total_changes - before
 

@@ -22,50 +22,50 @@ _LETTERS_SINCE: Final = 8
 """The version of the schema that first had checksums of failures."""
 
 
-def sum_of(*values: Any) -> int:
+def checksum_of(*values: Any) -> int:
     """Return the checksum of a record's values as written."""
     return crc32(repr(values).encode("utf-8", "surrogatepass"))
 
 
-def sum_of_row(era: int, event_id: int, event_type: str, created: int, body: bytes) -> int:
+def row_checksum(era: int, event_id: int, event_type: str, created: int, body: bytes) -> int:
     """Return the checksum of an event's row in the journal."""
     head = b"%d %d %d %b " % (era, event_id, created, event_type.encode("utf-8", "surrogatepass"))
     return crc32(body, crc32(head))
 
 
-def sum_column(db: Database) -> str:
+def checksum_column(db: Database) -> str:
     """Return the column of a record's checksum; a database opened for reading may lack it."""
-    return "sum" if db.number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
+    return "sum" if db.fetch_number("PRAGMA user_version") >= CHECKSUMS_SINCE else "NULL"
 
 
-def letter_sum_column(db: Database) -> str:
-    """Return the column of a failure's checksum; see `sum_column`."""
-    return "sum" if db.number("PRAGMA user_version") >= _LETTERS_SINCE else "NULL"
+def letter_checksum_column(db: Database) -> str:
+    """Return the column of a failure's checksum; see `checksum_column`."""
+    return "sum" if db.fetch_number("PRAGMA user_version") >= _LETTERS_SINCE else "NULL"
 
 
-def sum_of_letter(plugin: str, callback: str, seq: int, event_id: int, body: bytes | None) -> int:
+def letter_checksum(plugin: str, callback: str, seq: int, event_id: int, body: bytes | None) -> int:
     """Return the checksum of the call that a failure or dead letter is about."""
-    return sum_of(plugin, callback, seq, event_id, body or b"")
+    return checksum_of(plugin, callback, seq, event_id, body or b"")
 
 
-def make_sure(db: Database, what: str, found: int | None, *values: Any) -> None:
+def verify_checksum(db: Database, record_name: str, stored: int | None, *values: Any) -> None:
     """Check that a record is what was written.
 
     Args:
         db: The database it was read from.
-        what: What it is, for people.
-        found: The checksum stored with it; None for a record of an older version.
+        record_name: What it is, for people.
+        stored: The checksum stored with it; None for a record of an older version.
         values: Its values.
 
     Raises:
         StateDamaged: It is not.
     """
-    if found is not None and found != sum_of(*values):
-        raise StateDamaged(path=str(db.path), reason=f"{what} is not what was written")
+    if stored is not None and stored != checksum_of(*values):
+        raise StateDamaged(path=str(db.path), reason=f"{record_name} is not what was written")
 
 
-def decoded(db: Database, what: str, decode: Callable[[str], _T], text: str) -> _T:
-    """Return the decoded text of a record; see `make_sure`.
+def decode_record(db: Database, record_name: str, decode: Callable[[str], _T], text: str) -> _T:
+    """Return the decoded text of a record; see `verify_checksum`.
 
     Raises:
         StateDamaged: It cannot be decoded.
@@ -73,4 +73,6 @@ def decoded(db: Database, what: str, decode: Callable[[str], _T], text: str) -> 
     try:
         return decode(text)
     except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-        raise StateDamaged(path=str(db.path), reason=f"{what} makes no sense: {error}") from None
+        raise StateDamaged(
+            path=str(db.path), reason=f"{record_name} makes no sense: {error}"
+        ) from None

@@ -50,7 +50,7 @@ class Database:
         self._path = folder / DATABASE
         self._synced: int | None = None
         self._has_written = True
-        with self.told():
+        with self.translate_errors():
             is_new = not read_only and not self._path.exists()
             mode = "ro" if read_only else "rwc"
             self._db = sqlite3.connect(
@@ -82,27 +82,27 @@ class Database:
 
     def back_up(self, target: Path) -> int:
         """Copy the database as it is now to a file, and return its size in bytes."""
-        with self.told():
+        with self.translate_errors():
             return write_backup(self._db, target)
 
-    def all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def fetch_all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows of a query; a mapping as the only value fills in names."""
-        with self.told():
-            return self._db.execute(sql, _filled_in(values)).fetchall()
+        with self.translate_errors():
+            return self._db.execute(sql, _parameters(values)).fetchall()
 
-    def each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query one by one, as `all` returns them."""
-        with self.told():
-            yield from self._db.execute(sql, _filled_in(values))
+    def fetch_each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query one by one, as `fetch_all` returns them."""
+        with self.translate_errors():
+            yield from self._db.execute(sql, _parameters(values))
 
-    def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+    def fetch_one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row of a query, None if there is none."""
-        found = self.all(sql, *values)
-        return found[0] if found else None
+        rows = self.fetch_all(sql, *values)
+        return rows[0] if rows else None
 
-    def number(self, sql: str, *values: Any) -> int:
+    def fetch_number(self, sql: str, *values: Any) -> int:
         """Return the number that is all a query finds."""
-        return int(self.all(sql, *values)[0][0])
+        return int(self.fetch_all(sql, *values)[0][0])
 
     def sync(self) -> None:
         """Flush to disk everything committed since the last time, by any connection.
@@ -110,8 +110,8 @@ class Database:
         A commit that is not `durable` stays in the system's memory, which survives a kill but not a
         power cut. Costs nothing if nothing was committed.
         """
-        with self.told():
-            seen = self.number("PRAGMA data_version")  # counts commits of other connections
+        with self.translate_errors():
+            seen = self.fetch_number("PRAGMA data_version")  # counts commits of other connections
             if seen == self._synced and not self._has_written:
                 return
             self._has_written = False
@@ -127,7 +127,7 @@ class Database:
         Args:
             durable: Whether it must survive a power cut, not only a kill.
         """
-        with self.told():
+        with self.translate_errors():
             if durable:
                 self._db.execute("PRAGMA synchronous = FULL")
             try:
@@ -141,7 +141,7 @@ class Database:
                 if durable:
                     self._db.execute("PRAGMA synchronous = NORMAL")
 
-    def _told_of(self, reason: str) -> StateError:
+    def _state_error(self, reason: str) -> StateError:
         if "unable to open" in reason and (why := _no_descriptor()):
             return StateError(path=str(self._path), reason=why)
         if "unable to open" in reason or "readonly" in reason:  # error codes need Python 3.11
@@ -153,18 +153,18 @@ class Database:
         return kind(path=str(self._path), reason=reason)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Raise errors of the database as StateError."""
         try:
             yield
         except sqlite3.Error as error:
-            raise self._told_of(str(error)) from error
+            raise self._state_error(str(error)) from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StateError(path=str(self._path), reason=reason) from error
 
 
-def _filled_in(values: tuple[Any, ...]) -> Any:
+def _parameters(values: tuple[Any, ...]) -> Any:
     """Return the values of a query as SQLite takes them, by position or by name."""
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else values
 

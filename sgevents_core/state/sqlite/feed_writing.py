@@ -14,7 +14,7 @@ from sgevents_core.state.failures import KEPT_FAILURES
 from sgevents_core.state.feed_values import JOURNAL, FeedChange, SetAside, named_scripts
 from sgevents_core.state.requests import ReplayEvent, RequestStep
 from sgevents_core.state.sqlite.aside import delete_aside, write_aside
-from sgevents_core.state.sqlite.checksums import sum_of, sum_of_row
+from sgevents_core.state.sqlite.checksums import checksum_of, row_checksum
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import write_asked, write_request
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
@@ -44,7 +44,7 @@ class SqliteFeedWriter(SqliteReader):
                 "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (seq, era, id_, event_type, at, late, body,
-                     sum_of_row(era, id_, event_type, at, body), strands)
+                     row_checksum(era, id_, event_type, at, body), strands)
                     for seq, ((id_, at, event_type, body, _, strands), late) in enumerate(
                         rows, expected_seq + 1
                     )
@@ -111,11 +111,11 @@ class SqliteFeedWriter(SqliteReader):
         with self._db.transaction(durable=True) as db:
             return write_aside(db, [SetAside(str(event), reason, where, at, era)]) > 0
 
-    def forget_aside(self, ones: Sequence[SetAside], step: RequestStep) -> None:
+    def forget_aside(self, events: Sequence[SetAside], step: RequestStep) -> None:
         """Clear events that are set aside, as a person asked, and write the answer, atomically."""
         with self._db.transaction(durable=True) as db:
-            for one in ones:
-                delete_aside(db, one.era, [one.event], one.where)
+            for aside in events:
+                delete_aside(db, aside.era, [aside.event], aside.where)
             write_request(db, step)
 
     def mend(self, era: int, rows: Iterable[Row]) -> None:
@@ -131,15 +131,17 @@ class SqliteFeedWriter(SqliteReader):
             for row in rows:
                 _mend(db, era, row)
 
-    def keep_scripts(self, names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+    def keep_scripts(
+        self, names: Mapping[int, str], ids_by_name: Mapping[str, Collection[int]]
+    ) -> None:
         """Record the names of scripts.
 
         Args:
             names: Id -> name.
-            own: Name -> ids of all scripts that sign in with it; any others were renamed.
+            ids_by_name: Name -> ids of all scripts that sign in with it; any others were renamed.
         """
         before = self.scripts()
-        after = named_scripts(before, names, own)
+        after = named_scripts(before, names, ids_by_name)
         if after == before:
             return
         with self._db.transaction() as db:
@@ -164,7 +166,7 @@ class SqliteFeedWriter(SqliteReader):
             How many were removed.
         """
         highest = self.lowest() + limit
-        young = self._db.one(
+        young = self._db.fetch_one(
             "SELECT seq FROM journal WHERE seq < ? AND created_at >= ? ORDER BY seq LIMIT 1",
             highest,
             before,
@@ -178,7 +180,7 @@ class SqliteFeedWriter(SqliteReader):
 
     def _prune_failures(self, keep_from: int, limit: int) -> None:
         """Remove failures of removed entries, and the oldest if there are too many."""
-        newest = self._db.number("SELECT coalesce(max(id), 0) FROM failures")
+        newest = self._db.fetch_number("SELECT coalesce(max(id), 0) FROM failures")
         with self._db.transaction() as db:
             removed = db.execute(
                 "DELETE FROM failures WHERE id IN (SELECT id FROM failures INDEXED BY"
@@ -190,16 +192,16 @@ class SqliteFeedWriter(SqliteReader):
 
 
 def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
-    found = db.execute(
+    rows = db.execute(
         "SELECT seq, plugin FROM passed_over WHERE era = ? AND event = ? ORDER BY seq, plugin",
         (era, row.id),
     ).fetchall()
-    for seq in {seq for seq, _ in found}:
+    for seq in {seq for seq, _ in rows}:
         db.execute(
             "UPDATE journal SET event_type = ?, created_at = ?, body = ?, sum = ? WHERE seq = ?",
             (row.event_type, row.at, row.body, _sum(era, row), seq),
         )
-    for seq, plugin in found:
+    for seq, plugin in rows:
         if plugin:
             event = ReplayEvent(era, seq, row.id, row.body)
             write_asked(db, "sgevents", ("replay", plugin, {"mended": row.id}, [event]))
@@ -208,12 +210,12 @@ def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
 
 
 def _sum(era: int, row: Row) -> int:
-    return sum_of_row(era, row.id, row.event_type, row.at, row.body)
+    return row_checksum(era, row.id, row.event_type, row.at, row.body)
 
 
 def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
     text = _encode(change.state).decode()
-    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, sum_of(text)))
+    db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, checksum_of(text)))
     db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))
     db.executemany("INSERT OR REPLACE INTO missing VALUES (?, ?, ?, ?, ?)", change.put)
     db.executemany("DELETE FROM gone WHERE first = ?", ((f,) for f in change.cut_gone))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.state.inspection import FormatVersion, InspectedLetter, Integrity
 from sgevents_core.state.sqlite import schema
-from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of_letter
+from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import DATABASE, Database
 
 
@@ -32,13 +32,13 @@ class SqliteInspection:
 
     def format_version(self) -> FormatVersion:
         """Return the version of the schema."""
-        return FormatVersion(self._db.number("PRAGMA user_version"), len(schema.migrations()))
+        return FormatVersion(self._db.fetch_number("PRAGMA user_version"), len(schema.migrations()))
 
     def integrity(self, most: int, *, quick: bool) -> Integrity:
         """Check every page of the database."""
         pragma = "quick_check" if quick else "integrity_check"
         try:
-            errors = [str(row[0]) for row in self._db.all(f"PRAGMA {pragma}({most})")]
+            errors = [str(row[0]) for row in self._db.fetch_all(f"PRAGMA {pragma}({most})")]
         except StateDamaged as error:  # damaged so badly that SQLite cannot even check it
             errors = [error.reason]
         if errors == ["ok"]:
@@ -47,12 +47,12 @@ class SqliteInspection:
 
     def _unreadable(self) -> Iterator[str]:
         """Yield the tables and indexes that cannot be read completely."""
-        for kind, name, table in self._db.all(
+        for kind, name, table in self._db.fetch_all(
             "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
         ):
             how = "NOT INDEXED" if kind == "table" else f'INDEXED BY "{name}"'
             try:
-                for _ in self._db.each(f'SELECT * FROM "{table}" {how}'):  # noqa: S608 - SQLite's own names
+                for _ in self._db.fetch_each(f'SELECT * FROM "{table}" {how}'):  # noqa: S608 - SQLite's own names
                     pass
             except StateDamaged:
                 yield f"{kind} {name}"
@@ -61,19 +61,19 @@ class SqliteInspection:
 
     def stores(self) -> list[str]:
         """Return the plugins that have a store, by name."""
-        found = self._db.all("SELECT DISTINCT plugin FROM stores ORDER BY plugin")
-        return [plugin for (plugin,) in found]
+        rows = self._db.fetch_all("SELECT DISTINCT plugin FROM stores ORDER BY plugin")
+        return [plugin for (plugin,) in rows]
 
     def letters(self) -> Iterator[InspectedLetter]:
         """Yield the dead letters, oldest first."""
-        columns = f"id, plugin, callback, seq, event_id, body, {letter_sum_column(self._db)}"
-        for number, *about, checksum in self._db.each(
+        columns = f"id, plugin, callback, seq, event_id, body, {letter_checksum_column(self._db)}"
+        for number, *about, checksum in self._db.fetch_each(
             f"SELECT {columns} FROM failures WHERE dead = 1 ORDER BY id"  # noqa: S608 - our own columns
         ):
             plugin, callback, seq, event_id, body = about
             whole = not body or _is_row_of(event_id, body)
             if whole and checksum is not None:
-                whole = checksum == sum_of_letter(plugin, callback, seq, event_id, body)
+                whole = checksum == letter_checksum(plugin, callback, seq, event_id, body)
             yield InspectedLetter(number, event_id, whole)
 
 

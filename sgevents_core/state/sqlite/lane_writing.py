@@ -36,7 +36,7 @@ class SqliteLaneWriter(SqliteReader):
                 " ON CONFLICT (name) DO UPDATE SET fence = fence + 1",
                 (lane,),
             )
-            return self._db.number("SELECT fence FROM lanes WHERE name = ?", lane)
+            return self._db.fetch_number("SELECT fence FROM lanes WHERE name = ?", lane)
 
     def record(self, lane: str, fence: int, step: Step) -> int:
         """Write one step atomically, and return the number of its failure, 0 if it has none."""
@@ -85,5 +85,5 @@ class SqliteLaneWriter(SqliteReader):
         self._db.sync()
 
     def _check_fence(self, lane: str, fence: int) -> None:
-        if self._db.one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
+        if self._db.fetch_one("SELECT fence FROM lanes WHERE name = ?", lane) != (fence,):
             raise StaleWriter(what=f"lane {lane}")

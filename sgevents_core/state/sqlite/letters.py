@@ -15,7 +15,7 @@ from sgevents_core.state.letters import (
     LetterGroup,
     merged_groups,
 )
-from sgevents_core.state.sqlite.checksums import letter_sum_column, sum_of_letter
+from sgevents_core.state.sqlite.checksums import letter_checksum, letter_checksum_column
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.sqlite.tracebacks import keep_traceback, traceback_column
 
@@ -36,7 +36,7 @@ class SqliteLetters:
     def __init__(self, folder: Path) -> None:
         self._db = Database(folder, read_only=True, needs=_SCHEMA)
         self._traceback = traceback_column(self._db)
-        self._sum = letter_sum_column(self._db)
+        self._sum = letter_checksum_column(self._db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -44,10 +44,10 @@ class SqliteLetters:
 
     def get(self, number: int) -> Letter | None:
         """Return the dead letter with this number, even if retried or dismissed; None if none."""
-        found = self._select(
+        rows = self._select(
             "id = :number AND (dead = 1 OR outcome IN ('retried', 'dismissed'))", {"number": number}
         )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
     def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
         """Return the dead letters, oldest first.
@@ -68,19 +68,19 @@ class SqliteLetters:
             limit: At most this many; -1 for all.
         """
         condition, values = _condition(chosen)
-        found = self._db.each(
+        rows = self._db.fetch_each(
             "SELECT id, era, plugin, callback, seq, event_id, attempt, error, at, outcome"  # noqa: S608 - all our own
             f" FROM failures WHERE {condition} AND id > :after ORDER BY id LIMIT :limit",
             {**values, "after": after, "limit": limit},
         )
-        for number, era, plugin, callback, seq, event_id, attempt, error, at, outcome in found:
+        for number, era, plugin, callback, seq, event_id, attempt, error, at, outcome in rows:
             failure = Failure(plugin, callback, seq, event_id, attempt, error, "", at, outcome)
             yield Letter(number, failure, True, era, b"")
 
     def count(self, chosen: LetterChoice, after: int = 0) -> int:
         """Count the chosen dead letters whose number is above `after`."""
         condition, values = _condition(chosen)
-        return self._db.number(
+        return self._db.fetch_number(
             f"SELECT count(*) FROM failures WHERE {condition} AND id > :after",  # noqa: S608
             {**values, "after": after},
         )
@@ -91,30 +91,30 @@ class SqliteLetters:
         Errors that differ only in numbers, such as ids, are grouped together.
         """
         condition, values = _condition(chosen)
-        found = self._db.each(
+        rows = self._db.fetch_each(
             "SELECT plugin, callback, error, count(*), min(id), min(at), max(at) FROM failures"  # noqa: S608 - all our own
             f" WHERE {condition} GROUP BY plugin, callback, error",
             values,
         )
-        return merged_groups(LetterGroup(*row) for row in found)
+        return merged_groups(LetterGroup(*row) for row in rows)
 
     def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
         """Return a callback's dead letter for an event; None if it has none."""
-        found = self._select(
+        rows = self._select(
             "dead = 1 AND plugin = :plugin AND callback = :callback AND seq = :seq"
             " AND event_id = :event_id",
             {"plugin": plugin, "callback": callback, "seq": seq, "event_id": event_id},
         )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
     def _select(self, condition: str, values: Mapping[str, Any]) -> list[Letter]:
-        found = self._db.all(
+        rows = self._db.fetch_all(
             "SELECT id, dead, era, body, plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - all our own
             f" {self._traceback}, at, outcome, {self._sum} FROM failures WHERE {condition}"
             " ORDER BY id",
             values,
         )
-        return [_letter(*row) for row in found]
+        return [_letter(*row) for row in rows]
 
 
 def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
@@ -128,7 +128,7 @@ def write_letter(db: sqlite3.Connection, change: LetterChange) -> int:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
              f.at, f.outcome, change.dead, change.body, change.era,
-             sum_of_letter(f.plugin, f.callback, f.seq, f.event_id, change.body)),
+             letter_checksum(f.plugin, f.callback, f.seq, f.event_id, change.body)),
         )  # fmt: skip
         return cursor.lastrowid or 0
     db.execute(
@@ -152,7 +152,7 @@ def _letter(number: int, dead: int, era: int, body: bytes | None, *rest: Any) ->
     failure = Failure(*columns)
     f = failure
     about = (f.plugin, f.callback, f.seq, f.event_id, body)
-    whole = checksum is None or checksum == sum_of_letter(*about)
+    whole = checksum is None or checksum == letter_checksum(*about)
     return Letter(number, failure, bool(dead), era, body or b"", whole)
 
 

@@ -34,11 +34,11 @@ class SqlitePast:
 
     def event(self, event_id: int) -> ReplayEvent | None:
         """Return the newest event with an id; None if the journal has none."""
-        found = self._db.one(
+        row = self._db.fetch_one(
             f"SELECT {_EVENT} FROM journal WHERE event_id = ? ORDER BY era DESC",  # noqa: S608 - our own columns
             event_id,
         )
-        return None if found is None else ReplayEvent(*found)
+        return None if row is None else ReplayEvent(*row)
 
     def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
         """Return the events of an era with an id from `first` to `last`, in the order seen."""
@@ -50,12 +50,12 @@ class SqlitePast:
 
     def kept_from(self, era: int) -> JournalStart | None:
         """Return the oldest event of an era from which the journal is complete."""
-        found = self._db.one(
+        row = self._db.fetch_one(
             "SELECT event_id, created_at FROM journal WHERE era = ? AND late = 0"
             " ORDER BY seq LIMIT 1",
             era,
         )
-        return None if found is None else JournalStart(*found)
+        return None if row is None else JournalStart(*row)
 
     def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
         """Return the ranges of ids, first and last, that were left out in an era."""
@@ -63,7 +63,7 @@ class SqlitePast:
             return []
         of_era = "" if kind == "parked" else " WHERE era = ?"
         sql = f"SELECT first, last FROM {kind}{of_era}"  # noqa: S608 - one of our tables
-        return [(first, last) for first, last in self._db.all(sql, *([era] * bool(of_era)))]
+        return [(first, last) for first, last in self._db.fetch_all(sql, *([era] * bool(of_era)))]
 
     def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
         """Return whether an id was left out in an era."""
@@ -71,27 +71,27 @@ class SqlitePast:
 
     def first_cursors(self) -> dict[str, int]:
         """Return plugin -> the `seq` of the last event before the plugin began."""
-        return dict(self._db.all("SELECT plugin, seq FROM joined"))
+        return dict(self._db.fetch_all("SELECT plugin, seq FROM joined"))
 
     def failures(self, event_id: int) -> list[RecordedFailure]:
         """Return all recorded failures of an event, oldest first."""
-        found: list[tuple[Any, ...]] = self._db.all(
+        rows: list[tuple[Any, ...]] = self._db.fetch_all(
             "SELECT plugin, callback, seq, event_id, attempt, error,"  # noqa: S608 - our own columns
             f" {traceback_column(self._db)}, at, outcome, dead, id FROM failures"
             " WHERE event_id = ? ORDER BY id",
             event_id,
         )
-        return [RecordedFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in found]
+        return [RecordedFailure(Failure(*row[:9]), bool(row[9]), row[10]) for row in rows]
 
     def _events(self, condition: str, era: int, *values: Any) -> list[ReplayEvent]:
-        found = self._db.all(
+        rows = self._db.fetch_all(
             f"SELECT {_EVENT} FROM journal"  # noqa: S608 - our own columns and conditions
             f" WHERE era = ? AND {condition} ORDER BY seq",
             era,
             *values,
         )
-        return [ReplayEvent(*row) for row in found]
+        return [ReplayEvent(*row) for row in rows]
 
     def _has_table(self, name: str) -> bool:
         """Return whether the schema has a table: a state of an older version may lack it."""
-        return self._db.one("SELECT 1 FROM sqlite_master WHERE name = ?", name) is not None
+        return self._db.fetch_one("SELECT 1 FROM sqlite_master WHERE name = ?", name) is not None

@@ -13,7 +13,7 @@ from sgevents_core.errors import StateDamaged
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
-from sgevents_core.state.sqlite.checksums import decoded, make_sure, sum_of
+from sgevents_core.state.sqlite.checksums import checksum_of, decode_record, verify_checksum
 from sgevents_core.state.sqlite.database import Database
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS
@@ -50,7 +50,7 @@ def encode_keys(keys: Iterable[CallKey]) -> str:
 
 def read_keys(db: Database, what: str, text: str) -> frozenset[CallKey]:
     """Return the callbacks that a text names."""
-    return decoded(db, what, _decode_keys, text)
+    return decode_record(db, what, _decode_keys, text)
 
 
 def _decode_keys(text: str) -> frozenset[CallKey]:
@@ -62,17 +62,17 @@ def _decode_keys(text: str) -> frozenset[CallKey]:
 
 def read_places(db: Database, lane: str) -> StrandPlaces | None:
     """Return the places of a lane's strands; None if it is not divided."""
-    if db.number("PRAGMA user_version") < STRANDS_SINCE:
+    if db.fetch_number("PRAGMA user_version") < STRANDS_SINCE:
         return None
-    found = db.one("SELECT order_by FROM lanes WHERE name = ?", lane)
-    order_by = None if found is None else order_of(db, f"lane {lane}", found[0])
+    row = db.fetch_one("SELECT order_by FROM lanes WHERE name = ?", lane)
+    order_by = None if row is None else order_of(db, f"lane {lane}", row[0])
     if order_by is None:
         return None
     places = [BEGINNING] * STRANDS
-    rows = db.all("SELECT strand, seq, done, sum FROM lane_strands WHERE lane = ?", lane)
+    rows = db.fetch_all("SELECT strand, seq, done, sum FROM lane_strands WHERE lane = ?", lane)
     for strand, seq, done, checksum in rows:
         what = f"the place of strand {strand} of lane {lane}"
-        make_sure(db, what, checksum, lane, strand, seq, done)
+        verify_checksum(db, what, checksum, lane, strand, seq, done)
         places[strand] = read_place(db, what, seq, done)
     return StrandPlaces(order_by, tuple(places))
 
@@ -116,29 +116,29 @@ def write_place(db: sqlite3.Connection, lane: str, strand: int, progress: Progre
     """Write the place of one strand."""
     values = (lane, strand, *place_columns(progress))
     db.execute("INSERT OR REPLACE INTO lane_strands VALUES (?, ?, ?, ?, ?)",
-               (*values, sum_of(*values)))  # fmt: skip
+               (*values, checksum_of(*values)))  # fmt: skip
 
 
 # Plugins
 
 
-def read_records(db: Database, sum_column: str) -> dict[str, PluginRecord]:
+def read_records(db: Database, checksum_column: str) -> dict[str, PluginRecord]:
     """Return the records of all plugins ever enabled, by name.
 
     Args:
         db: The database.
-        sum_column: The column of the checksum.
+        checksum_column: The column of the checksum.
     """
-    divided = db.number("PRAGMA user_version") >= STRANDS_SINCE
+    divided = db.fetch_number("PRAGMA user_version") >= STRANDS_SINCE
     more = "order_by, above" if divided else "NULL, NULL"
-    found = db.all(
+    rows = db.fetch_all(
         "SELECT name, lane, cursor, apart, done, state, reason, retry_at, failures,"  # noqa: S608 - our own
-        f" {more}, {sum_column} FROM plugins ORDER BY name"
+        f" {more}, {checksum_column} FROM plugins ORDER BY name"
     )
     records = {}
-    for *values, order_by, above, checksum in found:
+    for *values, order_by, above, checksum in rows:
         more_values = [] if order_by is None and above is None else [order_by, above]
-        make_sure(db, f"the record of plugin {values[0]}", checksum, *values, *more_values)
+        verify_checksum(db, f"the record of plugin {values[0]}", checksum, *values, *more_values)
         records[values[0]] = _record(db, values, order_by, above)
     if divided:
         _read_strands(db, records)
@@ -161,20 +161,20 @@ def _record(
         reason,
         retry_at,
         failures,
-        None if above is None else decoded(db, what, StrandPlaces.decode, above),
+        None if above is None else decode_record(db, what, StrandPlaces.decode, above),
         order_of(db, what, order_by),
     )
 
 
 def _read_strands(db: Database, records: dict[str, PluginRecord]) -> None:
     """Add the strands that plugins are separate from; rows of another order are left over."""
-    for *values, checksum in db.all(
+    for *values, checksum in db.fetch_all(
         "SELECT plugin, strand, order_by, cursor, done, held, reason, retry_at, sum"
         " FROM plugin_strands ORDER BY plugin, strand"
     ):
         plugin, strand, order_by, cursor, done, held, reason, retry_at = values
         what = f"the record of plugin {plugin} in strand {strand}"
-        make_sure(db, what, checksum, *values)
+        verify_checksum(db, what, checksum, *values)
         record = records.get(plugin)
         if record is not None and record.order_by == order_by and not record.apart:
             progress = Progress(cursor, read_keys(db, what, done))
@@ -205,7 +205,7 @@ def write_record(db: sqlite3.Connection, record: AnyPluginRecord) -> None:
     )
     db.execute(
         "INSERT OR REPLACE INTO plugin_strands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*values, sum_of(*values)),
+        (*values, checksum_of(*values)),
     )
 
 
@@ -222,7 +222,7 @@ def _write_plugin(db: sqlite3.Connection, record: PluginRecord) -> None:
         record.failures,
     )
     division = (record.order_by, None if record.above is None else record.above.encode())
-    checksum = sum_of(*values) if division == (None, None) else sum_of(*values, *division)
+    checksum = checksum_of(*values) if division == (None, None) else checksum_of(*values, *division)
     db.execute(
         "INSERT OR REPLACE INTO plugins"
         " (name, lane, cursor, apart, done, state, reason, retry_at, failures,"

@@ -101,7 +101,7 @@ class SqlitePresence:
             db = Database(self._folder, read_only=True)
             try:
                 for query in _READ:
-                    db.all(query)
+                    db.fetch_all(query)
             finally:
                 db.close()
         except StateDamaged:

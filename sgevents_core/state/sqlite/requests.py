@@ -79,42 +79,44 @@ class SqliteRequests:
             above: Only those with a higher number.
             plugin: Only those about this plugin; None for all.
         """
-        found = self._db.all(
+        rows = self._db.fetch_all(
             f"SELECT {_COLUMNS} FROM requests"  # noqa: S608 - our own columns
             " WHERE outcome IS NULL AND id > ?1 AND (?2 IS NULL OR plugin = ?2) ORDER BY id",
             above,
             plugin,
         )
-        return [_request(row) for row in found]
+        return [_request(row) for row in rows]
 
     def get(self, number: int) -> Request | None:
         """Return a request as it is now; None if it is unknown or answered."""
-        found = self._db.one(
+        row = self._db.fetch_one(
             f"SELECT {_COLUMNS} FROM requests WHERE id = ? AND outcome IS NULL",  # noqa: S608
             number,
         )
-        return None if found is None else _request(found)
+        return None if row is None else _request(row)
 
     def unanswered(self, numbers: Iterable[int]) -> list[int]:
         """Return those of the given requests that are unanswered, in their order."""
-        found = {row[0] for row in self._db.all("SELECT id FROM requests WHERE outcome IS NULL")}
-        return [number for number in numbers if number in found]
+        rows = {
+            row[0] for row in self._db.fetch_all("SELECT id FROM requests WHERE outcome IS NULL")
+        }
+        return [number for number in numbers if number in rows]
 
     def answer_of(self, number: int) -> RequestAnswer | None:
         """Return the answer to a request; None while it is unanswered."""
-        found = self._db.one(
+        row = self._db.fetch_one(
             "SELECT outcome, answer FROM requests WHERE id = ? AND outcome IS NOT NULL", number
         )
-        return None if found is None else RequestAnswer(*found)
+        return None if row is None else RequestAnswer(*row)
 
     def list_latest(self, count: int) -> list[ShownRequest]:
         """Return the last requests, answered or not, the newest last."""
-        found = self._db.all(
+        rows = self._db.fetch_all(
             "SELECT id, kind, plugin, asked_by, asked_at, detail, outcome, answer, answered_at"
             " FROM requests ORDER BY id DESC LIMIT ?",
             count,
         )
-        return [_asked(row) for row in reversed(found)]
+        return [_asked(row) for row in reversed(rows)]
 
     def begin(self, number: int) -> None:
         """Record that a plugin is about to be called: the process may not survive it."""
@@ -128,12 +130,12 @@ class SqliteRequests:
 
     def replay_event(self, number: int, index: int) -> ReplayEvent | None:
         """Return the event at a position of a replay; None after the last."""
-        found = self._db.one(
+        row = self._db.fetch_one(
             "SELECT era, seq, event_id, body FROM replays WHERE request = ? AND place = ?",
             number,
             index,
         )
-        return None if found is None else ReplayEvent(*found)
+        return None if row is None else ReplayEvent(*row)
 
     def forget(self, before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""

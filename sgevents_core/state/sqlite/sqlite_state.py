@@ -28,7 +28,9 @@ class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
         Returns:
             How many were processed; 0 if none are left.
         """
-        if self._db.one("SELECT 1 FROM failures WHERE traceback_id IS NULL AND traceback <> ''"):
+        if self._db.fetch_one(
+            "SELECT 1 FROM failures WHERE traceback_id IS NULL AND traceback <> ''"
+        ):
             with self._db.transaction() as db:
                 return share_tracebacks(db, limit)
         return 0

@@ -23,7 +23,7 @@ _NONE: Final = 0
 
 def traceback_column(db: Database) -> str:
     """Return the SQL expression for a failure's whole traceback, in a query on `failures`."""
-    version = db.number("PRAGMA user_version")  # read-only, an older schema may remain
+    version = db.fetch_number("PRAGMA user_version")  # read-only, an older schema may remain
     return _WHOLE if version >= TRACEBACKS_SINCE else "traceback"
 
 
@@ -38,9 +38,9 @@ def keep_traceback(db: sqlite3.Connection, text: str) -> tuple[int, str]:
     if not frames:
         return _NONE, end
     key = hashlib.blake2b(frames.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    found = db.execute("SELECT id FROM tracebacks WHERE hash = ?", (key,)).fetchone()
-    if found is not None:
-        return int(found[0]), end
+    row = db.execute("SELECT id FROM tracebacks WHERE hash = ?", (key,)).fetchone()
+    if row is not None:
+        return int(row[0]), end
     cursor = db.execute("INSERT INTO tracebacks (hash, text) VALUES (?, ?)", (key, frames))
     return cursor.lastrowid or _NONE, end
 
@@ -51,17 +51,17 @@ def share_tracebacks(db: sqlite3.Connection, limit: int) -> int:
     Returns:
         How many were processed; 0 if none are left.
     """
-    found = db.execute(
+    rows = db.execute(
         "SELECT id, traceback FROM failures WHERE traceback_id IS NULL AND traceback <> ''"
         " ORDER BY id LIMIT ?",
         (limit,),
     ).fetchall()
-    kept = [(*keep_traceback(db, text), number) for number, text in found]
+    kept = [(*keep_traceback(db, text), number) for number, text in rows]
     db.executemany(
         "UPDATE failures SET traceback_id = ?, traceback = ? WHERE id = ?",
         kept,
     )
-    return len(found)
+    return len(rows)
 
 
 def forget_tracebacks(db: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.sqlite.checksums import sum_of, sum_of_letter
+from sgevents_core.state.sqlite.checksums import checksum_of, letter_checksum
 from sgevents_core.state.sqlite.deaths import forget_deaths, write_deaths
 from sgevents_core.state.sqlite.places import (
     place_columns,
@@ -59,7 +59,7 @@ def _write_progress(db: sqlite3.Connection, lane: str, progress: Progress) -> No
     seq, done = place_columns(progress)
     db.execute(
         "UPDATE lanes SET seq = ?, done = ?, sum = ? WHERE name = ?",
-        (seq, done, sum_of(lane, seq, done), lane),
+        (seq, done, checksum_of(lane, seq, done), lane),
     )
 
 
@@ -74,7 +74,7 @@ def _write_failure(db: sqlite3.Connection, failure: Failure, *, dead: bool) -> i
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (f.plugin, f.callback, f.seq, f.event_id, f.attempt, f.error, traceback, traceback_id,
          f.at, f.outcome, dead, body, era,
-         sum_of_letter(f.plugin, f.callback, f.seq, f.event_id, body)),
+         letter_checksum(f.plugin, f.callback, f.seq, f.event_id, body)),
     )  # fmt: skip
     _write_attempts(db, (f.plugin, f.callback, f.seq), f.attempt, f.error)
     return cursor.lastrowid or 0
@@ -92,7 +92,7 @@ def _write_store(db: sqlite3.Connection, plugin: str, changes: dict[str, Any]) -
     db.executemany(
         "INSERT OR REPLACE INTO stores VALUES (?, ?, ?, ?)",
         (
-            (plugin, key, text, sum_of(plugin, key, text))
+            (plugin, key, text, checksum_of(plugin, key, text))
             for key, value in changes.items()
             if value is not REMOVED
             for text in [_encode(value).decode()]
