@@ -1,0 +1,101 @@
+"""A state as a whole, and what it keeps on a disk; each home of it is a room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sgevents_core.state.inspection import Inspection, LogDamage
+from sgevents_core.state.protocols.reading import Letters, Past, Reader
+from sgevents_core.state.protocols.writing import FeedWriter, LaneWriter, Requests, Writer
+
+
+class Presence(Protocol):
+    """Whether a state in use is still the one that was opened; watched from one thread."""
+
+    def look(self) -> None:
+        """Check that the state still exists and is readable.
+
+        Raises:
+            StateGone: One of its files was deleted or replaced.
+            StateDamaged: It can no longer be read.
+        """
+
+    def close(self) -> None:
+        """End the watch; only when this process has no open connection."""
+
+
+class State(Protocol):
+    """One state. It opens nothing by itself; each thread opens connections of its own."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this host's files: the lock, the registers, what runs."""
+
+    def is_made(self) -> bool:
+        """Return whether the state exists.
+
+        Raises:
+            StateError: Its folder cannot be accessed.
+        """
+
+    def reader(self) -> Reader:
+        """Open a connection that reads."""
+
+    def feed_writer(self) -> FeedWriter:
+        """Open the feed's connection; creates or upgrades the state if necessary."""
+
+    def lane_writer(self) -> LaneWriter:
+        """Open the connection of a lane; creates or upgrades the state if necessary."""
+
+    def writer(self) -> Writer:
+        """Open a connection for all that a start writes; see `feed_writer`."""
+
+    def requests(self) -> Requests:
+        """Open the requests; creates or upgrades the state if necessary."""
+
+    def letters(self) -> Letters:
+        """Open the dead letters."""
+
+    def past(self) -> Past:
+        """Open the past events."""
+
+    def presence(self) -> Presence:
+        """Watch that the state still exists."""
+
+
+class Storage(Protocol):
+    """What a state keeps on this host's disk, for those who look after it."""
+
+    @property
+    def folder(self) -> Path:
+        """The state's folder."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Names of the files that a start opens for writing, besides the lock."""
+
+    @property
+    def repair(self) -> str:
+        """What to do about damage, for people."""
+
+    def is_outdated(self) -> bool:
+        """Return whether an older version wrote it and the next writer will upgrade it.
+
+        Raises:
+            StateError: It cannot be read.
+        """
+
+    def inspection(self) -> Inspection:
+        """Open an inspection of the state; see `sgevents state check`."""
+
+    def log_damage(self) -> LogDamage | None:
+        """Return where a log that was left behind is damaged; None if it is intact.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
+    def back_up(self, target: Path) -> int:
+        """Copy the state as it is now to a file, and return its size in bytes."""

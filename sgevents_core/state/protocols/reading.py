@@ -1,0 +1,180 @@
+"""Reading a state: journal and ledger, dead letters, past events. No reader needs a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from sgevents_core.choices import OrderBy
+from sgevents_core.state.entries import Entry, JournalStart
+from sgevents_core.state.failures import Failure, RecordedFailure
+from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
+from sgevents_core.state.needs import FeedTrouble
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.requests import (
+    ReplayEvent,
+)
+from sgevents_core.state.steps import CallDeaths
+from sgevents_core.state.strand_places import StrandPlaces
+
+
+class Connection(Protocol):
+    """A connection of one thread at a time; every method raises StateError if it fails."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Reader(Connection, Protocol):
+    """Reads the journal and the ledger; needs no writer."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be read yet; not while another process creates it."""
+
+    def end(self) -> int:
+        """Return the highest `seq`, 0 for an empty journal."""
+
+    def lowest(self) -> int:
+        """Return the lowest `seq` that is kept; the next one for an empty journal."""
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries with a `seq` above `after`, ascending."""
+
+    def created_after(self, seq: int) -> int | None:
+        """Return `created_at` of the first entry above `seq`; None if there is none."""
+
+    def seq_before_event(self, event_id: int) -> int:
+        """Return the `seq` below the first entry whose event id reaches a value."""
+
+    def seq_before_time(self, created: int) -> int:
+        """Return the `seq` below the first entry created at a time or later.
+
+        Args:
+            created: The time, in seconds since 1970.
+        """
+
+    def event_types(self) -> list[str]:
+        """Return the event types of the last entries, each once."""
+
+    def load_feed(self) -> FeedRecord | None:
+        """Return the feed's state, None before the first start."""
+
+    def feed_trouble(self) -> FeedTrouble:
+        """Return the feed's recorded trouble, without reading the missing ranges."""
+
+    def set_aside_events(self) -> list[SetAside]:
+        """Return the events that are set aside, oldest first."""
+
+    def passed_over_ids(self, era: int) -> list[int]:
+        """Return the ids of the events of an era whose entries were passed over."""
+
+    def scripts(self) -> dict[int, str]:
+        """Return the known names of the site's scripts, by id."""
+
+    def read_strand(
+        self, strand: int, order_by: OrderBy, *, after: int, until: int, limit: int
+    ) -> list[Entry]:
+        """Return up to `limit` entries of one strand with a `seq` above `after`, ascending.
+
+        Args:
+            strand: The strand.
+            order_by: What divides the events into strands.
+            after: The `seq` before them.
+            until: The highest `seq`.
+            limit: How many at most.
+        """
+
+    def lane_progress(self, lane: str) -> Progress | None:
+        """Return a lane's last recorded position; None for a lane never seen.
+
+        Of a divided lane it is the lowest place; see `lane_places`.
+        """
+
+    def lane_places(self, lane: str) -> StrandPlaces | None:
+        """Return the recorded places of a lane's strands; None for a lane that is not divided."""
+
+    def plugins(self) -> dict[str, PluginRecord]:
+        """Return the records of all plugins ever enabled, by name."""
+
+    def attempts(self) -> dict[tuple[CallKey, int], int]:
+        """Return `(callback, seq)` -> attempts, for all calls that are not settled."""
+
+    def deaths(self) -> list[CallDeaths]:
+        """Return the unsettled calls in which the process died."""
+
+    def store(self, plugin: str) -> dict[str, Any]:
+        """Return the plugin's store as last committed."""
+
+    def dead_letters(self, plugin: str | None = None) -> list[Failure]:
+        """Return the dead letters, oldest first."""
+
+    def dead_letter_counts(self) -> dict[str, tuple[int, str]]:
+        """Return, for each plugin with dead letters, their number and the newest error."""
+
+
+class Letters(Connection, Protocol):
+    """The dead letters, for people and for retries; only reads."""
+
+    def get(self, number: int) -> Letter | None:
+        """Return the dead letter with this number, even if retried or dismissed; None if none."""
+
+    def find(self, plugin: str | None = None, event_id: int | None = None) -> list[Letter]:
+        """Return the dead letters, oldest first.
+
+        Args:
+            plugin: Only those of this plugin.
+            event_id: Only those for this event.
+        """
+
+    def listed(self, chosen: LetterChoice, after: int = 0, limit: int = -1) -> Iterator[Letter]:
+        """Yield dead letters, oldest first, without events and tracebacks; few are held in memory.
+
+        Args:
+            chosen: Which.
+            after: Only those with a higher number.
+            limit: At most this many; -1 for all.
+        """
+
+    def count(self, chosen: LetterChoice, after: int = 0) -> int:
+        """Count the chosen dead letters whose number is above `after`."""
+
+    def groups(self, chosen: LetterChoice) -> list[LetterGroup]:
+        """Return dead letters grouped by plugin, callback and error, the largest group first.
+
+        Errors that differ only in numbers, such as ids, are grouped together.
+        """
+
+    def of_call(self, plugin: str, callback: str, seq: int, event_id: int) -> Letter | None:
+        """Return a callback's dead letter for an event; None if it has none."""
+
+
+class Past(Connection, Protocol):
+    """Past events and their records, for replays and for people; only reads."""
+
+    def event(self, event_id: int) -> ReplayEvent | None:
+        """Return the newest event with an id; None if the journal has none."""
+
+    def between(self, era: int, first: int, last: int) -> list[ReplayEvent]:
+        """Return the events of an era with an id from `first` to `last`, in the order seen."""
+
+    def since(self, era: int, at: int) -> list[ReplayEvent]:
+        """Return the events of an era created since a time in seconds since 1970."""
+
+    def kept_from(self, era: int) -> JournalStart | None:
+        """Return the oldest event of an era from which the journal is complete."""
+
+    def left_out(self, kind: LeftOut, era: int) -> list[tuple[int, int]]:
+        """Return the ranges of ids, first and last, that were left out in an era."""
+
+    def is_left_out(self, kind: LeftOut, era: int, event_id: int) -> bool:
+        """Return whether an id was left out in an era."""
+
+    def first_cursors(self) -> dict[str, int]:
+        """Return plugin -> the `seq` of the last event before the plugin began."""
+
+    def failures(self, event_id: int) -> list[RecordedFailure]:
+        """Return all recorded failures of an event, oldest first."""
