@@ -49,6 +49,12 @@ class Route(NamedTuple):
     attribute: str | None
     entity_type: str | None
 
+    @classmethod
+    def read(cls, texts: tuple[str, str | None, str | None]) -> Route:
+        """Return the route that `route_of` found, each text as the attributes give it."""
+        event_type, attribute, entity_type = texts
+        return cls(stock_text(event_type), _text(attribute), _text(entity_type))
+
 
 class TypeParts(NamedTuple):
     """An event type split into its parts."""
@@ -240,8 +246,11 @@ class Event(Mapping[str, Any]):
         if self._is_view:
             return self._viewed()[1]
         entity = self._row.get("entity")
-        linked = _integer(entity.get("id")) if isinstance(entity, dict) else None
-        return self._entity_id_without_link() if linked is None else linked
+        if isinstance(entity, dict):
+            linked = entity.get("id")
+            if type(linked) is int:
+                return linked
+        return self._entity_id_without_link()
 
     @property
     def is_back_reference(self) -> bool:
@@ -342,8 +351,8 @@ class Event(Mapping[str, Any]):
         return _integer(meta.get("entity_id", own))
 
 
-def route_of(event: Event) -> Route | tuple[str, str | None, str | None]:
-    """Return an event's type, attribute and entity type, as a `Route` or equal to one.
+def route_of(event: Event) -> tuple[str, str | None, str | None]:
+    """Return an event's type, attribute and entity type as its row says them; see `Route`.
 
     Nearly every row says all three in so many words; only the others are looked at more closely.
     """

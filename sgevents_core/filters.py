@@ -179,6 +179,8 @@ class Match:
     def _is_in_project(self, event: Event) -> bool:
         if event.project_id in self.project:
             return True
+        if not any(isinstance(one, str) for one in self.project):
+            return False
         name = (event.project or {}).get("name")
         return isinstance(name, str) and name in self.project
 

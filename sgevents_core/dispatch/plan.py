@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
-from sgevents_core.events import route_of
+from sgevents_core.events import Route, route_of
 
 if TYPE_CHECKING:
-    from sgevents_core.events import Event, Route
+    from sgevents_core.events import Event
     from sgevents_core.plugins.callback import Callback
 
 Planned: TypeAlias = "tuple[tuple[int, Callback], ...]"
@@ -38,7 +38,7 @@ class Plan:
         """Make the plan for `callbacks`, which are in call order."""
         self.callbacks: Final = tuple(callbacks)
         self._by_type: dict[str, Planned] = {}
-        self._by_route: dict[Route, Planned] = {}
+        self._by_route: dict[tuple[str, str | None, str | None], Planned] = {}
 
     def for_type(self, event_type: str) -> Planned:
         """Return the callbacks that may be called for events of `event_type`, with their indices.
@@ -53,9 +53,9 @@ class Plan:
 
         The rest of their filters: `callback.match.may_accept_routed(event)`, and `where`.
         """
-        route: Any = route_of(event)
-        planned = self._by_route.get(route)
-        return self._compile_route(route) if planned is None else planned
+        texts = route_of(event)
+        planned = self._by_route.get(texts)
+        return self._compile_route(texts) if planned is None else planned
 
     def explain(self, event: Event) -> list[Explanation]:
         """Return, for every callback in call order, whether it is called for `event`."""
@@ -71,13 +71,14 @@ class Plan:
         _keep(self._by_type, event_type, planned)
         return planned
 
-    def _compile_route(self, route: Route) -> Planned:
+    def _compile_route(self, texts: tuple[str, str | None, str | None]) -> Planned:
+        route = Route.read(texts)
         planned = tuple(
             (index, callback)
             for index, callback in self.for_type(route[0])
             if callback.accepts_route(route)
         )
-        _keep(self._by_route, route, planned)
+        _keep(self._by_route, texts, planned)
         return planned
 
 
