@@ -82,7 +82,8 @@ def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: f
     """
     if not rows:
         return
-    state.recent = [*state.recent, *((row.id, known_at(row)) for row in rows)][-RECENT_IDS:]
+    last = ((row.id, known_at(row)) for row in rows[-RECENT_IDS:])
+    state.recent = [*state.recent, *last][-RECENT_IDS:]
     at = clock(state, date)
     if not state.marks:
         state.marks = [(at, rows[0].id)]

@@ -104,7 +104,8 @@ class Anchoring:
     def _same(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> bool:
         """Return whether known ids still have their creation times; if not, it is another log."""
         known = dict(state.recent) if rows else {}
-        strange = [row.id for row in rows if not ages.is_same(row, known.get(row.id))]
+        seen = [row for row in rows if row.id in known]
+        strange = [row.id for row in seen if not ages.is_same(row, known[row.id])]
         if strange:
             _rewind(state, _other_time(strange[0]), taken)
             return False

@@ -348,11 +348,16 @@ class Follower:
     def _take_fresh(self, state: FeedState, rows: list[Row], now: float, taken: Taken) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""
         self._fresh = rows
+        if not rows:
+            return
+        frontier = state.frontier
         for row in rows:
-            self._open_gap(state, state.frontier, row, now + FIRST_LOOK)
-            state.frontier = row.id
-            anchor(state, row)
-            taken.rows.append(LateRow(row, late=False))
+            if row.id > frontier + 1:
+                self._open_gap(state, frontier, row, now + FIRST_LOOK)
+            frontier = row.id
+        state.frontier = frontier
+        anchor(state, rows[-1])
+        taken.rows += [LateRow(row, late=False) for row in rows]
         ages.remember(state, rows, self._date, self.rules.audit_horizon)
 
     def _open_gap(self, state: FeedState, below: int, above: Row, look_at: float) -> None:
