@@ -22,6 +22,7 @@ from sgevents_core.sandbox.refused_calls import (
     RefusedCallError,
     array_parameter,
     refused_call,
+    refused_value,
     ruby_text,
 )
 from sgevents_core.sandbox.required_values import check_required_values
@@ -187,7 +188,7 @@ class ApiMethods:
     def _carry_out_batch(self, call: ApiCall) -> Any:
         requests = call.parameters
         if not isinstance(requests, list):
-            raise refused_call("batch", f"expects an array of requests: {ruby_text(requests)}")
+            raise refused_value("batch", "expects an array of requests", requests)
         faults = self._transaction_faults(call._replace(parameters={}))
         results = []
         with self._transactions.write(call.caller, faults) as transaction:
@@ -260,7 +261,7 @@ class ApiMethods:
 def _given_values(method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     entries = parameters.get("fields")
     if not isinstance(entries, list) or not all(map(_is_field_entry, entries)):
-        raise refused_call(method, f"invalid/missing array 'fields': {ruby_text(entries)}")
+        raise refused_value(method, "invalid/missing array 'fields'", entries)
     return {entry["field_name"]: entry.get("value") for entry in entries}
 
 
@@ -294,5 +295,5 @@ def _project_id(parameters: dict[str, Any]) -> int | None:
 def _entity_id(method: str, parameters: dict[str, Any]) -> int:
     entity_id = parameters.get("id")
     if not isinstance(entity_id, int) or isinstance(entity_id, bool):
-        raise refused_call(method, f"invalid/missing integer 'id': {ruby_text(entity_id)}")
+        raise refused_value(method, "invalid/missing integer 'id'", entity_id)
     return entity_id

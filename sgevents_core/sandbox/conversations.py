@@ -17,7 +17,7 @@ from sgevents_core.sandbox.refused_calls import (
     RefusedCallError,
     array_parameter,
     refused_call,
-    ruby_text,
+    refused_value,
 )
 from sgevents_core.sandbox.site_database import SiteDatabase
 
@@ -50,7 +50,7 @@ def _requested_fields(method: str, parameters: JsonObject) -> JsonObject:
     """Return the fields requested besides the default ones, by entity type."""
     fields_by_type = parameters.get("entity_fields") or {}
     if not isinstance(fields_by_type, dict):
-        raise refused_call(method, f"invalid hash 'entity_fields': {ruby_text(fields_by_type)}")
+        raise refused_value(method, "invalid hash 'entity_fields'", fields_by_type)
     return {
         type_name: array_parameter(method, fields_by_type, type_name, str)
         for type_name in fields_by_type
@@ -91,9 +91,7 @@ def _read_activity_stream(
     )
     limit = _DEFAULT_LIMIT if parameters.get("limit") is None else parameters["limit"]
     if not isinstance(limit, int) or not 0 < limit <= _LARGEST_LIMIT:
-        raise refused_call(
-            "activity_stream", f"limit must be from 1 to {_LARGEST_LIMIT}: {ruby_text(limit)}"
-        )
+        raise refused_value("activity_stream", f"limit must be from 1 to {_LARGEST_LIMIT}", limit)
     all_ids = database.log.visible_id_list(caller.script_name)
     above, below = parameters.get("min_id") or 0, parameters.get("max_id") or 2**62
     if not isinstance(above, int) or not isinstance(below, int):

@@ -17,6 +17,7 @@ from sgevents_core.sandbox.refused_calls import (
     RefusedCallError,
     failed_write,
     refused_call,
+    refused_value,
     ruby_class,
     ruby_text,
 )
@@ -222,9 +223,8 @@ def _convert_image(context: ValueContext, value: Any) -> None:
     if value is None:
         return
     if not context.is_write:
-        raise refused_call(
-            context.method,
-            f"'is' 'relation' expects a nil value for 'image' data type: {ruby_text([value])}",
+        raise refused_value(
+            context.method, "'is' 'relation' expects a nil value for 'image' data type", [value]
         )
     if not isinstance(value, dict):
         context.refuse_class(HASH_CLASSES, value)

@@ -21,7 +21,7 @@ from sgevents_core.sandbox.id_ranges import (
     union_ranges,
 )
 from sgevents_core.sandbox.records import EntityRef
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_value
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase, SiteRow, VisibleRows
 from sgevents_core.sandbox.timestamps import read_timestamp
 
@@ -82,7 +82,7 @@ class FilterCompiler:
         group = filter_group if isinstance(filter_group, dict) else {}
         operator, parts = group.get("logical_operator", "and"), group.get("conditions")
         if operator not in ("and", "or") or not isinstance(parts, list):
-            raise refused_call(self.method, f"invalid/missing filters: {ruby_text(filter_group)}")
+            raise refused_value(self.method, "invalid/missing filters", filter_group)
         if not parts:
             return MATCHES_ALL_ROWS
         compiled = (self.compile_filter(entity_type, part) for part in parts)
@@ -95,7 +95,7 @@ class FilterCompiler:
         known = part if isinstance(part, dict) else {}
         path_text, relation = known.get("path"), known.get("relation")
         if not isinstance(path_text, str) or not isinstance(relation, str):
-            raise refused_call(self.method, f"invalid/missing condition: {ruby_text(part)}")
+            raise refused_value(self.method, "invalid/missing condition", part)
         values = part.get("values", [])
         values = values if isinstance(values, list) else [values]
         return self._compile_relation(entity_type, path_text, relation, values)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sgevents_core.sandbox.records import EntityRef, Record
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_call, refused_value, ruby_text
 from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow
 
 LATEST_KEYS: Final = ("ENTITIES_CREATED_AT", "PIPELINE_STEP_NUMBER_AND_ENTITIES_CREATED_AT")
@@ -21,8 +21,8 @@ def latest_preset(presets: Any) -> str | None:
     if presets is None:
         return None
     if not isinstance(presets, list) or not all(isinstance(preset, dict) for preset in presets):
-        raise refused_call(
-            "read", f"'additional_filter_presets' expects an array of hashes: {ruby_text(presets)}"
+        raise refused_value(
+            "read", "'additional_filter_presets' expects an array of hashes", presets
         )
     for preset in presets:
         if preset.get("preset_name") != "LATEST" or preset.get("latest_by") not in LATEST_KEYS:

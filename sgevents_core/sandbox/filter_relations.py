@@ -14,6 +14,7 @@ from sgevents_core.sandbox.refused_calls import (
     CRUD_ERROR,
     RefusedCallError,
     refused_call,
+    refused_value,
     ruby_text,
 )
 from sgevents_core.sandbox.timestamps import calendar_span, shift_moment
@@ -175,7 +176,7 @@ class FilterRelation:
         if value is None:
             return None
         if not isinstance(value, dict) and self.field.is_multi_link:
-            raise refused_call(self.method, f"invalid/missing entity hash: {ruby_text(value)}")
+            raise refused_value(self.method, "invalid/missing entity hash", value)
         if not isinstance(value, dict):
             self._context.refuse_class(HASH_CLASSES, value)
         return parse_entity_hash(self.method, value)

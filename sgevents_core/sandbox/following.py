@@ -7,7 +7,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.filter_relations import parse_entity_hash
 from sgevents_core.sandbox.records import EntityRef, Record, entity_hash
-from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import CRUD_ERROR, refused_call, refused_value
 from sgevents_core.sandbox.site_database import SiteDatabase
 
 JsonObject = dict[str, Any]
@@ -21,7 +21,7 @@ def required_record(database: SiteDatabase, method: str, entity_value: Any) -> R
         RefusedCallError: It is not an entity hash, or the record does not exist.
     """
     if not isinstance(entity_value, dict):
-        raise refused_call(method, f"invalid/missing entity hash: {ruby_text(entity_value)}")
+        raise refused_value(method, "invalid/missing entity hash", entity_value)
     ref = parse_entity_hash(method, entity_value)
     database.schema.required_type(method, ref[0])
     live_record = database.records.live(ref)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sgevents_core.sandbox.entity_schema import Field
 from sgevents_core.sandbox.field_paths import resolve_path
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_call, refused_value
 from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow
 from sgevents_core.sandbox.timestamps import calendar_span
 
@@ -146,7 +146,7 @@ def compile_grouping(
         RefusedCallError: The field or the type of grouping does not exist.
     """
     if not isinstance(grouping, dict) or not isinstance(grouping.get("field"), str):
-        raise refused_call("summarize", f"invalid/missing 'grouping': {ruby_text(grouping)}")
+        raise refused_value("summarize", "invalid/missing 'grouping'", grouping)
     field_path = resolve_path(database, "summarize", entity_type, grouping["field"])
     if field_path.field.data_type in UNGROUPABLE_TYPES:
         raise refused_call(
@@ -170,7 +170,7 @@ def _make_group(database: SiteDatabase, field: Field, grouping_type: Any) -> Mak
     if _accepts_grouping(field.data_type, grouping_type):
         make_group = _value_grouping(database, grouping_type)
     if make_group is None:
-        raise refused_call("summarize", f"invalid grouping 'type': {ruby_text(grouping_type)}")
+        raise refused_value("summarize", "invalid grouping 'type'", grouping_type)
     return make_group
 
 

@@ -21,6 +21,7 @@ from sgevents_core.sandbox.refused_calls import (
     RefusedCallError,
     array_parameter,
     refused_call,
+    refused_value,
     ruby_text,
 )
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase, SiteRow, VisibleRows
@@ -74,7 +75,7 @@ def parse_query(parameters: dict[str, Any], largest_page: int) -> ReadQuery:
     """
     paging = parameters.get("paging") or {}
     if not isinstance(paging, dict):
-        raise refused_call("read", f"invalid/missing hash 'paging': {ruby_text(paging)}")
+        raise refused_value("read", "invalid/missing hash 'paging'", paging)
     page_size = paging.get("entities_per_page", largest_page)
     page_number = paging.get("current_page", 1)
     for key, value in (("entities_per_page", page_size), ("current_page", page_number)):

@@ -33,6 +33,11 @@ def refused_call(method: str, reason: str, code: int = INVALID_CALL) -> RefusedC
     return RefusedCallError(f"API {method}() {reason}", code)
 
 
+def refused_value(method: str, reason: str, value: object) -> RefusedCallError:
+    """Return the refusal of a call because of a value, which ends the message."""
+    return refused_call(method, f"{reason}: {ruby_text(value)}")
+
+
 def unknown_script(script_name: object) -> RefusedCallError:
     """Return the refusal of a script that does not exist, or has another key."""
     return RefusedCallError(f"Can't authenticate script '{script_name}'", AUTHENTICATION_ERROR)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sgevents_core.sandbox.entity_schema import EntityType
 from sgevents_core.sandbox.records import Record, Records
-from sgevents_core.sandbox.refused_calls import failed_write, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import failed_write, refused_call, refused_value
 
 
 def check_required_values(method: str, type_schema: EntityType, values: Mapping[str, Any]) -> None:
@@ -72,4 +72,4 @@ def _check_project(type_schema: EntityType, values: Mapping[str, Any]) -> None:
     if is_template_task and values.get("project") is not None:
         raise refused_call("create", "Invalid Task: a task template may not have a project")
     if type_schema.needs_project and values.get("project") is None and not is_template_task:
-        raise refused_call("create", f"missing 'project' attribute: {ruby_text(dict(values))}")
+        raise refused_value("create", "missing 'project' attribute", dict(values))

@@ -10,7 +10,12 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.entity_schema import LINK_TYPES, MULTI_LINK_TYPES, EntityType, Field
 from sgevents_core.sandbox.following import JsonObject
-from sgevents_core.sandbox.refused_calls import array_parameter, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import (
+    array_parameter,
+    refused_call,
+    refused_value,
+    ruby_text,
+)
 from sgevents_core.sandbox.site_database import SiteDatabase
 
 CREATABLE_TYPES: Final = (
@@ -56,7 +61,7 @@ def _create_field(database: SiteDatabase, _caller: ApiCaller, parameters: JsonOb
     type_schema = database.schema.required_type(method, parameters.get("type"))
     properties, data_type = _property_values(method, parameters), parameters.get("data_type")
     if data_type not in CREATABLE_TYPES:
-        raise refused_call(method, f"data_type is not valid: {ruby_text(data_type)}")
+        raise refused_value(method, "data_type is not valid", data_type)
     if not isinstance(properties.get("name"), str) or not properties["name"].strip():
         raise refused_call(method, "invalid/missing string 'name'")
     valid_types = properties.get("valid_types") or []

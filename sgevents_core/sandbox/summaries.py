@@ -9,7 +9,12 @@ from sgevents_core.sandbox.field_paths import FieldPath, resolve_path
 from sgevents_core.sandbox.filter_conditions import FilterCompiler, FilterCondition, matching_rows
 from sgevents_core.sandbox.grouping import NUMBER_TYPES, compile_grouping
 from sgevents_core.sandbox.read_queries import count_matching, exclude_archived
-from sgevents_core.sandbox.refused_calls import array_parameter, refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import (
+    array_parameter,
+    refused_call,
+    refused_value,
+    ruby_text,
+)
 from sgevents_core.sandbox.site_database import SiteDatabase, SiteRow, VisibleRows
 
 SummaryFunction = Callable[[list[Any], dict[str, Any]], Any]
@@ -86,7 +91,7 @@ class _RequestedSummary:
 
     def __init__(self, database: SiteDatabase, entity_type: str, request: Any) -> None:
         if not isinstance(request, dict) or not isinstance(request.get("field"), str):
-            raise refused_call("summarize", f"invalid/missing 'summaries': {ruby_text(request)}")
+            raise refused_value("summarize", "invalid/missing 'summaries'", request)
         self.summary_parameters = request
         self.field_name: str = request["field"]
         self.field_path = resolve_path(database, "summarize", entity_type, self.field_name)

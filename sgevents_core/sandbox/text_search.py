@@ -10,7 +10,7 @@ from sgevents_core.sandbox.field_paths import resolve_path
 from sgevents_core.sandbox.filter_conditions import FilterCompiler, matching_rows
 from sgevents_core.sandbox.following import JsonObject
 from sgevents_core.sandbox.records import Record
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_call, refused_value
 from sgevents_core.sandbox.site_database import EVENT_LOG, SiteDatabase
 
 _SEARCH_METHOD: Final = "query_display_name_cache"
@@ -24,7 +24,7 @@ def _search_names(database: SiteDatabase, caller: ApiCaller, parameters: JsonObj
         raise refused_call(_SEARCH_METHOD, "invalid/missing 'text' or 'entity_types'")
     project_ids = parameters.get("project_ids") or []
     if not isinstance(project_ids, list):
-        raise refused_call(_SEARCH_METHOD, f"invalid array 'project_ids': {ruby_text(project_ids)}")
+        raise refused_value(_SEARCH_METHOD, "invalid array 'project_ids'", project_ids)
     found = [
         record
         for entity_type, filters in filters_by_type.items()
@@ -35,7 +35,7 @@ def _search_names(database: SiteDatabase, caller: ApiCaller, parameters: JsonObj
     found.sort(key=lambda record: len(str(record.link["name"])))
     limit = parameters.get("max_results") or _DEFAULT_LIMIT
     if not isinstance(limit, int) or limit < 1:
-        raise refused_call(_SEARCH_METHOD, f"invalid 'max_results': {ruby_text(limit)}")
+        raise refused_value(_SEARCH_METHOD, "invalid 'max_results'", limit)
     return {
         "matches": [_search_result(database, record) for record in found[:limit]],
         "terms": terms,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.data_types import HASH_CLASSES, ValueContext
 from sgevents_core.sandbox.filter_relations import parse_entity_hash
 from sgevents_core.sandbox.records import EntityRef, Record
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_value
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.stored_files import StoredFile, StoredFiles
 
@@ -55,7 +55,7 @@ def stored_url_value(
         if named_storage is None:
             raise context.field_refusal("Value is not legal.")
         return _local_file_value(named_storage, value["relative_path"], value)
-    raise refused_call(context.method, f"invalid/missing url hash string 'url': {ruby_text(value)}")
+    raise refused_value(context.method, "invalid/missing url hash string 'url'", value)
 
 
 def _storage_above(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sgevents_core.sandbox.callers import ApiCaller
 from sgevents_core.sandbox.following import JsonObject, required_record
 from sgevents_core.sandbox.records import EntityRef
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_call, refused_value
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.timestamps import is_date
 
@@ -37,7 +37,7 @@ def workday_facts(
 def _date_parameter(method: str, parameters: JsonObject, name: str) -> date:
     date_text = parameters.get(name)
     if not isinstance(date_text, str) or not is_date(date_text):
-        raise refused_call(method, f"invalid/missing date '{name}': {ruby_text(date_text)}")
+        raise refused_value(method, f"invalid/missing date '{name}'", date_text)
     return date.fromisoformat(date_text)
 
 
@@ -65,7 +65,7 @@ def _update_schedule(
     method = "work_schedule_update"
     day, is_working = _date_parameter(method, parameters, "date"), parameters.get("working")
     if not isinstance(is_working, bool):
-        raise refused_call(method, f"invalid/missing boolean 'working': {ruby_text(is_working)}")
+        raise refused_value(method, "invalid/missing boolean 'working'", is_working)
     if parameters.get("recalculate_field") not in _RECALCULATED_FIELDS:
         raise refused_call(
             method, "recalculate_field invalid value. The valid values are 'duration' or 'due_date'"

@@ -7,7 +7,7 @@ from typing import Any
 from sgevents_core.sandbox.data_types import HASH_CLASSES, ValueContext, stored_form
 from sgevents_core.sandbox.filter_relations import parse_entity_hash
 from sgevents_core.sandbox.records import EntityRef
-from sgevents_core.sandbox.refused_calls import refused_call, ruby_text
+from sgevents_core.sandbox.refused_calls import refused_call, refused_value
 from sgevents_core.sandbox.site_database import SiteDatabase
 from sgevents_core.sandbox.url_fields import stored_url_value
 
@@ -56,7 +56,7 @@ def _linked_refs(
         context.refuse_class("[Array, Hash]", value)
     for item in value:
         if not isinstance(item, dict):
-            raise refused_call(context.method, f"invalid/missing entity hash: {ruby_text(item)}")
+            raise refused_value(context.method, "invalid/missing entity hash", item)
     return tuple(dict.fromkeys(_linked_ref(database, context, item) for item in value))
 
 
