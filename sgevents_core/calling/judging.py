@@ -14,7 +14,7 @@ from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules, Outcome, judge
 from sgevents_core.state.failures import Failure, FailureOutcome
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.steps import Step
 
@@ -148,7 +148,7 @@ def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision
     return Decision(verdict.outcome)
 
 
-def step_for(decision: Decision, record: PluginRecord, before: Progress, key: CallKey) -> Step:
+def step_for(decision: Decision, record: AnyPluginRecord, before: Progress, key: CallKey) -> Step:
     """Move a plugin's record, and return the step that records what follows from a call.
 
     A plugin that leaves its lane stays at the event, before or after the callback; the lane

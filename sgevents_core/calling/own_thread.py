@@ -184,5 +184,15 @@ def _stack_of(thread: int) -> str:
     return "".join(["Where it stood (most recent call last):\n", *stack.format()])
 
 
+def worker_label(lane: str, worker: int) -> str:
+    """Return the name, as a lane of last words, of a worker's thread in a lane.
+
+    Args:
+        lane: The lane's name.
+        worker: The worker's number, from 1; 0 for the thread of a lane without workers.
+    """
+    return f"{lane}\0worker {worker}" if worker else lane
+
+
 def heard_by_nobody(thread: int, lane: str) -> None:
     """Ignore which lane a thread works for."""

@@ -10,6 +10,7 @@ from sgevents_core.calling.deaths import OUTSIDE, is_condemned, with_death
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.calling.judging import Circumstances, failure_of, judge_call, step_for
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
+from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.calling.policy import FailureRules
 from sgevents_core.crashes.evidence import DeathEvidence
 from sgevents_core.crashes.recovery import Doubt
@@ -17,12 +18,14 @@ from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.cursors import entry_at
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.keys import CallKey
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import CallDeaths
+from sgevents_core.state.strands import strand_of
 
 
 class Condemned(NamedTuple):
@@ -58,12 +61,13 @@ def counted(
         words: How the process died; None if that is not known.
         known: The deaths counted so far.
     """
-    if words is not None and words.clears(lane):
-        return []
     so_far = {(died.plugin, died.callback, died.seq): died for died in known}
-    proof = words if words is not None and words.blames(lane) else None
     deaths = []
     for doubt in doubts:
+        of_thread = worker_label(lane, doubt.worker)
+        if words is not None and words.clears(of_thread):
+            continue
+        proof = words if words is not None and words.blames(of_thread) else None
         plugin, callback = doubt.key
         fresh = CallDeaths(plugin, callback, doubt.seq, 0, 0, "", "")
         died = so_far.get((plugin, callback, doubt.seq), fresh)
@@ -101,11 +105,12 @@ def condemn(
 
 
 def _give_up(died: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
-    record = state.plugins()[died.plugin]
-    lane = state.lane_progress(record.lane) or Progress(state.end())
-    before = record.progress if record.apart else lane
     entry = entry_at(state, died.seq)
-    if entry is None or not before.is_next(died.seq, died.key):
+    if entry is None:
+        return []
+    plugin = state.plugins()[died.plugin]
+    record, before, strand = _place(plugin, entry, state)
+    if not before.is_next(died.seq, died.key):
         return []
     line = f"ProcessDied: the process died {died.times} times in this call: {died.how}"
     error = RaisedError("ProcessDied", line, died.traceback)
@@ -114,6 +119,7 @@ def _give_up(died: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[C
     if decision.outcome == "dead-letter":
         record.count_failure()
     step = step_for(decision, record, before, died.key)
+    step.strand = strand
     if decision.action == "pause":
         record.pause(decision.reason)
     if decision.is_finished:
@@ -123,4 +129,17 @@ def _give_up(died: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[C
     failure = step.failure = failure_of(call, error, time.time(), decision.outcome)
     step.dead, step.durable = decision.outcome == "dead-letter", True
     number = state.record(record.lane, state.take_lane(record.lane), step)
-    return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), record)]
+    return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), plugin)]
+
+
+def _place(
+    plugin: PluginRecord, entry: Entry, state: LaneWriter
+) -> tuple[AnyPluginRecord, Progress, int | None]:
+    """Return the record by which a plugin is called for an entry, its progress, and the strand."""
+    places = state.lane_places(plugin.lane)
+    if places is None or plugin.apart:
+        lane = state.lane_progress(plugin.lane) or Progress(state.end())
+        return plugin, plugin.progress if plugin.apart else lane, None
+    strand = strand_of(entry, places.order_by)
+    record = plugin.strands.get(strand) or StrandRecord(plugin, strand)
+    return record, record.progress if record.apart else places.places[strand], strand

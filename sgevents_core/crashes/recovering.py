@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import giving_up as deaths
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.evidence import left_behind
@@ -20,18 +21,47 @@ from sgevents_core.settings import Ago, PluginSettings, Settings, Start
 from sgevents_core.state import register
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.protocols import LaneWriter, RecordedLane
 from sgevents_core.state.steps import Step
+from sgevents_core.state.strand_places import StrandPlaces
 
 logger = logging.getLogger("sgevents.dispatch")
 
 
 class LaneStart(NamedTuple):
-    """The progress of one lane, and the calls that were running when its last process died."""
+    """The progress of one lane, and the calls that were running when its last process died.
+
+    Args:
+        name: The lane's name.
+        progress: Its progress; of a divided lane, the lowest place.
+        doubts: The calls that were running.
+        places: The places of its strands; None if it is not divided.
+    """
 
     name: str
     progress: Progress
     doubts: Sequence[recovery.Doubt]
+    places: StrandPlaces | None = None
+
+    def part_with(self, record: PluginRecord) -> None:
+        """Separate a plugin from the lane; do nothing if it is separate already."""
+        if self.places is None:
+            record.leave_lane(self.progress)
+        else:
+            record.leave_strands(self.places)
+
+    def divided_by(self, order_by: OrderBy | None) -> LaneStart:
+        """Return where the lane continues if its events are divided in another way from now on.
+
+        It begins where nothing was begun; its plugins have to finish the events before that.
+        """
+        if self.places is None and order_by is not None:
+            return self._replace(places=StrandPlaces.at(order_by, self.progress))
+        if self.places is None or self.places.order_by == order_by:
+            return self
+        progress = Progress(self.places.highest)
+        places = None if order_by is None else StrandPlaces.at(order_by, progress)
+        return self._replace(progress=progress, places=places)
 
 
 def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, LaneStart]:
@@ -45,9 +75,11 @@ def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, 
     starts = {name: _recover_lane(name, settings.state.path, state, records) for name in lanes}
     riding = {plugin.name: plugin.lane for plugin in loaded.plugins}
     for record in records.values():
-        if riding.get(record.name) != record.lane and record.lane in starts:
-            record.leave_lane(starts[record.lane].progress)
+        start = starts.get(record.lane)
+        if start is not None and _parts(record, start, riding, settings):
+            start.part_with(record)
         record.lane = riding.get(record.name, record.lane)
+    starts = {n: start.divided_by(_order_of(n, settings)) for n, start in starts.items()}
     for status in loaded.statuses:
         table = settings.plugins.get(status.name)
         if table is not None and table.enabled:
@@ -57,7 +89,7 @@ def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, 
             record = records[status.name]
             _check_kept(record, table, state)
             if status.name in riding:
-                _join(record, starts[record.lane].progress)
+                _join(record, starts[record.lane])
     _keep(starts, records, settings.state.path, state)
     state.record_first_cursors()
     return starts
@@ -85,9 +117,17 @@ def _keep(
     for start in starts.values():
         mine = [record for record in records.values() if record.lane == start.name]
         died = deaths.counted(start.doubts, start.name, words, state.deaths())
-        step = Step(progress=start.progress, plugins=[*mine], deaths=died, durable=True)
+        step = Step(deaths=died, durable=True)
+        step.whole = [record.name for record in mine]
+        step.plugins = [*mine, *(strand for one in mine for strand in one.strands.values())]
         step.doubts = _doubted(start, state)
-        state.record(start.name, state.take_lane(start.name), step)
+        fence = state.take_lane(start.name)
+        if start.places is not None:
+            step.places = start.places
+        else:
+            step.progress = start.progress
+            step.undivided = state.lane_places(start.name) is not None
+        state.record(start.name, fence, step)
     for name in starts:  # only once everything is in the ledger
         register.forget(register.path_of(folder, name))
 
@@ -119,20 +159,45 @@ def _recover_lane(
     if progress is None:
         return LaneStart(name, Progress(state.end()), ())
     mine = [record for record in records.values() if record.lane == name]
-    doubts = recovery.doubts(noted, progress, mine, state.attempts())
-    for record in mine:
-        recovery.catches_up(record, noted.apart)
-    return LaneStart(name, recovery.goes_on(progress, noted.lane), doubts)
+    recorded = RecordedLane(progress, state.lane_places(name), mine)
+    doubts = recovery.doubts(noted, recorded, state.attempts())
+    recovery.move_plugins(noted, mine)
+    if recorded.places is not None:
+        places = recovery.places_go_on(recorded.places, noted)
+        return LaneStart(name, Progress(places.lowest), doubts, places)
+    if noted.order_by is None:
+        progress = recovery.goes_on(progress, noted.of().lane)
+    return LaneStart(name, progress, doubts)
 
 
-def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.Noted:
+def _order_of(lane: str, settings: Settings) -> OrderBy | None:
+    """Return what the config divides a lane by; None for nothing."""
+    table = settings.lanes.get(lane)
+    return None if table is None else table.order_by
+
+
+def _parts(
+    record: PluginRecord, start: LaneStart, riding: Mapping[str, str], settings: Settings
+) -> bool:
+    """Return whether a plugin must be separated from the lane that it was in.
+
+    It is in another now, or in none; or events that it has not finished were divided in another way
+    than those that come now.
+    """
+    if riding.get(record.name) != record.lane:
+        return True
+    places = start.places
+    return places is not None and places.order_by != _order_of(start.name, settings)
+
+
+def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
     """Return the content of a lane's register if it fits this journal, maybe a restored one."""
     noted = register.read(register.path_of(folder, name))
     if noted.highest > state.end():
         text = "The register of lane %s is ahead of the journal, and left aside"
         logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
-        return register.NOTHING
-    return noted.of()
+        return register.NotedLane(noted.order_by, {})
+    return noted
 
 
 def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:
@@ -152,9 +217,12 @@ def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, i
     return counted
 
 
-def _join(record: PluginRecord, lane: Progress) -> None:
+def _join(record: PluginRecord, lane: LaneStart) -> None:
     """Let a plugin that is level with its lane rejoin it."""
-    if record.state in {"active", "not started"} and record.is_level_with(lane):
+    if record.state not in {"active", "not started"} or record.above is not None:
+        return
+    is_level = lane.places is None or lane.places.is_level
+    if record.apart and is_level and record.is_level_with(lane.progress):
         record.rejoin_lane()
 
 

@@ -68,7 +68,7 @@ class Syncing:
         for lane, seen in self._seen.items():
             noted = lane.noted()
             if noted != seen:
-                advanced = partial(recovery.advanced, noted.of())
+                advanced = partial(recovery.advanced, noted)
                 self._state.advance(lane.name, lane.ledger.fence, advanced)
                 self._seen[lane] = noted
         self._state.sync()

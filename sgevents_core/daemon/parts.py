@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.crashes.evidence import EvidenceKeeper
 from sgevents_core.crashes.loading_deaths import forget_started
 from sgevents_core.crashes.recovering import condemned, recover
 from sgevents_core.crashes.syncing import Syncing
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
@@ -129,7 +131,7 @@ class Assembly:
         self._health.on_change(partial(_wake, lanes))
         for one in given_up:
             announcer.failed(one.failure, one.event, one.number, one.record)
-        liveness = Liveness(["feed", *map(_loop_of, lanes)])
+        liveness = Liveness(["feed", *(loop for lane in lanes for loop in _loops_of(lane))])
         syncing = Syncing(lanes, self._home.lane_writer(), self._presence)
         feed_loop = partial(liveness.run, "feed", feed.run)
         return Parts(
@@ -148,9 +150,18 @@ class Assembly:
         )
 
     def _thread_of(self, lane: Lane, liveness: Liveness) -> threading.Thread:
+        if isinstance(lane, DividedLane):
+            lane.around = partial(self._run_worker, lane, liveness)
         body = partial(self._keeper.run_lane, lane.name, lane.run)
         lane_loop = partial(liveness.run, _loop_of(lane), body)
         return threading.Thread(target=lane_loop, name=f"lane-{lane.name}")
+
+    def _run_worker(
+        self, lane: Lane, liveness: Liveness, number: int, body: Callable[[], None]
+    ) -> None:
+        """Run the body of a worker's thread, and attribute what it does to the worker."""
+        body = partial(self._keeper.run_lane, worker_label(lane.name, number), body)
+        liveness.run(_worker_loop(lane, number), body)
 
     def _feed(self, lanes: Sequence[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
         state = self._home.feed_writer()
@@ -168,6 +179,17 @@ class Assembly:
 def _loop_of(lane: Lane) -> str:
     """Return the name of the loop of a lane's thread."""
     return f"lane {lane.name}"
+
+
+def _worker_loop(lane: Lane, number: int) -> str:
+    """Return the name of the loop of a worker's thread."""
+    return f"worker {number} of lane {lane.name}"
+
+
+def _loops_of(lane: Lane) -> list[str]:
+    """Return the names of the loops of a lane's threads."""
+    workers = lane.workers if isinstance(lane, DividedLane) else 0
+    return [_loop_of(lane), *(_worker_loop(lane, number + 1) for number in range(workers))]
 
 
 def _wake(lanes: Sequence[Lane]) -> None:

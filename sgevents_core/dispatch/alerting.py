@@ -24,7 +24,7 @@ from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.needs import Need
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord
 
 logger = logging.getLogger("sgevents.dispatch")
 
@@ -46,7 +46,7 @@ class Announcer:
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
 
-    def failed(self, failure: Failure, event: Event, number: int, record: PluginRecord) -> None:
+    def failed(self, failure: Failure, event: Event, number: int, record: AnyPluginRecord) -> None:
         """Report a failed callback, and the dead letter or pause that resulted."""
         self._log_failure(failure, record)
         again = record.retry_at if failure.outcome == "retry" else 0.0
@@ -78,7 +78,7 @@ class Announcer:
         if record.state == "paused":
             self.paused(record, event)
 
-    def paused(self, record: PluginRecord, event: Event) -> None:
+    def paused(self, record: AnyPluginRecord, event: Event) -> None:
         """Report that a plugin is paused at an event."""
         logger.error(
             "Plugin %s is paused at event %d: %s",
@@ -137,7 +137,7 @@ class Announcer:
             return
         self._thread.join(max(until - time.monotonic(), 0.0))
 
-    def _log_failure(self, failure: Failure, record: PluginRecord) -> None:
+    def _log_failure(self, failure: Failure, record: AnyPluginRecord) -> None:
         extra = {
             "action": f"callback.{_ACTIONS[failure.outcome]}",
             "plugin": failure.plugin,

@@ -33,7 +33,7 @@ from sgevents_core.calling.policy import FailureRules
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
-from sgevents_core.dispatch.ledger import LaneLedger
+from sgevents_core.dispatch.ledger import StrandLedger
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
@@ -121,7 +121,7 @@ class Caller:
     """The caller of a lane's callbacks; it records each outcome before the next call.
 
     Args:
-        ledger: The lane's access to the journal and the ledger.
+        ledger: The strand's access to the journal and the ledger.
         register: The words of its strand in the lane's register.
         keys: The callbacks in the order of the plan.
         tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
@@ -134,7 +134,7 @@ class Caller:
 
     def __init__(
         self,
-        ledger: LaneLedger,
+        ledger: StrandLedger,
         register: Slot,
         *,
         keys: Sequence[CallKey],
@@ -216,7 +216,7 @@ class Caller:
 
     def forget(self, plugin: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        for key in [key for key in self._tried if key[1] == seq]:
+        for key in [key for key in list(self._tried) if key[1] == seq]:
             if key[0].plugin == plugin:
                 del self._tried[key]
                 self._deaths.pop(key, None)

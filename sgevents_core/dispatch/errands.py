@@ -34,6 +34,9 @@ class Errands:
         self._queue: deque[Errand] = deque()
         self._aside: list[tuple[Errand, _PutOff]] = []
         self._put_off: _PutOff | None = None
+        self._for_unit: dict[int, list[Errand]] = {}
+        self._unit: int | None = None
+        self._freed: set[int] = set()
         self._own_faults: dict[int, Failure] = {}
 
     def __bool__(self) -> bool:
@@ -41,8 +44,8 @@ class Errands:
 
     @property
     def wait(self) -> bool:
-        """Whether any errand waits for the site."""
-        return bool(self._aside)
+        """Whether any errand waits for the site, or for its strand."""
+        return bool(self._aside or self._for_unit)
 
     def post(self, errand: Errand) -> None:
         """Append an errand."""
@@ -53,14 +56,35 @@ class Errands:
         self._take_up()
         worked = bool(self._queue)
         while self._queue and goes_on():
-            self._put_off = None
+            self._put_off = self._unit = None
             over = self._queue[0](lane)
-            if not over and self._put_off is None:
+            if not over and self._put_off is None and self._unit is None:
                 break
             errand = self._queue.popleft()
             if self._put_off is not None:
                 self._aside.append((errand, self._put_off))
+            elif not over and self._unit is not None:
+                self._wait(errand, self._unit)
         return worked
+
+    def wait_for(self, unit: int) -> None:
+        """Let the running errand wait for a strand if it is not over when it returns."""
+        self._freed.discard(unit)
+        self._unit = unit
+
+    def has(self, unit: int) -> None:
+        """Note that the running errand has the strand that it wanted."""
+        self._unit = None
+
+    def is_free(self, unit: int) -> None:
+        """Run the errands again that wait for a strand; may be called from any thread."""
+        self._freed.add(unit)
+        self._queue.extend(self._for_unit.pop(unit, []))
+
+    def _wait(self, errand: Errand, unit: int) -> None:
+        self._for_unit.setdefault(unit, []).append(errand)
+        if unit in self._freed:  # it became free meanwhile
+            self.is_free(unit)
 
     def put_off(self, request: int, failure: Failure, health: SiteHealth) -> None:
         """Put off the running errand until it is clear whether the site or a call was at fault.

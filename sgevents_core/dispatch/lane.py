@@ -7,39 +7,51 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from sgevents_core.calling.journal_events import event_in
+from sgevents_core.calling.making import EventSource, Executor
+from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.caller import Call, Caller, Steps, key_of
+from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.late_start import settle
-from sgevents_core.dispatch.ledger import LaneLedger
+from sgevents_core.dispatch.ledger import PAGE, LaneLedger
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.errors import SgEventsError, StateError, UnreadableEntry
-from sgevents_core.events import Event
+from sgevents_core.dispatch.strand import SLICE, LaneParts, Strand
+from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.observe import liveness
-from sgevents_core.observe.observers import CallObserver, CallObservers
+from sgevents_core.observe.observers import CallObserver, CallObservers, OneAtATime
 from sgevents_core.observe.timing import timing_log
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.scripts import Scripts
 from sgevents_core.state.call_times import CallTimes
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
-from sgevents_core.state.register import APART, LANE, NotedLane, Register, path_of
+from sgevents_core.state.register import NotedLane, Register, path_of
 from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
-PAGE: Final = 500
-SLICE: Final = 0.1
-"""Seconds that a plugin may catch up before live events get their turn again."""
 FOLD_EVERY: Final = 1.0
 """Seconds between two records of the lane's progress in the ledger."""
 LONGEST_SLEEP: Final = 1.0
+
+
+class PluginStop(NamedTuple):
+    """Where a plugin is stopped.
+
+    Args:
+        unit: The strand, or whatever else of the lane has to be claimed to move it.
+        record: The record by which it is stopped there.
+        entry: The event.
+    """
+
+    unit: int
+    record: AnyPluginRecord
+    entry: Entry
 
 
 class Lane:
@@ -55,7 +67,11 @@ class Lane:
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
+        order_by: What divides its events into strands; None if nothing does.
     """
+
+    whole_unit = 0
+    """What an errand claims to change a plugin that is apart from the whole lane."""
 
     def __init__(
         self,
@@ -69,6 +85,7 @@ class Lane:
         announcer: Announcer,
         scripts: Scripts | None = None,
         observers: Sequence[CallObserver] = (),
+        order_by: OrderBy | None = None,
     ) -> None:
         self.name = name
         self.scripts = scripts
@@ -78,32 +95,38 @@ class Lane:
             callback for lane_plugin in lane_plugins for callback in lane_plugin.plugin.callbacks
         ]
         self._plan = Plan(callbacks)
-        self._keys = [key_of(callback) for callback in callbacks]
-        self._lane_plugin_of = [
-            lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
-        ]
-        self._finished, self._done = progress
+        keys = [key_of(callback) for callback in callbacks]
         self._folded: Progress | None = None
         self._folded_at = 0.0
         self._stop = threading.Event()
         self._news = threading.Event()
         self.errands = Errands()
-        self._announcer = announcer
         self.ledger = LaneLedger(name, state, self._stop)
-        self._register = Register(path_of(folder, name), self._keys)
+        self._register = Register(path_of(folder, name), keys, order_by)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
-        self._times = CallTimes(folder, name, self._keys)
+        self._times = CallTimes(folder, name, keys)
         signs = liveness.LivenessObserver()
-        self.observers = CallObservers([signs, *timing_log(), self._times, *observers])
-        self._caller = Caller(
-            self.ledger,
-            self._register.slots[0],
-            keys=self._keys,
+        own = [*timing_log(), self._times, *observers]
+        if order_by is not None:
+            own = [OneAtATime(own)]
+        self.observers = CallObservers([signs, *own])
+        self._parts = LaneParts(
+            plan=self._plan,
+            keys=keys,
             tried=tried,
             deaths=state.deaths(),
+            stopping=self._stop,
             announcer=announcer,
             observers=self.observers,
+            scripts=scripts,
+        )
+        self._strand = Strand(
+            self._parts,
+            lane_plugins,
+            progress=progress,
+            ledger=self.ledger,
+            slot=self._register.slots[-1],
         )
 
     def stop(self) -> None:
@@ -127,7 +150,7 @@ class Lane:
         fault.
         """
         return (
-            self._finished >= end
+            self._strand.finished >= end
             and not self.errands
             and not self.errands.wait
             and not any(
@@ -146,18 +169,105 @@ class Lane:
         """
         found = [(seq, self._plan.callbacks[index], index) for seq, index in self._register.open()]
         return [
-            (seq, callback, self._lane_plugin_of[index].limit(callback) is not None)
+            (seq, callback, self._strand.limit_of(index) is not None)
             for seq, callback, index in found
         ]
 
+    def record_of(self, plugin: str) -> PluginRecord | None:
+        """Return the record of a plugin of the lane, or of one that is in no lane now."""
+        for lane_plugin in self.lane_plugins:
+            record = lane_plugin.record
+            if record.name == plugin and isinstance(record, PluginRecord):
+                return record
+        return self.ledger.plugins().get(plugin)
+
+    # Requests about one plugin
+
+    def claim(self, unit: int) -> bool:
+        """Take a strand for the running errand; it waits if this returns False.
+
+        A lane without workers serves its strand itself, so that errands have it.
+        """
+        return True
+
+    def release(self, unit: int) -> None:
+        """Give back a strand that an errand took."""
+
+    def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:
+        """Take the strand of an event for a call; return the plugin in it, None if it waits."""
+        return lane_plugin
+
+    def release_after_call(self, lane_plugin: LanePlugin) -> None:
+        """Give back what `claim_for_call` took."""
+
+    def progress_by(self, record: AnyPluginRecord) -> Progress:
+        """Return the progress that a plugin with this record leaves behind."""
+        return self.progress
+
+    def is_stopped(self, record: PluginRecord) -> bool:
+        """Return whether a plugin is paused, or held anywhere."""
+        return record.state in {"held", "paused"}
+
+    def next_entry_of(self, record: PluginRecord) -> Entry | None:
+        """Return the entry that a plugin apart from the lane is at; None after the last."""
+        found = self.ledger.read(record.cursor, 1)
+        return found[0] if found else None
+
+    def stop_at(self, record: PluginRecord, event_id: int) -> PluginStop | None:
+        """Return where a plugin is stopped at an event; None if it is not."""
+        entry = self.next_entry_of(record)
+        if entry is None or entry.event_id != event_id:
+            return None
+        return PluginStop(self.whole_unit, record, entry)
+
+    def pause(self, record: PluginRecord, reason: str) -> None:
+        """Pause a plugin where it is."""
+        record.leave_lane(self.progress)
+        record.pause(reason)
+
+    def resume(self, record: PluginRecord, stopped: AnyPluginRecord | None = None) -> Step:
+        """Resume a plugin, within the lane if it is not behind; return the step that records it.
+
+        Args:
+            record: Its record.
+            stopped: The record by which it was stopped at an event that is skipped; by default,
+                it resumes wherever it is stopped.
+        """
+        record.resume_afresh()
+        step = Step(plugins=[record])
+        lane_plugin = self._lane_plugin_of(record)
+        if lane_plugin is None or self._waits_to_start(lane_plugin, record):
+            return step
+        lane_plugin.hold_until = 0.0
+        hung = lane_plugin.hung
+        if hung is not None:
+            lane_plugin.wait_for_call(hung.reason)
+        elif record.is_level_with(self.progress):
+            record.rejoin_lane()
+            step.progress = self.progress
+            lane_plugin.ahead.clear()
+        return step
+
+    def _lane_plugin_of(self, record: PluginRecord) -> LanePlugin | None:
+        return next((one for one in self.lane_plugins if one.record is record), None)
+
+    def _waits_to_start(self, lane_plugin: LanePlugin, record: PluginRecord) -> bool:
+        """Hold a plugin that has not started yet, and start it soon; return whether it is one."""
+        late_start = lane_plugin.services.late_start
+        if late_start is None:
+            return False
+        late_start.hold(record)
+        late_start.at_once()
+        return True
+
     def forget(self, plugin: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._caller.forget(plugin, seq)
+        self._strand.caller.forget(plugin, seq)
 
     @property
     def seq(self) -> int:
         """The last event finished."""
-        return self._finished
+        return self._strand.finished
 
     def run(self) -> None:
         """Process events until stopped; keep an error that ends it in `error`."""
@@ -178,7 +288,7 @@ class Lane:
         liveness.report_alive()
         worked = self._run_errands()
         worked = self._live() or worked
-        worked = self._catch_up_all() or worked
+        worked = self._strand.catch_up_all() or worked
         self._fold()
         return 0.0 if worked else self._sleep()
 
@@ -190,9 +300,10 @@ class Lane:
         """
         self.stop()
         known = self.error is None or isinstance(self.error, StateError)
+        step = self._last_step()
         try:
-            if known and self.progress != self._folded:
-                self.ledger.record_once(Step(progress=self.progress, durable=True))
+            if known and step is not None:
+                self.ledger.record_once(step)
         except SgEventsError as error:
             self.error = self.error or error
             logger.error(
@@ -202,34 +313,38 @@ class Lane:
                 extra={"action": "lane.place_not_written", "lane": self.name},
             )
         finally:
-            for lane_plugin in self.lane_plugins:
-                lane_plugin.executor.close()
+            for executor in self._open_executors():
+                executor.close()
             self._register.close()
             self._times.write(now=True)
             self.ledger.close()
 
+    def _last_step(self) -> Step | None:
+        """Return the step that records where the lane stops; None if that is recorded."""
+        if self.progress == self._folded:
+            return None
+        return Step(progress=self.progress, durable=True)
+
+    def _open_executors(self) -> list[Executor]:
+        """Return the executors to close."""
+        return [lane_plugin.executor for lane_plugin in self.lane_plugins]
+
     def _sleep(self) -> float:
         now = time.monotonic()
-        held = [r for r in self.lane_plugins if r.record.state == "held"]
-        ready = [r for r in held if r.hung is None and r.waiting is None]
-        holds = [r.hold_until - now for r in ready if not r.late]
-        late = [r.services.late_start for r in held if r.late]
-        holds += [one.not_before - now for one in late if one is not None and one.not_before]
-        return max(min([LONGEST_SLEEP, *holds]), 0.001)
+        return max(min([LONGEST_SLEEP, *self._strand.next_turns(now)]), 0.001)
 
     def _run_errands(self) -> bool:
         """Run waiting errands for one slice of time; return whether there were any."""
         until = time.monotonic() + SLICE
         return self.errands.run(self, lambda: time.monotonic() < until and not self._stop.is_set())
 
-    # Live events
-
     def _live(self) -> bool:
         """Process live events: a page, or a slice of time while a plugin catches up."""
-        entries = self.ledger.read(self._finished, PAGE)
+        strand = self._strand
+        entries = self.ledger.read(strand.finished, PAGE)
         until = time.monotonic() + SLICE
         for entry in entries:
-            if not self._handle(entry) or self._stop.is_set():
+            if not strand.handle(entry) or self._stop.is_set():
                 break
             now = time.monotonic()
             if now - self._folded_at > FOLD_EVERY:
@@ -240,149 +355,12 @@ class Lane:
                 break
         return bool(entries)
 
-    def _handle(self, entry: Entry) -> bool:
-        """Call one event's callbacks for the plugins with the lane; return False if cut short."""
-        steps = self._plan.for_type(entry.event_type)
-        done, self._done = self._done, frozenset()
-        if (steps or entry.whole is False) and not self._hand_out(entry, done):
-            return False
-        self._finished = entry.seq
-        return True
-
-    def _hand_out(self, entry: Entry, done: frozenset[CallKey]) -> bool:
-        self._caller.resumed = done
-        event = self._event(entry)
-        if event is None:
-            return True
-        steps = self._plan.for_event(event)
-        number = 0
-        try:
-            for number, (index, _) in enumerate(steps):
-                lane_plugin = self._lane_plugin_of[index]
-                if lane_plugin.record.apart or self._keys[index] in done:
-                    continue
-                if self._stop.is_set():
-                    break
-                self._caller.call(
-                    Call(LANE, entry, event, steps, number=number, lane_plugin=lane_plugin)
-                )
-            else:
-                return True
-        except BaseException:  # the running call has no recorded outcome: it is not done
-            self._cut_short(entry, steps, number, done)
-            raise
-        self._cut_short(entry, steps, number, done)
-        return False
-
-    def _event(self, entry: Entry, only: LanePlugin | None = None) -> Event | None:
-        """Return the event of an entry; None if the entry cannot be read and is set aside.
-
-        The plugins that need the event are recorded, in case the site delivers it again.
-
-        Args:
-            entry: The entry.
-            only: The plugin that needs it; None for those with the lane.
-        """
-        try:
-            return event_in(entry, self.scripts)
-        except UnreadableEntry as error:
-            needing = [only] if only else [one for one in self.lane_plugins if not one.record.apart]
-            self.ledger.pass_over(entry, [one.record.name for one in needing], error.reason)
-            return None
-
-    def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
-        """Stay at an event, with the earlier callbacks and all steps before one as done."""
-        done = done.union(self._keys[index] for index, _ in steps[:number])
-        self._finished, self._done = Progress.at(entry.seq, done)
-
-    # Plugins that are separate from the lane
-
-    def _catch_up_all(self) -> bool:
-        worked = False
-        for lane_plugin in self.lane_plugins:
-            if not self._done:
-                self._look_at_the_site(lane_plugin)
-            if not self._done and lane_plugin.due(time.monotonic()) and not self._stop.is_set():
-                worked = self._catch_up(lane_plugin) or worked
-        return worked
-
-    def _look_at_the_site(self, lane_plugin: LanePlugin) -> None:
-        """Start or continue a plugin that waits for the site, if it may be."""
-        if lane_plugin.waiting is not None:
-            self._caller.look_at_the_site(lane_plugin)
-        late_start = lane_plugin.services.late_start
-        if late_start is None or lane_plugin.record.state != "held":
-            return
-        tried = late_start.turn(self._announcer)
-        if tried is None:
-            return
-        if tried.error is None:
-            lane_plugin.services.late_start = None
-        self.ledger.record(settle(tried, lane_plugin.record))
-        if tried.store_changes:
-            lane_plugin.services.store.commit(tried.store_changes)
-
-    def _catch_up(self, lane_plugin: LanePlugin) -> bool:
-        """Let a plugin catch up for one slice of time, and rejoin the lane once level."""
-        record = lane_plugin.record
-        if record.cursor > self._finished:
-            return False
-        record.resume()
-        until = time.monotonic() + SLICE
-        while record.cursor < self._finished and time.monotonic() < until:
-            if self._stop.is_set() or not self._catch_up_one(lane_plugin):
-                break
-        rejoins = record.state == "active" and record.cursor == self._finished
-        if rejoins:
-            record.rejoin_lane()
-        step = Step(progress=self.progress if rejoins else None, plugins=[record])
-        self.ledger.record(step)
-        self._register.slots[0].clear(APART)
-        if rejoins:
-            lane_plugin.ahead.clear()
-            extra = {"action": "plugin.rejoined", "plugin": record.name}
-            logger.info("Plugin %s has caught up with its lane", record.name, extra=extra)
-        return record.state == "active"
-
-    def _catch_up_one(self, lane_plugin: LanePlugin) -> bool:
-        """Pass a plugin the next event it has missed; return False if it stops there."""
-        entry = lane_plugin.next_entry()
-        if entry is None:
-            lane_plugin.ahead = self.ledger.read(lane_plugin.record.cursor, PAGE)
-            entry = lane_plugin.ahead[0]
-        by_type = self._plan.for_type(entry.event_type)
-        wants = any(self._lane_plugin_of[index] is lane_plugin for index, _ in by_type)
-        if (wants or entry.whole is False) and not self._hand_over(lane_plugin, entry):
-            return False
-        lane_plugin.record.finish(entry.seq)
-        return True
-
-    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
-        event = self._event(entry, lane_plugin)
-        if event is None:
-            return True
-        steps = self._plan.for_event(event)
-        for number, (index, _) in enumerate(steps):
-            if self._lane_plugin_of[index] is not lane_plugin:
-                continue
-            key = self._keys[index]
-            if key in lane_plugin.record.progress.done:
-                continue
-            if self._stop.is_set():
-                return False
-            if not self._caller.call(
-                Call(APART, entry, event, steps, number=number, lane_plugin=lane_plugin)
-            ):
-                return False
-            lane_plugin.record.finish_callback(key)
-        return True
-
     # The ledger
 
     @property
     def progress(self) -> Progress:
         """Its progress."""
-        return Progress(self._finished, self._done)
+        return self._strand.progress
 
     def _fold(self) -> None:
         """Record the lane's progress in the ledger, at most once a second.

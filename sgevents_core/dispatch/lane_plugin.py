@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sgevents_core.calling.breaker import Breaker
@@ -19,9 +19,10 @@ from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import PluginSettings, Settings
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 
 if TYPE_CHECKING:
+    from sgevents_core.dispatch.admission import Admission
     from sgevents_core.dispatch.caller import Call
 
 
@@ -67,10 +68,12 @@ class LanePlugin:
         put_off: How often it has waited since its last progress.
         told_outage: The number of the last outage in which its wait was reported.
         ended_workers: The worker processes that its calls have ended lately.
+        concurrency: How many of its calls may run at once in a divided lane; None for any number.
+        admission: What counts them.
     """
 
     plugin: LoadedPlugin
-    record: PluginRecord
+    record: AnyPluginRecord
     services: Services
     rules: FailureRules
     hold_until: float = 0.0
@@ -83,6 +86,8 @@ class LanePlugin:
     put_off: int = 0
     told_outage: int = 0
     ended_workers: EndedWorkers = field(default_factory=EndedWorkers)
+    concurrency: int | None = None
+    admission: Admission | None = None
     _seq: int = 0
     _given_up: int = 0
 
@@ -99,7 +104,8 @@ class LanePlugin:
     @property
     def works(self) -> bool:
         """Whether it is behind its lane and catches up."""
-        return self.record.apart and self.record.state == "active" and not self.late
+        record = self.record
+        return record.catches_up and record.state == "active" and not self.late
 
     @property
     def waits_for_site(self) -> bool:
@@ -135,7 +141,7 @@ class LanePlugin:
         seconds).
         """
         record = self.record
-        if not record.apart or record.state == "paused" or self.hung is not None:
+        if not record.catches_up or record.state == "paused" or self.hung is not None:
             return False
         if self.late:
             return False
@@ -183,6 +189,25 @@ class LanePlugin:
         self.record.hold(0.0, reason)
         self.hold_until = 0.0
 
+    def in_strand(self, strand: int) -> LanePlugin:
+        """Return it in one strand of its lane, as its record says."""
+        whole = self.record
+        if not isinstance(whole, PluginRecord):
+            raise TypeError("it is in a strand already")
+        record = whole.strands.get(strand) or StrandRecord(whole, strand, apart=whole.apart)
+        own = replace(self, record=record, ahead=[], executor=LaneThread(), hold_until=0.0)
+        own.go_on_holding()
+        return own
+
+    def go_on_holding(self) -> None:
+        """Continue a hold that is in the record, unless it was for a call of a dead process."""
+        record = self.record
+        if record.hangs:
+            record.resume()  # the thread it waited for ended with its process
+        elif record.state == "held":
+            left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
+            self.hold_until = time.monotonic() + left
+
     def next_entry(self) -> Entry | None:
         """Return the next entry read ahead; None if more have to be read."""
         while self.ahead and self.ahead[0].seq <= self.record.cursor:
@@ -209,17 +234,25 @@ def lane_plugin_of(
         plugin, record, services, failure_rules(table), breaker=_breaker(table, settings)
     )
     lane = settings.lanes.get(plugin.lane)
+    lane_plugin.concurrency = table.concurrency
     lane_plugin.timeout = table.timeout or (lane.timeout if lane else None)
-    if executor is not None:
-        lane_plugin.executor = executor
-    elif any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
-        lane_plugin.executor = OwnThread(plugin.name, plugin.lane, hear)
-    if record.hangs:
-        record.resume()  # the thread it waited for ended with its process
-    elif record.state == "held":
-        left = min(max(record.retry_at - time.time(), 0.0), LONGEST_HOLD)
-        lane_plugin.hold_until = time.monotonic() + left
+    lane_plugin.executor = executor or executor_of(lane_plugin, plugin.lane, hear)
+    lane_plugin.go_on_holding()
     return lane_plugin
+
+
+def executor_of(lane_plugin: LanePlugin, label: str, hear: Hear) -> Executor:
+    """Return where the calls of a plugin are made: in a thread of their own if they have limits.
+
+    Args:
+        lane_plugin: The plugin.
+        label: What its thread works for: a lane, or a worker of one.
+        hear: Called with the thread and that.
+    """
+    plugin = lane_plugin.plugin
+    if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
+        return OwnThread(plugin.name, label, hear)
+    return LaneThread()
 
 
 def failure_rules(table: PluginSettings) -> FailureRules:

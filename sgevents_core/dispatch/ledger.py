@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
+from sgevents_core.choices import OrderBy
 from sgevents_core.errors import StateDamaged, StateError
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.state.entries import Entry
@@ -19,11 +20,35 @@ logger = logging.getLogger("sgevents.dispatch")
 
 FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
+PAGE: Final = 500
+"""The most entries that are read at once."""
+MOST_SCANNED: Final = 20_000
+"""The most entries that are looked through at once for those of a strand."""
 _T = TypeVar("_T")
+
+
+class StrandLedger(Protocol):
+    """The reads and writes of whoever serves a strand."""
+
+    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+        """Return entries of the strand that a plugin has missed, and how far they reach.
+
+        Args:
+            after: The `seq` before them.
+            until: The `seq` that they reach at most.
+        """
+
+    def record(self, step: Step) -> int:
+        """Write a step atomically, and return the number of its failure, 0 if it has none."""
+
+    def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
+        """Set aside an entry that cannot be read; record the plugins that need its event."""
 
 
 class LaneLedger:
     """A lane's reads and writes; no step is given up while the lane runs.
+
+    Any thread of the lane may use it: one at a time has the connection.
 
     Args:
         lane: The lane's name.
@@ -39,6 +64,7 @@ class LaneLedger:
         self._lane = lane
         self._state = state
         self._stopping = stopping
+        self._lock = threading.RLock()
         self.fence = state.take_lane(lane)
         self._failed = 0
         self._failed_at = 0.0
@@ -47,13 +73,40 @@ class LaneLedger:
         """Return up to `limit` entries of the journal above `after`."""
         return self._lasting(lambda: self._state.read(after, limit))
 
+    def end(self) -> int:
+        """Return the highest `seq` of the journal."""
+        return self._lasting(self._state.end)
+
+    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+        """Return the next entries that a plugin has missed, and how far they reach."""
+        entries = self.read(after, PAGE)
+        return entries, entries[-1].seq if entries else until
+
+    def read_strand(
+        self, strand: int, order_by: OrderBy, after: int, until: int
+    ) -> tuple[list[Entry], int]:
+        """Return the next entries of one strand, and how far they reach.
+
+        Args:
+            strand: The strand.
+            order_by: What divides the lane.
+            after: The `seq` before them.
+            until: The `seq` that they reach at most.
+        """
+        until = min(until, after + MOST_SCANNED)
+        entries = self._lasting(
+            lambda: self._state.read_strand(strand, order_by, after=after, until=until, limit=PAGE)
+        )
+        return entries, entries[-1].seq if len(entries) == PAGE else until
+
     def record(self, step: Step) -> int:
         """Write a step atomically, and return the number of its failure, 0 if it has none."""
         return self._lasting(lambda: self._state.record(self._lane, self.fence, step))
 
     def record_once(self, step: Step) -> None:
         """Write a step without retrying."""
-        self._state.record(self._lane, self.fence, step)
+        with self._lock:
+            self._state.record(self._lane, self.fence, step)
 
     def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
         """Set aside an entry that cannot be read; record the plugins that need its event."""
@@ -77,7 +130,8 @@ class LaneLedger:
     def _lasting(self, call: Callable[[], _T]) -> _T:
         while True:
             try:
-                result = call()
+                with self._lock:
+                    result = call()
             except StateError as error:
                 if self._stopping.is_set() or isinstance(error, StateDamaged):
                     raise
@@ -110,3 +164,32 @@ class LaneLedger:
             extra={"action": "lane.written", "lane": self._lane},
         )
         self._failed = 0
+
+
+class DividedLedger:
+    """The reads and writes of one strand of a divided lane.
+
+    Args:
+        ledger: The lane's.
+        strand: The strand.
+        order_by: What divides the lane.
+    """
+
+    def __init__(self, ledger: LaneLedger, strand: int, order_by: OrderBy) -> None:
+        self._ledger = ledger
+        self._strand = strand
+        self._order_by = order_by
+
+    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+        """Return the next entries that a plugin has missed, and how far they reach."""
+        return self._ledger.read_strand(self._strand, self._order_by, after, until)
+
+    def record(self, step: Step) -> int:
+        """Write a step atomically, and return the number of its failure, 0 if it has none."""
+        if step.progress is not None:
+            step.strand = self._strand
+        return self._ledger.record(step)
+
+    def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
+        """Set aside an entry that cannot be read; record the plugins that need its event."""
+        self._ledger.pass_over(entry, plugins, reason)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.making import Executor
-from sgevents_core.calling.own_thread import Hear, heard_by_nobody
+from sgevents_core.calling.own_thread import Hear, heard_by_nobody, worker_label
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
-from sgevents_core.dispatch.lane_plugin import lane_plugin_of
+from sgevents_core.dispatch.lane_plugin import LanePlugin, executor_of, lane_plugin_of
 from sgevents_core.errors import StateDamaged
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.observe.redaction import Redactor
@@ -21,6 +25,7 @@ from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
 from sgevents_core.site.health import SiteHealth
+from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter, Reader
 
@@ -87,11 +92,10 @@ def lanes_of(
     scripts, `observers` are notified of each call; `executors` make the calls of the lanes that
     have worker processes, by the lane's name.
     """
-    lanes = []
+    lanes: list[Lane] = []
     for name in dict.fromkeys(plugin.lane for plugin in plugins):
         state = open_state()
         records = state.plugins()
-        progress = state.lane_progress(name) or Progress(state.end())
         lane_plugins = [
             lane_plugin_of(
                 plugin,
@@ -104,16 +108,45 @@ def lanes_of(
             for plugin in plugins
             if plugin.lane == name
         ]
-        lane = Lane(
-            name,
-            lane_plugins,
-            state=state,
-            progress=progress,
-            tried=state.attempts(),
-            folder=settings.state.path,
-            announcer=announcer,
-            scripts=scripts,
-            observers=observers,
-        )
-        lanes.append(lane)
+        common: _Common = {
+            "state": state,
+            "tried": state.attempts(),
+            "folder": settings.state.path,
+            "announcer": announcer,
+            "scripts": scripts,
+            "observers": observers,
+        }
+        places = state.lane_places(name)
+        if places is None:
+            progress = state.lane_progress(name) or Progress(state.end())
+            lanes.append(Lane(name, lane_plugins, progress=progress, **common))
+        else:
+            lanes.append(
+                DividedLane(
+                    name,
+                    lane_plugins,
+                    places=places,
+                    workers=settings.lanes[name].workers,
+                    executor_of=partial(_executor_of, name, hear, executors.get(name)),
+                    **common,
+                )
+            )
     return lanes
+
+
+class _Common(TypedDict):
+    """What every lane is made with."""
+
+    state: LaneWriter
+    tried: dict[tuple[CallKey, int], int]
+    folder: Path
+    announcer: Announcer
+    scripts: Scripts | None
+    observers: Sequence[CallObserver]
+
+
+def _executor_of(
+    lane: str, hear: Hear, executor: Executor | None, lane_plugin: LanePlugin, worker: int
+) -> Executor:
+    """Return where a worker makes the calls of a plugin: all in one place, if there is one."""
+    return executor or executor_of(lane_plugin, worker_label(lane, worker), hear)

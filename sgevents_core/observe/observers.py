@@ -6,6 +6,7 @@ Observers decide nothing; the progress of a lane is recorded in its register.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Final, Protocol, TypeAlias
 
 
@@ -82,6 +83,38 @@ class CallObserver:
         Args:
             call: The call.
         """
+
+
+class OneAtATime(CallObserver):
+    """Observers of a lane with several workers, called by one of them at a time.
+
+    Args:
+        observers: They are called in this order.
+    """
+
+    def __init__(self, observers: Iterable[CallObserver]) -> None:
+        self._observers = CallObservers(observers)
+        self._lock = Lock()
+
+    def began(self, call: ObservedCall, limit: float | None) -> None:
+        """Call the observers one after another."""
+        with self._lock:
+            for began in self._observers.began:
+                began(call, limit)
+
+    def ended(
+        self, call: ObservedCall, began: float, seconds: float, error: ObservedError | None
+    ) -> None:
+        """Call the observers one after another."""
+        with self._lock:
+            for ended in self._observers.ended:
+                ended(call, began, seconds, error)
+
+    def passed(self, call: ObservedCall) -> None:
+        """Call the observers one after another."""
+        with self._lock:
+            for passed in self._observers.passed:
+                passed(call)
 
 
 Began: TypeAlias = Callable[[ObservedCall, "float | None"], None]

@@ -14,12 +14,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.lane import Lane, PluginStop
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls
 from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
-from sgevents_core.state.entries import Entry
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
@@ -53,7 +52,7 @@ def carry_out(number: int, lane: Lane, folder: Path) -> bool:
 
 def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -> bool:
     lane_plugin = next((r for r in lane.lane_plugins if r.record.name == request.plugin), None)
-    record = lane_plugin.record if lane_plugin else lane.ledger.plugins().get(request.plugin)
+    record = lane.record_of(request.plugin)
     if record is None:
         answer = RequestAnswer("refused", never_enabled(request.plugin, lane.ledger.plugins()))
         requests.answer(request.number, answer)
@@ -81,34 +80,43 @@ def _pause(work: RequestWork) -> bool:
     record = work.record
     if record.state == "paused":
         return work.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
-    reason = str(work.request.detail.get("reason") or f"{work.request.asked_by} paused it")
-    record.leave_lane(work.lane.progress)
-    record.pause(reason)
-    entry = _next_entry(work)
-    where = f"at event {entry.event_id}" if entry else "behind the last event"
-    text = f"paused {where}; it loses nothing, and continues there when resumed"
-    return work.close(Step(plugins=[record]), RequestAnswer("done", text))
+    if not work.lane.claim(work.lane.whole_unit):
+        return False
+    try:
+        reason = str(work.request.detail.get("reason") or f"{work.request.asked_by} paused it")
+        work.lane.pause(record, reason)
+        entry = work.lane.next_entry_of(record)
+        where = f"at event {entry.event_id}" if entry else "behind the last event"
+        text = f"paused {where}; it loses nothing, and continues there when resumed"
+        return work.close(Step(plugins=[record]), RequestAnswer("done", text))
+    finally:
+        work.lane.release(work.lane.whole_unit)
 
 
 def _resume(work: RequestWork) -> bool:
-    record = work.record
-    if record.state not in {"held", "paused"}:
+    record, lane = work.record, work.lane
+    was = "paused" if record.state == "paused" else "held"
+    if not lane.is_stopped(record):
         return work.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
     hung = work.lane_plugin.hung if work.lane_plugin else None
     if hung is not None and record.state == "held":
         return work.refuse(f"{hung.reason}, or until the daemon starts anew")
-    was = record.state
-    lost = _skip_what_is_gone(work)
-    step = _go_on(work)
-    still = f"; {record.reason}" if record.state == "held" else ""
-    return work.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
+    if not lane.claim(lane.whole_unit):
+        return False
+    try:
+        lost = _skip_what_is_gone(work)
+        step = lane.resume(record)
+        still = f"; {record.reason}" if record.state == "held" else ""
+        return work.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
+    finally:
+        lane.release(lane.whole_unit)
 
 
 def _skip_what_is_gone(work: RequestWork) -> str:
     """Continue a plugin whose next events are no longer kept at the oldest one that is."""
-    entry = _next_entry(work)
     record = work.record
-    if entry is None or entry.seq == record.progress.running:
+    entry = work.lane.next_entry_of(record)
+    if entry is None or not record.apart or entry.seq == record.progress.running:
         return ""
     count = record.progress.before(entry.seq)
     record.skip_to(Progress.at(entry.seq))
@@ -118,52 +126,33 @@ def _skip_what_is_gone(work: RequestWork) -> str:
     )
 
 
-def _go_on(work: RequestWork) -> Step:
-    """Resume a plugin, within its lane if it is not behind; return the step that records it."""
-    record, lane = work.record, work.lane.progress
-    record.resume_afresh()
-    step = Step(plugins=[record])
-    if work.lane_plugin is None:
-        return step
-    late_start = work.lane_plugin.services.late_start
-    if late_start is not None:  # it is not called before it has started
-        late_start.hold(record)
-        late_start.at_once()
-        return step
-    work.lane_plugin.hold_until = 0.0
-    hung = work.lane_plugin.hung
-    if hung is not None:
-        work.lane_plugin.wait_for_call(hung.reason)
-    elif record.is_level_with(lane):
-        record.rejoin_lane()
-        step.progress = lane
-        work.lane_plugin.ahead.clear()
-    return step
-
-
 def _skip(work: RequestWork) -> bool:
-    record, wanted = work.record, int(work.request.detail["event_id"])
-    done = record.progress.done
-    entry = _next_entry(work)
-    if record.state not in {"held", "paused"}:
+    lane, wanted = work.lane, int(work.request.detail["event_id"])
+    if not lane.is_stopped(work.record):
         return work.refuse("it is neither held nor paused, so it stands at no event")
-    if entry is None or entry.event_id != wanted:
+    stop = lane.stop_at(work.record, wanted)
+    if stop is None:
+        entry = lane.next_entry_of(work.record)
         stands = f"at event {entry.event_id}" if entry else "behind the last event"
         return work.refuse(f"it stands {stands}, not at event {wanted}")
+    if not lane.claim(stop.unit):
+        return False
+    try:
+        return _skip_entry(work, stop, wanted)
+    finally:
+        lane.release(stop.unit)
+
+
+def _skip_entry(work: RequestWork, stop: PluginStop, wanted: int) -> bool:
+    record, entry = stop.record, stop.entry
+    done = record.progress.done
     record.finish(entry.seq)
     work.lane.forget(record.name, entry.seq)
-    step = _go_on(work)
+    step = work.lane.resume(work.record, record)
     note = skip_note(record.name, entry, done, work.request.asked_by, time.time())
     letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
     step.request = RequestStep(work.request.number, passed=(record.name, entry.seq))
     return work.close(step, RequestAnswer("done", f"it continues after event {wanted}"), letter)
-
-
-def _next_entry(work: RequestWork) -> Entry | None:
-    """Return the entry that a plugin is at; None after the last."""
-    record = work.record
-    found = work.lane.ledger.read(record.cursor, 1)
-    return found[0] if found else None
 
 
 def _dismiss(work: RequestWork) -> bool:

@@ -24,8 +24,8 @@ from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.dispatch.caller import is_unwanted
-from sgevents_core.dispatch.lane import SLICE
 from sgevents_core.dispatch.lane_plugin import LanePlugin
+from sgevents_core.dispatch.strand import SLICE
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
@@ -59,10 +59,26 @@ def retry(work: RequestWork) -> bool:
         return work.refuse(text)
     if work.request.begun >= MOST_DEATHS:
         return _killed(work, letter)
-    reason = _reason_to_wait(work.lane_plugin)
-    if reason is not None:
-        return work.refuse(f"{reason}: ask again then")
-    return _retry(work, work.lane_plugin, callback, letter)
+    if not letter.whole:
+        text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
+        return work.refuse(text)
+    return _retry_in_strand(work, work.lane_plugin, callback, letter)
+
+
+def _retry_in_strand(
+    work: RequestWork, whole: LanePlugin, callback: Callback, letter: Letter
+) -> bool:
+    replayed = ReplayEvent(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
+    lane_plugin = work.lane.claim_for_call(whole, replayed)
+    if lane_plugin is None:
+        return False
+    try:
+        reason = _reason_to_wait(lane_plugin)
+        if reason is not None:
+            return work.refuse(f"{reason}: ask again then")
+        return _retry(work, lane_plugin, callback, letter, replayed)
+    finally:
+        work.lane.release_after_call(lane_plugin)
 
 
 def replay(work: RequestWork) -> bool:
@@ -94,11 +110,13 @@ def _callback(lane_plugin: LanePlugin, name: str) -> Callback | None:
     return next((one for one in lane_plugin.plugin.callbacks if one.name == name), None)
 
 
-def _retry(work: RequestWork, lane_plugin: LanePlugin, callback: Callback, letter: Letter) -> bool:
-    if not letter.whole:
-        text = f"its event cannot be read: dismiss it, and replay event {letter.failure.event_id}"
-        return work.refuse(text)
-    replayed = ReplayEvent(letter.era, letter.failure.seq, letter.failure.event_id, letter.body)
+def _retry(
+    work: RequestWork,
+    lane_plugin: LanePlugin,
+    callback: Callback,
+    letter: Letter,
+    replayed: ReplayEvent,
+) -> bool:
     attempt = letter.failure.attempt + 1 + work.request.begun
     failure = work.lane.errands.own_fault(work.request.number)
     if failure is not None:
@@ -163,7 +181,7 @@ def _held(work: RequestWork, lane_plugin: LanePlugin) -> Step:
     hung = lane_plugin.hung
     if hung is None or lane_plugin.record.state != "active":
         return Step()
-    lane_plugin.record.leave_lane(work.lane.progress)
+    lane_plugin.record.leave_lane(work.lane.progress_by(lane_plugin.record))
     lane_plugin.wait_for_call(hung.reason)
     return Step(plugins=[lane_plugin.record])
 
@@ -226,7 +244,7 @@ class _Replay:
 
     def __init__(self, work: RequestWork, lane_plugin: LanePlugin) -> None:
         self._work = work
-        self._lane_plugin = lane_plugin
+        self._whole = self._lane_plugin = lane_plugin
         self._begun = work.request.begun
         self._waits = False
         self._index = 0
@@ -241,7 +259,14 @@ class _Replay:
         number, requests = self._work.request.number, self._work.requests
         until = time.monotonic() + SLICE
         while (event := requests.replay_event(number, self._index)) is not None:
-            hung = self._call_all(event)
+            lane_plugin = self._work.lane.claim_for_call(self._whole, event)
+            if lane_plugin is None:
+                return False
+            self._lane_plugin = lane_plugin
+            try:
+                hung = self._call_all(event)
+            finally:
+                self._work.lane.release_after_call(lane_plugin)
             if self._waits:
                 return False
             if hung is not None:

@@ -22,7 +22,6 @@ from sgevents_core.settings.model import (
 )
 from sgevents_core.settings.spelling import dotted_key, nearest_name, toml_string
 
-_ONE_THREAD_REASON: Final = "this version works through a lane with one thread"
 _FEED_RULES: Final = (
     ("settle", operator.lt, "shorter than", "backlog_timeout"),
     ("audit_horizon", operator.ge, "at least as long as", "backlog_timeout"),
@@ -87,16 +86,12 @@ def _check_groups(
 
 
 def _check_lane(name: str, lane: LaneSettings, diagnostics: Diagnostics) -> None:
-    """Refuse what would change how a lane works and is not there yet."""
-    checked_keys = {
-        "workers": (lane.workers == 1, "workers = 1"),
-        "order_by": (lane.order_by == "none", 'order_by = "none"'),
-    }
-    for key, (is_supported, supported_value) in checked_keys.items():
-        if not is_supported:
-            fix = f"write {supported_value}, or leave it out" if supported_value else "leave it out"
-            message = f"not supported: {_ONE_THREAD_REASON}"
-            diagnostics.add_problem(("lanes", name, key), message, fix)
+    """Refuse workers that nothing could be divided among; warn of limits without effect."""
+    order_is_valid = diagnostics.are_valid(("lanes", name, "order_by"))
+    if lane.workers > 1 and lane.order_by is None and order_is_valid:
+        message = "without order_by all events of the lane come one after another, by one worker"
+        fix = 'add order_by = "entity", "project" or "none", or write workers = 1'
+        diagnostics.add_problem(("lanes", name, "workers"), message, fix)
     if lane.max_rss is not None and lane.executor != "process":
         message = "it limits worker processes, and the lane has none"
         fix = 'add executor = "process", or leave it out'

@@ -178,15 +178,20 @@ class LaneSettings(Struct, frozen=True, kw_only=True):
     """`[lanes.NAME]`: how a lane works through its groups."""
 
     workers: Annotated[
-        PositiveCount, Meta(description="How many workers run side by side. In this version: `1`.")
+        PositiveCount,
+        Meta(
+            description="How many workers call the lane's plugins side by side. More than `1` need "
+            "`order_by`."
+        ),
     ] = 1
     order_by: Annotated[
-        OrderBy,
+        OrderBy | None,
         Meta(
-            description='What is kept in order across several workers: `"entity"`, `"project"` or '
-            '`"none"`. In this version: `"none"`.'
+            description='What is kept in order across several workers: `"entity"`: events of one '
+            'record come one after another; `"project"`: events of one project; `"none"`: each '
+            "event by itself. By default, all events of the lane come one after another."
         ),
-    ] = "none"
+    ] = None
     executor: Annotated[
         Executor,
         Meta(
@@ -267,6 +272,14 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
             description='How long a callback of the plugin may take, at least `"10ms"`; by '
             "default, the lane's `timeout`. `@match(timeout=...)` on a callback "
             "overrides both."
+        ),
+    ] = None
+    concurrency: Annotated[
+        PositiveCount | None,
+        Meta(
+            description="How many of the plugin's callbacks may run at once in a lane with several "
+            "workers; `1` for a plugin that is not thread-safe. By default, as many as there are "
+            "workers."
         ),
     ] = None
     load_timeout: Annotated[

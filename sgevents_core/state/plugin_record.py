@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sgevents_core.choices import OrderBy
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.strand_places import StrandPlaces
-from sgevents_core.state.strands import STRANDS
+from sgevents_core.state.strands import STRANDS, strand_of
 
 PluginState: TypeAlias = Literal["active", "held", "paused", "not started"]
 """Whether a plugin is called, waits for a retry, waits for a person, or waits for its start."""
@@ -47,6 +48,15 @@ class _Placed:
     def finish(self, seq: int) -> None:
         """Record an event as finished."""
         self.progress = Progress(seq)
+
+    def has_finished(self, entry: Entry) -> bool:
+        """Return whether an entry above its progress is finished."""
+        return False
+
+    def begin(self, entry: Entry) -> None:
+        """Move to an entry, which is the next for it."""
+        if self.progress.running != entry.seq:
+            self.progress = Progress.at(entry.seq)
 
     def finish_callback(self, key: CallKey) -> None:
         """Record a callback as finished for the current event."""
@@ -94,6 +104,11 @@ class PluginRecord(_Placed):
     above: StrandPlaces | None = None
     order_by: OrderBy | None = None
     strands: dict[int, StrandRecord] = field(default_factory=dict)
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it has to catch up with its lane."""
+        return self.apart
 
     @property
     def hangs(self) -> bool:
@@ -150,6 +165,19 @@ class PluginRecord(_Placed):
         if self.above is not None and self.above.highest <= seq:
             self.above = None
 
+    def has_finished(self, entry: Entry) -> bool:
+        """Return whether an entry above its progress was finished in a strand that it left."""
+        above = self.above
+        return above is not None and above.is_finished(entry.seq, strand_of(entry, above.order_by))
+
+    def begin(self, entry: Entry) -> None:
+        """Move to an entry, which is the next for it, with the callbacks done in a strand."""
+        _Placed.begin(self, entry)
+        if self.above is not None:
+            strand = strand_of(entry, self.above.order_by)
+            done = self.above.progress_at(entry.seq, strand).of(self.name).done
+            self.progress = Progress.at(entry.seq, self.progress.done | done)
+
     def leave_strands(self, lane: StrandPlaces) -> None:
         """Separate from all strands of its lane; do nothing if it is separate from the lane.
 
@@ -165,16 +193,29 @@ class PluginRecord(_Placed):
         places = StrandPlaces(lane.order_by, tuple(own))
         self.progress, self.apart = Progress(places.lowest), True
         self.above = None if places.is_level else places
+        self._keep_longest_hold()
         self.order_by, self.strands = None, {}
 
-    def spread(self, order_by: OrderBy) -> list[StrandRecord]:
-        """Separate from each strand of its lane instead of from the lane, and return the records.
+    def _keep_longest_hold(self) -> None:
+        """Hold the plugin for as long as it is held in any strand; it asked not to be called."""
+        held = [strand for strand in self.strands.values() if strand.is_held and strand.retry_at]
+        if held and self.state == "active":
+            longest = max(held, key=lambda strand: strand.retry_at)
+            self.hold(longest.retry_at, longest.hold_reason)
 
-        What is finished above its progress must be passed first, as that is by other strands.
+    def spread(self, order_by: OrderBy) -> list[StrandRecord]:
+        """Return the records of a plugin that is separate from each strand, not from the lane.
+
+        They are of a copy of this record, to be written first. What is finished above its progress
+        must be passed before, as that is by other strands.
         """
+        copy = replace(self, apart=False, order_by=order_by, strands={})
+        copy.strands = {n: StrandRecord(copy, n, self.progress, apart=True) for n in range(STRANDS)}
+        return list(copy.strands.values())
+
+    def join_strands(self, order_by: OrderBy) -> None:
+        """Go with the strands of its lane, but for those that its records say it is apart from."""
         self.apart, self.order_by = False, order_by
-        self.strands = {n: StrandRecord(self, n, self.progress, apart=True) for n in range(STRANDS)}
-        return list(self.strands.values())
 
 
 @dataclass(slots=True)
@@ -227,6 +268,11 @@ class StrandRecord(_Placed):
     def reason(self) -> str:
         """Why it is held or paused or has not started, for people."""
         return self.hold_reason if self.plugin.state == "active" else self.plugin.reason
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it has to catch up in the strand; not before it has with the lane as a whole."""
+        return self.apart and not self.plugin.apart
 
     @property
     def hangs(self) -> bool:

@@ -27,7 +27,8 @@ from sgevents_core.state.strands import STRANDS
 
 # The file:  bytes 0-7    the magic
 #            bytes 8-15   the length of the header, in the machine's byte order as all numbers here
-#            bytes 16-    a slot of three words for each strand: LIVE, APART, WORKER
+#            bytes 16-    a slot of three words for each strand: LIVE, APART, WORKER; the last one
+#                         is of plugins that are separate from a divided lane as a whole
 #            behind them  the header, JSON: the boot's id, the names of the callbacks, and what
 #                         divides the lane's events into strands (none: the lane has one slot)
 #
@@ -167,7 +168,7 @@ class Register:
     ) -> None:
         names = [key.encode() for key in keys]
         header = msgspec.json.encode({"boot": boot_id(), "names": names, "order_by": order_by})
-        count = 1 if order_by is None else STRANDS
+        count = _slots_of(order_by)
         length = len(header).to_bytes(_WORD, sys.byteorder)
         content = _MAGIC + length + bytes(count * _SLOT * _WORD) + header
         fresh = path.with_name(path.name + ".new")
@@ -248,9 +249,14 @@ def _content(content: bytes) -> NotedLane | None:
         words = [*memoryview(content[_WORD:at]).cast("Q"), 0]
     else:
         words = memoryview(content[_SLOTS : len(content) - size]).cast("Q").tolist()
-        if len(words) != _SLOT * (1 if order_by is None else STRANDS):
+        if len(words) != _SLOT * _slots_of(order_by):
             raise ValueError("its slots are not those of its header")
     return NotedLane(order_by, _noted_slots(words, keys))
+
+
+def _slots_of(order_by: OrderBy | None) -> int:
+    """Return how many slots a lane has; a divided one has another for plugins apart as a whole."""
+    return 1 if order_by is None else STRANDS + 1
 
 
 def _noted_slots(words: Sequence[int], keys: list[CallKey]) -> dict[int, Noted]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -68,6 +68,7 @@ class Step:
         places: How far all strands of a divided lane have come at least; one that is recorded
             further on stays there, unless the lane was divided in another way.
         undivided: Whether the lane is not divided into strands any more.
+        whole: Plugins that are not separate from any strand but those among `plugins`.
     """
 
     progress: Progress | None = None
@@ -83,3 +84,4 @@ class Step:
     strand: int | None = None
     places: StrandPlaces | None = None
     undivided: bool = False
+    whole: Collection[str] = ()

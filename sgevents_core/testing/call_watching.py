@@ -16,7 +16,7 @@ from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.guarding import error_line
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.state.failures import Failure
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord
 from sgevents_core.testing.recorder import Write
 from sgevents_core.testing.results import PLUGIN_LOGGER, Called, HookCalled, Result
 
@@ -40,7 +40,7 @@ class CallWatch:
         if call is not None:
             call.writes.append(write)
 
-    def record_failure(self, failure: Failure, event: Event, record: PluginRecord) -> None:
+    def record_failure(self, failure: Failure, event: Event, record: AnyPluginRecord) -> None:
         """Record what the failure policy decided about a call that failed."""
         call = self._failed_call(failure, event)
         call.outcome = failure.outcome  # type: ignore[assignment]  # one of the policy's outcomes
@@ -111,7 +111,7 @@ class WatchedAnnouncer(Announcer):
         self._watch: Final = watch
 
     def failed(
-        self, failure: Failure, event: Event, failure_count: int, record: PluginRecord
+        self, failure: Failure, event: Event, failure_count: int, record: AnyPluginRecord
     ) -> None:
         """Report a failed callback."""
         self._watch.record_failure(failure, event, record)

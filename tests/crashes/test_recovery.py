@@ -17,7 +17,16 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
-from sgevents_core.state.register import LANE, NOTHING, Noted, NotedCall, Register, path_of
+from sgevents_core.state.protocols import RecordedLane
+from sgevents_core.state.register import (
+    LANE,
+    NOTHING,
+    Noted,
+    NotedCall,
+    NotedLane,
+    Register,
+    path_of,
+)
 
 KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("q", "two")]
 EVENTS = range(1, 4)
@@ -30,6 +39,14 @@ LIVES = st.lists(
     max_size=5,
 )
 """Lives of a lane: the order of its callbacks, at which step it dies, which steps are written."""
+
+
+def doubts_of(
+    noted: Noted, progress: Progress, records: list[PluginRecord]
+) -> list[recovery.Doubt]:
+    """The calls in doubt of a lane that is not divided."""
+    recorded = RecordedLane(progress, None, records)
+    return recovery.doubts(NotedLane(None, {0: noted}), recorded, {})
 
 
 @dataclasses.dataclass
@@ -62,7 +79,7 @@ class LaneModel:
 
     def recover(self) -> list[recovery.Doubt]:
         """What a start does: the ledger is brought up to date, the register forgotten."""
-        doubts = recovery.doubts(Noted(self.register, None), self.ledger, (), {})
+        doubts = doubts_of(Noted(self.register, None), self.ledger, [])
         self.ledger = recovery.goes_on(self.ledger, self.register)
         self.register = None
         return doubts
@@ -131,7 +148,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
                 record.finish(seq)
                 ledger = dataclasses.replace(record) if next(write) else ledger
         found = Noted(None, register)
-        told += recovery.doubts(found, Progress(ahead), [ledger, waits], {})
+        told += doubts_of(found, Progress(ahead), [ledger, waits])
         for one in (ledger, waits):
             recovery.catches_up(one, register)
         register = None
@@ -162,11 +179,8 @@ def test_register_older_than_the_ledger_changes_nothing() -> None:
     assert recovery.goes_on(Progress(5), old) == Progress(5)
     assert recovery.goes_on(Progress(4), old) == Progress(4)
     assert recovery.goes_on(Progress(5), None) == Progress(5)
-    assert (
-        recovery.doubts(Noted(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))], {})
-        == []
-    )
-    assert recovery.doubts(NOTHING, Progress(0), (), {}) == []
+    assert doubts_of(Noted(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))]) == []
+    assert doubts_of(NOTHING, Progress(0), []) == []
 
 
 def test_plugin_that_rides_has_no_place_of_its_own() -> None:
@@ -175,7 +189,7 @@ def test_plugin_that_rides_has_no_place_of_its_own() -> None:
     record = PluginRecord("p", "main", Progress(3))
     recovery.catches_up(record, word)
     assert record.cursor == 3
-    assert recovery.doubts(Noted(None, word), Progress(3), [record], {}) == []
+    assert doubts_of(Noted(None, word), Progress(3), [record]) == []
 
 
 def test_names_that_begin_alike_are_different_plugins() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from lane_house import House, only
 from waiting import wait_until
 
-from sgevents_core.dispatch.lane import SLICE
+from sgevents_core.dispatch.strand import SLICE
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 

@@ -22,6 +22,7 @@ from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.plan import Plan
+from sgevents_core.dispatch.strand import Strand
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site import ageing
@@ -42,13 +43,13 @@ Patch = pytest.MonkeyPatch
 
 def cursor_saved_before_the_call(patch: Patch) -> None:
     """The ledger says that an event is finished before its callbacks are called."""
-    real = Lane._handle
+    real = Strand.handle
 
-    def handle(self: Lane, entry: Entry) -> bool:
+    def handle(self: Strand, entry: Entry) -> bool:
         self.ledger.record(Step(progress=Progress(entry.seq)))
         return real(self, entry)
 
-    patch.setattr(Lane, "_handle", handle)
+    patch.setattr(Strand, "handle", handle)
 
 
 def returned_noted_before_the_call(patch: Patch) -> None:
@@ -110,15 +111,15 @@ def done_callbacks_forgotten_at_a_retry(patch: Patch) -> None:
 
 def rejoins_one_event_early(patch: Patch) -> None:
     """A plugin goes with its lane again although the lane is one event ahead of it."""
-    real = Lane._catch_up_one
+    real = Strand._catch_up_one
 
-    def catch_up_one(self: Lane, lane_plugin: LanePlugin) -> bool:
-        if lane_plugin.record.progress.running == self.seq:
-            lane_plugin.record.finish(self.seq)
+    def catch_up_one(self: Strand, lane_plugin: LanePlugin) -> bool:
+        if lane_plugin.record.progress.running == self.finished:
+            lane_plugin.record.finish(self.finished)
             return True
         return real(self, lane_plugin)
 
-    patch.setattr(Lane, "_catch_up_one", catch_up_one)
+    patch.setattr(Strand, "_catch_up_one", catch_up_one)
 
 
 def hold_lets_later_events_pass(patch: Patch) -> None:

@@ -290,9 +290,9 @@ def test_the_error_reads_as_place_key_message_and_fix(write: Write) -> None:
         ('[plugins.a]\napi_key = "a-key"', "plugins.a.api_key", "needs script_name", "[site]"),
         ("[log]\nper_plugin = true", "log.per_plugin", "needs a file", "file ="),
         # what this version does not do
-        ("[lanes.default]\nworkers = 2", "lanes.default.workers", "one thread", "workers = 1"),
+        ("[lanes.default]\nworkers = 2", "lanes.default.workers", "order_by", "workers = 1"),
         ("[lanes.default]\nworkers = 0", "lanes.default.workers", "at least 1", ""),
-        ('[lanes.default]\norder_by = "entity"', "lanes.default.order_by", "one thread", '"none"'),
+        ("[plugins.a]\nconcurrency = 0", "plugins.a.concurrency", "at least 1", ""),
         ('[lanes.default]\ntimeout = "0s"', "lanes.default.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "9ms"', "plugins.a.timeout", "too short", "10ms"),
         ('[plugins.a]\ntimeout = "-1s"', "plugins.a.timeout", "is not a duration", "1s"),

@@ -195,6 +195,7 @@ def test_each_strand_has_a_slot_of_its_own(path: Path) -> None:
     made.slots[STRANDS - 1].returned(LANE, 9, 2)
     made.slots[STRANDS - 1].begun(APART, 3, 1)
     made.slots[STRANDS - 1].serve(8)
+    assert len(made.slots) == STRANDS + 1  # and one of plugins apart as a whole
     made.slots[5].serve(2)
     found = register.read(path)
     assert found == made.noted()

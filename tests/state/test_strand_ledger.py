@@ -15,7 +15,7 @@ from sgevents_core.state.cursors import lowest_cursor
 from sgevents_core.state.entries import Row
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import RecordedLane, Writer
 from sgevents_core.state.steps import Step
@@ -100,15 +100,13 @@ def test_plugin_is_apart_in_some_strands(state: Writer) -> None:
 def test_plugin_that_leaves_a_divided_lane_keeps_what_is_finished(state: Writer) -> None:
     """Its lowest place, and what is finished above it by strand; nothing of its strands is left."""
     places = StrandPlaces.at("project", Progress(9)).with_place(3, Progress(5))
-    record = PluginRecord("p", "main", Progress(2), apart=True)
-    record.spread("project")
-    for strand in record.strands.values():
-        strand.finish(9)
-        strand.rejoin_lane()
-    record.strands = {7: record.strands[7]}
-    record.strands[7].stop_at(Progress(2))
+    record = PluginRecord("p", "main")
+    record.join_strands("project")
+    record.strands = {7: StrandRecord(record, 7, Progress(2), apart=True)}
+    record.strands[7].hold(99.0, "no route")
     record.leave_strands(places)
     assert (record.apart, record.progress, record.order_by) == (True, Progress(2), None)
+    assert (record.state, record.reason, record.retry_at) == ("held", "no route", 99.0)
     expected = places.with_place(7, Progress(2))
     assert (record.above, record.strands) == (expected, {})
     fence = state.take_lane("main")

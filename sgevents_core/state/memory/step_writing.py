@@ -28,6 +28,8 @@ def write_step(tables: Tables, lane: str, step: Step) -> int:
         _encode(step.request.progress)
     number = 0
     _write_places(tables.lanes[lane], step)
+    for key in [key for key in tables.plugin_strands if key[0] in step.whole]:
+        del tables.plugin_strands[key]
     for record in step.plugins:
         _write_record(tables, record)
     if step.failure is not None:

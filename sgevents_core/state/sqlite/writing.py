@@ -36,6 +36,8 @@ def write_step(db: sqlite3.Connection, lane: str, step: Step) -> int:
         _write_progress(db, lane, step.progress)
     elif step.progress is not None and step.strand is not None:
         write_place(db, lane, step.strand, step.progress)
+    for plugin in step.whole:
+        db.execute("DELETE FROM plugin_strands WHERE plugin = ?", (plugin,))
     for record in step.plugins:
         write_record(db, record)
     if step.failure is not None:

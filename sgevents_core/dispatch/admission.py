@@ -1,0 +1,50 @@
+"""How many calls of one plugin may run at once in a divided lane.
+
+Nobody waits here: whoever is not admitted leaves its strand aside, and hears when to come back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Admission:
+    """The calls of one plugin that may run at once.
+
+    Args:
+        limit: How many.
+        resume: Called with a strand that was left aside, once it may try again.
+    """
+
+    def __init__(self, limit: int, resume: Callable[[int], None]) -> None:
+        self._free = limit
+        self._resume = resume
+        self._lock = threading.Lock()
+        self._waiting: deque[int] = deque()
+
+    def take(self) -> bool:
+        """Take a slot for a call; return False if there is none."""
+        with self._lock:
+            if not self._free:
+                return False
+            self._free -= 1
+            return True
+
+    def give_back(self) -> None:
+        """Give back the slot of a call that has returned."""
+        with self._lock:
+            self._free += 1
+            strand = self._waiting.popleft() if self._waiting else None
+        if strand is not None:
+            self._resume(strand)
+
+    def wait(self, strand: int) -> None:
+        """Have a strand resumed once there is a slot; it is left aside already."""
+        with self._lock:
+            is_free = self._free > 0
+            if not is_free:
+                self._waiting.append(strand)
+        if is_free:
+            self._resume(strand)

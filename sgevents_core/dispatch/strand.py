@@ -1,0 +1,333 @@
+"""A strand: the events of a lane that keep their order, and the plugins that are behind in it.
+
+A lane that is not divided has one. Whoever serves a strand does so alone, one event at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sgevents_core.calling.journal_events import event_in
+from sgevents_core.dispatch.alerting import Announcer
+from sgevents_core.dispatch.caller import Call, Caller, Steps
+from sgevents_core.dispatch.lane_plugin import LanePlugin
+from sgevents_core.dispatch.late_start import settle
+from sgevents_core.dispatch.ledger import StrandLedger
+from sgevents_core.dispatch.plan import Plan
+from sgevents_core.errors import UnreadableEntry
+from sgevents_core.events import Event
+from sgevents_core.observe.observers import CallObservers
+from sgevents_core.scripts import Scripts
+from sgevents_core.state.entries import Entry
+from sgevents_core.state.keys import CallKey
+from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.progress import Progress
+from sgevents_core.state.register import APART, LANE, Slot
+from sgevents_core.state.steps import CallDeaths, Step
+
+logger = logging.getLogger("sgevents.dispatch")
+
+SLICE: Final = 0.1
+"""Seconds that a plugin may catch up before live events get their turn again."""
+
+
+@dataclass(frozen=True)
+class LaneParts:
+    """What the strands of a lane share.
+
+    Args:
+        plan: Which callbacks are called for an event.
+        keys: The callbacks in the order of the plan.
+        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        deaths: The deaths in calls that are not settled.
+        stopping: Set when the lane must end after the running call.
+        announcer: Reports failures to people and plugins.
+        observers: Notified when calls begin and end.
+        scripts: The names of the site's scripts; None to guess them from rows.
+    """
+
+    plan: Plan
+    keys: Sequence[CallKey]
+    tried: dict[tuple[CallKey, int], int]
+    deaths: Sequence[CallDeaths]
+    stopping: threading.Event
+    announcer: Announcer
+    observers: CallObservers
+    scripts: Scripts | None
+
+
+class Gate(Protocol):
+    """What may keep a callback of a divided lane from being called although it is its turn."""
+
+    def leaves(self, call: Call) -> bool:
+        """Return whether the plugin was paused: it leaves the strand before this call."""
+
+    def admits(self, lane_plugin: LanePlugin) -> bool:
+        """Return whether another call of the plugin may run; if not, the strand is put aside."""
+
+    def over(self, lane_plugin: LanePlugin) -> None:
+        """Note that an admitted call is over."""
+
+
+class Strand:
+    """One strand of a lane.
+
+    Args:
+        parts: What it shares with the lane's other strands.
+        lane_plugins: The lane's plugins in this strand, in call order.
+        progress: Its progress so far.
+        ledger: Its access to the journal and the ledger.
+        slot: Its words in the lane's register.
+    """
+
+    def __init__(
+        self,
+        parts: LaneParts,
+        lane_plugins: Sequence[LanePlugin],
+        *,
+        progress: Progress,
+        ledger: StrandLedger,
+        slot: Slot,
+    ) -> None:
+        self.lane_plugins = lane_plugins
+        self.finished, self.done = progress
+        self.gate: Gate | None = None
+        self.ledger = ledger
+        self.slot = slot
+        self._parts = parts
+        self._plan = parts.plan
+        self._keys = parts.keys
+        self._stop = parts.stopping
+        self._lane_plugin_of = [
+            lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
+        ]
+        self.caller = Caller(
+            ledger,
+            slot,
+            keys=parts.keys,
+            tried=parts.tried,
+            deaths=parts.deaths,
+            announcer=parts.announcer,
+            observers=parts.observers,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """Its progress."""
+        return Progress(self.finished, self.done)
+
+    def limit_of(self, index: int) -> float | None:
+        """Return the time limit of a callback of the plan, in seconds; None for none."""
+        return self._lane_plugin_of[index].limit(self._plan.callbacks[index])
+
+    def handle(self, entry: Entry) -> bool:
+        """Call one event's callbacks for the plugins with the lane; return False if cut short."""
+        steps = self._plan.for_type(entry.event_type)
+        done, self.done = self.done, frozenset()
+        if (steps or entry.whole is False) and not self._hand_out(entry, done):
+            return False
+        self.finished = entry.seq
+        return True
+
+    def _hand_out(self, entry: Entry, done: frozenset[CallKey]) -> bool:
+        self.caller.resumed = done
+        event = self._event(entry)
+        if event is None:
+            return True
+        steps = self._plan.for_event(event)
+        gate = self.gate
+        number = 0
+        try:
+            for number, (index, _) in enumerate(steps):
+                lane_plugin = self._lane_plugin_of[index]
+                if lane_plugin.record.apart or self._keys[index] in done:
+                    continue
+                if self._stop.is_set():
+                    break
+                call = Call(LANE, entry, event, steps, number=number, lane_plugin=lane_plugin)
+                if gate is not None:
+                    if gate.leaves(call):
+                        continue
+                    if not gate.admits(lane_plugin):
+                        break
+                self.caller.call(call)
+                if gate is not None:
+                    gate.over(lane_plugin)
+            else:
+                return True
+        except BaseException:  # the running call has no recorded outcome: it is not done
+            self._cut_short(entry, steps, number, done)
+            raise
+        self._cut_short(entry, steps, number, done)
+        return False
+
+    def _event(self, entry: Entry, only: LanePlugin | None = None) -> Event | None:
+        """Return the event of an entry; None if the entry cannot be read and is set aside.
+
+        The plugins that need the event are recorded, in case the site delivers it again.
+
+        Args:
+            entry: The entry.
+            only: The plugin that needs it; None for those with the lane.
+        """
+        try:
+            return event_in(entry, self._parts.scripts)
+        except UnreadableEntry as error:
+            needing = [only] if only else [one for one in self.lane_plugins if not one.record.apart]
+            self.ledger.pass_over(entry, [one.record.name for one in needing], error.reason)
+            return None
+
+    def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
+        """Stay at an event, with the earlier callbacks and all steps before one as done."""
+        done = done.union(self._keys[index] for index, _ in steps[:number])
+        self.finished, self.done = Progress.at(entry.seq, done)
+
+    # Plugins that are separate from it
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a plugin that is behind may be called, or waits for the site.
+
+        Args:
+            now: The current monotonic time, in seconds.
+        """
+        return any(one.due(now) or one.waits_for_site for one in self.lane_plugins)
+
+    def next_turns(self, now: float) -> list[float]:
+        """Return after how many seconds each held plugin is due.
+
+        Args:
+            now: The current monotonic time, in seconds.
+        """
+        held = [r for r in self.lane_plugins if r.record.state == "held"]
+        ready = [r for r in held if r.hung is None and r.waiting is None]
+        late = [r.services.late_start for r in held if r.late]
+        holds = [r.hold_until - now for r in ready if not r.late and r.record.apart]
+        return holds + [one.not_before - now for one in late if one is not None and one.not_before]
+
+    def leave_paused(self) -> None:
+        """Let plugins that are paused leave the strand where it is."""
+        leaving = [
+            one.record
+            for one in self.lane_plugins
+            if one.record.state == "paused" and not one.record.apart
+        ]
+        for record in leaving:
+            record.leave_lane(self.progress)
+        if leaving:
+            self.ledger.record(Step(plugins=leaving))
+
+    def leave_before(self, call: Call) -> None:
+        """Let a plugin that is paused leave the strand before one of its calls."""
+        record = call.lane_plugin.record
+        done = frozenset(self._keys[index] for index, _ in call.steps[: call.number])
+        record.stop_at(Progress.at(call.seq, done).of(record.name))
+        self.ledger.record(Step(plugins=[record]))
+
+    def catch_up_all(self) -> bool:
+        """Let plugins that are behind catch up for a slice of time; return whether any did."""
+        worked = False
+        for lane_plugin in self.lane_plugins:
+            if not self.done:
+                self.look_at_the_site(lane_plugin)
+            if not self.done and lane_plugin.due(time.monotonic()) and not self._stop.is_set():
+                worked = self.catch_up(lane_plugin) or worked
+        return worked
+
+    def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
+        """Start or continue a plugin that waits for the site, if it may be."""
+        if lane_plugin.waiting is not None:
+            self.caller.look_at_the_site(lane_plugin)
+        record, late_start = lane_plugin.record, lane_plugin.services.late_start
+        if late_start is None or record.state != "held" or not isinstance(record, PluginRecord):
+            return
+        tried = late_start.turn(self._parts.announcer)
+        if tried is None:
+            return
+        if tried.error is None:
+            lane_plugin.services.late_start = None
+        self.ledger.record(settle(tried, record))
+        if tried.store_changes:
+            lane_plugin.services.store.commit(tried.store_changes)
+
+    def catch_up(self, lane_plugin: LanePlugin, *, rejoins: bool = True) -> bool:
+        """Let a plugin catch up for one slice of time, and rejoin once level.
+
+        Args:
+            lane_plugin: The plugin.
+            rejoins: Whether it may rejoin.
+
+        Returns:
+            Whether it is active.
+        """
+        record = lane_plugin.record
+        if record.cursor > self.finished:
+            return False
+        record.resume()
+        until = time.monotonic() + SLICE
+        while record.cursor < self.finished and time.monotonic() < until:
+            if self._stop.is_set() or not self._catch_up_one(lane_plugin):
+                break
+        rejoins = rejoins and record.state == "active" and record.cursor == self.finished
+        if rejoins:
+            record.rejoin_lane()
+        self.ledger.record(Step(self.progress if rejoins else None, [record]))
+        self.slot.clear(APART)
+        if rejoins:
+            lane_plugin.ahead.clear()
+            self._log_rejoined(record.name)
+        return record.state == "active"
+
+    def _log_rejoined(self, plugin: str) -> None:
+        extra = {"action": "plugin.rejoined", "plugin": plugin}
+        logger.info("Plugin %s has caught up with its lane", plugin, extra=extra)
+
+    def _catch_up_one(self, lane_plugin: LanePlugin) -> bool:
+        """Pass a plugin the next event it has missed; return False if it stops there."""
+        record = lane_plugin.record
+        entry = lane_plugin.next_entry()
+        if entry is None:
+            lane_plugin.ahead, reached = self.ledger.missed(record.cursor, self.finished)
+            entry = lane_plugin.next_entry()
+        if entry is None:
+            record.finish(reached)
+            return True
+        if record.has_finished(entry):
+            record.finish(entry.seq)
+            return True
+        by_type = self._plan.for_type(entry.event_type)
+        wants = any(self._lane_plugin_of[index] is lane_plugin for index, _ in by_type)
+        if (wants or entry.whole is False) and not self._hand_over(lane_plugin, entry):
+            return False
+        record.finish(entry.seq)
+        return True
+
+    def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
+        event = self._event(entry, lane_plugin)
+        if event is None:
+            return True
+        steps = self._plan.for_event(event)
+        record, gate = lane_plugin.record, self.gate
+        record.begin(entry)
+        for number, (index, _) in enumerate(steps):
+            if self._lane_plugin_of[index] is not lane_plugin:
+                continue
+            key = self._keys[index]
+            if key in record.progress.done:
+                continue
+            if self._stop.is_set() or record.state == "paused":
+                return False
+            if gate is not None and not gate.admits(lane_plugin):
+                return False
+            call = Call(APART, entry, event, steps, number=number, lane_plugin=lane_plugin)
+            stays = self.caller.call(call)
+            if gate is not None:
+                gate.over(lane_plugin)
+            if not stays:
+                return False
+            record.finish_callback(key)
+        return True
