@@ -312,7 +312,7 @@ def _show_page(letters: Letters, chosen: LetterChoice, after: int, max_count: in
     _print_table(shown_letters)
     last_number = shown_letters[-1].number
     for letter in matching_letters:  # too many to find the widest cell first
-        echo_line("  ".join(str(one) for one in _cells(letter)))
+        echo_line("  ".join(str(value) for value in _cells(letter)))
         last_number = letter.number
     letters_left = letters.count(chosen, last_number)
     if letters_left:
@@ -343,7 +343,7 @@ def _print_groups(groups: Sequence[LetterGroup]) -> None:
     table = new_table(*titles, numbers=("letters", "first"), sentences="error")
     for group in groups:
         cells = (group.letters, group.first, group.plugin, group.callback)
-        table.add_row(*(cell(one) for one in (*cells, _local_time(group.until), group.error)))
+        table.add_row(*(cell(value) for value in (*cells, _local_time(group.until), group.error)))
     print_table(table)
 
 
@@ -352,7 +352,7 @@ def _print_table(letters: Sequence[Letter]) -> None:
     titles = (*numbers, "plugin", "callback", "when", "error")
     table = new_table(*titles, numbers=numbers, sentences="error")
     for letter in letters:
-        table.add_row(*(cell(one) for one in _cells(letter)))
+        table.add_row(*(cell(value) for value in _cells(letter)))
     print_table(table)
 
 

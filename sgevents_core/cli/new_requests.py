@@ -132,7 +132,10 @@ def make_requests(
     with closing(open_state(settings.state.path).requests()) as requests:
         detail = {"reason": reason} if reason else {}
         request_numbers = requests.ask_all(
-            [(one.kind, one.plugin, {**one.detail, **detail}, one.events) for one in new_requests],
+            [
+                (request.kind, request.plugin, {**request.detail, **detail}, request.events)
+                for request in new_requests
+            ],
             requesting_person(),
         )
         requests_by_number = dict(zip(request_numbers, new_requests, strict=True))
@@ -140,7 +143,10 @@ def make_requests(
         if len(requests_by_number) > MAX_PRINTED:
             return _print_summary(requests, requests_by_number)
         return max(
-            (_print_answer(requests, number, one) for number, one in requests_by_number.items()),
+            (
+                _print_answer(requests, number, request)
+                for number, request in requests_by_number.items()
+            ),
             default=0,
         )
 
@@ -172,7 +178,7 @@ def _wait_for_answers(
             if missing_secret:
                 echo_line(f"Not done here, since {missing_secret} is not available.", err=True)
                 return
-            if _carry_out(settings, {one.plugin for one in unanswered.values()}):
+            if _carry_out(settings, {request.plugin for request in unanswered.values()}):
                 return
         elif time.monotonic() > deadline:
             return
@@ -189,13 +195,15 @@ def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> s
     from sgevents_core.state.requests import CALLING_KINDS
 
     secret_holders: list[Any] = []
-    for one in new_requests:
-        table = settings.plugins.get(one.plugin)
-        if one.kind in CALLING_KINDS and table is not None:
+    for request in new_requests:
+        table = settings.plugins.get(request.plugin)
+        if request.kind in CALLING_KINDS and table is not None:
             secret_holders += [settings.site.api_key, table.api_key, table.settings]
-        elif one.kind in _SITE_REQUEST_KINDS:
+        elif request.kind in _SITE_REQUEST_KINDS:
             secret_holders.append(settings.site.api_key)
-    return next((str(one.source) for one in secrets_in(secret_holders) if not one.is_there), "")
+    return next(
+        (str(request.source) for request in secrets_in(secret_holders) if not request.is_there), ""
+    )
 
 
 def _carry_out(settings: Settings, plugin_names: set[str]) -> bool:
@@ -236,13 +244,13 @@ def _print_summary(requests: Requests, requests_by_number: Mapping[int, NewReque
     counts: dict[tuple[str, str], int] = {}
     exit_codes = {"done": 0, "noted": EXIT_RECORDED}
     failed_count = 0
-    for number, one in requests_by_number.items():
+    for number, request in requests_by_number.items():
         answer = requests.answer_of(number)
         outcome_name: str = "noted" if answer is None else answer.outcome
-        counts[one.label, outcome_name] = counts.get((one.label, outcome_name), 0) + 1
+        counts[request.label, outcome_name] = counts.get((request.label, outcome_name), 0) + 1
         if outcome_name not in exit_codes and failed_count < MAX_PRINTED:
             failed_count += 1
-            _print_answer(requests, number, one)
+            _print_answer(requests, number, request)
     for (label, outcome_name), outcome_count in counts.items():
         echo_line(f"{label}: {outcome_count} {outcome_name}")
     return max(exit_codes.get(outcome_name, EXIT_NOT_DONE) for _, outcome_name in counts)

@@ -145,7 +145,7 @@ def _print_calls(planned_calls: list[dict[str, Any]]) -> None:
     table = new_table("#", *titles, numbers=("#",), sentences="filter")
     for call in planned_calls:
         cells = [call[title] or "register_callbacks" for title in titles]
-        table.add_row(str(call["number"]), *(cell(one) for one in cells))
+        table.add_row(str(call["number"]), *(cell(value) for value in cells))
     print_table(table)
     if has_several_lanes:
         echo("\nLanes run side by side: the numbers count within each.")

@@ -203,7 +203,7 @@ def _plugins_table(plugins: tuple[PluginOverview, ...]) -> Any:
             state_text = f"{state_text}, again in {_duration_text(plugin.retry_in_s)}"
         colour = _STATE_COLOURS.get(plugin.state, "")
         cells = (plugin.name, plugin.lane, state_text, behind_text, str(plugin.dead_letters or "-"))
-        table.add_row(*(cell(one) for one in cells), style=colour)
+        table.add_row(*(cell(value) for value in cells), style=colour)
     return table
 
 

@@ -158,7 +158,7 @@ def _print_with_sentences_below(
     rows = _table_rows(table)
     aligned = [table.columns[line_number].justify == "right" for line_number in kept_columns]
     for line_number, (cells, style) in enumerate(rows):
-        kept_cells = [cells[one] for one in kept_columns]
+        kept_cells = [cells[column] for column in kept_columns]
         table_line = _table_line([cell.plain for cell in kept_cells], kept_cells, widths, aligned)
         console.print(table_line, style=style, soft_wrap=True)
         if line_number and cells[sentence_column].plain:
@@ -173,7 +173,9 @@ def _print_overhanging(
     Cells after one that is too long for its column begin on the next line.
     """
     columns = [number for number in range(len(table.columns)) if number != sentence_column]
-    rows = [([cells[one] for one in columns], cells, style) for cells, style in _table_rows(table)]
+    rows = [
+        ([cells[column] for column in columns], cells, style) for cells, style in _table_rows(table)
+    ]
     widths = _narrow_columns(
         [_column_width(console, table.columns[line_number]) for line_number in columns],
         [len(str(table.columns[line_number].header)) for line_number in columns],
