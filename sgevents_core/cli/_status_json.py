@@ -68,12 +68,8 @@ def _daemon_json(overview: Overview, now: float) -> dict[str, Any] | None:
     }
 
 
-def _failure_json(lasting_failure: LastingFailure | None) -> dict[str, Any] | None:
-    return (
-        None
-        if lasting_failure is None
-        else {"error": lasting_failure.error, "since": iso(lasting_failure.since)}
-    )
+def _failure_json(failure: LastingFailure | None) -> dict[str, Any] | None:
+    return None if failure is None else {"error": failure.error, "since": iso(failure.since)}
 
 
 def _feed_json(feed: FeedOverview) -> dict[str, Any]:

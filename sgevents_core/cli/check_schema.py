@@ -135,13 +135,11 @@ def _impossible_values(
 
 
 def _finding(
-    callback: Callback, mismatch_text: str, given_name: str, known_names: Sequence[str]
+    callback: Callback, mismatch_text: str, given_name: str, names: Sequence[str]
 ) -> Finding:
-    likely_name = nearest_name(given_name, known_names)
+    likely_name = nearest_name(given_name, names)
     choices_text = (
-        f"there are: {', '.join(known_names)}"
-        if len(known_names) <= _MAX_LISTED
-        else "look it up on the site"
+        f"there are: {', '.join(names)}" if len(names) <= _MAX_LISTED else "look it up on the site"
     )
     fix = f"did you mean {likely_name}?" if likely_name else choices_text
     message = f"{callback.where}: {callback.name}: {mismatch_text}"

@@ -222,11 +222,9 @@ def _make_requests(
     return make_requests(settings, new_requests, timeout, reason)
 
 
-def _letter_request(request_kind: str, letter: Letter) -> NewRequest:
+def _letter_request(kind: str, letter: Letter) -> NewRequest:
     plugin = letter.failure.plugin
-    return NewRequest(
-        kind=request_kind, plugin=plugin, label=plugin, detail={"letter": letter.number}
-    )
+    return NewRequest(kind=kind, plugin=plugin, label=plugin, detail={"letter": letter.number})
 
 
 def _grouped_requests(request_kind: str, letters: Sequence[Letter]) -> Iterator[NewRequest]:

@@ -95,7 +95,7 @@ def _find_event(settings: Settings, event_id: int) -> tuple[ReplayEvent | None, 
 
 
 def _head_fields(
-    settings: Settings, event_id: int, replayed: ReplayEvent | None, site_trouble: str
+    settings: Settings, event_id: int, replayed: ReplayEvent | None, trouble: str
 ) -> dict[str, Any]:
     """Return what to print about the event itself."""
     from sgevents_core.reading.id_standing import explain_missing_id
@@ -111,9 +111,7 @@ def _head_fields(
         head_fields["missing"] = explain_missing_id(settings.state.path, event_id)
     if replayed is None:
         site_text = (
-            f"the site could not be asked: {site_trouble}"
-            if site_trouble
-            else "the site does not have it"
+            f"the site could not be asked: {trouble}" if trouble else "the site does not have it"
         )
         return {**head_fields, "missing": f"{head_fields['missing']}; {site_text}"}
     journal_fields = {
@@ -200,20 +198,16 @@ def _duration_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
-def _as_json(callback_line: _CallbackLine) -> dict[str, Any]:
+def _as_json(line: _CallbackLine) -> dict[str, Any]:
     json_fields: dict[str, Any] = {
-        "plugin": callback_line.plugin,
-        "callback": callback_line.callback,
-        "where": callback_line.where,
-        "called": not callback_line.why_not,
-        "why_not": callback_line.why_not,
+        "plugin": line.plugin,
+        "callback": line.callback,
+        "where": line.where,
+        "called": not line.why_not,
+        "why_not": line.why_not,
         "fate": None,
     }
-    return (
-        {**json_fields, "fate": _outcome_json(callback_line.outcome)}
-        if callback_line.outcome
-        else json_fields
-    )
+    return {**json_fields, "fate": _outcome_json(line.outcome)} if line.outcome else json_fields
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:

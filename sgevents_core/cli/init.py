@@ -175,16 +175,14 @@ def _write_config(path: Path, config_content: str, *, is_private: bool) -> None:
         raise ConfigNotWrittenError(path=path, reason=error_text) from None
 
 
-def _next_steps(site_choice: SiteChoice, config: Path) -> str:
+def _next_steps(choice: SiteChoice, config: Path) -> str:
     option_text = "" if config == Path("sgevents.toml") else f" --config {shlex.quote(str(config))}"
-    if site_choice.is_sandbox:
-        sandbox_command = f"sgevents sandbox --port {urlsplit(site_choice.url).port or 80}"
+    if choice.is_sandbox:
+        sandbox_command = f"sgevents sandbox --port {urlsplit(choice.url).port or 80}"
         next_steps = [f"serve the sandbox, in a terminal of its own:\n       {sandbox_command}"]
     else:
         next_steps = (
-            [f"give the script's key, kept in {site_choice.key_place}"]
-            if site_choice.key_place
-            else []
+            [f"give the script's key, kept in {choice.key_place}"] if choice.key_place else []
         )
     next_steps += [
         f"enable a plugin in {config}: enabled = true below [plugins.NAME]",

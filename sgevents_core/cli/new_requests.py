@@ -163,16 +163,14 @@ def requesting_person() -> str:
 def _wait_for_answers(
     settings: Settings,
     requests: Requests,
-    requests_by_number: Mapping[int, NewRequest],
+    by_number: Mapping[int, NewRequest],
     deadline: float,
 ) -> None:
     """Wait until all are answered or time is up; carry out requests if no daemon runs."""
     from sgevents_core.state import lock
 
-    unanswered = dict(requests_by_number)
-    while unanswered := {
-        number: requests_by_number[number] for number in requests.unanswered(unanswered)
-    }:
+    unanswered = dict(by_number)
+    while unanswered := {number: by_number[number] for number in requests.unanswered(unanswered)}:
         if lock.holder(settings.state.path) is None:
             missing_secret = _missing_secret(settings, unanswered.values())
             if missing_secret:

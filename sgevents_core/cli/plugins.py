@@ -121,13 +121,11 @@ def _print_table(plugin_statuses: tuple[PluginStatus, ...]) -> None:
     _print_idle(plugin_statuses)
 
 
-def _print_differences(
-    plugin_statuses: tuple[PluginStatus, ...], state_folder: Path | None
-) -> None:
+def _print_differences(statuses: tuple[PluginStatus, ...], state_folder: Path | None) -> None:
     """Print where what a running daemon has loaded differs from what is there now."""
     from sgevents_core.reading.plugin_standing import version_differences
 
-    for difference in version_differences(plugin_statuses, state_folder) if state_folder else ():
+    for difference in version_differences(statuses, state_folder) if state_folder else ():
         echo()
         echo_line(difference)
 

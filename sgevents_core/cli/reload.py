@@ -128,9 +128,5 @@ def _print_changes(running_before: Running, running_now: Running) -> None:
     echo("\n  ".join(["Reloaded.", *map(one_line, change_lines)]))
 
 
-def _version_of(running_daemon: Running, plugin: str) -> str:
-    return (
-        (running_daemon.plugins[plugin] or "loaded")
-        if plugin in running_daemon.plugins
-        else "not loaded"
-    )
+def _version_of(daemon: Running, plugin: str) -> str:
+    return (daemon.plugins[plugin] or "loaded") if plugin in daemon.plugins else "not loaded"

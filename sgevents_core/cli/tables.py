@@ -121,12 +121,8 @@ def _print_whole(console: Console, table: Table, widths: Sequence[int]) -> None:
             console.print(table_line, style=style, soft_wrap=True)
 
 
-def _fit_cell(cell: Text, width_needed: int) -> list[str]:
-    return (
-        [cell.plain]
-        if len(cell.plain) <= width_needed
-        else _break_line(cell.plain, width_needed, "")
-    )
+def _fit_cell(cell: Text, needed: int) -> list[str]:
+    return [cell.plain] if len(cell.plain) <= needed else _break_line(cell.plain, needed, "")
 
 
 def _table_line(

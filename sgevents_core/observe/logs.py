@@ -234,9 +234,7 @@ def restore_logging(plugin_name: str = "") -> None:
         keeper.restore_configuration(plugin_name)
 
 
-def _outlets(
-    settings: LogSettings, plugin_names: Sequence[str], redactor: Redactor
-) -> OutletHandler:
+def _outlets(settings: LogSettings, names: Sequence[str], redactor: Redactor) -> OutletHandler:
     terminal_sink = StreamSink(sys.stderr)
     terminal_formatter = _make_formatter(settings, redactor, is_terminal=sys.stderr.isatty())
     if settings.file is None:
@@ -253,7 +251,7 @@ def _outlets(
     file_formatter = _make_formatter(settings, redactor, is_terminal=False)
     file_sinks: list[FileSink] = []
     with ExitStack() as opened_files:
-        for path in _file_paths(settings.file, plugin_names if settings.per_plugin else ()):
+        for path in _file_paths(settings.file, names if settings.per_plugin else ()):
             file_sinks.append(_open_file(path, settings.keep))
             opened_files.callback(file_sinks[-1].close)
         opened_files.pop_all()
@@ -269,7 +267,7 @@ def _outlets(
     ]
     return OutletHandler(
         [terminal_outlet, file_log],
-        dict(zip(plugin_names, plugin_outlets, strict=False)),
+        dict(zip(names, plugin_outlets, strict=False)),
         [file_log],
     )
 

@@ -150,23 +150,17 @@ class _ProcessGuard:
         real_function: Callable[..., Any],
         call: CurrentCall,
         pid: int,
-        limit_kind: int,
+        kind: int,
         limits: Any = None,
         /,
     ) -> Any:
-        limit_before = resource.getrlimit(limit_kind)
-        lowers_limit = (
-            pid in (0, self._daemon_pid) and limit_kind in _LIMIT_NAMES and limits is not None
-        )
+        limit_before = resource.getrlimit(kind)
+        lowers_limit = pid in (0, self._daemon_pid) and kind in _LIMIT_NAMES and limits is not None
         if lowers_limit and is_lower(next(iter(limits)), limit_before[0]):
-            consequence = f"the limit of {_LIMIT_NAMES[limit_kind]} is not lowered"
+            consequence = f"the limit of {_LIMIT_NAMES[kind]} is not lowered"
             self._report_refusal("resource.setrlimit", call, consequence)
             return limit_before
-        return (
-            real_function(pid, limit_kind)
-            if limits is None
-            else real_function(pid, limit_kind, limits)
-        )
+        return real_function(pid, kind) if limits is None else real_function(pid, kind, limits)
 
     def _set_recursion_limit(
         self, real_function: Callable[..., Any], call: CurrentCall, limit: int, /

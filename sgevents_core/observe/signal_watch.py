@@ -98,18 +98,16 @@ class _SignalWatch:
 
         return call_in_daemon
 
-    def _kill_process(
-        self, real_function: Callable[..., Any], pid: int, signal_number: int
-    ) -> None:
+    def _kill_process(self, function: Callable[..., Any], pid: int, signal_number: int) -> None:
         process_group = os.getpgrp()
         if pid == self._daemon_pid and signal_number in _REFUSED_SIGNALS:
             self._refuse("os.kill", signal_number)
         elif pid in (0, -1, -process_group):
             self._send_to_group(
-                functools.partial(real_function, pid, signal_number), "os.kill", signal_number
+                functools.partial(function, pid, signal_number), "os.kill", signal_number
             )
         else:
-            real_function(pid, signal_number)
+            function(pid, signal_number)
 
     def _kill_group(
         self, real_function: Callable[..., Any], process_group: int, signal_number: int

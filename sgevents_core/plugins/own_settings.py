@@ -117,19 +117,17 @@ def _key_locator_of(config_path: Path) -> KeyLocator:
         return KeyLocator("")
 
 
-def _validate_pydantic(
-    settings_model: Any, plugin_table: Mapping[str, Any]
-) -> tuple[Any, list[Diagnostic]]:
-    diagnostics = _unknown_keys(settings_model, plugin_table)
+def _validate_pydantic(model: Any, plugin_table: Mapping[str, Any]) -> tuple[Any, list[Diagnostic]]:
+    diagnostics = _unknown_keys(model, plugin_table)
     try:
-        fitted_value = settings_model.model_validate(reveal_secrets(plugin_table))
+        fitted_value = model.model_validate(reveal_secrets(plugin_table))
     except Exception as validation_error:
         error_list = getattr(validation_error, "errors", None)
         if not callable(error_list):
             raise
         return None, [
             *diagnostics,
-            *(_diagnostic_of(entry, settings_model) for entry in error_list()),
+            *(_diagnostic_of(entry, model) for entry in error_list()),
         ]
     return fitted_value, diagnostics
 

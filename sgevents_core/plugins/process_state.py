@@ -186,13 +186,11 @@ def change_warnings(changes: list[str]) -> list[str]:
     ]
 
 
-def _restore_names(
-    namespace: MutableMapping[str, Any], values_before: dict[str, Any]
-) -> dict[str, Any]:
+def _restore_names(namespace: MutableMapping[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Restore what is missing from `namespace` or was replaced; return what that was."""
     missing = object()
     changed_names = {
-        key: old for key, old in values_before.items() if namespace.get(key, missing) is not old
+        key: old for key, old in before.items() if namespace.get(key, missing) is not old
     }
     namespace.update(changed_names)
     return changed_names

@@ -28,30 +28,26 @@ def explain_missing_id(folder: Path, event_id: int) -> str:
     return _known_id_text(folder, feed_record, event_id)
 
 
-def _known_id_text(folder: Path, feed_record: FeedRecord, event_id: int) -> str:
-    for missing_range in feed_record.missing:
+def _known_id_text(folder: Path, record: FeedRecord, event_id: int) -> str:
+    for missing_range in record.missing:
         if missing_range.first <= event_id <= missing_range.last:
-            return _missing_text(
-                missing_range.hot, is_set_aside=str(event_id) in feed_record.set_aside
-            )
-    set_aside_text = _parked_or_dropped(folder, feed_record, event_id)
+            return _missing_text(missing_range.hot, is_set_aside=str(event_id) in record.set_aside)
+    set_aside_text = _parked_or_dropped(folder, record, event_id)
     if set_aside_text:
         return set_aside_text
-    if any(first_id <= event_id <= last_id for first_id, last_id in feed_record.gone):
+    if any(first_id <= event_id <= last_id for first_id, last_id in record.gone):
         return "it was taken, was pruned from the journal, and is no longer on the site"
-    if _is_left_out("closed", folder, event_id, feed_record.state.era):
+    if _is_left_out("closed", folder, event_id, record.state.era):
         return "given up: no row of this id was ever visible, and it is no longer looked for"
-    if event_id < feed_record.state.floor:
-        return f"older than the feed, which begins at event {feed_record.state.floor}"
+    if event_id < record.state.floor:
+        return f"older than the feed, which begins at event {record.state.floor}"
     return _not_in_journal(folder)
 
 
-def _parked_or_dropped(folder: Path, feed_record: FeedRecord, event_id: int) -> str:
-    if any(
-        parked_range.first <= event_id <= parked_range.last for parked_range in feed_record.parked
-    ):
+def _parked_or_dropped(folder: Path, record: FeedRecord, event_id: int) -> str:
+    if any(parked_range.first <= event_id <= parked_range.last for parked_range in record.parked):
         return "parked: it arrived late, with many others; decide with sgevents feed parked"
-    if _is_left_out("dropped", folder, event_id, feed_record.state.era):
+    if _is_left_out("dropped", folder, event_id, record.state.era):
         return "dropped: it arrived late, with many others, and a person decided to drop them"
     return ""
 

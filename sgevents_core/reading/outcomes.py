@@ -143,38 +143,34 @@ class Outcomes:
         return Outcome("handled", f"handled{attempts_text}", history)
 
     def _unfinished_outcome(
-        self, record: PluginRecord, seq: int, failure_history: tuple[Failure, ...]
+        self, record: PluginRecord, seq: int, history: tuple[Failure, ...]
     ) -> Outcome:
         if not record.apart:
             events_behind = (self._progress_by_lane[record.lane] or BEGINNING).behind(seq)
             outcome_text = f"not yet: its lane is {counted(events_behind, 'event')} before it"
-            return Outcome("not yet", outcome_text, failure_history)
+            return Outcome("not yet", outcome_text, history)
         is_at_event = record.progress.running == seq
         state = record.state
-        if is_at_event and failure_history:
-            last_error = record.reason if record.state == "held" else failure_history[-1].error
-            attempts_text = f"{counted(len(failure_history), 'attempt')}: {last_error}"
+        if is_at_event and history:
+            last_error = record.reason if record.state == "held" else history[-1].error
+            attempts_text = f"{counted(len(history), 'attempt')}: {last_error}"
             outcome_text = (
                 f"{state} at it after {attempts_text}"
                 if state != "active"
                 else f"called again after {attempts_text}"
             )
-            return Outcome("failed", outcome_text, failure_history)
+            return Outcome("failed", outcome_text, history)
         state_reason = f"{state}, {record.reason}" if state != "active" else "catching up"
         events_before = counted(record.progress.before(seq), "event")
         place_text = "at it" if is_at_event else f"{events_before} before it"
-        return Outcome(
-            "not yet", f"not yet: the plugin is {place_text} ({state_reason})", failure_history
-        )
+        return Outcome("not yet", f"not yet: the plugin is {place_text} ({state_reason})", history)
 
 
-def _settled_outcome(
-    failure: Failure, letter_number: int, failure_history: tuple[Failure, ...]
-) -> Outcome:
+def _settled_outcome(failure: Failure, letter_number: int, history: tuple[Failure, ...]) -> Outcome:
     outcome_kind = _SETTLED_OUTCOMES[failure.outcome]
     outcome_text = {
         "handled later": f"dead letter {letter_number} was handled when called again",
         "dismissed": f"dead letter {letter_number} was dismissed: {failure.error}",
         "skipped": f"failed, and skipped as on_error says: {failure.error}",
     }[outcome_kind]
-    return Outcome(outcome_kind, outcome_text, failure_history)
+    return Outcome(outcome_kind, outcome_text, history)

@@ -189,10 +189,10 @@ def read_overview(folder: Path, enabled_plugins: frozenset[str]) -> Overview | N
         state.close()
 
 
-def _feed_overview(feed_record: FeedRecord) -> FeedOverview:
-    feed_state = feed_record.state
-    waited_for = [missing for missing in feed_record.missing if missing.hot]
-    given_up = [missing for missing in feed_record.missing if not missing.hot]
+def _feed_overview(record: FeedRecord) -> FeedOverview:
+    feed_state = record.state
+    waited_for = [missing for missing in record.missing if missing.hot]
+    given_up = [missing for missing in record.missing if not missing.hot]
     return FeedOverview(
         newest_id=feed_state.frontier,
         complete_to=min(
@@ -205,12 +205,10 @@ def _feed_overview(feed_record: FeedRecord) -> FeedOverview:
         given_up=sum(missing_range.last - missing_range.first + 1 for missing_range in given_up),
         answered_s_ago=max(time.time() - feed_state.answered, 0.0),
         rewound=feed_state.rewound,
-        parked=sum(
-            parked_range.last - parked_range.first + 1 for parked_range in feed_record.parked
-        ),
-        parked_first=min((parked_range.first for parked_range in feed_record.parked), default=0),
-        parked_last=max((parked_range.last for parked_range in feed_record.parked), default=0),
-        parked_since=min((parked_range.at for parked_range in feed_record.parked), default=0),
+        parked=sum(parked_range.last - parked_range.first + 1 for parked_range in record.parked),
+        parked_first=min((parked_range.first for parked_range in record.parked), default=0),
+        parked_last=max((parked_range.last for parked_range in record.parked), default=0),
+        parked_since=min((parked_range.at for parked_range in record.parked), default=0),
     )
 
 

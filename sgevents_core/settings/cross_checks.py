@@ -45,9 +45,7 @@ def check_cross_rules(
     _check_log(settings.log, settings.plugins, diagnostics)
 
 
-def _check_feed(
-    settings: Settings, raw_tables: Mapping[str, Any], diagnostics: Diagnostics
-) -> None:
+def _check_feed(settings: Settings, tables: Mapping[str, Any], diagnostics: Diagnostics) -> None:
     for feed_key, is_satisfied, relation_text, other_key in _FEED_RULES:
         duration, other_duration = (
             getattr(settings.feed, feed_key),
@@ -57,7 +55,7 @@ def _check_feed(
             ("feed", feed_key), ("feed", other_key)
         ):
             continue
-        configured_key = feed_key if feed_key in raw_tables.get("feed", {}) else other_key
+        configured_key = feed_key if feed_key in tables.get("feed", {}) else other_key
         message = (
             f"{feed_key} ({format_duration(duration)}) must be {relation_text} {other_key} "
             f"({format_duration(other_duration)})"
@@ -157,19 +155,13 @@ def _check_plugin_group(
     diagnostics.add_problem(("plugins", name, "group"), message, fix)
 
 
-def _check_log(
-    log_settings: LogSettings, plugin_names: Collection[str], diagnostics: Diagnostics
-) -> None:
-    if (
-        log_settings.per_plugin
-        and log_settings.file is None
-        and diagnostics.are_valid(("log", "file"))
-    ):
+def _check_log(settings: LogSettings, names: Collection[str], diagnostics: Diagnostics) -> None:
+    if settings.per_plugin and settings.file is None and diagnostics.are_valid(("log", "file")):
         fix = 'add file = "..."; the files of the plugins are written beside it'
         diagnostics.add_problem(("log", "per_plugin"), "it needs a file", fix)
-    for name in log_settings.levels:
-        if name not in plugin_names:
-            similar_plugin = nearest_name(name, plugin_names)
+    for name in settings.levels:
+        if name not in names:
+            similar_plugin = nearest_name(name, names)
             fix = (
                 f"did you mean {toml_string(similar_plugin)}?"
                 if similar_plugin

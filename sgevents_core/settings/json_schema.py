@@ -95,11 +95,7 @@ def _plain_schema(shape: ValueShape) -> Schema:
     return branches[0] if len(branches) == 1 else value_schema
 
 
-def _with_settings(table_schema: Schema, settings_schema: Schema) -> Schema:
+def _with_settings(table_schema: Schema, schema: Schema) -> Schema:
     description_text = table_schema["properties"]["settings"]["description"]
-    own_schema = (
-        settings_schema
-        if "$ref" in settings_schema
-        else {"description": description_text, **settings_schema}
-    )
+    own_schema = schema if "$ref" in schema else {"description": description_text, **schema}
     return {**table_schema, "properties": {**table_schema["properties"], "settings": own_schema}}

@@ -117,17 +117,15 @@ def _text_from_credential(secret_source: SecretSource) -> str:
 
 
 def _text_from_file(
-    secret_source: SecretSource, context: ReadingContext, inner_path: tuple[str | int, ...]
+    source: SecretSource, context: ReadingContext, inner_path: tuple[str | int, ...]
 ) -> str:
-    path = Path(secret_source.name)
+    path = Path(source.name)
     secret_text = _read_secret_file(
-        path, secret_source, "the path is relative to the configuration file"
+        path, source, "the path is relative to the configuration file"
     ).rstrip("\r\n")
     if not secret_text:
-        raise InvalidValueError(
-            f"{secret_source} is empty", "write the value into it, and nothing else"
-        )
-    for exposure in find_exposures(path, str(secret_source), holds_secret=True):
+        raise InvalidValueError(f"{source} is empty", "write the value into it, and nothing else")
+    for exposure in find_exposures(path, str(source), holds_secret=True):
         context.add_warning(exposure.message, exposure.fix, *inner_path)
     return secret_text
 
