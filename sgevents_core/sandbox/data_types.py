@@ -94,12 +94,15 @@ def stored_form(context: ValueContext, value: Any) -> Any:
     return convert_value(context, value)
 
 
-def _convert_text(context: ValueContext, value: Any) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
+def _text_or_none(context: ValueContext, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
         context.refuse_class("[String, NilClass]", value)
-    return (value.strip() if context.is_write else value) or None
+    return value
+
+
+def _convert_text(context: ValueContext, value: Any) -> str | None:
+    text = _text_or_none(context, value) or ""
+    return (text.strip() if context.is_write else text) or None
 
 
 def _check_integer_range(context: ValueContext, value: int) -> int:
@@ -161,11 +164,10 @@ def _convert_date(context: ValueContext, value: Any) -> str | None:
 
 
 def _convert_date_time(context: ValueContext, value: Any) -> str | None:
-    if value is None:
+    text = _text_or_none(context, value)
+    if text is None:
         return None
-    if not isinstance(value, str):
-        context.refuse_class("[String, NilClass]", value)
-    timestamp = read_timestamp(value)
+    timestamp = read_timestamp(text)
     if timestamp is None:
         raise refused_call(
             context.method, f"{context}: Invalid date time format: {value}. {_DATE_TIME_HINT}"
@@ -174,34 +176,32 @@ def _convert_date_time(context: ValueContext, value: Any) -> str | None:
 
 
 def _convert_list_value(context: ValueContext, value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        context.refuse_class("[String, NilClass]", value)
-    if not value:
+    text = _text_or_none(context, value)
+    if not text:
         return None
     valid_values, choice_names = context.field.valid_values, _CHOICE_NAMES[context.field.data_type]
-    if context.is_write and valid_values and value not in valid_values:
+    if context.is_write and valid_values and text not in valid_values:
         one, several = choice_names
         legal = ", ".join(f"'{valid_value}'" for valid_value in valid_values)
-        raise context.field_refusal(f"'{value}' is not a valid {one}. Valid {several}: {legal}.")
-    return value
+        raise context.field_refusal(f"'{text}' is not a valid {one}. Valid {several}: {legal}.")
+    return text
 
 
 def _convert_color(context: ValueContext, value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        context.refuse_class("[String, NilClass]", value)
+    text = _text_or_none(context, value)
     of_task = context.entity_type == "Task"
-    if value is None or (of_task and not context.is_write):
-        if value is None and of_task and context.is_write:
-            raise context.field_refusal("Value cannot be nil for Task.color.")
-        return value
+    if text is None and of_task and context.is_write:
+        raise context.field_refusal("Value cannot be nil for Task.color.")
+    if text is None or (of_task and not context.is_write):
+        return text
     try:
-        return stored_color(value, of_task=of_task)
+        return stored_color(text, of_task=of_task)
     except ValueError as invalid_color:
         if context.is_write:
             raise context.field_refusal(str(invalid_color)) from None
         raise refused_call(
             context.method,
-            f'invalid format for color value: "{value}" Correct format is '
+            f'invalid format for color value: "{text}" Correct format is '
             "'127,127,127' with values from 0 to 255 inclusive.",
         ) from None
 
