@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 from sgevents_core.site import ages
@@ -318,7 +318,7 @@ class Follower:
         if not self._anchoring.holds(state, call, rows, taken):
             self._read_ahead.discard()
             return
-        below = [row for row in rows if row.id <= state.frontier]
+        below = list(takewhile(lambda row: row.id <= state.frontier, rows))
         fresh = list(rows[len(below) :])
         self._take_late(state, below, taken)
         if below and isinstance(call, Page):

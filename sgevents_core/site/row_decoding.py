@@ -111,32 +111,22 @@ def _head_of(body: bytes) -> _RowHead | None:
         head = _decode_head(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return head if 1 <= head.id <= HIGHEST_ID and _is_readable(body) else None
-
-
-def _is_readable(body: bytes) -> bool:
-    """Return whether any reader can read a body of valid JSON: nothing in it is deep or long."""
-    if body.count(b"{") + body.count(b"[") > DEEPEST:
-        return False
-    return len(body) < LONGEST_INTEGER or _LONG_INTEGER.search(body) is None
+    is_deep = body.count(b"{") + body.count(b"[") > DEEPEST  # or not, but then it costs little
+    is_long = len(body) > LONGEST_INTEGER and _LONG_INTEGER.search(body) is not None
+    return None if is_deep or is_long or not 1 <= head.id <= HIGHEST_ID else head
 
 
 def _usual_row(body: bytes, head: _RowHead, result: DecodedRows) -> Row:
-    created_at = head.created_at
-    _add_scripts(head, result)
-    event_type = stock_text(head.event_type or "")
-    at = _seconds(created_at) if created_at and len(created_at) <= _LONGEST_TIME else None
-    strands = _usual_strands(body, head, event_type)
-    return Row(head.id, at or 0, event_type, body, at is not None, strands)
-
-
-def _add_scripts(head: _RowHead, result: DecodedRows) -> None:
-    user, meta = head.user, head.meta
+    created_at, user, meta = head.created_at, head.user, head.meta
     if user is not None and user.type == API_USER and user.id is not None:
         result.scripts[user.id, str(user.name)] = None
     if meta is not None and meta.sudo_actual_user is not UNSET:
         details = {"sudo_actual_user": decoded(bytes(meta.sudo_actual_user))}
         _add_links(scripts_on(None, details), result)
+    event_type = stock_text(head.event_type or "")
+    at = _seconds(created_at) if created_at and len(created_at) <= _LONGEST_TIME else None
+    strands = _usual_strands(body, head, event_type)
+    return Row(head.id, at or 0, event_type, body, at is not None, strands)
 
 
 def _add_links(links: Iterable[Mapping[str, Any]], result: DecodedRows) -> None:

@@ -43,6 +43,19 @@ def test_rows_are_read_as_they_were_appended(state: Writer) -> None:
     assert ids(state, after=3) == []
 
 
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 137, 500])
+def test_pages_of_any_length_are_appended(state: Writer, count: int) -> None:
+    """Every row is there, in order, and whole."""
+    rows = [event_row(100 + number, f"Type_{number}") for number in range(count)]
+    assert grow(state, rows[:1]) == 1
+    assert grow(state, rows[1:]) == count
+    entries = state.read(0, 1000)
+    assert [entry.seq for entry in entries] == list(range(1, count + 1))
+    assert [(e.event_id, e.event_type, e.body, e.whole) for e in entries] == [
+        (row.id, row.event_type, row.body, True) for row in rows
+    ]
+
+
 def test_writer_that_does_not_know_the_end_is_refused(state: Writer, tmp_path: Path) -> None:
     """An append for another end than the journal's writes nothing, neither rows nor state."""
     grow(state, [event_row(1)])

@@ -20,6 +20,8 @@ from sgevents_core.state.sqlite.requests import write_asked, write_request
 from sgevents_core.state.sqlite.tracebacks import forget_tracebacks
 
 _encode: Final = msgspec.json.Encoder().encode
+_ROWS_AT_ONCE: Final = 50
+_ENTRY_VALUES: Final = f"({', '.join('?' * 9)})"
 
 
 class SqliteFeedWriter(SqliteReader):
@@ -40,16 +42,7 @@ class SqliteFeedWriter(SqliteReader):
         with self._db.transaction() as db:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            db.executemany(
-                "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (seq, era, id_, event_type, at, late, body,
-                     row_checksum(era, id_, event_type, at, body), strands)
-                    for seq, ((id_, at, event_type, body, _, strands), late) in enumerate(
-                        rows, expected_seq + 1
-                    )
-                ],
-            )  # fmt: skip
+            _insert(db, expected_seq + 1, era, rows)
             _write_feed(db, change)
         return expected_seq + len(rows)
 
@@ -211,6 +204,26 @@ def _mend(db: sqlite3.Connection, era: int, row: Row) -> None:
 
 def _sum(era: int, row: Row) -> int:
     return row_checksum(era, row.id, row.event_type, row.at, row.body)
+
+
+def _insert(db: sqlite3.Connection, seq: int, era: int, rows: Sequence[LateRow]) -> None:
+    """Insert rows, many in one statement: each one gives other threads the interpreter's lock."""
+    for size in (_ROWS_AT_ONCE, 1):
+        count = len(rows) // size * size
+        statement = f"INSERT INTO journal VALUES {', '.join([_ENTRY_VALUES] * size)}"  # noqa: S608 - our own
+        for start in range(0, count, size):
+            db.execute(
+                statement,
+                [
+                    value
+                    for number, ((id_, at, event_type, body, _, strands), late) in enumerate(
+                        rows[start : start + size], seq + start
+                    )
+                    for value in (number, era, id_, event_type, at, late, body,
+                                  row_checksum(era, id_, event_type, at, body), strands)
+                ],
+            )  # fmt: skip
+        seq, rows = seq + count, rows[count:]
 
 
 def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
