@@ -65,6 +65,16 @@ def _daemon_json(overview: Overview, now: float) -> dict[str, Any] | None:
             for call in (pulse.calls if pulse else ())
         ],
         "hung": list(pulse.hung) if pulse else [],
+        "blocked": [
+            {
+                "lane": blocked.lane,
+                "strand": blocked.strand,
+                "event_id": blocked.event_id,
+                "plugin": blocked.plugin or None,
+                "callback": blocked.callback or None,
+            }
+            for blocked in (pulse.blocked if pulse else ())
+        ],
     }
 
 

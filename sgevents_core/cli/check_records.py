@@ -73,9 +73,14 @@ def _check_places(reader: Reader) -> None:
         lane_progress = reader.lane_progress(lane_name)
         if lane_progress is not None and lane_progress.finished > journal_end:
             raise ValueError(f"lane {lane_name} is ahead of the journal")
+        places = reader.lane_places(lane_name)
+        if places is not None and places.highest > journal_end:
+            raise ValueError(f"a strand of lane {lane_name} is ahead of the journal")
     for record in plugin_records.values():
         if record.apart and record.cursor > journal_end:
             raise ValueError(f"the cursor of plugin {record.name} is ahead of the journal")
+        if any(strand.cursor > journal_end for strand in record.strands.values()):
+            raise ValueError(f"a cursor of plugin {record.name} is ahead of the journal")
 
 
 def _findings_of_reading(record_name: str, read_records: Callable[[], object]) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from sgevents_core.cli.printing import (
 from sgevents_core.cli.root import config_option
 from sgevents_core.cli.tables import new_table, print_table
 from sgevents_core.printable import counted
-from sgevents_core.state.pulse import STALE
+from sgevents_core.state.pulse import STALE, BlockedLane
 
 if TYPE_CHECKING:
     from sgevents_core.reading.overview import FeedOverview, Overview, PluginOverview
@@ -168,7 +168,19 @@ def _call_lines(overview: Overview, now: float) -> list[str]:
         f"{call.event_id} for {_duration_text(now - call.since)}"
         for call in pulse.calls
     ]
+    shown_lines += [_blocked_text(lane) for lane in pulse.blocked]
     return shown_lines
+
+
+def _blocked_text(blocked: BlockedLane) -> str:
+    """Return what a lane waits for that takes in no more events."""
+    holder = ""
+    if blocked.plugin:
+        holder = f", which {blocked.callback} of plugin {blocked.plugin} has"
+    return (
+        f"lane {blocked.lane} takes in no more events until event {blocked.event_id} is finished"
+        f"{holder} (strand {blocked.strand})"
+    )
 
 
 def _feed_lines(feed: FeedOverview | None, events: int) -> list[str]:

@@ -31,6 +31,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.steps import Step
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS, strand_in, strands_of_body
@@ -565,19 +566,22 @@ class DividedLane(Lane):
             and not any(one.works or one.waits_for_site for one in plugins)
         )
 
-    def blocking(self) -> tuple[int, str, str, int] | None:
-        """Return what keeps the intake waiting: strand, plugin, callback and event id.
+    def hung_plugins(self) -> list[str]:
+        """Return the names of the plugins whose threads hang, one for each thread."""
+        plugins = [one for unit in self._units for one in unit.strand.lane_plugins]
+        return [one.plugin.name for one in plugins if one.hung is not None]
 
-        Plugin and callback are empty if none of its calls runs; None if the intake does not wait.
-        """
-        at = self._intake.blocking() if self._is_full else None
-        if at is None:
+    def blocking(self) -> BlockedLane | None:
+        """Return what keeps the lane from taking in more events; None if nothing does."""
+        oldest = self._intake.blocking() if self._is_full else None
+        if oldest is None:
             return None
-        strand, entry = at
+        strand, entry = oldest
         for seq, callback, _ in self.running_calls():
             if seq == entry.seq:
-                return strand, callback.plugin, callback.name, entry.event_id
-        return strand, "", "", entry.event_id
+                at = (callback.plugin, callback.name)
+                return BlockedLane(self.name, strand, entry.event_id, *at)
+        return BlockedLane(self.name, strand, entry.event_id)
 
     @property
     def places(self) -> StrandPlaces:

@@ -30,6 +30,7 @@ from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
+from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.register import NotedLane, Register, path_of
 from sgevents_core.state.steps import Step
 
@@ -180,6 +181,14 @@ class Lane:
             if record.name == plugin and isinstance(record, PluginRecord):
                 return record
         return self.ledger.plugins().get(plugin)
+
+    def blocking(self) -> BlockedLane | None:
+        """Return what keeps the lane from taking in more events; None if nothing does."""
+        return None
+
+    def hung_plugins(self) -> list[str]:
+        """Return the names of the plugins whose threads hang, one for each thread."""
+        return [one.plugin.name for one in self.lane_plugins if one.hung is not None]
 
     # Requests about one plugin
 

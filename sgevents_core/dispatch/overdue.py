@@ -140,13 +140,8 @@ class Overdue:
 
 
 def hung(lanes: Sequence[Lane]) -> list[str]:
-    """Return the names of the plugins whose threads hang."""
-    return [
-        lane_plugin.plugin.name
-        for lane in lanes
-        for lane_plugin in lane.lane_plugins
-        if lane_plugin.hung is not None
-    ]
+    """Return the names of the plugins whose threads hang, one for each thread."""
+    return [name for lane in lanes for name in lane.hung_plugins()]
 
 
 def not_hung(plugins: Sequence[LoadedPlugin], lanes: Sequence[Lane]) -> list[LoadedPlugin]:

@@ -22,6 +22,7 @@ from sgevents_core.plugins.load_watching import (
 )
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin
 from sgevents_core.plugins.process_state import change_warnings
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import LaneWriter
 from sgevents_core.state.steps import Step
@@ -141,12 +142,21 @@ def _forget_failed_start(plugin: LoadedPlugin, state: LaneWriter) -> None:
         state.record(plugin.lane, fence, Step(plugins=[record]))
 
 
+def _leave_lane(record: PluginRecord, state: LaneWriter) -> None:
+    """Separate a plugin from its lane, which does not run yet, where the lane is."""
+    places = state.lane_places(record.lane)
+    if places is None:
+        record.leave_lane(state.lane_progress(record.lane) or Progress(state.end()))
+    else:
+        record.leave_strands(places)
+
+
 def _wait_for_site(plugin: LoadedPlugin, late_start: LateStart, state: LaneWriter) -> None:
     """Keep the position of a plugin that will start once the site answers."""
     record = state.plugins()[plugin.name]
     if record.state != "paused":
         late_start.hold(record)
-    record.leave_lane(state.lane_progress(plugin.lane) or Progress(state.end()))
+    _leave_lane(record, state)
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
 
@@ -155,7 +165,7 @@ def _set_aside(plugin: LoadedPlugin, state: LaneWriter, error: str) -> None:
     """Keep the position of a plugin whose `startup` failed, while its lane continues without it."""
     record = state.plugins()[plugin.name]
     record.fail_to_start(error)
-    record.leave_lane(state.lane_progress(plugin.lane) or Progress(state.end()))
+    _leave_lane(record, state)
     fence = state.take_lane(plugin.lane)
     state.record(plugin.lane, fence, Step(plugins=[record], durable=True))
     logger.error(

@@ -99,6 +99,7 @@ class VitalSigns:
             journal=watched.feed.journal_trouble,
             calls=tuple(watched.overdue.lasting(now)),
             hung=tuple(hung(watched.lanes)),
+            blocked=tuple(filter(None, (lane.blocking() for lane in watched.lanes))),
         )
 
     def _tell(self, seen: Pulse) -> None:

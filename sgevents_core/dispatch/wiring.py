@@ -15,7 +15,7 @@ from sgevents_core.calling.making import Executor
 from sgevents_core.calling.own_thread import Hear, heard_by_nobody, worker_label
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
-from sgevents_core.dispatch.divided_lane import DividedLane
+from sgevents_core.dispatch.divided_lane import DividedLane, ExecutorOf
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin, executor_of, lane_plugin_of
 from sgevents_core.errors import StateDamaged
@@ -108,30 +108,63 @@ def lanes_of(
             for plugin in plugins
             if plugin.lane == name
         ]
-        common: _Common = {
-            "state": state,
-            "tried": state.attempts(),
-            "folder": settings.state.path,
-            "announcer": announcer,
-            "scripts": scripts,
-            "observers": observers,
-        }
-        places = state.lane_places(name)
-        if places is None:
-            progress = state.lane_progress(name) or Progress(state.end())
-            lanes.append(Lane(name, lane_plugins, progress=progress, **common))
-        else:
-            lanes.append(
-                DividedLane(
-                    name,
-                    lane_plugins,
-                    places=places,
-                    workers=settings.lanes[name].workers,
-                    executor_of=partial(_executor_of, name, hear, executors.get(name)),
-                    **common,
-                )
+        table = settings.lanes.get(name)
+        lanes.append(
+            lane_of(
+                name,
+                lane_plugins,
+                state,
+                workers=1 if table is None else table.workers,
+                executor_of=partial(_executor_of, name, hear, executors.get(name)),
+                folder=settings.state.path,
+                announcer=announcer,
+                scripts=scripts,
+                observers=observers,
             )
+        )
     return lanes
+
+
+def lane_of(
+    name: str,
+    lane_plugins: Sequence[LanePlugin],
+    state: LaneWriter,
+    *,
+    executor_of: ExecutorOf,
+    workers: int = 1,
+    folder: Path,
+    announcer: Announcer,
+    scripts: Scripts | None = None,
+    observers: Sequence[CallObserver] = (),
+) -> Lane:
+    """Return a lane that continues where the ledger says, divided into strands as it was there.
+
+    Args:
+        name: The lane's name.
+        lane_plugins: Its plugins, in call order.
+        state: Its own connection to the journal and the ledger.
+        executor_of: Where a worker makes the calls of a plugin.
+        workers: How many workers it has if it is divided.
+        folder: Where its register is kept.
+        announcer: Reports failures to people and plugins.
+        scripts: The names of the site's scripts; by default, guessed from rows.
+        observers: Notified of each call.
+    """
+    common: _Common = {
+        "state": state,
+        "tried": state.attempts(),
+        "folder": folder,
+        "announcer": announcer,
+        "scripts": scripts,
+        "observers": observers,
+    }
+    places = state.lane_places(name)
+    if places is None:
+        progress = state.lane_progress(name) or Progress(state.end())
+        return Lane(name, lane_plugins, progress=progress, **common)
+    return DividedLane(
+        name, lane_plugins, places=places, workers=workers, executor_of=executor_of, **common
+    )
 
 
 class _Common(TypedDict):

@@ -12,12 +12,17 @@ from sgevents_core.crashes import recovery
 from sgevents_core.printable import counted
 from sgevents_core.state import register
 from sgevents_core.state.call_times import TimedCall, calls_of
+from sgevents_core.state.cursors import entry_at
+from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
+from sgevents_core.state.protocols import Reader
 from sgevents_core.state.skips import was_skipped
+from sgevents_core.state.strand_places import StrandPlaces
+from sgevents_core.state.strands import strand_of
 
 OutcomeKind: TypeAlias = Literal[
     "handled",
@@ -65,29 +70,57 @@ class Outcomes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._entry: Entry | None = None
         self._timed_calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(open_state(folder).reader()) as state:
             self.plugin_records = state.plugins()
             self._progress_by_lane: dict[str, Progress | None] = {}
+            self._places_by_lane: dict[str, StrandPlaces] = {}
             for lane_name in {record.lane for record in self.plugin_records.values()}:
-                register_slots = register.read(register.path_of(folder, lane_name)).of()
-                lane_progress = state.lane_progress(lane_name)
-                self._progress_by_lane[lane_name] = lane_progress and recovery.goes_on(
-                    lane_progress, register_slots.lane
-                )
-                for record in self.plugin_records.values():
-                    if record.lane == lane_name:
-                        recovery.catches_up(record, register_slots.apart)
+                self._read_lane(lane_name, state)
         with closing(open_state(folder).past()) as past:
             self._first_places = past.first_cursors()
+
+    def _read_lane(self, lane_name: str, state: Reader) -> None:
+        noted = register.read(register.path_of(self._folder, lane_name))
+        progress, places = state.lane_progress(lane_name), state.lane_places(lane_name)
+        if places is not None:
+            self._places_by_lane[lane_name] = recovery.places_go_on(places, noted)
+        elif progress is not None and noted.order_by is None:
+            progress = recovery.goes_on(progress, noted.of().lane)
+        self._progress_by_lane[lane_name] = progress
+        records = self.plugin_records.values()
+        recovery.move_plugins(noted, [record for record in records if record.lane == lane_name])
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
         """Return whether a callback is finished for an event."""
         record = self.plugin_records.get(plugin)
         if record is None:
             return False
-        lane_progress = record.progress if record.apart else self._progress_by_lane[record.lane]
-        return lane_progress is not None and lane_progress.is_done(seq, CallKey(plugin, callback))
+        own_record, progress = self._standing(record, seq)
+        if own_record.apart:
+            progress = own_record.progress
+            entry = self._entry_at(seq)
+            if entry is not None and own_record.has_finished(entry):
+                return True
+        return progress is not None and progress.is_done(seq, CallKey(plugin, callback))
+
+    def _standing(self, record: PluginRecord, seq: int) -> tuple[AnyPluginRecord, Progress | None]:
+        """Return the record by which a plugin gets an event, and how far its lane or strand is."""
+        places = self._places_by_lane.get(record.lane)
+        entry = None if places is None or record.apart else self._entry_at(seq)
+        if places is None or entry is None:
+            return record, self._progress_by_lane[record.lane]
+        strand = strand_of(entry, places.order_by)
+        own_record = record.strands.get(strand) or StrandRecord(record, strand)
+        return own_record, places.places[strand]
+
+    def _entry_at(self, seq: int) -> Entry | None:
+        """Return an event of the journal, which is read once."""
+        if self._entry is None or self._entry.seq != seq:
+            with closing(open_state(self._folder).reader()) as state:
+                self._entry = entry_at(state, seq)
+        return self._entry
 
     def is_for(self, plugin: str, seq: int) -> bool:
         """Return whether an event came after the point at which a plugin began."""
@@ -135,7 +168,8 @@ class Outcomes:
             if failure.outcome in _SETTLED_OUTCOMES:
                 return _settled_outcome(failure, letter_number, history)
         if not self.is_done(plugin, callback, seq):
-            return self._unfinished_outcome(self.plugin_records[plugin], seq, history)
+            record, progress = self._standing(self.plugin_records[plugin], seq)
+            return self._unfinished_outcome(record, progress or BEGINNING, seq, history)
         for failure, _, _ in plugin_failures:
             if was_skipped(failure, callback):
                 return Outcome("skipped", failure.error, history)
@@ -143,10 +177,14 @@ class Outcomes:
         return Outcome("handled", f"handled{attempts_text}", history)
 
     def _unfinished_outcome(
-        self, record: PluginRecord, seq: int, history: tuple[Failure, ...]
+        self,
+        record: AnyPluginRecord,
+        lane_progress: Progress,
+        seq: int,
+        history: tuple[Failure, ...],
     ) -> Outcome:
         if not record.apart:
-            events_behind = (self._progress_by_lane[record.lane] or BEGINNING).behind(seq)
+            events_behind = lane_progress.behind(seq)
             outcome_text = f"not yet: its lane is {counted(events_behind, 'event')} before it"
             return Outcome("not yet", outcome_text, history)
         is_at_event = record.progress.running == seq

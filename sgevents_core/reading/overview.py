@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgevents_core.printable import counted
 from sgevents_core.state import lock
 from sgevents_core.state.feed_values import FeedRecord, SetAside
 from sgevents_core.state.needs import (
@@ -18,11 +19,12 @@ from sgevents_core.state.needs import (
     plugin_needs,
 )
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.plugin_record import PluginRecord
+from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
 from sgevents_core.state.protocols import Reader
 from sgevents_core.state.pulse import Pulse, pulse_of
 from sgevents_core.state.running import running
+from sgevents_core.state.strands import STRANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,8 @@ def _plugin_overviews(
     for record in state.plugins().values():
         lane_progress = state.lane_progress(record.lane) or BEGINNING
         progress = record.progress if record.apart else lane_progress
+        cursors = [progress.finished, *(strand.cursor for strand in record.strands.values())]
+        progress = Progress(min(cursors))
         shown_state = _shown_state(record, enabled_plugins, loaded_plugins)
         overviews.append(
             _plugin_overview(
@@ -249,15 +253,37 @@ def _plugin_overview(
         name=record.name,
         lane=record.lane,
         state=shown_state,
-        reason=record.reason,
+        reason=_reason(record),
         behind=progress.behind(journal_end),
         behind_s=0.0 if oldest_created is None else max(time.time() - oldest_created, 0.0),
-        retry_in_s=max(record.retry_at - time.time(), 0.0) if record.state == "held" else 0.0,
+        retry_in_s=max(_retry_at(record) - time.time(), 0.0),
         dead_letters=dead_letters[0],
         failures=record.failures,
         last_error=dead_letters[1],
-        hangs=record.hangs,
+        hangs=record.hangs or any(strand.hangs for strand in record.strands.values()),
     )
+
+
+def _held_strands(record: PluginRecord) -> list[StrandRecord]:
+    """Return the strands in which a plugin is held while it goes on in others."""
+    if record.state != "active":
+        return []
+    return [strand for strand in record.strands.values() if strand.is_held]
+
+
+def _reason(record: PluginRecord) -> str:
+    """Return why a plugin is held or paused; empty if it is not."""
+    held = _held_strands(record)
+    if not held:
+        return record.reason
+    return f"in {counted(len(held), 'strand')} of {STRANDS}: {held[0].hold_reason}"
+
+
+def _retry_at(record: PluginRecord) -> float:
+    """Return when a plugin is called again, in seconds since 1970; 0 if it is not held."""
+    if record.state == "held":
+        return record.retry_at
+    return min((strand.retry_at for strand in _held_strands(record)), default=0.0)
 
 
 def _shown_state(
@@ -268,8 +294,10 @@ def _shown_state(
         return "disabled"
     if record.state in {"held", "paused"}:
         return record.state
+    if _held_strands(record):
+        return "held"
     if loaded_plugins is not None and record.name not in loaded_plugins:
         return "not loaded"
     if record.state == "not started":
         return record.state
-    return "catching up" if record.apart else record.state
+    return "catching up" if record.apart or record.strands else record.state

@@ -9,13 +9,15 @@ from typing import Final
 
 import msgspec
 
+from sgevents_core.calling.making import LaneThread
 from sgevents_core.crashes.loading_apart import loaded_after_trying
 from sgevents_core.crashes.recovering import fold
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
+from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
-from sgevents_core.dispatch.wiring import lanes_of, services_of
+from sgevents_core.dispatch.wiring import lane_of, lanes_of, services_of
 from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
@@ -25,7 +27,6 @@ from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
 from sgevents_core.state.lock import StateLock
 from sgevents_core.state.opening import open_state
-from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import FeedWriter, LaneWriter
 from sgevents_core.state.requests import CALLING_KINDS, Request, RequestAnswer, RequestStep
 
@@ -91,11 +92,12 @@ def _lane(settings: Settings, loaded: Loaded, plugin: str, state: LaneWriter) ->
 
 def _empty_lane(folder: Path, plugin: str, state: LaneWriter, announcer: Announcer) -> Lane:
     name = state.plugins()[plugin].lane
-    progress = state.lane_progress(name) or Progress(state.end())
     own = open_state(folder).lane_writer()
-    return Lane(
-        name, [], state=own, progress=progress, tried={}, folder=folder, announcer=announcer
-    )
+    return lane_of(name, [], own, executor_of=_no_executor, folder=folder, announcer=announcer)
+
+
+def _no_executor(lane_plugin: LanePlugin, worker: int) -> LaneThread:
+    return LaneThread()
 
 
 def _decide(settings: Settings, state: FeedWriter, request: Request) -> None:

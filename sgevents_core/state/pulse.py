@@ -44,6 +44,24 @@ class RunningCall(msgspec.Struct, frozen=True):
     since: float
 
 
+class BlockedLane(msgspec.Struct, frozen=True):
+    """A lane that takes in no more events, because too many lie behind one that is not finished.
+
+    Args:
+        lane: The lane.
+        strand: The strand of that event.
+        event_id: The event's id.
+        plugin: The plugin whose callback has it; empty if none has at the moment.
+        callback: The callback.
+    """
+
+    lane: str
+    strand: int
+    event_id: int
+    plugin: str = ""
+    callback: str = ""
+
+
 class Pulse(msgspec.Struct, frozen=True):
     """The current activity of a daemon.
 
@@ -56,6 +74,7 @@ class Pulse(msgspec.Struct, frozen=True):
         journal: Why nothing can be written to the journal; None while it can.
         calls: The calls that have run for a second or longer.
         hung: Plugins with a call that exceeded its `timeout` and has not returned.
+        blocked: The lanes that take in no more events.
     """
 
     pid: int
@@ -66,6 +85,7 @@ class Pulse(msgspec.Struct, frozen=True):
     journal: LastingFailure | None = None
     calls: tuple[RunningCall, ...] = ()
     hung: tuple[str, ...] = ()
+    blocked: tuple[BlockedLane, ...] = ()
 
 
 def note(folder: Path, pulse: Pulse) -> None:

@@ -23,6 +23,7 @@ from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.settings import LaneSettings
 from sgevents_core.state.progress import Progress
+from sgevents_core.state.pulse import BlockedLane
 from sgevents_core.state.steps import Step
 
 EIGHT = LaneSettings(workers=8, order_by="entity")
@@ -472,7 +473,10 @@ def test_intake_stays_within_its_bound(house: House, monkeypatch: pytest.MonkeyP
         wait_until(lambda: len(house.calls) == 50)
         lane = house.lanes[0]
         assert isinstance(lane, DividedLane)
-        assert lane.blocking() == (lane.places.places.index(Progress(0)), "slow", "slow:slow", 1)
+        strand = lane.places.places.index(Progress(0))
+        wait_until(
+            lambda: lane.blocking() == BlockedLane("default", strand, 1, "slow", "slow:slow")
+        )
         free.set()
         house.settle()
     assert len(house.calls) == 300
