@@ -25,6 +25,8 @@ class Scale:
         distributions: How many are installed beside the plugins.
         rates: Events a second that a running daemon is watched with.
         slow_plugins: How many plugins take 50 ms for each event.
+        workers: Numbers of workers that are compared with one.
+        worked: How many calls of 50 ms a worker makes.
     """
 
     rows: int = 100_000
@@ -34,10 +36,20 @@ class Scale:
     distributions: int = 300
     rates: tuple[int, ...] = (1, 10, 100)
     slow_plugins: int = 20
+    workers: tuple[int, ...] = (2, 8, 32)
+    worked: int = 80
 
 
 TINY = Scale(
-    rows=600, repeats=1, seconds=0.3, largest=800, distributions=3, rates=(100,), slow_plugins=2
+    rows=600,
+    repeats=1,
+    seconds=0.3,
+    largest=800,
+    distributions=3,
+    rates=(100,),
+    slow_plugins=2,
+    workers=(2,),
+    worked=3,
 )
 """Enough to see that every benchmark works."""
 

@@ -1,4 +1,4 @@
-"""Benchmark 5: plugins that take their time, in one lane and in lanes of their own."""
+"""Benchmark 5: plugins that take their time, in one lane, in lanes of their own, with workers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lean_site import lean_site
 from measuring import Figure, Scale, figure
 from studio import Studio
 from waiting import wait_until
+from workers import workers
 
 _RATE: Final = 5
 """Events a second."""
@@ -29,14 +30,15 @@ _SLOW: Final = """
 
 
 def slow_plugins(scale: Scale) -> list[Figure]:
-    """Benchmark 5: how far behind the last of many slow plugins is."""
+    """Benchmark 5: how far behind the last of many slow plugins is, and what workers gain."""
     rows, plugins = max(3, round(_RATE * scale.seconds / 2)), scale.slow_plugins
     name = f"last of {plugins} plugins of 50 ms behind after {rows} events at {_RATE}/s"
     lags = {
         "one lane": lag_of_last(plugins, rows, lanes=False),
         f"{plugins} lanes": lag_of_last(plugins, rows, lanes=True),
     }
-    return [figure(5, f"{name}, {lanes}", (lag,), "s") for lanes, lag in lags.items()]
+    lag_figures = [figure(5, f"{name}, {lanes}", (lag,), "s") for lanes, lag in lags.items()]
+    return [*lag_figures, *workers(scale)]
 
 
 def lag_of_last(plugins: int, rows: int, *, lanes: bool) -> float:
