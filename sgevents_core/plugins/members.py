@@ -116,8 +116,7 @@ def _unmarked_warnings(member: _Member) -> list[str]:
         return []
     return [
         f"{source_place_of(member.function)}: {member.attribute} has the name of a hook "
-        "and no @hookimpl: "
-        "it is not called"
+        "and no @hookimpl: it is not called"
     ]
 
 

@@ -29,8 +29,7 @@ _LEDGER_STANDINGS: Final[Mapping[str, tuple[Standing, str]]] = {
 """The states of a plugin in the ledger, each with its fix."""
 _HANGING_FIX: Final = (
     "Nothing, if the call returns: the plugin continues automatically. If it never "
-    "does, restart the "
-    "daemon."
+    "does, restart the daemon."
 )
 
 

@@ -270,8 +270,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         ShortDuration | None,
         Meta(
             description='How long a callback of the plugin may take, at least `"10ms"`; by '
-            "default, the lane's `timeout`. `@match(timeout=...)` on a callback "
-            "overrides both."
+            "default, the lane's `timeout`. `@match(timeout=...)` on a callback overrides both."
         ),
     ] = None
     concurrency: Annotated[
@@ -288,8 +287,7 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description='How long each step of loading the plugin may take, at least `"100ms"`: '
             "its import, `settings_model`, `register_callbacks`, `startup`, "
-            "`shutdown`. If a step takes longer, the plugin is broken, and the others "
-            "run."
+            "`shutdown`. If a step takes longer, the plugin is broken, and the others run."
         ),
     ] = 60.0
     ignore_own: Annotated[

@@ -117,7 +117,7 @@ def test_calling_a_plugin_waits_for_who_has_its_secrets(
     """The request is kept for the next daemon, and nothing is called with a wrong key."""
     told = shell.sgevents(*words)
     assert told.code == 3
-    assert "the environment variable SGEVENTS_TEST_KEY is not there" in told.stderr
+    assert "the environment variable SGEVENTS_TEST_KEY is not available" in told.stderr
     assert shell.dead_letters() == 1
 
 

@@ -104,7 +104,7 @@ def test_plugin_that_waits_for_a_call_is_not_to_be_resumed(state: Path, listed: 
     record(state, PluginRecord("two", "default", state="held", reason="two:run hangs"))
     found = listed("--json")["two"]
     assert found["status"] == "held"
-    assert "start the daemon again" in found["fix"]
+    assert "restart the daemon" in found["fix"]
     assert "resume" not in found["fix"]
 
 
