@@ -11,16 +11,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-Loads = Callable[[bytes], Any]
-Clean = Callable[[str], str]
+JsonDecoder = Callable[[bytes], Any]
+SecretRemover = Callable[[str], str]
 
 MOST_VALUES: Final = 2_000_000
 """The most values in an answer: each takes far more memory than space in the text."""
-UNWRAPPED: Final = frozenset({"info", "user_subscriptions_create"})
+UNWRAPPED_METHODS: Final = frozenset({"info", "user_subscriptions_create"})
 """Methods whose answers may come without `results` around them."""
-PLAIN_TEXT: Final = frozenset({"export_page"})
+PLAIN_TEXT_METHODS: Final = frozenset({"export_page"})
 """Methods whose answers are text that need not be JSON."""
-_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+_RESULT_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "delete": bool,
     "revive": bool,
     "followers": list,
@@ -35,10 +35,10 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "get_session_token": dict,
 }
 """Method -> the type of its results."""
-_HTML: Final = re.compile(rb"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]{0,300}>")
-_READ_OF_IT: Final = 2_000
-_SHOWN_OF_IT: Final = 200
+_HTML_START: Final = re.compile(rb"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+_HTML_TAG: Final = re.compile(r"<[^<>]{0,300}>")
+_EXCERPT_SOURCE_LENGTH: Final = 2_000
+_EXCERPT_LENGTH: Final = 200
 
 
 class NotAnAnswerError(Exception):
@@ -49,68 +49,78 @@ class TooLargeError(NotAnAnswerError):
     """An answer is larger than the limit."""
 
 
-def too_large(bound: int) -> TooLargeError:
+def too_large(most_bytes: int) -> TooLargeError:
     """Return the error for an answer that exceeds a number of bytes."""
-    return TooLargeError(f"it is larger than {bound / 1024**2:g} MiB")
+    return TooLargeError(f"it is larger than {most_bytes / 1024**2:g} MiB")
 
 
-def answer_in(body: bytes | str, method: str, params: Any, loads: Loads, clean: Clean = str) -> Any:
+def answer_in(
+    body: bytes | str,
+    method: str,
+    params: Any,
+    decode_json: JsonDecoder,
+    remove_secrets: SecretRemover = str,
+) -> Any:
     """Return what the site answered, checked as far as the method's answers are known.
 
     Args:
         body: The body, unpacked, whatever type it claims to have.
         method: The method of the API that was called.
         params: What it was called with.
-        loads: Decodes JSON.
-        clean: Removes from a text what must not be shown.
+        decode_json: Decodes JSON.
+        remove_secrets: Removes from a text what must not be shown.
 
     Raises:
         NotAnAnswerError: It is not an answer to this call; a TooLargeError if it has too many
             values.
     """
-    data = body.encode() if isinstance(body, str) else body
-    if not data.strip():
+    body_bytes = body.encode() if isinstance(body, str) else body
+    if not body_bytes.strip():
         raise NotAnAnswerError("it is empty")
-    if len(data) > MOST_VALUES and data.count(b",") > MOST_VALUES:
+    if len(body_bytes) > MOST_VALUES and body_bytes.count(b",") > MOST_VALUES:
         raise TooLargeError(f"it has more than {MOST_VALUES:,} values")
     try:
-        answer = loads(data)
+        answer = decode_json(body_bytes)
     except (ValueError, RecursionError):
-        if method in PLAIN_TEXT and not _HTML.match(data):
-            return data.decode(errors="replace")
+        if method in PLAIN_TEXT_METHODS and not _HTML_START.match(body_bytes):
+            return body_bytes.decode(errors="replace")
         raise NotAnAnswerError(
-            f"not JSON as the API has it, but {excerpt(data, clean)!r}"
+            f"not JSON as the API has it, but {excerpt(body_bytes, remove_secrets)!r}"
         ) from None
     if not isinstance(answer, dict):
-        raise NotAnAnswerError(f"not JSON as the API has it, but {excerpt(data, clean)!r}")
+        raise NotAnAnswerError(
+            f"not JSON as the API has it, but {excerpt(body_bytes, remove_secrets)!r}"
+        )
     if answer.get("exception") is not True:  # a refusal by the API
-        _check(answer, method, params)
+        _check_results(answer, method, params)
     return answer
 
 
-def excerpt(data: bytes, clean: Clean = str) -> str:
+def excerpt(data: bytes, clean: SecretRemover = str) -> str:
     """Return the beginning of an unexpected answer as one short line for people, without HTML tags.
 
     Args:
         data: The answer.
         clean: Removes from a text what must not be shown, before it is shortened.
     """
-    text = clean(data[: 2 * _READ_OF_IT].decode(errors="replace"))[:_READ_OF_IT]
-    line = " ".join(_TAG.sub(" ", text).split())
-    shown = "".join(one if one.isprintable() else "?" for one in line)
-    return f"{shown[:_SHOWN_OF_IT]}..." if len(shown) > _SHOWN_OF_IT else shown
+    decoded_text = clean(data[: 2 * _EXCERPT_SOURCE_LENGTH].decode(errors="replace"))[
+        :_EXCERPT_SOURCE_LENGTH
+    ]
+    line = " ".join(_HTML_TAG.sub(" ", decoded_text).split())
+    printable = "".join(character if character.isprintable() else "?" for character in line)
+    return f"{printable[:_EXCERPT_LENGTH]}..." if len(printable) > _EXCERPT_LENGTH else printable
 
 
-def _check(answer: Mapping[str, Any], method: str, params: Any) -> None:
+def _check_results(answer: Mapping[str, Any], method: str, params: Any) -> None:
     """Compare an answer with what the method is known to return."""
-    if "results" not in answer and method not in UNWRAPPED:
-        raise NotAnAnswerError(f"it has no results, but {_keys(answer)}")
+    if "results" not in answer and method not in UNWRAPPED_METHODS:
+        raise NotAnAnswerError(f"it has no results, but {_key_names(answer)}")
     results = answer.get("results", answer)
-    check = _CHECKS.get(method)
+    check = _RESULT_CHECKS.get(method)
     if check is not None:
         check(results, params)
-    elif not isinstance(results, _KINDS.get(method, object)):
-        raise NotAnAnswerError(f"its results are {_short(results)}")
+    elif not isinstance(results, _RESULT_TYPES.get(method, object)):
+        raise NotAnAnswerError(f"its results are {_short_repr(results)}")
 
 
 def _check_info(results: Any, _params: Any) -> None:
@@ -122,13 +132,15 @@ def _check_read(results: Any, params: Any) -> None:
     entities = results.get("entities") if isinstance(results, dict) else None
     if not isinstance(entities, list):
         raise NotAnAnswerError("the answer has no rows")
-    asked = params if isinstance(params, dict) else {}
-    for name, told in (
+    asked_parameters = params if isinstance(params, dict) else {}
+    for parameter_name, paging_key in (
         ("return_paging_info", "entity_count"),
         ("return_paging_info_without_counts", "has_next_page"),
     ):
         paging = results.get("paging_info")
-        if asked.get(name) and not (isinstance(paging, dict) and told in paging):
+        if asked_parameters.get(parameter_name) and not (
+            isinstance(paging, dict) and paging_key in paging
+        ):
             raise NotAnAnswerError("the answer does not tell whether there are more rows")
 
 
@@ -138,21 +150,21 @@ def _check_summarize(results: Any, _params: Any) -> None:
 
 
 def _check_create(results: Any, _params: Any) -> None:
-    first = results[0] if isinstance(results, list) and results else results
-    _check_record(first)
+    record = results[0] if isinstance(results, list) and results else results
+    _check_record(record)
 
 
 def _check_update(results: Any, params: Any) -> None:
-    first = results[0] if isinstance(results, list) and results else results
-    _check_record(first)
-    asked = params.get("id") if isinstance(params, dict) else None
-    if asked is not None and first["id"] != asked:
-        raise NotAnAnswerError(f"it is about {first['id']!r}, and {asked!r} was asked for")
+    record = results[0] if isinstance(results, list) and results else results
+    _check_record(record)
+    asked_id = params.get("id") if isinstance(params, dict) else None
+    if asked_id is not None and record["id"] != asked_id:
+        raise NotAnAnswerError(f"it is about {record['id']!r}, and {asked_id!r} was asked for")
 
 
 def _check_record(record: Any) -> None:
     if not isinstance(record, dict) or type(record.get("id")) is not int:
-        raise NotAnAnswerError(f"not the record that was written, but {_short(record)}")
+        raise NotAnAnswerError(f"not the record that was written, but {_short_repr(record)}")
 
 
 def _check_batch(results: Any, params: Any) -> None:
@@ -162,14 +174,14 @@ def _check_batch(results: Any, params: Any) -> None:
     for call, result in zip(calls, results, strict=True):
         if call.get("request_type") == "delete":
             if not isinstance(result, bool):
-                raise NotAnAnswerError(f"its result for a deletion is {_short(result)}")
+                raise NotAnAnswerError(f"its result for a deletion is {_short_repr(result)}")
         elif call.get("request_type") == "update":
             _check_update(result, call)
         else:
             _check_record(result)
 
 
-_CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {
+_RESULT_CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {
     "info": _check_info,
     "read": _check_read,
     "summarize": _check_summarize,
@@ -180,9 +192,9 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Any], None]]] = {
 """Method -> the check of its results."""
 
 
-def _short(value: Any) -> str:
-    return excerpt(repr(value)[:_READ_OF_IT].encode(errors="replace"))
+def _short_repr(value: Any) -> str:
+    return excerpt(repr(value)[:_EXCERPT_SOURCE_LENGTH].encode(errors="replace"))
 
 
-def _keys(answer: Mapping[str, Any]) -> str:
+def _key_names(answer: Mapping[str, Any]) -> str:
     return excerpt(", ".join(map(str, list(answer)[:10])).encode(errors="replace")) or "nothing"

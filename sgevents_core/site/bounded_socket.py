@@ -24,11 +24,11 @@ from typing import Any, Final, NamedTuple, cast
 from sgevents_core.site.answers import too_large
 from sgevents_core.site.deadline import Deadline
 
-LARGEST: Final = 128 * 1024 * 1024
+LARGEST_ANSWER: Final = 128 * 1024 * 1024
 """The largest answer in bytes, packed or unpacked: about 100 times a page of 500 rows."""
-_BUFFER: Final = 1 << 16
+_BUFFER_SIZE: Final = 1 << 16
 _SENT_AT_ONCE: Final = 1 << 18
-_OPTIONS: Final[Mapping[str, int]] = {
+_KEEP_ALIVE_OPTIONS: Final[Mapping[str, int]] = {
     "TCP_KEEPIDLE": 15,
     "TCP_KEEPINTVL": 5,
     "TCP_KEEPCNT": 3,
@@ -73,17 +73,17 @@ class Endpoint(NamedTuple):
         return host if self.port is None else f"{host}:{self.port}"
 
     @property
-    def to_port(self) -> int:
+    def effective_port(self) -> int:
         """The port, by default that of the scheme."""
         return self.port or (443 if self.scheme == "https" else 80)
 
 
 class ProxyRefusedError(ConnectionError):
-    """The proxy refused the tunnel; `told` is the status of its answer, which is not the site's."""
+    """The proxy refused the tunnel with `proxy_status`, which is not a status of the site."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"the proxy refused the connection: {status} {reason}")
-        self.told = status
+        self.proxy_status = status
         self.reason = reason
 
 
@@ -93,68 +93,68 @@ class BoundedSocket:
     Args:
         sock: The socket.
         deadline: When the call made over it has to end.
-        largest: Most bytes it accepts in a call; None for any number.
+        most_bytes: Most bytes it accepts in a call; None for any number.
     """
 
     def __init__(
-        self, sock: socket.socket, deadline: Deadline, largest: int | None = LARGEST
+        self, sock: socket.socket, deadline: Deadline, most_bytes: int | None = LARGEST_ANSWER
     ) -> None:
         self._sock = sock
-        self._largest = largest
-        self._readers = 0
-        self._closing = False
-        self._ended = False
-        self._owner = os.getpid()
+        self._most_bytes = most_bytes
+        self._open_readers = 0
+        self._is_closing = False
+        self._is_ended = False
+        self._owner_pid = os.getpid()
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
         """Set the deadline of the next call, and count its bytes from zero."""
         self._deadline = deadline
-        self.received = 0
+        self.received_bytes = 0
 
     def sendall(self, data: Any) -> None:
         """Send all of it, or raise when time runs out."""
-        rest = memoryview(data).cast("B")
-        while rest:
-            self._wait()
-            self._sock.sendall(rest[:_SENT_AT_ONCE])
-            self._deadline.moved(len(rest[:_SENT_AT_ONCE]))
-            rest = rest[_SENT_AT_ONCE:]
+        unsent = memoryview(data).cast("B")
+        while unsent:
+            self._apply_deadline()
+            self._sock.sendall(unsent[:_SENT_AT_ONCE])
+            self._deadline.moved(len(unsent[:_SENT_AT_ONCE]))
+            unsent = unsent[_SENT_AT_ONCE:]
 
     def receive_into(self, buffer: Any) -> int:
         """Receive what has arrived, and return the number of bytes; 0 at the end."""
-        self._wait()
+        self._apply_deadline()
         try:
             count = self._sock.recv_into(buffer)
         except TimeoutError:
-            self._deadline.left()  # raises with its own message
+            self._deadline.seconds_left()  # raises with its own message
             raise
-        self.received += count
+        self.received_bytes += count
         self._deadline.moved(count)
-        if self._largest is not None and self.received > self._largest:
-            raise too_large(self._largest)
+        if self._most_bytes is not None and self.received_bytes > self._most_bytes:
+            raise too_large(self._most_bytes)
         return count
 
     def makefile(self, *_mode: Any) -> io.BufferedReader:
         """Return a reader, as a socket does; the line stays open until the reader is closed too."""
-        self._readers += 1
-        return io.BufferedReader(_Bytes(self), _BUFFER)
+        self._open_readers += 1
+        return io.BufferedReader(_SocketReader(self), _BUFFER_SIZE)
 
     def close(self) -> None:
         """Close it, at once or when its reader is closed."""
-        self._closing = True
-        if not self._readers:
+        self._is_closing = True
+        if not self._open_readers:
             self._sock.close()
 
-    def let_go(self) -> None:
+    def release_reader(self) -> None:
         """Note that a reader is closed."""
-        self._readers -= 1
-        if self._closing and self._readers <= 0:
+        self._open_readers -= 1
+        if self._is_closing and self._open_readers <= 0:
             self._sock.close()
 
     def end(self) -> None:
         """End it now, even while it is read."""
-        self._ended = True
+        self._is_ended = True
         if self.is_own:  # a fork only has a copy: the connection must stay open
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
@@ -163,14 +163,14 @@ class BoundedSocket:
     @property
     def is_own(self) -> bool:
         """Whether this process has opened it, rather than the process it was forked from."""
-        return self._owner == os.getpid()
+        return self._owner_pid == os.getpid()
 
     @property
-    def is_unheard(self) -> bool:
+    def has_received_nothing(self) -> bool:
         """Whether nothing arrived in this call, and the line was not ended from this side."""
-        return not self.received and not self._ended
+        return not self.received_bytes and not self._is_ended
 
-    def is_quiet(self) -> bool:
+    def has_no_news(self) -> bool:
         """Return whether nothing arrived since the last answer, not even a close."""
         try:
             if hasattr(select, "poll"):
@@ -181,36 +181,36 @@ class BoundedSocket:
         except (OSError, ValueError):
             return False
 
-    def secure(self, place: Endpoint) -> None:
+    def secure(self, endpoint: Endpoint) -> None:
         """Begin TLS as a client of the host."""
-        self._wait()
-        context = trusting(place.ca_certs)
-        self._sock = context.wrap_socket(self._sock, server_hostname=place.host)
+        self._apply_deadline()
+        context = tls_context_of(endpoint.ca_certs)
+        self._sock = context.wrap_socket(self._sock, server_hostname=endpoint.host)
 
-    def _wait(self) -> None:
-        self._sock.settimeout(self._deadline.left())
+    def _apply_deadline(self) -> None:
+        self._sock.settimeout(self._deadline.seconds_left())
 
 
-class _Bytes(io.RawIOBase):
+class _SocketReader(io.RawIOBase):
     """A reader of a line."""
 
     def __init__(self, line: BoundedSocket) -> None:
-        self._line: BoundedSocket | None = line
+        self._bounded_socket: BoundedSocket | None = line
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._line.receive_into(buffer) if self._line is not None else 0
+        return self._bounded_socket.receive_into(buffer) if self._bounded_socket is not None else 0
 
     def close(self) -> None:
-        line, self._line = self._line, None
+        line, self._bounded_socket = self._bounded_socket, None
         if line is not None:
-            line.let_go()
+            line.release_reader()
         super().close()
 
 
-def dial(place: Endpoint, deadline: Deadline) -> BoundedSocket:
+def dial(endpoint: Endpoint, deadline: Deadline) -> BoundedSocket:
     """Open a line to a site.
 
     Raises:
@@ -218,67 +218,71 @@ def dial(place: Endpoint, deadline: Deadline) -> BoundedSocket:
         ProxyRefusedError: The proxy refused the tunnel.
         ssl.SSLError: The site is not to be trusted.
     """
-    proxy = place.proxy
-    sock = _connected(*(proxy[:2] if proxy else (place.host, place.to_port)), deadline)
-    line = BoundedSocket(sock, deadline)
+    proxy = endpoint.proxy
+    plain_socket = _connect_to_host(
+        *(proxy[:2] if proxy else (endpoint.host, endpoint.effective_port)), deadline
+    )
+    bounded_socket = BoundedSocket(plain_socket, deadline)
     try:
         if proxy:
-            _tunnel(line, place, proxy)
-        if place.scheme == "https":
-            line.secure(place)
+            _open_tunnel(bounded_socket, endpoint, proxy)
+        if endpoint.scheme == "https":
+            bounded_socket.secure(endpoint)
     except BaseException as error:
-        line.end()
+        bounded_socket.end()
         if isinstance(error, TimeoutError):
-            deadline.left()  # raises with its own message
+            deadline.seconds_left()  # raises with its own message
         raise
-    return line
+    return bounded_socket
 
 
-def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+def _connect_to_host(host: str, port: int, deadline: Deadline) -> socket.socket:
     """Connect to one of the addresses; those not yet tried share the time left."""
-    addresses = _addresses(host, port, deadline)
-    failed: OSError = OSError(f"{host} has no address")
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        left = deadline.left()
-        sock = socket.socket(family, kind, protocol)
+    addresses = _look_up_addresses(host, port, deadline)
+    last_error: OSError = OSError(f"{host} has no address")
+    for tried_count, (family, socket_type, protocol, _, address) in enumerate(addresses):
+        seconds_left = deadline.seconds_left()
+        sock = socket.socket(family, socket_type, protocol)
         try:
-            sock.settimeout(None if left is None else left / (len(addresses) - tried))
+            sock.settimeout(
+                None if seconds_left is None else seconds_left / (len(addresses) - tried_count)
+            )
             sock.connect(address)
         except OSError as error:
             sock.close()
-            failed = error
+            last_error = error
         else:
             _keep_alive(sock)
             return sock
-    deadline.left()
-    raise failed
+    deadline.seconds_left()
+    raise last_error
 
 
-def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
+def _look_up_addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
     """Look up a name in a thread of its own, since the system's look-up has no time limit."""
-    left = deadline.left()
-    if left is None or host == "localhost" or _is_number(host):
+    seconds_left = deadline.seconds_left()
+    if seconds_left is None or host == "localhost" or _is_ip_address(host):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+    results: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
     def look_up() -> None:
         try:
-            found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            results.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except Exception as error:  # an error of the resolver, or an impossible name
-            found.put(error)
+            results.put(error)
 
     threading.Thread(target=look_up, name=f"sgevents-lookup-{host[:40]}", daemon=True).start()
     try:
-        addresses = found.get(timeout=left)
+        addresses = results.get(timeout=seconds_left)
     except Empty:
-        deadline.left()
+        deadline.seconds_left()
         raise TimeoutError("the name of the host could not be looked up in time") from None
     if isinstance(addresses, Exception):
         raise addresses
     return addresses
 
 
-def _is_number(host: str) -> bool:
+def _is_ip_address(host: str) -> bool:
     try:
         return bool(ip_address(host))
     except ValueError:
@@ -288,36 +292,41 @@ def _is_number(host: str) -> bool:
 def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _OPTIONS.items():
+    for name, value in _KEEP_ALIVE_OPTIONS.items():
         option = getattr(socket, name, None)
         if option is not None:
             with suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _tunnel(line: BoundedSocket, place: Endpoint, proxy: Proxy) -> None:
+def _open_tunnel(bounded_socket: BoundedSocket, place: Endpoint, proxy: Proxy) -> None:
     """Ask a proxy for a connection to the site."""
     host = f"[{place.host}]" if ":" in place.host else place.host
-    target = f"{host}:{place.to_port}"
-    head = {"Host": target, **proxy.headers}
-    lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
-    line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
-    with HTTPResponse(cast("socket.socket", line), method="CONNECT") as answer:
+    target = f"{host}:{place.effective_port}"
+    headers = {"Host": target, **proxy.headers}
+    request_lines = [
+        f"CONNECT {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    bounded_socket.sendall("\r\n".join([*request_lines, "", ""]).encode("latin-1"))
+    with HTTPResponse(cast("socket.socket", bounded_socket), method="CONNECT") as answer:
         answer.begin()
         if not 200 <= answer.status < 300:
             raise ProxyRefusedError(answer.status, answer.reason)
 
 
-def trusting(ca_certs: str | None) -> ssl.SSLContext:
+def tls_context_of(ca_certs: str | None) -> ssl.SSLContext:
     """Return a TLS context that trusts the certificates in a file and checks the host name."""
-    seen = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - the client's path is a string
-    if seen and not stat.S_ISREG(seen.st_mode):
+    file_status = os.stat(ca_certs) if ca_certs else None  # noqa: PTH116 - the client's path is a string
+    if file_status and not stat.S_ISREG(file_status.st_mode):
         raise OSError(f"{ca_certs} is not a file of certificates")
-    return _context(ca_certs, (seen.st_mtime_ns, seen.st_size) if seen else None)
+    return _cached_tls_context(
+        ca_certs, (file_status.st_mtime_ns, file_status.st_size) if file_status else None
+    )
 
 
 @lru_cache(maxsize=8)
-def _context(ca_certs: str | None, _seen: object) -> ssl.SSLContext:
+def _cached_tls_context(ca_certs: str | None, _file_version: object) -> ssl.SSLContext:
     """Return a cached context: reading the world's certificates takes 20 ms."""
     if ca_certs is None:
         return ssl.create_default_context()

@@ -45,7 +45,7 @@ class Redirected(SiteRedirected, ProtocolError):
 
 
 def unreachable(
-    url: str, error: Exception, reason: str, after: float | None = None
+    url: str, error: Exception, reason: str, retry_after: float | None = None
 ) -> SiteUnreachable:
     """Return the error for a site that could not be asked, with fitting advice.
 
@@ -53,17 +53,18 @@ def unreachable(
         url: The site.
         error: What was raised.
         reason: The reason in words, without secrets.
-        after: Seconds to wait, if the answer asked for it.
+        retry_after: Seconds to wait, if the answer asked for it.
     """
-    found: Objection | None = None
-    kind: type[SiteUnreachable] = SiteNotTrusted
+    objection: Objection | None = None
+    error_class: type[SiteUnreachable] = SiteNotTrusted
     if isinstance(error, ssl.SSLError):
-        found = objection_to(error, time.time())
+        objection = objection_to(error, time.time())
     elif isinstance(error, ProxyRefusedError):
-        kind, found = SiteProxyRefused, objection_of_proxy(error.told, error.reason)
-    if found is None:
-        return SiteUnreachable(url=url, reason=reason, after=after)
-    return kind(url=url, reason=found.reason, advice=found.advice, after=after)
+        error_class = SiteProxyRefused
+        objection = objection_of_proxy(error.proxy_status, error.reason)
+    if objection is None:
+        return SiteUnreachable(url=url, reason=reason, after=retry_after)
+    return error_class(url=url, reason=objection.reason, advice=objection.advice, after=retry_after)
 
 
 def redirected(url: str, status: int, location: str, headers: Any) -> Redirected:
@@ -75,10 +76,10 @@ def redirected(url: str, status: int, location: str, headers: Any) -> Redirected
         location: Where it points.
         headers: The headers of its answer, kept in the error as shotgun_api3 does.
     """
-    where = pointed_to(location, url)
-    reason = f"it points to {where}"
+    target = pointed_to(location, url)
+    reason = f"it points to {target}"
     return Redirected(
-        url=url, reason=reason, where=where, errcode=status, errmsg=reason, headers=headers
+        url=url, reason=reason, where=target, errcode=status, errmsg=reason, headers=headers
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-SLOWEST: Final = 1024
+SLOWEST_TRANSFER: Final = 1024
 """The lowest rate of a file's transfer, in bytes per second."""
 
 
@@ -16,41 +16,46 @@ class Deadline:
         seconds: How long it may take from now on; None for any time.
     """
 
-    __slots__ = ("_at", "_seconds")
+    __slots__ = ("_allowed_seconds", "_ends_at")
 
     def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._at = None if seconds is None else time.monotonic() + seconds
+        self._allowed_seconds = seconds
+        self._ends_at = None if seconds is None else time.monotonic() + seconds
 
-    def moved(self, count: int) -> None:
+    def moved(self, byte_count: int) -> None:
         """Note that bytes were transferred; this does not extend the time."""
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Return the seconds left; None for any time.
 
         Raises:
             TimeoutError: The time is over.
         """
-        if self._at is None:
+        if self._ends_at is None:
             return None
-        left = self._at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(f"timed out: there was no whole answer within {self._seconds:g} s")
-        return left
+        seconds_left = self._ends_at - time.monotonic()
+        if seconds_left <= 0:
+            raise TimeoutError(
+                f"timed out: there was no whole answer within {self._allowed_seconds:g} s"
+            )
+        return seconds_left
 
 
 class Pace(Deadline):
     """No end while it moves: bytes have to be transferred within the time given."""
 
-    __slots__ = ("_moved",)
+    __slots__ = ("_moved_bytes",)
 
     def __init__(self, seconds: float | None) -> None:
         super().__init__(seconds)
-        self._moved = 0
+        self._moved_bytes = 0
 
-    def moved(self, count: int) -> None:
+    def moved(self, byte_count: int) -> None:
         """Note that bytes were transferred; enough of them restart the time."""
-        self._moved += count
-        if self._seconds is not None and self._moved >= SLOWEST * self._seconds:
-            self._moved = 0
-            self._at = time.monotonic() + self._seconds
+        self._moved_bytes += byte_count
+        if (
+            self._allowed_seconds is not None
+            and self._moved_bytes >= SLOWEST_TRANSFER * self._allowed_seconds
+        ):
+            self._moved_bytes = 0
+            self._ends_at = time.monotonic() + self._allowed_seconds

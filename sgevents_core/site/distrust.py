@@ -17,16 +17,16 @@ class Objection(NamedTuple):
     advice: str
 
 
-_CLOCK: Final = "set this machine's clock"
-_BETWEEN: Final = "or find out what stands between this machine and the site"
-_TRUST: Final = (
+_SET_THE_CLOCK: Final = "set this machine's clock"
+_OR_FIND_WHAT_IS_BETWEEN: Final = "or find out what stands between this machine and the site"
+_TRUST_THE_AUTHORITY: Final = (
     "if it belongs to your studio's own authority, or to a proxy that opens connections, set"
     " ca_certs in [site] to that authority's certificate"
 )
-_OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
+_CERTIFICATE_OBJECTIONS: Final[Mapping[int, Objection]] = {
     9: Objection(
         "its certificate is not valid yet",
-        f"{_CLOCK}, which says {{now}}; if it is right, the site's certificate is wrong",
+        f"{_SET_THE_CLOCK}, which says {{now}}; if it is right, the site's certificate is wrong",
     ),
     10: Objection(
         "its certificate has expired",
@@ -35,10 +35,15 @@ _OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
     ),
     18: Objection(
         "its certificate is signed by itself alone",
-        f"if that is meant, set ca_certs in [site] to that certificate; if not, {_BETWEEN[3:]}",
+        "if that is meant, set ca_certs in [site] to that certificate; if not,"
+        f" {_OR_FIND_WHAT_IS_BETWEEN[3:]}",
     ),
-    19: Objection("an authority that is not known here has signed its certificate", _TRUST),
-    20: Objection("an authority that is not known here has signed its certificate", _TRUST),
+    19: Objection(
+        "an authority that is not known here has signed its certificate", _TRUST_THE_AUTHORITY
+    ),
+    20: Objection(
+        "an authority that is not known here has signed its certificate", _TRUST_THE_AUTHORITY
+    ),
     21: Objection(
         "it does not send the certificates between its own and a known authority",
         "whoever runs the site lets it send the whole chain; or set ca_certs in [site] to a file"
@@ -58,7 +63,7 @@ _OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
     ),
     62: Objection(
         "its certificate is for another host",
-        f"write the host in url of [site] as the certificate has it, {_BETWEEN}",
+        f"write the host in url of [site] as the certificate has it, {_OR_FIND_WHAT_IS_BETWEEN}",
     ),
     64: Objection(
         "its certificate is for another address",
@@ -73,41 +78,46 @@ _OF_CERTIFICATES: Final[Mapping[int, Objection]] = {
     ),
 }
 """OpenSSL's number of an objection to a certificate -> its meaning."""
-_NO_TLS: Final = Objection(
+_NO_TLS_SPOKEN: Final = Objection(
     "what answers there does not speak TLS",
     "correct the port in url of [site], or write http:// if the site has no https",
 )
-_TOO_OLD: Final = Objection(
+_NO_COMMON_VERSION: Final = Objection(
     "it and this machine have no version of TLS in common",
     "whoever runs the site lets it speak TLS 1.2 or newer; a proxy may be what is too old",
 )
-_NO_CIPHER: Final = Objection(
+_NO_COMMON_CIPHER: Final = Objection(
     "it and this machine have no cipher in common",
     "whoever runs the site lets it use those of today; a proxy may be what is too old",
 )
-_WANTS_OURS: Final = Objection(
+_CLIENT_CERTIFICATE_WANTED: Final = Objection(
     "it asks for a certificate of this machine",
     "that is not supported; ask whoever runs the site or its proxy for a way without",
 )
-_NO_SUCH_NAME: Final = Objection(
+_NO_SUCH_HOST: Final = Objection(
     "it knows no host of this name", "correct the host in url of [site]"
 )
-_NO_CERTIFICATES: Final = Objection(
+_NO_READABLE_CERTIFICATES: Final = Objection(
     "the file ca_certs holds no certificate that can be read",
     "set ca_certs in [site] to a file in PEM form, or leave it out",
 )
-_BROKEN_OFF: Final = Objection(
-    "it broke off while TLS began", f"try again; if it stays, check the proxy, {_BETWEEN}"
+_TLS_BROKEN_OFF: Final = Objection(
+    "it broke off while TLS began",
+    f"try again; if it stays, check the proxy, {_OR_FIND_WHAT_IS_BETWEEN}",
 )
-_OF_TLS: Final[Mapping[str, Objection]] = {
-    **dict.fromkeys(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"), _NO_TLS),
-    **dict.fromkeys(("RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "BAD_PACKET_LENGTH"), _NO_TLS),
+_TLS_OBJECTIONS: Final[Mapping[str, Objection]] = {
+    **dict.fromkeys(
+        ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"), _NO_TLS_SPOKEN
+    ),
+    **dict.fromkeys(
+        ("RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "BAD_PACKET_LENGTH"), _NO_TLS_SPOKEN
+    ),
     **dict.fromkeys(
         (
             *("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"),
             *("VERSION_TOO_LOW", "WRONG_SSL_VERSION"),
         ),
-        _TOO_OLD,
+        _NO_COMMON_VERSION,
     ),
     **dict.fromkeys(
         (
@@ -115,20 +125,22 @@ _OF_TLS: Final[Mapping[str, Objection]] = {
             *("NO_SHARED_CIPHER", "DH_KEY_TOO_SMALL", "TLSV1_ALERT_INSUFFICIENT_SECURITY"),
             "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
         ),
-        _NO_CIPHER,
+        _NO_COMMON_CIPHER,
     ),
     **dict.fromkeys(
         (
             *("TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE"),
             *("SSL/TLS_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA"),
         ),
-        _WANTS_OURS,
+        _CLIENT_CERTIFICATE_WANTED,
     ),
-    **dict.fromkeys(("TLSV1_UNRECOGNIZED_NAME", "TLSV1_ALERT_UNRECOGNIZED_NAME"), _NO_SUCH_NAME),
-    **dict.fromkeys(("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "X509_LIB"), _NO_CERTIFICATES),
+    **dict.fromkeys(("TLSV1_UNRECOGNIZED_NAME", "TLSV1_ALERT_UNRECOGNIZED_NAME"), _NO_SUCH_HOST),
+    **dict.fromkeys(
+        ("NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE", "X509_LIB"), _NO_READABLE_CERTIFICATES
+    ),
 }
 """OpenSSL's name of a reason -> its meaning."""
-_SEE: Final = f"check the host and port in url of [site], {_BETWEEN}"
+_CHECK_THE_ADDRESS: Final = f"check the host and port in url of [site], {_OR_FIND_WHAT_IS_BETWEEN}"
 
 
 def objection_to(error: ssl.SSLError, now: float) -> Objection:
@@ -139,26 +151,30 @@ def objection_to(error: ssl.SSLError, now: float) -> Objection:
         now: Seconds since 1970, by this machine's clock.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        told = str(getattr(error, "verify_message", "") or error)
-        found = _OF_CERTIFICATES.get(error.verify_code) or Objection(_line(told), _SEE)
-        clock = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        return Objection(found.reason, found.advice.replace("{now}", clock))
+        message = str(getattr(error, "verify_message", "") or error)
+        objection = _CERTIFICATE_OBJECTIONS.get(error.verify_code) or Objection(
+            _one_line(message), _CHECK_THE_ADDRESS
+        )
+        utc_clock = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        return Objection(objection.reason, objection.advice.replace("{now}", utc_clock))
     if isinstance(error, ssl.SSLEOFError):
-        return _BROKEN_OFF
-    return _OF_TLS.get(str(error.reason)) or Objection(_line(str(error)), _SEE)
+        return _TLS_BROKEN_OFF
+    return _TLS_OBJECTIONS.get(str(error.reason)) or Objection(
+        _one_line(str(error)), _CHECK_THE_ADDRESS
+    )
 
 
 def objection_of_proxy(status: int, reason: str) -> Objection:
     """Return the objection of a proxy, by the status of its answer."""
-    told = _line(f"{status} {reason}")
+    answer = _one_line(f"{status} {reason}")
     if status == 407:
         advice = "write its user and password as http_proxy = user:password@host:port in [site]"
     elif 400 <= status < 500:
         advice = "whoever runs the proxy has to let this machine through to the site"
     else:
         advice = "the proxy may be in trouble, or not reach the site; try again later"
-    return Objection(f"its proxy answers {told}", advice)
+    return Objection(f"its proxy answers {answer}", advice)
 
 
-def _line(text: Any) -> str:
+def _one_line(text: Any) -> str:
     return excerpt(str(text).encode(errors="replace"))

@@ -51,41 +51,43 @@ class GuardedShotgun(GuardedFiles):
         ca_certs: str | None = None,
         **options: Any,
     ) -> None:
-        self._asked = threading.local()
-        stock: Any = super()
-        self._ca_certs = stock._get_certs_file(ca_certs)
-        stock.__init__(base_url, script_name, api_key, ca_certs=ca_certs, **options)
+        self._thread_state = threading.local()
+        stock_client: Any = super()
+        self._ca_certs = stock_client._get_certs_file(ca_certs)
+        stock_client.__init__(base_url, script_name, api_key, ca_certs=ca_certs, **options)
         self.config.max_rpc_attempts = 1  # a stale connection is reopened anyway
-        self._spell_proxy()
+        self._encode_proxy_password()
 
-    def _spell_proxy(self) -> None:
+    def _encode_proxy_password(self) -> None:
         """Encode the proxy's password so that uploads and downloads can use it."""
         proxy = self._proxy()
         if proxy is None:
             return
-        user = ""
+        user_part = ""
         if proxy.user and proxy.password is not None:
-            user = f"{quote(proxy.user, '')}:{quote(proxy.password, '')}@"
-        address = f"http://{user}{proxy.host}:{proxy.port}"
+            user_part = f"{quote(proxy.user, '')}:{quote(proxy.password, '')}@"
+        address = f"http://{user_part}{proxy.host}:{proxy.port}"
         self.config.proxy_handler = ProxyHandler({"http": address, "https": address})
 
     def _proxy(self) -> Proxy | None:
-        known = self.config
-        if not known.proxy_server:
+        config = self.config
+        if not config.proxy_server:
             return None
-        return Proxy(known.proxy_server, known.proxy_port, known.proxy_user, known.proxy_pass)
+        return Proxy(config.proxy_server, config.proxy_port, config.proxy_user, config.proxy_pass)
 
-    def _place(self) -> Endpoint:
+    def _endpoint(self) -> Endpoint:
         """Return where the site is, by the client's present configuration."""
         server, scheme = self.config.server or "", self.config.scheme or "https"
         if server.count(":") > 1 and "[" not in server:  # an IPv6 address without its brackets
             server = urlsplit(self.base_url).netloc.rpartition("@")[2]
-        parts = urlsplit(f"//{server}")
-        return Endpoint(scheme, parts.hostname or "", parts.port, self._ca_certs, self._proxy())
+        address_parts = urlsplit(f"//{server}")
+        return Endpoint(
+            scheme, address_parts.hostname or "", address_parts.port, self._ca_certs, self._proxy()
+        )
 
     def _get_connection(self) -> Any:
         if self._wire is None:
-            self._wire = Wire(self._place())
+            self._wire = Wire(self._endpoint())
         return self._wire
 
     def _close_connection(self) -> None:
@@ -94,56 +96,58 @@ class GuardedShotgun(GuardedFiles):
             wire.close()
 
     def _call_rpc(self, method: str, params: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._asking(Question(method, params, Deadline(self.config.timeout_secs))):
+        with self._asking_question(Question(method, params, Deadline(self.config.timeout_secs))):
             try:
                 return super()._call_rpc(method, params, *args, **kwargs)
             except ProtocolError as error:
-                self._shorten(error)
+                self._shorten_message(error)
                 raise
 
     @contextmanager
-    def _asking(self, question: Question) -> Iterator[None]:
+    def _asking_question(self, question: Question) -> Iterator[None]:
         """Remember the question until the block ends: signing a call may take a call of its own."""
-        before, self._question = self._question, question
+        outer_question, self._question = self._question, question
         try:
             yield
         finally:
-            self._question = before
+            self._question = outer_question
 
     def _http_request(self, verb: str, path: str, body: Any, headers: dict[str, Any]) -> Any:
-        asked = self._question
-        deadline = asked.deadline if asked else Deadline(self.config.timeout_secs)
+        question = self._question
+        deadline = question.deadline if question else Deadline(self.config.timeout_secs)
         try:
             reply = self._get_connection().request(verb, path, body, headers, deadline)
         except NotAnAnswerError as error:
-            raise self._no_answer(error) from None
+            raise self._no_answer_error(error) from None
         except (RemoteDisconnected, IncompleteRead):
             raise
         except HTTPException as error:
-            what = excerpt(f"{type(error).__name__}: {error}".encode(), self.without_secrets)
-            raise self._no_answer(NotAnAnswerError(f"it is not HTTP, {what!r}")) from None
+            error_text = excerpt(f"{type(error).__name__}: {error}".encode(), self.without_secrets)
+            raise self._no_answer_error(
+                NotAnAnswerError(f"it is not HTTP, {error_text!r}")
+            ) from None
         if 300 <= reply.status < 400:
-            where = reply.headers.get("location", "")
-            raise redirected(self.address, reply.status, where, reply.headers)
+            location = reply.headers.get("location", "")
+            raise redirected(self.address, reply.status, location, reply.headers)
         if reply.status >= 600:
-            raise self._no_answer(NotAnAnswerError(f"its HTTP status is {reply.status}"))
+            raise self._no_answer_error(NotAnAnswerError(f"its HTTP status is {reply.status}"))
         reason = excerpt(reply.reason.encode(), self.without_secrets)
         return (reply.status, reason), reply.headers, reply.body
 
     def _decode_response(self, headers: dict[str, Any], body: Any) -> Any:
-        asked = self._question
-        method, params = (asked.method, asked.params) if asked else ("", None)
+        question = self._question
+        method, params = (question.method, question.params) if question else ("", None)
         try:
             return answer_in(body, method, params, self._json_loads, self.without_secrets)
         except NotAnAnswerError as error:
-            raise self._no_answer(error) from None
+            raise self._no_answer_error(error) from None
 
-    def _no_answer(self, error: NotAnAnswerError) -> SiteAnswerError:
-        method = f" (method {self._question.method})" if self._question else ""
-        kind = AnswerTooLarge if isinstance(error, TooLargeError) else NoAnswer
-        return kind(url=self.address, reason=f"{error}{method}")
+    def _no_answer_error(self, error: NotAnAnswerError) -> SiteAnswerError:
+        method_part = f" (method {self._question.method})" if self._question else ""
+        error_class = AnswerTooLarge if isinstance(error, TooLargeError) else NoAnswer
+        return error_class(url=self.address, reason=f"{error}{method_part}")
 
-    def _shorten(self, error: ProtocolError) -> None:
+    def _shorten_message(self, error: ProtocolError) -> None:
         """Reduce a page of HTML, which the stock client adds to a refusal, to its text."""
         error.errmsg = excerpt(error.errmsg.encode(errors="replace"), self.without_secrets)
 
@@ -153,8 +157,8 @@ class GuardedShotgun(GuardedFiles):
     @property
     def _question(self) -> Question | None:
         """This thread's question: clients are made for one thread, but get shared nevertheless."""
-        return getattr(self._asked, "question", None)
+        return getattr(self._thread_state, "question", None)
 
     @_question.setter
     def _question(self, question: Question | None) -> None:
-        self._asked.question = question
+        self._thread_state.question = question

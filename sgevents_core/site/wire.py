@@ -11,17 +11,17 @@ from ssl import SSLEOFError
 from typing import Final, NamedTuple, cast
 
 from sgevents_core.site.answers import NotAnAnswerError, too_large
-from sgevents_core.site.bounded_socket import LARGEST, BoundedSocket, Endpoint, dial
+from sgevents_core.site.bounded_socket import LARGEST_ANSWER, BoundedSocket, Endpoint, dial
 from sgevents_core.site.deadline import Deadline
 
-IDLE: Final = 30.0
+IDLE_SECONDS: Final = 30.0
 """Seconds after which a connection is not reused, since a router may have forgotten it."""
-_PIECE: Final = 1 << 18
-_MEMBERS: Final = 16
-_ANY_ZIP: Final = 32 + zlib.MAX_WBITS
+_PIECE_SIZE: Final = 1 << 18
+_MOST_MEMBERS: Final = 16
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
-class Reply(NamedTuple):
+class HttpReply(NamedTuple):
     """An HTTP answer: header names in lower case, the body unpacked."""
 
     status: int
@@ -40,14 +40,14 @@ class Wire:
     def __init__(self, place: Endpoint) -> None:
         self.place: Final = place
         self._lock = threading.Lock()
-        self._http: HTTPConnection | None = None
-        self._line: BoundedSocket | None = None
-        self._used_at = 0.0
-        _WIRES.add(self)
+        self._http_connection: HTTPConnection | None = None
+        self._bounded_socket: BoundedSocket | None = None
+        self._last_used_at = 0.0
+        _OPEN_WIRES.add(self)
 
     def request(
         self, verb: str, path: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
-    ) -> Reply:
+    ) -> HttpReply:
         """Send a request and return the answer; a redirect is an answer like any other.
 
         Raises:
@@ -55,172 +55,185 @@ class Wire:
             HTTPException: The answer is not valid HTTP.
             NotAnAnswerError: The body cannot be unpacked; a TooLargeError if it is too large.
         """
-        head = {"Host": self.place.authority, "Accept-Encoding": "gzip, deflate", **headers}
+        request_headers = {
+            "Host": self.place.authority,
+            "Accept-Encoding": "gzip, deflate",
+            **headers,
+        }
         with self._lock:
             try:
-                answer = self._answer(verb, path, body, head, deadline)
-                reply = _reply(answer)
+                answer = self._send_request(verb, path, body, request_headers, deadline)
+                reply = _read_reply(answer)
             except BaseException:
-                self._drop()
+                self._drop_connection()
                 raise
-            if self._http is None or self._http.sock is None:
-                self._drop()
-            self._used_at = time.monotonic()
-        _WIRES.close_idle(self._used_at)
+            if self._http_connection is None or self._http_connection.sock is None:
+                self._drop_connection()
+            self._last_used_at = time.monotonic()
+        _OPEN_WIRES.close_idle(self._last_used_at)
         return reply
 
     def close(self) -> None:
         """Close the connection; a call that another thread is making over it fails."""
         if self._lock.acquire(blocking=False):
             try:
-                self._drop()
+                self._drop_connection()
             finally:
                 self._lock.release()
-        elif (line := self._line) is not None:
-            line.end()
+        elif (bounded_socket := self._bounded_socket) is not None:
+            bounded_socket.end()
 
-    def close_if_idle(self, now: float) -> None:
+    def close_if_idle(self, monotonic_now: float) -> None:
         """Close the connection unless it is in use, or was within the last half minute."""
-        if now - self._used_at > IDLE and self._lock.acquire(blocking=False):
+        if monotonic_now - self._last_used_at > IDLE_SECONDS and self._lock.acquire(blocking=False):
             try:
-                self._drop()
+                self._drop_connection()
             finally:
                 self._lock.release()
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection."""
-        return self._line is not None
+        return self._bounded_socket is not None
 
-    def _answer(
-        self, verb: str, path: str, body: bytes | None, head: dict[str, str], deadline: Deadline
+    def _send_request(
+        self,
+        verb: str,
+        path: str,
+        body: bytes | None,
+        request_headers: dict[str, str],
+        deadline: Deadline,
     ) -> HTTPResponse:
         """Return the answer, its headers read; retry once if a kept connection was closed."""
-        is_kept = self._is_usable()
-        http, line = self._opened(deadline)
+        is_reused = self._is_usable()
+        http_connection, bounded_socket = self._open_connection(deadline)
         try:
-            http.request(verb, path, body, head)
-            return http.getresponse()
+            http_connection.request(verb, path, body, request_headers)
+            return http_connection.getresponse()
         except (RemoteDisconnected, SSLEOFError, BrokenPipeError):
-            if not is_kept or not line.is_unheard:
+            if not is_reused or not bounded_socket.has_received_nothing:
                 raise
         except TimeoutError:
-            deadline.left()
-            if not is_kept or not line.is_unheard:  # otherwise the peer is gone
+            deadline.seconds_left()
+            if (
+                not is_reused or not bounded_socket.has_received_nothing
+            ):  # otherwise the peer is gone
                 raise
-        self._drop()
-        http, _ = self._opened(deadline)
-        http.request(verb, path, body, head)
-        return http.getresponse()
+        self._drop_connection()
+        http_connection, _ = self._open_connection(deadline)
+        http_connection.request(verb, path, body, request_headers)
+        return http_connection.getresponse()
 
     def _is_usable(self) -> bool:
         """Return whether the connection is open and can be used again; close it if not."""
-        if self._line is None:
+        if self._bounded_socket is None:
             return False
-        line, idle = self._line, time.monotonic() - self._used_at
-        if idle <= IDLE and line.is_own and line.is_quiet():
+        bounded_socket, idle_seconds = self._bounded_socket, time.monotonic() - self._last_used_at
+        if idle_seconds <= IDLE_SECONDS and bounded_socket.is_own and bounded_socket.has_no_news():
             return True
-        self._drop()
+        self._drop_connection()
         return False
 
-    def _opened(self, deadline: Deadline) -> tuple[HTTPConnection, BoundedSocket]:
-        if self._http is None or self._line is None:
-            self._line = dial(self.place, deadline)
-            self._http = HTTPConnection(self.place.host, self.place.to_port)
-            self._http.auto_open = 0
-            self._http.sock = cast("None", self._line)  # a line has every method that it needs
-        self._line.begin(deadline)
-        return self._http, self._line
+    def _open_connection(self, deadline: Deadline) -> tuple[HTTPConnection, BoundedSocket]:
+        if self._http_connection is None or self._bounded_socket is None:
+            self._bounded_socket = dial(self.place, deadline)
+            self._http_connection = HTTPConnection(self.place.host, self.place.effective_port)
+            self._http_connection.auto_open = 0
+            self._http_connection.sock = cast(
+                "None", self._bounded_socket
+            )  # a line has every method that it needs
+        self._bounded_socket.begin(deadline)
+        return self._http_connection, self._bounded_socket
 
-    def _drop(self) -> None:
-        http, line = self._http, self._line
-        self._http = self._line = None
-        if http is not None:
-            http.close()
-        if line is not None:
-            line.end()
+    def _drop_connection(self) -> None:
+        http_connection, bounded_socket = self._http_connection, self._bounded_socket
+        self._http_connection = self._bounded_socket = None
+        if http_connection is not None:
+            http_connection.close()
+        if bounded_socket is not None:
+            bounded_socket.end()
 
 
-class _Wires:
+class _OpenWires:
     """All connections of this process, so that those no longer used can be closed.
 
     Threads of plugins, paused plugins and finished replays leave some behind.
     """
 
     def __init__(self) -> None:
-        self._wires: dict[int, weakref.ref[Wire]] = {}
-        self._looked_at = 0.0
+        self._wire_references: dict[int, weakref.ref[Wire]] = {}
+        self._last_check_at = 0.0
 
     def add(self, wire: Wire) -> None:
         """Track a connection for as long as somebody holds it."""
-        key = id(wire)
-        self._wires[key] = weakref.ref(wire, lambda _: self._forget(key))
+        wire_key = id(wire)
+        self._wire_references[wire_key] = weakref.ref(wire, lambda _: self._forget(wire_key))
 
-    def close_idle(self, now: float) -> None:
+    def close_idle(self, monotonic_now: float) -> None:
         """Close those that are idle; check only now and then."""
-        if now - self._looked_at < IDLE:
+        if monotonic_now - self._last_check_at < IDLE_SECONDS:
             return
-        self._looked_at = now
-        for one in list(self._wires.values()):
-            wire = one()
+        self._last_check_at = monotonic_now
+        for reference in list(self._wire_references.values()):
+            wire = reference()
             if wire is not None:
-                wire.close_if_idle(now)
+                wire.close_if_idle(monotonic_now)
 
-    def _forget(self, key: int) -> None:
-        self._wires.pop(key, None)
-
-
-_WIRES: Final = _Wires()
+    def _forget(self, wire_key: int) -> None:
+        self._wire_references.pop(wire_key, None)
 
 
-def _reply(answer: HTTPResponse) -> Reply:
+_OPEN_WIRES: Final = _OpenWires()
+
+
+def _read_reply(answer: HTTPResponse) -> HttpReply:
     headers = {name.lower(): value for name, value in answer.getheaders()}
     encoding = headers.get("content-encoding", "").strip().lower()
-    body = _unpacked(encoding, _body(answer))
-    return Reply(answer.status, answer.reason, headers, body)
+    body = _unpack_body(encoding, _read_body(answer))
+    return HttpReply(answer.status, answer.reason, headers, body)
 
 
-def _body(answer: HTTPResponse) -> bytes:
+def _read_body(answer: HTTPResponse) -> bytes:
     """Return the body as received; http.client would first allocate whatever size is announced."""
     if answer.length is not None:
-        if answer.length > LARGEST:
-            raise too_large(LARGEST)
+        if answer.length > LARGEST_ANSWER:
+            raise too_large(LARGEST_ANSWER)
         return answer.read()
     pieces = []
-    while piece := answer.read(_PIECE):
+    while piece := answer.read(_PIECE_SIZE):
         pieces.append(piece)
     return b"".join(pieces)
 
 
-def _unpacked(encoding: str, data: bytes) -> bytes:
-    if encoding in {"", "identity"} or not data:
-        return data
+def _unpack_body(encoding: str, packed: bytes) -> bytes:
+    if encoding in {"", "identity"} or not packed:
+        return packed
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise NotAnAnswerError(f"it is packed as {encoding[:20]!r}, which nobody asked for")
     try:
-        return _unzipped(data, _ANY_ZIP)
+        return _decompress(packed, _GZIP_OR_ZLIB)
     except zlib.error:
         if encoding != "deflate":
             raise NotAnAnswerError(f"it says {encoding}, and cannot be unpacked") from None
     try:
-        return _unzipped(data, -zlib.MAX_WBITS)  # as some servers understand deflate
+        return _decompress(packed, -zlib.MAX_WBITS)  # as some servers understand deflate
     except zlib.error:
         raise NotAnAnswerError(f"it says {encoding}, and cannot be unpacked") from None
 
 
-def _unzipped(data: bytes, kind: int) -> bytes:
+def _decompress(packed: bytes, window_bits: int) -> bytes:
     """Unpack all members of a compressed body; stop where it would become too large."""
     unpacked: list[bytes] = []
-    size = 0
-    for _ in range(_MEMBERS):
-        member = zlib.decompressobj(kind)
-        unpacked.append(member.decompress(data, LARGEST - size + 1))
-        size += len(unpacked[-1])
-        if size > LARGEST:
-            raise too_large(LARGEST)
+    unpacked_size = 0
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(window_bits)
+        unpacked.append(member.decompress(packed, LARGEST_ANSWER - unpacked_size + 1))
+        unpacked_size += len(unpacked[-1])
+        if unpacked_size > LARGEST_ANSWER:
+            raise too_large(LARGEST_ANSWER)
         if not member.eof:
             raise zlib.error("it ends too early")
-        data = member.unused_data
-        if not data.strip(b"\0"):
+        packed = member.unused_data
+        if not packed.strip(b"\0"):
             return b"".join(unpacked)
     raise zlib.error("it has too many parts")

@@ -18,7 +18,7 @@ from sgevents_core.calling.connection import CountingShotgun
 from sgevents_core.calling.transient import transient_failure
 from sgevents_core.errors import SiteAnswerError
 from sgevents_core.site import deadline
-from sgevents_core.site.transfers import is_safe
+from sgevents_core.site.transfers import is_safe_address
 
 KEY = "key-to-keep"
 SESSION = "session-to-keep"
@@ -282,7 +282,7 @@ def test_a_download_is_not_redirected_to_what_is_not_safe(raw: RawSite, sg: Any,
 )
 def test_safe_addresses(url: str, safe: bool) -> None:
     """An address is judged by its scheme and host alone."""
-    assert is_safe(url) is safe
+    assert is_safe_address(url) is safe
 
 
 def test_redirects_have_an_end(raw: RawSite, sg: Any) -> None:
@@ -322,7 +322,7 @@ def test_a_file_may_take_its_time_as_long_as_it_moves(
     raw: RawSite, sg: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that comes steadily is read to its end; one that drips is given up."""
-    monkeypatch.setattr(deadline, "SLOWEST", 10)
+    monkeypatch.setattr(deadline, "SLOWEST_TRANSFER", 10)
     sg.config.timeout_secs = 0.4
     over = threading.Event()
 

@@ -89,7 +89,7 @@ def test_what_never_ends_is_given_up(
     raw: RawSite, connect: Connect, monkeypatch: pytest.MonkeyPatch, said: Says
 ) -> None:
     """Whatever part of an answer has no end, a call is over in time, and may pass later."""
-    monkeypatch.setattr(line_module, "LARGEST", 1 << 20)
+    monkeypatch.setattr(line_module, "LARGEST_ANSWER", 1 << 20)
     raw.says = said
     with client(raw.url, timeout=0.3) as sg, pytest.raises(Exception) as caught:  # noqa: PT011
         sg.update("Shot", 5, {"code": "x"})
@@ -162,8 +162,8 @@ def test_answers_beyond_all_bounds(
     raw: RawSite, monkeypatch: pytest.MonkeyPatch, said: Says
 ) -> None:
     """Whatever is announced or sent, only so much is taken."""
-    monkeypatch.setattr(line_module, "LARGEST", 2**20)
-    monkeypatch.setattr(wire_module, "LARGEST", 2**20)
+    monkeypatch.setattr(line_module, "LARGEST_ANSWER", 2**20)
+    monkeypatch.setattr(wire_module, "LARGEST_ANSWER", 2**20)
     raw.says = said
     with client(raw.url) as sg, pytest.raises(SiteAnswerTooLarge):
         sg.find("Shot", [])
@@ -264,7 +264,7 @@ def test_a_connection_is_kept_between_calls(raw: RawSite) -> None:
 
 def test_what_was_idle_is_not_used_again(raw: RawSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """After half a minute something on the way may have forgotten the connection."""
-    monkeypatch.setattr(wire_module, "IDLE", -1.0)
+    monkeypatch.setattr(wire_module, "IDLE_SECONDS", -1.0)
     with client(raw.url) as sg:
         for _ in range(3):
             sg.find("Shot", [])
@@ -326,7 +326,7 @@ def test_a_silent_peer_is_noticed_by_the_system(raw: RawSite) -> None:
     """The system is asked to find out whether the other side is still there."""
     with client(raw.url) as sg:
         sg.find("Shot", [])
-        sock = sg._wire._line._sock
+        sock = sg._wire._bounded_socket._sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
@@ -335,8 +335,8 @@ def test_connections_nobody_uses_are_closed(raw: RawSite, monkeypatch: pytest.Mo
     paused, active = client(raw.url), client(raw.url)
     with paused as left, active as sg:
         left.find("Shot", [])
-        monkeypatch.setattr(wire_module._WIRES, "_looked_at", float("-inf"))
-        monkeypatch.setattr(left._wire, "_used_at", float("-inf"))
+        monkeypatch.setattr(wire_module._OPEN_WIRES, "_last_check_at", float("-inf"))
+        monkeypatch.setattr(left._wire, "_last_used_at", float("-inf"))
         sg.find("Shot", [])
         raw.wait_for(open_connections=1)
         assert not left._wire.is_open
