@@ -61,10 +61,14 @@ class RangeReaders:
     def close(self) -> None:
         """Give up all ranges and close the connections; calls under way fail."""
         self.read_ahead((), 0)
-        for reader in self._readers:
-            reader.close()
+        self._close_readers()
         if self._executor is not None:
             self._executor.shutdown()
+        self._close_readers()  # those that were just being opened
+
+    def _close_readers(self) -> None:
+        for reader in self._readers:
+            reader.close()
 
     @property
     def _occupied(self) -> int:
