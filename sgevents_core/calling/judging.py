@@ -112,7 +112,8 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
         if _waits_for_site(outcome, circumstances):
             reason = f"waits for the site: {outcome.error.line}"
             return Decision("", False, "wait for site", reason)
-        decision = _judge_failure(outcome.error, circumstances)
+        judge_failure = _judge_unmade if outcome.cannot_be_made else _judge_failure
+        decision = judge_failure(outcome.error, circumstances)
     if not decision.stays:
         return decision
     if circumstances.hang_reason is not None:
@@ -130,6 +131,11 @@ def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
     if is_down is None or circumstances.rules.on_error == "skip":
         return False
     return is_put_off(outcome, is_site_down=is_down)
+
+
+def _judge_unmade(error: RaisedError, circumstances: Circumstances) -> Decision:
+    """Pause a plugin none of whose calls can be made: its event waits for a person."""
+    return Decision("retry", False, "pause", error.line)
 
 
 def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision:

@@ -82,6 +82,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
         site_unanswered: Whether the site left a request of the call, or of its plugin meanwhile,
             unanswered.
         death: The death of the worker process that made the call; None if it did not die by itself.
+        cannot_be_made: Whether no call of the plugin can be made, until a person looks at it.
         worker_was_ended: Whether that process was ended because the call exceeded its time limit.
     """
 
@@ -93,6 +94,7 @@ class CallOutcome(msgspec.Struct, frozen=True):
     writes: int = 0
     site_unanswered: bool = False
     death: CallDeath | None = None
+    cannot_be_made: bool = False
     worker_was_ended: bool = False
 
     @property

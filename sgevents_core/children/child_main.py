@@ -9,12 +9,14 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import logging
+import mmap
 import os
 import pickle
 import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -30,6 +32,7 @@ from sgevents_core.children.child_calls import ChildContext, ChildServices, Chil
 from sgevents_core.children.child_log import ChildOutlet
 from sgevents_core.children.launching import STACK_SIGNAL
 from sgevents_core.children.messages import (
+    PREPARATION,
     CallEnded,
     CallWanted,
     End,
@@ -47,7 +50,7 @@ from sgevents_core.children.messages import (
 )
 from sgevents_core.children.process import CALL_LANE
 from sgevents_core.children.sent_plugins import sent_plugin
-from sgevents_core.crashes.evidence import EvidenceKeeper
+from sgevents_core.crashes.evidence import EvidenceKeeper, LoadingStep
 from sgevents_core.crashes.loading_watch import EndingWatch
 from sgevents_core.events import Event
 from sgevents_core.observe.current_call import CurrentCall
@@ -68,6 +71,8 @@ logger = logging.getLogger("sgevents.dispatch")
 Work: TypeAlias = CallWanted | HookWanted | End
 WATCHED_HOOKS: Final = ("startup", "shutdown")
 """Hooks that run in the main thread, within the plugin's `load_timeout`."""
+ALERTS_LANE: Final = "alerts"
+"""As the lane of a child's last words: the thread of hooks that alert."""
 _ALERTS_END_WITHIN: Final = 5.0
 _DIES_WITH_PARENT: Final = 1
 _ORDERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -77,10 +82,10 @@ _kill: Final = os.kill
 
 def main() -> None:
     """Run a worker process; its descriptors and its daemon's pid are in the command line."""
-    connection, words, _lock, daemon = map(int, sys.argv[-4:])
-    for descriptor in (connection, words, _lock):
+    connection, words, page, lock, daemon = map(int, sys.argv[-5:])
+    for descriptor in (connection, words, page, lock):
         os.set_inheritable(descriptor, False)
-    _release_in_forks(_lock)
+    _release_in_forks(lock)
     _end_with(daemon)
     for number in _ORDERS:  # the daemon ends this process, once the running call has returned
         signal.signal(number, _ignore)
@@ -90,7 +95,8 @@ def main() -> None:
     faulthandler.register(STACK_SIGNAL, words, all_threads=False)
     listener.begin(os.fdopen(words, "ab", buffering=0))
     with suppress(ChannelClosed):
-        ChildProcess(Channel(socket.socket(fileno=connection)), listener).run()
+        channel = Channel(socket.socket(fileno=connection))
+        ChildProcess(channel, listener, mmap.mmap(page, mmap.PAGESIZE)).run()
 
 
 class ChildProcess:
@@ -99,10 +105,12 @@ class ChildProcess:
     Args:
         channel: The connection to the daemon.
         listener: The recorder of how this process is ended by its own code.
+        page: Where the number of the running call is kept, which outlives this process.
     """
 
-    def __init__(self, channel: Channel, listener: EvidenceKeeper) -> None:
+    def __init__(self, channel: Channel, listener: EvidenceKeeper, page: mmap.mmap) -> None:
         self._channel = channel
+        self._running = memoryview(page).cast("Q")
         self._listener = listener
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._alerts: SimpleQueue[HookWanted | None] = SimpleQueue()
@@ -115,6 +123,8 @@ class ChildProcess:
         self._not_started: dict[str, RaisedError] = {}
         self._event: tuple[tuple[int, int, int], bytes, Event] | None = None
         self._redact = Redactor()
+        self._threads: set[int] = set()
+        self._thread_count = 0
         self._watch = EndingWatch(listener)
 
     def run(self) -> None:
@@ -133,6 +143,9 @@ class ChildProcess:
             self._prepare(prepare, settings)
             alerts = threading.Thread(target=self._run_alerts, name="alerts", daemon=True)
             alerts.start()
+            threads = threading.enumerate()
+            self._threads = {thread.ident for thread in threads if thread.ident is not None}
+            self._thread_count = len(threads)
             end = self._serve()
             self._alerts.put(None)
             if end.shuts_down:
@@ -170,7 +183,7 @@ class ChildProcess:
             self._add(plugin, settings, prepare.site_key)
         for name in prepare.started:
             if name in self._plugins:
-                self._start_again(name)
+                self._start_again(name, PREPARATION)
         self._listener.hear(threading.get_ident(), CALL_LANE)
         self._send(_prepared(loaded, settings, self._not_started))
 
@@ -189,9 +202,14 @@ class ChildProcess:
         )
         self._callbacks.update({(name, one.name): one for one in plugin.callbacks})
 
-    def _start_again(self, name: str) -> None:
-        """Call the `startup` of a plugin that has started in another child before."""
-        error, _ = self._run_hook(0, name, "startup", ())
+    def _start_again(self, name: str, number: int) -> None:
+        """Call the `startup` of a plugin that has started in another child before.
+
+        Args:
+            name: The plugin.
+            number: The number of the call for which it reads the store.
+        """
+        error, _ = self._run_hook(number, name, "startup", ())
         if error is None:
             self._not_started.pop(name, None)
         else:
@@ -202,11 +220,27 @@ class ChildProcess:
     def _serve(self) -> End:
         """Make one call after another; return the message that says to end."""
         while not isinstance(work := self._work.get(), End):
+            self._running[0] = work.number
             if isinstance(work, CallWanted):
                 self._send(CallEnded(number=work.number, outcome=self._call(work)))
+                self._note_threads(work.call.plugin)
             else:
                 self._send(self._hook(work))
+            self._running[0] = 0
         return work
+
+    def _note_threads(self, plugin: str) -> None:
+        """Record whose threads those are that a call has left behind: they may crash later."""
+        if threading.active_count() == self._thread_count:
+            return
+        threads = threading.enumerate()
+        self._thread_count = len(threads)
+        for thread in threads:
+            if thread.ident is not None and thread.ident not in self._threads:
+                self._threads.add(thread.ident)
+                doing = "a thread that a callback has left behind"
+                step = LoadingStep(plugin, doing, "", thread_since=time.time())
+                self._listener.owns(thread.ident, step)
 
     def _call(self, wanted: CallWanted) -> CallOutcome:
         call = wanted.call
@@ -216,10 +250,13 @@ class ChildProcess:
             return _not_here(call)
         event = self._event_of(call)
         if name in self._not_started:
-            self._start_again(name)
+            began = time.monotonic()
+            self._start_again(name, wanted.number)
             self._listener.hear(threading.get_ident(), CALL_LANE)
+            unanswered = services.contact.has_failed_since(began)
         if name in self._not_started:
-            return CallOutcome(was_called=False, error=_not_started(self._not_started[name]))
+            error = _not_started(self._not_started[name])
+            return CallOutcome(was_called=False, error=error, site_unanswered=unanswered)
         services.child_store.number = wanted.number
         request = CallRequest(
             callback, event, call, services, call.attempt, runs_filter=call.runs_filter
@@ -276,6 +313,7 @@ class ChildProcess:
 
     def _run_alerts(self) -> None:
         """Call the hooks that alert, in a thread of their own."""
+        self._listener.hear(threading.get_ident(), ALERTS_LANE)
         while (wanted := self._alerts.get()) is not None:
             plugin, services = self._plugins.get(wanted.plugin), self._services.get(wanted.plugin)
             function = plugin.hooks.get(wanted.hook) if plugin is not None else None
@@ -300,7 +338,7 @@ class ChildProcess:
         for name in self._plugins:
             if name in self._not_started:
                 continue
-            error, _ = self._run_hook(0, name, "shutdown", ())
+            error, _ = self._run_hook(PREPARATION, name, "shutdown", ())
             if error is not None:
                 extra = {"action": "hook.failed", "plugin": name, "traceback": error.traceback}
                 logger.error("shutdown of plugin %s failed: %s", name, error.line, extra=extra)
@@ -326,14 +364,14 @@ def _not_here(call: CallMessage) -> CallOutcome:
         f"CallbackMissing: the plugin has no callback {call.callback} in a worker process that "
         "was started later: its package has changed since; reload the daemon"
     )
-    facts = ErrorFacts(is_transient=True)
+    facts = ErrorFacts(asks_retry=True)
     return CallOutcome(was_called=False, error=RaisedError("CallbackMissing", line, "", facts))
 
 
 def _not_started(error: RaisedError) -> RaisedError:
     """Return the error of a call that was not made because its plugin could not start here."""
     line = f"StartupFailed: its startup failed in a new worker process: {error.line}"
-    facts = ErrorFacts(is_transient=True, retry_after=error.facts.retry_after)
+    facts = ErrorFacts(asks_retry=True, retry_after=error.facts.retry_after)
     return RaisedError("StartupFailed", line, error.traceback, facts)
 
 

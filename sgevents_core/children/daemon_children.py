@@ -9,11 +9,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
+from sgevents_core.calling.outcome import RaisedError
 from sgevents_core.children.lane_children import LaneChildren
 from sgevents_core.children.lane_workers import LaneWorkers
 from sgevents_core.children.launching import Launcher
 from sgevents_core.children.messages import Prepared
 from sgevents_core.children.sent_plugins import received_plugin
+from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.plugins.load_watching import KnownBroken, PluginWatch
 from sgevents_core.plugins.loading import LoadedElsewhere, group_and_lane
 from sgevents_core.plugins.plugin_status import PluginStatus
@@ -73,9 +75,13 @@ class Children:
         loaded: dict[str, LoadedElsewhere] = {}
         for workers in self.lanes.values():
             lane = workers.lane
-            watch.within(lane.patience, f"waiting for lane {lane.name}", lane.await_old)
-            doing = f"loading the plugins of lane {lane.name} in a worker process"
-            prepared = watch.within(lane.patience, doing, workers.start)
+            limit = lane.patience * (1 + len(lane.plugins))  # each may end a process once
+            try:
+                watch.within(limit, f"waiting for lane {lane.name}", lane.await_old)
+                doing = f"loading the plugins of lane {lane.name} in a worker process"
+                prepared = watch.within(limit, doing, workers.start)
+            except LoadTimeoutError as error:
+                prepared = RaisedError("LoadTimeoutError", str(error))
             if isinstance(prepared, Prepared):
                 loaded |= _received(prepared, workers)
             else:
@@ -92,6 +98,11 @@ class Children:
         for workers in self.lanes.values():
             workers.lane.services = services
             workers.lane.scripts = scripts
+
+    def warm_up(self) -> None:
+        """Start the processes of further workers; the plugins have been started in the first."""
+        for workers in self.lanes.values():
+            workers.warm_up()
 
     def say_stopping(self) -> None:
         """Let running calls see that a stop or a reload waits."""

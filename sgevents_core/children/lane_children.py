@@ -21,7 +21,7 @@ from sgevents_core.children.messages import (
     SiteReport,
     pickled_with_secrets,
 )
-from sgevents_core.children.process import Child, ChildDeath
+from sgevents_core.children.process import ENDS_WITHIN, Child, ChildDeath
 from sgevents_core.crashes.loading_watch import PATIENCE
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.redaction import Redactor
@@ -82,9 +82,10 @@ class LaneChildren:
         self._thread_deaths: dict[str, int] = {}
         own = replace(settings, plugins={one: settings.plugins[one] for one in plugins})
         self._pickled = pickled_with_secrets(own)
-        self.patience = SLACK + sum(
-            3 * (own.plugins[one].load_timeout + PATIENCE) for one in plugins
-        )
+        load_timeouts = sum(own.plugins[one].load_timeout + PATIENCE for one in plugins)
+        self.ends_within = ENDS_WITHIN + load_timeouts
+        """Seconds that a child may take to end, with its plugins' `shutdown`."""
+        self.patience = SLACK + 3 * load_timeouts
         """Seconds after which a child that still prepares hangs outside plugins' steps."""
 
     def await_old(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from queue import LifoQueue
 
@@ -39,6 +40,11 @@ class LaneWorkers:
         """Start the first worker's process; return what it has loaded, or why there is none."""
         return self.workers[0].start()
 
+    def warm_up(self) -> None:
+        """Start the other workers' processes, all at once, and do not wait for them."""
+        for worker in self.workers[1:]:
+            threading.Thread(target=worker.prepare, name="starts a worker", daemon=True).start()
+
     def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
         """Make a call in an idle worker, and return what it came to.
 
@@ -64,10 +70,14 @@ class LaneWorkers:
     def close(self) -> None:
         """Do nothing: processes outlive the lane, until their plugins have been shut down."""
 
-    def begin_end(self) -> None:
-        """Let all processes end, the first without `shutdown`: `call_hook` has called that."""
+    def begin_end(self, *, shuts_down: bool = False) -> None:
+        """Let all processes end.
+
+        Args:
+            shuts_down: Whether the first one calls `shutdown` too: `call_hook` may have done that.
+        """
         first, *others = self.workers
-        first.begin_end(shuts_down=False)
+        first.begin_end(shuts_down=shuts_down)
         for worker in others:
             worker.begin_end(shuts_down=True)
 

@@ -6,6 +6,7 @@ that lives as long as the daemon.
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
@@ -39,12 +40,14 @@ class Launched(NamedTuple):
         process: The process; it leads a process group of its own.
         connection: The daemon's end of the connection.
         words: A file in memory to which the child writes how it is ended by its own code.
+        running: A page in memory in which the child keeps the number of the running call.
         printed: What it prints; None if it prints to where the daemon does.
     """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
     words: int
+    running: mmap.mmap
     printed: int | None
 
 
@@ -102,21 +105,25 @@ class Launcher:
             given.callback(its.close)
             words = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
             undo.callback(os.close, words)
+            page = os.memfd_create("sgevents-running-call", os.MFD_CLOEXEC)
+            given.callback(os.close, page)
+            os.ftruncate(page, mmap.PAGESIZE)
+            running = mmap.mmap(page, mmap.PAGESIZE)
             share = lock.share()
             given.callback(os.close, share)
             printed, output = _output(undo, given)
             process = subprocess.Popen(
-                _command(lane, its.fileno(), words, share),
+                _command(lane, its.fileno(), words, page, share),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=self._variables,
-                pass_fds=(its.fileno(), words, share),
+                pass_fds=(its.fileno(), words, page, share),
                 start_new_session=True,
             )
             undo.pop_all()
         keep_open(own.fileno(), words)
-        return Launched(process, own, words, printed)
+        return Launched(process, own, words, running, printed)
 
 
 def _output(undo: ExitStack, given: ExitStack) -> tuple[int | None, int | None]:

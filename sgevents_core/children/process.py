@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class ChildDeath(NamedTuple):
         is_of_call: Whether the thread that makes the calls may have ended it.
         step: The step of loading a plugin that ended it; None if none did.
         timed_out: Whether that step took too long.
+        running: The number of the call that was running; 0 if none was.
     """
 
     how: str
@@ -66,6 +68,7 @@ class ChildDeath(NamedTuple):
     is_of_call: bool = True
     step: LoadingStep | None = None
     timed_out: bool = False
+    running: int = 0
 
 
 Replies: TypeAlias = "SimpleQueue[Reply | ChildDeath]"
@@ -90,6 +93,7 @@ class Child:
         self.death: ChildDeath | None = None
         self._process = launched.process
         self._words = launched.words
+        self._running = launched.running
         self._printed = launched.printed
         self._lines = PrintedByChild(redact)
         self._channel = Channel(launched.connection)
@@ -233,7 +237,7 @@ class Child:
 
     def _await_end(self, pidfd: int) -> None:
         """Wait until it is dead, and end it if it has only closed the connection."""
-        within = ENDS_WITHIN if self._is_ending else _CLOSED_WITHIN
+        within = ENDS_WITHIN if self._is_ending else _CLOSED_WITHIN  # `atexit`, other threads
         if not select.select([pidfd], [], [], within)[0]:
             self.kill()
             select.select([pidfd], [], [])
@@ -249,7 +253,9 @@ class Child:
         with suppress(ChannelClosed, msgspec.MsgspecError):
             self._handle_all()
         self._finish_printed()
-        death = self._found_death(status)
+        running = int.from_bytes(self._running[:8], sys.byteorder)
+        self._running.close()
+        death = self._found_death(status)._replace(running=running)
         with self._lock:
             self.death = death
             waiting = list(self._replies.values())

@@ -12,6 +12,8 @@ from itertools import count
 from queue import Empty
 from typing import Final
 
+from msgspec.structs import replace
+
 from sgevents_core.calling.context import CallContext
 from sgevents_core.calling.making import CallRequest, Hung, do_nothing
 from sgevents_core.calling.outcome import (
@@ -72,12 +74,20 @@ class Worker:
         self._body: bytes | None = None
         self._scripts_seen = -1
         self._is_closed = False
+        self._starting: Child | None = None
+        self._farewell: Replies | None = None
 
     @property
     def pid(self) -> int | None:
         """The pid of its process; None while it has none."""
         child = self._child
         return None if child is None or child.death is not None else child.pid
+
+    @property
+    def is_calling(self) -> bool:
+        """Whether a call runs in its process, or was sent there."""
+        child = self._child
+        return child is not None and child.running_call is not None
 
     def prepare(self, *, for_new_event: bool = True) -> bool:
         """Have a process ready for a call; return False if a stop waits instead.
@@ -91,9 +101,10 @@ class Worker:
             return True
         wait = FIRST_WAIT
         while not self._lane.stopping.is_set():
-            error = self._replace()
+            error = self._replace(child)
             if error is None:
                 return True
+            child = self._child
             report_alive(wait)
             self._lane.stopping.wait(wait)
             wait = min(2 * wait, LONGEST_WAIT)
@@ -101,7 +112,7 @@ class Worker:
 
     def start(self) -> Prepared | RaisedError:
         """Start its first process; return what that has loaded, or why there is none."""
-        error = self._replace()
+        error = self._replace(self._child)
         child = self._child
         if error is not None or child is None or child.prepared is None:
             return error or _not_called("it has ended already")
@@ -115,25 +126,34 @@ class Worker:
             limit: The time limit in seconds; None for none. It counts from the call's last
                 heartbeat, and waiting for its store is not charged.
         """
+        outcome = None
+        while outcome is None:  # a process may have died before the call began in it
+            outcome = self._try_call(request, limit)
+        return outcome
+
+    def _try_call(self, request: CallRequest, limit: float | None) -> CallOutcome | None:
+        """Make a call; return None if its process died before the call began."""
         request.began = time.perf_counter()
         if not self.prepare(for_new_event=request.source.body is not self._body):
             return CallOutcome(was_called=False, error=_not_called("a stop waits"))
         child, error = self._child_for(request.callback.plugin)
         if child is None:
-            return CallOutcome(was_called=False, error=error)
+            is_unusable = error is not None and error.type_name == "PluginNotLoaded"
+            return CallOutcome(was_called=False, error=error, cannot_be_made=is_unusable)
         context = request.context or request.open_context()
         number = next(self._numbers)
         replies = child.listen(number)
-        child.running_call = CurrentCall(request.plugin, request.callback_name, request.event_id)
         try:
             request.began = time.perf_counter()
             child.send(CallWanted(number=number, call=self._message(request)))
+            child.running_call = CurrentCall(
+                request.plugin, request.callback_name, request.event_id
+            )
             reply = _await(child, number, replies, context, limit)
             if isinstance(reply, CallEnded):
-                context.end()
-                return reply.outcome
+                return _with_store(request, reply.outcome)
             if isinstance(reply, ChildDeath):
-                return self._died(request, reply)
+                return self._died(request, reply) if reply.running == number else None
             return self._timed_out(request, child, limit or 0.0)
         finally:
             child.forget(number)
@@ -157,6 +177,9 @@ class Worker:
             packed = pickle.dumps(arguments[:-1])
             child.send(HookWanted(number=number, plugin=plugin, hook=hook, arguments=packed))
             reply = _await(child, number, replies, context, None)
+        except BaseException:  # the daemon stops, and the hook does not return
+            child.kill()
+            raise
         finally:
             child.forget(number)
         if not isinstance(reply, HookEnded):
@@ -171,9 +194,11 @@ class Worker:
 
     def say_stopping(self) -> None:
         """Let the running call see that a stop or a reload waits."""
-        child = self._child
+        child, starting = self._child, self._starting
         if child is not None:
             child.send(StopWaits())
+        if starting is not None:
+            starting.kill()
 
     def begin_end(self, *, shuts_down: bool) -> None:
         """Let its process end, after the running call.
@@ -183,8 +208,10 @@ class Worker:
         """
         with self._lock:
             self._is_closed = True
-        if self._child is not None:
-            self._child.end(shuts_down=shuts_down)
+        child = self._child
+        if child is not None:
+            self._farewell = child.listen(PREPARATION)
+            child.end(shuts_down=shuts_down)
 
     def close(self) -> None:
         """Wait until its process has ended, and kill it if that takes too long."""
@@ -192,8 +219,8 @@ class Worker:
             self.begin_end(shuts_down=True)
         with self._lock:
             child, self._child = self._child, None
-        if child is not None:
-            child.close()
+        if child is not None and self._farewell is not None:
+            self._await_end(child, self._farewell)
 
     # The process
 
@@ -218,28 +245,32 @@ class Worker:
                 child = self._child
                 if child is not None and child.death is None and _has_loaded(child, plugin):
                     return child, None
-                if plugin in self._lane.known and child is not None and child.death is None:
-                    break
-                error = self._replace()
+                self._lane.known.pop(plugin, None)
+                error = self._replace(child)
                 if error is not None:
                     return None, error
             child = self._child
             if child is not None and _has_loaded(child, plugin):
                 return child, None
-            return None, _not_called(self._why_missing(plugin, child))
+            return None, self._missing(plugin, child)
 
-    def _why_missing(self, plugin: str, child: Child | None) -> str:
+    def _missing(self, plugin: str, child: Child | None) -> RaisedError:
         statuses = [] if child is None or child.prepared is None else child.prepared.statuses
         reason = next((one.reason for one in statuses if one.name == plugin), "it is missing there")
-        return f"the plugin cannot be loaded in a worker process: {reason}"
+        line = f"PluginNotLoaded: it cannot be loaded in a worker process: {reason}"
+        return RaisedError("PluginNotLoaded", line)
 
-    def _replace(self) -> RaisedError | None:
+    def _replace(self, present: Child | None) -> RaisedError | None:
         """Start a process instead of the present one; return why that was not possible."""
         with self._lock:
+            if self._child is not present:  # another thread has replaced it
+                return None
             before, self._child = self._child, None
             if before is not None:
                 if before.death is None:
+                    farewell = before.listen(PREPARATION)
                     before.end(shuts_down=True)
+                    self._await_end(before, farewell)
                 before.close()
                 if before.death is not None:
                     self._lane.note_thread_death(before.death)
@@ -254,7 +285,14 @@ class Worker:
                 child = self._lane.launch()
             except (OSError, SgEventsError) as error:
                 return self._not_started(str(error))
-            reply = self._prepared(child)
+            self._starting = child
+            try:
+                reply = self._prepared(child)
+            except BaseException:  # the daemon stops
+                child.kill()
+                raise
+            finally:
+                self._starting = None
             if isinstance(reply, Prepared):
                 child.prepared = reply
                 self._lane.note_prepared(reply)
@@ -262,6 +300,8 @@ class Worker:
                 self._log_started(child)
                 return None
             child.close(0.0)
+            if self._lane.stopping.is_set():
+                return _not_called("a stop waits")
             if not self._lane.leave_out(reply):
                 return self._not_started(reply.how)
 
@@ -283,6 +323,20 @@ class Worker:
                 child.send(self._readable_store(reply))
             elif isinstance(reply, Prepared | ChildDeath):
                 return reply
+
+    def _await_end(self, child: Child, replies: Replies) -> None:
+        """Wait until a child has ended, and let its plugins' `shutdown` read their stores."""
+        until = time.monotonic() + self._lane.ends_within
+        while child.death is None:
+            left = max(until - time.monotonic(), 0.0)
+            report_alive(left)
+            try:
+                reply = replies.get(timeout=left)
+            except Empty:
+                break
+            if isinstance(reply, StoreWanted):
+                child.send(self._readable_store(reply))
+        child.close(0.0)
 
     def _readable_store(self, wanted: StoreWanted) -> StoreGranted:
         services = self._lane.services.get(wanted.plugin)
@@ -412,8 +466,15 @@ def _await(
             return reply
 
 
+def _with_store(request: CallRequest, outcome: CallOutcome) -> CallOutcome:
+    """Return an outcome that says that the store was granted, also if only a `startup` used it."""
+    if _kept_of(request) is None or outcome.store_changes is not None:
+        return outcome
+    return replace(outcome, store_changes={})
+
+
 def _kept_of(request: CallRequest) -> StoreChanges | None:
-    """End a call without an outcome; return no changes, or None if it did not use its store."""
+    """End a call; return no changes, or None if its store was not granted."""
     changes = None if request.context is None else request.context.end()
     return None if changes is None else {}
 

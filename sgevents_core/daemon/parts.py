@@ -115,6 +115,7 @@ class Assembly:
         scripts = Scripts(state.scripts())
         self._children.connect(services, scripts)
         plugins = start_plugins(self._loaded, services, state, watch)
+        self._children.warm_up()
         forget_started(settings.state.path, plugins)
         announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in plugins])
         lanes = lanes_of(

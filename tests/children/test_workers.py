@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from waiting import PATIENCE, wait_until
-from worker_house import WorkerHouse, error_of
+from worker_house import LANE, WorkerHouse, error_of
 
-from sgevents_core.calling.outcome import CallDeath
-from sgevents_core.settings import LaneSettings
+from sgevents_core.calling.outcome import CallDeath, RaisedElsewhere
+from sgevents_core.children.lane_lock import LaneLock
+from sgevents_core.observe import printed_output
+from sgevents_core.settings import LaneSettings, Secret
 
 NOTES = """
 @hookimpl
@@ -219,7 +221,8 @@ def on_event(event, ctx):
         kept.append(b"x" * 500_000_000)
 @hookimpl
 def shutdown(ctx):
-    (FOLDER / "shut").write_text("down")
+    (FOLDER / "shut").write_text(ctx.store.get("nothing", "down"))
+    ctx.store["kept"] = "not"
 """,
     )
     with house.working() as worker:
@@ -230,6 +233,7 @@ def shutdown(ctx):
         assert worker.prepare()
         assert worker.pid not in {first, None}
         assert house.written("shut") == "down"
+        assert house.store("leaks") == {}
         assert house.call(worker, "leaks", 2).error is None
 
 
@@ -327,3 +331,282 @@ def on_event(event, ctx):
     fields = vars(caplog.records[0])
     assert (fields["plugin"], fields["callback"]) == ("talks", "talks:on_event")
     assert (fields["event_id"], fields["shot"]) == (5, "010")
+
+
+def test_what_is_printed_names_its_call(
+    house: WorkerHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each line is a record of the call that runs, even the last one before a death."""
+    monkeypatch.setattr(printed_output, "_redirected", [(1, -1)])
+    house.plugin(
+        "prints",
+        """
+@hookimpl
+def on_event(event, ctx):
+    print("from Python")
+    os.write(2, b"from anywhere\\n")
+    os.write(1, b"unfinished")
+    os._exit(0)
+""",
+    )
+    with caplog.at_level(logging.INFO, "sgevents"), house.working() as worker:
+        house.call(worker, "prints", 3)
+        lines = [vars(record) for record in caplog.records if record.name == "sgevents.printed"]
+    assert [line["message"] for line in lines] == ["from Python", "from anywhere", "unfinished"]
+    assert {(line["plugin"], line["event_id"]) for line in lines} == {("prints", 3)}
+
+
+def test_a_thread_left_behind_is_charged_to_its_own_plugin(house: WorkerHouse) -> None:
+    """What it does later proves nothing against the call that runs then."""
+    house.plugin(
+        "leaves",
+        """
+@hookimpl
+def on_event(event, ctx):
+    if event.id == 1:
+        threading.Thread(target=ends, daemon=True).start()
+
+def ends():
+    while not (FOLDER / "now").exists():
+        time.sleep(0.01)
+    os._exit(9)
+""",
+    )
+    house.plugin(
+        "waits",
+        """
+@hookimpl
+def on_event(event, ctx):
+    (FOLDER / "now").touch()
+    if event.id == 1:
+        threading.Event().wait()
+""",
+    )
+    with house.working() as worker:
+        assert house.call(worker, "leaves", 1).error is None
+        outcome = house.call(worker, "waits", 1, limit=PATIENCE)
+        assert outcome.death is not None
+        assert "os._exit(9)" in outcome.death.how
+        assert not outcome.death.is_proved
+
+
+def test_a_death_before_a_call_begins_in_it_is_nobodys(house: WorkerHouse) -> None:
+    """The call is made in another process, once, as if nothing had been."""
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        first = worker.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)  # so that the call is sent, and never begins
+
+        def kill() -> None:
+            wait_until(lambda: worker.is_calling)
+            os.kill(first, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        outcome = house.call(worker, "notes", 4)
+        killer.join()
+        assert (outcome.error, outcome.death) == (None, None)
+        assert worker.pid != first
+    assert len(house.written("calls").splitlines()) == 1
+
+
+@pytest.mark.parametrize("act", ["ctypes.string_at(0)", "os._exit(3)", "time.sleep(1000)"])
+def test_a_plugin_that_ends_the_process_while_it_is_loaded_is_left_out(
+    house: WorkerHouse, act: str
+) -> None:
+    """The others are loaded without it; the status says what it did."""
+    house.plugin("bad", act, load_timeout=2.0)
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        assert house.call(worker, "notes", 1).error is None
+    statuses = {status.name: status for status in house.prepared.statuses}
+    assert (statuses["notes"].status, statuses["bad"].status) == ("enabled", "broken")
+    assert "importing bad" in statuses["bad"].reason
+
+
+STARTS = """
+@hookimpl
+def startup(ctx):
+    starts = len((FOLDER / "starts").read_text()) if (FOLDER / "starts").exists() else 0
+    (FOLDER / "starts").write_text("x" * (starts + 1))
+    ctx.store["seen"] = ctx.store.get("seen", 0) + 1
+    if (FOLDER / "broken").exists():
+        raise ValueError("not now")
+
+@hookimpl
+def on_event(event, ctx):
+    ctx.store["calls"] = ctx.store.get("seen", 0)
+    if event.id == 1:
+        os._exit(0)
+"""
+
+
+def test_startup_runs_in_each_process_and_is_recorded_once(house: WorkerHouse) -> None:
+    """A later process calls it too; the changes that it makes to the store there are dropped."""
+    house.plugin("starts", STARTS)
+    with house.working() as worker:
+        house.start("starts")
+        assert house.store("starts") == {"seen": 1}
+        assert house.call(worker, "starts", 1).death is not None
+        assert house.call(worker, "starts", 2).error is None
+    assert house.written("starts") == "xx"
+    assert house.store("starts") == {"seen": 1, "calls": 1}
+
+
+def test_startup_that_fails_in_a_later_process_delays_its_own_calls(house: WorkerHouse) -> None:
+    """They are tried again, and made once it has passed."""
+    house.plugin("starts", STARTS)
+    house.plugin("notes", NOTES)
+    with house.working() as worker:
+        house.start("starts")
+        (house.folder / "broken").touch()
+        house.call(worker, "starts", 1)
+        outcome = house.call(worker, "starts", 2)
+        assert not outcome.was_called
+        assert error_of(outcome).line.startswith("StartupFailed: its startup failed in a new")
+        assert error_of(outcome).facts.asks_retry
+        assert house.call(worker, "notes", 2).error is None
+        (house.folder / "broken").unlink()
+        assert house.call(worker, "starts", 2).error is None
+
+
+def test_plugin_that_cannot_be_loaded_later_waits_for_a_person(house: WorkerHouse) -> None:
+    """No other plugin waits for it; once it is mended, its next call finds it."""
+    house.plugin("late", "assert not (FOLDER / 'broken').exists()\n" + NOTES)
+    house.plugin("dies", "@hookimpl\ndef on_event(event, ctx):\n    os._exit(0)\n")
+    with house.working() as worker:
+        (house.folder / "broken").touch()
+        house.call(worker, "dies", 1)
+        outcome = house.call(worker, "late", 2)
+        assert outcome.cannot_be_made
+        assert "AssertionError" in error_of(outcome).line
+        (house.folder / "broken").unlink()
+        assert house.call(worker, "late", 2).error is None
+
+
+def test_hooks_are_called_beside_a_running_call(house: WorkerHouse) -> None:
+    """One that alerts does not wait for it, reads the store, and fails by itself."""
+    house.plugin(
+        "alerts",
+        """
+@hookimpl
+def on_event(event, ctx):
+    while not (FOLDER / "told").exists():
+        time.sleep(0.01)
+
+@hookimpl
+def dead_lettered(details, ctx):
+    (FOLDER / "told").write_text(f"{details} {dict(ctx.store)}")
+
+@hookimpl
+def plugin_paused(details, ctx):
+    raise ValueError("no")
+""",
+    )
+    with house.working() as worker:
+        house.services["alerts"].store.commit({"a": b"1"})
+
+        def alert() -> None:
+            wait_until(lambda: worker.is_calling)
+            assert house.hook("alerts", "dead_lettered", "hello") is None
+
+        alerting = threading.Thread(target=alert)
+        alerting.start()
+        assert house.call(worker, "alerts", 1, limit=PATIENCE).error is None
+        alerting.join()
+        assert house.written("told") == "hello {'a': 1}"
+        error = house.hook("alerts", "plugin_paused", "bye")
+    assert isinstance(error, RaisedElsewhere)
+    assert error.error.line == "ValueError: no"
+
+
+def test_calls_to_the_site_are_known_here(house: WorkerHouse) -> None:
+    """One that gets no answer is seen at once, also if the call never ends."""
+    house.plugin(
+        "asks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    ctx.sg.config.rpc_attempt_interval = 0
+    try:
+        ctx.sg.find_one("Shot", [])
+    except Exception:
+        if event.id == 1:
+            raise
+        threading.Event().wait()
+""",
+    )
+    with house.working() as worker:
+        outcome = house.call(worker, "asks", 1)
+        assert outcome.site_unanswered
+        assert house.services["asks"].contact.failed > 0
+        assert house.call(worker, "asks", 2, limit=3.0).site_unanswered
+
+
+def test_filters_are_asked_in_the_process(house: WorkerHouse) -> None:
+    """Static conditions are known here; a function, and values, are the plugin's own."""
+    house.plugin(
+        "chooses",
+        """
+@hookimpl
+@match(event_type="Shotgun_*", where=lambda event: event.id > 1)
+def on_event(event, ctx):
+    ctx.logger.info("called")
+""",
+    )
+    with house.working() as worker:
+        (callback,) = house.plugins["chooses"].callbacks
+        assert callback.match.event_type == ("Shotgun_*",)
+        assert callback.match.where is not None
+        first, second = house.request("chooses", 1), house.request("chooses", 2)
+        first.runs_filter = second.runs_filter = True
+        assert worker.call(first, None).is_unwanted
+        assert worker.call(second, None).was_called
+
+
+def test_secrets_reach_the_process_by_the_pipe_alone(house: WorkerHouse) -> None:
+    """Neither its command line nor its environment has them, and they never come back in clear."""
+    house.plugin(
+        "knows",
+        """
+@hookimpl
+def on_event(event, ctx):
+    words = Path("/proc/self/cmdline").read_bytes() + Path("/proc/self/environ").read_bytes()
+    assert b"demo-key" not in words
+    assert ctx.settings["token"].reveal() == "token-of-the-plugin"
+    raise ValueError(ctx.settings["token"].reveal())
+""",
+        settings={"token": Secret("token-of-the-plugin")},
+        script_name="own",
+        api_key=Secret("demo-key-of-the-plugin"),
+    )
+    with house.working() as worker:
+        assert error_of(house.call(worker, "knows")).line == "ValueError: ***"
+
+
+def test_a_lane_starts_only_when_its_old_processes_are_gone(house: WorkerHouse) -> None:
+    """Each holds a share of the lane's lock until it has ended; a fork of a callback does not."""
+    house.plugin(
+        "forks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    (FOLDER / "pid").write_text(str(child))
+""",
+    )
+    lock = LaneLock(house.state, LANE)
+    assert lock.is_free()
+    with house.working() as worker:
+        assert house.call(worker, "forks").error is None
+        assert not lock.is_free()
+        waiting = threading.Thread(target=house.lane.await_old)
+        waiting.start()
+        assert waiting.is_alive()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+    assert lock.is_free()
+    os.kill(int(house.written("pid")), signal.SIGKILL)

@@ -152,6 +152,7 @@ def test_each_poison_costs_its_call_alone(daemon: RunningDaemon) -> None:
     alerts = (daemon.folder / "alerts").read_text().splitlines()
     assert sorted(alerts) == sorted(f"{event} poison" for event in by_kind)
     assert any(r["message"] == "printed in startup" for r in daemon.told())
+    assert daemon.tells("plugin.slowed_down")
 
 
 def test_a_daemon_that_is_killed_leaves_no_worker_behind(daemon: RunningDaemon) -> None:

@@ -11,16 +11,18 @@ import pytest
 from installed_packages import Packages
 from journal_rows import event_row
 
-from sgevents_core.calling.context import Services
+from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.children.lane_children import LaneChildren
+from sgevents_core.children.lane_workers import LaneWorkers
 from sgevents_core.children.launching import Launcher
 from sgevents_core.children.messages import Prepared
 from sgevents_core.children.sent_plugins import received_plugin
 from sgevents_core.children.worker import Worker
+from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.settings import (
@@ -98,7 +100,8 @@ class WorkerHouse:
         lane = LaneChildren(
             LANE, settings, list(self.tables), launcher=self._launcher, site_key="site", **known
         )
-        worker = Worker(lane)
+        self.pool = LaneWorkers(lane)
+        worker = self.pool.workers[0]
         try:
             prepared = worker.start()
             assert isinstance(prepared, Prepared), prepared
@@ -106,7 +109,8 @@ class WorkerHouse:
             self._receive(prepared, worker, lane)
             yield worker
         finally:
-            worker.close()
+            self.pool.begin_end(shuts_down=True)
+            self.pool.end()
 
     def _receive(self, prepared: Prepared, worker: Worker, lane: LaneChildren) -> None:
         self.plugins = {
@@ -140,7 +144,7 @@ class WorkerHouse:
 
     def call(
         self,
-        worker: Worker,
+        worker: Worker | LaneWorkers,
         plugin: str,
         event_id: int = 1,
         *,
@@ -155,6 +159,20 @@ class WorkerHouse:
         if outcome.store_changes is not None:
             request.release_store()
         return outcome
+
+    def hook(self, plugin: str, hook: str, *arguments: object) -> BaseException | None:
+        """Call a hook that alerts; return what it raised."""
+        services = self.services[plugin]
+        context = CallContext(services, None, hook, store=services.store.seen())
+        return call_hook(context, services, self.plugins[plugin].hooks, hook, *arguments)
+
+    def start(self, plugin: str) -> None:
+        """Call a plugin's `startup`, and keep what it changes in its store."""
+        services = self.services[plugin]
+        context = CallContext(services, None, "startup")
+        assert call_hook(context, services, self.plugins[plugin].hooks, "startup") is None
+        services.store.commit(context.end() or {})
+        context.release_store()
 
     def store(self, plugin: str) -> dict[str, Any]:
         """Return what was kept in a plugin's store."""

@@ -1,0 +1,79 @@
+"""Several worker processes of one lane: each makes one call at a time, and they share the store."""
+
+from __future__ import annotations
+
+import threading
+
+from waiting import PATIENCE, wait_until
+from worker_house import WorkerHouse
+
+from sgevents_core.calling.outcome import CallOutcome
+from sgevents_core.settings import LaneSettings
+
+MEETS = """
+@hookimpl
+def on_event(event, ctx):
+    (FOLDER / f"here-{event.id}").write_text(str(os.getpid()))
+    while not all((FOLDER / f"here-{one}").exists() for one in (1, 2)):
+        time.sleep(0.01)
+    if event.id == 2:
+        os._exit(0)
+"""
+
+COUNTS = """
+@hookimpl
+def on_event(event, ctx):
+    count = ctx.store.get("count", 0)
+    time.sleep(0.02)
+    ctx.store["count"] = count + 1
+"""
+
+
+def calls_at_once(house: WorkerHouse, plugin: str, *event_ids: int) -> dict[int, CallOutcome]:
+    """Make a call for each event, each from a thread of its own; return what they came to."""
+    outcomes: dict[int, CallOutcome] = {}
+
+    def call(event_id: int) -> None:
+        outcomes[event_id] = house.call(house.pool, plugin, event_id, limit=PATIENCE)
+
+    threads = [threading.Thread(target=call, args=(event_id,)) for event_id in event_ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def test_calls_run_side_by_side_in_processes_of_their_own(house: WorkerHouse) -> None:
+    """A death in one costs the other nothing."""
+    house.lane_table = LaneSettings(executor="process", workers=2)
+    house.plugin("meets", MEETS)
+    with house.working():
+        outcomes = calls_at_once(house, "meets", 1, 2)
+        assert outcomes[1].error is None
+        assert outcomes[2].death is not None
+        assert outcomes[2].death.is_proved
+    assert house.written("here-1") != house.written("here-2")
+
+
+def test_the_store_belongs_to_one_call_at_a_time(house: WorkerHouse) -> None:
+    """Whatever process it runs in: each increment counts."""
+    house.lane_table = LaneSettings(executor="process", workers=2)
+    house.plugin("counts", COUNTS)
+    with house.working():
+        calls_at_once(house, "counts", *range(1, 3))
+        calls_at_once(house, "counts", *range(3, 5))
+        assert house.store("counts") == {"count": 4}
+
+
+def test_further_processes_are_started_ahead(house: WorkerHouse) -> None:
+    """Before an event needs them, and only once."""
+    house.lane_table = LaneSettings(executor="process", workers=3)
+    house.plugin("counts", COUNTS)
+    with house.working():
+        house.pool.warm_up()
+        wait_until(lambda: all(worker.pid for worker in house.pool.workers))
+        pids = [worker.pid for worker in house.pool.workers]
+        assert len(set(pids)) == 3
+        assert all(worker.prepare() for worker in house.pool.workers)
+        assert [worker.pid for worker in house.pool.workers] == pids
