@@ -42,6 +42,7 @@ class Wire:
         self._lock = threading.Lock()
         self._http_connection: HTTPConnection | None = None
         self._bounded_socket: BoundedSocket | None = None
+        self._is_closing = False
         self._last_used_at = 0.0
         _OPEN_WIRES.add(self)
 
@@ -67,7 +68,7 @@ class Wire:
             except BaseException:
                 self._drop_connection()
                 raise
-            if self._http_connection is None or self._http_connection.sock is None:
+            if self._is_closing or not self._http_connection or not self._http_connection.sock:
                 self._drop_connection()
             self._last_used_at = time.monotonic()
         _OPEN_WIRES.close_idle(self._last_used_at)
@@ -80,7 +81,9 @@ class Wire:
                 self._drop_connection()
             finally:
                 self._lock.release()
-        elif (bounded_socket := self._bounded_socket) is not None:
+            return
+        self._is_closing = True  # for a connection that is just being opened
+        if (bounded_socket := self._bounded_socket) is not None:
             bounded_socket.end()
 
     def close_if_idle(self, monotonic_now: float) -> None:
@@ -137,6 +140,8 @@ class Wire:
     def _open_connection(self, deadline: Deadline) -> tuple[HTTPConnection, BoundedSocket]:
         if self._http_connection is None or self._bounded_socket is None:
             self._bounded_socket = dial(self.place, deadline)
+            if self._is_closing:
+                raise ConnectionAbortedError("the connection was closed while it was opened")
             self._http_connection = HTTPConnection(self.place.host, self.place.effective_port)
             self._http_connection.auto_open = 0
             self._http_connection.sock = cast(

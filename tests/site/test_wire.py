@@ -454,3 +454,22 @@ def test_a_redirect_to_nowhere(raw: RawSite) -> None:
     raw.says = sends(b"", "308 Moved")
     with client(raw.url) as sg, pytest.raises(SiteAnswerError, match="no address"):
         sg.find("Shot", [])
+
+
+def test_a_connection_closed_while_it_is_opened(
+    raw: RawSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not used, and not left open."""
+    real = line_module.dial
+
+    def dial(*args: Any) -> Any:
+        bounded_socket = real(*args)
+        thread = threading.Thread(target=sg.close)
+        thread.start()
+        thread.join()
+        return bounded_socket
+
+    monkeypatch.setattr(wire_module, "dial", dial)
+    with client(raw.url) as sg, pytest.raises(ConnectionAbortedError):
+        sg.find("Shot", [])
+    raw.wait_for(open_connections=0)
