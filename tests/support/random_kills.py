@@ -58,7 +58,7 @@ class Traffic(threading.Thread):
             elif kind < 0.1:
                 self._late.append((turn + chance.choice([5, 40, 250]), site.late(2)))
             else:
-                event = site.event("Shotgun_Task_Change" if kind < 0.6 else "Studio_Render_Done")
+                event = self._event("Shotgun_Task_Change" if kind < 0.6 else "Studio_Render_Done")
                 if kind > 0.95:
                     site.hide([event])
                     self._hidden.append((turn + chance.choice([5, 40, 100]), event))
@@ -66,6 +66,9 @@ class Traffic(threading.Thread):
             if turn % 300 == 150:
                 site.outage_for(0.2)
         self._show(10**9)
+
+    def _event(self, kind: str) -> int:
+        return self._site.event(kind)
 
     def _show(self, turn: int) -> None:
         for at, work in self._late:
