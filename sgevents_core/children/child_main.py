@@ -48,7 +48,7 @@ from sgevents_core.children.messages import (
     decode_to_child,
     encode,
 )
-from sgevents_core.children.process import CALL_LANE
+from sgevents_core.children.process import ALERTS_LANE, CALL_LANE
 from sgevents_core.children.sent_plugins import sent_plugin
 from sgevents_core.crashes.evidence import EvidenceKeeper, LoadingStep
 from sgevents_core.crashes.loading_watch import EndingWatch
@@ -71,8 +71,6 @@ logger = logging.getLogger("sgevents.dispatch")
 Work: TypeAlias = CallWanted | HookWanted | End
 WATCHED_HOOKS: Final = ("startup", "shutdown")
 """Hooks that run in the main thread, within the plugin's `load_timeout`."""
-ALERTS_LANE: Final = "alerts"
-"""As the lane of a child's last words: the thread of hooks that alert."""
 _ALERTS_END_WITHIN: Final = 5.0
 _DIES_WITH_PARENT: Final = 1
 _ORDERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -38,6 +38,8 @@ from sgevents_core.observe.redaction import Redactor
 
 CALL_LANE: Final = "call"
 """As the lane of a child's last words: its main thread, which makes the calls."""
+ALERTS_LANE: Final = "alerts"
+"""The same for the thread of hooks that alert."""
 ENDS_WITHIN: Final = 10.0
 """Seconds that a child may take to end in order, after its running call."""
 _CLOSED_WITHIN: Final = 1.0
@@ -57,6 +59,7 @@ class ChildDeath(NamedTuple):
         traceback: Where, if known.
         is_proved: Whether it was ended from inside, and not by somebody's `kill -9`.
         is_of_call: Whether the thread that makes the calls may have ended it.
+        is_of_hook: Whether a hook that alerts has ended it.
         step: The step of loading a plugin that ended it; None if none did.
         timed_out: Whether that step took too long.
         running: The number of the call that was running; 0 if none was.
@@ -69,6 +72,7 @@ class ChildDeath(NamedTuple):
     step: LoadingStep | None = None
     timed_out: bool = False
     running: int = 0
+    is_of_hook: bool = False
 
 
 Replies: TypeAlias = "SimpleQueue[Reply | ChildDeath]"
@@ -284,7 +288,15 @@ class Child:
         if words is None:
             return ChildDeath(_how_of(status), is_proved=not was_killed, step=step)
         is_of_call = words.blames(CALL_LANE)
-        return ChildDeath(words.how, words.traceback, True, is_of_call, step, words.timed_out)
+        is_of_hook = words.lane == ALERTS_LANE
+        return ChildDeath(
+            words.how,
+            words.traceback,
+            is_of_call=is_of_call,
+            step=step,
+            timed_out=words.timed_out,
+            is_of_hook=is_of_hook,
+        )
 
 
 def _how_of(status: int) -> str:

@@ -46,6 +46,8 @@ from sgevents_core.settings import format_duration
 
 logger = logging.getLogger("sgevents.dispatch")
 
+MOST_TRIES: Final = 3
+"""How often a hook is called if a call beside it ends the process."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
 """Seconds between two tries to start a child, if the system has no room for one."""
@@ -165,9 +167,23 @@ class Worker:
         Raises:
             RaisedElsewhere: It raised, or ended the process.
         """
-        context: CallContext = arguments[-1]  # type: ignore[assignment]  # as every hook is called
         if hook == "shutdown" and self.pid is None:
             return  # nothing is left to shut down
+        for number in range(1, MOST_TRIES + 1):
+            death = self._try_hook(plugin, hook, arguments)
+            if death is None:
+                return
+            is_own = death.is_of_hook or self._lane.leave_out(death)  # no call beside it
+            if is_own or number == MOST_TRIES:
+                raise RaisedElsewhere(_died_in(f"in its {hook}", death))
+
+    def _try_hook(self, plugin: str, hook: str, arguments: tuple[object, ...]) -> ChildDeath | None:
+        """Call a hook; return how its process died, if it did.
+
+        Raises:
+            RaisedElsewhere: It raised.
+        """
+        context: CallContext = arguments[-1]  # type: ignore[assignment]  # as every hook is called
         child, error = self._child_for(plugin)
         if child is None:
             raise RaisedElsewhere(error or _not_called("there is no process"))
@@ -183,14 +199,13 @@ class Worker:
         finally:
             child.forget(number)
         if not isinstance(reply, HookEnded):
-            death = reply if isinstance(reply, ChildDeath) else ChildDeath("it did not return")
-            self._lane.leave_out(death)
-            raise RaisedElsewhere(_died_in(f"in its {hook}", death))
+            return reply if isinstance(reply, ChildDeath) else ChildDeath("it did not return")
         if reply.error is not None:
             raise RaisedElsewhere(reply.error)
         context.take_changes(reply.changes)
         if hook == "startup":
             self._lane.note_started(plugin)
+        return None
 
     def say_stopping(self) -> None:
         """Let the running call see that a stop or a reload waits."""

@@ -221,3 +221,26 @@ def test_drain_ends_with_worker_processes(daemon: RunningDaemon) -> None:
     assert daemon.drain() == 0
     assert [event for event, _, _ in tried(daemon)] == ids
     assert not any(lives(pid) for _, _, pid in tried(daemon))
+
+
+def test_several_workers_keep_the_order_of_each_entity(daemon: RunningDaemon) -> None:
+    """Two processes share the events; those of one entity come in order, and none is lost."""
+    daemon.log = LANE.replace("max_rss", 'workers = 2\norder_by = "entity"\nmax_rss')
+    shots = [daemon.site.create("Shot", {"code": f"{number:03}"})["id"] for number in range(6)]
+    for status in ("wtg", "ip", "fin"):
+        for shot in shots:
+            daemon.site.update("Shot", shot, {"sg_status_list": status})
+    exits = daemon.site.event("Studio_Exit")
+    everything = set(range(1, exits + 1))
+    with daemon.running() as process:
+        daemon.wait_for(sorted(everything), "writes")
+        wait_until(lambda: {event for event, _, _ in tried(daemon)} == everything)
+        wait_until(lambda: len(letters(daemon)) == 1)
+        assert daemon.stop(process) == 0
+    entities = {row["id"]: row["entity"] or {} for row in daemon.site.event_rows(*everything)}
+    for shot in shots:
+        own = [one for one, _, _ in tried(daemon) if entities[one].get("id") == shot]
+        assert own == sorted(own)
+        assert len(own) >= 4
+    assert len({pid for _, _, pid in tried(daemon)}) >= 2
+    assert not any(lives(pid) for _, _, pid in tried(daemon))
