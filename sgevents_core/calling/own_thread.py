@@ -17,14 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 from sgevents_core.calling.describing import MOST_FRAMES, raised_error
-from sgevents_core.calling.making import (
-    CallRequest,
-    Hung,
-    do_nothing,
-    outcome_of,
-    run,
-    run_filter,
-)
+from sgevents_core.calling.making import CallRequest, Hung, do_nothing, outcome_of, run, run_filter
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
@@ -33,7 +26,7 @@ from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 
 LATE: Final = "\0late"
-"""As the lane of last words: a call that no lane waits for any more."""
+"""As the lane in the evidence: a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
 ENDS_WITHIN: Final = 1.0
@@ -137,7 +130,7 @@ class OwnThread:
         self._hear(threading.get_ident(), self._lane)
         logger.warning(
             "%s of plugin %s has returned from event %d after %.1f s%s: too late to count; the "
-            "plugin goes on",
+            "plugin continues",
             request.callback_name,
             request.plugin,
             request.event_id,
@@ -185,7 +178,7 @@ def _stack_of(thread: int) -> str:
 
 
 def worker_label(lane: str, worker: int) -> str:
-    """Return the name, as a lane of last words, of a worker's thread in a lane.
+    """Return the name, as a lane in the evidence, of a worker's thread in a lane.
 
     Args:
         lane: The lane's name.

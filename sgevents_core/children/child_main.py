@@ -50,8 +50,8 @@ from sgevents_core.children.messages import (
 )
 from sgevents_core.children.process import ALERTS_LANE, CALL_LANE
 from sgevents_core.children.sent_plugins import sent_plugin
-from sgevents_core.crashes.evidence import EvidenceKeeper, LoadingStep
-from sgevents_core.crashes.loading_watch import EndingWatch
+from sgevents_core.crashes.evidence import EvidenceRecorder, LoadingStep
+from sgevents_core.crashes.loading_watch import TimeoutWatch
 from sgevents_core.events import Event
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
@@ -89,9 +89,9 @@ def main() -> None:
         signal.signal(number, _ignore)
     for name, descriptor in (("stdout", 1), ("stderr", 2), ("__stdout__", 1), ("__stderr__", 2)):
         setattr(sys, name, unbuffered_stream(descriptor))
-    listener = EvidenceKeeper(Path(os.devnull))
+    listener = EvidenceRecorder(Path(os.devnull))
     faulthandler.register(STACK_SIGNAL, words, all_threads=False)
-    listener.begin(os.fdopen(words, "ab", buffering=0))
+    listener.start_recording(os.fdopen(words, "ab", buffering=0))
     with suppress(ChannelClosed):
         channel = Channel(socket.socket(fileno=connection))
         ChildProcess(channel, listener, mmap.mmap(page, mmap.PAGESIZE)).run()
@@ -106,7 +106,7 @@ class ChildProcess:
         page: Where the number of the running call is kept, which outlives this process.
     """
 
-    def __init__(self, channel: Channel, listener: EvidenceKeeper, page: mmap.mmap) -> None:
+    def __init__(self, channel: Channel, listener: EvidenceRecorder, page: mmap.mmap) -> None:
         self._channel = channel
         self._running = memoryview(page).cast("Q")
         self._listener = listener
@@ -123,7 +123,7 @@ class ChildProcess:
         self._redact = Redactor()
         self._threads: set[int] = set()
         self._thread_count = 0
-        self._watch = EndingWatch(listener)
+        self._watch = TimeoutWatch(listener)
 
     def run(self) -> None:
         """Prepare, then work until the daemon says that it is enough."""
@@ -174,7 +174,7 @@ class ChildProcess:
     # Preparing
 
     def _prepare(self, prepare: Prepare, settings: Settings) -> None:
-        self._watch = EndingWatch(self._listener, prepare.known)
+        self._watch = TimeoutWatch(self._listener, prepare.known)
         self._redact = Redactor.of(settings)
         loaded = load(settings, discover(), watch=self._watch)
         for plugin in loaded.plugins:
@@ -182,7 +182,7 @@ class ChildProcess:
         for name in prepare.started:
             if name in self._plugins:
                 self._start_again(name, PREPARATION)
-        self._listener.hear(threading.get_ident(), CALL_LANE)
+        self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
         self._send(_prepared(loaded, settings, self._not_started))
 
     def _add(self, plugin: LoadedPlugin, settings: Settings, site_key: str) -> None:
@@ -237,8 +237,8 @@ class ChildProcess:
             if thread.ident is not None and thread.ident not in self._threads:
                 self._threads.add(thread.ident)
                 doing = "a thread that a callback has left behind"
-                step = LoadingStep(plugin, doing, "", thread_since=time.time())
-                self._listener.owns(thread.ident, step)
+                step = LoadingStep(plugin, doing, "", thread_seen_at=time.time())
+                self._listener.attribute_thread(thread.ident, step)
 
     def _call(self, wanted: CallWanted) -> CallOutcome:
         call = wanted.call
@@ -250,7 +250,7 @@ class ChildProcess:
         if name in self._not_started:
             began = time.monotonic()
             self._start_again(name, wanted.number)
-            self._listener.hear(threading.get_ident(), CALL_LANE)
+            self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
             unanswered = services.contact.has_failed_since(began)
         if name in self._not_started:
             error = _not_started(self._not_started[name])
@@ -284,7 +284,7 @@ class ChildProcess:
         """Call a `startup` or `shutdown`."""
         arguments = pickle.loads(wanted.arguments)  # noqa: S301 - from our own daemon
         error, context = self._run_hook(wanted.number, wanted.plugin, wanted.hook, arguments)
-        self._listener.hear(threading.get_ident(), CALL_LANE)
+        self._listener.attribute_to_lane(threading.get_ident(), CALL_LANE)
         changes = context.end() if context is not None and error is None else None
         return HookEnded(number=wanted.number, error=error, changes=changes or {})
 
@@ -311,7 +311,7 @@ class ChildProcess:
 
     def _run_alerts(self) -> None:
         """Call the hooks that alert, in a thread of their own."""
-        self._listener.hear(threading.get_ident(), ALERTS_LANE)
+        self._listener.attribute_to_lane(threading.get_ident(), ALERTS_LANE)
         while (wanted := self._alerts.get()) is not None:
             plugin, services = self._plugins.get(wanted.plugin), self._services.get(wanted.plugin)
             function = plugin.hooks.get(wanted.hook) if plugin is not None else None

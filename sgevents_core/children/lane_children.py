@@ -22,7 +22,7 @@ from sgevents_core.children.messages import (
     pickled_with_secrets,
 )
 from sgevents_core.children.process import ENDS_WITHIN, Child, ChildDeath
-from sgevents_core.crashes.loading_watch import PATIENCE
+from sgevents_core.crashes.loading_watch import RETURN_TIMEOUT
 from sgevents_core.errors import LoadTimeoutError
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.observe.steady_logging import ROOT_LOGGER
@@ -82,7 +82,7 @@ class LaneChildren:
         self._thread_deaths: dict[str, int] = {}
         own = replace(settings, plugins={one: settings.plugins[one] for one in plugins})
         self._pickled = pickled_with_secrets(own)
-        load_timeouts = sum(own.plugins[one].load_timeout + PATIENCE for one in plugins)
+        load_timeouts = sum(own.plugins[one].load_timeout + RETURN_TIMEOUT for one in plugins)
         self.ends_within = ENDS_WITHIN + load_timeouts
         """Seconds that a child may take to end, with its plugins' `shutdown`."""
         self.patience = SLACK + 3 * load_timeouts
@@ -151,24 +151,24 @@ class LaneChildren:
         Return False if it is not known which that is.
         """
         step = death.step
-        if step is None or step.plugin in self.known or step.plugin not in self.plugins:
+        if step is None or step.plugin_name in self.known or step.plugin_name not in self.plugins:
             return False
-        limit = self._settings.plugins[step.plugin].load_timeout
+        limit = self._settings.plugins[step.plugin_name].load_timeout
         if death.timed_out:
-            error = LoadTimeoutError(doing=step.doing, within=format_duration(limit))
+            error = LoadTimeoutError(doing=step.activity, within=format_duration(limit))
             known = KnownBroken(error.reason.rstrip("."), error.fix, death.traceback)
         else:
-            reason = f"it ends its worker process in this: {step.doing}; {death.how}"
+            reason = f"it ends its worker process in this: {step.activity}; {death.how}"
             known = KnownBroken(reason, _FIX, death.traceback)
-        self.known[step.plugin] = known._replace(reason=self.redact(known.reason))
-        self._say_left_out(step.plugin)
+        self.known[step.plugin_name] = known._replace(reason=self.redact(known.reason))
+        self._say_left_out(step.plugin_name)
         return True
 
     def note_thread_death(self, death: ChildDeath) -> None:
         """Count a child's death by a thread that a plugin has started; leave out such a plugin."""
         if death.step is None or death.is_of_call:
             return
-        plugin = death.step.plugin
+        plugin = death.step.plugin_name
         self._thread_deaths[plugin] = self._thread_deaths.get(plugin, 0) + 1
         if self._thread_deaths[plugin] >= MOST_THREAD_DEATHS:
             self.leave_out(death)

@@ -30,9 +30,9 @@ from sgevents_core.children.messages import (
     encode,
 )
 from sgevents_core.children.received_log import PrintedByChild, log_received
-from sgevents_core.crashes.evidence import LoadingStep, blamed_step, read
-from sgevents_core.crashes.out_of_memory import OomKills, oom_kills
-from sgevents_core.crashes.plugin_frames import plugin_frames
+from sgevents_core.crashes.evidence import LoadingStep, find_blamed_step, parse_evidence
+from sgevents_core.crashes.out_of_memory import OomKills, count_oom_kills
+from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.redaction import Redactor
 
@@ -148,7 +148,11 @@ class Child:
             text = os.pread(words, os.fstat(words).st_size - before, before)
         finally:
             os.close(words)
-        return plugin_frames(f"Where it stood:\n{text.decode('utf-8', 'replace')}") if text else ""
+        return (
+            keep_plugin_frames(f"Where it stood:\n{text.decode('utf-8', 'replace')}")
+            if text
+            else ""
+        )
 
     def _await_growth(self, words: int, before: int) -> None:
         """Wait until a file has grown, and grows no more."""
@@ -283,15 +287,15 @@ class Child:
         text = os.pread(self._words, os.fstat(self._words).st_size, 0).decode("utf-8", "replace")
         os.close(self._words)
         was_killed = status == -signal.SIGKILL
-        words = read(text, oom_kills() if was_killed else OomKills())
-        step = blamed_step(text, words)
+        words = parse_evidence(text, count_oom_kills() if was_killed else OomKills())
+        step = find_blamed_step(text, words)
         if words is None:
             return ChildDeath(_how_of(status), is_proved=not was_killed, step=step)
-        is_of_call = words.blames(CALL_LANE)
-        is_of_hook = words.lane == ALERTS_LANE
+        is_of_call = words.may_blame_lane(CALL_LANE)
+        is_of_hook = words.lane_name == ALERTS_LANE
         return ChildDeath(
-            words.how,
-            words.traceback,
+            words.cause_text,
+            words.traceback_text,
             is_of_call=is_of_call,
             step=step,
             timed_out=words.timed_out,

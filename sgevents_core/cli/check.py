@@ -160,9 +160,9 @@ class _PluginLoading:
     @cached_property
     def _loading_result(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:
         """The statuses of the plugins, and what their filters use that the site does not have."""
-        from sgevents_core.crashes.loading_apart import looked_at_apart
+        from sgevents_core.crashes.loading_apart import inspect_apart
 
-        return looked_at_apart(self._settings, self._load_and_compare)
+        return inspect_apart(self._settings, self._load_and_compare)
 
     def _load_and_compare(
         self, watch: PluginWatch

@@ -52,7 +52,7 @@ def schema(config: Path, output: Path | None) -> None:
 
 def _plugin_schemas(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]:
     """Return the schemas of the plugins' own settings, and the definitions they refer to."""
-    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.crashes.loading_apart import inspect_apart
 
     try:
         settings = read_configuration(config, secrets_required=False)
@@ -60,7 +60,7 @@ def _plugin_schemas(config: Path) -> tuple[dict[str, Schema], dict[str, Schema]]
         consequence = "so the schema knows no plugin's own settings"
         echo(f"The configuration cannot be used, {consequence}.\n{error}", err=True)
         return {}, {}
-    plugin_schemas, definitions, missing_reasons = looked_at_apart(
+    plugin_schemas, definitions, missing_reasons = inspect_apart(
         settings, partial(_described_plugins, settings)
     )
     for name, reason in missing_reasons.items():

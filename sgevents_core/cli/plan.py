@@ -33,7 +33,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     accepts an event of EVENT_TYPE depends on the event: see `sgevents explain` for a single one.
     Imports the enabled plugins.
     """
-    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.hookspecs import hook_of
     from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.load_watching import PluginWatch
@@ -46,7 +46,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
         loaded_plugins = load(settings, discover(), watch=watch)
         return _planned_calls(loaded_plugins, event_type), loaded_plugins.statuses
 
-    planned_calls, statuses = looked_at_apart(settings, load_calls)
+    planned_calls, statuses = inspect_apart(settings, load_calls)
     seen_types = _seen_types(settings)
     likely_type = None if event_type in seen_types else likely_event_type(event_type, seen_types)
     if as_json:

@@ -49,7 +49,7 @@ def plugin_commands(arguments: Sequence[str], taken_names: Container[str]) -> Pl
         arguments: The arguments after `sgevents`, which may name the configuration.
         taken_names: The names of existing commands.
     """
-    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.crashes.loading_apart import inspect_apart
 
     config_path = config_from_arguments(arguments)
     if config_path == Path(DEFAULT_CONFIG) and not os.path.lexists(config_path):
@@ -58,7 +58,7 @@ def plugin_commands(arguments: Sequence[str], taken_names: Container[str]) -> Pl
         settings = read_configuration(config_path, secrets_required=False)
     except ConfigError as error:
         return PluginCommands(missing=[f"Commands of plugins are not known, as {error}"])
-    commands_by_name, missing_reasons = looked_at_apart(
+    commands_by_name, missing_reasons = inspect_apart(
         settings, lambda watch: _load_commands(settings, taken_names, watch)
     )
     return PluginCommands(commands_by_name, missing_reasons, settings)

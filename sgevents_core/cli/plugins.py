@@ -79,7 +79,7 @@ def _read_statuses(
     config: Path, discovery: Discovery, *, may_be_missing: bool
 ) -> tuple[tuple[PluginStatus, ...], Path | None]:
     """Return the statuses of all plugins, and the state's folder if a configuration names one."""
-    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.plugins.loading import load, statuses_unconfigured
     from sgevents_core.reading.plugin_standing import with_standing
 
@@ -88,7 +88,7 @@ def _read_statuses(
         return statuses_unconfigured(discovery), None
     settings = read_for_inspection(config)
     state_folder = settings.state.path
-    plugin_statuses = looked_at_apart(
+    plugin_statuses = inspect_apart(
         settings, lambda watch: load(settings, discovery, watch=watch).statuses
     )
     try:

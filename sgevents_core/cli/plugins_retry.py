@@ -20,11 +20,11 @@ def retry(name: str, config: Path) -> None:
     files or its table in the configuration change. This command lets it be tried unchanged. Exits
     with 1 if the process did not die in it.
     """
-    from sgevents_core.crashes.loading_deaths import forget
+    from sgevents_core.crashes.loading_deaths import forget_deaths
     from sgevents_core.errors import NothingToRetryError
     from sgevents_core.settings import load_settings
 
     settings = load_settings(config, secrets_required=False)
-    if not forget(settings.state.path, name):
+    if not forget_deaths(settings.state.path, name):
         raise NothingToRetryError(plugin=name)
     echo_line(f"{name} is tried again at the next start, or with: sgevents reload")

@@ -131,12 +131,12 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and print the result as the last line."""
-    from sgevents_core.crashes.loading_apart import looked_at_apart
+    from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.daemon.reload import rehearsed
     from sgevents_core.observe.signal_mask import release_signals
 
     release_signals()  # nothing needs to stop in order
-    echo(looked_at_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
+    echo(inspect_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
 
 
 def _require_known(plugin_names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:

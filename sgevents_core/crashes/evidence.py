@@ -23,102 +23,118 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from sgevents_core.crashes.out_of_memory import OomKills, oom_kills, ran_out
-from sgevents_core.crashes.plugin_frames import plugin_frames
+from sgevents_core.crashes.out_of_memory import OomKills, count_oom_kills, ran_out_of_memory
+from sgevents_core.crashes.plugin_frames import keep_plugin_frames
 from sgevents_core.errors import StateError
 from sgevents_core.observe.logs import flush_log
 from sgevents_core.state.own_files import PRIVATE, read_own
 
-FILE: Final = "last-words"
-_OURS: Final = "@{"
+EVIDENCE_FILE: Final = "last-words"
+_OWN_LINE_PREFIX: Final = "@{"
 """The beginning of a line that faulthandler did not write."""
-_CURRENT: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
-_TIMED_OUT: Final = "Timeout ("
+_CURRENT_THREAD: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
+_TIMEOUT_PREFIX: Final = "Timeout ("
 """The beginning of what faulthandler writes after a timeout."""
-_FRAMES: Final = 20
-_FLUSHES_WITHIN: Final = 0.5
+_FRAME_LIMIT: Final = 20
+_FLUSH_TIMEOUT: Final = 0.5
 """Seconds to flush the log before the process ends."""
-_ALL: Final = ""
-"""As the lane of last words: unknown; it may be any running call."""
-_NONE: Final = "\0main"
-"""As the lane of last words: the main thread, which calls no callback."""
+_UNKNOWN_LANE: Final = ""
+"""As the lane in the evidence: unknown; it may be any running call."""
+_MAIN_THREAD: Final = "\0main"
+"""As the lane in the evidence: the main thread, which calls no callback."""
 
-LOADING: Final = "\0loading"
-"""As the lane of last words: a plugin being loaded, started or shut down."""
+_STEP_KEYS: Final = {
+    "plugin_name": "plugin",
+    "activity": "doing",
+    "fingerprint": "mark",
+    "thread_seen_at": "thread_since",
+}
+"""Field -> its key in the file, which the next process reads, of this version or a later one."""
+_LINE_KEYS: Final = {
+    "thread_id": "thread",
+    "lane_name": "lane",
+    "loading_step": "step",
+    "cause_text": "says",
+    "traceback_text": "traceback",
+    "oom_kills": "memory",
+}
+LOADING_LANE: Final = "\0loading"
+"""As the lane in the evidence: a plugin being loaded, started or shut down."""
 
 
 class DeathEvidence(NamedTuple):
     """The way in which a process was ended by its own code.
 
     Args:
-        how: What ended it, for people.
-        traceback: Where, if known.
-        lane: The lane of the thread; empty if that is not known.
+        cause_text: What ended it, for people.
+        traceback_text: Where, if known.
+        lane_name: The lane of the thread; empty if that is not known.
         timed_out: Whether `EvidenceKeeper.end_after` ended it.
     """
 
-    how: str
-    traceback: str
-    lane: str = _ALL
+    cause_text: str
+    traceback_text: str
+    lane_name: str = _UNKNOWN_LANE
     timed_out: bool = False
 
-    def blames(self, lane: str) -> bool:
+    def may_blame_lane(self, lane_name: str) -> bool:
         """Return whether a lane's running call may have ended the process."""
-        return self.lane in (_ALL, lane)
+        return self.lane_name in (_UNKNOWN_LANE, lane_name)
 
-    def clears(self, lane: str) -> bool:
+    def rules_out_lane(self, lane_name: str) -> bool:
         """Return whether another lane's call is known to have ended the process."""
-        return self.lane not in (_ALL, _NONE, lane)
+        return self.lane_name not in (_UNKNOWN_LANE, _MAIN_THREAD, lane_name)
 
 
-class LoadingStep(msgspec.Struct, frozen=True):
+class LoadingStep(msgspec.Struct, frozen=True, rename=_STEP_KEYS.get):
     """A step of loading a plugin.
 
     Args:
-        plugin: The plugin.
-        doing: What the step does, for people.
-        mark: What the plugin was loaded from.
-        thread_since: When a thread of the plugin's own was first seen, in seconds since 1970; 0 for
-            the step itself.
+        plugin_name: The plugin.
+        activity: What the step does, for people.
+        fingerprint: What the plugin was loaded from.
+        thread_seen_at: When a thread of the plugin's own was first seen, in seconds since 1970; 0
+            for the step itself.
     """
 
-    plugin: str
-    doing: str
-    mark: str
-    thread_since: float = 0.0
+    plugin_name: str
+    activity: str
+    fingerprint: str
+    thread_seen_at: float = 0.0
 
 
-class _Said(msgspec.Struct, omit_defaults=True):
+class _EvidenceLine(msgspec.Struct, omit_defaults=True, rename=_LINE_KEYS.get):
     """One line that this module writes to the file; the fields set decide its meaning."""
 
-    thread: int = 0
-    lane: str = ""
-    step: LoadingStep | None = None
-    says: str = ""
-    traceback: str = ""
-    memory: OomKills | None = None
+    thread_id: int = 0
+    lane_name: str = ""
+    loading_step: LoadingStep | None = None
+    cause_text: str = ""
+    traceback_text: str = ""
+    oom_kills: OomKills | None = None
 
 
-class EvidenceKeeper:
-    """The recorder of a process's last words while it runs; once closed, it keeps none.
+class EvidenceRecorder:
+    """The recorder of evidence of how a process ends; once closed, it leaves none.
 
     `os._exit` and similar functions are wrapped from the start, so that plugins find the wrapped
-    ones. Nothing is written before `begin`: until then, the file holds what the last process left.
+    ones. Nothing is written before `start_recording`: until then, the file holds what the last
+    process left.
 
     Args:
         folder: The state's folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+        self._path = folder / EVIDENCE_FILE
         self._file: IO[bytes] | None = None
-        self._pid = os.getpid()
-        self._was_enabled = faulthandler.is_enabled()
+        self._process_id = os.getpid()
+        self._was_handler_enabled = faulthandler.is_enabled()
         self._wrapped: list[tuple[ModuleType, str, Any]] = []
-        for module, name, aims_at_us in _ENDINGS:
-            self._wrap(module, name, aims_at_us)
+        for module, function_name, targets_this_process in _ENDING_FUNCTIONS:
+            self._wrap_function(module, function_name, targets_this_process)
 
-    def begin(self, file: IO[bytes] | None = None) -> None:
+    def start_recording(self, file: IO[bytes] | None = None) -> None:
         """Start recording, and discard what the last process left.
 
         Args:
@@ -127,17 +143,21 @@ class EvidenceKeeper:
         Raises:
             StateError: The file cannot be written.
         """
-        self._file = file or self._new_file()
-        self._write(_Said(thread=threading.get_ident(), lane=_NONE, memory=oom_kills()))
-        self.listen_for_crashes()
-        os.register_at_fork(after_in_child=self._deaf)
+        self._file = file or self._create_file()
+        self._append_line(
+            _EvidenceLine(
+                thread_id=threading.get_ident(), lane_name=_MAIN_THREAD, oom_kills=count_oom_kills()
+            )
+        )
+        self.enable_crash_tracebacks()
+        os.register_at_fork(after_in_child=self._stop_in_fork)
 
-    def listen_for_crashes(self) -> None:
+    def enable_crash_tracebacks(self) -> None:
         """Make a crash leave its traceback, even if a plugin has replaced the handler."""
         if self._file is not None:
             faulthandler.enable(self._file, all_threads=True)
 
-    def _new_file(self) -> IO[bytes]:
+    def _create_file(self) -> IO[bytes]:
         try:
             self._path.unlink(missing_ok=True)  # it may be another user's; it can still be replaced
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -146,213 +166,243 @@ class EvidenceKeeper:
             raise StateError(path=str(self._path), reason=f"{error.strerror or error}") from None
 
     @contextmanager
-    def loading(self, step: LoadingStep) -> Iterator[None]:
+    def attribute_to_step(self, step: LoadingStep) -> Iterator[None]:
         """Attribute what this thread does in the block to a step of loading a plugin."""
         thread = threading.get_ident()
-        self._write(_Said(thread=thread, lane=LOADING, step=step))
+        self._append_line(
+            _EvidenceLine(thread_id=thread, lane_name=LOADING_LANE, loading_step=step)
+        )
         try:
             yield
         finally:
-            self._write(_Said(thread=thread, lane=_NONE))
+            self._append_line(_EvidenceLine(thread_id=thread, lane_name=_MAIN_THREAD))
 
-    def owns(self, thread: int, step: LoadingStep) -> None:
+    def attribute_thread(self, thread: int, step: LoadingStep) -> None:
         """Attribute what a thread does to the plugin that started it."""
-        self._write(_Said(thread=thread, lane=_thread_lane(thread), step=step))
+        self._append_line(
+            _EvidenceLine(thread_id=thread, lane_name=_lane_of_thread(thread), loading_step=step)
+        )
 
-    def end_after(self, seconds: float) -> None:
-        """End the process after some seconds, recording its stack, unless `stays` is called.
+    def end_process_after(self, seconds: float) -> None:
+        """End the process after some seconds, with its stack recorded, unless this is cancelled.
 
         For code that keeps all other threads from running, this one included.
         """
         if self._file is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
 
-    def stays(self) -> None:
-        """Cancel `end_after`."""
+    def cancel_ending(self) -> None:
+        """Cancel the end that `end_process_after` has set."""
         if self._file is not None:
             faulthandler.cancel_dump_traceback_later()
 
-    def say(self, thread: int, how: str, where: str) -> None:
+    def record_ending(self, thread: int, cause_text: str, stack_text: str) -> None:
         """Record how a thread is about to end the process."""
-        self._write(_Said(thread=thread, says=how, traceback=where))
+        self._append_line(
+            _EvidenceLine(thread_id=thread, cause_text=cause_text, traceback_text=stack_text)
+        )
 
-    def run_lane(self, lane: str, run: Callable[[], None]) -> None:
+    def run_lane(self, lane_name: str, run_events: Callable[[], None]) -> None:
         """Run the body of a lane's thread, and attribute what the thread does to the lane."""
-        self.hear(threading.get_ident(), lane)
-        run()
+        self.attribute_to_lane(threading.get_ident(), lane_name)
+        run_events()
 
-    def hear(self, thread: int, lane: str) -> None:
+    def attribute_to_lane(self, thread: int, lane_name: str) -> None:
         """Attribute what a thread does from now on to a lane; `LATE` for no lane."""
-        self._write(_Said(thread=thread, lane=lane))
+        self._append_line(_EvidenceLine(thread_id=thread, lane_name=lane_name))
 
     def close(self) -> None:
-        """Undo all wrapping and leave no last words: the process ends normally."""
-        for module, name, function in self._wrapped:
-            setattr(module, name, function)
+        """Undo all wrapping and leave no evidence: the process ends normally."""
+        for module, function_name, function in self._wrapped:
+            setattr(module, function_name, function)
         self._wrapped.clear()
         if self._file is None:
             return
         faulthandler.disable()
-        if self._was_enabled and sys.__stderr__ is not None:
+        if self._was_handler_enabled and sys.__stderr__ is not None:
             faulthandler.enable(sys.__stderr__)
         self._file.close()
         self._file = None
         with suppress(OSError):  # it is about threads that have ended
             self._path.unlink(missing_ok=True)
 
-    def _deaf(self) -> None:
+    def _stop_in_fork(self) -> None:
         """Stop recording in a process that a plugin has forked: its end is not the daemon's."""
         if self._file is not None:
             faulthandler.disable()
             self._file = None
 
-    def _wrap(self, module: ModuleType, name: str, aims_at_us: Callable[..., bool]) -> None:
-        function = getattr(module, name)
+    def _wrap_function(
+        self, module: ModuleType, function_name: str, targets_this_process: Callable[..., bool]
+    ) -> None:
+        function = getattr(module, function_name)
 
         @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            if os.getpid() != self._pid or not aims_at_us(*args, **kwargs):
+        def recording_function(*args: Any, **kwargs: Any) -> Any:
+            if os.getpid() != self._process_id or not targets_this_process(*args, **kwargs):
                 return function(*args, **kwargs)
-            self._write(_about_to_end(f"{module.__name__}.{name}", args))
-            flush_log(_FLUSHES_WITHIN)
+            self._append_line(_describe_ending(f"{module.__name__}.{function_name}", args))
+            flush_log(_FLUSH_TIMEOUT)
             try:
                 return function(*args, **kwargs)
             finally:  # it did not end the process, whether it returned or raised
-                self._write(_Said(thread=threading.get_ident()))
+                self._append_line(_EvidenceLine(thread_id=threading.get_ident()))
 
-        self._wrapped.append((module, name, function))
-        setattr(module, name, wrapped)
+        self._wrapped.append((module, function_name, function))
+        setattr(module, function_name, recording_function)
 
-    def _write(self, said: _Said) -> None:
+    def _append_line(self, line: _EvidenceLine) -> None:
         if self._file is not None:
             with suppress(OSError, ValueError):  # a full disk must not end the process
-                os.write(self._file.fileno(), b"@" + msgspec.json.encode(said) + b"\n")
+                os.write(self._file.fileno(), b"@" + msgspec.json.encode(line) + b"\n")
 
 
-def left_behind(folder: Path) -> DeathEvidence | None:
+def read_death_evidence(folder: Path) -> DeathEvidence | None:
     """Return how the last process died; None if nothing shows that its own code ended it."""
-    return read(words_in(folder), oom_kills())
+    return parse_evidence(read_evidence_text(folder), count_oom_kills())
 
 
-def step_left_open(text: str) -> LoadingStep | None:
+def find_open_step(evidence_text: str) -> LoadingStep | None:
     """Return the step of loading a plugin that has no end in the text of a file."""
-    steps = [said for said in _lines_of_ours(text) if said.lane in (LOADING, _NONE)]
-    return steps[-1].step if steps else None
+    step_lines = [
+        line
+        for line in _parse_own_lines(evidence_text)
+        if line.lane_name in (LOADING_LANE, _MAIN_THREAD)
+    ]
+    return step_lines[-1].loading_step if step_lines else None
 
 
-def blamed_step(text: str, words: DeathEvidence | None) -> LoadingStep | None:
+def find_blamed_step(evidence_text: str, evidence: DeathEvidence | None) -> LoadingStep | None:
     """Return the step of loading a plugin that ended a process; None if none did.
 
     Args:
-        text: The text of a file.
-        words: How the process was ended by its own code; None if that is not known.
+        evidence_text: The text of a file.
+        evidence: How the process was ended by its own code; None if that is not known.
     """
-    if words is None or words.lane in (_ALL, LOADING):
-        return step_left_open(text)
-    of_threads = {said.lane: said.step for said in _lines_of_ours(text) if said.step is not None}
-    return of_threads.get(words.lane)
+    if evidence is None or evidence.lane_name in (_UNKNOWN_LANE, LOADING_LANE):
+        return find_open_step(evidence_text)
+    step_by_lane = {
+        line.lane_name: line.loading_step
+        for line in _parse_own_lines(evidence_text)
+        if line.loading_step is not None
+    }
+    return step_by_lane.get(evidence.lane_name)
 
 
-def _thread_lane(thread: int) -> str:
+def _lane_of_thread(thread: int) -> str:
     """Return the value used as the lane of a thread that a plugin has started."""
     return f"\0thread {thread}"
 
 
-def words_in(folder: Path) -> str:
+def read_evidence_text(folder: Path) -> str:
     """Return the text left by the last process; empty if there is none."""
     try:
-        return read_own(folder / FILE).decode("utf-8", "replace")
+        return read_own(folder / EVIDENCE_FILE).decode("utf-8", "replace")
     except OSError:
         return ""
 
 
-def read(text: str, memory: OomKills) -> DeathEvidence | None:
-    """Return the last words in the text of a file; None if there are none.
+def parse_evidence(evidence_text: str, current_kills: OomKills) -> DeathEvidence | None:
+    """Return the evidence in the text of a file; None if there is none.
 
     Args:
-        text: The file.
-        memory: The system's counters of kills for lack of memory, as they are now.
+        evidence_text: The file.
+        current_kills: The system's counters of kills for lack of memory, as they are now.
     """
-    lanes: dict[int, str] = {}
-    said: dict[int, _Said] = {}
-    before: OomKills | None = None
-    for one in _lines_of_ours(text):
-        before = before or one.memory
-        if one.lane:
-            lanes[one.thread] = one.lane
+    lane_by_thread: dict[int, str] = {}
+    last_lines: dict[int, _EvidenceLine] = {}
+    kills_at_start: OomKills | None = None
+    for line in _parse_own_lines(evidence_text):
+        kills_at_start = kills_at_start or line.oom_kills
+        if line.lane_name:
+            lane_by_thread[line.thread_id] = line.lane_name
         else:
-            said[one.thread] = one
-    crash = _crash(text, lanes)
+            last_lines[line.thread_id] = line
+    crash = _parse_crash(evidence_text, lane_by_thread)
     if crash is not None:
         return crash
-    for thread, one in said.items():
-        if one.says:
-            return DeathEvidence(one.says, plugin_frames(one.traceback), lanes.get(thread, _ALL))
-    if before is not None and ran_out(before, memory):
+    for thread, line in last_lines.items():
+        if line.cause_text:
+            return DeathEvidence(
+                line.cause_text,
+                keep_plugin_frames(line.traceback_text),
+                lane_by_thread.get(thread, _UNKNOWN_LANE),
+            )
+    if kills_at_start is not None and ran_out_of_memory(kills_at_start, current_kills):
         return DeathEvidence("the system ran out of memory and killed the process", "")
     return None
 
 
-def _lines_of_ours(text: str) -> Iterator[_Said]:
-    for line in text.splitlines():
-        if line.startswith(_OURS):
+def _parse_own_lines(evidence_text: str) -> Iterator[_EvidenceLine]:
+    for line in evidence_text.splitlines():
+        if line.startswith(_OWN_LINE_PREFIX):
             with suppress(msgspec.MsgspecError):  # a line cut off by a full disk
-                yield msgspec.json.decode(line[1:], type=_Said)
+                yield msgspec.json.decode(line[1:], type=_EvidenceLine)
 
 
-def _crash(text: str, lanes: dict[int, str]) -> DeathEvidence | None:
+def _parse_crash(evidence_text: str, lane_by_thread: dict[int, str]) -> DeathEvidence | None:
     """Return what faulthandler wrote about the thread that crashed."""
-    lines = [line for line in text.splitlines() if not line.startswith(_OURS)]
-    words = [line for line in lines if line.strip()]
-    if not words:
+    lines = [line for line in evidence_text.splitlines() if not line.startswith(_OWN_LINE_PREFIX)]
+    written_lines = [line for line in lines if line.strip()]
+    if not written_lines:
         return None
-    timed_out = words[0].startswith(_TIMED_OUT)
-    start = next((n for n, line in enumerate(lines) if _CURRENT.match(line)), None)
-    if start is None:
-        return DeathEvidence(words[0], "\n".join(words), timed_out=timed_out)
-    found = _CURRENT.match(lines[start])
-    thread = int(found[1], 16) if found else 0
-    end = next((n for n in range(start, len(lines)) if not lines[n].strip()), len(lines))
-    trace = plugin_frames("\n".join([words[0], *lines[start:end]]))
-    return DeathEvidence(words[0], trace, lanes.get(thread, _ALL), timed_out)
+    timed_out = written_lines[0].startswith(_TIMEOUT_PREFIX)
+    start_index = next(
+        (index for index, line in enumerate(lines) if _CURRENT_THREAD.match(line)), None
+    )
+    if start_index is None:
+        return DeathEvidence(written_lines[0], "\n".join(written_lines), timed_out=timed_out)
+    thread_match = _CURRENT_THREAD.match(lines[start_index])
+    thread = int(thread_match[1], 16) if thread_match else 0
+    end_index = next(
+        (index for index in range(start_index, len(lines)) if not lines[index].strip()), len(lines)
+    )
+    trace = keep_plugin_frames("\n".join([written_lines[0], *lines[start_index:end_index]]))
+    return DeathEvidence(
+        written_lines[0], trace, lane_by_thread.get(thread, _UNKNOWN_LANE), timed_out
+    )
 
 
-def _about_to_end(function: str, args: tuple[Any, ...]) -> _Said:
+def _describe_ending(function_name: str, arguments: tuple[Any, ...]) -> _EvidenceLine:
     """Return the line for a thread that calls a function that ends a process; never raise.
 
     Only numbers are kept of the arguments: an exit code, a pid, a signal. Others may be a program's
     arguments and environment, which can hold secrets.
     """
     try:
-        where = "".join(traceback.format_stack(sys._getframe(2), limit=_FRAMES))
-        numbers = [str(int(one)) if isinstance(one, int) else "..." for one in args]
-        how = f"it called {function}({', '.join(numbers)})"
+        stack_text = "".join(traceback.format_stack(sys._getframe(2), limit=_FRAME_LIMIT))
+        argument_texts = [
+            str(int(argument)) if isinstance(argument, int) else "..." for argument in arguments
+        ]
+        cause_text = f"it called {function_name}({', '.join(argument_texts)})"
     except Exception:  # stack and arguments are a plugin's and may fail to print
-        where, how = "", f"it called {function}"
-    return _Said(thread=threading.get_ident(), says=how, traceback=where)
+        stack_text, cause_text = "", f"it called {function_name}"
+    return _EvidenceLine(
+        thread_id=threading.get_ident(), cause_text=cause_text, traceback_text=stack_text
+    )
 
 
-def _always(*args: Any, **kwargs: Any) -> bool:
+def _always_ends(*args: Any, **kwargs: Any) -> bool:
     return True
 
 
-def _is_own_process(pid: Any = None, *args: Any, **kwargs: Any) -> bool:
+def _is_own_process(process_id: Any = None, *args: Any, **kwargs: Any) -> bool:
     """Return whether a pid, as passed to `os.kill`, includes this process."""
-    return pid in (os.getpid(), 0, -1, -os.getpgrp())
+    return process_id in (os.getpid(), 0, -1, -os.getpgrp())
 
 
-def _is_own_group(group: Any = None, *args: Any, **kwargs: Any) -> bool:
-    return group in (0, os.getpgrp())
+def _is_own_group(process_group: Any = None, *args: Any, **kwargs: Any) -> bool:
+    return process_group in (0, os.getpgrp())
 
 
-_ENDINGS: Final = (
-    (os, "_exit", _always),
-    (os, "abort", _always),
-    (os, "execv", _always),
-    (os, "execve", _always),
+_ENDING_FUNCTIONS: Final = (
+    (os, "_exit", _always_ends),
+    (os, "abort", _always_ends),
+    (os, "execv", _always_ends),
+    (os, "execve", _always_ends),
     (os, "kill", _is_own_process),
     (os, "killpg", _is_own_group),
-    (signal, "raise_signal", _always),
-    (signal, "pthread_kill", _always),
+    (signal, "raise_signal", _always_ends),
+    (signal, "pthread_kill", _always_ends),
 )
 """Functions that end a process at once: module, name, and whether a call targets this process."""

@@ -13,7 +13,7 @@ from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.calling.policy import FailureRules
 from sgevents_core.crashes.evidence import DeathEvidence
-from sgevents_core.crashes.recovery import Doubt
+from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.events import Event
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.scripts import Scripts
@@ -28,13 +28,13 @@ from sgevents_core.state.steps import CallDeaths
 from sgevents_core.state.strands import strand_of
 
 
-class Condemned(NamedTuple):
+class GivenUpCall(NamedTuple):
     """A call that is not repeated: its failure, the failure's number, its event and plugin."""
 
     failure: Failure
-    number: int
+    failure_number: int
     event: Event
-    record: PluginRecord
+    plugin_record: PluginRecord
 
 
 class FatalCall(NamedTuple):
@@ -47,99 +47,117 @@ class FatalCall(NamedTuple):
     attempt: int
 
 
-def counted(
-    doubts: Sequence[Doubt],
-    lane: str,
-    words: DeathEvidence | None,
-    known: Iterable[CallDeaths],
+def count_deaths(
+    doubts: Sequence[DoubtfulCall],
+    lane_name: str,
+    evidence: DeathEvidence | None,
+    known_deaths: Iterable[CallDeaths],
 ) -> list[CallDeaths]:
     """Return the deaths in the calls that were running when a process died, this one included.
 
     Args:
         doubts: The calls that were running.
-        lane: The lane they were made in.
-        words: How the process died; None if that is not known.
-        known: The deaths counted so far.
+        lane_name: The lane they were made in.
+        evidence: How the process died; None if that is not known.
+        known_deaths: The deaths counted so far.
     """
-    so_far = {(died.plugin, died.callback, died.seq): died for died in known}
-    deaths = []
+    deaths_by_call = {
+        (deaths.plugin, deaths.callback, deaths.seq): deaths for deaths in known_deaths
+    }
+    counted_deaths = []
     for doubt in doubts:
-        of_thread = worker_label(lane, doubt.worker)
-        if words is not None and words.clears(of_thread):
+        thread_label = worker_label(lane_name, doubt.worker_number)
+        if evidence is not None and evidence.rules_out_lane(thread_label):
             continue
-        proof = words if words is not None and words.blames(of_thread) else None
-        plugin, callback = doubt.key
-        fresh = CallDeaths(plugin, callback, doubt.seq, 0, 0, "", "")
-        died = so_far.get((plugin, callback, doubt.seq), fresh)
-        if proof is None:
-            died = with_death(died, OUTSIDE, "", is_proved=False)
+        proving_evidence = (
+            evidence if evidence is not None and evidence.may_blame_lane(thread_label) else None
+        )
+        plugin_name, callback_name = doubt.call_key
+        first_death = CallDeaths(plugin_name, callback_name, doubt.seq, 0, 0, "", "")
+        deaths = deaths_by_call.get((plugin_name, callback_name, doubt.seq), first_death)
+        if proving_evidence is None:
+            deaths = with_death(deaths, OUTSIDE, "", is_proved=False)
         else:
-            died = with_death(died, proof.how, proof.traceback, is_proved=True)
-        deaths.append(died)
-    return deaths
+            deaths = with_death(
+                deaths, proving_evidence.cause_text, proving_evidence.traceback_text, is_proved=True
+            )
+        counted_deaths.append(deaths)
+    return counted_deaths
 
 
-def condemn(
-    deaths: Iterable[CallDeaths],
-    rules: Mapping[CallKey, FailureRules],
+def give_up_calls(
+    deaths_by_call: Iterable[CallDeaths],
+    rules_by_callback: Mapping[CallKey, FailureRules],
     state: LaneWriter,
     redact: Redactor,
-) -> list[Condemned]:
+) -> list[GivenUpCall]:
     """Give up the calls in which the process died too often, according to their plugins' policies.
 
     The ledger must be up to date, and no lane may run yet.
 
     Args:
-        deaths: The calls in which the process died.
-        rules: Callback -> its failure policy; others are left alone.
+        deaths_by_call: The calls in which the process died.
+        rules_by_callback: Callback -> its failure policy; others are left alone.
         state: Journal and ledger.
         redact: Removes secrets from texts.
     """
-    condemned = []
-    for died in filter(is_condemned, deaths):
-        own = rules.get(died.key)
-        if own is not None:
-            fit = died._replace(how=redact(died.how), traceback=redact(died.traceback))
-            condemned += _give_up(fit, own, state)
-    return condemned
+    given_up_calls = []
+    for deaths in filter(is_condemned, deaths_by_call):
+        rules = rules_by_callback.get(deaths.key)
+        if rules is not None:
+            redacted_deaths = deaths._replace(
+                how=redact(deaths.how), traceback=redact(deaths.traceback)
+            )
+            given_up_calls += _give_up_call(redacted_deaths, rules, state)
+    return given_up_calls
 
 
-def _give_up(died: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[Condemned]:
-    entry = entry_at(state, died.seq)
+def _give_up_call(deaths: CallDeaths, rules: FailureRules, state: LaneWriter) -> list[GivenUpCall]:
+    entry = entry_at(state, deaths.seq)
     if entry is None:
         return []
-    plugin = state.plugins()[died.plugin]
-    record, before, strand = _place(plugin, entry, state)
-    if not before.is_next(died.seq, died.key):
+    plugin_record = state.plugins()[deaths.plugin]
+    called_record, progress_before, strand_number = _find_place(plugin_record, entry, state)
+    if not progress_before.is_next(deaths.seq, deaths.key):
         return []
-    line = f"ProcessDied: the process died {died.times} times in this call: {died.how}"
-    error = RaisedError("ProcessDied", line, died.traceback)
-    circumstances = Circumstances(rules, failures=record.failures + 1)
+    error_line = f"ProcessDied: the process died {deaths.times} times in this call: {deaths.how}"
+    error = RaisedError("ProcessDied", error_line, deaths.traceback)
+    circumstances = Circumstances(rules, failures=called_record.failures + 1)
     decision = judge_call(CallOutcome(error=error), circumstances)
     if decision.outcome == "dead-letter":
-        record.count_failure()
-    step = step_for(decision, record, before, died.key)
-    step.strand = strand
+        called_record.count_failure()
+    step = step_for(decision, called_record, progress_before, deaths.key)
+    step.strand = strand_number
     if decision.action == "pause":
-        record.pause(decision.reason)
+        called_record.pause(decision.reason)
     if decision.is_finished:
-        step.settled = (died.plugin, died.callback, died.seq)
-    attempts = state.attempts().get((died.key, died.seq), died.times)
-    call = FatalCall(died.plugin, died.callback, died.seq, entry.event_id, attempts)
-    failure = step.failure = failure_of(call, error, time.time(), decision.outcome)
+        step.settled = (deaths.plugin, deaths.callback, deaths.seq)
+    attempt_count = state.attempts().get((deaths.key, deaths.seq), deaths.times)
+    fatal_call = FatalCall(
+        deaths.plugin, deaths.callback, deaths.seq, entry.event_id, attempt_count
+    )
+    failure = step.failure = failure_of(fatal_call, error, time.time(), decision.outcome)
     step.dead, step.durable = decision.outcome == "dead-letter", True
-    number = state.record(record.lane, state.take_lane(record.lane), step)
-    return [Condemned(failure, number, event_in(entry, Scripts(state.scripts())), plugin)]
+    failure_number = state.record(called_record.lane, state.take_lane(called_record.lane), step)
+    return [
+        GivenUpCall(
+            failure, failure_number, event_in(entry, Scripts(state.scripts())), plugin_record
+        )
+    ]
 
 
-def _place(
-    plugin: PluginRecord, entry: Entry, state: LaneWriter
+def _find_place(
+    plugin_record: PluginRecord, entry: Entry, state: LaneWriter
 ) -> tuple[AnyPluginRecord, Progress, int | None]:
     """Return the record by which a plugin is called for an entry, its progress, and the strand."""
-    places = state.lane_places(plugin.lane)
-    if places is None or plugin.apart:
-        lane = state.lane_progress(plugin.lane) or Progress(state.end())
-        return plugin, plugin.progress if plugin.apart else lane, None
-    strand = strand_of(entry, places.order_by)
-    record = plugin.strands.get(strand) or StrandRecord(plugin, strand)
-    return record, record.progress if record.apart else places.places[strand], strand
+    strand_places = state.lane_places(plugin_record.lane)
+    if strand_places is None or plugin_record.apart:
+        lane_progress = state.lane_progress(plugin_record.lane) or Progress(state.end())
+        return plugin_record, plugin_record.progress if plugin_record.apart else lane_progress, None
+    strand_number = strand_of(entry, strand_places.order_by)
+    record = plugin_record.strands.get(strand_number) or StrandRecord(plugin_record, strand_number)
+    return (
+        record,
+        record.progress if record.apart else strand_places.places[strand_number],
+        strand_number,
+    )

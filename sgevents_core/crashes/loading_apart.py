@@ -20,15 +20,15 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
 from sgevents_core.crashes.evidence import (
     DeathEvidence,
-    EvidenceKeeper,
+    EvidenceRecorder,
     LoadingStep,
-    blamed_step,
-    read,
-    step_left_open,
+    find_blamed_step,
+    find_open_step,
+    parse_evidence,
 )
-from sgevents_core.crashes.loading_deaths import known_in
-from sgevents_core.crashes.loading_watch import PATIENCE, EndingWatch
-from sgevents_core.crashes.out_of_memory import oom_kills
+from sgevents_core.crashes.loading_deaths import read_known_broken
+from sgevents_core.crashes.loading_watch import RETURN_TIMEOUT, TimeoutWatch
+from sgevents_core.crashes.out_of_memory import count_oom_kills
 from sgevents_core.dispatch.printed_apart import PrintedApart
 from sgevents_core.errors import LoadEndedError, LoadTimeoutError, SgEventsError
 from sgevents_core.observe.redaction import Redactor
@@ -39,236 +39,264 @@ from sgevents_core.settings import Settings, format_duration
 
 _T = TypeVar("_T")
 
-_LENGTH: Final = 8
-_EVERY: Final = 0.05
-_LONGEST: Final = 300.0
+_LENGTH_BYTES: Final = 8
+_POLL_INTERVAL: Final = 0.05
+_LONGEST_PAUSE: Final = 300.0
 """Seconds allowed between steps of plugins; the site may be asked for its schema meanwhile."""
-_DIES_WITH_PARENT: Final = 1
-_FIX: Final = "Mend the plugin, or disable it: enabled = false."
-_exit: Final = os._exit
+_SET_DEATH_SIGNAL: Final = 1
+_FIX_ADVICE: Final = "Mend the plugin, or disable it: enabled = false."
+_exit_process: Final = os._exit
 
 
-def looked_at_apart(settings: Settings, look: Callable[[PluginWatch], _T]) -> _T:
-    """Return the result of `look`, which loads plugins with the watch it is given.
+def inspect_apart(settings: Settings, inspect: Callable[[PluginWatch], _T]) -> _T:
+    """Return the result of `inspect`, which loads plugins with the watch it is given.
 
     Args:
         settings: The configuration.
-        look: Loads plugins, and returns plain values: text, numbers, and this package's own types.
+        inspect: Loads plugins, and returns plain values: text, numbers, and this package's own
+            types.
 
     Raises:
         LoadEndedError: The plugins' process ended, and it is not known which plugin ended it.
-        SgEventsError: `look` raised one; text and exit code are the same.
+        SgEventsError: `inspect` raised one; text and exit code are the same.
     """
-    return _tried(settings, look)[0]
+    return _run_trials(settings, inspect)[0]
 
 
-def loaded_after_trying(settings: Settings, discovery: Discovery) -> Loaded:
+def load_after_trial(settings: Settings, discovery: Discovery) -> Loaded:
     """Load plugins in this process, without those that have just ended a separate one.
 
     Raises:
         LoadEndedError: The plugins' process ended, and it is not known which plugin ended it.
     """
-    known = _tried(settings, lambda watch: load(settings, discovery, watch=watch).statuses)[1]
-    return load(settings, discovery, watch=PluginWatch(known))
+    known_broken = _run_trials(
+        settings, lambda watch: load(settings, discovery, watch=watch).statuses
+    )[1]
+    return load(settings, discovery, watch=PluginWatch(known_broken))
 
 
-def _tried(
-    settings: Settings, look: Callable[[PluginWatch], _T]
+def _run_trials(
+    settings: Settings, inspect: Callable[[PluginWatch], _T]
 ) -> tuple[_T, Mapping[str, KnownBroken]]:
-    known = known_in(settings.state.path)
+    known_broken = read_known_broken(settings.state.path)
     with closing(PrintedApart(Redactor.of(settings))) as printed:
         while True:
-            found = _Apart(settings, known, printed).found(look)
-            if not isinstance(found, _Culprit):
-                return found, known
-            if found.plugin in known:
-                raise LoadEndedError(how=found.known.reason)
-            known[found.plugin] = found.known
+            trial_result = _TrialProcess(settings, known_broken, printed).run_trial(inspect)
+            if not isinstance(trial_result, _EndingPlugin):
+                return trial_result, known_broken
+            if trial_result.plugin_name in known_broken:
+                raise LoadEndedError(how=trial_result.known_broken.reason)
+            known_broken[trial_result.plugin_name] = trial_result.known_broken
 
 
-class _Culprit(NamedTuple):
+class _EndingPlugin(NamedTuple):
     """The plugin that ended the process, and how."""
 
-    plugin: str
-    known: KnownBroken
+    plugin_name: str
+    known_broken: KnownBroken
 
 
-class _Answer(NamedTuple):
+class _TrialAnswer(NamedTuple):
     """The result of `look`, as passed between processes.
 
     Args:
-        value: The result.
-        error: What was raised instead, for people; empty if nothing was raised.
+        result_value: The result.
+        error_text: What was raised instead, for people; empty if nothing was raised.
         exit_code: The exit code of that error.
-        learned: Secrets that were learned meanwhile.
+        learned_secrets: Secrets that were learned meanwhile.
     """
 
-    value: Any = None
-    error: str = ""
+    result_value: Any = None
+    error_text: str = ""
     exit_code: int = 1
-    learned: Sequence[str] = ()
+    learned_secrets: Sequence[str] = ()
 
 
-class _Apart:
+class _TrialProcess:
     """One process that loads plugins, and its result.
 
     Args:
         settings: The configuration.
-        known: Plugin -> why it is left out.
+        known_broken: Plugin -> why it is left out.
         printed: Receives what is printed there.
     """
 
     def __init__(
-        self, settings: Settings, known: Mapping[str, KnownBroken], printed: PrintedApart
+        self, settings: Settings, known_broken: Mapping[str, KnownBroken], printed: PrintedApart
     ) -> None:
         self._settings = settings
-        self._known = known
-        self._words = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
+        self._known_broken = known_broken
+        self._evidence_file = os.memfd_create("sgevents-last-words", os.MFD_CLOEXEC)
         self._printed = printed
-        self._answer = b""
-        self._step: tuple[int, float] = (-1, 0.0)
+        self._answer_bytes = b""
+        self._last_step: tuple[int, float] = (-1, 0.0)
 
-    def found(self, look: Callable[[PluginWatch], _T]) -> _T | _Culprit:
-        """Return the result of `look` in that process, or the plugin that ended it."""
-        reads, writes = os.pipe2(os.O_CLOEXEC)
+    def run_trial(self, inspect: Callable[[PluginWatch], _T]) -> _T | _EndingPlugin:
+        """Return the result of `inspect` in that process, or the plugin that ended it."""
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
             with warnings.catch_warnings():  # about other threads: ours hold no locks now
                 warnings.simplefilter("ignore", DeprecationWarning)
-                child = os.fork()
-            if child == 0:
-                self._be_child(writes, look)
-            os.close(writes)
-            status = self._wait(child, reads)
-            text = self._said()
+                child_pid = os.fork()
+            if child_pid == 0:
+                self._run_child(write_end, inspect)
+            os.close(write_end)
+            exit_status = self._wait_for_child(child_pid, read_end)
+            evidence_text = self._read_evidence()
         finally:
-            os.close(reads)
-            os.close(self._words)
+            os.close(read_end)
+            os.close(self._evidence_file)
             self._printed.hear()
-        answer = self._answered()
-        if answer is None:
-            return self._culprit(text, status)
-        return cast("_T", _value_of(answer))
+        trial_answer = self._read_answer()
+        if trial_answer is None:
+            return self._find_ending_plugin(evidence_text, exit_status)
+        return cast("_T", _unpack_answer(trial_answer))
 
-    def _answered(self) -> _Answer | None:
+    def _read_answer(self) -> _TrialAnswer | None:
         """Return the child's answer, once its secrets are known; None if there is none."""
-        if not self._is_whole():
+        if not self._is_answer_complete():
             return None
-        answer: _Answer = pickle.loads(self._answer[_LENGTH:])  # noqa: S301 - our own words
-        for text in answer.learned:
-            self._settings.learned_secrets.add_text(text)
-        return answer
+        trial_answer: _TrialAnswer = pickle.loads(self._answer_bytes[_LENGTH_BYTES:])  # noqa: S301 - our own words
+        for learned_secret in trial_answer.learned_secrets:
+            self._settings.learned_secrets.add_text(learned_secret)
+        return trial_answer
 
-    def _wait(self, child: int, reads: int) -> int:
+    def _wait_for_child(self, child_pid: int, read_end: int) -> int:
         """Wait for the answer or the end of the child; return its exit status."""
         try:
-            while not self._is_whole():
-                wanted = [reads, self._printed.fileno()]
-                ready, _, _ = select.select(wanted, [], [], _EVERY)
+            while not self._is_answer_complete():
+                watched_ends = [read_end, self._printed.fileno()]
+                ready_ends, _, _ = select.select(watched_ends, [], [], _POLL_INTERVAL)
                 self._printed.hear()
-                if reads in ready:
-                    more = os.read(reads, 1 << 20)
-                    self._answer += more
-                    if not more:
+                if read_end in ready_ends:
+                    received_bytes = os.read(read_end, 1 << 20)
+                    self._answer_bytes += received_bytes
+                    if not received_bytes:
                         break
                     continue
-                ended, status = os.waitpid(child, os.WNOHANG)
-                if ended:
-                    child = 0
-                    return status
-                self._end_overdue(child)
+                ended_pid, exit_status = os.waitpid(child_pid, os.WNOHANG)
+                if ended_pid:
+                    child_pid = 0
+                    return exit_status
+                self._kill_overdue_child(child_pid)
         finally:
-            if child:
-                os.kill(child, signal.SIGKILL)
-                status = os.waitpid(child, 0)[1]
-        return status
+            if child_pid:
+                os.kill(child_pid, signal.SIGKILL)
+                exit_status = os.waitpid(child_pid, 0)[1]
+        return exit_status
 
-    def _end_overdue(self, child: int) -> None:
+    def _kill_overdue_child(self, child_pid: int) -> None:
         """End a child that failed to end itself in a step that takes too long."""
-        size = os.fstat(self._words).st_size
-        if size != self._step[0]:
-            self._step = (size, time.monotonic())
+        evidence_size = os.fstat(self._evidence_file).st_size
+        if evidence_size != self._last_step[0]:
+            self._last_step = (evidence_size, time.monotonic())
             return
-        step = step_left_open(self._said())
-        patience = _LONGEST if step is None else self._limit(step.plugin) + PATIENCE
-        if time.monotonic() - self._step[1] > patience:
-            os.kill(child, signal.SIGKILL)
+        step = find_open_step(self._read_evidence())
+        step_timeout = (
+            _LONGEST_PAUSE
+            if step is None
+            else self._load_timeout(step.plugin_name) + RETURN_TIMEOUT
+        )
+        if time.monotonic() - self._last_step[1] > step_timeout:
+            os.kill(child_pid, signal.SIGKILL)
 
-    def _said(self) -> str:
-        """Return the child's last words so far."""
-        return os.pread(self._words, os.fstat(self._words).st_size, 0).decode("utf-8", "replace")
+    def _read_evidence(self) -> str:
+        """Return the evidence that the child has left so far."""
+        return os.pread(self._evidence_file, os.fstat(self._evidence_file).st_size, 0).decode(
+            "utf-8", "replace"
+        )
 
-    def _limit(self, plugin: str) -> float:
-        return self._settings.plugins[plugin].load_timeout
+    def _load_timeout(self, plugin_name: str) -> float:
+        return self._settings.plugins[plugin_name].load_timeout
 
-    def _is_whole(self) -> bool:
-        length = int.from_bytes(self._answer[:_LENGTH], "big")
-        return len(self._answer) >= _LENGTH and len(self._answer) - _LENGTH >= length
+    def _is_answer_complete(self) -> bool:
+        answer_length = int.from_bytes(self._answer_bytes[:_LENGTH_BYTES], "big")
+        return (
+            len(self._answer_bytes) >= _LENGTH_BYTES
+            and len(self._answer_bytes) - _LENGTH_BYTES >= answer_length
+        )
 
-    def _culprit(self, text: str, status: int) -> _Culprit:
-        words = read(text, oom_kills())
-        step = blamed_step(text, words)
-        how = _how_of(status) if words is None else words.how
+    def _find_ending_plugin(self, evidence_text: str, exit_status: int) -> _EndingPlugin:
+        evidence = parse_evidence(evidence_text, count_oom_kills())
+        step = find_blamed_step(evidence_text, evidence)
+        cause_text = _describe_status(exit_status) if evidence is None else evidence.cause_text
         if step is None:
-            trace = "" if words is None or not words.traceback else f"\n{words.traceback}"
-            raise LoadEndedError(how=f"{how}{trace}")
-        return _Culprit(step.plugin, self._told(step, how, words))
+            traceback_text = (
+                ""
+                if evidence is None or not evidence.traceback_text
+                else f"\n{evidence.traceback_text}"
+            )
+            raise LoadEndedError(how=f"{cause_text}{traceback_text}")
+        return _EndingPlugin(step.plugin_name, self._describe_culprit(step, cause_text, evidence))
 
-    def _told(self, step: LoadingStep, how: str, words: DeathEvidence | None) -> KnownBroken:
-        trace = words.traceback if words is not None else ""
-        late = self._step[1] and time.monotonic() - self._step[1] > self._limit(step.plugin)
-        if late or (words is not None and words.timed_out):
-            within = format_duration(self._limit(step.plugin))
-            error = LoadTimeoutError(doing=step.doing, within=within)
-            return KnownBroken(error.reason.rstrip("."), error.fix, trace)
-        return KnownBroken(f"it ends the process in this: {step.doing}; {how}", _FIX, trace)
+    def _describe_culprit(
+        self, step: LoadingStep, cause_text: str, evidence: DeathEvidence | None
+    ) -> KnownBroken:
+        traceback_text = evidence.traceback_text if evidence is not None else ""
+        is_overdue = self._last_step[1] and time.monotonic() - self._last_step[
+            1
+        ] > self._load_timeout(step.plugin_name)
+        if is_overdue or (evidence is not None and evidence.timed_out):
+            time_limit = format_duration(self._load_timeout(step.plugin_name))
+            timeout_error = LoadTimeoutError(doing=step.activity, within=time_limit)
+            return KnownBroken(timeout_error.reason.rstrip("."), timeout_error.fix, traceback_text)
+        return KnownBroken(
+            f"it ends the process in this: {step.activity}; {cause_text}",
+            _FIX_ADVICE,
+            traceback_text,
+        )
 
-    def _be_child(self, writes: int, look: Callable[[PluginWatch], object]) -> NoReturn:
+    def _run_child(self, write_end: int, inspect: Callable[[PluginWatch], object]) -> NoReturn:
         """Load, answer, and end the process whatever happens."""
         try:
             with suppress(Exception):
-                ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
+                ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             with suppress(OSError):
                 self._printed.take_over()
-            listener = EvidenceKeeper(Path(os.devnull))
-            listener.begin(os.fdopen(os.dup(self._words), "ab", buffering=0))
-            answer = self._packed(lambda: look(EndingWatch(listener, self._known)))
-            _write(writes, len(answer).to_bytes(_LENGTH, "big") + answer)
+            recorder = EvidenceRecorder(Path(os.devnull))
+            recorder.start_recording(os.fdopen(os.dup(self._evidence_file), "ab", buffering=0))
+            packed_answer = self._pack_answer(
+                lambda: inspect(TimeoutWatch(recorder, self._known_broken))
+            )
+            _write_all(write_end, len(packed_answer).to_bytes(_LENGTH_BYTES, "big") + packed_answer)
         finally:
-            _exit(0)
+            _exit_process(0)
 
-    def _packed(self, look: Callable[[], object]) -> bytes:
-        answer = _answer_of(look)._replace(learned=list(self._settings.learned_secrets))
+    def _pack_answer(self, inspect: Callable[[], object]) -> bytes:
+        trial_answer = _make_answer(inspect)._replace(
+            learned_secrets=list(self._settings.learned_secrets)
+        )
         try:
-            return pickle.dumps(answer)
+            return pickle.dumps(trial_answer)
         except Exception as error:  # an error type of a plugin's own
-            return pickle.dumps(_Answer(error=f"{type(error).__name__}: {error}"))
+            return pickle.dumps(_TrialAnswer(error_text=f"{type(error).__name__}: {error}"))
 
 
-def _answer_of(look: Callable[[], object]) -> _Answer:
+def _make_answer(inspect: Callable[[], object]) -> _TrialAnswer:
     try:
-        return _Answer(look())
+        return _TrialAnswer(inspect())
     except SgEventsError as error:
-        return _Answer(error=str(error), exit_code=error.exit_code)
+        return _TrialAnswer(error_text=str(error), exit_code=error.exit_code)
     except BaseException as error:
-        return _Answer(error=f"{type(error).__name__}: {error}")
+        return _TrialAnswer(error_text=f"{type(error).__name__}: {error}")
 
 
-def _value_of(answer: _Answer) -> Any:
-    if not answer.error:
-        return answer.value
+def _unpack_answer(trial_answer: _TrialAnswer) -> Any:
+    if not trial_answer.error_text:
+        return trial_answer.result_value
     error = SgEventsError()
-    error.args = (answer.error,)
-    error.exit_code = answer.exit_code  # type: ignore[misc]  # this one is of a kind of its own
+    error.args = (trial_answer.error_text,)
+    error.exit_code = trial_answer.exit_code  # type: ignore[misc]  # this one is of a kind of its own
     raise error
 
 
-def _how_of(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        return f"it was killed by {signal.Signals(-code).name}"
-    return f"it ended with exit code {code}"
+def _describe_status(exit_status: int) -> str:
+    exit_code = os.waitstatus_to_exitcode(exit_status)
+    if exit_code < 0:
+        return f"it was killed by {signal.Signals(-exit_code).name}"
+    return f"it ended with exit code {exit_code}"
 
 
-def _write(file: int, text: bytes) -> None:
-    while text:
-        text = text[os.write(file, text) :]
+def _write_all(file_descriptor: int, unwritten_bytes: bytes) -> None:
+    while unwritten_bytes:
+        unwritten_bytes = unwritten_bytes[os.write(file_descriptor, unwritten_bytes) :]

@@ -15,59 +15,75 @@ from typing import Final
 
 import msgspec
 
-from sgevents_core.crashes.evidence import FILE as WORDS
-from sgevents_core.crashes.evidence import DeathEvidence, LoadingStep, blamed_step, read, words_in
-from sgevents_core.crashes.out_of_memory import oom_kills
+from sgevents_core.crashes.evidence import (
+    EVIDENCE_FILE,
+    DeathEvidence,
+    LoadingStep,
+    find_blamed_step,
+    parse_evidence,
+    read_evidence_text,
+)
+from sgevents_core.crashes.out_of_memory import count_oom_kills
 from sgevents_core.errors import StateError
 from sgevents_core.plugins.load_watching import KnownBroken
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.state.own_files import PRIVATE, read_own
 
-FILE: Final = "loading.json"
-UNPROVED: Final = 3
+DEATHS_FILE: Final = "loading.json"
+UNPROVED_LIMIT: Final = 3
 """Unexplained deaths while a plugin was loaded after which it is not tried again."""
-LONG: Final = 600.0
+LONG_RUN: Final = 600.0
 """Seconds after which a plugin's thread no longer counts as part of its loading."""
-OUTSIDE: Final = "nothing shows what killed it"
+UNKNOWN_CAUSE: Final = "nothing shows what killed it"
 SHUTDOWN: Final = "shutdown"
-FIX: Final = (
+RETRY_ADVICE: Final = (
     "It is tried again once its distribution, its files or its table in the configuration have "
     "changed; or as it is, after: sgevents plugins retry {name}"
 )
 
+_KEYS: Final = {
+    "activity": "doing",
+    "fingerprint": "mark",
+    "proved_count": "proved",
+    "unproved_count": "unproved",
+    "cause_text": "how",
+    "traceback_text": "traceback",
+}
+"""Field -> its key in the file."""
 
-class LoadDeath(msgspec.Struct, frozen=True):
+
+class LoadDeathCount(msgspec.Struct, frozen=True, rename=_KEYS.get):
     """The count of deaths while a plugin was loaded from the same code and settings.
 
     Args:
-        doing: The step in which it died last, for people.
-        mark: What the plugin was loaded from.
-        proved: How often the plugin is known to have ended it.
-        unproved: How often the cause is not known.
-        how: How it died last, for people.
-        traceback: Where, if known.
+        activity: The step in which it died last, for people.
+        fingerprint: What the plugin was loaded from.
+        proved_count: How often the plugin is known to have ended it.
+        unproved_count: How often the cause is not known.
+        cause_text: How it died last, for people.
+        traceback_text: Where, if known.
     """
 
-    doing: str
-    mark: str
-    proved: int = 0
-    unproved: int = 0
-    how: str = OUTSIDE
-    traceback: str = ""
+    activity: str
+    fingerprint: str
+    proved_count: int = 0
+    unproved_count: int = 0
+    cause_text: str = UNKNOWN_CAUSE
+    traceback_text: str = ""
 
 
-def take_stock(folder: Path) -> dict[str, LoadDeath]:
+def count_last_death(folder: Path) -> dict[str, LoadDeathCount]:
     """Count the death of the last process if it died loading a plugin; return all deaths.
 
     Call it once, in the process that holds the state, before its own evidence replaces the last.
     """
-    deaths = load_deaths(folder)
-    text = words_in(folder)
-    words = read(text, oom_kills())
-    step = blamed_step(text, words)
+    deaths = read_death_counts(folder)
+    evidence_text = read_evidence_text(folder)
+    evidence = parse_evidence(evidence_text, count_oom_kills())
+    step = find_blamed_step(evidence_text, evidence)
     if step is not None and not _is_of_old_thread(step, folder):
-        deaths[step.plugin] = counted(step, words, deaths.get(step.plugin))
-        _write(folder, deaths)
+        deaths[step.plugin_name] = count_death(step, evidence, deaths.get(step.plugin_name))
+        _write_counts(folder, deaths)
     return deaths
 
 
@@ -76,104 +92,124 @@ def _is_of_old_thread(step: LoadingStep, folder: Path) -> bool:
 
     The next start may run as long, so leaving the plugin out would help nobody.
     """
-    if not step.thread_since:
+    if not step.thread_seen_at:
         return False
     with suppress(OSError):
-        return (folder / WORDS).stat().st_mtime - step.thread_since > LONG
+        return (folder / EVIDENCE_FILE).stat().st_mtime - step.thread_seen_at > LONG_RUN
     return False
 
 
-def counted(step: LoadingStep, words: DeathEvidence | None, before: LoadDeath | None) -> LoadDeath:
+def count_death(
+    step: LoadingStep, evidence: DeathEvidence | None, counted_before: LoadDeathCount | None
+) -> LoadDeathCount:
     """Return the deaths of one plugin, including the one in `step`.
 
     Args:
         step: The step in which the process died.
-        words: How it died; None if that is not known.
-        before: The deaths so far; those with another mark no longer count.
+        evidence: How it died; None if that is not known.
+        counted_before: The deaths so far; those with another mark no longer count.
     """
-    if before is None or before.mark != step.mark:
-        before = LoadDeath(step.doing, step.mark)
-    if words is None:
-        unproved = before.unproved + 1
-        return msgspec.structs.replace(before, doing=step.doing, unproved=unproved)
-    return LoadDeath(
-        step.doing, step.mark, before.proved + 1, before.unproved, words.how, words.traceback
+    if counted_before is None or counted_before.fingerprint != step.fingerprint:
+        counted_before = LoadDeathCount(step.activity, step.fingerprint)
+    if evidence is None:
+        unproved_count = counted_before.unproved_count + 1
+        return msgspec.structs.replace(
+            counted_before, activity=step.activity, unproved_count=unproved_count
+        )
+    return LoadDeathCount(
+        step.activity,
+        step.fingerprint,
+        counted_before.proved_count + 1,
+        counted_before.unproved_count,
+        evidence.cause_text,
+        evidence.traceback_text,
     )
 
 
-def known_from(deaths: Mapping[str, LoadDeath]) -> dict[str, KnownBroken]:
+def find_known_broken(deaths: Mapping[str, LoadDeathCount]) -> dict[str, KnownBroken]:
     """Return plugin -> why it is not loaded, for plugins that died too often."""
-    return {name: _known(name, death) for name, death in deaths.items() if _is_enough(death)}
+    return {
+        plugin_name: _describe_broken(plugin_name, death)
+        for plugin_name, death in deaths.items()
+        if _is_too_often(death)
+    }
 
 
-def known_in(folder: Path) -> dict[str, KnownBroken]:
+def read_known_broken(folder: Path) -> dict[str, KnownBroken]:
     """Return plugin -> why the daemon does not load it, for commands that only inspect plugins."""
-    return known_from(load_deaths(folder))
+    return find_known_broken(read_death_counts(folder))
 
 
-def load_deaths(folder: Path) -> dict[str, LoadDeath]:
+def read_death_counts(folder: Path) -> dict[str, LoadDeathCount]:
     """Return plugin -> its deaths; none if the file cannot be read."""
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(read_own(folder / FILE), type=dict[str, LoadDeath])
+        return msgspec.json.decode(read_own(folder / DEATHS_FILE), type=dict[str, LoadDeathCount])
     return {}
 
 
-def forget_started(folder: Path, plugins: Iterable[LoadedPlugin]) -> None:
+def forget_started_plugins(folder: Path, started_plugins: Iterable[LoadedPlugin]) -> None:
     """Forget the deaths of plugins that have been loaded and started."""
-    deaths = load_deaths(folder)
-    marks = {plugin.name: plugin.turn.fingerprint for plugin in plugins if plugin.turn is not None}
-    kept = {
-        name: death
-        for name, death in deaths.items()
-        if name not in marks or (death.doing == SHUTDOWN and death.mark == marks[name])
+    deaths = read_death_counts(folder)
+    started_fingerprints = {
+        loaded_plugin.name: loaded_plugin.turn.fingerprint
+        for loaded_plugin in started_plugins
+        if loaded_plugin.turn is not None
     }
-    if len(kept) < len(deaths):
-        _write(folder, kept)
+    kept_counts = {
+        plugin_name: death
+        for plugin_name, death in deaths.items()
+        if plugin_name not in started_fingerprints
+        or (death.activity == SHUTDOWN and death.fingerprint == started_fingerprints[plugin_name])
+    }
+    if len(kept_counts) < len(deaths):
+        _write_counts(folder, kept_counts)
 
 
-def forget(folder: Path, plugin: str) -> bool:
+def forget_deaths(folder: Path, plugin_name: str) -> bool:
     """Forget the deaths of a plugin, so that it is tried again; return False if there are none.
 
     Raises:
         StateError: The file cannot be written.
     """
-    deaths = load_deaths(folder)
-    if deaths.pop(plugin, None) is None:
+    deaths = read_death_counts(folder)
+    if deaths.pop(plugin_name, None) is None:
         return False
-    _write(folder, deaths)
+    _write_counts(folder, deaths)
     return True
 
 
-def _is_enough(death: LoadDeath) -> bool:
-    return death.proved > 0 or death.unproved >= UNPROVED
+def _is_too_often(death: LoadDeathCount) -> bool:
+    return death.proved_count > 0 or death.unproved_count >= UNPROVED_LIMIT
 
 
-def _known(name: str, death: LoadDeath) -> KnownBroken:
+def _describe_broken(plugin_name: str, death: LoadDeathCount) -> KnownBroken:
     return KnownBroken(
-        reason=f"the process died in this: {death.doing}; {death.how}",
-        fix=FIX.format(name=name),
-        traceback=death.traceback,
-        fingerprint=death.mark,
-        hook=SHUTDOWN if death.doing == SHUTDOWN else "",
+        reason=f"the process died in this: {death.activity}; {death.cause_text}",
+        fix=RETRY_ADVICE.format(name=plugin_name),
+        traceback=death.traceback_text,
+        fingerprint=death.fingerprint,
+        hook=SHUTDOWN if death.activity == SHUTDOWN else "",
     )
 
 
-def _write(folder: Path, deaths: Mapping[str, LoadDeath]) -> None:
-    new = folder / f"{FILE}.new"
-    _tried(folder, lambda: _write_new(new, msgspec.json.encode(deaths)))
-    _tried(folder, lambda: os.replace(new, folder / FILE))  # noqa: PTH105 - it returns nothing
+def _write_counts(folder: Path, deaths: Mapping[str, LoadDeathCount]) -> None:
+    new_file = folder / f"{DEATHS_FILE}.new"
+    _convert_errors(folder, lambda: _create_file(new_file, msgspec.json.encode(deaths)))
+    _convert_errors(folder, lambda: os.replace(new_file, folder / DEATHS_FILE))  # noqa: PTH105 - it returns nothing
 
 
-def _write_new(new: Path, text: bytes) -> None:
+def _create_file(new_file: Path, file_content: bytes) -> None:
     with suppress(FileNotFoundError):
-        new.unlink()
+        new_file.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(new, flags, PRIVATE), "wb") as file:
-        file.write(text)
+    with os.fdopen(os.open(new_file, flags, PRIVATE), "wb") as file:
+        file.write(file_content)
 
 
-def _tried(folder: Path, write: Callable[[], None]) -> None:
+def _convert_errors(folder: Path, write_file: Callable[[], None]) -> None:
     try:
-        write()
+        write_file()
     except OSError as error:
-        raise StateError(path=str(folder / FILE), reason=error.strerror or str(error)) from None
+        raise StateError(
+            path=str(folder / DEATHS_FILE), reason=error.strerror or str(error)
+        ) from None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sgevents_core.choices import OrderBy
 from sgevents_core.crashes import giving_up as deaths
 from sgevents_core.crashes import recovery
-from sgevents_core.crashes.evidence import left_behind
+from sgevents_core.crashes.evidence import read_death_evidence
 from sgevents_core.dispatch.caller import key_of, rules_of
 from sgevents_core.dispatch.lane_plugin import failure_rules
 from sgevents_core.observe.redaction import Redactor
@@ -32,36 +32,36 @@ class LaneStart(NamedTuple):
     """The progress of one lane, and the calls that were running when its last process died.
 
     Args:
-        name: The lane's name.
+        lane_name: The lane's name.
         progress: Its progress; of a divided lane, the lowest place.
-        doubts: The calls that were running.
-        places: The places of its strands; None if it is not divided.
+        doubtful_calls: The calls that were running.
+        strand_places: The places of its strands; None if it is not divided.
     """
 
-    name: str
+    lane_name: str
     progress: Progress
-    doubts: Sequence[recovery.Doubt]
-    places: StrandPlaces | None = None
+    doubtful_calls: Sequence[recovery.DoubtfulCall]
+    strand_places: StrandPlaces | None = None
 
-    def part_with(self, record: PluginRecord) -> None:
+    def separate_plugin(self, record: PluginRecord) -> None:
         """Separate a plugin from the lane; do nothing if it is separate already."""
-        if self.places is None:
+        if self.strand_places is None:
             record.leave_lane(self.progress)
         else:
-            record.leave_strands(self.places)
+            record.leave_strands(self.strand_places)
 
-    def divided_by(self, order_by: OrderBy | None) -> LaneStart:
+    def divide_events(self, order_by: OrderBy | None) -> LaneStart:
         """Return where the lane continues if its events are divided in another way from now on.
 
         It begins where nothing was begun; its plugins have to finish the events before that.
         """
-        if self.places is None and order_by is not None:
-            return self._replace(places=StrandPlaces.at(order_by, self.progress))
-        if self.places is None or self.places.order_by == order_by:
+        if self.strand_places is None and order_by is not None:
+            return self._replace(strand_places=StrandPlaces.at(order_by, self.progress))
+        if self.strand_places is None or self.strand_places.order_by == order_by:
             return self
-        progress = Progress(self.places.highest)
-        places = None if order_by is None else StrandPlaces.at(order_by, progress)
-        return self._replace(progress=progress, places=places)
+        highest_place = Progress(self.strand_places.highest)
+        strand_places = None if order_by is None else StrandPlaces.at(order_by, highest_place)
+        return self._replace(progress=highest_place, strand_places=strand_places)
 
 
 def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, LaneStart]:
@@ -71,180 +71,207 @@ def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, 
     loses nothing. What is returned is already in the ledger.
     """
     records = state.plugins()
-    lanes = _lane_names(settings, loaded, records)
-    starts = {name: _recover_lane(name, settings.state.path, state, records) for name in lanes}
-    riding = {plugin.name: plugin.lane for plugin in loaded.plugins}
+    lane_names = _collect_lane_names(settings, loaded, records)
+    starts = {
+        lane_name: _recover_lane(lane_name, settings.state.path, state, records)
+        for lane_name in lane_names
+    }
+    lane_by_plugin = {plugin.name: plugin.lane for plugin in loaded.plugins}
     for record in records.values():
         start = starts.get(record.lane)
-        if start is not None and _parts(record, start, riding, settings):
-            start.part_with(record)
-        record.lane = riding.get(record.name, record.lane)
-    starts = {n: start.divided_by(_order_of(n, settings)) for n, start in starts.items()}
+        if start is not None and _must_separate(record, start, lane_by_plugin, settings):
+            start.separate_plugin(record)
+        record.lane = lane_by_plugin.get(record.name, record.lane)
+    starts = {
+        lane_name: start.divide_events(_configured_order(lane_name, settings))
+        for lane_name, start in starts.items()
+    }
     for status in loaded.statuses:
         table = settings.plugins.get(status.name)
         if table is not None and table.enabled:
-            lane = status.lane or next(iter(lanes))
+            lane_name = status.lane or next(iter(lane_names))
             if status.name not in records:
-                records[status.name] = _new_record(status.name, lane, table, state)
+                records[status.name] = _create_record(status.name, lane_name, table, state)
             record = records[status.name]
-            _check_kept(record, table, state)
-            if status.name in riding:
-                _join(record, starts[record.lane])
-    _keep(starts, records, settings.state.path, state)
+            _check_retention(record, table, state)
+            if status.name in lane_by_plugin:
+                _rejoin_lane(record, starts[record.lane])
+    _record_starts(starts, records, settings.state.path, state)
     state.record_first_cursors()
     return starts
 
 
-def fold(folder: Path, state: LaneWriter) -> None:
+def fold_registers(folder: Path, state: LaneWriter) -> None:
     """Bring the ledger up to date with the registers; no lane may run yet.
 
     This is the first part of `recover`, for commands that change the ledger and start no lane.
     """
     records = state.plugins()
-    lanes = dict.fromkeys(record.lane for record in records.values())
-    starts = {name: _recover_lane(name, folder, state, records) for name in lanes}
-    _keep(starts, records, folder, state)
+    lane_names = dict.fromkeys(record.lane for record in records.values())
+    starts = {
+        lane_name: _recover_lane(lane_name, folder, state, records) for lane_name in lane_names
+    }
+    _record_starts(starts, records, folder, state)
 
 
-def _keep(
+def _record_starts(
     starts: Mapping[str, LaneStart],
     records: Mapping[str, PluginRecord],
     folder: Path,
     state: LaneWriter,
 ) -> None:
     """Record where lanes and plugins are, and count the deaths; then remove the registers."""
-    words = left_behind(folder)
+    evidence = read_death_evidence(folder)
     for start in starts.values():
-        mine = [record for record in records.values() if record.lane == start.name]
-        died = deaths.counted(start.doubts, start.name, words, state.deaths())
-        step = Step(deaths=died, durable=True)
-        step.whole = [record.name for record in mine]
-        step.plugins = [*mine, *(strand for one in mine for strand in one.strands.values())]
-        step.doubts = _doubted(start, state)
-        fence = state.take_lane(start.name)
-        if start.places is not None:
-            step.places = start.places
+        lane_records = [record for record in records.values() if record.lane == start.lane_name]
+        counted_deaths = deaths.count_deaths(
+            start.doubtful_calls, start.lane_name, evidence, state.deaths()
+        )
+        step = Step(deaths=counted_deaths, durable=True)
+        step.whole = [record.name for record in lane_records]
+        step.plugins = [
+            *lane_records,
+            *(
+                strand_record
+                for record in lane_records
+                for strand_record in record.strands.values()
+            ),
+        ]
+        step.doubts = _count_attempts(start, state)
+        lane_fence = state.take_lane(start.lane_name)
+        if start.strand_places is not None:
+            step.places = start.strand_places
         else:
             step.progress = start.progress
-            step.undivided = state.lane_places(start.name) is not None
-        state.record(start.name, fence, step)
-    for name in starts:  # only once everything is in the ledger
-        register.forget(register.path_of(folder, name))
+            step.undivided = state.lane_places(start.lane_name) is not None
+        state.record(start.lane_name, lane_fence, step)
+    for lane_name in starts:  # only once everything is in the ledger
+        register.forget(register.path_of(folder, lane_name))
 
 
-def condemned(settings: Settings, loaded: Loaded, state: LaneWriter) -> list[deaths.Condemned]:
+def give_up_fatal_calls(
+    settings: Settings, loaded: Loaded, state: LaneWriter
+) -> list[deaths.GivenUpCall]:
     """Give up the calls in which the process died too often, and return them."""
-    rules = {
+    rules_by_callback = {
         key_of(callback): rules_of(callback, failure_rules(settings.plugins[plugin.name]))
         for plugin in loaded.plugins
         for callback in plugin.callbacks
     }
-    redact = Redactor.of(settings)
-    return deaths.condemn(state.deaths(), rules, state, redact)
+    redact_secrets = Redactor.of(settings)
+    return deaths.give_up_calls(state.deaths(), rules_by_callback, state, redact_secrets)
 
 
-def _lane_names(
+def _collect_lane_names(
     settings: Settings, loaded: Loaded, records: Mapping[str, PluginRecord]
 ) -> list[str]:
-    used = [status.lane for status in loaded.statuses if status.lane is not None]
-    known = [record.lane for record in records.values()]
-    return list(dict.fromkeys([*used, *known, *settings.lanes]))
+    used_lanes = [status.lane for status in loaded.statuses if status.lane is not None]
+    recorded_lanes = [record.lane for record in records.values()]
+    return list(dict.fromkeys([*used_lanes, *recorded_lanes, *settings.lanes]))
 
 
 def _recover_lane(
-    name: str, folder: Path, state: LaneWriter, records: Mapping[str, PluginRecord]
+    lane_name: str, folder: Path, state: LaneWriter, records: Mapping[str, PluginRecord]
 ) -> LaneStart:
-    progress = state.lane_progress(name)
-    noted = _left_behind(name, folder, state)
-    if progress is None:
-        return LaneStart(name, Progress(state.end()), ())
-    mine = [record for record in records.values() if record.lane == name]
-    recorded = RecordedLane(progress, state.lane_places(name), mine)
-    doubts = recovery.doubts(noted, recorded, state.attempts())
-    recovery.move_plugins(noted, mine)
-    if recorded.places is not None:
-        places = recovery.places_go_on(recorded.places, noted)
-        return LaneStart(name, Progress(places.lowest), doubts, places)
-    if noted.order_by is None:
-        progress = recovery.goes_on(progress, noted.of().lane)
-    return LaneStart(name, progress, doubts)
+    lane_progress = state.lane_progress(lane_name)
+    noted_lane = _read_register(lane_name, folder, state)
+    if lane_progress is None:
+        return LaneStart(lane_name, Progress(state.end()), ())
+    lane_records = [record for record in records.values() if record.lane == lane_name]
+    recorded_lane = RecordedLane(lane_progress, state.lane_places(lane_name), lane_records)
+    doubtful_calls = recovery.find_doubtful_calls(noted_lane, recorded_lane, state.attempts())
+    recovery.restore_plugins(noted_lane, lane_records)
+    if recorded_lane.places is not None:
+        strand_places = recovery.join_places(recorded_lane.places, noted_lane)
+        return LaneStart(lane_name, Progress(strand_places.lowest), doubtful_calls, strand_places)
+    if noted_lane.order_by is None:
+        lane_progress = recovery.join_progress(lane_progress, noted_lane.of().lane)
+    return LaneStart(lane_name, lane_progress, doubtful_calls)
 
 
-def _order_of(lane: str, settings: Settings) -> OrderBy | None:
+def _configured_order(lane_name: str, settings: Settings) -> OrderBy | None:
     """Return what the config divides a lane by; None for nothing."""
-    table = settings.lanes.get(lane)
-    return None if table is None else table.order_by
+    lane_table = settings.lanes.get(lane_name)
+    return None if lane_table is None else lane_table.order_by
 
 
-def _parts(
-    record: PluginRecord, start: LaneStart, riding: Mapping[str, str], settings: Settings
+def _must_separate(
+    record: PluginRecord, start: LaneStart, lane_by_plugin: Mapping[str, str], settings: Settings
 ) -> bool:
     """Return whether a plugin must be separated from the lane that it was in.
 
     It is in another now, or in none; or events that it has not finished were divided in another way
     than those that come now.
     """
-    if riding.get(record.name) != record.lane:
+    if lane_by_plugin.get(record.name) != record.lane:
         return True
-    places = start.places
-    return places is not None and places.order_by != _order_of(start.name, settings)
+    strand_places = start.strand_places
+    return strand_places is not None and strand_places.order_by != _configured_order(
+        start.lane_name, settings
+    )
 
 
-def _left_behind(name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
+def _read_register(lane_name: str, folder: Path, state: LaneWriter) -> register.NotedLane:
     """Return the content of a lane's register if it fits this journal, maybe a restored one."""
-    noted = register.read(register.path_of(folder, name))
-    if noted.highest > state.end():
-        text = "The register of lane %s is ahead of the journal, and left aside"
-        logger.warning(text, name, extra={"action": "lane.register_ahead", "lane": name})
-        return register.NotedLane(noted.order_by, {})
-    return noted
+    noted_lane = register.read(register.path_of(folder, lane_name))
+    if noted_lane.highest > state.end():
+        log_text = "The register of lane %s is ahead of the journal, and left aside"
+        logger.warning(
+            log_text, lane_name, extra={"action": "lane.register_ahead", "lane": lane_name}
+        )
+        return register.NotedLane(noted_lane.order_by, {})
+    return noted_lane
 
 
-def _doubted(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:
+def _count_attempts(start: LaneStart, state: LaneWriter) -> list[tuple[str, str, int, int]]:
     """Count an attempt for each call in which the process died, so that `ctx.attempt` shows it."""
-    tried = state.attempts()
-    counted = []
-    for doubt in start.doubts:
-        plugin, callback = doubt.key
-        attempts = tried.get((doubt.key, doubt.seq), 0) + 1
-        counted.append((plugin, callback, doubt.seq, attempts))
+    attempts_by_call = state.attempts()
+    counted_attempts = []
+    for doubt in start.doubtful_calls:
+        plugin_name, callback_name = doubt.call_key
+        attempt_count = attempts_by_call.get((doubt.call_key, doubt.seq), 0) + 1
+        counted_attempts.append((plugin_name, callback_name, doubt.seq, attempt_count))
         logger.warning(
             "The process died in %s of plugin %s; it is called again",
-            callback,
-            plugin,
-            extra={"action": "callback.in_doubt", "plugin": plugin, "callback": callback},
+            callback_name,
+            plugin_name,
+            extra={"action": "callback.in_doubt", "plugin": plugin_name, "callback": callback_name},
         )
-    return counted
+    return counted_attempts
 
 
-def _join(record: PluginRecord, lane: LaneStart) -> None:
+def _rejoin_lane(record: PluginRecord, start: LaneStart) -> None:
     """Let a plugin that is level with its lane rejoin it."""
     if record.state not in {"active", "not started"} or record.above is not None:
         return
-    is_level = lane.places is None or lane.places.is_level
-    if record.apart and is_level and record.is_level_with(lane.progress):
+    is_level = start.strand_places is None or start.strand_places.is_level
+    if record.apart and is_level and record.is_level_with(start.progress):
         record.rejoin_lane()
 
 
-def _new_record(name: str, lane: str, table: PluginSettings, state: LaneWriter) -> PluginRecord:
-    return PluginRecord(name, lane, Progress(_start(table.start, state)), apart=True)
+def _create_record(
+    plugin_name: str, lane_name: str, table: PluginSettings, state: LaneWriter
+) -> PluginRecord:
+    return PluginRecord(
+        plugin_name, lane_name, Progress(_resolve_start(table.start, state)), apart=True
+    )
 
 
-def _start(start: Start | None, state: LaneWriter) -> int:
+def _resolve_start(configured_start: Start | None, state: LaneWriter) -> int:
     """Return the cursor for a plugin that has none: the journal's end by default."""
-    if isinstance(start, Ago):
-        return state.seq_before_time(int(time.time() - start.seconds))
-    if isinstance(start, datetime):
-        return state.seq_before_time(int(start.timestamp()))
-    if isinstance(start, int):
-        return state.seq_before_event(start)
+    if isinstance(configured_start, Ago):
+        return state.seq_before_time(int(time.time() - configured_start.seconds))
+    if isinstance(configured_start, datetime):
+        return state.seq_before_time(int(configured_start.timestamp()))
+    if isinstance(configured_start, int):
+        return state.seq_before_event(configured_start)
     return state.end()
 
 
-def _check_kept(record: PluginRecord, table: PluginSettings, state: LaneWriter) -> None:
+def _check_retention(record: PluginRecord, table: PluginSettings, state: LaneWriter) -> None:
     """Restart or pause, as its config says, a plugin whose events are no longer kept."""
-    lowest = Progress.at(state.lowest())
-    if not record.apart or record.cursor >= lowest.finished:
+    lowest_progress = Progress.at(state.lowest())
+    if not record.apart or record.cursor >= lowest_progress.finished:
         return
     if table.start is None:
         record.pause(
@@ -252,5 +279,5 @@ def _check_kept(record: PluginRecord, table: PluginSettings, state: LaneWriter) 
             f' start = "now" (or an id, a date, a duration) in [plugins.{record.name}]'
         )
         return
-    record.skip_to(Progress(_start(table.start, state)).joined(lowest))
+    record.skip_to(Progress(_resolve_start(table.start, state)).joined(lowest_progress))
     record.resume_afresh()

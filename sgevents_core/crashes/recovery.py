@@ -15,124 +15,150 @@ from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS
 
 
-class Doubt(NamedTuple):
+class DoubtfulCall(NamedTuple):
     """A call that was running when the process died: whether it finished is not known.
 
     Args:
         seq: The event's place in the journal.
-        key: The callback.
-        worker: The number of the worker that made it; 0 if the lane has none.
+        call_key: The callback.
+        worker_number: The number of the worker that made it; 0 if the lane has none.
     """
 
     seq: int
-    key: CallKey
-    worker: int = 0
+    call_key: CallKey
+    worker_number: int = 0
 
 
-def goes_on(progress: Progress, noted: NotedCall | None) -> Progress:
+def join_progress(ledger_progress: Progress, noted_call: NotedCall | None) -> Progress:
     """Return the progress of a lane, from the ledger and its register together."""
-    return progress if noted is None else progress.joined(noted.progress)
+    return ledger_progress if noted_call is None else ledger_progress.joined(noted_call.progress)
 
 
-def catches_up(record: AnyPluginRecord, noted: NotedCall | None) -> None:
+def restore_catching_up(record: AnyPluginRecord, noted_call: NotedCall | None) -> None:
     """Move a plugin that was catching up to where its register says it was.
 
     A register holds one such plugin; the others were where the ledger says.
     """
-    if noted is not None and _is_of(record, noted):
-        record.stop_at(noted.progress.of(record.name))
+    if noted_call is not None and _belongs_to_plugin(record, noted_call):
+        record.stop_at(noted_call.progress.of(record.name))
 
 
-def advanced(noted: NotedLane, recorded: RecordedLane) -> Step:
+def advance_ledger(noted_lane: NotedLane, recorded_lane: RecordedLane) -> Step:
     """Return the step that brings the ledger up to date with a register.
 
     Args:
-        noted: The content of the register.
-        recorded: What the ledger says of the lane; records of plugins that moved are changed.
+        noted_lane: The content of the register.
+        recorded_lane: What the ledger says of the lane; records of plugins that moved are changed.
     """
-    changed = move_plugins(noted, recorded.plugins)
-    if recorded.places is not None:
-        return Step(places=places_go_on(recorded.places, noted), plugins=changed)
-    moved = goes_on(recorded.progress, noted.of().lane)
-    return Step(None if moved == recorded.progress else moved, changed)
+    changed_records = restore_plugins(noted_lane, recorded_lane.plugins)
+    if recorded_lane.places is not None:
+        return Step(places=join_places(recorded_lane.places, noted_lane), plugins=changed_records)
+    joined_progress = join_progress(recorded_lane.progress, noted_lane.of().lane)
+    return Step(
+        None if joined_progress == recorded_lane.progress else joined_progress, changed_records
+    )
 
 
-def places_go_on(places: StrandPlaces, noted: NotedLane) -> StrandPlaces:
+def join_places(strand_places: StrandPlaces, noted_lane: NotedLane) -> StrandPlaces:
     """Return the places of a lane's strands, from the ledger and its register together."""
-    if noted.order_by != places.order_by:
-        return places  # it is of a time before the lane was divided like this
-    words = ((n, slot.lane) for n, slot in noted.slots.items() if n < STRANDS)
-    for strand, word in words:
-        if word is not None:
-            places = places.with_place(strand, goes_on(places.places[strand], word))
-    return places
+    if noted_lane.order_by != strand_places.order_by:
+        return strand_places  # it is of a time before the lane was divided like this
+    noted_calls = (
+        (strand, slot.lane) for strand, slot in noted_lane.slots.items() if strand < STRANDS
+    )
+    for strand, noted_call in noted_calls:
+        if noted_call is not None:
+            strand_places = strand_places.with_place(
+                strand, join_progress(strand_places.places[strand], noted_call)
+            )
+    return strand_places
 
 
-def move_plugins(noted: NotedLane, records: Iterable[PluginRecord]) -> list[AnyPluginRecord]:
+def restore_plugins(
+    noted_lane: NotedLane, records: Iterable[PluginRecord]
+) -> list[AnyPluginRecord]:
     """Move plugins that were catching up to where a register says they were; return those."""
-    moved: list[AnyPluginRecord] = []
-    for record, slot in _slots(noted, records):
-        before = record.progress
-        catches_up(record, slot.apart)
-        if record.progress != before:
-            moved.append(record)
-    return moved
+    moved_records: list[AnyPluginRecord] = []
+    for record, slot in _pair_slots(noted_lane, records):
+        progress_before = record.progress
+        restore_catching_up(record, slot.apart)
+        if record.progress != progress_before:
+            moved_records.append(record)
+    return moved_records
 
 
-def _slots(
-    noted: NotedLane, records: Iterable[PluginRecord]
+def _pair_slots(
+    noted_lane: NotedLane, records: Iterable[PluginRecord]
 ) -> Iterator[tuple[AnyPluginRecord, Noted]]:
     """Yield each record with the slot in which its catching up is recorded."""
-    whole = noted.of(0 if noted.order_by is None else STRANDS)
+    whole_slot = noted_lane.of(0 if noted_lane.order_by is None else STRANDS)
     for record in records:
-        yield record, whole
-        if record.order_by is not None and record.order_by == noted.order_by:
-            for strand, own in record.strands.items():
-                yield own, noted.of(strand)
+        yield record, whole_slot
+        if record.order_by is not None and record.order_by == noted_lane.order_by:
+            for strand, strand_record in record.strands.items():
+                yield strand_record, noted_lane.of(strand)
 
 
-def doubts(
-    noted: NotedLane, recorded: RecordedLane, tried: Mapping[tuple[CallKey, int], int]
-) -> list[Doubt]:
+def find_doubtful_calls(
+    noted_lane: NotedLane,
+    recorded_lane: RecordedLane,
+    attempts_by_call: Mapping[tuple[CallKey, int], int],
+) -> list[DoubtfulCall]:
     """Return the calls that had begun and that neither register nor ledger records as over.
 
     Args:
-        noted: The content of the register.
-        recorded: What the ledger says of the lane.
-        tried: `(callback, seq)` -> attempts in the ledger.
+        noted_lane: The content of the register.
+        recorded_lane: What the ledger says of the lane.
+        attempts_by_call: `(callback, seq)` -> attempts in the ledger.
     """
-    open_calls = []
-    for strand, slot in noted.slots.items():
-        live, place = slot.lane, _place(noted, recorded, strand)
-        if live is None or place is None or not _is_open(live, tried):
+    doubtful_calls = []
+    for strand, slot in noted_lane.slots.items():
+        lane_call, strand_place = (slot.lane, _recorded_place(noted_lane, recorded_lane, strand))
+        if (
+            lane_call is None
+            or strand_place is None
+            or not _is_unfinished(lane_call, attempts_by_call)
+        ):
             continue
-        if not place.is_done(live.seq, live.key):
-            open_calls.append(Doubt(live.seq, live.key, slot.worker))
-    for record, slot in _slots(noted, recorded.plugins):
-        own = slot.apart
-        if own is None or not _is_of(record, own) or not _is_open(own, tried):
+        if not strand_place.is_done(lane_call.seq, lane_call.key):
+            doubtful_calls.append(DoubtfulCall(lane_call.seq, lane_call.key, slot.worker))
+    for record, slot in _pair_slots(noted_lane, recorded_lane.plugins):
+        plugin_call = slot.apart
+        if (
+            plugin_call is None
+            or not _belongs_to_plugin(record, plugin_call)
+            or not _is_unfinished(plugin_call, attempts_by_call)
+        ):
             continue
-        if not record.progress.is_done(own.seq, own.key):
-            open_calls.append(Doubt(own.seq, own.key, slot.worker))
-    return open_calls
+        if not record.progress.is_done(plugin_call.seq, plugin_call.key):
+            doubtful_calls.append(DoubtfulCall(plugin_call.seq, plugin_call.key, slot.worker))
+    return doubtful_calls
 
 
-def _place(noted: NotedLane, recorded: RecordedLane, strand: int) -> Progress | None:
+def _recorded_place(
+    noted_lane: NotedLane, recorded_lane: RecordedLane, strand: int
+) -> Progress | None:
     """Return the recorded place of a slot's strand; None if it has none."""
-    places = recorded.places
-    if places is None:
-        return recorded.progress if noted.order_by is None else None
-    return places.places[strand] if noted.order_by == places.order_by and strand < STRANDS else None
+    strand_places = recorded_lane.places
+    if strand_places is None:
+        return recorded_lane.progress if noted_lane.order_by is None else None
+    return (
+        strand_places.places[strand]
+        if noted_lane.order_by == strand_places.order_by and strand < STRANDS
+        else None
+    )
 
 
-def _is_open(noted: NotedCall, tried: Mapping[tuple[CallKey, int], int]) -> bool:
+def _is_unfinished(
+    noted_call: NotedCall, attempts_by_call: Mapping[tuple[CallKey, int], int]
+) -> bool:
     """Return whether a call had begun, and the ledger has no outcome of this attempt."""
     # The ledger counts an attempt together with its outcome; a word has it modulo `ATTEMPTS`.
-    attempts = tried.get((noted.key, noted.seq), 0)
-    is_noted = attempts > 0 and attempts % ATTEMPTS == noted.attempt
-    return not noted.returned and not is_noted
+    attempt_count = attempts_by_call.get((noted_call.key, noted_call.seq), 0)
+    is_in_ledger = attempt_count > 0 and attempt_count % ATTEMPTS == noted_call.attempt
+    return not noted_call.returned and not is_in_ledger
 
 
-def _is_of(record: AnyPluginRecord, noted: NotedCall) -> bool:
+def _belongs_to_plugin(record: AnyPluginRecord, noted_call: NotedCall) -> bool:
     """Return whether a register's word about a plugin catching up is about this one."""
-    return record.apart and noted.key.plugin == record.name
+    return record.apart and noted_call.key.plugin == record.name

@@ -21,11 +21,11 @@ from sgevents_core.state.register import NotedLane
 
 logger = logging.getLogger("sgevents.dispatch")
 
-EVERY: Final = 0.5
+SYNC_INTERVAL: Final = 0.5
 """Seconds between two syncs: with the time that the disk takes, less than a second is lost."""
 
 
-class Syncing:
+class ProgressSyncer:
     """The thread that copies registers into the ledger, and flushes the ledger to disk.
 
     Args:
@@ -40,23 +40,23 @@ class Syncing:
         self.error: StateError | None = None
         self._state = state
         self._presence = presence
-        self._seen: dict[Lane, NotedLane | None] = dict.fromkeys(lanes)
-        self._stop = threading.Event()
-        self._failed = False
+        self._synced_registers: dict[Lane, NotedLane | None] = dict.fromkeys(lanes)
+        self._stop_event = threading.Event()
+        self._is_failing = False
 
     def stop(self) -> None:
         """Stop it."""
-        self._stop.set()
+        self._stop_event.set()
 
     def run(self) -> None:
         """Sync until stopped; a failed write is tried again."""
         try:
-            while self.error is None and not self._stop.wait(EVERY):
-                self._try()
+            while self.error is None and not self._stop_event.wait(SYNC_INTERVAL):
+                self._sync_or_report()
         finally:
             self._state.close()
 
-    def turn(self) -> None:
+    def sync_once(self) -> None:
         """Sync once.
 
         Raises:
@@ -65,33 +65,33 @@ class Syncing:
             SgEventsError: It cannot be written at the moment.
         """
         self._presence.look()
-        for lane, seen in self._seen.items():
-            noted = lane.noted()
-            if noted != seen:
-                advanced = partial(recovery.advanced, noted)
-                self._state.advance(lane.name, lane.ledger.fence, advanced)
-                self._seen[lane] = noted
+        for lane, synced_register in self._synced_registers.items():
+            noted_lane = lane.noted()
+            if noted_lane != synced_register:
+                advance_lane = partial(recovery.advance_ledger, noted_lane)
+                self._state.advance(lane.name, lane.ledger.fence, advance_lane)
+                self._synced_registers[lane] = noted_lane
         self._state.sync()
 
-    def _try(self) -> None:
+    def _sync_or_report(self) -> None:
         try:
-            self.turn()
+            self.sync_once()
         except (StateGone, StateDamaged) as error:
             logger.error("%s", error, extra={"action": "state.lost"})
             self.error = error
         except StateError as error:
-            if not self._failed:
-                text = "%s Until it can be written, a power cut would repeat calls."
-                logger.error(text, error, extra={"action": "state.not_synced"})
-            self._failed = True
+            if not self._is_failing:
+                log_text = "%s Until it can be written, a power cut would repeat calls."
+                logger.error(log_text, error, extra={"action": "state.not_synced"})
+            self._is_failing = True
         except StaleWriter as error:  # another writer took over a lane, which reports it
             logger.debug("Not synced: %s", error)
         except Exception:  # a bug of ours must not end the thread silently
-            if not self._failed:
-                text = "Progress cannot be synced"
-                logger.exception(text, extra={"action": "state.not_synced"})
-            self._failed = True
+            if not self._is_failing:
+                log_text = "Progress cannot be synced"
+                logger.exception(log_text, extra={"action": "state.not_synced"})
+            self._is_failing = True
         else:
-            if self._failed:
+            if self._is_failing:
                 logger.info("Progress is synced again", extra={"action": "state.synced"})
-            self._failed = False
+            self._is_failing = False

@@ -10,10 +10,10 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from sgevents_core.children.daemon_children import Children
-from sgevents_core.crashes.evidence import EvidenceKeeper
-from sgevents_core.crashes.loading_deaths import known_from, take_stock
-from sgevents_core.crashes.loading_watch import LoadingWatch
-from sgevents_core.crashes.recovering import fold
+from sgevents_core.crashes.evidence import EvidenceRecorder
+from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
+from sgevents_core.crashes.loading_watch import InterruptingWatch
+from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.parts import Assembly
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
@@ -77,7 +77,7 @@ class Daemon:
         # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._reloads = False
-        self._watch: LoadingWatch | None = None
+        self._watch: InterruptingWatch | None = None
         self.hung = False
         """Whether threads of plugins hung when it ended, which may keep the process from ending."""
 
@@ -138,30 +138,36 @@ class Daemon:
             closing(StateLock(folder)),
             closing(home.presence()) as presence,
             closing(home.writer()) as state,
-            closing(EvidenceKeeper(folder)) as keeper,
+            closing(EvidenceRecorder(folder)) as keeper,
             guarded_process(folder),
             ExitStack() as opened,
         ):
             _report_warnings(self._settings)
-            known = known_from(take_stock(folder))
-            fold(folder, state)  # keep the last process's record of its calls
-            keeper.begin()
+            known = find_known_broken(count_last_death(folder))
+            fold_registers(folder, state)  # keep the last process's record of its calls
+            keeper.start_recording()
             children = opened.enter_context(closing(Children(self._settings, self._without, known)))
             give_up, systemd = partial(_give_up, keeper, self._started), Systemd()
             try:
-                with LoadingWatch(keeper, known, give_up=give_up, systemd=systemd) as self._watch:
+                with InterruptingWatch(
+                    keeper, known, give_up_process=give_up, systemd=systemd
+                ) as self._watch:
                     run, loaded = self._assembled(state, keeper, presence, children)
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
                 return _remains(state, ())
             finally:
                 self._watch = None
-            run.run(LoadingWatch(keeper, give_up=give_up, stops=False, systemd=systemd))
+            run.run(
+                InterruptingWatch(
+                    keeper, give_up_process=give_up, is_stoppable=False, systemd=systemd
+                )
+            )
             self._reloads, self.hung = run.reloads, run.hung
             return _remains(state, {plugin.name for plugin in loaded.plugins})
 
     def _assembled(
-        self, state: Writer, keeper: EvidenceKeeper, presence: Presence, children: Children
+        self, state: Writer, keeper: EvidenceRecorder, presence: Presence, children: Children
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
         loaded = self.load(self._watch, children)
@@ -182,7 +188,7 @@ class Daemon:
         return run, loaded
 
 
-def _give_up(keeper: EvidenceKeeper, started: CommandLine | None, stops: bool) -> None:
+def _give_up(keeper: EvidenceRecorder, started: CommandLine | None, stops: bool) -> None:
     """End or replace the process, because its main thread does not return from a plugin."""
     if stops:
         extra = {"action": "daemon.stopped"}

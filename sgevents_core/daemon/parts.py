@@ -12,10 +12,10 @@ from functools import partial
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.children.daemon_children import Children
-from sgevents_core.crashes.evidence import EvidenceKeeper
-from sgevents_core.crashes.loading_deaths import forget_started
-from sgevents_core.crashes.recovering import condemned, recover
-from sgevents_core.crashes.syncing import Syncing
+from sgevents_core.crashes.evidence import EvidenceRecorder
+from sgevents_core.crashes.loading_deaths import forget_started_plugins
+from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
+from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane
 from sgevents_core.dispatch.lane import Lane
@@ -61,7 +61,7 @@ class Parts:
     lanes: Sequence[Lane]
     feed: Feed
     inbox: Inbox
-    syncing: Syncing
+    syncing: ProgressSyncer
     children: Children
     liveness: Liveness
     lane_threads: Sequence[threading.Thread]
@@ -87,7 +87,7 @@ class Assembly:
         loaded: Loaded,
         state: Writer,
         *,
-        keeper: EvidenceKeeper,
+        keeper: EvidenceRecorder,
         presence: Presence,
         children: Children,
     ) -> None:
@@ -108,7 +108,7 @@ class Assembly:
         """
         settings, state = self._settings, self._state
         recover(settings, self._loaded, state)
-        given_up = condemned(settings, self._loaded, state)
+        given_up = give_up_fatal_calls(settings, self._loaded, state)
         services = services_of(
             settings, self._loaded, state, health=self._health, stopping=self._children.stopping
         )
@@ -116,7 +116,7 @@ class Assembly:
         self._children.connect(services, scripts)
         plugins = start_plugins(self._loaded, services, state, watch)
         self._children.warm_up()
-        forget_started(settings.state.path, plugins)
+        forget_started_plugins(settings.state.path, plugins)
         announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in plugins])
         lanes = lanes_of(
             settings,
@@ -124,16 +124,16 @@ class Assembly:
             services,
             self._home.lane_writer,
             announcer,
-            hear=self._keeper.hear,
+            hear=self._keeper.attribute_to_lane,
             scripts=scripts,
             executors=self._children.lanes,
         )
         feed = self._feed(lanes, announcer, scripts)
         self._health.on_change(partial(_wake, lanes))
         for one in given_up:
-            announcer.failed(one.failure, one.event, one.number, one.record)
+            announcer.failed(one.failure, one.event, one.failure_number, one.plugin_record)
         liveness = Liveness(["feed", *(loop for lane in lanes for loop in _loops_of(lane))])
-        syncing = Syncing(lanes, self._home.lane_writer(), self._presence)
+        syncing = ProgressSyncer(lanes, self._home.lane_writer(), self._presence)
         feed_loop = partial(liveness.run, "feed", feed.run)
         return Parts(
             plugins=plugins,

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
 from sgevents_core import __version__
-from sgevents_core.crashes.loading_watch import LoadingWatch
+from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
@@ -76,7 +76,7 @@ class DaemonRun:
         self._systemd = Systemd()
         self._housekeeping = Housekeeping(settings, state, parts.inbox)
 
-    def run(self, watch: LoadingWatch) -> None:
+    def run(self, watch: InterruptingWatch) -> None:
         """Run until the end; `watch` watches the plugins' shutdown.
 
         Raises:
@@ -152,7 +152,7 @@ class DaemonRun:
         end = self._state.end()
         return all(lane.caught_up(end) for lane in self._parts.lanes)
 
-    def _end(self, watch: LoadingWatch) -> SgEventsError | None:
+    def _end(self, watch: InterruptingWatch) -> SgEventsError | None:
         """Stop everything in order; return the error if a `shutdown` could not be recorded."""
         parts = self._parts
         if not self.reloads:  # after a reload it is still the same service

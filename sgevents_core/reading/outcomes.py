@@ -85,12 +85,12 @@ class Outcomes:
         noted = register.read(register.path_of(self._folder, lane_name))
         progress, places = state.lane_progress(lane_name), state.lane_places(lane_name)
         if places is not None:
-            self._places_by_lane[lane_name] = recovery.places_go_on(places, noted)
+            self._places_by_lane[lane_name] = recovery.join_places(places, noted)
         elif progress is not None and noted.order_by is None:
-            progress = recovery.goes_on(progress, noted.of().lane)
+            progress = recovery.join_progress(progress, noted.of().lane)
         self._progress_by_lane[lane_name] = progress
         records = self.plugin_records.values()
-        recovery.move_plugins(noted, [record for record in records if record.lane == lane_name])
+        recovery.restore_plugins(noted, [record for record in records if record.lane == lane_name])
 
     def is_done(self, plugin: str, callback: str, seq: int) -> bool:
         """Return whether a callback is finished for an event."""

@@ -16,7 +16,7 @@ from sgevents_core.calling.journal_events import event_of, read_scripts
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
-from sgevents_core.crashes.loading_apart import loaded_after_trying
+from sgevents_core.crashes.loading_apart import load_after_trial
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
 from sgevents_core.events import Event
@@ -148,7 +148,7 @@ def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryS
     if table is None or not table.enabled:
         raise PluginNotLoaded(plugin=name, reason="it is not enabled.")
     only = msgspec.structs.replace(settings, plugins={name: table})
-    loaded = loaded_after_trying(only, discover())
+    loaded = load_after_trial(only, discover())
     if not loaded.plugins:
         raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
     with closing(open_state(settings.state.path).reader()) as state:

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from sgevents_core.calling.making import LaneThread
-from sgevents_core.crashes.loading_apart import loaded_after_trying
-from sgevents_core.crashes.recovering import fold
+from sgevents_core.crashes.loading_apart import load_after_trial
+from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -47,7 +47,7 @@ def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
     """
     folder = settings.state.path
     with closing(StateLock(folder, command)), closing(open_state(folder).writer()) as state:
-        fold(folder, state)
+        fold_registers(folder, state)
         with closing(open_state(folder).requests()) as box:
             waiting = box.waiting(plugin=plugin)
         if not plugin:
@@ -65,7 +65,7 @@ def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: L
     table = settings.plugins.get(plugin)
     calls = any(request.kind in CALLING_KINDS for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
-    loaded = loaded_after_trying(msgspec.structs.replace(settings, plugins=wanted), discover())
+    loaded = load_after_trial(msgspec.structs.replace(settings, plugins=wanted), discover())
     with _lane(settings, loaded, plugin, state) as lane:
         for request in waiting:
             while not requests.carry_out(request.number, lane, settings.state.path):

@@ -9,16 +9,16 @@ from lane_house import House
 from request_desk import letters
 
 from sgevents_core.calling.deaths import OUTSIDE, is_condemned
-from sgevents_core.crashes.evidence import FILE, DeathEvidence
-from sgevents_core.crashes.giving_up import Condemned, counted
-from sgevents_core.crashes.recovering import condemned, fold, recover
-from sgevents_core.crashes.recovery import Doubt
+from sgevents_core.crashes.evidence import EVIDENCE_FILE, DeathEvidence
+from sgevents_core.crashes.giving_up import GivenUpCall, count_deaths
+from sgevents_core.crashes.recovering import fold_registers, give_up_fatal_calls, recover
+from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.register import LANE, Register, path_of
 from sgevents_core.state.steps import CallDeaths, Step
 
-CALL = Doubt(7, CallKey("alpha", "alpha:one"))
+CALL = DoubtfulCall(7, CallKey("alpha", "alpha:one"))
 CRASH = DeathEvidence("it crashed", "here", "default")
 WORDS = '@{"thread":4711,"lane":"default"}\n@{"thread":4711,"says":"it called os._exit(3)"}\n'
 
@@ -30,24 +30,24 @@ def died(proved: int, unproved: int) -> CallDeaths:
 
 def test_death_with_a_proof_is_told_from_one_without() -> None:
     """Each is counted on its own; what is known of the last is kept."""
-    (first,) = counted([CALL], "default", None, [])
+    (first,) = count_deaths([CALL], "default", None, [])
     assert (first.proved, first.unproved, first.how) == (0, 1, OUTSIDE)
-    (second,) = counted([CALL], "default", CRASH, [first])
+    (second,) = count_deaths([CALL], "default", CRASH, [first])
     assert (second.proved, second.unproved) == (1, 1)
     assert (second.how, second.traceback) == ("it crashed", "here")
-    (third,) = counted([CALL], "default", None, [second])
+    (third,) = count_deaths([CALL], "default", None, [second])
     assert (third.proved, third.unproved, third.how) == (1, 2, "it crashed")
 
 
 def test_lane_that_did_nothing_is_charged_nothing() -> None:
     """Where another lane's call ended the process, the call in hand is innocent."""
-    assert counted([CALL], "slow", CRASH, []) == []
+    assert count_deaths([CALL], "slow", CRASH, []) == []
 
 
 def test_other_calls_do_not_count() -> None:
     """Deaths are counted in the very same call: callback and event."""
     other = CallDeaths("alpha", "alpha:one", 6, 1, 0, "x", "")
-    (found,) = counted([CALL], "default", CRASH, [other])
+    (found,) = count_deaths([CALL], "default", CRASH, [other])
     assert (found.seq, found.proved) == (7, 1)
 
 
@@ -62,16 +62,16 @@ def test_two_proved_deaths_or_five_of_any_kind_are_enough(
     assert is_condemned(died(proved, unproved)) is expected
 
 
-def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> list[Condemned]:
+def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> list[GivenUpCall]:
     """Let the process die in a call of the lane, and the next one start; what it gives up."""
     keys = [CallKey(one.plugin, one.name) for one in house.loaded().callbacks]
-    (house.folder / FILE).write_text(WORDS if proof else "")
+    (house.folder / EVIDENCE_FILE).write_text(WORDS if proof else "")
     register = Register(path_of(house.folder, "default"), keys)
     attempt = house.state.attempts().get((callback, seq), 0) + 1
     register.slots[0].begun(LANE, seq, keys.index(callback), attempt)
     register.close()
     recover(house.settings(), house.loaded(), house.state)
-    return condemned(house.settings(), house.loaded(), house.state)
+    return give_up_fatal_calls(house.settings(), house.loaded(), house.state)
 
 
 def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
@@ -81,7 +81,7 @@ def test_call_is_made_a_dead_letter_at_the_second_death(house: House) -> None:
     house.events(1, 2)
     assert die_in(house, CallKey("alpha", "alpha:two"), 1) == []
     (given_up,) = die_in(house, CallKey("alpha", "alpha:two"), 1)
-    assert (given_up.number, given_up.event.id, given_up.failure.attempt) == (1, 1, 2)
+    assert (given_up.failure_number, given_up.event.id, given_up.failure.attempt) == (1, 1, 2)
     assert "os._exit(3)" in letters(house)[0].failure.error
     assert house.deaths() == []
     assert house.state.attempts() == {}
@@ -101,7 +101,7 @@ def test_plugin_on_its_own_way_is_given_up_there(house: House) -> None:
     step.deaths = [CallDeaths("alpha", "alpha:one", 1, 2, 0, "it died", "")]
     house.state.record("default", fence, step)
     recover(house.settings(), house.loaded(), house.state)
-    assert len(condemned(house.settings(), house.loaded(), house.state)) == 1
+    assert len(give_up_fatal_calls(house.settings(), house.loaded(), house.state)) == 1
     house.run()
     assert house.calls == ["1 alpha.two"]
 
@@ -114,7 +114,7 @@ def test_plugin_that_pauses_on_errors_is_paused(house: House) -> None:
     house.events(1, 2)
     die_in(house, CallKey("alpha", "alpha:one"), 1)
     (given_up,) = die_in(house, CallKey("alpha", "alpha:one"), 1)
-    assert given_up.record.state == "paused"
+    assert given_up.plugin_record.state == "paused"
     assert letters(house) == []
     house.run()
     assert house.calls == ["1 beta.one", "2 beta.one"]
@@ -169,7 +169,7 @@ def test_deaths_are_counted_once(house: House) -> None:
     house.events(1)
     die_in(house, CallKey("alpha", "alpha:one"), 1)
     for _ in range(3):
-        fold(house.folder, house.state)
+        fold_registers(house.folder, house.state)
         recover(house.settings(), house.loaded(), house.state)
     assert [(one.proved, one.unproved) for one in house.deaths()] == [(1, 0)]
 
@@ -182,12 +182,12 @@ def test_secrets_are_kept_out(house: House, tmp_path: Path) -> None:
     key = house.site.api_key.reveal()
     words = WORDS.replace("os._exit(3)", f"os.execv({key})")
     for attempt in (1, 2):
-        (house.folder / FILE).write_text(words)
+        (house.folder / EVIDENCE_FILE).write_text(words)
         keys = [CallKey("alpha", "alpha:one")]
         register = Register(path_of(house.folder, "default"), keys)
         register.slots[0].begun(LANE, 1, 0, attempt)
         register.close()
-        (house.folder / FILE).write_text(words)
+        (house.folder / EVIDENCE_FILE).write_text(words)
         recover(house.settings(), house.loaded(), house.state)
-    condemned(house.settings(), house.loaded(), house.state)
+    give_up_fatal_calls(house.settings(), house.loaded(), house.state)
     assert key not in letters(house)[0].failure.error

@@ -32,9 +32,7 @@ KEYS = [CallKey("p", "one"), CallKey("p", "two"), CallKey("q", "one"), CallKey("
 EVENTS = range(1, 4)
 LIVES = st.lists(
     st.tuples(
-        st.permutations(KEYS),
-        st.integers(0, 30),
-        st.lists(st.booleans(), min_size=40, max_size=40),
+        st.permutations(KEYS), st.integers(0, 30), st.lists(st.booleans(), min_size=40, max_size=40)
     ),
     max_size=5,
 )
@@ -43,10 +41,10 @@ LIVES = st.lists(
 
 def doubts_of(
     noted: Noted, progress: Progress, records: list[PluginRecord]
-) -> list[recovery.Doubt]:
+) -> list[recovery.DoubtfulCall]:
     """The calls in doubt of a lane that is not divided."""
     recorded = RecordedLane(progress, None, records)
-    return recovery.doubts(NotedLane(None, {0: noted}), recorded, {})
+    return recovery.find_doubtful_calls(NotedLane(None, {0: noted}), recorded, {})
 
 
 @dataclasses.dataclass
@@ -77,10 +75,10 @@ class LaneModel:
                 self.ledger = Progress(seq)
                 yield
 
-    def recover(self) -> list[recovery.Doubt]:
+    def recover(self) -> list[recovery.DoubtfulCall]:
         """What a start does: the ledger is brought up to date, the register forgotten."""
         doubts = doubts_of(Noted(self.register, None), self.ledger, [])
-        self.ledger = recovery.goes_on(self.ledger, self.register)
+        self.ledger = recovery.join_progress(self.ledger, self.register)
         self.register = None
         return doubts
 
@@ -97,15 +95,15 @@ def test_killed_at_any_step_nothing_is_lost_and_one_call_repeated(
 ) -> None:
     """Every callback gets every event; again only if the process died in it, and that is told."""
     lane = LaneModel()
-    told: list[recovery.Doubt] = []
+    told: list[recovery.DoubtfulCall] = []
     for order, steps, written in lives:
         lane.live(order, steps, written)
         told += lane.recover()
     lane.live(KEYS, 1000, [False] * 40)
     calls = Counter(lane.begun)
     assert set(calls) == {(seq, key) for seq in EVENTS for key in KEYS}
-    repeats = Counter(recovery.Doubt(seq, key) for seq, key in calls.elements())
-    repeats.subtract(recovery.Doubt(seq, key) for seq, key in calls)
+    repeats = Counter(recovery.DoubtfulCall(seq, key) for seq, key in calls.elements())
+    repeats.subtract(recovery.DoubtfulCall(seq, key) for seq, key in calls)
     assert +repeats == Counter(told)
     assert [seq for seq, _ in lane.begun] == sorted(seq for seq, _ in lane.begun)
 
@@ -124,7 +122,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
     waits = PluginRecord("q", "main", Progress(1, frozenset({CallKey("q", "one")})), apart=True)
     register: NotedCall | None = None
     begun: list[tuple[int, CallKey]] = []
-    told: list[recovery.Doubt] = []
+    told: list[recovery.DoubtfulCall] = []
     for order, steps, written in [*lives, (KEYS, 1000, [False] * 40)]:
         record, write = dataclasses.replace(ledger), iter(written * 2)
         left = steps
@@ -150,7 +148,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
         found = Noted(None, register)
         told += doubts_of(found, Progress(ahead), [ledger, waits])
         for one in (ledger, waits):
-            recovery.catches_up(one, register)
+            recovery.restore_catching_up(one, register)
         register = None
         assert waits.progress == Progress(1, frozenset({CallKey("q", "one")}))
     calls = Counter(begun)
@@ -158,7 +156,7 @@ def test_plugin_killed_while_catching_up_goes_on_where_it_was(
     expected -= {(cursor + 1, key) for key in done}
     assert set(calls) == expected
     extra = calls - Counter(set(calls))
-    assert extra == Counter((doubt.seq, doubt.key) for doubt in told)
+    assert extra == Counter((doubt.seq, doubt.call_key) for doubt in told)
 
 
 @given(st.integers(0, 9), st.frozensets(st.sampled_from(KEYS)))
@@ -176,9 +174,9 @@ def test_plugin_set_aside_keeps_its_place(finished: int, done: frozenset[CallKey
 def test_register_older_than_the_ledger_changes_nothing() -> None:
     """What the ledger has noted since counts."""
     old = NotedCall(4, KEYS[0], (), returned=False)
-    assert recovery.goes_on(Progress(5), old) == Progress(5)
-    assert recovery.goes_on(Progress(4), old) == Progress(4)
-    assert recovery.goes_on(Progress(5), None) == Progress(5)
+    assert recovery.join_progress(Progress(5), old) == Progress(5)
+    assert recovery.join_progress(Progress(4), old) == Progress(4)
+    assert recovery.join_progress(Progress(5), None) == Progress(5)
     assert doubts_of(Noted(old, old), Progress(5), [PluginRecord("p", "main", Progress(4))]) == []
     assert doubts_of(NOTHING, Progress(0), []) == []
 
@@ -187,7 +185,7 @@ def test_plugin_that_rides_has_no_place_of_its_own() -> None:
     """A word about a plugin that has rejoined its lane since is of no account."""
     word = NotedCall(9, KEYS[0], (), returned=False)
     record = PluginRecord("p", "main", Progress(3))
-    recovery.catches_up(record, word)
+    recovery.restore_catching_up(record, word)
     assert record.cursor == 3
     assert doubts_of(Noted(None, word), Progress(3), [record]) == []
 
@@ -196,7 +194,7 @@ def test_names_that_begin_alike_are_different_plugins() -> None:
     """A word about `notify` is not about `notify2`."""
     word = NotedCall(9, CallKey("notify2", "run"), (CallKey("notify", "run"),), returned=True)
     record = PluginRecord("notify", "main", Progress(3), apart=True)
-    recovery.catches_up(record, word)
+    recovery.restore_catching_up(record, word)
     assert record.progress == Progress(3)
 
 

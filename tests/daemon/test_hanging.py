@@ -11,7 +11,7 @@ from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
 from sgevents_core.calling.own_thread import LATE
-from sgevents_core.crashes.evidence import left_behind
+from sgevents_core.crashes.evidence import read_death_evidence
 from sgevents_core.sandbox import Sandbox
 
 HANGS = """
@@ -176,9 +176,9 @@ def test_late_call_that_ends_the_process_is_not_its_lanes(
     daemon.install("waits", waits)
     with daemon.running() as process:
         assert process.wait(PATIENCE) == 7
-    words = left_behind(daemon.folder / "state")
+    words = read_death_evidence(daemon.folder / "state")
     assert words is not None
-    assert (words.lane, "_exit" in words.how) == (LATE, True)
+    assert (words.lane_name, "_exit" in words.cause_text) == (LATE, True)
     assert daemon.drain() == 0
     doubted = [r["plugin"] for r in daemon.told() if r["action"] == "callback.in_doubt"]
     assert doubted == ["waits"]

@@ -17,7 +17,7 @@ from sgevents_core.calling import judging
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.store import StoreChanges, recorded
 from sgevents_core.crashes import recovery
-from sgevents_core.crashes.recovery import Doubt
+from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
@@ -222,10 +222,10 @@ def begun_taken_for_returned(patch: Patch) -> None:
 
 def death_charged_to_another_event(patch: Patch) -> None:
     """The call that a process died in is mistaken for that of the next event."""
-    real = recovery.doubts
+    real = recovery.find_doubtful_calls
 
-    def doubts(*args: Any) -> list[Doubt]:
-        return [Doubt(one.seq + 1, one.key) for one in real(*args)]
+    def doubts(*args: Any) -> list[DoubtfulCall]:
+        return [DoubtfulCall(one.seq + 1, one.call_key) for one in real(*args)]
 
     patch.setattr(recovery, "doubts", doubts)
 

@@ -9,8 +9,8 @@ import pytest
 from waiting import wait_until
 
 from sgevents_core.crashes import loading_watch
-from sgevents_core.crashes.evidence import EvidenceKeeper
-from sgevents_core.crashes.loading_watch import LoadingWatch
+from sgevents_core.crashes.evidence import EvidenceRecorder
+from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.plugins.load_watching import LoadingTurn
 
 
@@ -18,9 +18,9 @@ def test_slow_step_is_warned_of_once_while_it_runs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The daemon has not started yet, and its log would be empty for a minute otherwise."""
-    monkeypatch.setattr(loading_watch, "SLOW", 0.01)
+    monkeypatch.setattr(loading_watch, "SLOW_AFTER", 0.01)
     turn = LoadingTurn(plugin="notes", fingerprint="", time_limit=60.0)
-    with LoadingWatch(EvidenceKeeper(Path(os.devnull))) as watch:
+    with InterruptingWatch(EvidenceRecorder(Path(os.devnull))) as watch:
         watch.run_step(turn, "importing notes", lambda: wait_until(lambda: caplog.records))
     (record,) = (
         log_record

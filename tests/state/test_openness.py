@@ -14,7 +14,7 @@ import pytest
 from observed_calls import SeenCall
 
 from sgevents_core.cli.check_state import state_findings
-from sgevents_core.crashes.evidence import words_in
+from sgevents_core.crashes.evidence import read_evidence_text
 from sgevents_core.errors import StateError
 from sgevents_core.state import register
 from sgevents_core.state.call_times import CallTimes, calls_of, paths_of
@@ -124,7 +124,7 @@ def test_no_other_file_is_read_through_a_link(
     for name in (FILE, "last-words", "lane-main.register", "lane-main.calls"):
         instead(folder / name)
     assert running(folder) is None
-    assert words_in(folder) == ""
+    assert read_evidence_text(folder) == ""
     assert register.read(folder / "lane-main.register").slots == {}
     assert calls_of(folder, "main", 1) == []
     times = CallTimes(folder, "main", [CallKey("a", "a:run")])

@@ -112,10 +112,10 @@ def _synced_with_the_calls() -> None:
     from sgevents_core.crashes import syncing
     from sgevents_core.dispatch import lane
 
-    made: list[syncing.Syncing] = []
-    initialise = syncing.Syncing.__init__
+    made: list[syncing.ProgressSyncer] = []
+    initialise = syncing.ProgressSyncer.__init__
 
-    def keep(self: syncing.Syncing, *args: Any) -> None:
+    def keep(self: syncing.ProgressSyncer, *args: Any) -> None:
         initialise(self, *args)
         made.append(self)
 
@@ -123,13 +123,13 @@ def _synced_with_the_calls() -> None:
         def handled(*args: Any) -> bool:
             result = handle(*args)
             if made:
-                made[-1].turn()
+                made[-1].sync_once()
             return result
 
         return handled
 
-    vars(syncing)["EVERY"] = 3600.0
-    syncing.Syncing.__init__ = keep  # type: ignore[assignment, method-assign]
+    vars(syncing)["SYNC_INTERVAL"] = 3600.0
+    syncing.ProgressSyncer.__init__ = keep  # type: ignore[assignment, method-assign]
     for name in ("_handle", "_hand_over"):
         setattr(lane.Lane, name, followed(getattr(lane.Lane, name)))
 

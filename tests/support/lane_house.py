@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from sgevents_core.choices import OnError
 from sgevents_core.crashes.recovering import recover
-from sgevents_core.crashes.syncing import Syncing
+from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.overdue import not_hung
@@ -99,7 +99,7 @@ class House:
     """Tables of lanes in the config; the other lanes have none."""
     lanes: list[Lane] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
-    syncing: Syncing | None = None
+    syncing: ProgressSyncer | None = None
     """What brings progress to the disk, while lanes run; it has no thread here."""
     observers: list[CallObserver] = field(default_factory=list)
     """What is told of each call, after the lane's own observers."""
@@ -197,7 +197,7 @@ class House:
         ]
         to_disk = open_state(self.folder).writer()
         presence = open_state(self.folder).presence()
-        self.syncing = Syncing(self.lanes, to_disk, presence)
+        self.syncing = ProgressSyncer(self.lanes, to_disk, presence)
         for thread in self.threads:
             thread.start()
         try:
@@ -238,7 +238,7 @@ class House:
     def sync(self) -> None:
         """Bring progress to the disk, as the daemon does twice a second."""
         assert self.syncing is not None
-        self.syncing.turn()
+        self.syncing.sync_once()
 
     def settle(self) -> None:
         """Wait until lanes and active plugins have handled all events, or have stopped."""

@@ -20,7 +20,7 @@ from mortal_process import Killed, Machine, MortalProcess
 from simulated_plugins import CallLog
 from simulated_studio import DaemonFeed, SilentAnnouncer, StateJournal, StudioSite
 
-from sgevents_core.crashes.recovering import condemned, recover
+from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
@@ -141,7 +141,7 @@ class SimulatedDaemon:
         settings, loaded = self.house.settings(), self.house.loaded()
         self.state = state = open_state(self.house.folder).writer()
         recover(settings, loaded, state)
-        condemned(settings, loaded, state)
+        give_up_fatal_calls(settings, loaded, state)
         self.feed.health = SiteHealth()
         self.feed.health.on_change(self._wake_lanes)
         self.services = services_of(settings, loaded, state, health=self.feed.health)
