@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http.client import HTTPConnection
@@ -145,6 +145,10 @@ class Talk(StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer until the client has gone."""
+        with suppress(ConnectionError):
+            self._talk()
+
+    def _talk(self) -> None:
         while line := self.rfile.readline():
             length = 0
             while head := self.rfile.readline().strip():

@@ -21,8 +21,9 @@ from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.dispatch.caller import Call, Caller
 from sgevents_core.dispatch.lane import Lane
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.plan import Plan
+from sgevents_core.dispatch.plan import Plan, Planned
 from sgevents_core.dispatch.strand import Strand
+from sgevents_core.events import Event, route_of
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import RequestWork
 from sgevents_core.site import ageing
@@ -322,6 +323,26 @@ def callbacks_in_reverse(patch: Patch) -> None:
     patch.setattr(Plan, "for_event", lambda self, event: real(self, event)[::-1])
 
 
+def route_without_its_attribute(patch: Patch) -> None:
+    """Callbacks are remembered for a type of event, whatever field the next event is about."""
+    known: dict[str, Any] = {}
+    patch.setattr(
+        "sgevents_core.dispatch.plan.route_of",
+        lambda event: known.setdefault(event.event_type, route_of(event)),
+    )
+
+
+def last_callback_of_a_route_left_out(patch: Patch) -> None:
+    """Of several callbacks that want an event, the last is not called."""
+    real = Plan.for_event
+
+    def for_event(self: Plan, event: Event) -> Planned:
+        planned = real(self, event)
+        return planned[:-1] if len(planned) > 1 else planned
+
+    patch.setattr(Plan, "for_event", for_event)
+
+
 @pytest.mark.parametrize(
     ("bug", "seed"),
     [
@@ -355,6 +376,8 @@ def callbacks_in_reverse(patch: Patch) -> None:
         (own_fault_taken_for_an_outage, 0),
         (event_passed_over_in_an_outage, 3),
         (callbacks_in_reverse, 0),
+        (route_without_its_attribute, 0),
+        (last_callback_of_a_route_left_out, 0),
     ],
 )
 def test_the_schedules_catch_it(

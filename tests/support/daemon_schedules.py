@@ -26,7 +26,7 @@ from sgevents_core.state.requests import ReplayEvent
 MATCHES = (
     Match(),
     Match(),
-    Match(event_type=("Studio_A",)),
+    Match(event_type=("Studio_A",), attribute=("even",)),
     Match(event_type=("Studio_A", "Studio_B")),
     Match(where=lambda event: (event.id or 0) % 3 == 0),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from mortal_process import Machine
 from simulated_feed import SimulatedFeed, SimulatedJournal
 from simulated_plugins import type_of
@@ -25,9 +27,9 @@ class StudioSite(SimulatedSite):
 
     def row(self, id_: int) -> Row:
         """Return a visible row as it is read."""
-        kind = type_of(id_)
-        body = b'{"type":"EventLogEntry","id":%d,"event_type":"%b"}' % (id_, kind.encode())
-        return Row(id_, self.visible[id_], kind, body)
+        kind, attribute = type_of(id_), "odd" if id_ % 2 else "even"
+        row = {"type": "EventLogEntry", "id": id_, "event_type": kind, "attribute_name": attribute}
+        return Row(id_, self.visible[id_], kind, json.dumps(row).encode())
 
 
 class SilentAnnouncer(Announcer):
