@@ -18,7 +18,7 @@ def oldest_kept(state: Reader, retention: float) -> int:
             rows show it: a single row with a wrong time does not decide what is old.
     """
     feed = state.load_feed()
-    return 0 if feed is None else int(ages.clock(feed.state, None) - retention)
+    return 0 if feed is None else int(ages.site_clock(feed.state, None) - retention)
 
 
 def prune(state: FeedWriter, enabled: Collection[str], before: int) -> int:

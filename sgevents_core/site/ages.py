@@ -19,12 +19,12 @@ MARKS_PER_AGE: Final = 10
 """The age of a mark divided by this limits its distance to the next."""
 
 
-def middle(times: Sequence[int]) -> int:
+def median_of(times: Sequence[int]) -> int:
     """Return the middle one of some times, the earlier of two."""
     return sorted(times)[(len(times) - 1) // 2]
 
 
-def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
+def site_clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
     """Return the site's clock in seconds since 1970: the middle of what the last rows say.
 
     It may lag by a few rows, which only makes the feed wait longer and audits look farther back.
@@ -38,19 +38,19 @@ def clock(state: FeedState, date: int | None, first: Sequence[Row] = ()) -> int:
     times = times or [row.at for row in first[:ASKED_FOR_THE_TIME]]
     if not times:
         return date or 0
-    return middle(times) if date is None else min(middle(times), date)
+    return median_of(times) if date is None else min(median_of(times), date)
 
 
-def dated(rows: Sequence[Row], clock: int) -> tuple[Row, ...]:
+def with_times(rows: Sequence[Row], site_clock: int) -> tuple[Row, ...]:
     """Return rows that all have a time: a row without one takes that of the row before it.
 
     Args:
         rows: The rows of an answer, in its order.
-        clock: The time for rows that have no dated neighbour, in seconds since 1970.
+        site_clock: The time for rows that have no dated neighbour, in seconds since 1970.
     """
     if all(row.dated for row in rows):
         return tuple(rows)
-    at = next((row.at for row in rows if row.dated), clock)
+    at = next((row.at for row in rows if row.dated), site_clock)
     filled = []
     for row in rows:
         at = row.at if row.dated else at
@@ -68,7 +68,7 @@ def is_same(row: Row, at: int | None) -> bool:
     return not at or not row.dated or row.at == at
 
 
-def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
+def remember_rows(state: FeedState, rows: Sequence[Row], date: int | None, horizon: float) -> None:
     """Remember the last ids, to recognise the log, and marks that date ids.
 
     A mark `(at, id)` says that rows created after `at` have this id or a higher one: the lowest of
@@ -84,30 +84,32 @@ def remember(state: FeedState, rows: Sequence[Row], date: int | None, horizon: f
         return
     last = ((row.id, known_at(row)) for row in rows[-RECENT_IDS:])
     state.recent = [*state.recent, *last][-RECENT_IDS:]
-    at = clock(state, date)
+    at = site_clock(state, date)
     if not state.marks:
         state.marks = [(at, rows[0].id)]
     later = [id_ for time, id_ in state.marks if time >= at]
     if later or at - state.marks[-1][0] >= MARKS_APART:
         earlier = [mark for mark in state.marks if mark[0] < at]
         lowest = min([state.recent[-ASKED_FOR_THE_TIME:][0][0], *later])
-        state.marks = _thin([*earlier, (at, lowest)], at, horizon)
+        state.marks = _thinned_marks([*earlier, (at, lowest)], at, horizon)
 
 
-def recall(state: FeedState, rows: Sequence[Row]) -> None:
+def remember_late_rows(state: FeedState, rows: Sequence[Row]) -> None:
     """Remember rows that came late among the last ids, if they belong there."""
     if rows and state.recent and rows[-1].id > state.recent[0][0]:
         recent = sorted([*state.recent, *((row.id, known_at(row)) for row in rows)])
         state.recent = recent[-RECENT_IDS:]
 
 
-def id_at(state: FeedState, at: float) -> int | None:
+def first_id_after(state: FeedState, at: float) -> int | None:
     """Return an id below which no row was created after a time, None if none is known."""
     place = bisect_right(state.marks, at, key=lambda mark: mark[0])
     return state.marks[place - 1][1] if place else None
 
 
-def _thin(marks: Sequence[tuple[int, int]], now: int, horizon: float) -> list[tuple[int, int]]:
+def _thinned_marks(
+    marks: Sequence[tuple[int, int]], now: int, horizon: float
+) -> list[tuple[int, int]]:
     """Keep marks closer together the younger they are, and one older than the horizon.
 
     The first mark of each stretch of time stays. Stretches double with age and are nested, so that

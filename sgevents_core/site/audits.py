@@ -18,16 +18,16 @@ SMALLEST_COUNT: Final = 1000
 """Ids counted in one call if the site does not count more."""
 
 
-class Window(NamedTuple):
+class AuditWindow(NamedTuple):
     """One kind of audit: how often it runs and how far it looks back, in seconds."""
 
     name: str
-    every: float
-    back: float
+    interval: float
+    looks_back: float
     by_ids: bool = False
 
 
-def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
+def audit_windows(backlog_timeout: float, horizon: float) -> tuple[AuditWindow, ...]:
     """Return the audits of a feed, the farthest-reaching last.
 
     A row that comes after its deadline is found by the shortest audit, so that one follows a
@@ -40,10 +40,10 @@ def windows(backlog_timeout: float, horizon: float) -> tuple[Window, ...]:
     """
     shortest = min(MINUTE, max(1.0, backlog_timeout))
     return (
-        Window("15m", shortest, min(15 * MINUTE, horizon)),
-        Window("2h", 15 * MINUTE, min(2 * HOUR, horizon)),
-        Window("24h", 2 * HOUR, horizon),
-        Window("ids", min(DAY, max(HOUR, horizon)), horizon, by_ids=True),
+        AuditWindow("15m", shortest, min(15 * MINUTE, horizon)),
+        AuditWindow("2h", 15 * MINUTE, min(2 * HOUR, horizon)),
+        AuditWindow("24h", 2 * HOUR, horizon),
+        AuditWindow("ids", min(DAY, max(HOUR, horizon)), horizon, by_ids=True),
     )
 
 
@@ -62,7 +62,7 @@ class Audit:
         new: Ranges of new ids that the comparisons found, ascending.
     """
 
-    window: Window
+    window: AuditWindow
     span: Span
     limit: int
     late: int = 0
@@ -80,21 +80,21 @@ class Audit:
         if by_ids:
             self._compare = [Ids(self.span, self.limit)]
             return
-        firsts = range(self.span.first, self.span.last + 1, counted)
-        spans = [Span(first, min(first + counted - 1, self.span.last)) for first in firsts]
+        first_ids = range(self.span.first, self.span.last + 1, counted)
+        spans = [Span(first, min(first + counted - 1, self.span.last)) for first in first_ids]
         self._compare = [Count(span) for span in reversed(spans)]
 
-    def next(self) -> Call | None:
+    def next_call(self) -> Call | None:
         """Return what to ask next, None when the audit is over."""
         if self._compare:
             return self._compare[-1]
         return self._fetch[-1] if self._fetch else None
 
-    def refused(self) -> None:
+    def counts_refused(self) -> None:
         """Continue by comparing ids: the site does not count for this script."""
         self._compare = [Ids(call.span, self.limit) for call in self._compare]
 
-    def counted(self, call: Count, visible: int, expected: int) -> None:
+    def take_count(self, call: Count, visible: int, expected: int) -> None:
         """Handle a count: if equal, it is proof; if not, compare ids or halve the range."""
         self._compare.pop()
         if visible == expected:
@@ -102,13 +102,13 @@ class Audit:
         if visible < self.limit or call.span.size <= self.limit:
             self._compare.append(Ids(call.span, self.limit))
             return
-        self._compare += [Count(half) for half in reversed(halves(call.span))]
+        self._compare += [Count(half) for half in reversed(halved_range(call.span))]
 
     def count_less(self, call: Count) -> None:
         """Count the halves of a range that the site does not count, unless they are small."""
         if call.span.size > SMALLEST_COUNT:
             self._compare.pop()
-            self._compare += [Count(half) for half in reversed(halves(call.span))]
+            self._compare += [Count(half) for half in reversed(halved_range(call.span))]
 
     def page_less(self, call: Ids, limit: int) -> None:
         """Compare fewer ids at once: the site does not answer this many."""
@@ -119,59 +119,66 @@ class Audit:
     def fetch_less(self, call: Fetch) -> None:
         """Fetch the halves of what the site does not give; a single id that fails stays missing."""
         self._fetch.pop()
-        spans = call.spans if len(call.spans) > 1 else halves(call.spans[0])
+        spans = call.spans if len(call.spans) > 1 else halved_range(call.spans[0])
         middle = len(spans) // 2
         if middle:
             parts = (spans[middle:], spans[:middle])
             self._fetch += [Fetch(part, call.limit) for part in parts]
 
-    def compared(self, call: Ids, last: int, new: Iterable[int]) -> None:
-        """Handle a page of ids up to id `last`: continue behind it, and keep what is new."""
+    def take_comparison(self, call: Ids, last_done: int, new: Iterable[int]) -> None:
+        """Handle a page of ids up to id `last_done`: continue behind it, and keep what is new."""
         self._compare.pop()
-        if last < call.span.last:
-            self._compare.append(Ids(Span(last + 1, call.span.last), self.limit))
+        if last_done < call.span.last:
+            self._compare.append(Ids(Span(last_done + 1, call.span.last), self.limit))
         spans = spans_of(list(new))
         if self.new and spans and self.new[-1].last + 1 == spans[0].first:  # spans two pages
             spans = (Span(self.new.pop().first, spans[0].last), *spans[1:])
         self.new += spans
 
-    def fetch(self, spans: Sequence[Span]) -> None:
+    def plan_fetches(self, spans: Sequence[Span]) -> None:
         """Fetch the rows of ascending ranges; nothing else has to be decided about the new ids."""
         self.new = []
-        self._fetch = list(_fetches(spans, self.limit))[::-1]
+        self._fetch = list(_fetch_calls(spans, self.limit))[::-1]
 
-    def fetched(self, call: Fetch, last: int | None) -> None:
-        """Handle fetched rows; a full page that ends at id `last` says nothing about higher ids."""
+    def take_fetched(self, call: Fetch, last_id: int | None) -> None:
+        """Handle fetched rows; a full page that ends at `last_id` says nothing about higher ids."""
         self._fetch.pop()
-        if last is not None:
-            rest = [Span(max(s.first, last + 1), s.last) for s in call.spans if s.last > last]
-            self._fetch += _fetches(rest, self.limit)
+        if last_id is not None:
+            unanswered = [
+                Span(max(span.first, last_id + 1), span.last)
+                for span in call.spans
+                if span.last > last_id
+            ]
+            self._fetch += _fetch_calls(unanswered, self.limit)
 
 
-def halves(span: Span) -> tuple[Span, ...]:
+def halved_range(span: Span) -> tuple[Span, ...]:
     """Return the two halves of a range, the lower first, or a single id as it is."""
     middle = (span.first + span.last) // 2
     parts = (Span(span.first, middle), Span(middle + 1, span.last))
     return tuple(part for part in parts if part.size)
 
 
-def _fetches(spans: Sequence[Span], limit: int) -> Iterator[Fetch]:
+def _fetch_calls(spans: Sequence[Span], limit: int) -> Iterator[Fetch]:
     for start in range(0, len(spans), MOST_FETCHED_SPANS):
         yield Fetch(tuple(spans[start : start + MOST_FETCHED_SPANS]), limit)
 
 
-def due(
-    every: tuple[Window, ...], last: Mapping[str, float], observed: float
-) -> tuple[Window | None, float]:
+def due_window(
+    interval: tuple[AuditWindow, ...], last_done: Mapping[str, float], observed: float
+) -> tuple[AuditWindow | None, float]:
     """Return the audit to run now, farthest-reaching first, and the seconds until the next is due.
 
     Args:
-        every: The audits of the feed.
-        last: Name of an audit -> observed second at which it last ended; absent means now.
+        interval: The audits of the feed.
+        last_done: Name of an audit -> observed second at which it last ended; absent means now.
         observed: Observed time, in seconds.
     """
-    waits = [(last.get(window.name, float("-inf")) + window.every - observed) for window in every]
-    for window, wait in zip(reversed(every), reversed(waits), strict=True):
+    waits = [
+        (last_done.get(window.name, float("-inf")) + window.interval - observed)
+        for window in interval
+    ]
+    for window, wait in zip(reversed(interval), reversed(waits), strict=True):
         if wait <= 0:
             return window, 0.0
     return None, min(waits)

@@ -111,12 +111,12 @@ class Feed:
     @property
     def site_trouble(self) -> LastingFailure | None:
         """Why the site does not answer; None while it does. May be asked from any thread."""
-        return self._trouble.last
+        return self._trouble.lasting_failure
 
     @property
     def journal_trouble(self) -> LastingFailure | None:
         """Why the journal cannot be written; None while it can. May be asked from any thread."""
-        return self._trouble_writing.last
+        return self._trouble_writing.lasting_failure
 
     def _wake(self) -> None:
         self._news.set()
@@ -164,7 +164,7 @@ class Feed:
             return
         self._mend()
         self._remind()
-        call = self._follower.next(time.monotonic())
+        call = self._follower.next_call(time.monotonic())
         if isinstance(call, float):
             if self._follower.is_idle:
                 self.idle.set()
@@ -176,7 +176,7 @@ class Feed:
         if answer is None or self._stop.is_set():
             return
         is_new = self.state is None
-        taken = self._follower.answered(call, answer, time.monotonic())
+        taken = self._follower.take_answer(call, answer, time.monotonic())
         if self._commit(taken):
             if is_new:
                 self._tell_beginning()
@@ -227,7 +227,7 @@ class Feed:
             try:
                 longest = max(self._heard(self._log.page_size), SMALLEST_PAGE)
             except SiteError as error:
-                self._stop.wait(self._trouble.wait(error))
+                self._stop.wait(self._trouble.record_failure(error))
                 return False
             self._rules = replace(self._rules, page_size=min(self._rules.page_size, longest))
             self._page_size_known = True
@@ -320,21 +320,21 @@ class Feed:
         if self._quick:
             return
         if isinstance(call, ASIDE):
-            self._trouble_aside.over()
+            self._trouble_aside.record_success()
             return
-        self._trouble.over()
+        self._trouble.record_success()
         if self._failed_aside is not None:  # the site itself answers
-            self._trouble_aside.wait(self._failed_aside)
+            self._trouble_aside.record_failure(self._failed_aside)
             self._failed_aside = None
 
     def _counts_refused(self, error: SiteError) -> None:
         text = "%s Audits compare ids instead of counts from now on."
         logger.warning(text, error, extra={"action": "feed.counts_refused"})
-        self._follower.refused()
+        self._follower.counts_refused()
 
     def _failed(self, call: Call, error: SiteError) -> None:
         quick, self._quick = self._quick, False
-        self._follower.failed(call, time.monotonic(), answers=isinstance(error, SiteFault))
+        self._follower.take_failure(call, time.monotonic(), answers=isinstance(error, SiteFault))
         if isinstance(call, ASIDE):
             # The follower puts such calls off, and pages continue. If those fail as well, it is an
             # outage, which is reported once.
@@ -354,7 +354,7 @@ class Feed:
             SiteRefused: The credentials are wrong: they were refused repeatedly, and never accepted
                 since the process started.
         """
-        wait = self._trouble.wait(error)
+        wait = self._trouble.record_failure(error)
         if self._accepted:
             return wait
         self._refusals = self._refusals + 1 if isinstance(error, SiteRefused) else 0
@@ -367,10 +367,10 @@ class Feed:
     def _commit(self, taken: Taken) -> bool:
         """Write rows and state in one transaction; if that fails, rebuild the follower."""
         now = time.monotonic()
-        needed = taken.rows or taken.notices or self._follower.known.changed
+        needed = taken.rows or taken.notices or self._follower.known.has_changes
         if not needed and now - self._noted_at < NOTE_EVERY:
             return True
-        change = self._follower.change()
+        change = self._follower.take_changes()
         if change is None:
             return True
         change.state.answered, change.state.site = time.time(), self._log.host
@@ -382,7 +382,7 @@ class Feed:
             self._loaded = False
             self._not_written(error)
             return False
-        self._trouble_writing.over()
+        self._trouble_writing.record_success()
         self._noted_at = now
         if taken.rows:
             self._grown()
@@ -392,7 +392,7 @@ class Feed:
         """Wait until the journal can be written again, which never happens if it is damaged."""
         if isinstance(error, StateDamaged):
             raise error
-        self._stop.wait(self._trouble_writing.wait(error))
+        self._stop.wait(self._trouble_writing.record_failure(error))
 
     def _tell_beginning(self) -> None:
         if self.state is not None:

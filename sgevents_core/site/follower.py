@@ -19,7 +19,7 @@ from sgevents_core.site.backlog import FIRST_LOOK, Backlog
 from sgevents_core.site.first_start import Beginning, FirstStart
 from sgevents_core.site.follower_values import Rules, Taken
 from sgevents_core.site.known import Hole, Known
-from sgevents_core.site.odd_rows import Aside
+from sgevents_core.site.odd_rows import SetAsideRows
 from sgevents_core.site.paging import Paging
 from sgevents_core.site.questions import (
     ASIDE,
@@ -65,25 +65,25 @@ class Follower:
         self.rules = rules
         self.known = Known(record)
         self.state = record.state if record else None
-        self._start = FirstStart(rules)
+        self._first_start = FirstStart(rules)
         self._anchoring = Anchoring(self.known)
         self._backlog = Backlog(rules, self.known)
         self._settling = Settling(rules.settle)
         self._auditor = Auditor(rules, self.known, restarted=record is not None)
-        self._aside = Aside(record.set_aside if record else ())
-        self._date: int | None = None
-        self._fresh: Sequence[Row] = ()
-        self._answered_at: float | None = None
+        self._odd_rows = SetAsideRows(record.set_aside if record else ())
+        self._site_date: int | None = None
+        self._fresh_rows: Sequence[Row] = ()
+        self._last_answer_at: float | None = None
         self._paging = Paging(rules)
         self._read_ahead = ReadAhead(rules.connections)
-        self._budget = Budget()
+        self._call_budget = Budget()
         self._look_pause = Pause()
         self._audit_pause = Pause()
-        self._audit_first = False
+        self._audit_comes_first = False
 
     # What to ask next
 
-    def next(self, now: float) -> Call | float:
+    def next_call(self, now: float) -> Call | float:
         """Return what to ask the site now, or the seconds to wait.
 
         Args:
@@ -91,22 +91,22 @@ class Follower:
         """
         state = self.state
         if state is None:
-            return self._start.next()
-        search = self._anchoring.search(state)
-        if search is not None:
-            return search
-        due = now >= self._paging.at
+            return self._first_start.next_call()
+        search_call = self._anchoring.next_search(state)
+        if search_call is not None:
+            return search_call
+        is_due = now >= self._paging.next_at
         # Pages come first, but after some full ones in a row a look or audit gets its turn.
-        in_a_row = PAGES_BEFORE_OTHERS * max(len(self._read_ahead.ranges), 1)
-        if due and self._paging.in_a_row < in_a_row:
+        most_in_a_row = PAGES_BEFORE_OTHERS * max(len(self._read_ahead.ranges), 1)
+        if is_due and self._paging.full_in_a_row < most_in_a_row:
             return self._next_page(state)
-        self._paging.in_a_row = 0
-        other, wait = self._other_call(state, now)
-        if other is not None:
-            return other
-        if due:
+        self._paging.full_in_a_row = 0
+        other_call, seconds = self._other_call(state, now)
+        if other_call is not None:
+            return other_call
+        if is_due:
             return self._next_page(state)
-        return float(max(min(self._paging.at - now, wait), SHORTEST_WAIT))
+        return float(max(min(self._paging.next_at - now, seconds), SHORTEST_WAIT))
 
     @property
     def ranges_ahead(self) -> tuple[PageRange, ...]:
@@ -121,8 +121,8 @@ class Follower:
     def _next_page(self, state: FeedState) -> Call:
         if self._paging.is_hindered or state.rewound:
             self._read_ahead.discard()
-        ahead = self._read_ahead.call(state, self._paging.limit)
-        return self._paging.call(state) if ahead is None else ahead
+        call_ahead = self._read_ahead.next_call(state, self._paging.limit)
+        return self._paging.next_call(state) if call_ahead is None else call_ahead
 
     @property
     def is_idle(self) -> bool:
@@ -133,103 +133,109 @@ class Follower:
         """Return a look or audit that is due, or the seconds until one is."""
         if state.rewound:
             return None, self.rules.idle_interval
-        pause = self._budget.wait(now)
-        if pause > 0:
-            return None, pause
+        budget_wait = self._call_budget.seconds_to_wait(now)
+        if budget_wait > 0:
+            return None, budget_wait
         # After a look without result an audit comes first, so that neither blocks the other.
-        kinds = (self._audit, self._look) if self._audit_first else (self._look, self._audit)
+        choices = (
+            (self._next_audit, self._next_look)
+            if self._audit_comes_first
+            else (self._next_look, self._next_audit)
+        )
         waits = []
-        for kind in kinds:
-            call, wait = kind(state, now)
+        for choose in choices:
+            call, seconds = choose(state, now)
             if call is not None:
                 return call, 0.0
-            waits.append(wait)
+            waits.append(seconds)
         return None, min(waits)
 
-    def _look(self, state: FeedState, now: float) -> tuple[Call | None, float]:
-        pause = self._look_pause.wait(now)
+    def _next_look(self, state: FeedState, now: float) -> tuple[Call | None, float]:
+        pause = self._look_pause.seconds_left(now)
         if pause > 0:
-            return None, max(pause, self._backlog.wait(now))
-        return self._backlog.look(now, state.observed), self._backlog.wait(now)
+            return None, max(pause, self._backlog.seconds_to_look(now))
+        return self._backlog.next_look(now, state.observed), self._backlog.seconds_to_look(now)
 
-    def _audit(self, state: FeedState, now: float) -> tuple[Call | None, float]:
-        pause = self._audit_pause.wait(now)
+    def _next_audit(self, state: FeedState, now: float) -> tuple[Call | None, float]:
+        pause = self._audit_pause.seconds_left(now)
         if pause > 0:
             return None, pause
-        observed = state.observed + self._since_answer(now)
-        audit, wait = self._auditor.next(state, observed, self._date)
-        if self._answered_at is None:  # no observed time passes before the next answer
+        observed = state.observed + self._seconds_since_answer(now)
+        audit, wait = self._auditor.next_call(state, observed, self._site_date)
+        if self._last_answer_at is None:  # no observed time passes before the next answer
             wait = max(wait, self.rules.poll_interval)
         return audit, wait
 
     # What the answers mean
 
-    def answered(self, call: Call, answer: Answer, now: float) -> Taken:
+    def take_answer(self, call: Call, answer: Answer, now: float) -> Taken:
         """Handle the site's answer to a call, and return what it led to.
 
         Args:
-            call: What `next` said to ask.
+            call: What `next_call` said to ask.
             answer: What the site said.
             now: The host's monotonic clock when the answer arrived, in seconds.
         """
-        self._date = answer.date
-        clock = ages.clock(self.state, answer.date) if self.state else answer.date or 0
-        answer = replace(answer, rows=ages.dated(answer.rows, clock))
-        taken = Taken()
-        self._aside.meet(answer.odd, taken)
+        self._site_date = answer.date
+        site_time = ages.site_clock(self.state, answer.date) if self.state else answer.date or 0
+        answer = replace(answer, rows=ages.with_times(answer.rows, site_time))
+        result = Taken()
+        self._odd_rows.report_odd(answer.odd, result)
         if self.state is None:
-            beginning = self._start.answered(call, answer)
+            beginning = self._first_start.take_answer(call, answer)
             if beginning is not None:
-                self.state = self._begin(beginning, now)
+                self.state = self._first_state(beginning, now)
                 self._read_ahead.show_highest(answer.rows)
-            self._answered_at = now
-            return taken
-        self._observe(self.state, now)
-        self._take(self.state, call, answer, now, taken)
-        self._aside.taken(taken.rows)
-        full = isinstance(call, Look | Fetch) and reach_of(call, answer) is not None
-        self._worked(call, taken, now, full=full)
+            self._last_answer_at = now
+            return result
+        self._note_observed(self.state, now)
+        self._dispatch_answer(self.state, call, answer, now, result)
+        self._odd_rows.clear_rows(result.rows)
+        is_full = isinstance(call, Look | Fetch) and reach_of(call, answer) is not None
+        self._note_success(call, result, now, is_full=is_full)
         if self.state.rewound:
-            self._auditor.drop()
-            self._paging.at = now + self.rules.idle_interval
-        return taken
+            self._auditor.drop_audit()
+            self._paging.next_at = now + self.rules.idle_interval
+        return result
 
-    def _take(self, state: FeedState, call: Call, answer: Answer, now: float, taken: Taken) -> None:
+    def _dispatch_answer(
+        self, state: FeedState, call: Call, answer: Answer, now: float, result: Taken
+    ) -> None:
         match call:
             case Page() | PageRange():
-                self._take_page(state, call, answer, now, taken)
+                self._take_page(state, call, answer, now, result)
             case Look():
-                self._take_late(state, answer.rows, taken)
-                taken.notices += self._backlog.looked(call, answer, now)
-                self._aside.asked(call.spans)
+                self._take_late_rows(state, answer.rows, result)
+                result.notices += self._backlog.take_look(call, answer, now)
+                self._odd_rows.clear_ids(call.spans)
             case Count() | Ids() | Fetch():
-                self._auditor.take(state, call, answer, taken)
+                self._auditor.take_answer(state, call, answer, result)
             case Recent():
-                self._anchoring.take_recent(state, call, answer.rows, taken)
-                self._paging.at = max(self._paging.at, now + self.rules.poll_interval)
+                self._anchoring.take_recent(state, call, answer.rows, result)
+                self._paging.next_at = max(self._paging.next_at, now + self.rules.poll_interval)
             case After():
-                self._paging.probed(answer.rows, now)
+                self._paging.take_probe(answer.rows, now)
             case Newest() if self._anchoring.is_lost:
-                self._anchoring.take_highest(state, answer.rows, taken)
-                self._paging.at = now + self.rules.poll_interval
+                self._anchoring.take_highest(state, answer.rows, result)
+                self._paging.next_at = now + self.rules.poll_interval
             case Newest():
                 self._read_ahead.show_highest(answer.rows)
             case Since():
                 pass  # only a first start asks this
 
-    def _worked(self, call: Call, taken: Taken, now: float, *, full: bool) -> None:
+    def _note_success(self, call: Call, result: Taken, now: float, *, is_full: bool) -> None:
         """Note that the site answered a call: what failed before was not an outage."""
         if isinstance(call, ASIDE):
-            self._budget.spend()
+            self._call_budget.spend_call()
             is_look = isinstance(call, Look)
-            (self._look_pause if is_look else self._audit_pause).over()
-            self._audit_first = is_look and not taken.rows
-            if taken.rows and full:
-                self._budget.give_back()
-        self._aside.meet(self._backlog.site_answers(now), taken)
+            (self._look_pause if is_look else self._audit_pause).end()
+            self._audit_comes_first = is_look and not result.rows
+            if result.rows and is_full:
+                self._call_budget.give_back_call()
+        self._odd_rows.report_odd(self._backlog.site_answers(now), result)
         self._auditor.site_answers()
 
-    def failed(self, call: Call, now: float, *, answers: bool = False) -> None:
+    def take_failure(self, call: Call, now: float, *, answers: bool = False) -> None:
         """Note that a call failed: nothing is concluded, and no time was observed.
 
         Looks and audits that fail are put off while pages continue: what the site cannot answer
@@ -241,128 +247,144 @@ class Follower:
             now: The host's monotonic clock, in seconds.
             answers: Whether the site understood the call and refused it.
         """
-        self._answered_at = None
-        self._backlog.failed()
+        self._last_answer_at = None
+        self._backlog.note_failed_call()
         if isinstance(call, ASIDE):
-            self._budget.spend()
-            self._paging.soon(now)  # does the site answer at all?
+            self._call_budget.spend_call()
+            self._paging.read_soon(now)  # does the site answer at all?
         else:
             self._read_ahead.failed()
         match call:
             case Look():
                 self._backlog.look_failed(call)
                 if len(call.spans) > 1:  # an id that fails alone has a pause of its own
-                    self._look_pause.longer(now)
+                    self._look_pause.extend(now)
             case Count() | Ids() | Fetch():
-                self._auditor.failed(call)
-                self._audit_pause.longer(now)
+                self._auditor.note_failed_call(call)
+                self._audit_pause.extend(now)
             case PageRange():
-                self._paging.at = now
+                self._paging.next_at = now
             case Page() | After():
-                self._paging.failed(call, now, answers=answers)
+                self._paging.take_failure(call, now, answers=answers)
             case Recent() if answers:
-                self._anchoring.failed(call)
+                self._anchoring.take_failure(call)
             case _ if answers:
-                self._start.failed(call)
+                self._first_start.take_failure(call)
         if answers:
-            self._aside.noted(self._backlog.site_answers(now))
+            self._odd_rows.note_odd(self._backlog.site_answers(now))
             self._auditor.site_answers()
         elif not isinstance(call, ASIDE):
             self._backlog.site_failed()
             self._auditor.site_failed()
 
-    def refused(self) -> None:
+    def counts_refused(self) -> None:
         """Note that the site refuses to count for this script: audits compare ids from now on."""
-        self._auditor.refused()
+        self._auditor.counts_refused()
 
-    def change(self) -> FeedChange | None:
+    def take_changes(self) -> FeedChange | None:
         """Return what to commit with the rows, None before the first answer."""
         if self.state is None:
             return None
-        return self._aside.change(self.known.change(self.state))
+        return self._odd_rows.with_changes(self.known.take_changes(self.state))
 
-    def _begin(self, beginning: Beginning, now: float) -> FeedState:
+    def _first_state(self, beginning: Beginning, now: float) -> FeedState:
         """Create the state of a first start, whose gaps count as just noticed."""
         rows = beginning.rows
         state = FeedState(floor=beginning.floor, frontier=beginning.floor - 1)
-        self._auditor.begin(state)
+        self._auditor.begin_intervals(state)
         if rows:
-            ages.remember(state, rows, self._date, self.rules.audit_horizon)
-            for below, above in pairwise(rows):
-                self._open_gap(state, below.id, above, now)
+            ages.remember_rows(state, rows, self._site_date, self.rules.audit_horizon)
+            for lower_row, upper_row in pairwise(rows):
+                self._open_gap(state, lower_row.id, upper_row, now)
             state.frontier = rows[-1].id
             anchor(state, rows[-1])
         return state
 
-    def _observe(self, state: FeedState, now: float) -> None:
-        state.observed += self._since_answer(now)
-        self._answered_at = now
+    def _note_observed(self, state: FeedState, now: float) -> None:
+        state.observed += self._seconds_since_answer(now)
+        self._last_answer_at = now
 
-    def _since_answer(self, now: float) -> float:
+    def _seconds_since_answer(self, now: float) -> float:
         """Return the seconds that will count as observed if the site answers now."""
-        if self._answered_at is None:
+        if self._last_answer_at is None:
             return 0.0
-        return min(max(now - self._answered_at, 0.0), LONGEST_OBSERVED)
+        return min(max(now - self._last_answer_at, 0.0), LONGEST_OBSERVED)
 
-    def _take_late(self, state: FeedState, rows: Sequence[Row], taken: Taken) -> None:
-        late = self.known.take(rows)
-        ages.recall(state, late)
-        taken.rows += [LateRow(row, late=True) for row in late]
+    def _take_late_rows(self, state: FeedState, rows: Sequence[Row], result: Taken) -> None:
+        late_rows = self.known.take_rows(rows)
+        ages.remember_late_rows(state, late_rows)
+        result.rows += [LateRow(row, late=True) for row in late_rows]
 
     # Pages
 
     def _take_page(
-        self, state: FeedState, call: Page | PageRange, answer: Answer, now: float, taken: Taken
+        self, state: FeedState, call: Page | PageRange, answer: Answer, now: float, result: Taken
     ) -> None:
         rows = answer.rows
-        if not self._anchoring.holds(state, call, rows, taken):
+        if not self._anchoring.is_anchored(state, call, rows, result):
             self._read_ahead.discard()
             return
-        below = list(takewhile(lambda row: row.id <= state.frontier, rows))
-        fresh = list(rows[len(below) :])
-        self._take_late(state, below, taken)
-        if below and isinstance(call, Page):
-            anchor(state, below[-1])
-        full = reach_of(call, answer) is not None
-        follows = full or isinstance(call, PageRange)
-        newest = fresh[-1].at if fresh else None
-        held = self._settling.hold(state.frontier, fresh, now, self._date if follows else newest)
-        if held is not None:
-            del fresh[held.passing :]
-        self._take_fresh(state, fresh, now, taken)
-        clock = ages.clock(state, self._date)
-        self._backlog.age(clock, state.observed, catching_up=follows)
-        waits = held is not None
+        known_rows = list(takewhile(lambda row: row.id <= state.frontier, rows))
+        fresh_rows = list(rows[len(known_rows) :])
+        self._take_late_rows(state, known_rows, result)
+        if known_rows and isinstance(call, Page):
+            anchor(state, known_rows[-1])
+        is_full = reach_of(call, answer) is not None
+        more_follow = is_full or isinstance(call, PageRange)
+        newest_at = fresh_rows[-1].at if fresh_rows else None
+        hold = self._settling.hold(
+            state.frontier, fresh_rows, now, self._site_date if more_follow else newest_at
+        )
+        if hold is not None:
+            del fresh_rows[hold.passing_rows :]
+        self._take_fresh_rows(state, fresh_rows, now, result)
+        site_time = ages.site_clock(state, self._site_date)
+        self._backlog.date_gaps(site_time, state.observed, catching_up=more_follow)
+        is_held = hold is not None
         if isinstance(call, PageRange):
-            self._read_ahead.took_range(call, fresh, answer.took, full=full or waits)
+            self._read_ahead.took_range(call, fresh_rows, answer.took, full=is_full or is_held)
             self._paging.took_range(call, now)
         else:
-            more = full and not waits
-            self._read_ahead.read_page(fresh, state.frontier, answer.took, full=more)
-            self._paging.answered(
-                call, now, full=more, fresh=bool(fresh), news=bool(fresh) or waits
+            has_more = is_full and not is_held
+            self._read_ahead.read_page(fresh_rows, state.frontier, answer.took, full=has_more)
+            self._paging.take_page(
+                call,
+                now,
+                is_full=has_more,
+                has_fresh=bool(fresh_rows),
+                has_news=bool(fresh_rows) or is_held,
             )
-        if held is not None:
-            self._paging.at = held.until if follows else min(self._paging.at, held.until)
+        if hold is not None:
+            self._paging.next_at = (
+                hold.until if more_follow else min(self._paging.next_at, hold.until)
+            )
 
-    def _take_fresh(self, state: FeedState, rows: list[Row], now: float, taken: Taken) -> None:
+    def _take_fresh_rows(
+        self, state: FeedState, fresh_rows: list[Row], now: float, result: Taken
+    ) -> None:
         """Take rows above the frontier; the ids missing between them are gaps."""
-        self._fresh = rows
-        if not rows:
+        self._fresh_rows = fresh_rows
+        if not fresh_rows:
             return
         frontier = state.frontier
-        for row in rows:
+        for row in fresh_rows:
             if row.id > frontier + 1:
                 self._open_gap(state, frontier, row, now + FIRST_LOOK)
             frontier = row.id
         state.frontier = frontier
-        anchor(state, rows[-1])
-        taken.rows += [LateRow(row, late=False) for row in rows]
-        ages.remember(state, rows, self._date, self.rules.audit_horizon)
+        anchor(state, fresh_rows[-1])
+        result.rows += [LateRow(row, late=False) for row in fresh_rows]
+        ages.remember_rows(state, fresh_rows, self._site_date, self.rules.audit_horizon)
 
-    def _open_gap(self, state: FeedState, below: int, above: Row, look_at: float) -> None:
-        if above.id > below + 1:
+    def _open_gap(self, state: FeedState, last_id: int, row_above: Row, look_at: float) -> None:
+        if row_above.id > last_id + 1:
             # The latest time the ids were handed out; no row is younger than the site's date.
-            at = max(above.at, ages.clock(state, self._date, self._fresh))
-            at = at if self._date is None else min(at, self._date)
-            self._backlog.open(Span(below + 1, above.id - 1), Hole(at, state.observed), look_at)
+            handed_out_at = max(
+                row_above.at, ages.site_clock(state, self._site_date, self._fresh_rows)
+            )
+            handed_out_at = (
+                handed_out_at if self._site_date is None else min(handed_out_at, self._site_date)
+            )
+            self._backlog.open_gap(
+                Span(last_id + 1, row_above.id - 1), Hole(handed_out_at, state.observed), look_at
+            )

@@ -22,7 +22,7 @@ MOST_ON_RECORD: Final = 1000
 """The most names kept, so that a site that sends only nonsense does not fill the disk."""
 
 
-class Aside:
+class SetAsideRows:
     """The names of the rows that are set aside. Pure.
 
     Args:
@@ -30,53 +30,54 @@ class Aside:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = set(names)
-        self._new: list[SetAside] = []
-        self._untold: list[SetAside] = []
-        self._right: list[str] = []
+        self._known_names = set(names)
+        self._newly_set_aside: list[SetAside] = []
+        self._unreported: list[SetAside] = []
+        self._taken_names: list[str] = []
 
-    def meet(self, odd: Iterable[Odd], taken: Taken) -> None:
+    def report_odd(self, odd: Iterable[Odd], taken: Taken) -> None:
         """Set aside rows that were not set aside yet, and report them."""
-        new = [*self._untold, *self._added(odd)]
+        new = [*self._unreported, *self._add_new(odd)]
         taken.notices += [EventSetAside(event.event, event.reason) for event in new]
-        self._untold = []
+        self._unreported = []
 
-    def noted(self, odd: Iterable[Odd]) -> None:
+    def note_odd(self, odd: Iterable[Odd]) -> None:
         """Set aside rows that were not set aside yet; they are reported with the next answer."""
-        self._untold += self._added(odd)
+        self._unreported += self._add_new(odd)
 
-    def _added(self, odd: Iterable[Odd]) -> list[SetAside]:
+    def _add_new(self, odd: Iterable[Odd]) -> list[SetAside]:
         new = []
         for name, reason in odd:
-            if name not in self._names and len(self._names) < MOST_ON_RECORD:
-                self._names.add(name)
+            if name not in self._known_names and len(self._known_names) < MOST_ON_RECORD:
+                self._known_names.add(name)
                 new.append(SetAside(name, reason, "site", 0.0))
-        self._new += new
+        self._newly_set_aside += new
         return new
 
-    def taken(self, rows: Iterable[LateRow]) -> None:
+    def clear_rows(self, rows: Iterable[LateRow]) -> None:
         """Remove from the record what was read correctly since."""
-        if self._names:
-            right = [name for row, _ in rows if (name := str(row.id)) in self._names]
-            self._names.difference_update(right)
-            self._right += right
+        if self._known_names:
+            right = [name for row, _ in rows if (name := str(row.id)) in self._known_names]
+            self._known_names.difference_update(right)
+            self._taken_names += right
 
-    def asked(self, spans: Iterable[Span]) -> None:
+    def clear_ids(self, spans: Iterable[Span]) -> None:
         """Remove from the record the ids on which the site failed and no longer fails."""
-        ids = {int(name): name for name in self._names if name.isdecimal()}
+        ids = {int(name): name for name in self._known_names if name.isdecimal()}
         right = [
             ids[id_] for s in (spans if ids else ()) for id_ in ids if s.first <= id_ <= s.last
         ]
-        self._names.difference_update(right)
-        self._right += right
+        self._known_names.difference_update(right)
+        self._taken_names += right
 
-    def change(self, change: FeedChange) -> FeedChange:
+    def with_changes(self, change: FeedChange) -> FeedChange:
         """Return a change with what is new here; it is reported only once."""
         era = change.state.era
         change = change._replace(
-            set_aside=[one._replace(era=era) for one in self._new], no_more_aside=self._right
+            set_aside=[one._replace(era=era) for one in self._newly_set_aside],
+            no_more_aside=self._taken_names,
         )
-        self._new, self._right = [], []
+        self._newly_set_aside, self._taken_names = [], []
         return change
 
 

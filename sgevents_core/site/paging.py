@@ -11,12 +11,12 @@ from sgevents_core.site.sizes import Size
 from sgevents_core.state.entries import Row
 from sgevents_core.state.feed_values import FeedState
 
-QUIET: Final = 180.0
+QUIET_SECONDS: Final = 180.0
 """Seconds without an event after which pages are read less often."""
 IDLE_FACTOR: Final = 1.1
 """The factor by which the time to the next page then grows with each page without news."""
 SMALLEST_PAGE: Final = 2
-PROBED: Final = 2
+PROBED_IDS: Final = 2
 """Ids asked for if a page fails or brings nothing."""
 FAILURES_OF_A_PAGE: Final = 2
 """Failures of a page in a row, while the site answers, that are not a coincidence."""
@@ -34,28 +34,28 @@ class Paging:
     """
 
     def __init__(self, rules: Rules) -> None:
-        self.at = 0.0
-        self.in_a_row = 0
+        self.next_at = 0.0
+        self.full_in_a_row = 0
         self._rules = rules
-        self._interval = rules.poll_interval
-        self._news_at: float | None = None
-        self._size = Size(rules.page_size, SMALLEST_PAGE)
-        self._probing = False
-        self._stuck = False
-        self._failures = 0
+        self._poll_interval = rules.poll_interval
+        self._last_news_at: float | None = None
+        self._page_size = Size(rules.page_size, SMALLEST_PAGE)
+        self._is_probing = False
+        self._is_stuck = False
+        self._failures_in_a_row = 0
         self._failed_size = 0
-        self._beyond: int | None = None
+        self._skip_to: int | None = None
 
-    def call(self, state: FeedState) -> Page | After:
+    def next_call(self, state: FeedState) -> Page | After:
         """Return what to ask next."""
-        if self._probing:
-            return After(max(state.frontier, self._beyond or 0), PROBED)
-        if self._beyond is not None:
-            return Page(self._beyond, self._size.now, None)
+        if self._is_probing:
+            return After(max(state.frontier, self._skip_to or 0), PROBED_IDS)
+        if self._skip_to is not None:
+            return Page(self._skip_to, self._page_size.current, None)
         above = state.frontier if state.anchor_id is None else state.anchor_id - 1
-        return Page(above, self._size.now, state.anchor_id)
+        return Page(above, self._page_size.current, state.anchor_id)
 
-    def failed(self, call: Page | After, now: float, *, answers: bool) -> None:
+    def take_failure(self, call: Page | After, now: float, *, answers: bool) -> None:
         """Note that a call failed.
 
         Args:
@@ -64,70 +64,72 @@ class Paging:
             answers: Whether the site understood it nevertheless.
         """
         if isinstance(call, Page):
-            self._failures += 1
+            self._failures_in_a_row += 1
             self._failed_size = call.limit
-            self._probing = True
+            self._is_probing = True
         elif answers:
-            self.probed((), now)
+            self.take_probe((), now)
 
     @property
     def limit(self) -> int:
         """How many rows are asked for at once."""
-        return self._size.now
+        return self._page_size.current
 
     @property
     def is_hindered(self) -> bool:
         """Whether something stands in the way of pages."""
-        return self._probing or self._beyond is not None
+        return self._is_probing or self._skip_to is not None
 
     def took_range(self, call: PageRange, now: float) -> None:
         """Note that a range was taken, behind which more rows follow directly."""
-        self._size.worked(call.limit)
-        self._news_at, self._interval = now, self._rules.poll_interval
-        self.in_a_row += 1
-        self.at = now
+        self._page_size.succeeded(call.limit)
+        self._last_news_at, self._poll_interval = now, self._rules.poll_interval
+        self.full_in_a_row += 1
+        self.next_at = now
 
-    def soon(self, now: float) -> None:
+    def read_soon(self, now: float) -> None:
         """Read the next page soon, even if the log is quiet."""
-        self.at = min(self.at, now + self._rules.poll_interval)
+        self.next_at = min(self.next_at, now + self._rules.poll_interval)
 
-    def probed(self, rows: Sequence[Row], now: float) -> None:
+    def take_probe(self, rows: Sequence[Row], now: float) -> None:
         """Handle the ids above the last one, or above what is left out: the site answers."""
-        self._probing = False
-        if not self._stuck and self._failures < FAILURES_OF_A_PAGE:
+        self._is_probing = False
+        if not self._is_stuck and self._failures_in_a_row < FAILURES_OF_A_PAGE:
             return
-        if not self._stuck and self._failed_size > SMALLEST_PAGE:
-            self._size.failed(self._failed_size)
+        if not self._is_stuck and self._failed_size > SMALLEST_PAGE:
+            self._page_size.failed(self._failed_size)
             return
         if not rows:
-            self._beyond, self._stuck = None, False
-            self.at = now + self._interval
+            self._skip_to, self._is_stuck = None, False
+            self.next_at = now + self._poll_interval
             return
         below = rows[0].id - 1
-        seen = self._beyond is not None and self._beyond >= below
-        self._beyond = rows[0].id if seen else below
+        seen = self._skip_to is not None and self._skip_to >= below
+        self._skip_to = rows[0].id if seen else below
 
-    def answered(self, call: Page, now: float, *, full: bool, fresh: bool, news: bool) -> None:
+    def take_page(
+        self, call: Page, now: float, *, is_full: bool, has_fresh: bool, has_news: bool
+    ) -> None:
         """Note that a page was answered, and decide when the next one is read.
 
         Args:
             call: What was asked.
             now: The host's monotonic clock, in seconds.
-            full: Whether more rows may follow directly.
-            fresh: Whether any row above the last one could be handled.
-            news: Whether there is any such row, even one that has to wait.
+            is_full: Whether more rows may follow directly.
+            has_fresh: Whether any row above the last one could be handled.
+            has_news: Whether there is any such row, even one that has to wait.
         """
-        self._size.worked(call.limit)
-        self._failures, self._beyond = 0, None
-        self._stuck = self._probing = full and not fresh
-        if full:
-            self.in_a_row += fresh
-            self.at = now
+        self._page_size.succeeded(call.limit)
+        self._failures_in_a_row, self._skip_to = 0, None
+        self._is_stuck = self._is_probing = is_full and not has_fresh
+        if is_full:
+            self.full_in_a_row += has_fresh
+            self.next_at = now
             return
-        self.in_a_row = 0
-        if news or self._news_at is None:
-            self._news_at, self._interval = now, self._rules.poll_interval
-        elif now - self._news_at >= QUIET:
-            longer = self._interval * IDLE_FACTOR
-            self._interval = min(longer, self._rules.idle_interval)
-        self.at = now + self._interval
+        self.full_in_a_row = 0
+        if has_news or self._last_news_at is None:
+            self._last_news_at, self._poll_interval = now, self._rules.poll_interval
+        elif now - self._last_news_at >= QUIET_SECONDS:
+            next_interval = self._poll_interval * IDLE_FACTOR
+            self._poll_interval = min(next_interval, self._rules.idle_interval)
+        self.next_at = now + self._poll_interval

@@ -32,19 +32,19 @@ def decide_parked(state: FeedWriter, request: Request) -> RequestAnswer:
     """
     record = state.load_feed()
     known = Known(record)
-    spans = known.parked_as(frozenset(request.detail["numbers"]))
+    spans = known.ranges_parked_as(frozenset(request.detail["numbers"]))
     if record is None or record.state.era != request.detail["era"] or not spans:
         answer = RequestAnswer("done", "nothing of that is parked any more")
         state.answer(RequestStep(request.number, answer=answer))
         return answer
     if request.detail["decision"] == "handle":
-        known.handle(spans, Hole(ages.clock(record.state, None), record.state.observed))
+        known.handle_parked(spans, Hole(ages.site_clock(record.state, None), record.state.observed))
         becomes = "will be handed to the plugins as late events"
     else:
-        known.drop(spans)
+        known.drop_parked(spans)
         becomes = "are dropped: no plugin gets them"
     answer = RequestAnswer("done", f"{rows_of(spans)} {becomes}")
-    change = known.change(record.state)
+    change = known.take_changes(record.state)
     state.decide(state.end(), change, RequestStep(request.number, answer=answer))
     _tell(spans, answer, request)
     return answer

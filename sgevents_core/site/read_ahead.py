@@ -90,7 +90,7 @@ class ReadAhead:
         """The ranges to ask for, in the order in which they are taken."""
         return tuple(self._ranges)
 
-    def call(self, state: FeedState, limit: int) -> PageRange | Newest | None:
+    def next_call(self, state: FeedState, limit: int) -> PageRange | Newest | None:
         """Return what to ask next; None for an ordinary page.
 
         Args:

@@ -57,10 +57,10 @@ def first_change(log: EventLog, rules: Rules, start: Start) -> FeedChange:
     page_size = min(rules.page_size, max(log.page_size(), 2))  # the site's limit may be lower
     follower = Follower(replace(rules, start=start, page_size=page_size))
     while follower.state is None:
-        call = follower.next(0.0)
+        call = follower.next_call(0.0)
         if follower.state is None and not isinstance(call, float):
-            follower.answered(call, log.ask(call), 0.0)
-    change = follower.change()
+            follower.take_answer(call, log.ask(call), 0.0)
+    change = follower.take_changes()
     assert change is not None  # noqa: S101 - there is a state, so there is a change
     return change
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from sgevents_core.state.entries import Row
 
 
-class Held(NamedTuple):
+class Hold(NamedTuple):
     """How many rows of a page may pass now, and when the next one may (monotonic seconds)."""
 
-    passing: int
+    passing_rows: int
     until: float
 
 
@@ -24,13 +24,13 @@ class Settling:
     """
 
     def __init__(self, settle: float) -> None:
-        self._settle = settle
+        self._settle_seconds = settle
         # The highest id of a page and when it was first seen; both ascend.
-        self._seen: list[tuple[int, float]] = []
+        self._highest_seen: list[tuple[int, float]] = []
 
     def hold(
         self, frontier: int, rows: Sequence[Row], now: float, clock: int | None
-    ) -> Held | None:
+    ) -> Hold | None:
         """Return which rows have to wait, None when all may pass.
 
         The time of a gap runs from when a row above it was first seen, so all gaps of a page cost
@@ -43,25 +43,25 @@ class Settling:
             clock: The site's clock in seconds since 1970; None while catching up with a site that
                 sends none: then nothing is held back.
         """
-        if self._settle <= 0 or not rows:
+        if self._settle_seconds <= 0 or not rows:
             return None
-        self._note(frontier, rows[-1].id, now)
+        self._note_highest(frontier, rows[-1].id, now)
         if clock is None:
             return None
         below = frontier
-        for place, row in enumerate(rows):
-            if row.id > below + 1 and clock - row.at <= self._settle:
-                until = self._first_seen(row.id) + self._settle
+        for index, row in enumerate(rows):
+            if row.id > below + 1 and clock - row.at <= self._settle_seconds:
+                until = self._first_seen(row.id) + self._settle_seconds
                 if now < until:
-                    return Held(place, until)
+                    return Hold(index, until)
             below = row.id
         return None
 
-    def _note(self, frontier: int, highest: int, now: float) -> None:
-        self._seen = [seen for seen in self._seen if seen[0] > frontier]
-        if not self._seen or highest > self._seen[-1][0]:
-            self._seen.append((highest, now))
+    def _note_highest(self, frontier: int, highest: int, now: float) -> None:
+        self._highest_seen = [seen for seen in self._highest_seen if seen[0] > frontier]
+        if not self._highest_seen or highest > self._highest_seen[-1][0]:
+            self._highest_seen.append((highest, now))
 
     def _first_seen(self, id_: int) -> float:
         """Return when an id, or one above it, was first seen."""
-        return self._seen[bisect_left(self._seen, id_, key=lambda seen: seen[0])][1]
+        return self._highest_seen[bisect_left(self._highest_seen, id_, key=lambda seen: seen[0])][1]

@@ -12,7 +12,7 @@ FAILURES_IN_A_ROW: Final = 3
 MOST_AT_ONCE: Final = 20
 """Looks and audits that may follow one another without a pause."""
 LONGEST_PAUSE: Final = 60.0
-A_MINUTE: Final = 40.0
+CALLS_PER_MINUTE: Final = 40.0
 """Looks and audits per minute beyond these: together at most 60 in any minute."""
 
 
@@ -28,79 +28,81 @@ class Size:
     """
 
     def __init__(self, most: int, least: int = 1) -> None:
-        self.now = most
-        self._most = most
-        self._least = least
-        self._proved = 0
-        self._worked = 0
-        self._failed = 0
+        self.current = most
+        self._largest = most
+        self._smallest = least
+        self._proved_size = 0
+        self._successes = 0
+        self._failures = 0
         self._patience = FIRST_PATIENCE
 
     def failed(self, size: int) -> None:
         """Note that a question of this size failed, while the site answers others."""
-        self._failed += 1
-        self._worked = 0
-        if self._failed >= FAILURES_IN_A_ROW:
-            self._proved = 0
+        self._failures += 1
+        self._successes = 0
+        if self._failures >= FAILURES_IN_A_ROW:
+            self._proved_size = 0
         # A size that has worked fails because of the content: only larger ones are halved.
-        if size > self._proved:
-            self.now = max(min(self.now, size) // 2, self._least, 1)
+        if size > self._proved_size:
+            self.current = max(min(self.current, size) // 2, self._smallest, 1)
             self._patience = min(self._patience * 2, LONGEST_PATIENCE)
 
-    def worked(self, size: int) -> None:
+    def succeeded(self, size: int) -> None:
         """Note that a question of this size was answered."""
-        self._failed = 0
-        self._proved = max(self._proved, size)
-        if size < self.now or self.now >= self._most:
+        self._failures = 0
+        self._proved_size = max(self._proved_size, size)
+        if size < self.current or self.current >= self._largest:
             return
-        self._worked += 1
-        if self._worked >= self._patience:
-            self._worked = 0
-            self.now = min(self.now * 2, self._most)
+        self._successes += 1
+        if self._successes >= self._patience:
+            self._successes = 0
+            self.current = min(self.current * 2, self._largest)
 
 
 class Budget:
     """How often looks and audits may be asked: a few at once, and a limited number per minute.
 
-    A token bucket: it holds `MOST_AT_ONCE` and refills at `A_MINUTE` per minute.
+    A token bucket: it holds `MOST_AT_ONCE` and refills at `CALLS_PER_MINUTE` per minute.
     """
 
     def __init__(self) -> None:
-        self._left = float(MOST_AT_ONCE)
-        self._at: float | None = None
+        self._calls_left = float(MOST_AT_ONCE)
+        self._refilled_at: float | None = None
 
-    def wait(self, now: float) -> float:
+    def seconds_to_wait(self, now: float) -> float:
         """Return the seconds until the next may be asked, 0 if it may now."""
-        passed = 0.0 if self._at is None else max(now - self._at, 0.0)
-        self._at = now
-        self._left = min(self._left + passed * A_MINUTE / 60, MOST_AT_ONCE)
-        return max(1.0 - self._left, 0.0) * 60 / A_MINUTE
+        seconds_passed = 0.0 if self._refilled_at is None else max(now - self._refilled_at, 0.0)
+        self._refilled_at = now
+        self._calls_left = min(
+            self._calls_left + seconds_passed * CALLS_PER_MINUTE / 60, MOST_AT_ONCE
+        )
+        return max(1.0 - self._calls_left, 0.0) * 60 / CALLS_PER_MINUTE
 
-    def spend(self) -> None:
+    def spend_call(self) -> None:
         """Note that one was asked."""
-        self._left = max(self._left - 1.0, 0.0)
+        self._calls_left = max(self._calls_left - 1.0, 0.0)
 
-    def give_back(self) -> None:
+    def give_back_call(self) -> None:
         """Note that one returned a full page: reading rows is not looking for missing ones."""
-        self._left = min(self._left + 1.0, MOST_AT_ONCE)
+        self._calls_left = min(self._calls_left + 1.0, MOST_AT_ONCE)
 
 
 class Pause:
     """How long a kind of question is put off: longer with each failure in a row."""
 
     def __init__(self) -> None:
-        self._until = float("-inf")
+        self._ends_at = float("-inf")
         self._failures = 0
 
-    def longer(self, now: float) -> None:
+    def extend(self, now: float) -> None:
         """Put it off longer, after a failure."""
-        self._until = now + min(2.0**self._failures, LONGEST_PAUSE)
+        self._ends_at = now + min(2.0**self._failures, LONGEST_PAUSE)
         self._failures = min(self._failures + 1, 10)
 
-    def over(self) -> None:
+    def end(self) -> None:
         """End the pause, after an answer."""
         self._failures = 0
 
-    def wait(self, now: float) -> float:
+    def seconds_left(self, now: float) -> float:
         """Return the seconds until it may be asked again, 0 if it may now."""
-        return max(self._until - now, 0.0)
+        return max(self._ends_at - now, 0.0)

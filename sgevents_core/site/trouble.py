@@ -73,35 +73,39 @@ class Trouble:
     """
 
     def __init__(self, sayings: Sayings) -> None:
-        self.times = 0
-        self.last: LastingFailure | None = None
+        self.failure_count = 0
+        self.lasting_failure: LastingFailure | None = None
         """The last failure, and when the first in a row was; None after a success."""
         self._sayings = sayings
         self._since = 0.0
         self._said_lasting = False
 
-    def wait(self, error: SgEventsError) -> float:
+    def record_failure(self, error: SgEventsError) -> float:
         """Record a failure, report it at first and if it lasts; return the seconds to wait."""
         now = time.monotonic()
-        began = time.time() if self.last is None else self.last.since
-        self.last = LastingFailure(str(error), began, isinstance(error, SiteRefused))
-        if not self.times:
+        began = time.time() if self.lasting_failure is None else self.lasting_failure.since
+        self.lasting_failure = LastingFailure(str(error), began, isinstance(error, SiteRefused))
+        if not self.failure_count:
             self._since = now
             _say(self._sayings.first, error)
         elif now - self._since > LASTING and not self._said_lasting:
             self._said_lasting = True
             _say(self._sayings.lasting, now - self._since, error)
-        self.times += 1
-        longest = min(FIRST_WAIT * 2.0 ** min(self.times - 1, 10), LONGEST_WAIT)
+        self.failure_count += 1
+        longest = min(FIRST_WAIT * 2.0 ** min(self.failure_count - 1, 10), LONGEST_WAIT)
         wait = longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter
         asked = error.after if isinstance(error, SiteUnreachable) else None
         return max(wait, min(asked or 0.0, LONGEST_ASKED))
 
-    def over(self) -> None:
+    def record_success(self) -> None:
         """Record a success; if trouble was reported, report that it is over."""
-        if self.times:
-            _say(self._sayings.over, counted(self.times, "failure"), time.monotonic() - self._since)
-        self.times, self.last, self._said_lasting = 0, None, False
+        if self.failure_count:
+            _say(
+                self._sayings.over,
+                counted(self.failure_count, "failure"),
+                time.monotonic() - self._since,
+            )
+        self.failure_count, self.lasting_failure, self._said_lasting = 0, None, False
 
 
 def _say(saying: Saying, *values: object) -> None:

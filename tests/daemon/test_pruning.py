@@ -27,7 +27,7 @@ def test_one_row_from_the_future_prunes_nothing_early(tmp_path: Path, future: in
         site.transaction(1, clock=site.clock + future)
     feed = SimulatedFeed(site, Rules(start=1))
     feed.run(10)
-    change = feed.follower.change()
+    change = feed.follower.take_changes()
     assert change is not None
     with closing(open_state(tmp_path).writer()) as state:
         state.append(0, feed.journal.rows, change)

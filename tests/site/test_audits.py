@@ -8,21 +8,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgevents_core.site.audits import DAY, HOUR, MINUTE, Audit, Window, due, windows
+from sgevents_core.site.audits import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Audit,
+    AuditWindow,
+    audit_windows,
+    due_window,
+)
 from sgevents_core.site.questions import Count, Fetch, Ids
 from sgevents_core.site.ranges import Span
 
-WINDOW = Window("15m", 60, 900)
+WINDOW = AuditWindow("15m", 60, 900)
 HIGHEST = 120
 
 
 def test_windows_of_the_usual_settings() -> None:
     """A short look back often, a long one seldom, and the ids themselves once a day."""
-    assert windows(300, DAY) == (
-        Window("15m", MINUTE, 15 * MINUTE),
-        Window("2h", 15 * MINUTE, 2 * HOUR),
-        Window("24h", 2 * HOUR, DAY),
-        Window("ids", DAY, DAY, by_ids=True),
+    assert audit_windows(300, DAY) == (
+        AuditWindow("15m", MINUTE, 15 * MINUTE),
+        AuditWindow("2h", 15 * MINUTE, 2 * HOUR),
+        AuditWindow("24h", 2 * HOUR, DAY),
+        AuditWindow("ids", DAY, DAY, by_ids=True),
     )
 
 
@@ -30,34 +38,34 @@ def test_windows_of_the_usual_settings() -> None:
 @given(st.floats(0.01, 7 * DAY), st.floats(0.01, 30 * DAY))
 def test_windows_of_any_settings(timeout: float, horizon: float) -> None:
     """No audit runs without pause or looks back beyond the horizon; ids are compared in time."""
-    every = windows(timeout, horizon)
+    every = audit_windows(timeout, horizon)
     assert len({window.name for window in every}) == 4
     for window in every:
-        assert window.every >= 1
-        assert 0 < window.back <= horizon
-    assert every[0].every <= MINUTE
+        assert window.interval >= 1
+        assert 0 < window.looks_back <= horizon
+    assert every[0].interval <= MINUTE
     assert every[-1].by_ids
-    assert every[-1].every <= DAY
-    assert every[-1].back == every[-2].back == horizon
+    assert every[-1].interval <= DAY
+    assert every[-1].looks_back == every[-2].looks_back == horizon
 
 
 def test_the_farthest_reaching_audit_runs_first() -> None:
     """Of several that are due the one that proves most; else it says when the next one is."""
-    every = windows(300, DAY)
+    every = audit_windows(300, DAY)
     last = {"15m": 0.0, "2h": 0.0, "24h": 0.0, "ids": 0.0}
-    assert due(every, last, 59.0) == (None, 1.0)
-    assert due(every, last, 60.0) == (every[0], 0.0)
-    assert due(every, last, 15 * MINUTE) == (every[1], 0.0)
-    assert due(every, last, 2 * HOUR) == (every[2], 0.0)
-    assert due(every, last, DAY) == (every[3], 0.0)
+    assert due_window(every, last, 59.0) == (None, 1.0)
+    assert due_window(every, last, 60.0) == (every[0], 0.0)
+    assert due_window(every, last, 15 * MINUTE) == (every[1], 0.0)
+    assert due_window(every, last, 2 * HOUR) == (every[2], 0.0)
+    assert due_window(every, last, DAY) == (every[3], 0.0)
     last |= {"2h": 2 * HOUR, "24h": 2 * HOUR, "15m": 2 * HOUR - 10.0}
-    assert due(every, last, 2 * HOUR) == (None, 50.0)
+    assert due_window(every, last, 2 * HOUR) == (None, 50.0)
 
 
 def test_an_audit_that_never_ran_is_due() -> None:
     """A kind of audit that a state does not know has yet to run."""
-    every = windows(300, DAY)
-    assert due(every, {}, 0.0) == (every[3], 0.0)
+    every = audit_windows(300, DAY)
+    assert due_window(every, {}, 0.0) == (every[3], 0.0)
 
 
 class NaiveSite:
@@ -80,36 +88,36 @@ class NaiveSite:
     def run(self, audit: Audit, *, by_ids: bool = False) -> None:
         """Carry an audit through as the follower does."""
         audit.begin(by_ids, counted=10**9)
-        while (call := audit.next()) is not None:
+        while (call := audit.next_call()) is not None:
             self.calls += 1
             assert self.calls < 10_000
             if isinstance(call, Count):
                 if not self.counts:
-                    audit.refused()
+                    audit.counts_refused()
                     continue
                 visible = len(self.within(self.visible, call.span))
-                audit.counted(call, visible, len(self.within(self.known, call.span)))
+                audit.take_count(call, visible, len(self.within(self.known, call.span)))
             elif isinstance(call, Ids):
                 self._compare(audit, call)
             elif isinstance(call, Fetch):
                 self._fetch(audit, call)
-            if audit.new and not isinstance(audit.next(), Count | Ids):
+            if audit.new and not isinstance(audit.next_call(), Count | Ids):
                 assert self.new == []
-                audit.fetch(audit.new)
+                audit.plan_fetches(audit.new)
 
     def _compare(self, audit: Audit, call: Ids) -> None:
         seen = self.within(self.visible, call.span)[: call.limit]
         last = seen[-1] if len(seen) >= call.limit else call.span.last
         believed = self.within(self.known, Span(call.span.first, last))
         self.vanished += sorted(set(believed) - set(seen))
-        audit.compared(call, last, [id_ for id_ in seen if id_ not in self._believed])
+        audit.take_comparison(call, last, [id_ for id_ in seen if id_ not in self._believed])
 
     def _fetch(self, audit: Audit, call: Fetch) -> None:
         self.most_spans = max(self.most_spans, len(call.spans))
         asked = [id_ for span in call.spans for id_ in self.within(self.visible, span)]
         rows = asked[: call.limit]
         self.new += rows
-        audit.fetched(call, rows[-1] if len(rows) >= call.limit else None)
+        audit.take_fetched(call, rows[-1] if len(rows) >= call.limit else None)
 
 
 some_ids = st.sets(st.integers(1, HIGHEST))
@@ -173,11 +181,11 @@ def test_a_count_refused_midway_goes_on_by_ids() -> None:
     """What was still to be counted is compared by ids instead."""
     audit = Audit(WINDOW, Span(1, 100), 10)
     audit.begin(by_ids=False, counted=10**9)
-    first = audit.next()
+    first = audit.next_call()
     assert isinstance(first, Count)
-    audit.counted(first, 60, 61)
-    audit.refused()
-    assert audit.next() == Ids(Span(1, 50), 10)
+    audit.take_count(first, 60, 61)
+    audit.counts_refused()
+    assert audit.next_call() == Ids(Span(1, 50), 10)
 
 
 @pytest.mark.parametrize("limit", [10, 5000])

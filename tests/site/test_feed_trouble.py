@@ -43,7 +43,7 @@ def test_an_outage_is_told_once_and_once_when_it_is_over(
     events(site, 2)
     running.until_complete(site)
     with site.outage():
-        running.until(lambda: running.feed._trouble.times >= 5)
+        running.until(lambda: running.feed._trouble.failure_count >= 5)
         assert len(logged(caplog, "site.failed")) == 1
         assert logged(caplog, "site.answers") == []
         events(site, 2)
@@ -83,7 +83,7 @@ def test_site_is_asked_as_soon_as_somebody_has_to_know(site: Sandbox, start: Sta
 def test_answer_that_asks_for_patience_is_heeded(after: float | None, least: float) -> None:
     """`Retry-After` keeps the feed from asking, for some minutes at most."""
     error = SiteUnreachable(url="https://x", reason="429", after=after)
-    wait = trouble.Trouble(trouble.SITE).wait(error)
+    wait = trouble.Trouble(trouble.SITE).record_failure(error)
     assert least <= wait <= max(least, trouble.FIRST_WAIT)
 
 
@@ -95,7 +95,7 @@ def test_a_lasting_outage_is_told_once_more(
     site.go_down()
     running = start()
     running.until(lambda: logged(caplog, "site.lasting"))
-    running.until(lambda: running.feed._trouble.times >= 8)
+    running.until(lambda: running.feed._trouble.failure_count >= 8)
     site.come_back()
     running.until(lambda: logged(caplog, "site.answers"))
     assert [record.levelno for record in logged(caplog, "site.lasting")] == [logging.ERROR]
@@ -109,7 +109,7 @@ def test_a_site_that_is_down_at_the_start_is_waited_for(
     """Only wrong credentials end a start; a site that does not answer is tried again."""
     site.go_down()
     running = start(start=start_at)
-    running.until(lambda: running.feed._trouble.times >= 5)
+    running.until(lambda: running.feed._trouble.failure_count >= 5)
     assert running.reader.load_feed() is None
     site.come_back()
     running.until(running.reader.load_feed)
@@ -166,7 +166,7 @@ def test_credentials_refused_later_are_waited_for(
     running = start()
     running.until_complete(site)
     site.revoke_script("sgevents")
-    running.until(lambda: running.feed._trouble.times >= 5)
+    running.until(lambda: running.feed._trouble.failure_count >= 5)
     assert running.thread.is_alive()
     site.add_script("sgevents", "demo-key")
     events(site, 1)
@@ -288,7 +288,7 @@ def test_a_full_disk_loses_nothing(
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
     events(site, 300)
-    running.until(lambda: running.feed._trouble_writing.times >= 4)
+    running.until(lambda: running.feed._trouble_writing.failure_count >= 4)
     assert len(running.ids()) < 302
     database.execute("PRAGMA max_page_count = 1000000")
     running.until_complete(site)

@@ -75,7 +75,7 @@ def test_a_failed_call_concludes_nothing(only: type) -> None:
     feed = with_a_gap(idle_interval=60)
     until = feed.site.now + HOUR
     while feed.site.now < until:
-        call = feed.follower.next(feed.monotonic)
+        call = feed.follower.next_call(feed.monotonic)
         feed.failing = 1.0 if isinstance(call, only) else 0.0
         feed.turn(until)
     assert waited_for(feed) == [(2, 2)]
@@ -122,7 +122,7 @@ def test_looks_that_fail_are_put_off_and_pages_go_on() -> None:
     before = len(feed.calls)
     until = feed.site.now + 10 * MINUTE
     while feed.site.now < until:
-        call = feed.follower.next(feed.monotonic)
+        call = feed.follower.next_call(feed.monotonic)
         feed.failing = 0.0 if isinstance(call, Page | float) else 1.0
         if feed.turns % 50 == 0:
             feed.site.transaction(1)
@@ -135,7 +135,7 @@ def test_looks_may_fail_for_days() -> None:
     """However often looks have failed, the time to the next one has a bound."""
     feed = with_a_gap()
     for _ in range(3000):
-        feed.follower.failed(Look((Span(2, 2),), 500, 0.0), feed.monotonic)
+        feed.follower.take_failure(Look((Span(2, 2),), 500, 0.0), feed.monotonic)
     feed.site.rows(2)
     feed.run(90)
     assert feed.journal.ids == [1, 3, 2]
@@ -149,7 +149,7 @@ def test_counts_that_keep_failing_give_way_to_ids() -> None:
     feed.site.rows(3)
     until = feed.site.now + 10 * MINUTE
     while feed.site.now < until:
-        feed.failing = 1.0 if isinstance(feed.follower.next(feed.monotonic), Count) else 0.0
+        feed.failing = 1.0 if isinstance(feed.follower.next_call(feed.monotonic), Count) else 0.0
         feed.turn(until)
     assert feed.journal.ids == [1, 2, 4, 3]
 

@@ -10,6 +10,7 @@ import pytest
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
+from sgevents_core.site.backlog import LONGEST_BETWEEN_LOOKS
 from sgevents_core.site.notices import BacklogTimedOut, EventSetAside, LogRewound
 from sgevents_core.site.questions import ASIDE, Call, Count, Ids, Look, Newest, Page, Recent
 
@@ -209,13 +210,13 @@ def test_a_start_reads_shorter_pages_where_long_ones_are_refused() -> None:
     feed = follow(site, start="now")
     refused: list[Call] = []
     while feed.follower.state is None:
-        call = feed.follower.next(feed.monotonic)
+        call = feed.follower.next_call(feed.monotonic)
         assert isinstance(call, Newest)
         if call.limit > 100:
             refused.append(call)
-            feed.follower.failed(call, feed.monotonic, answers=True)
+            feed.follower.take_failure(call, feed.monotonic, answers=True)
         else:
-            feed.follower.answered(call, site.answer(call), feed.monotonic)
+            feed.follower.take_answer(call, site.answer(call), feed.monotonic)
     assert len(refused) == 3
     feed.run(MINUTE)
     assert feed.journal.ids == [401]
@@ -239,7 +240,7 @@ def test_fifty_thousand_missing_ids() -> None:
     began = feed.site.now
     site.transaction(1, delay=3)
     site.transaction(1)
-    assert until_there(feed, 100_002, MINUTE) < 15
+    assert until_there(feed, 100_002, MINUTE) < 3 + LONGEST_BETWEEN_LOOKS
     site.rows(50_000)
     assert until_there(feed, 50_000, 10 * MINUTE) < 4 * MINUTE
     feed.run(12 * MINUTE)

@@ -256,10 +256,10 @@ def test_the_newest_row_is_back_when_it_is_searched_for() -> None:
     behind = copy.deepcopy(real)
     behind.rewind(20)
     asked = len(feed.calls)
-    while not isinstance(feed.follower.next(feed.monotonic), Page):
+    while not isinstance(feed.follower.next_call(feed.monotonic), Page):
         feed.turn(real.now + 1)
     for kind in (Page, Recent):
-        assert isinstance(feed.follower.next(feed.monotonic), kind)
+        assert isinstance(feed.follower.next_call(feed.monotonic), kind)
         behind.now = real.now
         feed.site = behind
         feed.turn(behind.now + 1)

@@ -41,19 +41,19 @@ def handle(feed: SimulatedFeed) -> None:
     state, known = feed.follower.state, feed.follower.known
     assert state is not None
     spans = [span for span, _ in known.parked]
-    known.handle(spans, Hole(feed.site.clock, state.observed))
+    known.handle_parked(spans, Hole(feed.site.clock, state.observed))
     commit(feed)
 
 
 def drop(feed: SimulatedFeed) -> None:
     """Decide as `sgevents feed parked drop` does."""
-    feed.follower.known.drop([span for span, _ in feed.follower.known.parked])
+    feed.follower.known.drop_parked([span for span, _ in feed.follower.known.parked])
     commit(feed)
 
 
 def commit(feed: SimulatedFeed) -> None:
     """Write the decision and make the follower anew."""
-    change = feed.follower.change()
+    change = feed.follower.take_changes()
     assert change is not None
     feed.journal.append([], change)
     feed.follower = Follower(feed.rules, feed.journal.load())
@@ -146,14 +146,17 @@ def test_a_crash_before_the_parking_is_written() -> None:
     late = site.transaction(1100, delay=3 * HOUR)
     site.transaction(2)
     feed.run(3 * HOUR)
-    while not isinstance(call := feed.follower.next(feed.monotonic), Ids) or call.span.last < 1101:
+    while (
+        not isinstance(call := feed.follower.next_call(feed.monotonic), Ids)
+        or call.span.last < 1101
+    ):
         feed.turn(site.now + HOUR)
     while not list(feed.follower.known.parked):
-        call = feed.follower.next(feed.monotonic)
+        call = feed.follower.next_call(feed.monotonic)
         assert not isinstance(call, float)
-        taken = feed.follower.answered(call, site.answer(call), feed.monotonic)
+        taken = feed.follower.take_answer(call, site.answer(call), feed.monotonic)
         if not list(feed.follower.known.parked):
-            change = feed.follower.change()
+            change = feed.follower.take_changes()
             assert change is not None
             feed.journal.append(taken.rows, change)
     feed.restart()
@@ -270,7 +273,7 @@ def test_more_rows_granted_later_are_another_parking() -> None:
     feed.run(11 * HOUR)
     assert parked(feed) == [(ids[0], ids[-1]) for ids in ranges]
     assert [parking.number for _, parking in feed.follower.known.parked] == [1, 2]
-    assert feed.follower.known.parked_as({2}) == [Span(ranges[1][0], ranges[1][-1])]
+    assert feed.follower.known.ranges_parked_as({2}) == [Span(ranges[1][0], ranges[1][-1])]
 
 
 @pytest.mark.parametrize("becomes", [handle, drop, None])

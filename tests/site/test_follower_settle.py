@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simulated_feed import SimulatedFeed, follow
 from simulated_site import SimulatedSite
 
-from sgevents_core.site.settling import Held, Settling
+from sgevents_core.site.settling import Hold, Settling
 from sgevents_core.state.entries import Row
 
 
@@ -149,7 +149,7 @@ def test_holds_no_row_longer_than_settle(
         if now >= settle:
             assert held is None
         if held is not None:
-            assert isinstance(held, Held)
+            assert isinstance(held, Hold)
             assert now < held.until <= settle
-            below = page[held.passing - 1].id if held.passing else 0
-            assert page[held.passing].id > below + 1
+            below = page[held.passing_rows - 1].id if held.passing_rows else 0
+            assert page[held.passing_rows].id > below + 1

@@ -206,7 +206,7 @@ def test_no_state_before_the_first_answer(where: Start) -> None:
     feed.run(30)
     assert feed.calls
     assert feed.follower.state is None
-    assert feed.follower.change() is None
+    assert feed.follower.take_changes() is None
     assert feed.journal.load() is None
 
 
@@ -219,10 +219,10 @@ def test_finding_the_start_takes_no_rows(where: Start, frontier: int) -> None:
     site = aged(10)
     follower = Follower(Rules(start=where))
     while follower.state is None:
-        call = follower.next(0.0)
+        call = follower.next_call(0.0)
         assert not isinstance(call, float)
-        assert follower.answered(call, site.answer(call), 0.0).rows == []
-    change = follower.change()
+        assert follower.take_answer(call, site.answer(call), 0.0).rows == []
+    change = follower.take_changes()
     assert change is not None
     assert change.state.frontier == frontier
 

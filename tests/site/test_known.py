@@ -56,24 +56,24 @@ def _apply(step: Step, known: Known, sets: Sets) -> None:
             sets.hot.add(id_)
     elif step.what == "find":
         for id_ in every:
-            assert known.found(id_) == (id_ in sets.hot | sets.cold)
+            assert known.note_found(id_) == (id_ in sets.hot | sets.cold)
         sets.hot -= set(every)
         sets.cold -= set(every)
     elif step.what == "vanish":
         visible = [i for i in every if i not in sets.hot | sets.cold]
-        assert known.vanish(visible) == [i for i in visible if i not in sets.gone]
+        assert known.note_vanished(visible) == [i for i in visible if i not in sets.gone]
         sets.gone |= set(visible)
     elif step.what == "back":
         for id_ in every:
-            assert known.back(id_) == (id_ in sets.gone)
+            assert known.note_back(id_) == (id_ in sets.gone)
         sets.gone -= set(every)
     elif step.what == "cool":
-        known.cool(step.span)
+        known.stop_waiting(step.span)
         sets.cold |= sets.hot & set(every)
         sets.hot -= set(every)
     else:
         below = min([step.span.first, *sets.hot])
-        closed = known.close(below)
+        closed = known.give_up_below(below)
         under = {id_ for id_ in sets.cold if id_ < below}
         assert {i for span in closed for i in range(span.first, span.last + 1)} == under
         sets.cold -= under
@@ -90,11 +90,11 @@ def test_knows_what_plain_sets_know(happened: list[Step], window: Span) -> None:
         _apply(step, known, sets)
     away = sets.hot | sets.cold | sets.gone
     for id_ in range(HIGHEST + 1):
-        assert known.missing(id_) == (id_ in sets.hot | sets.cold)
+        assert known.is_missing(id_) == (id_ in sets.hot | sets.cold)
     expected = [i for i in range(window.first, window.last + 1) if i not in away]
-    assert known.visible(window) == len(expected)
+    assert known.count_visible(window) == len(expected)
     assert list(known.visible_ids(window)) == expected
-    assert known.lowest_missing() == min(sets.hot | sets.cold, default=None)
+    assert known.lowest_missing_id() == min(sets.hot | sets.cold, default=None)
 
 
 @settings(max_examples=30)
@@ -105,16 +105,16 @@ def test_what_is_written_loads_as_the_same(batches: list[list[Step]]) -> None:
     for batch in batches:
         for step in batch:
             _apply(step, known, sets)
-        journal.append([], known.change(FeedState()))
-        assert not known.changed
+        journal.append([], known.take_changes(FeedState()))
+        assert not known.has_changes
         record = journal.load()
         assert record is not None
         loaded = Known(record)
-        assert not loaded.changed
+        assert not loaded.has_changes
         assert list(loaded.hot) == list(known.hot)
         assert list(loaded.cold) == list(known.cold)
         assert list(loaded.gone) == list(known.gone)
-        again = loaded.change(FeedState())
+        again = loaded.take_changes(FeedState())
         assert (again.put, again.cut, again.put_gone, again.cut_gone) == ([], [], [], [])
 
 
@@ -122,8 +122,8 @@ def test_a_row_found_splits_its_range() -> None:
     """What is left of a range keeps its deadline."""
     known = Known()
     known.hot.add(10, 20, Hole(99, 5.0))
-    assert known.found(15)
-    assert not known.found(15)
+    assert known.note_found(15)
+    assert not known.note_found(15)
     assert list(known.hot) == [(Span(10, 14), Hole(99, 5.0)), (Span(16, 20), Hole(99, 5.0))]
 
 
@@ -133,22 +133,22 @@ def test_closing_tells_and_records_what_was_given_up() -> None:
     known.cold.add(10, 20, Hole(99, 5.0))
     known.cold.add(30, 50, Hole(99, 5.0))
     known.gone.add(5, 6, None)
-    assert known.close(40) == [Span(10, 20), Span(30, 39)]
+    assert known.give_up_below(40) == [Span(10, 20), Span(30, 39)]
     assert list(known.cold) == [(Span(40, 50), Hole(99, 5.0))]
     assert list(known.gone) == []
-    assert list(known.change(FeedState()).closed) == [(10, 20), (30, 39)]
+    assert list(known.take_changes(FeedState()).closed) == [(10, 20), (30, 39)]
 
 
 HOLE = Hole(99, 5.0)
 CHANGES: dict[str, Callable[[Known], object]] = {
     "a range is waited for": lambda known: known.hot.add(70, 71, HOLE),
-    "a row is found": lambda known: known.found(10),
-    "a range is no longer waited for": lambda known: known.cool(Span(10, 20)),
+    "a row is found": lambda known: known.note_found(10),
+    "a range is no longer waited for": lambda known: known.stop_waiting(Span(10, 20)),
     "rows are gone": lambda known: known.gone.add(70, 71, None),
-    "a range is given up": lambda known: known.close(35),
+    "a range is given up": lambda known: known.give_up_below(35),
     "a range is parked": lambda known: known.park([Span(30, 31)], Parking(2, 0)),
-    "parked rows are handled": lambda known: known.handle([Span(50, 51)], HOLE),
-    "parked rows are dropped": lambda known: known.drop([Span(50, 51)]),
+    "parked rows are handled": lambda known: known.handle_parked([Span(50, 51)], HOLE),
+    "parked rows are dropped": lambda known: known.drop_parked([Span(50, 51)]),
 }
 """What happens to a memory, and has to be written."""
 
@@ -159,7 +159,7 @@ def remembering() -> Known:
     known.hot.add(10, 20, HOLE)
     known.cold.add(30, 40, HOLE)
     known.parked.add(50, 55, Parking(1, 0))
-    known.change(FeedState())
+    known.take_changes(FeedState())
     return known
 
 
@@ -167,19 +167,19 @@ def remembering() -> Known:
 def test_every_change_is_written_once(what: str) -> None:
     """Whatever happens, there is something to write; once it was taken, there is not."""
     known = remembering()
-    assert not known.changed
+    assert not known.has_changes
     CHANGES[what](known)
-    assert known.changed
-    known.change(FeedState())
-    assert not known.changed
+    assert known.has_changes
+    known.take_changes(FeedState())
+    assert not known.has_changes
 
 
-@pytest.mark.parametrize("kind", ["_closed", "_dropped"])
+@pytest.mark.parametrize("kind", ["_closed_ranges", "_dropped_ranges"])
 def test_what_was_given_up_or_dropped_is_a_change_by_itself(kind: str) -> None:
     """Also where no range is any other than before."""
     known = remembering()
     getattr(known, kind).append((3, 4))
-    assert known.changed
+    assert known.has_changes
 
 
 def test_parked_ranges_are_known_by_their_parking() -> None:
@@ -189,10 +189,10 @@ def test_parked_ranges_are_known_by_their_parking() -> None:
         known.cold.add(first, first + 5, HOLE)
         known.park([Span(first, first + 5)], Parking(number, 0))
     assert list(known.cold) == []
-    assert known.parked_as([1, 3]) == [Span(10, 15), Span(30, 35)]
-    assert known.parked_as([7]) == []
-    known.drop(known.parked_as([1]))
-    known.handle(known.parked_as([2]), HOLE)
+    assert known.ranges_parked_as([1, 3]) == [Span(10, 15), Span(30, 35)]
+    assert known.ranges_parked_as([7]) == []
+    known.drop_parked(known.ranges_parked_as([1]))
+    known.handle_parked(known.ranges_parked_as([2]), HOLE)
     assert [span for span, _ in known.parked] == [Span(30, 35)]
     assert list(known.hot) == [(Span(20, 25), HOLE)]
-    assert list(known.change(FeedState()).dropped) == [(10, 15)]
+    assert list(known.take_changes(FeedState()).dropped) == [(10, 15)]

@@ -264,7 +264,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trouble, "LONGEST_WAIT", 0.02)
     monkeypatch.setattr(feed_module, "QUICK_WAIT", 0.01)
     monkeypatch.setattr(sizes, "LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(sizes, "A_MINUTE", 6000.0)
+    monkeypatch.setattr(sizes, "CALLS_PER_MINUTE", 6000.0)
     monkeypatch.setattr(backlog, "LONGEST_PUT_OFF", 0.02)
     monkeypatch.setattr(backlog, "FIRST_LOOK", 0.02)
     monkeypatch.setattr(gaps, "FIRST_LOOK", 0.02)

@@ -40,7 +40,7 @@ def catch_up(feed: SimulatedFeed) -> list[Call]:
 
 def next_range(follower: Follower, now: float = 10.0) -> PageRange:
     """The range that is to be taken next."""
-    call = follower.next(now)
+    call = follower.next_call(now)
     assert isinstance(call, PageRange)
     return call
 
@@ -129,7 +129,7 @@ def test_a_log_of_which_little_shows() -> None:
 def taken(feed: SimulatedFeed, call: PageRange, *ids: int) -> None:
     """Let the site answer a range with these rows besides the known one."""
     rows = tuple(feed.site.row(id_) for id_ in (call.anchor, *ids))
-    feed.follower.answered(call, Answer(rows), 10.0)
+    feed.follower.take_answer(call, Answer(rows), 10.0)
 
 
 def test_behind_a_full_answer_the_remainder_is_read_first() -> None:
@@ -137,8 +137,8 @@ def test_behind_a_full_answer_the_remainder_is_read_first() -> None:
     feed = behind(2000)
     call = next_range(feed.follower)
     rows = tuple(feed.site.row(id_) for id_ in (PAGE, *range(PAGE + 1, PAGE + 10)))
-    feed.follower.answered(call, Answer(rows, reach=PAGE + 9), 10.0)
-    assert feed.follower.next(10.0) == Page(PAGE + 8, PAGE, PAGE + 9)
+    feed.follower.take_answer(call, Answer(rows, reach=PAGE + 9), 10.0)
+    assert feed.follower.next_call(10.0) == Page(PAGE + 8, PAGE, PAGE + 9)
     assert feed.follower.ranges_ahead == ()
 
 
@@ -146,7 +146,7 @@ def test_an_empty_range_is_asked_again_alone() -> None:
     """A replica that lags shows nothing; what the next range shows is not taken before."""
     feed = behind(2000)
     taken(feed, next_range(feed.follower))
-    assert feed.follower.next(10.0) == Page(PAGE - 1, PAGE, PAGE)
+    assert feed.follower.next_call(10.0) == Page(PAGE - 1, PAGE, PAGE)
     assert feed.follower.ranges_ahead == ()
 
 
@@ -156,8 +156,8 @@ def test_a_failure_discards_everything_above() -> None:
     follower = feed.follower
     call = next_range(follower)
     taken(feed, call, *range(call.first, call.last + 1))
-    follower.failed(next_range(follower), 11.0)
-    assert follower.next(12.0) == Page(call.last - 1, PAGE, call.last)
+    follower.take_failure(next_range(follower), 11.0)
+    assert follower.next_call(12.0) == Page(call.last - 1, PAGE, call.last)
     assert follower.ranges_ahead == ()
 
 
@@ -170,7 +170,7 @@ def test_an_answer_of_another_log_is_not_taken(answer: str) -> None:
     rows = [feed.site.row(id_) for id_ in (PAGE, PAGE + 1, PAGE + 2)]
     rows[0] = rows[0]._replace(at=rows[0].at - 7)
     given = rows[1:] if answer == "without the known row" else rows
-    result = follower.answered(call, Answer(tuple(given)), 10.0)
+    result = follower.take_answer(call, Answer(tuple(given)), 10.0)
     assert result.rows == []
     assert follower.ranges_ahead == ()
     told = [type(notice) for notice in result.notices]

@@ -47,39 +47,39 @@ def frontier_before_rows(patch: Patch) -> None:
 
 def expiry_without_a_look(patch: Patch) -> None:
     """A gap is given up when its time is over, whether or not anybody has looked."""
-    real = Backlog.age
+    real = Backlog.date_gaps
 
     def age(self: Backlog, clock: int, observed: float, *, catching_up: bool) -> None:
         real(self, clock, observed, catching_up=catching_up)
         known = self._known
         for span, hole in list(known.hot):
             if observed - hole.noticed >= self._rules.backlog_timeout:
-                known.cool(span)
+                known.stop_waiting(span)
 
-    patch.setattr(Backlog, "age", age)
+    patch.setattr(Backlog, "date_gaps", age)
 
 
 def error_counted_as_a_look(patch: Patch) -> None:
     """A look that failed counts as one that found nothing."""
-    real = Follower.failed
+    real = Follower.take_failure
 
     def failed(self: Follower, call: Call, now: float) -> None:
         if isinstance(call, Look):
-            self.answered(call, Answer(), now)
+            self.take_answer(call, Answer(), now)
         else:
             real(self, call, now)
 
-    patch.setattr(Follower, "failed", failed)
+    patch.setattr(Follower, "take_failure", failed)
 
 
 def full_look_taken_as_complete(patch: Patch) -> None:
     """A full page of a look counts for all ids that were asked for."""
-    real = Backlog.looked
+    real = Backlog.take_look
 
     def looked(self: Backlog, call: Look, answer: Answer, now: float) -> Any:
         return real(self, dataclasses.replace(call, limit=10**9), answer, now)
 
-    patch.setattr(Backlog, "looked", looked)
+    patch.setattr(Backlog, "take_look", looked)
 
 
 def gap_behind_a_full_page_dropped(patch: Patch) -> None:
@@ -87,7 +87,7 @@ def gap_behind_a_full_page_dropped(patch: Patch) -> None:
     real = Follower._open_gap
 
     def open_gap(self: Follower, state: FeedState, below: int, above: Row, at: float) -> None:
-        if not (self._paging.in_a_row and below == state.anchor_id == state.recent[-1][0]):
+        if not (self._paging.full_in_a_row and below == state.anchor_id == state.recent[-1][0]):
             real(self, state, below, above, at)
 
     patch.setattr(Follower, "_open_gap", open_gap)
@@ -95,35 +95,35 @@ def gap_behind_a_full_page_dropped(patch: Patch) -> None:
 
 def gone_rows_appended_again(patch: Patch) -> None:
     """A row that vanished and shows again is taken for a new one."""
-    real = Known.found
-    patch.setattr(Known, "found", lambda self, id_: real(self, id_) or self.back(id_))
+    real = Known.note_found
+    patch.setattr(Known, "note_found", lambda self, id_: real(self, id_) or self.back(id_))
 
 
 def wide_gaps_ignored(patch: Patch) -> None:
     """Ranges of more ids than a transaction is thought to have are not waited for."""
-    real = Backlog.open
+    real = Backlog.open_gap
 
     def open_(self: Backlog, span: Span, hole: Hole, at: float) -> None:
         if span.size <= 20:
             real(self, span, hole, at)
 
-    patch.setattr(Backlog, "open", open_)
+    patch.setattr(Backlog, "open_gap", open_)
 
 
 def no_audits(patch: Patch) -> None:
     """Nothing proves that nothing is missing."""
-    patch.setattr(Auditor, "next", lambda *_: (None, float("inf")))
+    patch.setattr(Auditor, "next_call", lambda *_: (None, float("inf")))
 
 
 def cold_at_the_first_look(patch: Patch) -> None:
     """Whatever the first look does not find is given up."""
-    real = Backlog._passed
-    patch.setattr(Backlog, "_passed", lambda self, span, _, now: real(self, span, 1e9, now))
+    real = Backlog._looked_in_vain
+    patch.setattr(Backlog, "_looked_in_vain", lambda self, span, _, now: real(self, span, 1e9, now))
 
 
 def anchor_check_skipped(patch: Patch) -> None:
     """Pages are taken without looking whether they come from the log that is followed."""
-    patch.setattr(Anchoring, "holds", lambda *_: True)
+    patch.setattr(Anchoring, "is_anchored", lambda *_: True)
 
 
 def gaps_forgotten_at_a_restart(patch: Patch) -> None:
@@ -134,8 +134,8 @@ def gaps_forgotten_at_a_restart(patch: Patch) -> None:
 
 def late_rows_taken_for_others(patch: Patch) -> None:
     """Of several late rows in one answer only the first is appended."""
-    real = Known.take
-    patch.setattr(Known, "take", lambda self, rows: real(self, rows)[:1])
+    real = Known.take_rows
+    patch.setattr(Known, "take_rows", lambda self, rows: real(self, rows)[:1])
 
 
 def failed_looks_asked_whole_again(patch: Patch) -> None:
@@ -153,7 +153,7 @@ def part_of_a_failed_look_lost(patch: Patch) -> None:
     real = Backlog.site_answers
 
     def site_answers(self: Backlog, now: float) -> list[Odd]:
-        self._failed = self._failed[: (len(self._failed) + 1) // 2]
+        self._failed_ranges = self._failed_ranges[: (len(self._failed_ranges) + 1) // 2]
         return real(self, now)
 
     patch.setattr(Backlog, "site_answers", site_answers)
@@ -161,12 +161,12 @@ def part_of_a_failed_look_lost(patch: Patch) -> None:
 
 def pages_stop_at_a_row_that_fails(patch: Patch) -> None:
     """A page is asked for again and again, whatever is in its way."""
-    patch.setattr(Paging, "probed", lambda self, *_: setattr(self, "_probing", False))
+    patch.setattr(Paging, "take_probe", lambda self, *_: setattr(self, "_is_probing", False))
 
 
 def budget_ignored(patch: Patch) -> None:
     """Looks are asked as soon as they are due, however many that are."""
-    patch.setattr(Budget, "wait", lambda *_: 0.0)
+    patch.setattr(Budget, "seconds_to_wait", lambda *_: 0.0)
 
 
 def guessed_times_taken_for_true(patch: Patch) -> None:
@@ -178,7 +178,7 @@ def guessed_times_taken_for_true(patch: Patch) -> None:
 def audits_stop_at_a_count_that_fails(patch: Patch) -> None:
     """A count that the site does not make is asked for again and again."""
     patch.setattr(Audit, "count_less", lambda *_: None)
-    patch.setattr(Auditor, "refused", lambda *_: None)
+    patch.setattr(Auditor, "counts_refused", lambda *_: None)
 
 
 def ranges_taken_out_of_order(patch: Patch) -> None:
@@ -206,12 +206,12 @@ def remainder_of_a_range_skipped(patch: Patch) -> None:
 
 def anchor_of_ranges_not_checked(patch: Patch) -> None:
     """Ranges are taken without looking whether they come from the log that is followed."""
-    real = Anchoring.holds
+    real = Anchoring.is_anchored
 
     def holds(self: Anchoring, state: FeedState, call: Any, rows: Any, taken: Any) -> bool:
         return isinstance(call, PageRange) or real(self, state, call, rows, taken)
 
-    patch.setattr(Anchoring, "holds", holds)
+    patch.setattr(Anchoring, "is_anchored", holds)
 
 
 def failure_keeps_the_ranges_above(patch: Patch) -> None:

@@ -214,7 +214,7 @@ class SimulatedFeed:
     def turn(self, until: float) -> None:
         """Do one call or one wait, the wait no longer than to `until`."""
         self.turns += 1
-        call = self.follower.next(self.monotonic)
+        call = self.follower.next_call(self.monotonic)
         if isinstance(call, float):
             assert call > 0
             self.site.advance(min(self.site.now + call, until))
@@ -225,15 +225,15 @@ class SimulatedFeed:
         self.site.advance(max(answered, self.site.now))
         self.heard(asked, answered=not fails, aside=isinstance(call, ASIDE))
         if fails:
-            self.follower.failed(call, self.monotonic)
+            self.follower.take_failure(call, self.monotonic)
             self.site.advance(self.site.now + self._random.uniform(0.1, 3))
             return
         if refused is not None:
-            self.follower.failed(call, self.monotonic, answers=refused.answers)
+            self.follower.take_failure(call, self.monotonic, answers=refused.answers)
             self.site.advance(self.site.now + self._random.uniform(0.1, 1))
             return
         if isinstance(call, Count) and not self.site.counts:
-            self.follower.refused()
+            self.follower.counts_refused()
             return
         self.answers.append((call, answer))
         self._take(call, answer, asked)
@@ -265,13 +265,13 @@ class SimulatedFeed:
 
     def _take(self, call: Call, answer: Answer, asked: float) -> None:
         """Give the follower an answer and commit what it makes of it, unless the process dies."""
-        taken = self.follower.answered(call, answer, self.monotonic)
+        taken = self.follower.take_answer(call, answer, self.monotonic)
         limit = self.rules.backlog_timeout / 2 if self.steady else 0.0
         self.oracle.check(call, answer, taken.rows, asked, in_time=limit)
         if self._random.random() < self.crashing:
             self.restart(self._random.choice([0.5, 30, 900]))
             return
-        change = self.follower.change()
+        change = self.follower.take_changes()
         if change is not None:
             self.journal.append(taken.rows, change)
             self.asked_for |= {row.id: asked for row, late in taken.rows if not late}
