@@ -96,7 +96,7 @@ def gap_behind_a_full_page_dropped(patch: Patch) -> None:
 def gone_rows_appended_again(patch: Patch) -> None:
     """A row that vanished and shows again is taken for a new one."""
     real = Known.note_found
-    patch.setattr(Known, "note_found", lambda self, id_: real(self, id_) or self.back(id_))
+    patch.setattr(Known, "note_found", lambda self, id_: real(self, id_) or self.note_back(id_))
 
 
 def wide_gaps_ignored(patch: Patch) -> None:
