@@ -74,6 +74,10 @@ class ChildDeath(NamedTuple):
     running: int = 0
     is_of_hook: bool = False
 
+    def is_in(self, number: int) -> bool:
+        """Return whether a call had begun, and not ended, when the process died."""
+        return self.running == number
+
 
 Replies: TypeAlias = "SimpleQueue[Reply | ChildDeath]"
 
@@ -222,13 +226,16 @@ class Child:
 
     def _handle_all(self) -> None:
         while (message := self._channel.next_whole()) is not None:
-            received = decode_to_daemon(message)
-            if isinstance(received, LogRecord):
-                log_received(received)
-            elif isinstance(received, SiteReport):
-                self._report_site(received)
-            else:
-                self._reply(received)
+            self._handle(message)
+
+    def _handle(self, message: bytes) -> None:
+        received = decode_to_daemon(message)
+        if isinstance(received, LogRecord):
+            log_received(received)
+        elif isinstance(received, SiteReport):
+            self._report_site(received)
+        else:
+            self._reply(received)
 
     def _reply(self, received: Reply) -> None:
         number = PREPARATION if isinstance(received, Prepared) else received.number

@@ -155,7 +155,7 @@ class Worker:
             if isinstance(reply, CallEnded):
                 return _with_store(request, reply.outcome)
             if isinstance(reply, ChildDeath):
-                return self._died(request, reply) if reply.running == number else None
+                return self._died(request, reply) if reply.is_in(number) else None
             return self._timed_out(request, child, limit or 0.0)
         finally:
             child.forget(number)

@@ -653,3 +653,33 @@ def plugin_paused(details, ctx):
         assert house.written("ends") == "y"
     assert isinstance(error, RaisedElsewhere)
     assert error.error.line.startswith("ProcessDied: its worker process died in its plugin_paused")
+
+
+def test_nothing_that_was_sent_before_a_death_is_lost(house: WorkerHouse) -> None:
+    """What the daemon has not read when the process dies is read after its end."""
+    house.plugin(
+        "talks",
+        """
+@hookimpl
+def on_event(event, ctx):
+    for number in range(100):
+        ctx.logger.warning("%d", number)
+    ctypes.CDLL(None)._exit(1)
+""",
+    )
+    logger, seen = logging.getLogger("sgevents.plugin.talks"), []
+    with house.working() as worker:
+        pid = worker.pid
+        assert pid is not None
+
+        def wait_for_the_end(record: logging.LogRecord) -> bool:
+            wait_until(lambda: not _lives(pid))
+            seen.append(record.getMessage())
+            return True
+
+        logger.addFilter(wait_for_the_end)
+        try:
+            assert house.call(worker, "talks", 5).death is not None
+        finally:
+            logger.removeFilter(wait_for_the_end)
+    assert seen == [str(number) for number in range(100)]
