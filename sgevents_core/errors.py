@@ -143,6 +143,37 @@ class RegistrationError(UnusablePluginError):
     advice: str
 
 
+class ClassicFileError(UnusablePluginError):
+    """{path}:{line}: {problem}."""
+
+    fix = "Correct the file; it is loaded again as soon as it changes."
+    path: Path
+    line: int
+    problem: str
+
+
+class PythonTwoError(ClassicFileError):
+    """{path}:{line}: this is Python 2: {problem}."""
+
+    fix = "Convert the file to Python 3; it is loaded again as soon as it changes."
+
+
+class NoRegisterCallbacksError(UnusablePluginError):
+    """{path} has no function registerCallbacks."""
+
+    fix = "Add one; if other files import it and it is no plugin, let its name begin with _."
+    path: Path
+
+
+class ForkAdditionError(UnusablePluginError, AttributeError):
+    """{where}: {name} is an addition of some versions of the classic daemon, not known here."""
+
+    fix = "{advice}"
+    where: str
+    name: str
+    advice: str
+
+
 class UnknownHookError(UnusablePluginError):
     """{where}: {hook} is marked @hookimpl, and there is no hook of that name{suggestion}."""
 

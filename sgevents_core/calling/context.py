@@ -101,30 +101,30 @@ class Services:
             session_uuid: The session.
             callback: The name of the callback or hook, which may have credentials of its own.
         """
-        credentials = self._credentials_of.get(callback, self._credentials)
-        key = (credentials.script_name, credentials.api_key.reveal())
-        opened = self._connections.get(key)
+        owner = callback if callback in self._credentials_of else ""
+        opened = self._connections.get(owner)
         if opened is None:
-            opened = self._connections[key] = _Opened(self._open_connection(*key))
+            credentials = self._credentials_of.get(callback, self._credentials)
+            opened = self._connections[owner] = _Opened(self._open_connection(credentials))
             self._opened.add(opened)
             self.uses_site = True
         opened.sg.config.session_uuid = session_uuid
         return opened.sg
 
     @property
-    def _connections(self) -> dict[tuple[str, str], _Opened]:
-        """This thread's connections, by script name and key."""
+    def _connections(self) -> dict[str, _Opened]:
+        """This thread's connections: by callback those with credentials of their own, and one."""
         try:
-            connections: dict[tuple[str, str], _Opened] = self._local.connections
+            connections: dict[str, _Opened] = self._local.connections
         except AttributeError:
             connections = self._local.connections = {}
         return connections
 
-    def _open_connection(self, script_name: str, api_key: str) -> Shotgun:
+    def _open_connection(self, credentials: Credentials) -> Shotgun:
         sg: Any = self.site_class()(
             self._site.url,
-            script_name=script_name,
-            api_key=api_key,
+            script_name=credentials.script_name,
+            api_key=credentials.api_key.reveal(),
             http_proxy=self._site.http_proxy,
             ca_certs=self._site.ca_certs,
             connect=False,

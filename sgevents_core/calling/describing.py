@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sgevents_core.calling.outcome import ErrorFacts, RaisedElsewhere, RaisedError
 from sgevents_core.calling.policy import facts_of
+from sgevents_core.classic import calls as classic_calls
 from sgevents_core.errors import CallbackTimeout
-from sgevents_core.observe import forks
+from sgevents_core.observe import forks, invoking
 from sgevents_core.observe.redaction import Redactor
+from sgevents_core.plugins import signatures
 
 MOST_TEXT: Final = 16_384
 """The most characters kept of a traceback; longer ones lose their middle."""
@@ -34,6 +36,9 @@ _OMISSION: Final = "\n… {} characters left out …\n"
 _slow_types: Final[set[str]] = set()
 """Types of errors that took too long to inspect."""
 _hanging_threads: Final[list[threading.Thread]] = []
+_CALLING_FILES: Final = frozenset(
+    str(module.__file__) for module in (invoking, signatures, classic_calls)
+)
 _T = TypeVar("_T")
 
 
@@ -171,7 +176,14 @@ def _type_name(error: BaseException) -> str:
 
 def _plugin_traceback(trace: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the plugin's first frame on."""
-    return trace.tb_next if trace is not None and trace.tb_next is not None else trace
+    while trace is not None and trace.tb_next is not None and _is_of_the_call(trace):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_of_the_call(trace: TracebackType) -> bool:
+    """Return whether the frame is one of those by which a callback is called."""
+    return trace.tb_frame.f_code.co_filename in _CALLING_FILES
 
 
 def _shorten_for_search(text: str) -> str:

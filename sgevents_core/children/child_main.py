@@ -50,6 +50,7 @@ from sgevents_core.children.messages import (
 )
 from sgevents_core.children.process import ALERTS_LANE, CALL_LANE
 from sgevents_core.children.sent_plugins import sent_plugin
+from sgevents_core.classic.finding import find_plugins
 from sgevents_core.crashes.evidence import EvidenceRecorder, LoadingStep
 from sgevents_core.crashes.loading_watch import TimeoutWatch
 from sgevents_core.events import Event
@@ -59,7 +60,6 @@ from sgevents_core.observe.logs import logging_to
 from sgevents_core.observe.printed_output import unbuffered_stream
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins.callback import Callback
-from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.load_watching import LoadingTurn, run_watched, watch_loading
 from sgevents_core.plugins.loading import Loaded, LoadedPlugin, load
 from sgevents_core.plugins.process_state import change_warnings
@@ -176,7 +176,7 @@ class ChildProcess:
     def _prepare(self, prepare: Prepare, settings: Settings) -> None:
         self._watch = TimeoutWatch(self._listener, prepare.known)
         self._redact = Redactor.of(settings)
-        loaded = load(settings, discover(), watch=self._watch)
+        loaded = load(settings, find_plugins(settings), watch=self._watch)
         for plugin in loaded.plugins:
             self._add(plugin, settings, prepare.site_key)
         for name in prepare.started:

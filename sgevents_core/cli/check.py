@@ -153,9 +153,9 @@ class _PluginLoading:
 
     @cached_property
     def _discovery(self) -> Discovery:
-        from sgevents_core.plugins.discovery import discover
+        from sgevents_core.classic.finding import find_plugins
 
-        return discover()
+        return find_plugins(self._settings)
 
     @cached_property
     def _loading_result(self) -> tuple[tuple[PluginStatus, ...], list[Finding]]:

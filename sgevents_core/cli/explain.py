@@ -143,12 +143,12 @@ def _callback_lines(settings: Settings, replayed: ReplayEvent) -> list[_Callback
 
 def plan_of(settings: Settings) -> Plan:
     """Return the plan of the enabled plugins; what they print when imported is dropped."""
+    from sgevents_core.classic.finding import find_plugins
     from sgevents_core.dispatch.plan import Plan
-    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.loading import load as load_plugins
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return Plan(load_plugins(settings, discover()).callbacks)
+        return Plan(load_plugins(settings, find_plugins(settings)).callbacks)
 
 
 def _explain_callbacks(plan: Plan, event: Event) -> list[_CallbackLine]:

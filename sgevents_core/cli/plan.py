@@ -33,9 +33,9 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     accepts an event of EVENT_TYPE depends on the event: see `sgevents explain` for a single one.
     Imports the enabled plugins.
     """
+    from sgevents_core.classic.finding import find_plugins
     from sgevents_core.crashes.loading_apart import inspect_apart
     from sgevents_core.hookspecs import hook_of
-    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.load_watching import PluginWatch
     from sgevents_core.plugins.loading import load
     from sgevents_core.plugins.plugin_status import PluginStatus, status_words
@@ -43,7 +43,7 @@ def plan(event_type: str, config: Path, as_json: bool) -> None:
     settings = read_for_inspection(config)
 
     def load_calls(watch: PluginWatch) -> tuple[list[dict[str, Any]], tuple[PluginStatus, ...]]:
-        loaded_plugins = load(settings, discover(), watch=watch)
+        loaded_plugins = load(settings, find_plugins(settings), watch=watch)
         return _planned_calls(loaded_plugins, event_type), loaded_plugins.statuses
 
     planned_calls, statuses = inspect_apart(settings, load_calls)

@@ -53,11 +53,8 @@ def list_plugins(ctx: click.Context, config: Path, as_json: bool) -> None:
     or not started, and where a running daemon has loaded a version other than the installed one.
     Without a configuration file it lists what is installed.
     """
-    from sgevents_core.plugins.discovery import discover
-
-    discovery = discover()
     is_default_config = ctx.get_parameter_source("config") is ParameterSource.DEFAULT
-    statuses, state_folder = _read_statuses(config, discovery, may_be_missing=is_default_config)
+    discovery, statuses, state_folder = _read_statuses(config, may_be_missing=is_default_config)
     if as_json:
         echo_json({"version": 1, "plugins": [_as_json(status) for status in statuses]})
     else:
@@ -76,26 +73,30 @@ def _as_json(status: PluginStatus) -> dict[str, Any]:
 
 
 def _read_statuses(
-    config: Path, discovery: Discovery, *, may_be_missing: bool
-) -> tuple[tuple[PluginStatus, ...], Path | None]:
-    """Return the statuses of all plugins, and the state's folder if a configuration names one."""
+    config: Path, *, may_be_missing: bool
+) -> tuple[Discovery, tuple[PluginStatus, ...], Path | None]:
+    """Return all plugins, their statuses, and the state's folder if a configuration names one."""
+    from sgevents_core.classic.finding import find_plugins
     from sgevents_core.crashes.loading_apart import inspect_apart
+    from sgevents_core.plugins.discovery import discover
     from sgevents_core.plugins.loading import load, statuses_unconfigured
     from sgevents_core.reading.plugin_standing import with_standing
 
     if may_be_missing and not os.path.lexists(config):
         echo_line(f"There is no {config} here, so no plugin is enabled.", err=True)
-        return statuses_unconfigured(discovery), None
+        discovery = discover()
+        return discovery, statuses_unconfigured(discovery), None
     settings = read_for_inspection(config)
+    discovery = find_plugins(settings)
     state_folder = settings.state.path
     plugin_statuses = inspect_apart(
         settings, lambda watch: load(settings, discovery, watch=watch).statuses
     )
     try:
-        return with_standing(plugin_statuses, state_folder), state_folder
+        return discovery, with_standing(plugin_statuses, state_folder), state_folder
     except StateError as error:
         echo_line(f"Which plugins are held or paused is not known: {error}", err=True)
-        return plugin_statuses, None
+        return discovery, plugin_statuses, None
 
 
 def _print_table(plugin_statuses: tuple[PluginStatus, ...]) -> None:

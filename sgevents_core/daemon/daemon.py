@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from sgevents_core.children.daemon_children import Children
+from sgevents_core.classic.finding import find_plugins
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
@@ -20,7 +21,6 @@ from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_an
 from sgevents_core.daemon.run import DaemonRun, Order
 from sgevents_core.observe.process_guard import guarded_process
 from sgevents_core.observe.systemd import Systemd
-from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
 from sgevents_core.plugins.loading import Loaded, load
 from sgevents_core.plugins.reporting import log_remarks, log_statuses
@@ -111,7 +111,7 @@ class Daemon:
             LoadingStopped: The watch was stopped.
         """
         strict, without = self._strict, self._without
-        discovery = discover()
+        discovery = find_plugins(self._settings)
         log_remarks(discovery)
         elsewhere = {} if children is None else children.load(watch or PluginWatch())
         return load(

@@ -13,6 +13,10 @@ from sgevents_core.observe.redaction import Redactor
 from sgevents_core.printable import escaped_json, lines, one_line
 
 PLUGIN_LOGGER: Final = "sgevents.plugin."
+CLASSIC_LOGGER: Final = "plugin"
+"""The logger above those that classic plugins are given."""
+PLUGIN_LOGGERS: Final = (PLUGIN_LOGGER, f"{CLASSIC_LOGGER}.")
+"""How the names of plugins' loggers begin."""
 PRINTED_LOGGER: Final = "sgevents.printed"
 _LEVEL_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _COLOUR_RESET: Final = "\x1b[0m"

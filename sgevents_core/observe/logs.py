@@ -12,7 +12,13 @@ from urllib.parse import quote
 
 from sgevents_core.errors import LogFileError
 from sgevents_core.observe.current_call import current_call
-from sgevents_core.observe.log_formats import PLUGIN_LOGGER, HumanFormatter, JsonFormatter
+from sgevents_core.observe.log_formats import (
+    CLASSIC_LOGGER,
+    PLUGIN_LOGGER,
+    PLUGIN_LOGGERS,
+    HumanFormatter,
+    JsonFormatter,
+)
 from sgevents_core.observe.log_writers import FileSink, LogSink, LogWriter, StreamSink
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.observe.steady_logging import (
@@ -88,7 +94,7 @@ class OutletHandler(logging.Handler):
         """Pass the record to its outlets."""
         plugin_name = self._add_origin(record)
         plugin_outlet = self._plugin_outlets.get(plugin_name)
-        is_plugin_record = plugin_outlet is not None and record.name.startswith(PLUGIN_LOGGER)
+        is_plugin_record = plugin_outlet is not None and record.name.startswith(PLUGIN_LOGGERS)
         texts_by_formatter: dict[int, str] = {}
         for outlet in (
             *(self._without_files if is_plugin_record else self._common_outlets),
@@ -196,6 +202,7 @@ def logging_to(
         logging.getLogger(f"{PLUGIN_LOGGER}{logger_name}"): settings.levels.get(logger_name)
         for logger_name in plugin_names
     }
+    plugin_loggers[logging.getLogger(CLASSIC_LOGGER)] = None
     root_logger.addHandler(handler)
     root_logger.setLevel(_LIBRARY_LEVEL)
     daemon_logger.setLevel(daemon_level)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sgevents_core.observe.current_call import current_call
 from sgevents_core.observe.invoking import running_plugins
-from sgevents_core.observe.log_formats import PLUGIN_LOGGER
+from sgevents_core.observe.log_formats import PLUGIN_LOGGER, PLUGIN_LOGGERS
 
 logger = logging.getLogger("sgevents.daemon")
 
@@ -32,7 +32,7 @@ _CONFIGURING_FUNCTIONS: Final[tuple[tuple[ModuleType, str], ...]] = (
 """The functions that change logging for a whole program."""
 _CLIENT_LOGGER: Final = "shotgun_api3"
 """The client's logger, which the daemon's own threads use too; DEBUG contains the script's key."""
-_STEADY_PREFIXES: Final = (f"{ROOT_LOGGER}.", f"{_CLIENT_LOGGER}.")
+_STEADY_PREFIXES: Final = (f"{ROOT_LOGGER}.", f"{_CLIENT_LOGGER}.", *PLUGIN_LOGGERS)
 _OTHER_LOGGERS: Final = ("py.warnings", _CLIENT_LOGGER)
 """Other loggers whose records people should see."""
 
@@ -90,7 +90,7 @@ class SteadyLogger(logging.Logger):
             super().handle(record)
             return
         keeper.restore_configuration()
-        if not self.name.startswith(PLUGIN_LOGGER):
+        if not self.name.startswith(PLUGIN_LOGGERS):
             if record.levelno > logging.DEBUG or not self.name.startswith(_CLIENT_LOGGER):
                 keeper.outlets.handle(record)
             return
@@ -103,7 +103,7 @@ class SteadyLogger(logging.Logger):
     def _handle_own(self, record: logging.LogRecord) -> None:
         """Pass a record to the handlers that were added to a plugin's logger."""
         known_logger: logging.Logger | None = self
-        while known_logger is not None and known_logger.name.startswith(PLUGIN_LOGGER):
+        while known_logger is not None and known_logger.name.startswith(PLUGIN_LOGGERS):
             for handler in known_logger.handlers:
                 if record.levelno >= handler.level:
                     handler.handle(record)

@@ -42,7 +42,9 @@ from sgevents_core.plugins.plugin_status import (
 )
 from sgevents_core.plugins.process_state import change_warnings
 from sgevents_core.plugins.registrar import CallbackRegistrar
+from sgevents_core.settings.classic_listing import file_order
 from sgevents_core.settings.model import DEFAULT_GROUP, DEFAULT_LANE
+from sgevents_core.settings.spelling import dotted_key
 from sgevents_core.settings.value_kinds import Schema
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ def load(
         if table.enabled and name not in without
     }
     plugins, statuses = [], []
-    for name in call_order([group.name for group in settings.groups], groups):
+    listed_groups = [group.name for group in settings.groups]
+    for name in call_order(listed_groups, groups, file_order(settings)):
         outcome, status = elsewhere.get(name) or _load_one(
             name, settings, discovery, registry, watch or PluginWatch()
         )
@@ -330,7 +333,7 @@ def _disabled(name: str, table: PluginSettings | None, discovery: Discovery) -> 
         )
     trouble = incompatibility(found, table)
     idle = "it is not enabled"
-    fix = f"To enable it: enabled = true in [plugins.{name}]."
+    fix = f"To enable it: enabled = true in [{dotted_key(('plugins', name))}]."
     if table is not None and table.enabled:
         idle, fix = LEFT_OUT, "Start without --disable and --safe-mode."
     return PluginStatus(

@@ -1,11 +1,14 @@
 """The order of plugins: groups as configured, plugins within a group by code point of the name.
 
+Classic plugins go by the names of their files, `a-b.py` before `a.py`, as in the classic daemon.
+
 Pure: names in, names out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from sgevents_core.settings.model import DEFAULT_GROUP
 
@@ -25,18 +28,28 @@ def group_order(configured_groups: Sequence[str], used_groups: Iterable[str]) ->
 
 
 def call_order(
-    configured_groups: Sequence[str], groups_by_plugin: Mapping[str, str]
+    configured_groups: Sequence[str],
+    groups_by_plugin: Mapping[str, str],
+    file_names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Return the names of plugins in the order in which they are called.
 
     Args:
         configured_groups: The groups in the configuration, in its order.
         groups_by_plugin: Plugin name -> its group.
+        file_names: Plugin name -> the name of its file, for those that are sorted by it.
     """
     group_positions = {
         group: position
         for position, group in enumerate(group_order(configured_groups, groups_by_plugin.values()))
     }
     return tuple(
-        sorted(groups_by_plugin, key=lambda name: (group_positions[groups_by_plugin[name]], name))
+        sorted(
+            groups_by_plugin,
+            key=lambda name: (
+                group_positions[groups_by_plugin[name]],
+                file_names.get(name, name),
+                name,
+            ),
+        )
     )

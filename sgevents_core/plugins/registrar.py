@@ -135,6 +135,7 @@ class CallbackRegistrar:
         args: object = ...,
         name: str | None = None,
         source_line: str,
+        shown_place: str | None = None,
         credentials: Credentials | None = None,
     ) -> str:
         """Add a callback; for sources of plugins, whose callbacks may have their own credentials.
@@ -145,6 +146,7 @@ class CallbackRegistrar:
             args: What it is given as `args`; nothing by default.
             name: Its name; by default `module:qualname`.
             source_line: Where it is registered, for errors.
+            shown_place: Where it is defined, for people; by default, where the function is.
             credentials: What its `ctx.sg` signs in with; None for the plugin's credentials.
 
         Returns:
@@ -173,7 +175,7 @@ class CallbackRegistrar:
                 function=function,
                 on_error=matched_events.on_error,
                 timeout=matched_events.timeout,
-                where=short_source_place(callback),
+                where=shown_place or short_source_place(callback),
                 credentials=credentials,
             )
         )

@@ -16,6 +16,7 @@ from sgevents_core.calling.journal_events import event_of, read_scripts
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
+from sgevents_core.classic.finding import find_plugins
 from sgevents_core.crashes.loading_apart import load_after_trial
 from sgevents_core.dispatch.wiring import services_of
 from sgevents_core.errors import PluginNotLoaded
@@ -23,7 +24,6 @@ from sgevents_core.events import Event
 from sgevents_core.observe.current_call import CurrentCall
 from sgevents_core.observe.invoking import invoke
 from sgevents_core.plugins.callback import Callback
-from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
@@ -148,7 +148,7 @@ def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryS
     if table is None or not table.enabled:
         raise PluginNotLoaded(plugin=name, reason="it is not enabled.")
     only = msgspec.structs.replace(settings, plugins={name: table})
-    loaded = load_after_trial(only, discover())
+    loaded = load_after_trial(only, find_plugins(settings))
     if not loaded.plugins:
         raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
     with closing(open_state(settings.state.path).reader()) as state:

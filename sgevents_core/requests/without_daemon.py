@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from sgevents_core.calling.making import LaneThread
+from sgevents_core.classic.finding import find_plugins
 from sgevents_core.crashes.loading_apart import load_after_trial
 from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.dispatch.alerting import Announcer
@@ -18,7 +19,6 @@ from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.overdue import not_hung
 from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lane_of, lanes_of, services_of
-from sgevents_core.plugins.discovery import discover
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
 from sgevents_core.requests.request_work import never_enabled
@@ -65,7 +65,9 @@ def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: L
     table = settings.plugins.get(plugin)
     calls = any(request.kind in CALLING_KINDS for request in waiting)
     wanted = {plugin: table} if calls and table is not None and table.enabled else {}
-    loaded = load_after_trial(msgspec.structs.replace(settings, plugins=wanted), discover())
+    loaded = load_after_trial(
+        msgspec.structs.replace(settings, plugins=wanted), find_plugins(settings)
+    )
     with _lane(settings, loaded, plugin, state) as lane:
         for request in waiting:
             while not requests.carry_out(request.number, lane, settings.state.path):

@@ -9,6 +9,9 @@ from sgevents_core.settings.durations import format_duration, parse_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
+    ClassicFile,
+    ClassicFolder,
+    ClassicSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
@@ -16,6 +19,7 @@ from sgevents_core.settings.model import (
     PluginSettings,
     Settings,
     SiteSettings,
+    SmtpSettings,
     StateSettings,
 )
 from sgevents_core.settings.secret import Secret, SecretSource, SecretTexts, secrets_in
@@ -25,6 +29,9 @@ __all__ = [
     "DEFAULT_GROUP",
     "DEFAULT_LANE",
     "Ago",
+    "ClassicFile",
+    "ClassicFolder",
+    "ClassicSettings",
     "ConfigError",
     "FeedSettings",
     "GroupSettings",
@@ -37,6 +44,7 @@ __all__ = [
     "SecretTexts",
     "Settings",
     "SiteSettings",
+    "SmtpSettings",
     "Start",
     "StateSettings",
     "format_duration",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -12,6 +12,7 @@ import tomli
 from msgspec.structs import replace
 
 from sgevents_core.errors import ConfigError, Problem
+from sgevents_core.settings.classic_listing import ClassicListing
 from sgevents_core.settings.cross_checks import check_cross_rules
 from sgevents_core.settings.diagnostics import Diagnostics, locate_problems
 from sgevents_core.settings.file_access import find_exposures
@@ -19,6 +20,8 @@ from sgevents_core.settings.fitting import Fitter, model_keys_of
 from sgevents_core.settings.key_lines import KeyLocator, KeyPath
 from sgevents_core.settings.model import (
     DEFAULT_LANE,
+    ClassicFolder,
+    ClassicSettings,
     FeedSettings,
     GroupSettings,
     LaneSettings,
@@ -26,6 +29,7 @@ from sgevents_core.settings.model import (
     PluginSettings,
     Settings,
     SiteSettings,
+    SmtpSettings,
     StateSettings,
 )
 from sgevents_core.settings.plain_files import NotPlainError, read_plain_file
@@ -43,8 +47,13 @@ SECTION_MODELS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "lanes": LaneSettings,
     "plugins": PluginSettings,
     "log": LogSettings,
+    "classic": ClassicSettings,
+    "classic.paths": ClassicFolder,
+    "classic.smtp": SmtpSettings,
 }
 """Table of the file -> what one of it holds."""
+_CLASSIC_TABLES: Final = ("paths", "smtp")
+"""Keys of `[classic]` that hold tables of their own."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -148,9 +157,15 @@ class _SettingsAssembler:
 
     def assemble(self) -> Settings:
         """Return the settings, with stand-ins for what is wrong or missing."""
-        self._make_fitter().check_key_names(self._raw_tables, SECTION_MODELS, ())
+        top_tables = [name for name in SECTION_MODELS if "." not in name]
+        self._make_fitter().check_key_names(self._raw_tables, top_tables, ())
         lane_settings = self._named_tables("lanes", LaneSettings)
-        group_settings = self._group_settings()
+        classic_table = self._mapping_or_empty(
+            self._raw_tables.get("classic", {}), ("classic",), "a table: [classic]"
+        )
+        classic_folders = self._classic_folders(classic_table.get("paths", []))
+        listing = ClassicListing.read(classic_folders, self.diagnostics)
+        group_settings = listing.with_groups(self._group_settings())
         settings = Settings(
             path=self._config_path,
             site=self._site_settings(),
@@ -158,8 +173,12 @@ class _SettingsAssembler:
             state=self._state_settings(),
             groups=group_settings,
             lanes=lane_settings,
-            plugins=self._named_tables("plugins", PluginSettings),
+            plugins=self._named_tables("plugins", PluginSettings, listing.with_tables),
             log=self._section_settings("log", LogSettings),
+            classic=self._classic_settings(classic_table),
+            classic_folders=classic_folders,
+            classic_files=listing.files,
+            smtp=self._smtp_settings(classic_table),
         )
         check_cross_rules(settings, self._raw_tables, self.diagnostics)
         self._warn_about_access(settings)
@@ -180,6 +199,35 @@ class _SettingsAssembler:
 
     def _section_settings(self, name: str, model: type[S]) -> S:
         return self._table_settings(self._raw_tables.get(name, {}), model, (name,))
+
+    def _classic_settings(self, classic_table: Mapping[str, Any]) -> ClassicSettings:
+        own_keys = {key: classic_table[key] for key in classic_table if key not in _CLASSIC_TABLES}
+        return self._table_settings(own_keys, ClassicSettings, ("classic",))
+
+    def _smtp_settings(self, classic_table: Mapping[str, Any]) -> SmtpSettings | None:
+        if "smtp" not in classic_table:
+            return None
+        return self._table_settings(classic_table["smtp"], SmtpSettings, ("classic", "smtp"))
+
+    def _classic_folders(self, raw_folders: object) -> tuple[ClassicFolder, ...]:
+        key_path = ("classic", "paths")
+        fix = 'write [[classic.paths]] and path = "..." for each folder'
+        if not isinstance(raw_folders, list):
+            self.diagnostics.add_problem(key_path, "expected a list of tables", fix)
+            return ()
+        folders = []
+        for index, raw_table in enumerate(raw_folders):
+            folder_path = (*key_path, index)
+            if not isinstance(raw_table, Mapping):
+                self.diagnostics.add_problem(folder_path, "expected a table", fix)
+                continue
+            folder = self._table_settings(raw_table, ClassicFolder, folder_path)
+            if self.diagnostics.are_valid((*folder_path, "path"), (*folder_path, "group")):
+                folders.append(self._absolute_folder(folder))
+        return tuple(folders)
+
+    def _absolute_folder(self, folder: ClassicFolder) -> ClassicFolder:
+        return replace(folder, path=self._config_path.parent / folder.path)
 
     def _table_settings(
         self, raw_value: object, model: type[S], key_path: KeyPath, *, secrets_required: bool = True
@@ -226,12 +274,19 @@ class _SettingsAssembler:
                 self.diagnostics.add_problem(("groups", index), "expected a table", fix)
         return tuple(groups)
 
-    def _named_tables(self, section_name: str, model: type[S]) -> dict[str, S]:
-        """Return the tables `[section.NAME]` by name."""
-        raw_section = self._mapping_or_empty(
-            self._raw_tables.get(section_name, {}),
-            (section_name,),
-            f"a table for each: [{section_name}.NAME]",
+    def _named_tables(
+        self,
+        section_name: str,
+        model: type[S],
+        completed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    ) -> dict[str, S]:
+        """Return the tables `[section.NAME]` by name, after `completed` has added to them."""
+        raw_section = completed(
+            self._mapping_or_empty(
+                self._raw_tables.get(section_name, {}),
+                (section_name,),
+                f"a table for each: [{section_name}.NAME]",
+            )
         )
         named_tables = {}
         for name, raw_table in raw_section.items():
@@ -245,6 +300,7 @@ class _SettingsAssembler:
     def _warn_about_access(self, settings: Settings) -> None:
         """Warn of other users who can change the file, or read a key that stands in it."""
         secret_paths: list[KeyPath] = [("site", "api_key"), ("site", "http_proxy")]
+        secret_paths.append(("classic", "smtp", "password"))
         secret_paths += [("plugins", name, "api_key") for name in settings.plugins]
         secrets = [
             key_path

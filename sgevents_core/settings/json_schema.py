@@ -18,6 +18,7 @@ from sgevents_core.settings.value_shapes import ValueShape
 
 SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 _NAMED_TABLES: Final = {"lanes", "plugins"}
+_LISTED_TABLES: Final = {"groups", "classic.paths"}
 _COMPUTED_DEFAULTS: Final = {("feed", "idle_interval")}
 """Keys whose default is calculated."""
 _REFERENCE_SCHEMA: Final[Schema] = {
@@ -43,7 +44,9 @@ def config_schema(
         plugin_schemas: Plugin -> schema of its own settings, for those that declare a model.
         definitions: What those schemas refer to in `$defs`.
     """
-    table_schemas = {name: _section_schema(name, model) for name, model in SECTION_MODELS.items()}
+    table_schemas = _nested_schemas(
+        {name: _section_schema(name, model) for name, model in SECTION_MODELS.items()}
+    )
     plugin_table = table_schemas["plugins"]["additionalProperties"]
     table_schemas["plugins"]["properties"] = {
         name: _with_settings(plugin_table, schema) for name, schema in plugin_schemas.items()
@@ -59,11 +62,21 @@ def config_schema(
     }
 
 
+def _nested_schemas(schemas: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return schemas by name, those of tables inside a table among its properties."""
+    top_schemas = {name: schema for name, schema in schemas.items() if "." not in name}
+    for name, schema in schemas.items():
+        outer_name, _, inner_name = name.partition(".")
+        if inner_name:
+            top_schemas[outer_name]["properties"][inner_name] = schema
+    return top_schemas
+
+
 def _section_schema(name: str, model: type[msgspec.Struct]) -> Schema:
     description_text = " ".join((model.__doc__ or "").split())
     schema = {**_table_schema(name, model), "description": description_text}
-    if name == "groups":
-        return {"type": "array", "items": schema}
+    if name in _LISTED_TABLES:
+        return {"type": "array", "items": schema, "description": description_text}
     return {"type": "object", "additionalProperties": schema} if name in _NAMED_TABLES else schema
 
 

@@ -7,7 +7,7 @@ it means, which editors show and the page on the configuration repeats.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
@@ -327,6 +327,65 @@ class PluginSettings(Struct, frozen=True, kw_only=True):
     )
 
 
+class ClassicSettings(Struct, frozen=True, kw_only=True):
+    """`[classic]`: what plugins of the classic `shotgunEventDaemon` need, besides their folders."""
+
+    syspath: Annotated[
+        tuple[NonEmptyName, ...],
+        Meta(
+            description="Folders in which classic plugins find modules to import, searched after "
+            "the installed packages and the plugins' own folders."
+        ),
+    ] = ()
+
+
+class ClassicFolder(Struct, frozen=True, kw_only=True):
+    """One table of `[[classic.paths]]`: a folder of classic plugins; each file in it is one."""
+
+    path: Annotated[
+        PathSetting,
+        Meta(
+            description="The folder. Every `.py` file in it that registers callbacks is an enabled "
+            "plugin, called `classic:GROUP/FILE` without the `.py`."
+        ),
+    ]
+    group: Annotated[
+        NonEmptyName | None,
+        Meta(
+            description="The group of its plugins; by default, the folder's name. If `[[groups]]` "
+            "does not list it, it comes after those that are listed."
+        ),
+    ] = None
+
+    @property
+    def group_name(self) -> str:
+        """The name of its group."""
+        return self.group or self.path.name
+
+
+class SmtpSettings(Struct, frozen=True, kw_only=True):
+    """`[classic.smtp]`: how classic plugins send mails about errors; `setEmails` says to whom."""
+
+    server: Annotated[NonEmptyName, Meta(description="The mail server.")]
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 25
+    sender: Annotated[NonEmptyName, Meta(description="The address that the mails come from.")]
+    recipients: Annotated[
+        tuple[NonEmptyName, ...],
+        Meta(
+            description="Who gets the mails of plugins that call `setEmails(True)` or do not call "
+            "`setEmails`."
+        ),
+    ] = ()
+    subject: Annotated[NonEmptyName, Meta(description="How the subject of each mail begins.")] = (
+        "sgevents"
+    )
+    username: Annotated[
+        ReferableText | None, Meta(description="The user to sign in as; by default, nobody.")
+    ] = None
+    password: Annotated[SecretText | None, Meta(description="That user's password.")] = None
+    tls: Annotated[bool, Meta(description="Whether to encrypt the connection (STARTTLS).")] = False
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """`[log]`: what is written where, and in which form."""
 
@@ -354,6 +413,18 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class ClassicFile(NamedTuple):
+    """A file of a classic folder that is a plugin.
+
+    Args:
+        path: The file.
+        on_error_given: Whether the plugin's table in the configuration says what happens on errors.
+    """
+
+    path: Path
+    on_error_given: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """A whole configuration file, every value checked and every default filled in."""
 
@@ -367,6 +438,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """By name; holds every lane that a group names, and always the default lane."""
     plugins: dict[str, PluginSettings] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
+    classic: ClassicSettings = field(default_factory=ClassicSettings)
+    classic_folders: tuple[ClassicFolder, ...] = ()
+    """In the order of the configuration."""
+    classic_files: dict[str, ClassicFile] = field(default_factory=dict)
+    """By the plugin's name, the files that were in those folders."""
+    smtp: SmtpSettings | None = None
+    """How classic plugins send mails; None if they send none."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed but probably a mistake, for `check` and the log."""
     learned_secrets: SecretTexts = field(default_factory=SecretTexts)

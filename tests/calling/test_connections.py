@@ -43,7 +43,7 @@ def services(raw: RawSite) -> Iterator[Services]:
 
 
 def test_callbacks_with_credentials_of_their_own_sign_in_with_them(raw: RawSite) -> None:
-    """Each script has one connection per thread; all others share that of the plugin."""
+    """Each has a connection of its own per thread; all others share that of the plugin."""
     studio, farm = (Credentials(name, Secret(f"{name}-key")) for name in ("studio", "farm"))
     callbacks = [
         Callback("one", name, None, Match(), print, credentials=credentials)
@@ -63,7 +63,7 @@ def test_callbacks_with_credentials_of_their_own_sign_in_with_them(raw: RawSite)
         "studio", "farm", "studio", common, common,
     ]  # fmt: skip
     assert connections["b"].config.api_key == "farm-key"
-    assert connections["a"] is connections["c"]
+    assert connections["a"] is not connections["c"]
     assert connections["d"] is connections["x"]
     for name in ("a", "b", "c", "d"):
         cast("Any", connections[name]).writes += 1

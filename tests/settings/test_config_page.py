@@ -16,7 +16,12 @@ from sgevents_core.settings.config_file import SECTION_MODELS
 from sgevents_core.settings.value_shapes import shape_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
-HEADINGS = {"groups": "[[groups]]", "lanes": "[lanes.NAME]", "plugins": "[plugins.NAME]"}
+HEADINGS = {
+    "groups": "[[groups]]",
+    "lanes": "[lanes.NAME]",
+    "plugins": "[plugins.NAME]",
+    "classic.paths": "[[classic.paths]]",
+}
 CALCULATED = {"feed.idle_interval": "5 times `poll_interval`"}
 KEYS = [
     pytest.param(section, key, id=f"{section}.{key.name}")

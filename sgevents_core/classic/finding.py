@@ -1,0 +1,42 @@
+"""Finding all plugins: those of installed packages, and the files in classic folders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sgevents_core.classic.source import ClassicSource
+from sgevents_core.plugins.discovery import Discovery, FoundPlugin, discover
+from sgevents_core.settings import Settings
+
+
+def find_plugins(settings: Settings) -> Discovery:
+    """Return all plugins that are installed or in a classic folder; nothing is imported.
+
+    The folders in which classic plugins look for modules are put on the search path.
+    """
+    _extend_search_path(settings)
+    return discover().including(classic_plugins(settings))
+
+
+def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
+    """Return the plugins in classic folders, by name."""
+    return {
+        name: FoundPlugin(
+            name=name,
+            value=str(file.path),
+            distribution=str(file.path.parent),
+            version=None,
+            source=ClassicSource(file, settings.smtp, settings.log.levels.get(name)),
+        )
+        for name, file in settings.classic_files.items()
+    }
+
+
+def _extend_search_path(settings: Settings) -> None:
+    """Append the classic folders and `[classic] syspath`, so that they hide no other module."""
+    folders = [folder.path for folder in settings.classic_folders]
+    folders += [
+        settings.path.parent / Path(folder).expanduser() for folder in settings.classic.syspath
+    ]
+    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]

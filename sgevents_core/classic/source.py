@@ -1,0 +1,140 @@
+"""Loading one classic plugin: its file is executed, and then its `registerCallbacks`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Final
+
+from sgevents_core.choices import Level
+from sgevents_core.classic.mailing import Mailing
+from sgevents_core.classic.python_two import old_syntax, renamed_module
+from sgevents_core.classic.registrar import ClassicRegistrar, plugin_logger
+from sgevents_core.errors import (
+    ClassicFileError,
+    NoRegisterCallbacksError,
+    PluginRaisedError,
+    PythonTwoError,
+)
+from sgevents_core.markers import Match, Matched
+from sgevents_core.plugins.guarding import run_guarded
+from sgevents_core.plugins.members import Implementation, Members
+from sgevents_core.plugins.registrar import CallbackRegistrar
+from sgevents_core.plugins.sources import ImportedPlugin
+from sgevents_core.settings import ClassicFile, SmtpSettings
+
+if TYPE_CHECKING:
+    from sgevents_core.plugins.discovery import FoundPlugin
+
+_PACKAGE: Final = "sgevents_classic"
+"""The name under which the modules of classic plugins are in `sys.modules`."""
+_ENTRANCE: Final = "registerCallbacks"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicSource:
+    """A file in a classic folder.
+
+    Args:
+        file: The file.
+        smtp: How mails about its errors are sent; None if none are.
+        level: The level of its loggers; None for that of the whole log.
+    """
+
+    file: ClassicFile
+    smtp: SmtpSettings | None = None
+    level: Level | None = None
+
+    @property
+    def metadata_folder(self) -> Path | None:
+        """None: nothing installed it."""
+        return None
+
+    def files(self, plugin: FoundPlugin) -> Iterator[Path]:
+        """Yield the file."""
+        yield self.file.path
+
+    def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
+        """Execute the file."""
+        path = self.file.path
+        code = _compiled(path)
+        if self.level is not None:
+            plugin_logger(self.file).setLevel(self.level.upper())
+        module = _new_module(plugin.name, path)
+        name = module.__name__
+        sys.modules[name] = module
+        try:
+            run_guarded(f"importing {path}", lambda: exec(code, vars(module)))  # noqa: S102 - a plugin
+        except PluginRaisedError as raised:
+            sys.modules.pop(name, None)
+            problem = renamed_module(raised.__cause__, path)
+            if problem is not None:
+                raise problem from None
+            raise
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        register = vars(module).get(_ENTRANCE)
+        if not callable(register):
+            sys.modules.pop(name, None)
+            raise NoRegisterCallbacksError(path=path)
+        mailing = Mailing(self.smtp)
+
+        def register_all(registrar: CallbackRegistrar) -> None:
+            register(ClassicRegistrar(registrar, self.file, mailing))
+
+        hook = "register_callbacks"
+        registering = Implementation(
+            hook=hook, attribute=_ENTRANCE, function=register_all, matched=Matched(Match())
+        )
+        return ImportedPlugin(module, Members(implementations=(registering,)))
+
+
+def _compiled(path: Path) -> CodeType:
+    """Return the code of a file.
+
+    Raises:
+        UnusablePluginError: It cannot be read, or is no Python of today.
+    """
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ClassicFileError(path=path, line=1, problem=f"cannot be read: {reason}") from None
+    try:
+        return compile(source, str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line = error.lineno or 1
+        found = old_syntax(error)
+        if found is not None:
+            raise PythonTwoError(path=path, line=line, problem=found) from None
+        raise ClassicFileError(path=path, line=line, problem=error.msg) from None
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        raise ClassicFileError(path=path, line=1, problem=str(error)) from None
+
+
+def module_name(plugin: str) -> str:
+    """Return the name of the module of a classic plugin, which nothing else has."""
+    group, _, stem = plugin.partition(":")[2].rpartition("/")
+    return ".".join([_PACKAGE, group.replace(".", "_"), stem.replace(".", "_")])
+
+
+def _new_module(plugin: str, path: Path) -> ModuleType:
+    """Return the module of a plugin, empty, in packages that exist only in memory."""
+    name = module_name(plugin)
+    group_package = name.rpartition(".")[0]
+    for package in (_PACKAGE, group_package):
+        if package not in sys.modules:
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = []
+    loader = SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # noqa: S101 - a loader is given
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
+    return module

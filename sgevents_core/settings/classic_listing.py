@@ -1,0 +1,152 @@
+"""The files in folders of classic plugins, and what the configuration says of each by default.
+
+A folder is read as it is now; nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sgevents_core.settings.diagnostics import Diagnostics
+from sgevents_core.settings.file_access import find_exposures
+from sgevents_core.settings.key_lines import KeyPath
+from sgevents_core.settings.model import (
+    ClassicFile,
+    ClassicFolder,
+    GroupSettings,
+    PluginSettings,
+    Settings,
+)
+from sgevents_core.settings.spelling import toml_string
+
+_KIND: Final = "classic"
+_ENTRANCE: Final = re.compile(rb"\bregisterCallbacks\b|\bimport\s*\*")
+"""What a file contains that may have the function by which classic plugins register."""
+_NEVER: Final = sys.maxsize
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "enabled": True,
+    "max_attempts": 1,
+    "pause_after": _NEVER,
+}
+"""What holds for a classic plugin unless its table says otherwise: it is given up at once, and
+`stopOnError` alone decides whether it is paused."""
+
+
+def plugin_name(folder: ClassicFolder, file_name: str) -> str:
+    """Return the name of the plugin in a file of a classic folder."""
+    return f"{_prefix(folder)}{file_name.removesuffix('.py')}"
+
+
+def _prefix(folder: ClassicFolder) -> str:
+    return f"{_KIND}:{folder.group_name}/"
+
+
+def python_files(folder: Path) -> list[str]:
+    """Return the names of the Python files in a folder, sorted.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    return sorted(name for name in names if name.endswith(".py"))
+
+
+def is_helper(path: Path) -> bool:
+    """Return whether a file is no plugin but a module for others, as far as its text shows."""
+    if path.name.startswith("_"):
+        return True
+    try:
+        return _ENTRANCE.search(path.read_bytes()) is None
+    except OSError:  # loading it reports that
+        return False
+
+
+def plugin_files(folder: ClassicFolder) -> dict[str, Path]:
+    """Return the files of a folder that are plugins, by the plugin's name.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    paths = [folder.path / name for name in python_files(folder.path)]
+    return {plugin_name(folder, path.name): path for path in paths if not is_helper(path)}
+
+
+def table_of_new_file(folder: ClassicFolder) -> PluginSettings:
+    """Return what holds for a file of a folder that no table of the configuration names."""
+    return PluginSettings(enabled=True, group=folder.group_name, max_attempts=1, pause_after=_NEVER)
+
+
+class ClassicListing:
+    """The plugins in classic folders.
+
+    Args:
+        folders: The folders.
+        paths: The files that are plugins, by the plugin's name.
+
+    `files` says more of each file once `with_tables` has seen the configuration's tables.
+    """
+
+    def __init__(self, folders: Sequence[ClassicFolder], paths: Mapping[str, Path]) -> None:
+        self._folders = folders
+        self.files = {name: ClassicFile(path) for name, path in paths.items()}
+
+    @classmethod
+    def read(cls, folders: Sequence[ClassicFolder], diagnostics: Diagnostics) -> ClassicListing:
+        """Read the folders, and record what is wrong with them."""
+        paths: dict[str, Path] = {}
+        for index, folder in enumerate(folders):
+            key_path: KeyPath = ("classic", "paths", index)
+            _check_group(folders, index, diagnostics)
+            try:
+                paths |= plugin_files(folder)
+            except OSError as error:
+                message = f"the folder {folder.path} cannot be read: {error.strerror}"
+                fix = "correct the path; if the folder comes later, its plugins start then"
+                diagnostics.add_warning((*key_path, "path"), message, fix)
+            for exposure in find_exposures(folder.path, "this folder", holds_secret=False):
+                diagnostics.add_warning((*key_path, "path"), exposure.message, exposure.fix)
+        return cls(folders, paths)
+
+    def with_groups(self, groups: Collection[GroupSettings]) -> tuple[GroupSettings, ...]:
+        """Return the groups, followed by those of folders that are not among them."""
+        listed = {group.name for group in groups}
+        own_names = dict.fromkeys(folder.group_name for folder in self._folders)
+        return (*groups, *(GroupSettings(name=name) for name in own_names if name not in listed))
+
+    def with_tables(self, raw_tables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the tables of plugins, with what holds by default for classic plugins."""
+        tables = dict(raw_tables)
+        for folder in self._folders:
+            prefix = _prefix(folder)
+            names = [name for name in (*self.files, *raw_tables) if name.startswith(prefix)]
+            for name in dict.fromkeys(names):
+                raw_table = raw_tables.get(name, {})
+                if isinstance(raw_table, Mapping):
+                    tables[name] = {**_DEFAULTS, "group": folder.group_name, **raw_table}
+                    self._note_table(name, raw_table)
+        return tables
+
+    def _note_table(self, name: str, raw_table: Mapping[str, Any]) -> None:
+        if name in self.files and "on_error" in raw_table:
+            self.files[name] = self.files[name]._replace(on_error_given=True)
+
+
+def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:
+    """Refuse a group that an earlier folder has: its plugins could not be told apart."""
+    group = folders[index].group_name
+    others = [other.path for other in folders[:index] if other.group_name == group]
+    if others:
+        message = f"the folder {others[0]} has the group {toml_string(group)} already"
+        fix = 'give this folder another one: group = "..."'
+        diagnostics.add_problem(("classic", "paths", index, "group"), message, fix)
+
+
+def file_order(settings: Settings) -> dict[str, str]:
+    """Return the names by which classic plugins are sorted: those of their files."""
+    return {name: file.path.name for name, file in settings.classic_files.items()}

@@ -1,0 +1,154 @@
+"""Classic plugins are found in their folders, and loaded as the classic daemon loads them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from classic_files import ClassicStudio
+
+from sgevents_core.errors import ConfigError
+from sgevents_core.plugins.loading import Loaded
+
+ONE_CALLBACK = """
+def registerCallbacks(reg):
+    reg.registerCallback("studio", "studio-demo-key", call)
+
+def call(sg, logger, event, args):
+    pass
+"""
+
+
+def status_lines(loaded: Loaded) -> dict[str, str]:
+    """Return the status of each classic plugin, with the reason if it is not loaded."""
+    classic = [one for one in loaded.statuses if one.name.startswith("classic:")]
+    return {one.name: f"{one.status} {one.reason}".strip() for one in classic}
+
+
+def test_folders_in_the_configurations_order_and_files_sorted(studio: ClassicStudio) -> None:
+    """As the classic daemon has it: `a-b.py` before `a.py`, and upper case before lower case."""
+    for name in ("second/a.py", "second/a-b.py", "second/B.py", "first/z.py"):
+        studio.write(name, ONE_CALLBACK)
+    loaded = studio.load("first", "second")
+    assert [plugin.name for plugin in loaded.plugins] == [
+        "classic:first/z",
+        "classic:second/B",
+        "classic:second/a-b",
+        "classic:second/a",
+    ]
+    assert [plugin.group for plugin in loaded.plugins] == ["first", "second", "second", "second"]
+
+
+def test_folders_take_their_place_among_the_groups(studio: ClassicStudio) -> None:
+    """A folder whose group is listed comes where it is listed, in the lane that is given there."""
+    studio.write("old/a.py", ONE_CALLBACK)
+    studio.write("older/b.py", ONE_CALLBACK)
+    tables = '[[groups]]\nname = "older"\nlane = "slow"\n'
+    loaded = studio.load("old", "older", tables=tables)
+    assert [(plugin.name, plugin.lane) for plugin in loaded.plugins] == [
+        ("classic:older/b", "slow"),
+        ("classic:old/a", "default"),
+    ]
+
+
+def test_two_folders_of_one_group_are_refused(studio: ClassicStudio) -> None:
+    """The plugins of folders with the same name could not be told apart."""
+    studio.write("one/plugins/a.py", ONE_CALLBACK)
+    studio.write("two/plugins/a.py", ONE_CALLBACK)
+    with pytest.raises(ConfigError, match='has the group "plugins" already'):
+        studio.settings("one/plugins", "two/plugins")
+
+
+def test_a_file_can_be_excluded_and_is_not_executed(studio: ClassicStudio) -> None:
+    """`enabled = false` in its table; what else stands there is that of any plugin's table."""
+    trace = studio.folder / "executed"
+    studio.write("studio/a.py", f"open({str(trace)!r}, 'w')\n{ONE_CALLBACK}")
+    studio.write("studio/b.py", ONE_CALLBACK)
+    tables = '[plugins."classic:studio/a"]\nenabled = false\n'
+    tables += '[plugins."classic:studio/b"]\ntimeout = "5s"\non_error = "skip"\n'
+    loaded = studio.load("studio", tables=tables)
+    assert [plugin.name for plugin in loaded.plugins] == ["classic:studio/b"]
+    assert not trace.exists()
+    assert status_lines(loaded)["classic:studio/a"].startswith("disabled it is not enabled")
+    settings = studio.settings("studio", tables=tables)
+    assert settings.plugins["classic:studio/b"].timeout == 5.0
+    assert [callback.on_error for callback in loaded.callbacks] == [None]
+
+
+def test_helpers_and_hidden_files_are_no_plugins(studio: ClassicStudio) -> None:
+    """Siblings can be imported, whatever their names; only what registers is a plugin."""
+    studio.write("studio/a.py", f"import common, _inner\nfrom tools import tool\n{ONE_CALLBACK}")
+    studio.write("studio/common.py", "VALUE = 1\n")
+    studio.write("studio/_inner.py", ONE_CALLBACK)
+    studio.write("studio/.hidden.py", "raise SystemExit\n")
+    studio.write("studio/readme.txt", "registerCallbacks")
+    studio.write("lib/tools.py", "def tool(): pass\n")
+    loaded = studio.load("studio", tables='[classic]\nsyspath = ["lib"]\n')
+    assert status_lines(loaded) == {"classic:studio/a": "enabled"}
+
+
+def test_a_module_has_its_true_file_and_a_name_of_its_own(studio: ClassicStudio) -> None:
+    """Files of one name in two folders, and those called as a module of Python, do not meet."""
+    text = f"import sys\nME = sys.modules[__name__]\n{ONE_CALLBACK}"
+    paths = [studio.write(name, text) for name in ("one/json.py", "two/json.py", "two/a-b.py")]
+    loaded = studio.load("one", "two")
+    modules = {plugin.name: plugin.plugin for plugin in loaded.plugins}
+    assert [vars(modules[name])["ME"] for name in modules] == list(modules.values())
+    assert {vars(module)["__file__"] for module in modules.values()} == set(map(str, paths))
+    assert "dumps" in vars(sys.modules["json"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def registerCallbacks(reg):\n    print 'x'\n", "a.py:2: this is Python 2: print is"),
+        ("try: pass\nexcept OSError, e: registerCallbacks\n", "a.py:2: this is Python 2: except"),
+        ("def registerCallbacks(reg):\n    x = 0777\n", "a.py:2: this is Python 2: an octal"),
+        ("import urllib2\nregisterCallbacks = 1\n", "a.py:1: this is Python 2: Python 3 has no"),
+        ("def registerCallbacks(reg:\n", "a.py:1: '(' was never closed"),
+        ("x = 1\nx.y  # registerCallbacks\n", "AttributeError: 'int' object has no attribute"),
+        ("import sys\nsys.exit(3)  # registerCallbacks\n", "SystemExit: 3"),
+        ("registerCallbacks = 3\n", "a.py has no function registerCallbacks"),
+        ("def registerCallbacks(reg): 1 / 0\n", "ZeroDivisionError"),
+        ("def registerCallbacks(reg): reg.registerCallback()\n", "a.py:1: the scriptName is miss"),
+        ("def registerCallbacks(reg):\n reg.registerCallback('a', '', 1)\n", "the scriptKey is no"),
+        (
+            "def registerCallbacks(reg):\n reg.registerCallback('a', 'b', 1)\n",
+            "a.py:2: 1 cannot be",
+        ),
+        ("def registerCallbacks(reg):\n reg.getEngine()\n", "a.py:2: reg.getEngine is an addition"),
+        ("def registerCallbacks(reg):\n reg.getName()\n", "a.py:2: reg.getName is an addition"),
+        (
+            "def registerCallbacks(reg):\n reg.registerCallback(sgConnection=1, callback=len)\n",
+            "registerCallback(sgConnection=...) is an addition",
+        ),
+        ("def registerCallbacks(reg):\n reg.other\n", "the registrar has no other"),
+        ("def registerCallbacks(reg):\n reg.setEmails(3)\n", "setEmails was given 3"),
+    ],
+)
+def test_a_file_that_fails_is_reported_and_the_others_are_loaded(
+    studio: ClassicStudio, text: str, reason: str
+) -> None:
+    """With the file and the line; it costs no other plugin anything, not even its module's name."""
+    studio.write("studio/a.py", text)
+    studio.write("studio/b.py", ONE_CALLBACK)
+    loaded = studio.load("studio")
+    assert [plugin.name for plugin in loaded.plugins] == ["classic:studio/b"]
+    told = status_lines(loaded)["classic:studio/a"]
+    assert told.startswith("broken")
+    assert reason in told
+    assert "studio-demo-key" not in told
+
+
+def test_feature_detection_finds_no_additions(studio: ClassicStudio) -> None:
+    """Plugins that ask with hasattr whether their registrar has more go on without it."""
+    studio.write(
+        "studio/a.py",
+        f"""{ONE_CALLBACK}
+old = registerCallbacks
+def registerCallbacks(reg):
+    assert not hasattr(reg, "getName") and getattr(reg, "getConfig", None) is None
+    old(reg)
+""",
+    )
+    assert status_lines(studio.load("studio")) == {"classic:studio/a": "enabled"}
