@@ -206,12 +206,12 @@ def _missing_secret(settings: Settings, new_requests: Iterable[NewRequest]) -> s
 
 def _carry_out(settings: Settings, plugin_names: set[str]) -> bool:
     """Carry out the open requests about some plugins; return False if a daemon has started."""
-    from sgevents_core.requests.without_daemon import carry_out_alone
+    from sgevents_core.requests.without_daemon import carry_out_here
 
     with _plugin_log(settings):
         for plugin_name in sorted(plugin_names):
             try:
-                carry_out_alone(settings, plugin_name, " ".join(["sgevents", *sys.argv[1:2]]))
+                carry_out_here(settings, plugin_name, " ".join(["sgevents", *sys.argv[1:2]]))
             except StateInUse:
                 return False
     return True

@@ -108,7 +108,9 @@ def _dry_run(settings: Settings, plugin: str, events: list[ReplayEvent]) -> int:
     from sgevents_core.requests.dry_run import dry_run
 
     dry_run_result = dry_run(settings, plugin, events, echo)
-    failed_text = f", {dry_run_result.failed} of them failed" if dry_run_result.failed else ""
-    done_text = f"{counted(len(events), 'event')}, {counted(dry_run_result.calls, 'call')}"
+    failed_text = (
+        f", {dry_run_result.failed_count} of them failed" if dry_run_result.failed_count else ""
+    )
+    done_text = f"{counted(len(events), 'event')}, {counted(dry_run_result.call_count, 'call')}"
     echo(f"dry run: {done_text}{failed_text}; nothing was changed")
-    return EXIT_NOT_DONE if dry_run_result.failed else 0
+    return EXIT_NOT_DONE if dry_run_result.failed_count else 0

@@ -61,7 +61,7 @@ class Housekeeping:
         try:
             if self._oldest_kept is None:
                 self._oldest_kept = oldest_kept(self._state, self._retention)
-                self._inbox.forget(time.time() - self._retention)
+                self._inbox.forget_answered(time.time() - self._retention)
             removed = prune(self._state, self._enabled, self._oldest_kept)
         except StateError as error:
             extra = {"action": "journal.not_pruned"}

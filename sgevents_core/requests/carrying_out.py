@@ -18,7 +18,7 @@ from sgevents_core.dispatch.lane import Lane, PluginStop
 from sgevents_core.errors import StateError
 from sgevents_core.printable import counted
 from sgevents_core.requests import repeated_calls
-from sgevents_core.requests.request_work import RequestWork, never_enabled, tell
+from sgevents_core.requests.request_work import RequestWork, log_answer, unknown_plugin_reason
 from sgevents_core.state.letters import LetterChange
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
@@ -29,45 +29,58 @@ from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.requests")
 
-_Handler: TypeAlias = Callable[[RequestWork], bool]
+_RequestHandler: TypeAlias = Callable[[RequestWork], bool]
 
 
-def carry_out(number: int, lane: Lane, folder: Path) -> bool:
+def carry_out(request_number: int, lane: Lane, state_folder: Path) -> bool:
     """Carry out a request, or a slice of it, and return whether it is over.
 
     Whatever goes wrong in a plugin becomes the answer.
 
     Args:
-        number: The request's number.
+        request_number: The request's number.
         lane: The lane in whose thread this runs; it may be one that was never started.
-        folder: The state's folder.
+        state_folder: The state's folder.
 
     Raises:
         StateError: The state cannot be written; the request stays as it is.
     """
-    with closing(open_state(folder).requests()) as requests:
-        request = requests.get(number)
-        return request is None or _carry_out(request, lane, folder, requests)
+    with closing(open_state(state_folder).requests()) as requests:
+        open_request = requests.get(request_number)
+        return open_request is None or _carry_out_request(
+            open_request, lane, state_folder, requests
+        )
 
 
-def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -> bool:
-    lane_plugin = next((r for r in lane.lane_plugins if r.record.name == request.plugin), None)
+def _carry_out_request(
+    request: Request, lane: Lane, state_folder: Path, requests: Requests
+) -> bool:
+    lane_plugin = next(
+        (
+            lane_plugin
+            for lane_plugin in lane.lane_plugins
+            if lane_plugin.record.name == request.plugin
+        ),
+        None,
+    )
     record = lane.record_of(request.plugin)
     if record is None:
-        answer = RequestAnswer("refused", never_enabled(request.plugin, lane.ledger.plugins()))
+        answer = RequestAnswer(
+            "refused", unknown_plugin_reason(request.plugin, lane.ledger.plugins())
+        )
         requests.answer(request.number, answer)
-        tell(request, answer)
+        log_answer(request, answer)
         return True
     work = RequestWork(
         request=request,
         lane=lane,
-        folder=folder,
+        state_folder=state_folder,
         requests=requests,
-        record=record,
+        plugin_record=record,
         lane_plugin=lane_plugin,
     )
     try:
-        return _HANDLERS[request.kind](work)
+        return _HANDLERS_BY_KIND[request.kind](work)
     except StateError:
         raise
     except Exception as error:
@@ -77,7 +90,7 @@ def _carry_out(request: Request, lane: Lane, folder: Path, requests: Requests) -
 
 
 def _pause(work: RequestWork) -> bool:
-    record = work.record
+    record = work.plugin_record
     if record.state == "paused":
         return work.close(Step(), RequestAnswer("done", f"it is paused already: {record.reason}"))
     if not work.lane.claim(work.lane.whole_unit):
@@ -85,96 +98,109 @@ def _pause(work: RequestWork) -> bool:
     try:
         reason = str(work.request.detail.get("reason") or f"{work.request.asked_by} paused it")
         work.lane.pause(record, reason)
-        entry = work.lane.next_entry_of(record)
-        where = f"at event {entry.event_id}" if entry else "behind the last event"
-        text = f"paused {where}; it loses nothing, and continues there when resumed"
+        next_entry = work.lane.next_entry_of(record)
+        event_text = f"at event {next_entry.event_id}" if next_entry else "behind the last event"
+        text = f"paused {event_text}; it loses nothing, and continues there when resumed"
         return work.close(Step(plugins=[record]), RequestAnswer("done", text))
     finally:
         work.lane.release(work.lane.whole_unit)
 
 
 def _resume(work: RequestWork) -> bool:
-    record, lane = work.record, work.lane
-    was = "paused" if record.state == "paused" else "held"
+    record, lane = work.plugin_record, work.lane
+    former_state = "paused" if record.state == "paused" else "held"
     if not lane.is_stopped(record):
         return work.close(Step(), RequestAnswer("done", "it is neither paused nor held"))
-    hung = work.lane_plugin.hung if work.lane_plugin else None
-    if hung is not None and record.state == "held":
-        return work.refuse(f"{hung.reason}, or until the daemon starts anew")
+    hung_call = work.lane_plugin.hung if work.lane_plugin else None
+    if hung_call is not None and record.state == "held":
+        return work.refuse(f"{hung_call.reason}, or until the daemon starts anew")
     if not lane.claim(lane.whole_unit):
         return False
     try:
-        lost = _skip_what_is_gone(work)
-        step = lane.resume(record)
-        still = f"; {record.reason}" if record.state == "held" else ""
-        return work.close(step, RequestAnswer("done", f"no longer {was}{lost}{still}"))
+        skipped_text = _skip_pruned_events(work)
+        resume_step = lane.resume(record)
+        reason_text = f"; {record.reason}" if record.state == "held" else ""
+        return work.close(
+            resume_step,
+            RequestAnswer("done", f"no longer {former_state}{skipped_text}{reason_text}"),
+        )
     finally:
         lane.release(lane.whole_unit)
 
 
-def _skip_what_is_gone(work: RequestWork) -> str:
+def _skip_pruned_events(work: RequestWork) -> str:
     """Continue a plugin whose next events are no longer kept at the oldest one that is."""
-    record = work.record
-    entry = work.lane.next_entry_of(record)
-    if entry is None or not record.apart or entry.seq == record.progress.running:
+    record = work.plugin_record
+    next_entry = work.lane.next_entry_of(record)
+    if next_entry is None or not record.apart or next_entry.seq == record.progress.running:
         return ""
-    count = record.progress.before(entry.seq)
-    record.skip_to(Progress.at(entry.seq))
+    skipped_count = record.progress.before(next_entry.seq)
+    record.skip_to(Progress.at(next_entry.seq))
     return (
-        f"; {counted(count, 'event')} before event {entry.event_id} left the journal:"
+        f"; {counted(skipped_count, 'event')} before event {next_entry.event_id} left the journal:"
         f" sgevents replay reads them from the site"
     )
 
 
 def _skip(work: RequestWork) -> bool:
-    lane, wanted = work.lane, int(work.request.detail["event_id"])
-    if not lane.is_stopped(work.record):
+    lane, event_id = work.lane, int(work.request.detail["event_id"])
+    if not lane.is_stopped(work.plugin_record):
         return work.refuse("it is neither held nor paused, so it stands at no event")
-    stop = lane.stop_at(work.record, wanted)
-    if stop is None:
-        entry = lane.next_entry_of(work.record)
-        stands = f"at event {entry.event_id}" if entry else "behind the last event"
-        return work.refuse(f"it stands {stands}, not at event {wanted}")
-    if not lane.claim(stop.unit):
+    plugin_stop = lane.stop_at(work.plugin_record, event_id)
+    if plugin_stop is None:
+        next_entry = lane.next_entry_of(work.plugin_record)
+        event_text = f"at event {next_entry.event_id}" if next_entry else "behind the last event"
+        return work.refuse(f"it stands {event_text}, not at event {event_id}")
+    if not lane.claim(plugin_stop.unit):
         return False
     try:
-        return _skip_entry(work, stop, wanted)
+        return _skip_entry(work, plugin_stop, event_id)
     finally:
-        lane.release(stop.unit)
+        lane.release(plugin_stop.unit)
 
 
-def _skip_entry(work: RequestWork, stop: PluginStop, wanted: int) -> bool:
-    record, entry = stop.record, stop.entry
-    done = record.progress.done
-    record.finish(entry.seq)
-    work.lane.forget(record.name, entry.seq)
-    step = work.lane.resume(work.record, record)
-    note = skip_note(record.name, entry, done, work.request.asked_by, time.time())
-    letter = LetterChange(None, note, dead=False, era=entry.era, body=entry.body)
-    step.request = RequestStep(work.request.number, passed=(record.name, entry.seq))
-    return work.close(step, RequestAnswer("done", f"it continues after event {wanted}"), letter)
+def _skip_entry(work: RequestWork, plugin_stop: PluginStop, event_id: int) -> bool:
+    record, skipped_entry = plugin_stop.record, plugin_stop.entry
+    done_callbacks = record.progress.done
+    record.finish(skipped_entry.seq)
+    work.lane.forget(record.name, skipped_entry.seq)
+    resume_step = work.lane.resume(work.plugin_record, record)
+    skip_record = skip_note(
+        record.name, skipped_entry, done_callbacks, work.request.asked_by, time.time()
+    )
+    letter_change = LetterChange(
+        None, skip_record, dead=False, era=skipped_entry.era, body=skipped_entry.body
+    )
+    resume_step.request = RequestStep(work.request.number, passed=(record.name, skipped_entry.seq))
+    return work.close(
+        resume_step, RequestAnswer("done", f"it continues after event {event_id}"), letter_change
+    )
 
 
 def _dismiss(work: RequestWork) -> bool:
     if "letters" in work.request.detail:
         return _dismiss_all(work, work.request.detail["letters"])
-    with closing(open_state(work.folder).letters()) as letters:
-        letter = letters.get(int(work.request.detail["letter"]))
+    with closing(open_state(work.state_folder).letters()) as dead_letters:
+        letter = dead_letters.get(int(work.request.detail["letter"]))
     if letter is None or not letter.dead:
         return work.refuse("that dead letter no longer exists")
-    gone = LetterChange(
-        letter.number, repeated_calls.closed(letter.failure, "dismissed"), dead=False
+    letter_change = LetterChange(
+        letter.number, repeated_calls.settle_failure(letter.failure, "dismissed"), dead=False
     )
-    return work.close(Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), gone)
+    return work.close(
+        Step(), RequestAnswer("done", f"dead letter {letter.number} dismissed"), letter_change
+    )
 
 
-def _dismiss_all(work: RequestWork, numbers: list[int]) -> bool:
+def _dismiss_all(work: RequestWork, letter_numbers: list[int]) -> bool:
     """Dismiss many dead letters in one step; those settled meanwhile stay as they are."""
-    step = Step(request=RequestStep(work.request.number, dismissed=numbers))
-    return work.close(step, RequestAnswer("done", f"{len(numbers)} dead letters dismissed"))
+    dismissal_step = Step(request=RequestStep(work.request.number, dismissed=letter_numbers))
+    return work.close(
+        dismissal_step, RequestAnswer("done", f"{len(letter_numbers)} dead letters dismissed")
+    )
 
 
-_HANDLERS: Final[dict[str, _Handler]] = {
+_HANDLERS_BY_KIND: Final[dict[str, _RequestHandler]] = {
     "pause": _pause,
     "resume": _resume,
     "skip": _skip,

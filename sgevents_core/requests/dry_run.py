@@ -34,9 +34,9 @@ from sgevents_core.state.requests import ReplayEvent
 if TYPE_CHECKING:
     from sgevents_core.protocols import Context
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
-READS: Final = frozenset(
+READ_METHODS: Final = frozenset(
     {
         *("info", "read", "summarize", "schema_read", "schema_entity_read", "schema_field_read"),
         *("followers", "following", "note_thread_contents", "query_display_name_cache"),
@@ -45,61 +45,65 @@ READS: Final = frozenset(
     }
 )
 """Methods of the API that change nothing; every other is blocked."""
-_MOST_SHOWN: Final = 300
+_MAX_SHOWN_LENGTH: Final = 300
 
 
-class Ran(NamedTuple):
+class CallCounts(NamedTuple):
     """The result of a dry run: the number of calls, and how many of them failed."""
 
-    calls: int
-    failed: int
+    call_count: int
+    failed_count: int
 
 
 class ReadOnlySite(GuardedShotgun):
     """The client of plugins, which prints changes instead of making them."""
 
-    tell: Tell = staticmethod(print)
-    redact: Callable[[str], str] = staticmethod(str)
-    _made = 0
+    print_line: PrintLine = staticmethod(print)
+    redact_secrets: Callable[[str], str] = staticmethod(str)
+    _last_new_id = 0
 
     def _call_rpc(
         self, method: str, params: Any, include_auth_params: bool = True, first: bool = False
     ) -> Any:
-        if method in READS:
+        if method in READ_METHODS:
             return super()._call_rpc(method, params, include_auth_params, first)
-        return self._blocked(method, params)
+        return self._print_change(method, params)
 
-    def _blocked(self, method: str, params: Any) -> Any:
+    def _print_change(self, method: str, params: Any) -> Any:
         """Print a change, and return what the site might have answered."""
         if method == "batch":
-            return [self._blocked(one["request_type"], one) for one in params]
-        what = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
-        fields = {one["field_name"]: one["value"] for one in (params or {}).get("fields", ())}
-        other = {k: v for k, v in (params or {}).items() if k not in _NAMED}
-        given = _short(fields or other, self.redact)
-        self.tell(" ".join(["    would", method, *what.split(), given]).rstrip())
+            return [self._print_change(part["request_type"], part) for part in params]
+        entity_text = f"{params.get('type', '')} {params.get('id', '')}" if params else ""
+        written_fields = {
+            part["field_name"]: part["value"] for part in (params or {}).get("fields", ())
+        }
+        other_params = {
+            key: value for key, value in (params or {}).items() if key not in _IDENTIFYING_KEYS
+        }
+        values_text = _shorten_value(written_fields or other_params, self.redact_secrets)
+        self.print_line(" ".join(["    would", method, *entity_text.split(), values_text]).rstrip())
         if method not in {"create", "update"}:
             return True
         if method == "create":
-            self._made -= 1  # no record has a negative id, so none is mistaken for another
-        return {"id": params.get("id", self._made), "type": params["type"], **fields}
+            self._last_new_id -= 1  # no record has a negative id, so none is mistaken for another
+        return {"id": params.get("id", self._last_new_id), "type": params["type"], **written_fields}
 
     def _send_form(self, url: str, params: dict[str, Any]) -> str:
-        self.tell(f"    would send {_short(params, self.redact)} to {url}")
+        self.print_line(f"    would send {_shorten_value(params, self.redact_secrets)} to {url}")
         return "1\n0"
 
     def _upload_to_storage(self, *args: Any, **kwargs: Any) -> int:
-        return self._uploaded(args)
+        return self._print_upload(args)
 
     def _upload_to_sg(self, *args: Any, **kwargs: Any) -> int:
-        return self._uploaded(args)
+        return self._print_upload(args)
 
-    def _uploaded(self, args: tuple[Any, ...]) -> int:
-        self.tell(f"    would upload {args[2]} to {args[0]} {args[1]}")
+    def _print_upload(self, args: tuple[Any, ...]) -> int:
+        self.print_line(f"    would upload {args[2]} to {args[0]} {args[1]}")
         return 0
 
 
-_NAMED: Final = frozenset({"type", "id", "fields", "return_fields", "request_type"})
+_IDENTIFYING_KEYS: Final = frozenset({"type", "id", "fields", "return_fields", "request_type"})
 
 
 class DryServices(Services):
@@ -107,15 +111,23 @@ class DryServices(Services):
 
     dry_run = True
     scripts: Scripts | None = None
-    tell: Tell = staticmethod(print)
+    print_line: PrintLine = staticmethod(print)
 
     def site_class(self) -> type[GuardedShotgun]:
         """Return a client that changes nothing."""
-        does = {"tell": staticmethod(self.tell), "redact": staticmethod(self.redact)}
-        return type("ReadOnlySite", (ReadOnlySite,), does)
+        class_members = {
+            "print_line": staticmethod(self.print_line),
+            "redact_secrets": staticmethod(self.redact),
+        }
+        return type("ReadOnlySite", (ReadOnlySite,), class_members)
 
 
-def dry_run(settings: Settings, plugin: str, events: Iterable[ReplayEvent], tell: Tell) -> Ran:
+def dry_run(
+    settings: Settings,
+    plugin_name: str,
+    replayed_events: Iterable[ReplayEvent],
+    print_line: PrintLine,
+) -> CallCounts:
     """Call a plugin's callbacks for events, in this process, and change nothing.
 
     The plugin is loaded and started as in a daemon. It begins with its current store; changes to it
@@ -123,47 +135,49 @@ def dry_run(settings: Settings, plugin: str, events: Iterable[ReplayEvent], tell
 
     Args:
         settings: The configuration.
-        plugin: The plugin's name.
-        events: The events, in order.
-        tell: Prints a line for people.
+        plugin_name: The plugin's name.
+        replayed_events: The events, in order.
+        print_line: Prints a line for people.
 
     Raises:
         PluginNotLoaded: It is not enabled, or cannot be loaded or started.
         StateError: The state cannot be read.
     """
-    loaded, services = _load(settings, plugin, tell)
-    error = _hook(loaded, services, "startup")
-    if error is not None:
-        raise PluginNotLoaded(plugin=plugin, reason=f"its startup failed: {error}.")
-    ran = Ran(0, 0)
-    for event in events:
-        tell(f"event {event.event_id}")
-        ran = _call_all(loaded, services, event, tell, ran)
-    _hook(loaded, services, "shutdown")
-    return ran
+    loaded_plugin, services = _load_plugin(settings, plugin_name, print_line)
+    startup_error = _call_hook(loaded_plugin, services, "startup")
+    if startup_error is not None:
+        raise PluginNotLoaded(plugin=plugin_name, reason=f"its startup failed: {startup_error}.")
+    call_counts = CallCounts(0, 0)
+    for event in replayed_events:
+        print_line(f"event {event.event_id}")
+        call_counts = _call_callbacks(loaded_plugin, services, event, print_line, call_counts)
+    _call_hook(loaded_plugin, services, "shutdown")
+    return call_counts
 
 
-def _load(settings: Settings, name: str, tell: Tell) -> tuple[LoadedPlugin, DryServices]:
-    table = settings.plugins.get(name)
-    if table is None or not table.enabled:
-        raise PluginNotLoaded(plugin=name, reason="it is not enabled.")
-    only = msgspec.structs.replace(settings, plugins={name: table})
-    loaded = load_after_trial(only, find_plugins(settings))
+def _load_plugin(
+    settings: Settings, plugin_name: str, print_line: PrintLine
+) -> tuple[LoadedPlugin, DryServices]:
+    plugin_table = settings.plugins.get(plugin_name)
+    if plugin_table is None or not plugin_table.enabled:
+        raise PluginNotLoaded(plugin=plugin_name, reason="it is not enabled.")
+    plugin_settings = msgspec.structs.replace(settings, plugins={plugin_name: plugin_table})
+    loaded = load_after_trial(plugin_settings, find_plugins(settings))
     if not loaded.plugins:
-        raise PluginNotLoaded(plugin=name, reason=loaded.statuses[0].reason)
-    with closing(open_state(settings.state.path).reader()) as state:
-        services = services_of(only, loaded, state, DryServices)[name]
+        raise PluginNotLoaded(plugin=plugin_name, reason=loaded.statuses[0].reason)
+    with closing(open_state(settings.state.path).reader()) as state_reader:
+        services = services_of(plugin_settings, loaded, state_reader, DryServices)[plugin_name]
     assert isinstance(services, DryServices)  # noqa: S101 - asked for in the line above
-    services.tell, services.scripts = tell, read_scripts(settings.state.path)
+    services.print_line, services.scripts = print_line, read_scripts(settings.state.path)
     return loaded.plugins[0], services
 
 
-def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
-    function = plugin.hooks.get(hook)
-    if function is None:
+def _call_hook(plugin: LoadedPlugin, services: Services, hook_name: str) -> str | None:
+    hook_function = plugin.hooks.get(hook_name)
+    if hook_function is None:
         return None
-    context = CallContext(services, None, hook)
-    error = invoke(CurrentCall(services.name, hook), function, context)
+    context = CallContext(services, None, hook_name)
+    error = invoke(CurrentCall(services.name, hook_name), hook_function, context)
     changes = context.end()
     if error is None and changes:
         services.store.commit(changes)
@@ -171,53 +185,66 @@ def _hook(plugin: LoadedPlugin, services: Services, hook: str) -> str | None:
     return None if error is None else describe(error, services.redact)[0]
 
 
-def _call_all(
-    plugin: LoadedPlugin, services: DryServices, replayed: ReplayEvent, tell: Tell, ran: Ran
-) -> Ran:
+def _call_callbacks(
+    plugin: LoadedPlugin,
+    services: DryServices,
+    replayed: ReplayEvent,
+    print_line: PrintLine,
+    call_counts: CallCounts,
+) -> CallCounts:
     event = event_of(replayed.body, services.scripts)
     for callback in plugin.callbacks:
         if not callback.accepts_type(event.event_type):
             continue
-        announced = replace(callback, function=_announced(callback, tell))
-        request = CallRequest(announced, event, replayed, services, runs_filter=True)
+        announcing_callback = replace(callback, function=_announce_calls(callback, print_line))
+        request = CallRequest(announcing_callback, event, replayed, services, runs_filter=True)
         outcome = make_call(request)
         if not outcome.is_unwanted:
-            _tell_outcome(callback, outcome, services)
-            ran = Ran(ran.calls + outcome.was_called, ran.failed + (outcome.error is not None))
+            _print_outcome(callback, outcome, services)
+            call_counts = CallCounts(
+                call_counts.call_count + outcome.was_called,
+                call_counts.failed_count + (outcome.error is not None),
+            )
         request.release_store()
-    return ran
+    return call_counts
 
 
-def _announced(callback: Callback, tell: Tell) -> Callable[[Event, Context], object]:
+def _announce_calls(
+    callback: Callback, print_line: PrintLine
+) -> Callable[[Event, Context], object]:
     """Return the function of a callback, which is named for people before it is called."""
 
-    def function(event: Event, ctx: Context) -> object:
-        tell(f"  {callback.name}")
-        return callback.function(event, ctx)
+    def announce_and_call(event: Event, context: Context) -> object:
+        print_line(f"  {callback.name}")
+        return callback.function(event, context)
 
-    return function
+    return announce_and_call
 
 
-def _tell_outcome(callback: Callback, outcome: CallOutcome, services: DryServices) -> None:
+def _print_outcome(callback: Callback, outcome: CallOutcome, services: DryServices) -> None:
     if not outcome.was_called:
-        services.tell(f"  {callback.name}: its filter")
+        services.print_line(f"  {callback.name}: its filter")
     if outcome.error is not None:
         lines = outcome.error.traceback.splitlines()
-        services.tell("\n".join(f"    {line}" for line in lines))
+        services.print_line("\n".join(f"    {line}" for line in lines))
     elif outcome.store_changes:
-        _tell_store(outcome.store_changes, services)
+        _print_store_changes(outcome.store_changes, services)
         services.store.commit(outcome.store_changes)
 
 
-def _tell_store(changes: StoreChanges, services: DryServices) -> None:
-    for key, value in changes.items():
+def _print_store_changes(store_changes: StoreChanges, services: DryServices) -> None:
+    for key, value in store_changes.items():
         if value is None:
-            services.tell(f"    would remove {key!r} from its store")
+            services.print_line(f"    would remove {key!r} from its store")
         else:
-            kept = _short(msgspec.json.decode(value), services.redact)
-            services.tell(f"    would keep {key!r} in its store: {kept}")
+            value_text = _shorten_value(msgspec.json.decode(value), services.redact)
+            services.print_line(f"    would keep {key!r} in its store: {value_text}")
 
 
-def _short(value: Any, redact: Callable[[str], str]) -> str:
-    text = redact(json.dumps(value, default=str)) if value else ""
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+def _shorten_value(value: Any, redact_secrets: Callable[[str], str]) -> str:
+    value_text = redact_secrets(json.dumps(value, default=str)) if value else ""
+    return (
+        value_text
+        if len(value_text) <= _MAX_SHOWN_LENGTH
+        else f"{value_text[:_MAX_SHOWN_LENGTH]}..."
+    )

@@ -17,7 +17,7 @@ from sgevents_core.state.requests import Request, RequestAnswer
 logger = logging.getLogger("sgevents.requests")
 
 
-class Decided(Protocol):
+class DecidingFeed(Protocol):
     """A feed that can carry out people's decisions."""
 
     def decide(self, request: Request) -> None:
@@ -28,31 +28,31 @@ class Inbox:
     """The unanswered requests, each passed on once; for the main thread.
 
     Args:
-        folder: The state's folder.
+        state_folder: The state's folder.
         lanes: The lanes that run.
         feed: The feed.
     """
 
-    def __init__(self, folder: Path, lanes: Sequence[Lane], feed: Decided) -> None:
-        self._folder = folder
+    def __init__(self, state_folder: Path, lanes: Sequence[Lane], feed: DecidingFeed) -> None:
+        self._state_folder = state_folder
         self._lanes = lanes
         self._feed = feed
-        self._requests = open_state(folder).requests()
-        self._seen = 0
+        self._requests = open_state(state_folder).requests()
+        self._highest_seen = 0
 
     def poll(self) -> None:
         """Pass on the requests made since the last call; a look costs a few microseconds."""
         try:
-            for request in self._requests.waiting(above=self._seen):
-                self._hand_on(request)
-                self._seen = request.number
+            for request in self._requests.waiting(above=self._highest_seen):
+                self._pass_on(request)
+                self._highest_seen = request.number
         except StateError as error:  # a full disk: requests wait, like everything else
             logger.debug("Requests cannot be looked for: %s", error)
 
-    def forget(self, before: float) -> None:
+    def forget_answered(self, answered_before: float) -> None:
         """Remove requests that were answered before a time, in seconds since 1970."""
         try:
-            self._requests.forget(before)
+            self._requests.forget(answered_before)
         except StateError as error:
             logger.debug("Old requests stay: %s", error)
 
@@ -60,29 +60,34 @@ class Inbox:
         """Close the connection; open requests wait for the next start."""
         self._requests.close()
 
-    def _hand_on(self, request: Request) -> None:
+    def _pass_on(self, request: Request) -> None:
         if not request.plugin:
             self._feed.decide(request)
             return
-        lane = self._lane_of(request.plugin)
-        if lane is None:
-            text = "no plugin is loaded; stop the daemon and ask again"
-            self._requests.answer(request.number, RequestAnswer("refused", text))
+        plugin_lane = self._find_lane(request.plugin)
+        if plugin_lane is None:
+            refusal_text = "no plugin is loaded; stop the daemon and ask again"
+            self._requests.answer(request.number, RequestAnswer("refused", refusal_text))
             return
-        lane.post(partial(_carry_out, request.number, self._folder))
+        plugin_lane.post(partial(_carry_out_later, request.number, self._state_folder))
 
-    def _lane_of(self, plugin: str) -> Lane | None:
+    def _find_lane(self, plugin_name: str) -> Lane | None:
         """Return a plugin's lane; for one that is not loaded, any lane will do."""
         for lane in self._lanes:
-            if any(lane_plugin.record.name == plugin for lane_plugin in lane.lane_plugins):
+            if any(lane_plugin.record.name == plugin_name for lane_plugin in lane.lane_plugins):
                 return lane
         return self._lanes[0] if self._lanes else None
 
 
-def _carry_out(number: int, folder: Path, lane: Lane) -> bool:
+def _carry_out_later(request_number: int, state_folder: Path, lane: Lane) -> bool:
     try:
-        return requests.carry_out(number, lane, folder)
+        return requests.carry_out(request_number, lane, state_folder)
     except StateError as error:
-        text = "Request %d could not be carried out, and will be at the next start: %s"
-        logger.error(text, number, error, extra={"action": "request.put_off", "request": number})
+        log_text = "Request %d could not be carried out, and will be at the next start: %s"
+        logger.error(
+            log_text,
+            request_number,
+            error,
+            extra={"action": "request.put_off", "request": request_number},
+        )
         return True

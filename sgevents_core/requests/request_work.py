@@ -26,34 +26,38 @@ class RequestWork:
     Args:
         request: The request.
         lane: The lane.
-        folder: The state's folder.
+        state_folder: The state's folder.
         requests: The state's requests.
-        record: The ledger's record of the request's plugin.
+        plugin_record: The ledger's record of the request's plugin.
         lane_plugin: The plugin itself, None if it is not loaded.
     """
 
     request: Request
     lane: Lane
-    folder: Path
+    state_folder: Path
     requests: Requests
-    record: PluginRecord
+    plugin_record: PluginRecord
     lane_plugin: LanePlugin | None
 
-    def refuse(self, text: str) -> bool:
+    def refuse(self, refusal_text: str) -> bool:
         """Refuse the request; nothing is changed."""
-        return self.close(Step(), RequestAnswer("refused", text))
+        return self.close(Step(), RequestAnswer("refused", refusal_text))
 
-    def close(self, step: Step, answer: RequestAnswer, letter: LetterChange | None = None) -> bool:
+    def close(
+        self, ledger_step: Step, answer: RequestAnswer, letter_change: LetterChange | None = None
+    ) -> bool:
         """Write a step and the answer atomically, and log it; return True: the request is over."""
-        about = step.request or RequestStep(self.request.number)
-        step.request = about._replace(progress=None, answer=answer, letter=letter)
-        step.durable = True
-        self.lane.ledger.record(step)
-        tell(self.request, answer)
+        request_step = ledger_step.request or RequestStep(self.request.number)
+        ledger_step.request = request_step._replace(
+            progress=None, answer=answer, letter=letter_change
+        )
+        ledger_step.durable = True
+        self.lane.ledger.record(ledger_step)
+        log_answer(self.request, answer)
         return True
 
 
-def tell(request: Request, answer: RequestAnswer) -> None:
+def log_answer(request: Request, answer: RequestAnswer) -> None:
     """Log the answer to a request."""
     logger.log(
         logging.INFO if answer.outcome == "done" else logging.WARNING,
@@ -70,8 +74,8 @@ def tell(request: Request, answer: RequestAnswer) -> None:
     )
 
 
-def never_enabled(plugin: str, known: Iterable[str]) -> str:
+def unknown_plugin_reason(plugin_name: str, known_names: Iterable[str]) -> str:
     """Return why a request about a plugin unknown to the state is refused."""
-    meant = nearest_name(plugin, known)
-    hint = f"did you mean {meant}?" if meant else "sgevents status lists those that were"
-    return f"no plugin {plugin} was ever enabled on this state; {hint}"
+    nearest = nearest_name(plugin_name, known_names)
+    advice_text = f"did you mean {nearest}?" if nearest else "sgevents status lists those that were"
+    return f"no plugin {plugin_name} was ever enabled on this state; {advice_text}"

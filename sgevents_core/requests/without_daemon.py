@@ -21,7 +21,7 @@ from sgevents_core.dispatch.plugin_starts import start_plugins, stop_plugins
 from sgevents_core.dispatch.wiring import lane_of, lanes_of, services_of
 from sgevents_core.plugins.loading import Loaded
 from sgevents_core.requests import carrying_out as requests
-from sgevents_core.requests.request_work import never_enabled
+from sgevents_core.requests.request_work import unknown_plugin_reason
 from sgevents_core.settings import Settings
 from sgevents_core.site.client import EventLog
 from sgevents_core.site.feed import carry_out, rules_of
@@ -30,78 +30,104 @@ from sgevents_core.state.opening import open_state
 from sgevents_core.state.protocols import FeedWriter, LaneWriter
 from sgevents_core.state.requests import CALLING_KINDS, Request, RequestAnswer, RequestStep
 
-ALERTS_END_WITHIN: Final = 1.0
+ALERT_TIMEOUT: Final = 1.0
 
 
-def carry_out_alone(settings: Settings, plugin: str, command: str) -> None:
+def carry_out_here(settings: Settings, plugin_name: str, command_name: str) -> None:
     """Carry out all open requests about a plugin; only that plugin is loaded, if any.
 
     Args:
         settings: The configuration.
-        plugin: The plugin; empty for requests about the feed.
-        command: The command, which is named to others who find the state in use.
+        plugin_name: The plugin; empty for requests about the feed.
+        command_name: The command, which is named to others who find the state in use.
 
     Raises:
         StateInUse: A daemon, or another command, holds the state.
         StateError: The state cannot be used.
     """
-    folder = settings.state.path
-    with closing(StateLock(folder, command)), closing(open_state(folder).writer()) as state:
-        fold_registers(folder, state)
-        with closing(open_state(folder).requests()) as box:
-            waiting = box.waiting(plugin=plugin)
-        if not plugin:
-            for request in waiting:
-                _decide(settings, state, request)
-        elif plugin not in state.plugins():
-            for request in waiting:
-                text = never_enabled(plugin, state.plugins())
-                state.answer(RequestStep(request.number, answer=RequestAnswer("refused", text)))
+    state_folder = settings.state.path
+    with (
+        closing(StateLock(state_folder, command_name)),
+        closing(open_state(state_folder).writer()) as state,
+    ):
+        fold_registers(state_folder, state)
+        with closing(open_state(state_folder).requests()) as open_requests:
+            waiting_requests = open_requests.waiting(plugin=plugin_name)
+        if not plugin_name:
+            for request in waiting_requests:
+                _decide_in_feed(settings, state, request)
+        elif plugin_name not in state.plugins():
+            for request in waiting_requests:
+                refusal_text = unknown_plugin_reason(plugin_name, state.plugins())
+                state.answer(
+                    RequestStep(request.number, answer=RequestAnswer("refused", refusal_text))
+                )
         else:
-            _carry_out(settings, plugin, waiting, state)
+            _carry_out_plugin_requests(settings, plugin_name, waiting_requests, state)
 
 
-def _carry_out(settings: Settings, plugin: str, waiting: list[Request], state: LaneWriter) -> None:
-    table = settings.plugins.get(plugin)
-    calls = any(request.kind in CALLING_KINDS for request in waiting)
-    wanted = {plugin: table} if calls and table is not None and table.enabled else {}
-    loaded = load_after_trial(
-        msgspec.structs.replace(settings, plugins=wanted), find_plugins(settings)
+def _carry_out_plugin_requests(
+    settings: Settings, plugin_name: str, waiting_requests: list[Request], state: LaneWriter
+) -> None:
+    table = settings.plugins.get(plugin_name)
+    needs_calls = any(request.kind in CALLING_KINDS for request in waiting_requests)
+    enabled_tables = (
+        {plugin_name: table} if needs_calls and table is not None and table.enabled else {}
     )
-    with _lane(settings, loaded, plugin, state) as lane:
-        for request in waiting:
+    loaded = load_after_trial(
+        msgspec.structs.replace(settings, plugins=enabled_tables), find_plugins(settings)
+    )
+    with _open_lane(settings, loaded, plugin_name, state) as lane:
+        for request in waiting_requests:
             while not requests.carry_out(request.number, lane, settings.state.path):
                 pass
 
 
 @contextmanager
-def _lane(settings: Settings, loaded: Loaded, plugin: str, state: LaneWriter) -> Iterator[Lane]:
+def _open_lane(
+    settings: Settings, loaded: Loaded, plugin_name: str, state: LaneWriter
+) -> Iterator[Lane]:
     """Make the lane of a plugin, never run; start the plugin, and shut it down at the end."""
     services = services_of(settings, loaded, state)
-    ready = start_plugins(loaded, services, state)
+    started_plugins = start_plugins(loaded, services, state)
     announcer = Announcer()
-    folder = settings.state.path
-    lanes = lanes_of(settings, ready, services, open_state(folder).lane_writer, announcer)
-    lane = lanes[0] if lanes else _empty_lane(folder, plugin, state, announcer)
-    lane.stop()  # so that a failing write is an error instead of a wait
+    state_folder = settings.state.path
+    plugin_lanes = lanes_of(
+        settings, started_plugins, services, open_state(state_folder).lane_writer, announcer
+    )
+    plugin_lane = (
+        plugin_lanes[0]
+        if plugin_lanes
+        else _make_empty_lane(state_folder, plugin_name, state, announcer)
+    )
+    plugin_lane.stop()  # so that a failing write is an error instead of a wait
     try:
-        yield lane
+        yield plugin_lane
     finally:
-        lane.close()
-        announcer.close(ALERTS_END_WITHIN)
-        stop_plugins(not_hung(ready, lanes), services, state)
+        plugin_lane.close()
+        announcer.close(ALERT_TIMEOUT)
+        stop_plugins(not_hung(started_plugins, plugin_lanes), services, state)
 
 
-def _empty_lane(folder: Path, plugin: str, state: LaneWriter, announcer: Announcer) -> Lane:
-    name = state.plugins()[plugin].lane
-    own = open_state(folder).lane_writer()
-    return lane_of(name, [], own, executor_of=_no_executor, folder=folder, announcer=announcer)
+def _make_empty_lane(
+    state_folder: Path, plugin_name: str, state: LaneWriter, announcer: Announcer
+) -> Lane:
+    lane_name = state.plugins()[plugin_name].lane
+    lane_writer = open_state(state_folder).lane_writer()
+    return lane_of(
+        lane_name,
+        [],
+        lane_writer,
+        executor_of=_make_lane_thread,
+        folder=state_folder,
+        announcer=announcer,
+    )
 
 
-def _no_executor(lane_plugin: LanePlugin, worker: int) -> LaneThread:
+def _make_lane_thread(lane_plugin: LanePlugin, worker_number: int) -> LaneThread:
     return LaneThread()
 
 
-def _decide(settings: Settings, state: FeedWriter, request: Request) -> None:
-    with closing(EventLog(settings.site, settings.feed.fields)) as log:
-        carry_out(log, rules_of(settings.feed), state, request)
+def _decide_in_feed(settings: Settings, state: FeedWriter, request: Request) -> None:
+    with closing(EventLog(settings.site, settings.feed.fields)) as event_log:
+        carry_out(event_log, rules_of(settings.feed), state, request)

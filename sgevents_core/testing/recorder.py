@@ -86,7 +86,7 @@ class RecordingClient(CountingShotgun):
 class DryRecordingClient(RecordingClient, ReadOnlySite):
     """A client that reads from the sandbox, and records what would be written."""
 
-    tell = staticmethod(lambda _line: None)
+    print_line = staticmethod(lambda _line: None)
 
 
 class Recorder:

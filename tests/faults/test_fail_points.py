@@ -82,7 +82,7 @@ def test_each_kind_of_point_really_kills(played: Days, kind: str) -> None:
         ("nothing_noted", UPGRADE, "before callback: lane"),
         ("cursor_before_the_call", UPGRADE, "before callback: lane"),
         ("store_apart", UPGRADE, "after caller._succeed: COMMIT"),
-        ("answer_apart", REPLAYS, "after repeated_calls._note: COMMIT"),
+        ("answer_apart", REPLAYS, "after repeated_calls._record_call: COMMIT"),
         ("frontier_before_the_rows", UPGRADE, "before feed._commit: INSERT INTO journal"),
         ("two_transactions", UPGRADE, "before schema._migrate: INSERT INTO joined"),
     ],
@@ -95,7 +95,7 @@ def test_bugs_put_in_are_seen(played: Days, bug: str, act: int, point: str) -> N
 
 def test_plugin_that_stops_again_while_it_catches_up_is_called_again(played: Days) -> None:
     """Held for another retry, its register must not say that it is done with the event."""
-    for point in ("before lane._catch_up: COMMIT", "before register: clear apart"):
+    for point in ("before strand.catch_up: COMMIT", "before register: clear apart"):
         for hit in (1, 2):
             result = played.kill(Case(UPGRADE, point, hit))
             assert (result.killed, result.wrong) == (True, [])
@@ -103,7 +103,10 @@ def test_plugin_that_stops_again_while_it_catches_up_is_called_again(played: Day
 
 def test_replay_counts_in_the_store_once(played: Days) -> None:
     """Killed behind any commit of a replay, it goes on with the next callback."""
-    for point in ("after repeated_calls._note: COMMIT", "before repeated_calls._record: COMMIT"):
+    for point in (
+        "after repeated_calls._record_call: COMMIT",
+        "before repeated_calls._record_step: COMMIT",
+    ):
         for hit in (1, 2, 3):
             result = played.kill(Case(REPLAYS, point, hit))
             assert (result.killed, result.wrong) == (True, [])

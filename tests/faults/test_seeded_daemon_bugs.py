@@ -169,16 +169,16 @@ def dead_letter_not_written_with_the_step(patch: Patch) -> None:
 
 def replay_moves_the_cursor(patch: Patch) -> None:
     """A plugin goes on behind the events that were replayed for it."""
-    real = requests._HANDLERS["replay"]
+    real = requests._HANDLERS_BY_KIND["replay"]
 
     def replay(work: RequestWork) -> bool:
         event = work.requests.replay_event(work.request.number, 0)
         over = real(work)
-        if event is not None and work.lane_plugin is not None and work.record.apart:
-            work.record.finish(max(work.record.cursor, event.seq))
+        if event is not None and work.lane_plugin is not None and work.plugin_record.apart:
+            work.plugin_record.finish(max(work.plugin_record.cursor, event.seq))
         return over
 
-    patch.setitem(requests._HANDLERS, "replay", replay)
+    patch.setitem(requests._HANDLERS_BY_KIND, "replay", replay)
 
 
 def fold_writes_a_place_ahead(patch: Patch) -> None:

@@ -32,7 +32,7 @@ def sg(site: Sandbox) -> Iterator[Recorded]:
     before = len(site.event_rows())
     client = Recorded(site.url, script_name=site.script_name, api_key=site.api_key)
     client.said = []
-    client.tell = client.said.append
+    client.print_line = client.said.append
     yield client
     client.close()
     assert len(site.event_rows()) == before
@@ -69,7 +69,7 @@ def test_writing_is_told_and_answered_as_if_it_were_done(sg: Recorded) -> None:
 
 def test_secret_that_is_half_left_out_is_not_shown(sg: Recorded) -> None:
     """It is taken out before what is written becomes too long to be shown."""
-    sg.redact = Redactor(["shown-demo-key"])
+    sg.redact_secrets = Redactor(["shown-demo-key"])
     for before in range(270, 310):
         sg.update("Note", 1, {"subject": "x" * before + "shown-demo-key" + "y" * 99})
     assert not any("shown" in line for line in sg.said)

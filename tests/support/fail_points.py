@@ -110,7 +110,7 @@ def _at_once() -> None:
 def _synced_with_the_calls() -> None:
     """Let registers be read behind each event, by its lane: a clock would do so by chance."""
     from sgevents_core.crashes import syncing
-    from sgevents_core.dispatch import lane
+    from sgevents_core.dispatch.strand import Strand
 
     made: list[syncing.ProgressSyncer] = []
     initialise = syncing.ProgressSyncer.__init__
@@ -130,8 +130,8 @@ def _synced_with_the_calls() -> None:
 
     vars(syncing)["SYNC_INTERVAL"] = 3600.0
     syncing.ProgressSyncer.__init__ = keep  # type: ignore[assignment, method-assign]
-    for name in ("_handle", "_hand_over"):
-        setattr(lane.Lane, name, followed(getattr(lane.Lane, name)))
+    for name in ("handle", "_hand_over"):
+        setattr(Strand, name, followed(getattr(Strand, name)))
 
 
 def _database(points: _Points) -> None:
