@@ -72,7 +72,7 @@ def run(
             refused=refusal_reason,
         )
         _run_daemon(daemon, settings, verbose=verbose, drain=drain)
-    if daemon.hung:
+    if daemon.has_hung_threads:
         end_at_once()
 
 
@@ -82,7 +82,7 @@ def _replace_process(start_command: CommandLine, config: Path) -> str:
     from sgevents_core.settings import load_settings
 
     try:
-        os.chdir(start_command.folder())
+        os.chdir(start_command.usable_folder())
         load_settings(
             config, secrets_required=False
         )  # tried before, but stopping may have taken long
@@ -124,19 +124,19 @@ def _run_daemon(daemon: Daemon, settings: Settings, *, verbose: bool, drain: boo
         if not daemon.reloads:
             release_signals()
     if drain and not daemon.reloads:
-        echo(f"{counted(drain_result.waiting, 'id')} still waited for")
-        for name, plugin_state, reason in drain_result.apart:
+        echo(f"{counted(drain_result.waiting_ids, 'id')} still waited for")
+        for name, plugin_state, reason in drain_result.stopped_plugins:
             echo_line(f"plugin {name} is {plugin_state}: {reason}")
 
 
 def _rehearse(daemon: Daemon, settings: Settings) -> None:
     """Load all that a run loads, and print the result as the last line."""
     from sgevents_core.crashes.loading_apart import inspect_apart
-    from sgevents_core.daemon.reload import rehearsed
+    from sgevents_core.daemon.reload import describe_loaded
     from sgevents_core.observe.signal_mask import release_signals
 
     release_signals()  # nothing needs to stop in order
-    echo(inspect_apart(settings, lambda watch: rehearsed(settings, daemon.load(watch))))
+    echo(inspect_apart(settings, lambda watch: describe_loaded(settings, daemon.load(watch))))
 
 
 def _require_known(plugin_names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:

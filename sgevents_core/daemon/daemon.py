@@ -18,7 +18,7 @@ from sgevents_core.crashes.recovering import fold_registers
 from sgevents_core.daemon.parts import Assembly
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
-from sgevents_core.daemon.run import DaemonRun, Order
+from sgevents_core.daemon.run import DaemonRun, SignalOrder
 from sgevents_core.observe.process_guard import guarded_process
 from sgevents_core.observe.systemd import Systemd
 from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
@@ -38,12 +38,12 @@ class Remains(NamedTuple):
     """What remains after a drain, for people.
 
     Args:
-        waiting: Ids still waited for.
-        apart: Plugins that are held, paused or not started, with the reason for each.
+        waiting_ids: Ids still waited for.
+        stopped_plugins: Plugins that are held, paused or not started, with the reason for each.
     """
 
-    waiting: int
-    apart: tuple[tuple[str, str, str], ...]
+    waiting_ids: int
+    stopped_plugins: tuple[tuple[str, str, str], ...]
 
 
 class Daemon:
@@ -68,31 +68,31 @@ class Daemon:
         started: CommandLine | None = None,
         refused: str = "",
     ) -> None:
-        self._refused = refused
+        self._refusal_text = refused
         self._settings = settings
-        self._drain = drain
-        self._strict = strict
-        self._without = without
-        self._started = started
+        self._is_drain = drain
+        self._is_strict = strict
+        self._left_out = without
+        self._start_command = started
         # Unlike an Event, its `put` may interrupt its `get`, as a signal does.
-        self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._reloads = False
-        self._watch: InterruptingWatch | None = None
-        self.hung = False
+        self._orders: SimpleQueue[SignalOrder] = SimpleQueue()
+        self._is_reloading = False
+        self._loading_watch: InterruptingWatch | None = None
+        self.has_hung_threads = False
         """Whether threads of plugins hung when it ended, which may keep the process from ending."""
 
     @property
     def reloads(self) -> bool:
         """Whether it has ended in order to be executed again, and was not stopped since."""
         while not self._orders.empty():
-            self._reloads &= self._orders.get() != "stop"
-        return self._reloads
+            self._is_reloading &= self._orders.get() != "stop"
+        return self._is_reloading
 
     def stop(self) -> None:
         """Stop after the running callbacks; may be called from a signal handler."""
         self._orders.put("stop")
-        if self._watch is not None:
-            self._watch.stop()
+        if self._loading_watch is not None:
+            self._loading_watch.stop()
 
     def reload(self) -> None:
         """Test the new configuration, and end to restart; may be called from a signal handler."""
@@ -110,17 +110,17 @@ class Daemon:
             PluginError: `strict`, and an enabled plugin cannot be used.
             LoadingStopped: The watch was stopped.
         """
-        strict, without = self._strict, self._without
-        discovery = find_plugins(self._settings)
-        log_remarks(discovery)
-        elsewhere = {} if children is None else children.load(watch or PluginWatch())
+        strict, without = self._is_strict, self._left_out
+        plugin_discovery = find_plugins(self._settings)
+        log_remarks(plugin_discovery)
+        loaded_elsewhere = {} if children is None else children.load(watch or PluginWatch())
         return load(
             self._settings,
-            discovery,
+            plugin_discovery,
             strict=strict,
             without=without,
             watch=watch,
-            elsewhere=elsewhere,
+            elsewhere=loaded_elsewhere,
         )
 
     def run(self) -> Remains:
@@ -132,77 +132,98 @@ class Daemon:
             PluginError: `strict`, and an enabled plugin cannot be used.
             SgEventsError: The feed or a lane cannot continue.
         """
-        folder = self._settings.state.path
-        home = open_state(folder)
+        state_folder = self._settings.state.path
+        home = open_state(state_folder)
         with (
-            closing(StateLock(folder)),
+            closing(StateLock(state_folder)),
             closing(home.presence()) as presence,
-            closing(home.writer()) as state,
-            closing(EvidenceRecorder(folder)) as keeper,
-            guarded_process(folder),
-            ExitStack() as opened,
+            closing(home.writer()) as state_writer,
+            closing(EvidenceRecorder(state_folder)) as recorder,
+            guarded_process(state_folder),
+            ExitStack() as opened_children,
         ):
             _report_warnings(self._settings)
-            known = find_known_broken(count_last_death(folder))
-            fold_registers(folder, state)  # keep the last process's record of its calls
-            keeper.start_recording()
-            children = opened.enter_context(closing(Children(self._settings, self._without, known)))
-            give_up, systemd = partial(_give_up, keeper, self._started), Systemd()
+            known_broken = find_known_broken(count_last_death(state_folder))
+            fold_registers(
+                state_folder, state_writer
+            )  # keep the last process's record of its calls
+            recorder.start_recording()
+            children = opened_children.enter_context(
+                closing(Children(self._settings, self._left_out, known_broken))
+            )
+            give_up_process, service_manager = (
+                partial(_give_up_process, recorder, self._start_command),
+                Systemd(),
+            )
             try:
                 with InterruptingWatch(
-                    keeper, known, give_up_process=give_up, systemd=systemd
-                ) as self._watch:
-                    run, loaded = self._assembled(state, keeper, presence, children)
+                    recorder, known_broken, give_up_process=give_up_process, systemd=service_manager
+                ) as self._loading_watch:
+                    run, loaded = self._assemble_run(state_writer, recorder, presence, children)
             except LoadingStopped:
                 logger.info("Stopped", extra={"action": "daemon.stopped"})
-                return _remains(state, ())
+                return _describe_remains(state_writer, ())
             finally:
-                self._watch = None
+                self._loading_watch = None
             run.run(
                 InterruptingWatch(
-                    keeper, give_up_process=give_up, is_stoppable=False, systemd=systemd
+                    recorder,
+                    give_up_process=give_up_process,
+                    is_stoppable=False,
+                    systemd=service_manager,
                 )
             )
-            self._reloads, self.hung = run.reloads, run.hung
-            return _remains(state, {plugin.name for plugin in loaded.plugins})
+            self._is_reloading, self.has_hung_threads = (run.is_reloading, run.has_hung_threads)
+            return _describe_remains(state_writer, {plugin.name for plugin in loaded.plugins})
 
-    def _assembled(
-        self, state: Writer, keeper: EvidenceRecorder, presence: Presence, children: Children
+    def _assemble_run(
+        self,
+        state_writer: Writer,
+        recorder: EvidenceRecorder,
+        presence: Presence,
+        children: Children,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
-        loaded = self.load(self._watch, children)
+        loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
-        reloader = Reloader(self._settings, loaded, self._started, self._refused)
+        reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
         assembly = Assembly(
-            self._settings, loaded, state, keeper=keeper, presence=presence, children=children
+            self._settings,
+            loaded,
+            state_writer,
+            recorder=recorder,
+            presence=presence,
+            children=children,
         )
         run = DaemonRun(
             self._settings,
-            assembly.assemble(self._watch),
-            state,
+            assembly.assemble(self._loading_watch),
+            state_writer,
             orders=self._orders,
             reloader=reloader,
             presence=presence,
-            drain=self._drain,
+            drain=self._is_drain,
         )
         return run, loaded
 
 
-def _give_up(keeper: EvidenceRecorder, started: CommandLine | None, stops: bool) -> None:
+def _give_up_process(
+    recorder: EvidenceRecorder, start_command: CommandLine | None, must_stop: bool
+) -> None:
     """End or replace the process, because its main thread does not return from a plugin."""
-    if stops:
+    if must_stop:
         extra = {"action": "daemon.stopped"}
         logger.warning("Stopped in the middle of a plugin that does not return", extra=extra)
-        keeper.close()
+        recorder.close()
         end_at_once()
-    if started is not None:
-        text = "A plugin does not return and cannot be ended: starting anew without it"
-        logger.error(text, extra={"action": "daemon.starting_anew"})
+    if start_command is not None:
+        log_text = "A plugin does not return and cannot be ended: starting anew without it"
+        logger.error(log_text, extra={"action": "daemon.starting_anew"})
         try:
-            execute_anew(started)
+            execute_anew(start_command)
         except OSError as error:
-            text = "It cannot be started anew, so it ends here: %s"
-            logger.error(text, error, extra={"action": "daemon.starting_anew"})
+            log_text = "It cannot be started anew, so it ends here: %s"
+            logger.error(log_text, error, extra={"action": "daemon.starting_anew"})
             end_at_once(1)
 
 
@@ -213,19 +234,28 @@ def _report_warnings(settings: Settings) -> None:
     for exposure in state_exposures(settings.state.path):
         extra = {"action": "state.exposed"}
         logger.warning("%s: %s", exposure.message, exposure.fix, extra=extra)
-    kind = file_system(settings.state.path)
-    if kind in NETWORK:
-        text = "The state %s is on a network file system (%s): it belongs on a local disk"
-        logger.warning(text, settings.state.path, kind, extra={"action": "state.not_local"})
+    file_system_type = file_system(settings.state.path)
+    if file_system_type in NETWORK:
+        log_text = "The state %s is on a network file system (%s): it belongs on a local disk"
+        logger.warning(
+            log_text, settings.state.path, file_system_type, extra={"action": "state.not_local"}
+        )
 
 
-def _remains(state: Reader, loaded: Container[str]) -> Remains:
-    feed = state.load_feed()
-    hot = [m for m in feed.missing if m.hot] if feed else []
-    apart = tuple(
-        (record.name, record.state, record.reason)
-        for record in state.plugins().values()
-        if record.state in {"held", "paused"}
-        or (record.state == "not started" and record.name in loaded)
+def _describe_remains(state_reader: Reader, loaded_names: Container[str]) -> Remains:
+    feed_state = state_reader.load_feed()
+    waiting_ranges = (
+        [missing_range for missing_range in feed_state.missing if missing_range.hot]
+        if feed_state
+        else []
     )
-    return Remains(sum(m.last - m.first + 1 for m in hot), apart)
+    stopped_plugins = tuple(
+        (record.name, record.state, record.reason)
+        for record in state_reader.plugins().values()
+        if record.state in {"held", "paused"}
+        or (record.state == "not started" and record.name in loaded_names)
+    )
+    return Remains(
+        sum(missing_range.last - missing_range.first + 1 for missing_range in waiting_ranges),
+        stopped_plugins,
+    )

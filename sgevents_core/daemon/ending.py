@@ -43,7 +43,7 @@ def _end_late(
 ) -> None:
     _sleep(seconds)
     report_thread = threading.Thread(
-        target=_report_left_behind, args=(open_log,), name="tells the end", daemon=True
+        target=_report_left_behind, args=(open_log,), name="reports the end", daemon=True
     )
     with suppress(RuntimeError):  # there are too many threads
         report_thread.start()

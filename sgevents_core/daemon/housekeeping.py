@@ -15,7 +15,7 @@ from sgevents_core.state.protocols import Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
-PRUNE_EVERY: Final = 600.0
+PRUNE_INTERVAL: Final = 600.0
 """Seconds between two removals of old events."""
 
 
@@ -24,26 +24,30 @@ class Housekeeping:
 
     Args:
         settings: The configuration.
-        state: The connection of the thread that calls it.
+        state_writer: The connection of the thread that calls it.
         inbox: Knows the requests.
     """
 
-    def __init__(self, settings: Settings, state: Writer, inbox: Inbox) -> None:
+    def __init__(self, settings: Settings, state_writer: Writer, inbox: Inbox) -> None:
         self._retention = settings.state.retention
-        self._enabled = {name for name, table in settings.plugins.items() if table.enabled}
-        self._state = state
+        self._enabled_plugins = {
+            plugin_name
+            for plugin_name, plugin_table in settings.plugins.items()
+            if plugin_table.enabled
+        }
+        self._state = state_writer
         self._inbox = inbox
         self._pruned_at = time.monotonic()
         self._oldest_kept: int | None = None
         """Since when events stay, while old ones are being removed."""
-        self._removed = 0
+        self._removed_count = 0
         self._shares_tracebacks = True
 
-    def turn(self) -> None:
+    def work_briefly(self) -> None:
         """Do what is due now, for a short time."""
         if self._shares_tracebacks:
             self._share_tracebacks()
-        if time.monotonic() - self._pruned_at > PRUNE_EVERY:
+        if time.monotonic() - self._pruned_at > PRUNE_INTERVAL:
             self._prune()
 
     def _share_tracebacks(self) -> None:
@@ -62,18 +66,20 @@ class Housekeeping:
             if self._oldest_kept is None:
                 self._oldest_kept = oldest_kept(self._state, self._retention)
                 self._inbox.forget_answered(time.time() - self._retention)
-            removed = prune(self._state, self._enabled, self._oldest_kept)
+            removed_count = prune(self._state, self._enabled_plugins, self._oldest_kept)
         except StateError as error:
             extra = {"action": "journal.not_pruned"}
             logger.warning("%s Old events stay for now.", error, extra=extra)
-            removed = 0
-        self._removed += removed
-        if not removed:
-            self._pruned()
+            removed_count = 0
+        self._removed_count += removed_count
+        if not removed_count:
+            self._report_pruned()
 
-    def _pruned(self) -> None:
+    def _report_pruned(self) -> None:
         """Report what was removed; the next removal comes later."""
-        if self._removed:
-            details: dict[str, object] = {"action": "journal.pruned", "events": self._removed}
-            logger.info("%s left the journal", counted(self._removed, "old event"), extra=details)
-        self._pruned_at, self._oldest_kept, self._removed = time.monotonic(), None, 0
+        if self._removed_count:
+            details: dict[str, object] = {"action": "journal.pruned", "events": self._removed_count}
+            logger.info(
+                "%s left the journal", counted(self._removed_count, "old event"), extra=details
+            )
+        self._pruned_at, self._oldest_kept, self._removed_count = time.monotonic(), None, 0

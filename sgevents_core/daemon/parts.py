@@ -47,12 +47,12 @@ class Parts:
         lanes: The lanes.
         feed: The feed.
         inbox: Hands people's requests to the lanes and the feed.
-        syncing: Flushes to disk what was recorded.
+        progress_syncer: Flushes to disk what was recorded.
         children: The worker processes; it also knows whether a stop waits for running calls.
         liveness: Knows when the loops of the feed and the lanes last turned.
         lane_threads: The threads of the lanes.
         feed_thread: The thread of the feed.
-        syncing_thread: The thread of `syncing`.
+        syncer_thread: The thread of `progress_syncer`.
     """
 
     plugins: Sequence[LoadedPlugin]
@@ -61,12 +61,12 @@ class Parts:
     lanes: Sequence[Lane]
     feed: Feed
     inbox: Inbox
-    syncing: ProgressSyncer
+    progress_syncer: ProgressSyncer
     children: Children
     liveness: Liveness
     lane_threads: Sequence[threading.Thread]
     feed_thread: threading.Thread
-    syncing_thread: threading.Thread
+    syncer_thread: threading.Thread
 
 
 class Assembly:
@@ -75,8 +75,8 @@ class Assembly:
     Args:
         settings: The configuration.
         loaded: The loaded plugins.
-        state: The connection of the main thread.
-        keeper: Keeps evidence of whose call ends the process.
+        state_writer: The connection of the main thread.
+        recorder: Keeps evidence of whose call ends the process.
         presence: Shows that this machine runs the daemon.
         children: The worker processes.
     """
@@ -85,19 +85,19 @@ class Assembly:
         self,
         settings: Settings,
         loaded: Loaded,
-        state: Writer,
+        state_writer: Writer,
         *,
-        keeper: EvidenceRecorder,
+        recorder: EvidenceRecorder,
         presence: Presence,
         children: Children,
     ) -> None:
         self._settings = settings
         self._loaded = loaded
-        self._state = state
-        self._keeper = keeper
+        self._state = state_writer
+        self._recorder = recorder
         self._presence = presence
-        self._health = SiteHealth()
-        self._home = open_state(settings.state.path)
+        self._site_health = SiteHealth()
+        self._state_home = open_state(settings.state.path)
         self._children = children
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
@@ -106,99 +106,112 @@ class Assembly:
         Raises:
             LoadingStopped: The watch was stopped.
         """
-        settings, state = self._settings, self._state
-        recover(settings, self._loaded, state)
-        given_up = give_up_fatal_calls(settings, self._loaded, state)
+        settings, state_writer = self._settings, self._state
+        recover(settings, self._loaded, state_writer)
+        given_up_calls = give_up_fatal_calls(settings, self._loaded, state_writer)
         services = services_of(
-            settings, self._loaded, state, health=self._health, stopping=self._children.stopping
+            settings,
+            self._loaded,
+            state_writer,
+            health=self._site_health,
+            stopping=self._children.stopping,
         )
-        scripts = Scripts(state.scripts())
-        self._children.connect(services, scripts)
-        plugins = start_plugins(self._loaded, services, state, watch)
+        script_names = Scripts(state_writer.scripts())
+        self._children.connect(services, script_names)
+        started_plugins = start_plugins(self._loaded, services, state_writer, watch)
         self._children.warm_up()
-        forget_started_plugins(settings.state.path, plugins)
-        announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in plugins])
+        forget_started_plugins(settings.state.path, started_plugins)
+        announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in started_plugins])
         lanes = lanes_of(
             settings,
-            plugins,
+            started_plugins,
             services,
-            self._home.lane_writer,
+            self._state_home.lane_writer,
             announcer,
-            hear=self._keeper.attribute_to_lane,
-            scripts=scripts,
+            hear=self._recorder.attribute_to_lane,
+            scripts=script_names,
             executors=self._children.lanes,
         )
-        feed = self._feed(lanes, announcer, scripts)
-        self._health.on_change(partial(_wake, lanes))
-        for one in given_up:
-            announcer.failed(one.failure, one.event, one.failure_number, one.plugin_record)
-        liveness = Liveness(["feed", *(loop for lane in lanes for loop in _loops_of(lane))])
-        syncing = ProgressSyncer(lanes, self._home.lane_writer(), self._presence)
+        feed = self._make_feed(lanes, announcer, script_names)
+        self._site_health.on_change(partial(_wake_lanes, lanes))
+        for given_up in given_up_calls:
+            announcer.failed(
+                given_up.failure, given_up.event, given_up.failure_number, given_up.plugin_record
+            )
+        liveness = Liveness(
+            ["feed", *(loop_name for lane in lanes for loop_name in _loop_names(lane))]
+        )
+        progress_syncer = ProgressSyncer(lanes, self._state_home.lane_writer(), self._presence)
         feed_loop = partial(liveness.run, "feed", feed.run)
         return Parts(
-            plugins=plugins,
+            plugins=started_plugins,
             services=services,
             announcer=announcer,
             lanes=lanes,
             feed=feed,
             inbox=Inbox(settings.state.path, lanes, feed),
-            syncing=syncing,
+            progress_syncer=progress_syncer,
             children=self._children,
             liveness=liveness,
-            lane_threads=[self._thread_of(lane, liveness) for lane in lanes],
+            lane_threads=[self._lane_thread(lane, liveness) for lane in lanes],
             feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),
-            syncing_thread=threading.Thread(target=syncing.run, name="syncing"),
+            syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
         )
 
-    def _thread_of(self, lane: Lane, liveness: Liveness) -> threading.Thread:
+    def _lane_thread(self, lane: Lane, liveness: Liveness) -> threading.Thread:
         if isinstance(lane, DividedLane):
             lane.around = partial(self._run_worker, lane, liveness)
-        body = partial(self._keeper.run_lane, lane.name, lane.run)
-        lane_loop = partial(liveness.run, _loop_of(lane), body)
+        thread_body = partial(self._recorder.run_lane, lane.name, lane.run)
+        lane_loop = partial(liveness.run, _lane_loop_name(lane), thread_body)
         return threading.Thread(target=lane_loop, name=f"lane-{lane.name}")
 
     def _run_worker(
-        self, lane: Lane, liveness: Liveness, number: int, body: Callable[[], None]
+        self, lane: Lane, liveness: Liveness, worker_number: int, thread_body: Callable[[], None]
     ) -> None:
         """Run the body of a worker's thread, and attribute what it does to the worker."""
-        body = partial(self._keeper.run_lane, worker_label(lane.name, number), body)
-        liveness.run(_worker_loop(lane, number), body)
+        thread_body = partial(
+            self._recorder.run_lane, worker_label(lane.name, worker_number), thread_body
+        )
+        liveness.run(_worker_loop_name(lane, worker_number), thread_body)
 
-    def _feed(self, lanes: Sequence[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
-        state = self._home.feed_writer()
-        lookup = ScriptLookup(scripts, self._settings.script_names, state.keep_scripts)
+    def _make_feed(self, lanes: Sequence[Lane], announcer: Announcer, scripts: Scripts) -> Feed:
+        feed_writer = self._state_home.feed_writer()
+        script_lookup = ScriptLookup(scripts, self._settings.script_names, feed_writer.keep_scripts)
         return Feed(
-            EventLog(self._settings.site, self._settings.feed.fields, lookup),
-            state,
+            EventLog(self._settings.site, self._settings.feed.fields, script_lookup),
+            feed_writer,
             self._settings.feed,
-            grown=partial(_wake, lanes),
-            told=partial(_announce, announcer),
-            health=self._health,
+            grown=partial(_wake_lanes, lanes),
+            told=partial(_announce_timeout, announcer),
+            health=self._site_health,
         )
 
 
-def _loop_of(lane: Lane) -> str:
+def _lane_loop_name(lane: Lane) -> str:
     """Return the name of the loop of a lane's thread."""
     return f"lane {lane.name}"
 
 
-def _worker_loop(lane: Lane, number: int) -> str:
+def _worker_loop_name(lane: Lane, worker_number: int) -> str:
     """Return the name of the loop of a worker's thread."""
-    return f"worker {number} of lane {lane.name}"
+    return f"worker {worker_number} of lane {lane.name}"
 
 
-def _loops_of(lane: Lane) -> list[str]:
+def _loop_names(lane: Lane) -> list[str]:
     """Return the names of the loops of a lane's threads."""
-    workers = lane.workers if isinstance(lane, DividedLane) else 0
-    return [_loop_of(lane), *(_worker_loop(lane, number + 1) for number in range(workers))]
+    worker_count = lane.workers if isinstance(lane, DividedLane) else 0
+    return [
+        _lane_loop_name(lane),
+        *(_worker_loop_name(lane, worker_index + 1) for worker_index in range(worker_count)),
+    ]
 
 
-def _wake(lanes: Sequence[Lane]) -> None:
+def _wake_lanes(lanes: Sequence[Lane]) -> None:
     for lane in lanes:
         lane.wake()
 
 
-def _announce(announcer: Announcer, notice: Notice) -> None:
+def _announce_timeout(announcer: Announcer, notice: Notice) -> None:
     if isinstance(notice, BacklogTimedOut):
         noticed_at = datetime.fromtimestamp(time.time() - notice.age, timezone.utc)
         announcer.timed_out(notice.first, notice.last, noticed_at, notice.ids)

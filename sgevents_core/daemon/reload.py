@@ -27,14 +27,14 @@ from sgevents_core.state.running import Refusal, Running, note
 
 logger = logging.getLogger("sgevents.daemon")
 
-REHEARSE: Final = "--rehearse"
+REHEARSE_OPTION: Final = "--rehearse"
 """The option with which `sgevents run` only prints, as JSON, what it would run."""
-LONGEST: Final = 60.0
+REHEARSAL_TIMEOUT: Final = 60.0
 """Seconds the rehearsal may take."""
-USABLE: Final = ("enabled", "disabled")
-AGAIN_AFTER: Final = 60.0
+USABLE_STATUSES: Final = ("enabled", "disabled")
+RETRY_INTERVAL: Final = 60.0
 """Seconds after which a daemon whose threads hang tries to restart again."""
-_LAST_WORDS: Final = 2000
+_MAX_ERROR_LENGTH: Final = 2000
 
 
 class Reloader:
@@ -43,112 +43,128 @@ class Reloader:
     Args:
         settings: The running configuration.
         loaded: The running plugins.
-        started: How the process was started; None if it cannot be started again.
-        refused: Why the last attempt to restart failed; empty if it did not fail.
+        start_command: How the process was started; None if it cannot be started again.
+        refusal_text: Why the last attempt to restart failed; empty if it did not fail.
 
     `can_restart` says whether the process can be restarted.
     """
 
     def __init__(
-        self, settings: Settings, loaded: Loaded, started: CommandLine | None, refused: str = ""
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        start_command: CommandLine | None,
+        refusal_text: str = "",
     ) -> None:
-        self._folder = settings.state.path
-        self._log = settings.log
-        self._longest = LONGEST + sum(
-            table.load_timeout for table in settings.plugins.values() if table.enabled
+        self._state_folder = settings.state.path
+        self._log_settings = settings.log
+        self._rehearsal_timeout = REHEARSAL_TIMEOUT + sum(
+            plugin_table.load_timeout
+            for plugin_table in settings.plugins.values()
+            if plugin_table.enabled
         )
-        self._not_before = 0.0
-        self._noted: int | None = None
-        self._unusable: set[tuple[str, str]] = {
-            (one.name, one.status) for one in loaded.statuses if one.status not in USABLE
+        self._next_attempt_at = 0.0
+        self._note_descriptor: int | None = None
+        self._unusable_plugins: set[tuple[str, str]] = {
+            (plugin_status.name, plugin_status.status)
+            for plugin_status in loaded.statuses
+            if plugin_status.status not in USABLE_STATUSES
         }
-        self._started = started
-        self.can_restart = started is not None
-        self._redact = Redactor.of(settings)
-        self._asked = False
-        self._child: _Rehearsal | None = None
-        self._running = Running(
+        self._start_command = start_command
+        self.can_restart = start_command is not None
+        self._redact_secrets = Redactor.of(settings)
+        self._is_requested = False
+        self._rehearsal: _Rehearsal | None = None
+        self._running_note = Running(
             pid=os.getpid(),
             run=f"{os.getpid()}-{time.time_ns()}",
             version=__version__,
-            plugins={plugin.name: plugin.version for plugin in loaded.plugins},
-            reloads=started is not None,
+            plugins={loaded_plugin.name: loaded_plugin.version for loaded_plugin in loaded.plugins},
+            reloads=start_command is not None,
         )
-        if refused:
-            self._refuse(refused)
+        if refusal_text:
+            self._refuse_reload(refusal_text)
         else:
-            self._note()
+            self._write_note()
 
-    def ask(self) -> None:
+    def request_reload(self) -> None:
         """Accept a request to reload; a trial that is running is repeated with the newest state."""
-        if self._started is not None:
+        if self._start_command is not None:
             extra = {"action": "daemon.reload_asked"}
             logger.info("Asked to reload: the new state is tried first", extra=extra)
-            self._asked = True
+            self._is_requested = True
 
-    def poll(self) -> bool:
+    def poll_rehearsal(self) -> bool:
         """Continue with a request; return True once the new state is known to load."""
-        if self._child is not None:
-            if not self._child.is_over():
+        if self._rehearsal is not None:
+            if not self._rehearsal.is_over():
                 return False
-            child, self._child = self._child, None
-            reason = self._redact(child.objection(self._folder, self._unusable))
-            if not self._asked:
-                return self._decided(reason)
-        if self._asked and self._started is not None:
-            self._asked = False
-            return self._try(self._started)
+            rehearsal, self._rehearsal = self._rehearsal, None
+            reason = self._redact_secrets(
+                rehearsal.read_objection(self._state_folder, self._unusable_plugins)
+            )
+            if not self._is_requested:
+                return self._finish_rehearsal(reason)
+        if self._is_requested and self._start_command is not None:
+            self._is_requested = False
+            return self._start_rehearsal(self._start_command)
         return False
 
-    def leave_hung(self, now: float) -> None:
+    def leave_hung(self, current_time: float) -> None:
         """Request a restart because threads of the daemon hang; after a refusal, wait a while.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        if self._child is None and not self._asked and now >= self._not_before:
-            self._asked, self._not_before = True, now + AGAIN_AFTER
+        if (
+            self._rehearsal is None
+            and not self._is_requested
+            and current_time >= self._next_attempt_at
+        ):
+            self._is_requested, self._next_attempt_at = True, current_time + RETRY_INTERVAL
 
     def close(self) -> None:
         """End a running trial."""
-        if self._child is not None:
-            self._child.end()
-        if self._noted is not None:
-            os.close(self._noted)
-            self._noted = None
+        if self._rehearsal is not None:
+            self._rehearsal.kill_process()
+        if self._note_descriptor is not None:
+            os.close(self._note_descriptor)
+            self._note_descriptor = None
 
-    def _try(self, started: CommandLine) -> bool:
+    def _start_rehearsal(self, start_command: CommandLine) -> bool:
         """Try the new state in a separate process, if one can be started at all."""
         try:
-            self._child = _Rehearsal(started, self._longest)
+            self._rehearsal = _Rehearsal(start_command, self._rehearsal_timeout)
         except OSError as error:
-            return self._decided(f"a process to try it in cannot be started: {error}")
+            return self._finish_rehearsal(f"a process to try it in cannot be started: {error}")
         return False
 
-    def _decided(self, reason: str) -> bool:
-        if not reason and self._started is not None:
-            reason = restart_obstacle(self._started, self._folder, self._log)
+    def _finish_rehearsal(self, reason: str) -> bool:
+        if not reason and self._start_command is not None:
+            reason = restart_obstacle(self._start_command, self._state_folder, self._log_settings)
         if not reason:
             extra = {"action": "daemon.reloading"}
             logger.info("The new state loads: stopping to start with it", extra=extra)
             return True
-        self._refuse(reason)
+        self._refuse_reload(reason)
         return False
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse_reload(self, reason: str) -> None:
         logger.error(
-            "Not reloaded, all goes on as it was: %s",
+            "Not reloaded, the daemon continues as it was: %s",
             reason,
             extra={"action": "daemon.not_reloaded"},
         )
-        before = self._running.refusal
-        refusal = Refusal(1 if before is None else before.number + 1, reason)
-        self._running = replace(self._running, refusal=refusal)
-        self._note()
+        previous_refusal = self._running_note.refusal
+        refusal = Refusal(1 if previous_refusal is None else previous_refusal.number + 1, reason)
+        self._running_note = replace(self._running_note, refusal=refusal)
+        self._write_note()
 
-    def _note(self) -> None:
+    def _write_note(self) -> None:
         try:
-            self._noted = note(self._folder, self._running, self._noted)
+            self._note_descriptor = note(
+                self._state_folder, self._running_note, self._note_descriptor
+            )
         except StateError as error:  # a full disk: only `plugins list` and `reload` show less
             logger.warning("%s", error, extra={"action": "daemon.not_noted"})
 
@@ -156,83 +172,97 @@ class Reloader:
 class _Rehearsal:
     """A process that loads the new state and reports the result."""
 
-    def __init__(self, started: CommandLine, longest: float) -> None:
-        self._longest = longest
-        self._until = time.monotonic() + longest
-        self._late = False
-        with ExitStack() as opened:  # in memory: there may be no folder to write to
-            self._out = opened.enter_context(_memory())
-            self._errors = opened.enter_context(_memory())
+    def __init__(self, start_command: CommandLine, rehearsal_timeout: float) -> None:
+        self._rehearsal_timeout = rehearsal_timeout
+        self._deadline = time.monotonic() + rehearsal_timeout
+        self._timed_out = False
+        with ExitStack() as opened_files:  # in memory: there may be no folder to write to
+            self._output_file = opened_files.enter_context(_memory_file())
+            self._error_file = opened_files.enter_context(_memory_file())
             self._process = subprocess.Popen(
-                [*started.words, REHEARSE],
-                cwd=started.folder(),
-                env=started.variables,
+                [*start_command.command_words, REHEARSE_OPTION],
+                cwd=start_command.usable_folder(),
+                env=start_command.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=self._out,
-                stderr=self._errors,
+                stdout=self._output_file,
+                stderr=self._error_file,
             )
-            opened.pop_all()
+            opened_files.pop_all()
 
     def is_over(self) -> bool:
         """Return whether it has ended; end it if it takes too long."""
-        if self._process.poll() is None and time.monotonic() > self._until:
-            self._late = True
+        if self._process.poll() is None and time.monotonic() > self._deadline:
+            self._timed_out = True
             self._process.kill()
             self._process.wait()
         return self._process.poll() is not None
 
-    def end(self) -> None:
+    def kill_process(self) -> None:
         """End it, whatever it is doing."""
         self._process.kill()
         self._process.wait()
-        self._close()
+        self._close_files()
 
-    def objection(self, folder: Path, unusable: set[tuple[str, str]]) -> str:
+    def read_objection(self, folder: Path, unusable: set[tuple[str, str]]) -> str:
         """Return why the new state is refused; empty if it is accepted.
 
         Args:
             folder: The folder of the state in use.
             unusable: Name and status of the plugins that cannot be used even now.
         """
-        out, errors = _text(self._out), _text(self._errors)
-        code = self._process.returncode
-        self._close()
-        if self._late:
-            return f"loading it took more than {self._longest:.0f} s"
-        if code:
-            return errors.removeprefix("sgevents: ") or f"loading it ended with exit code {code}"
+        output_text, error_text = _read_text(self._output_file), _read_text(self._error_file)
+        exit_code = self._process.returncode
+        self._close_files()
+        if self._timed_out:
+            return f"loading it took more than {self._rehearsal_timeout:.0f} s"
+        if exit_code:
+            return (
+                error_text.removeprefix("sgevents: ")
+                or f"loading it ended with exit code {exit_code}"
+            )
         try:
-            told = json.loads(out.splitlines()[-1])
+            report = json.loads(output_text.splitlines()[-1])
         except (ValueError, IndexError):
-            return f"loading it ended the process before it could tell more. {errors}".strip()
-        return _objection(told, folder, unusable)
+            return f"loading it ended the process before it could report more. {error_text}".strip()
+        return _find_objection(report, folder, unusable)
 
-    def _close(self) -> None:
-        self._out.close()
-        self._errors.close()
+    def _close_files(self) -> None:
+        self._output_file.close()
+        self._error_file.close()
 
 
-def rehearsed(settings: Settings, loaded: Loaded) -> str:
+def describe_loaded(settings: Settings, loaded: Loaded) -> str:
     """Return what `Reloader` needs to know about a loaded state, as one line of JSON."""
-    unusable = [one for one in loaded.statuses if one.status not in USABLE]
-    told = {
+    unusable_statuses = [
+        plugin_status
+        for plugin_status in loaded.statuses
+        if plugin_status.status not in USABLE_STATUSES
+    ]
+    report = {
         "state": str(settings.state.path),
-        "unusable": [[one.name, one.status, one.summary()] for one in unusable],
+        "unusable": [
+            [plugin_status.name, plugin_status.status, plugin_status.summary()]
+            for plugin_status in unusable_statuses
+        ],
     }
-    return json.dumps(told)
+    return json.dumps(report)
 
 
-def _objection(told: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:
-    if told["state"] != str(folder):
-        return f"[state] path is now {told['state']}; for another state, stop and start the daemon"
-    worse = [one for one in told["unusable"] if (one[0], one[1]) not in unusable]
-    return " ".join(f"Plugin {text}" for _, _, text in worse)
+def _find_objection(report: dict[str, Any], folder: Path, unusable: set[tuple[str, str]]) -> str:
+    if report["state"] != str(folder):
+        return (
+            f"[state] path is now {report['state']}; for another state, stop and start the daemon"
+        )
+    worse_plugins = [
+        plugin for plugin in report["unusable"] if (plugin[0], plugin[1]) not in unusable
+    ]
+    return " ".join(f"Plugin {summary_text}" for _, _, summary_text in worse_plugins)
 
 
-def _memory() -> IO[bytes]:
+def _memory_file() -> IO[bytes]:
     return os.fdopen(os.memfd_create("sgevents-rehearsal", os.MFD_CLOEXEC), "w+b", buffering=0)
 
 
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+def _read_text(memory_file: IO[bytes]) -> str:
+    memory_file.seek(0)
+    return memory_file.read().decode("utf-8", "replace").strip()[-_MAX_ERROR_LENGTH:]

@@ -29,18 +29,22 @@ class CommandLine(NamedTuple):
     """How this process was started and can be started again.
 
     Args:
-        words: The program and its arguments.
+        command_words: The program and its arguments.
         start_folder: The folder it was started in; None if that does not exist.
         environment: The environment it was started in, whatever plugins have changed since.
     """
 
-    words: tuple[str, ...]
-    home: Path | None
-    variables: Mapping[str, str]
+    command_words: tuple[str, ...]
+    start_folder: Path | None
+    environment: Mapping[str, str]
 
-    def folder(self) -> Path:
+    def usable_folder(self) -> Path:
         """Return the folder to start it in again: the same one or, if that is gone, the root."""
-        return self.home if self.home is not None and self.home.is_dir() else _ROOT
+        return (
+            self.start_folder
+            if self.start_folder is not None and self.start_folder.is_dir()
+            else _ROOT
+        )
 
 
 def command_line() -> CommandLine:
@@ -61,7 +65,7 @@ def restart_obstacle(
         state_folder: The state's folder.
         log_settings: The file it would log to.
     """
-    python_path = start_command.words[0]
+    python_path = start_command.command_words[0]
     if not os.access(python_path, os.X_OK):
         return f"the Python that runs sgevents cannot be started: {python_path} is not there"
     try:
@@ -100,15 +104,15 @@ def execute_anew(start_command: CommandLine) -> NoReturn:
     flush_all()
     restore_descriptors()
     with suppress(OSError):
-        os.chdir(start_command.folder())
-    environment = dict(start_command.variables)
-    os.execve(start_command.words[0], start_command.words, environment)  # noqa: S606 - the same again
+        os.chdir(start_command.usable_folder())
+    environment = dict(start_command.environment)
+    os.execve(start_command.command_words[0], start_command.command_words, environment)  # noqa: S606 - the same again
 
 
-def end_at_once(code: int = 0) -> NoReturn:
+def end_at_once(exit_code: int = 0) -> NoReturn:
     """End this process without waiting for any thread."""
     flush_all()
-    _exit(code)
+    _exit(exit_code)
 
 
 def flush_all() -> None:

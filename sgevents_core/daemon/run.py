@@ -27,14 +27,14 @@ from sgevents_core.state.protocols import Presence, Writer
 
 logger = logging.getLogger("sgevents.daemon")
 
-Order: TypeAlias = Literal["stop", "reload"]
+SignalOrder: TypeAlias = Literal["stop", "reload"]
 """The order that a signal gives to the main thread."""
 
-TICK: Final = 0.2
-DRAIN_TICK: Final = 0.02
-FEED_ENDS_WITHIN: Final = 2.0
+TICK_SECONDS: Final = 0.2
+DRAIN_TICK_SECONDS: Final = 0.02
+FEED_TIMEOUT: Final = 2.0
 """Seconds the feed may take to end; a silent site is not waited for, and nothing is lost."""
-ALERTS_END_WITHIN: Final = 5.0
+ALERT_TIMEOUT: Final = 5.0
 
 
 class DaemonRun:
@@ -43,57 +43,57 @@ class DaemonRun:
     Args:
         settings: The configuration.
         parts: The parts, not started.
-        state: The connection of the main thread.
+        state_writer: The connection of the main thread.
         orders: The orders that signals give.
         reloader: Handles requests to reload.
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
 
-    `reloads` says at the end whether the process is to be executed again, `hung` whether threads of
-    plugins hang.
+    At the end, `is_reloading` says whether the process is to be executed again, and
+    `has_hung_threads` whether threads of plugins hang.
     """
 
     def __init__(
         self,
         settings: Settings,
         parts: Parts,
-        state: Writer,
+        state_writer: Writer,
         *,
-        orders: SimpleQueue[Order],
+        orders: SimpleQueue[SignalOrder],
         reloader: Reloader,
         presence: Presence,
         drain: bool,
     ) -> None:
-        self.reloads = False
-        self.hung = False
+        self.is_reloading = False
+        self.has_hung_threads = False
         self._settings = settings
         self._parts = parts
-        self._state = state
+        self._state = state_writer
         self._orders = orders
         self._reloader = reloader
         self._presence = presence
-        self._drain = drain
-        self._systemd = Systemd()
-        self._housekeeping = Housekeeping(settings, state, parts.inbox)
+        self._is_drain = drain
+        self._service_manager = Systemd()
+        self._housekeeping = Housekeeping(settings, state_writer, parts.inbox)
 
-    def run(self, watch: InterruptingWatch) -> None:
-        """Run until the end; `watch` watches the plugins' shutdown.
+    def run(self, loading_watch: InterruptingWatch) -> None:
+        """Run until the end; `loading_watch` watches the plugins' shutdown.
 
         Raises:
             SgEventsError: The feed or a lane could not continue.
         """
         parts = self._parts
-        self._start()
+        self._start_parts()
         try:
-            self._watch()
+            self._watch_parts()
         finally:
-            shutdown_error = self._end(watch)
-        if parts.syncing.error is not None:
-            raise parts.syncing.error
+            shutdown_error = self._end_parts(loading_watch)
+        if parts.progress_syncer.error is not None:
+            raise parts.progress_syncer.error
         _raise_error(parts, shutdown_error)
         logger.info("Stopped", extra={"action": "daemon.stopped"})
 
-    def _start(self) -> None:
+    def _start_parts(self) -> None:
         parts = self._parts
         logger.info(
             "sgevents %s follows %s with %s",
@@ -104,37 +104,39 @@ class DaemonRun:
         )
         self._presence.look()
         parts.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
-        for thread in (parts.feed_thread, *parts.lane_threads, parts.syncing_thread):
+        for thread in (parts.feed_thread, *parts.lane_threads, parts.syncer_thread):
             thread.start()
-        self._systemd.ready()
+        self._service_manager.ready()
 
-    def _watch(self) -> None:
+    def _watch_parts(self) -> None:
         """Wait for a signal, an error or, in a drain, the end of the work."""
-        parts, state = self._parts, self._state
-        restarts = self._reloader.can_restart and not self._drain
-        overdue = Overdue(parts.lanes, state, started=time.monotonic(), restarts=restarts)
-        watched = Watched(parts.feed, parts.lanes, overdue, state.feed_trouble)
-        with closing(VitalSigns(self._settings.state.path, watched, parts.announcer)) as signs:
+        parts, state_writer = self._parts, self._state
+        can_restart = self._reloader.can_restart and not self._is_drain
+        overdue = Overdue(parts.lanes, state_writer, started=time.monotonic(), restarts=can_restart)
+        watched_parts = Watched(parts.feed, parts.lanes, overdue, state_writer.feed_trouble)
+        with closing(
+            VitalSigns(self._settings.state.path, watched_parts, parts.announcer)
+        ) as vital_signs:
             while not self._is_over(overdue):
                 self._feed_watchdog()
                 restore_logging()
-                signs.look(time.monotonic())
+                vital_signs.look(time.monotonic())
                 parts.inbox.poll()
-                self._housekeeping.turn()
+                self._housekeeping.work_briefly()
 
     def _is_over(self, overdue: Overdue) -> bool:
         """Wait for an order for one tick; return whether the run must end."""
-        order = self._order_within(DRAIN_TICK if self._drain else TICK)
-        if order == "stop":
+        signal_order = self._await_order(DRAIN_TICK_SECONDS if self._is_drain else TICK_SECONDS)
+        if signal_order == "stop":
             return True
-        if order == "reload":
-            self._reloader.ask()
+        if signal_order == "reload":
+            self._reloader.request_reload()
         if overdue.look(time.monotonic()):
             self._reloader.leave_hung(time.monotonic())
-        self.reloads = self._reloader.poll()
-        return self.reloads or self._has_failed() or (self._drain and self._is_drained())
+        self.is_reloading = self._reloader.poll_rehearsal()
+        return self.is_reloading or self._has_failed() or (self._is_drain and self._is_drained())
 
-    def _order_within(self, seconds: float) -> Order | None:
+    def _await_order(self, seconds: float) -> SignalOrder | None:
         try:
             return self._orders.get(timeout=seconds)
         except Empty:
@@ -143,46 +145,48 @@ class DaemonRun:
     def _has_failed(self) -> bool:
         """Return whether a part has ended because of an error."""
         parts = self._parts
-        return any([parts.feed.error, parts.syncing.error, *(lane.error for lane in parts.lanes)])
+        return any(
+            [parts.feed.error, parts.progress_syncer.error, *(lane.error for lane in parts.lanes)]
+        )
 
     def _is_drained(self) -> bool:
         """Return whether every event so far is handled."""
         if not self._parts.feed.idle.is_set():
             return False
-        end = self._state.end()
-        return all(lane.caught_up(end) for lane in self._parts.lanes)
+        journal_end = self._state.end()
+        return all(lane.caught_up(journal_end) for lane in self._parts.lanes)
 
-    def _end(self, watch: InterruptingWatch) -> SgEventsError | None:
+    def _end_parts(self, loading_watch: InterruptingWatch) -> SgEventsError | None:
         """Stop everything in order; return the error if a `shutdown` could not be recorded."""
         parts = self._parts
-        if not self.reloads:  # after a reload it is still the same service
-            self._systemd.stopping()
+        if not self.is_reloading:  # after a reload it is still the same service
+            self._service_manager.stopping()
         self._reloader.close()
         parts.inbox.close()
-        _stop(parts, self._feed_watchdog)
-        parts.announcer.close(ALERTS_END_WITHIN)
-        self.hung = bool(hung(parts.lanes))
-        working = not_hung(parts.plugins, parts.lanes)
-        with watch:
-            return stop_plugins(working, parts.services, self._state, watch)
+        _stop_parts(parts, self._feed_watchdog)
+        parts.announcer.close(ALERT_TIMEOUT)
+        self.has_hung_threads = bool(hung(parts.lanes))
+        working_plugins = not_hung(parts.plugins, parts.lanes)
+        with loading_watch:
+            return stop_plugins(working_plugins, parts.services, self._state, loading_watch)
 
     def _feed_watchdog(self) -> None:
-        feed_watchdog(self._systemd, self._parts.liveness, time.monotonic())
+        feed_watchdog(self._service_manager, self._parts.liveness, time.monotonic())
 
 
-def feed_watchdog(systemd: Systemd, liveness: Liveness, now: float) -> None:
+def feed_watchdog(service_manager: Systemd, liveness: Liveness, current_time: float) -> None:
     """Feed systemd's watchdog unless a loop hangs; called at every tick of the main thread.
 
     Args:
-        systemd: The service manager.
+        service_manager: The service manager.
         liveness: The liveness of the daemon's loops.
-        now: The current monotonic time, in seconds.
+        current_time: The current monotonic time, in seconds.
     """
-    if not liveness.hanging_loops(now):
-        systemd.feed_watchdog(now)
+    if not liveness.hanging_loops(current_time):
+        service_manager.feed_watchdog(current_time)
 
 
-def _stop(parts: Parts, feed_watchdog: Callable[[], None]) -> None:
+def _stop_parts(parts: Parts, feed_watchdog: Callable[[], None]) -> None:
     parts.children.say_stopping()
     parts.feed.stop()
     for lane in parts.lanes:
@@ -191,11 +195,11 @@ def _stop(parts: Parts, feed_watchdog: Callable[[], None]) -> None:
     logger.info("Stopping once the running callbacks have returned", extra=extra)
     for thread in parts.lane_threads:
         while thread.is_alive():
-            thread.join(TICK)
+            thread.join(TICK_SECONDS)
             feed_watchdog()  # a callback may take long
-    parts.feed_thread.join(FEED_ENDS_WITHIN)
-    parts.syncing.stop()
-    parts.syncing_thread.join()
+    parts.feed_thread.join(FEED_TIMEOUT)
+    parts.progress_syncer.stop()
+    parts.syncer_thread.join()
 
 
 def _raise_error(parts: Parts, shutdown_error: SgEventsError | None) -> None:
@@ -205,7 +209,7 @@ def _raise_error(parts: Parts, shutdown_error: SgEventsError | None) -> None:
         if isinstance(lane.error, SgEventsError):
             raise lane.error
         if lane.error is not None:
-            reason = f"{type(lane.error).__name__}: {lane.error}"
-            raise InternalError(where=f"lane {lane.name}", reason=reason) from lane.error
+            error_text = f"{type(lane.error).__name__}: {lane.error}"
+            raise InternalError(where=f"lane {lane.name}", reason=error_text) from lane.error
     if shutdown_error is not None:
         raise shutdown_error

@@ -20,7 +20,7 @@ from measuring import Figure, Scale, figure, in_turns, ratio
 from studio import Studio
 from waiting import wait_until
 
-from sgevents_core.daemon.run import DRAIN_TICK
+from sgevents_core.daemon.run import DRAIN_TICK_SECONDS
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols import Writer
@@ -138,7 +138,7 @@ def pruning(scale: Scale) -> list[Figure]:
 def prune(state: Writer) -> None:
     """Remove all events but the last, as the daemon does: a portion at each of its turns."""
     while state.prune(int(time.time()), state.end()):
-        time.sleep(DRAIN_TICK)
+        time.sleep(DRAIN_TICK_SECONDS)
 
 
 def _write_until(folder: Path, done: threading.Event, waits: list[float]) -> None:

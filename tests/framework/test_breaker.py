@@ -188,5 +188,5 @@ def test_ignore_own_keeps_the_loop_from_arising(
     keys = f'enabled = true\nignore_own = true\nscript_name = "{script}"\napi_key = "demo-key"\n'
     with caplog.at_level(logging.WARNING, logger="sgevents"):
         for _ in range(3):  # a drain does not wait for what comes of its own last callback
-            assert drain(tmp_path, site, f"[plugins.looping]\n{keys}").apart == ()
+            assert drain(tmp_path, site, f"[plugins.looping]\n{keys}").stopped_plugins == ()
     assert caplog.text.count("turns: 1") == 3

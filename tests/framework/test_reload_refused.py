@@ -198,9 +198,9 @@ def test_process_that_cannot_be_started_is_a_reason(tmp_path: Path, why: str) ->
     with closing(StateLock(settings.state.path)):
         started = CommandLine((word,), tmp_path, variables)
         reloader = Reloader(settings, load(settings, discover()), started)
-        reloader.ask()
-        assert reloader.poll() is False
-        assert reloader.poll() is False
+        reloader.request_reload()
+        assert reloader.poll_rehearsal() is False
+        assert reloader.poll_rehearsal() is False
         found = running(settings.state.path)
         assert found is not None
         assert found.refusal is not None
@@ -226,7 +226,7 @@ def test_obstacles_of_a_restart(tmp_path: Path) -> None:
     assert list(state.iterdir()) == []
     away = LogSettings(file=tmp_path / "gone" / "log")
     assert "could not write its log" in restart_obstacle(here, state, away)
-    gone = here._replace(words=(str(tmp_path / "python"),))
+    gone = here._replace(command_words=(str(tmp_path / "python"),))
     assert "cannot be started" in restart_obstacle(gone, state, LogSettings())
 
 
@@ -239,7 +239,7 @@ def test_daemon_whose_threads_hang_tries_again_after_a_while(tmp_path: Path) -> 
         now = time.monotonic()
         for second in (0.0, 0.2, 59.0, 61.0):
             reloader.leave_hung(now + second)
-            assert reloader.poll() is False
+            assert reloader.poll_rehearsal() is False
         found = running(settings.state.path)
         assert found is not None
         assert found.refusal is not None

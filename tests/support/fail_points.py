@@ -96,8 +96,8 @@ def _at_once() -> None:
     from sgevents_core.daemon import housekeeping, run
     from sgevents_core.dispatch.lane import Lane
 
-    vars(housekeeping).update(PRUNE_EVERY=0.01)
-    vars(run).update(DRAIN_TICK=0.002)
+    vars(housekeeping).update(PRUNE_INTERVAL=0.01)
+    vars(run).update(DRAIN_TICK_SECONDS=0.002)
     caught_up = Lane.caught_up
 
     def and_not_held(lane: Lane, end: int) -> bool:
