@@ -647,6 +647,24 @@ class ConfigExistsError(SgEventsError):
     path: Path
 
 
+class IdFileError(SgEventsError):
+    """{path}: {problem}. {advice}"""
+
+    exit_code = 2
+    path: Path
+    problem: str
+    advice: str
+
+
+class IdFileExistsError(SgEventsError):
+    """{path} already exists. Move it aside, or name another file: positions are never written over
+    a file.
+    """
+
+    exit_code = 2
+    path: Path
+
+
 class ConfigNotWrittenError(SgEventsError):
     """{path} cannot be written: {reason}. Name another file with --config."""
 

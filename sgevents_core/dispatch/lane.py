@@ -14,6 +14,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.errands import Errand, Errands
+from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.ledger import PAGE, LaneLedger
 from sgevents_core.dispatch.plan import Plan
@@ -121,6 +122,7 @@ class Lane:
             announcer=announcer,
             observers=self.observers,
             scripts=scripts,
+            imported=ImportedEvents(state.imported_positions(), keys),
         )
         self._strand = Strand(
             self._parts,

@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import Call, Caller, Steps
+from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.late_start import settle
 from sgevents_core.dispatch.ledger import StrandLedger
@@ -49,6 +50,7 @@ class LaneParts:
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
         scripts: The names of the site's scripts; None to guess them from rows.
+        imported: What its plugins had from another daemon.
     """
 
     plan: Plan
@@ -59,6 +61,7 @@ class LaneParts:
     announcer: Announcer
     observers: CallObservers
     scripts: Scripts | None
+    imported: ImportedEvents = field(default_factory=ImportedEvents)
 
 
 class Gate(Protocol):
@@ -102,6 +105,8 @@ class Strand:
         self._parts = parts
         self._plan = parts.plan
         self._keys = parts.keys
+        self._imported = parts.imported
+        self._highest_imported = parts.imported.highest
         self._stop = parts.stopping
         self._lane_plugin_of = [
             lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
@@ -136,6 +141,8 @@ class Strand:
 
     def _hand_out(self, entry: Entry, done: frozenset[CallKey]) -> bool:
         self.caller.resumed = done
+        if entry.event_id <= self._highest_imported:
+            done |= self._imported.callbacks_done(entry)
         event = self._event(entry)
         if event is None:
             return True
@@ -179,7 +186,9 @@ class Strand:
             return event_in(entry, self._parts.scripts)
         except UnreadableEntry as error:
             needing = [only] if only else [one for one in self.lane_plugins if not one.record.apart]
-            self.ledger.pass_over(entry, [one.record.name for one in needing], error.reason)
+            names = [one.record.name for one in needing]
+            names = [name for name in names if not self._imported.has_had(name, entry)]
+            self.ledger.pass_over(entry, names, error.reason)
             return None
 
     def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
@@ -296,7 +305,7 @@ class Strand:
         if entry is None:
             record.finish(reached)
             return True
-        if record.has_finished(entry):
+        if record.has_finished(entry) or self._imported.has_had(record.name, entry):
             record.finish(entry.seq)
             return True
         by_type = self._plan.for_type(entry.event_type)

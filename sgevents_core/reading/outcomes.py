@@ -15,6 +15,7 @@ from sgevents_core.state.call_times import TimedCall, calls_of
 from sgevents_core.state.cursors import entry_at
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure, RecordedFailure
+from sgevents_core.state.imported import IMPORTED_ERA
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import AnyPluginRecord, PluginRecord, StrandRecord
@@ -74,6 +75,7 @@ class Outcomes:
         self._timed_calls: dict[tuple[str, int], list[TimedCall]] = {}
         with closing(open_state(folder).reader()) as state:
             self.plugin_records = state.plugins()
+            self._imported_positions = state.imported_positions()
             self._progress_by_lane: dict[str, Progress | None] = {}
             self._places_by_lane: dict[str, StrandPlaces] = {}
             for lane_name in {record.lane for record in self.plugin_records.values()}:
@@ -126,6 +128,17 @@ class Outcomes:
         """Return whether an event came after the point at which a plugin began."""
         return plugin in self.plugin_records and seq > self._first_places.get(plugin, 0)
 
+    def _reason_not_for(self, plugin: str, seq: int) -> str:
+        """Return why an event was not meant for a plugin; empty if it was."""
+        if not self.is_for(plugin, seq):
+            return "the plugin was enabled later, and began behind this event"
+        position = self._imported_positions.get(plugin)
+        entry = None if position is None else self._entry_at(seq)
+        if position is None or entry is None or entry.era != IMPORTED_ERA:
+            return ""
+        had = position.has_had(entry.event_id)
+        return "the plugin had it from the daemon before this one" if had else ""
+
     def calls_of(self, plugin: str, callback: str, seq: int) -> tuple[TimedCall, ...]:
         """Return the known calls of a callback for an event, oldest first."""
         record = self.plugin_records.get(plugin)
@@ -157,10 +170,9 @@ class Outcomes:
             kept_failure for kept_failure in plugin_failures if kept_failure[0].callback == callback
         ]
         history = tuple(failure for failure, _, _ in callback_failures)
-        if not self.is_for(plugin, seq):
-            return Outcome(
-                "not for it", "the plugin was enabled later, and began behind this event"
-            )
+        reason_not_for = self._reason_not_for(plugin, seq)
+        if reason_not_for:
+            return Outcome("not for it", reason_not_for)
         for failure, is_dead, letter_number in reversed(callback_failures):
             if is_dead:
                 outcome_text = f"dead letter {letter_number}: {failure.error}"

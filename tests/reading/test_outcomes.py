@@ -13,6 +13,8 @@ from waiting import wait_until
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 from sgevents_core.reading.outcomes import Outcome, Outcomes
+from sgevents_core.state.feed_values import FeedChange, FeedState
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.opening import open_state
 from sgevents_core.state.plugin_record import PluginState
@@ -42,6 +44,21 @@ def test_handled_and_not_for_it(house: House) -> None:
     assert fate(house, "alpha", "one", 1).text == "handled"
     assert fate(house, "beta", "one", 1).what == "not for it"
     assert fate(house, "beta", "one", 2).what == "handled"
+
+
+def test_event_that_a_plugin_had_from_another_daemon(house: House) -> None:
+    """It was not for it again, whatever became of it with others."""
+    house.plugin("alpha", "one")
+    house.plugin("beta", "one")
+    positions = {"alpha": ImportedPosition(5), "beta": ImportedPosition(4)}
+    assert house.state.import_positions(FeedChange(FeedState(frontier=4)), positions, "default")
+    house.run()
+    house.events(5)
+    house.run()
+    outcome = fate(house, "alpha", "one", 1)
+    assert outcome.what == "not for it"
+    assert outcome.text == "the plugin had it from the daemon before this one"
+    assert fate(house, "beta", "one", 1).what == "handled"
 
 
 def test_lane_that_is_behind(house: House) -> None:

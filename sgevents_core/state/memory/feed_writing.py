@@ -30,7 +30,7 @@ class MemoryFeedWriter(MemoryReader):
             ids = {(era, row.id) for row, _ in rows}
             if len(ids) < len(rows) or not ids.isdisjoint(tables.seqs):
                 raise StateError(path="memory", reason="an event is appended twice")
-            _write_feed(tables, change)
+            write_feed(tables, change)
             for seq, (row, late) in enumerate(rows, expected_seq + 1):
                 tables.seqs[era, row.id] = seq
                 tables.journal[seq] = _entry(seq, era, row, late=late)
@@ -46,14 +46,14 @@ class MemoryFeedWriter(MemoryReader):
             tables.parked.clear()
             tables.missing.clear()
             tables.gone.clear()
-            _write_feed(tables, change)
+            write_feed(tables, change)
             write_request(tables, step)
 
     def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
         """Write a person's decision about ids of the feed and the request's answer, atomically."""
         with self._tables.lock:
             self._check_end(expected_seq)
-            _write_feed(self._tables, change)
+            write_feed(self._tables, change)
             write_request(self._tables, step)
 
     def answer(self, step: RequestStep) -> None:
@@ -119,7 +119,8 @@ def _entry(seq: int, era: int, row: Row, *, late: bool) -> Entry:
     )
 
 
-def _write_feed(tables: Tables, change: FeedChange) -> None:
+def write_feed(tables: Tables, change: FeedChange) -> None:
+    """Write the changes of one step of the feed."""
     era = change.state.era
     tables.feed = _encode(change.state)
     for first in change.cut:

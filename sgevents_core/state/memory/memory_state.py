@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sgevents_core.state.memory.feed_writing import MemoryFeedWriter
+from sgevents_core.state.feed_values import FeedChange
+from sgevents_core.state.imported import ImportedPosition
+from sgevents_core.state.memory.feed_writing import MemoryFeedWriter, write_feed
 from sgevents_core.state.memory.lane_writing import MemoryLaneWriter
 from sgevents_core.state.memory.letters import MemoryLetters
 from sgevents_core.state.memory.past import MemoryPast
 from sgevents_core.state.memory.reading import MemoryReader
 from sgevents_core.state.memory.requests import MemoryRequests
 from sgevents_core.state.memory.tables import Tables
+from sgevents_core.state.plugin_record import PluginRecord
 
 
 class MemoryWriter(MemoryFeedWriter, MemoryLaneWriter):
     """A connection for all that is written."""
+
+    def import_positions(
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+    ) -> bool:
+        """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
+        tables = self._tables
+        with tables.lock:
+            if tables.feed is not None or tables.plugins or tables.end():
+                return False
+            write_feed(tables, change)
+            tables.imported.update(positions)
+            for plugin in positions:
+                tables.plugins[plugin] = PluginRecord(plugin, lane, apart=True)
+        return True
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
         """Return 0: no older version wrote any of it."""

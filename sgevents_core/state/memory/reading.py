@@ -11,6 +11,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import FeedRecord, FeedState, SetAside
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.memory.tables import Tables
 from sgevents_core.state.needs import FeedTrouble
@@ -152,6 +153,11 @@ class MemoryReader:
                 if plugin.order_by == order_by and not plugin.apart:
                     plugin.strands[strand] = dataclasses.replace(record, plugin=plugin)
             return records
+
+    def imported_positions(self) -> dict[str, ImportedPosition]:
+        """Return where plugins stood in the daemon before this one, by name."""
+        with self._tables.lock:
+            return dict(self._tables.imported)
 
     def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""

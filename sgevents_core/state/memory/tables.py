@@ -10,6 +10,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry
 from sgevents_core.state.failures import Failure
 from sgevents_core.state.feed_values import MissingRange, ParkedRange, SetAside
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.plugin_record import PluginRecord, StrandRecord
 from sgevents_core.state.progress import BEGINNING, Progress
@@ -96,6 +97,7 @@ class Tables:
     plugins: dict[str, PluginRecord] = field(default_factory=dict)
     plugin_strands: dict[tuple[str, int], KeptStrand] = field(default_factory=dict)
     joined: dict[str, int] = field(default_factory=dict)
+    imported: dict[str, ImportedPosition] = field(default_factory=dict)
     attempts: dict[tuple[CallKey, int], int] = field(default_factory=dict)
     deaths: dict[tuple[CallKey, int], CallDeaths] = field(default_factory=dict)
     failures: dict[int, FailedCall] = field(default_factory=dict)

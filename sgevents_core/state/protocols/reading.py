@@ -9,6 +9,7 @@ from sgevents_core.choices import OrderBy
 from sgevents_core.state.entries import Entry, JournalStart
 from sgevents_core.state.failures import Failure, RecordedFailure
 from sgevents_core.state.feed_values import FeedRecord, LeftOut, SetAside
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.letters import Letter, LetterChoice, LetterGroup
 from sgevents_core.state.needs import FeedTrouble
@@ -99,6 +100,9 @@ class Reader(Connection, Protocol):
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
+
+    def imported_positions(self) -> dict[str, ImportedPosition]:
+        """Return where plugins stood in the daemon before this one, by name."""
 
     def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sgevents_core.state.entries import MOST_PRUNED, Entry, LateRow, Row
 from sgevents_core.state.feed_values import FeedChange, SetAside
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.progress import Progress
 from sgevents_core.state.protocols.reading import Connection, Reader
@@ -164,6 +165,21 @@ class LaneWriter(Reader, Protocol):
 
 class Writer(FeedWriter, LaneWriter, Protocol):
     """Writes everything; for the process that holds the state's lock, while it starts and ends."""
+
+    def import_positions(
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+    ) -> bool:
+        """Begin a state where another daemon ended, atomically.
+
+        Args:
+            change: The feed's state there.
+            positions: Where each plugin stood, by name; each gets a record at the beginning of the
+                journal.
+            lane: The lane of these records.
+
+        Returns:
+            Whether it began; False if the state had begun before, and is unchanged.
+        """
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
         """Let failures written by an older version share their tracebacks, up to `limit` at once.

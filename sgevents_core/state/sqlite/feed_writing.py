@@ -43,7 +43,7 @@ class SqliteFeedWriter(SqliteReader):
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
             _insert(db, expected_seq + 1, era, rows)
-            _write_feed(db, change)
+            write_feed(db, change)
         return expected_seq + len(rows)
 
     def begin_era(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
@@ -74,7 +74,7 @@ class SqliteFeedWriter(SqliteReader):
             db.execute("DELETE FROM parked")
             db.execute("DELETE FROM missing")
             db.execute("DELETE FROM gone")
-            _write_feed(db, change)
+            write_feed(db, change)
             write_request(db, step)
 
     def decide(self, expected_seq: int, change: FeedChange, step: RequestStep) -> None:
@@ -91,7 +91,7 @@ class SqliteFeedWriter(SqliteReader):
         with self._db.transaction(durable=True) as db:
             if self.end() != expected_seq:
                 raise StaleWriter(what="the journal")
-            _write_feed(db, change)
+            write_feed(db, change)
             write_request(db, step)
 
     def answer(self, step: RequestStep) -> None:
@@ -226,7 +226,8 @@ def _insert(db: sqlite3.Connection, seq: int, era: int, rows: Sequence[LateRow])
         seq, rows = seq + count, rows[count:]
 
 
-def _write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
+def write_feed(db: sqlite3.Connection, change: FeedChange) -> None:
+    """Write the changes of one step of the feed."""
     text = _encode(change.state).decode()
     db.execute("INSERT OR REPLACE INTO feed VALUES (1, ?, ?)", (text, checksum_of(text)))
     db.executemany("DELETE FROM missing WHERE first = ?", ((f,) for f in change.cut))

@@ -17,6 +17,7 @@ from sgevents_core.state.feed_values import (
     ParkedRange,
     SetAside,
 )
+from sgevents_core.state.imported import ImportedPosition
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.needs import FeedTrouble
 from sgevents_core.state.plugin_record import PluginRecord
@@ -29,6 +30,7 @@ from sgevents_core.state.sqlite.checksums import (
     verify_checksum,
 )
 from sgevents_core.state.sqlite.database import Database
+from sgevents_core.state.sqlite.imported import read_imported
 from sgevents_core.state.sqlite.places import (
     STRANDS_SINCE,
     read_place,
@@ -229,6 +231,10 @@ class SqliteReader:
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins ever enabled, by name."""
         return read_records(self._db, self._sum)
+
+    def imported_positions(self) -> dict[str, ImportedPosition]:
+        """Return where plugins stood in the daemon before this one, by name."""
+        return read_imported(self._db)
 
     def attempts(self) -> dict[tuple[CallKey, int], int]:
         """Return `(callback, seq)` -> attempts, for all calls that are not settled."""

@@ -5,14 +5,20 @@ Each thread opens its own connection; SQLite keeps the writers apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from sgevents_core.state.feed_values import FeedChange
+from sgevents_core.state.imported import ImportedPosition
+from sgevents_core.state.plugin_record import PluginRecord
 from sgevents_core.state.sqlite.database import is_made
-from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter
+from sgevents_core.state.sqlite.feed_writing import SqliteFeedWriter, write_feed
+from sgevents_core.state.sqlite.imported import write_imported
 from sgevents_core.state.sqlite.lane_writing import SqliteLaneWriter
 from sgevents_core.state.sqlite.letters import SqliteLetters
 from sgevents_core.state.sqlite.past import SqlitePast
+from sgevents_core.state.sqlite.places import write_record
 from sgevents_core.state.sqlite.presence import SqlitePresence
 from sgevents_core.state.sqlite.reading import SqliteReader
 from sgevents_core.state.sqlite.requests import SqliteRequests
@@ -21,6 +27,19 @@ from sgevents_core.state.sqlite.tracebacks import share_tracebacks
 
 class SqliteWriter(SqliteFeedWriter, SqliteLaneWriter):
     """A connection for all that is written."""
+
+    def import_positions(
+        self, change: FeedChange, positions: Mapping[str, ImportedPosition], lane: str
+    ) -> bool:
+        """Begin a state where another daemon ended, atomically; see `protocols.Writer`."""
+        with self._db.transaction(durable=True) as db:
+            if self.load_feed() is not None or self.plugins() or self.end():
+                return False
+            write_feed(db, change)
+            write_imported(db, positions)
+            for plugin in positions:
+                write_record(db, PluginRecord(plugin, lane, apart=True))
+        return True
 
     def share_tracebacks(self, limit: int = 1_000) -> int:
         """Let failures written by an older version share their tracebacks, up to `limit` at once.

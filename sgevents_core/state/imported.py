@@ -1,0 +1,53 @@
+"""Where a plugin stood in the daemon that called it before this one, as a value. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+IMPORTED_ERA: Final = 1
+"""The era of the feed in which the ids of imported positions mean anything: the first."""
+
+
+class ImportedPosition(NamedTuple):
+    """The events that a plugin had before this state began; it is not given them again.
+
+    Args:
+        last_id: The last event that it had.
+        missing: Ranges of ids up to `last_id`, both ends included and ascending, whose events it
+            had not.
+    """
+
+    last_id: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, last_id: int, missing_ids: Iterable[int]) -> ImportedPosition:
+        """Return the position after an event, without some before it."""
+        return cls(last_id, tuple(ranges_of(id_ for id_ in missing_ids if id_ <= last_id)))
+
+    def has_had(self, event_id: int) -> bool:
+        """Return whether the plugin had an event."""
+        return event_id <= self.last_id and not self.is_missing(event_id)
+
+    def is_missing(self, event_id: int) -> bool:
+        """Return whether an event is one of those that it had not."""
+        place = bisect_right(self.missing, (event_id, self.last_id)) - 1
+        return place >= 0 and self.missing[place][1] >= event_id
+
+    @property
+    def first_needed(self) -> int:
+        """The lowest id whose event it needs."""
+        return self.missing[0][0] if self.missing else self.last_id + 1
+
+
+def ranges_of(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ids as ascending ranges, both ends included."""
+    ranges: list[tuple[int, int]] = []
+    for id_ in sorted(set(ids)):
+        if ranges and ranges[-1][1] == id_ - 1:
+            ranges[-1] = (ranges[-1][0], id_)
+        else:
+            ranges.append((id_, id_))
+    return ranges
