@@ -58,8 +58,8 @@ def memory(scale: Scale) -> list[Figure]:
         figure(7, f"memory after {size:,} events", (used,), "MB")
         for size, used in zip(sizes, found, strict=True)
     ]
-    grown = (max(found) - found[0],)
-    return [*figures, figure(7, "memory that more events take", grown, "MB", "<= 10")]
+    grown = (max(found) - min(found),)
+    return [*figures, figure(7, "difference between these", grown, "MB", "<= 10")]
 
 
 def starting(scale: Scale) -> list[Figure]:

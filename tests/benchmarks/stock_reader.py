@@ -6,7 +6,6 @@ A script of its own (`python stock_reader.py URL ROWS`), so that nothing of sgev
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -36,7 +35,6 @@ def read(url: str, rows: int) -> dict[str, float]:
         "processor": time.process_time() - processor,
         "clock": time.perf_counter() - clock,
         "rows": found,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
