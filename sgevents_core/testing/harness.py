@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from sgevents_core.sandbox import Sandbox
 
-PAGE: Final = 500
-ERA: Final = 1
-NO_SITE: Final = SiteSettings(
+PAGE_SIZE: Final = 500
+FEED_ERA: Final = 1
+MISSING_SITE: Final = SiteSettings(
     url="https://no-site.invalid", script_name="sgevents", api_key=Secret("demo-key")
 )
 
@@ -92,19 +92,19 @@ class Harness:
         **table: Any,
     ) -> None:
         self.site: Final = site
-        self._records = None if site is not None else list(records)
-        self._groups = tuple(GroupSettings(name=group) for group in groups)
-        self._fields = tuple(fields)
+        self._recorder_records = None if site is not None else list(records)
+        self._group_settings = tuple(GroupSettings(name=group) for group in groups)
+        self._event_fields = tuple(fields)
         self._dry_run = dry_run
-        self._stopping = threading.Event()
+        self._stop_event = threading.Event()
         if stopping:
-            self._stopping.set()
-        self._plugins: dict[str, GivenPlugin] = {}
+            self._stop_event.set()
+        self._given_plugins: dict[str, GivenPlugin] = {}
         self._stores: dict[str, Mapping[str, Any]] = {}
-        self._handed: dict[int, ReplayEvent] = {}
-        self._read = site.log.highest_id if site is not None else 0
-        self._scripts = Scripts()
-        self._open = ExitStack()
+        self._handed_events: dict[int, ReplayEvent] = {}
+        self._last_read_id = site.log.highest_id if site is not None else 0
+        self._script_names = Scripts()
+        self._open_resources = ExitStack()
         self._session: Session | None = None
         if plugin is not None:
             self.enable(plugin, name, settings=settings, store=store, **table)
@@ -124,26 +124,26 @@ class Harness:
         """
         if self._session is not None:
             raise RuntimeError("enable plugins before the first run: they start together")
-        one = given_plugin(plugin, name, settings, table)
-        self._plugins[one.plugin_name] = one
-        self._stores[one.plugin_name] = store or {}
-        return one.plugin_name
+        given = given_plugin(plugin, name, settings, table)
+        self._given_plugins[given.plugin_name] = given
+        self._stores[given.plugin_name] = store or {}
+        return given.plugin_name
 
     def __enter__(self) -> Harness:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        error_traceback: TracebackType | None,
     ) -> None:
         self.close()
 
     def close(self) -> Result:
         """Stop the plugins as the daemon does; return what their `shutdown` did."""
         session, self._session = self._session, None
-        with self._open:
+        with self._open_resources:
             if session is None:
                 return Result()
             session.close()
@@ -155,7 +155,7 @@ class Harness:
         Raises:
             PluginError: A plugin cannot be used; the message says why and what to do.
         """
-        self._started()
+        self._start_session()
 
     def run(
         self, *events: Event | Mapping[str, Any] | Iterable[Event], retry: bool = True
@@ -171,9 +171,9 @@ class Harness:
             PluginError: A plugin cannot be used.
             AlreadyHandedError: An event with this id was handed to the plugins before.
         """
-        session = self._started()
-        self._append(session, [self._row(event) for event in _flat(events)])
-        return _checked(session.run(retry=retry))
+        session = self._start_session()
+        self._append_rows(session, [self._event_row(event) for event in _flatten_events(events)])
+        return _raise_test_error(session.run(retry=retry))
 
     def catch_up(self, *, retry: bool = True) -> Result:
         """Hand the plugins all events that the site has had since the harness was made.
@@ -188,115 +188,128 @@ class Harness:
         """
         if self.site is None:
             raise ValueError("there is no site to catch up with: Harness(plugin, site=site)")
-        session = self._started()
-        self._append(session, self._read_new_rows())
-        return _checked(session.run(retry=retry))
+        session = self._start_session()
+        self._append_rows(session, self._read_new_rows())
+        return _raise_test_error(session.run(retry=retry))
 
     def replay(self, *events: Event | Mapping[str, Any] | Iterable[Event]) -> Result:
         """Call the callbacks for events again, as `sgevents replay` does.
 
         `ctx.key` is the same as before: with it a plugin can avoid acting twice.
         """
-        session = self._started()
-        rows = [self._row(event) for event in _flat(events)]
-        strange = [ReplayEvent(ERA, 0, row.id, row.body) for row in rows]
-        again = [self._handed.get(one.event_id, one) for one in strange]
-        return _checked(session.replay(again))
+        session = self._start_session()
+        event_rows = [self._event_row(event) for event in _flatten_events(events)]
+        new_events = [ReplayEvent(FEED_ERA, 0, row.id, row.body) for row in event_rows]
+        replayed_events = [
+            self._handed_events.get(new_event.event_id, new_event) for new_event in new_events
+        ]
+        return _raise_test_error(session.replay(replayed_events))
 
     def explain(self, event: Event) -> list[Explanation]:
         """Return for every callback, in call order, whether it is called for `event`, or why not.
 
         Each item has `callback`, `matched` and `why_not`.
         """
-        return Plan(self._started().loaded.callbacks).explain(event)
+        return Plan(self._start_session().loaded.callbacks).explain(event)
 
-    def _started(self) -> Session:
+    def _start_session(self) -> Session:
         if self._session is None:
             self._session = Session(
-                self._settings(),
-                discovery_with(self._plugins),
+                self._make_settings(),
+                discovery_with(self._given_plugins),
                 stores=self._stores,
-                records=self._records,
+                records=self._recorder_records,
                 dry_run=self._dry_run,
-                stopping=self._stopping,
-                scripts=self._scripts,
+                stopping=self._stop_event,
+                scripts=self._script_names,
             )
         return self._session
 
-    def _settings(self) -> Settings:
-        folder = folder_for(self._open)
+    def _make_settings(self) -> Settings:
+        state_folder = folder_for(self._open_resources)
         return Settings(
-            path=folder / "sgevents.toml",
+            path=state_folder / "sgevents.toml",
             site=self._site_settings(),
-            feed=FeedSettings(fields=self._fields),
-            state=StateSettings(path=folder),
-            groups=self._groups,
+            feed=FeedSettings(fields=self._event_fields),
+            state=StateSettings(path=state_folder),
+            groups=self._group_settings,
             lanes={DEFAULT_LANE: LaneSettings()},
-            plugins={name: one.plugin_settings for name, one in self._plugins.items()},
+            plugins={
+                plugin_name: given.plugin_settings
+                for plugin_name, given in self._given_plugins.items()
+            },
         )
 
     def _site_settings(self) -> SiteSettings:
         if self.site is None:
-            return NO_SITE
+            return MISSING_SITE
         return SiteSettings(
-            url=self.site.url,
-            script_name=self.site.script_name,
-            api_key=Secret(self.site.api_key),
+            url=self.site.url, script_name=self.site.script_name, api_key=Secret(self.site.api_key)
         )
 
-    def _append(self, session: Session, rows: Sequence[Row]) -> None:
-        known = set(self._handed)
+    def _append_rows(self, session: Session, rows: Sequence[Row]) -> None:
+        known_ids = set(self._handed_events)
         for row in rows:
-            if row.id in known:
+            if row.id in known_ids:
                 raise AlreadyHandedError(event_id=row.id)
-            known.add(row.id)
-        end = session.append(rows)
-        for seq, row in enumerate(rows, end - len(rows) + 1):
-            self._handed[row.id] = ReplayEvent(ERA, seq, row.id, row.body)
+            known_ids.add(row.id)
+        journal_end = session.append(rows)
+        for seq, row in enumerate(rows, journal_end - len(rows) + 1):
+            self._handed_events[row.id] = ReplayEvent(FEED_ERA, seq, row.id, row.body)
 
-    def _row(self, event: Event) -> Row:
+    def _event_row(self, event: Event) -> Row:
         """Return an event as the feed reads it from the site."""
-        self._scripts.merge(scripts_of(event).names)
-        row = event.row
-        body = json.dumps(row, default=api_timestamp).encode()
-        return Row(event.id, seconds_of(row.get("created_at")) or 0, event.event_type, body)
+        self._script_names.merge(scripts_of(event).names)
+        event_row = event.row
+        row_body = json.dumps(event_row, default=api_timestamp).encode()
+        return Row(
+            event.id, seconds_of(event_row.get("created_at")) or 0, event.event_type, row_body
+        )
 
     def _read_new_rows(self) -> list[Row]:
-        rows: list[Row] = []
-        lookup = ScriptLookup(self._scripts, self._settings().script_names, _forget)
-        with closing(EventLog(self._site_settings(), self._fields, lookup)) as log:
+        new_rows: list[Row] = []
+        script_lookup = ScriptLookup(
+            self._script_names, self._make_settings().script_names, _discard_names
+        )
+        with closing(
+            EventLog(self._site_settings(), self._event_fields, script_lookup)
+        ) as event_log:
             while True:
-                page = log.ask(Page(self._read, PAGE, None)).rows
-                rows += page
-                self._read = page[-1].id if page else self._read
-                if len(page) < PAGE:
-                    return rows
+                page_rows = event_log.ask(Page(self._last_read_id, PAGE_SIZE, None)).rows
+                new_rows += page_rows
+                self._last_read_id = page_rows[-1].id if page_rows else self._last_read_id
+                if len(page_rows) < PAGE_SIZE:
+                    return new_rows
 
 
-def _flat(
+def _flatten_events(
     events: Iterable[Event | Mapping[str, Any] | Iterable[Event]],
 ) -> Iterator[Event]:
-    for one in events:
-        if isinstance(one, Event):
-            yield one
-        elif isinstance(one, Mapping):
-            yield Event(one)
+    for event_or_events in events:
+        if isinstance(event_or_events, Event):
+            yield event_or_events
+        elif isinstance(event_or_events, Mapping):
+            yield Event(event_or_events)
         else:
-            yield from _flat(one)
+            yield from _flatten_events(event_or_events)
 
 
-def _forget(names: Mapping[int, str], own: Mapping[str, Collection[int]]) -> None:
+def _discard_names(
+    script_names: Mapping[int, str], own_names: Mapping[str, Collection[int]]
+) -> None:
     """Do not keep the names of scripts: a harness has no next start."""
 
 
-def _checked(result: Result) -> Result:
+def _raise_test_error(result: Result) -> Result:
     """Return `result`; raise what the test itself, not a plugin, raised inside a call.
 
     Callbacks are called in the test's own thread, and everything raised in them is recorded, even
     an interruption by a person, pytest's own `fail` and `skip`, or a timeout of the test.
     """
-    outcomes = getattr(sys.modules.get("_pytest.outcomes"), "OutcomeException", KeyboardInterrupt)
+    pytest_outcomes = getattr(
+        sys.modules.get("_pytest.outcomes"), "OutcomeException", KeyboardInterrupt
+    )
     for call in result.calls:
-        if isinstance(call.error, (KeyboardInterrupt, outcomes)):
+        if isinstance(call.error, (KeyboardInterrupt, pytest_outcomes)):
             raise call.error
     return result

@@ -38,19 +38,19 @@ from sgevents_core.testing.results import Result
 if TYPE_CHECKING:
     from shotgun_api3.shotgun import Shotgun
 
-ALERTS_END_WITHIN: Final = 10.0
+ALERT_TIMEOUT: Final = 10.0
 """Seconds that alerting hooks may take after a run."""
-ASKED_BY: Final = "a test"
+REQUESTED_BY: Final = "a test"
 
 
 class WatchedServices(Services):
     """What all calls of a plugin share, with a `ctx.sg` whose writes are noted.
 
-    `recorder` stands in for a missing site; `note` receives each write to a real one.
+    `recorder` stands in for a missing site; `record_write` receives each write to a real one.
     """
 
     recorder: Recorder | None = None
-    note: RecordWrite
+    record_write: RecordWrite
 
     def connect(self, session_uuid: str | None, callback: str) -> Shotgun:
         """Return this thread's connection, or the recorder."""
@@ -60,8 +60,8 @@ class WatchedServices(Services):
 
     def site_class(self) -> type[Shotgun]:
         """Return a client that notes what is written and, in a dry run, writes nothing."""
-        kind = DryRecordingClient if self.dry_run else RecordingClient
-        return type("Shotgun", (kind,), {"record_write": staticmethod(self.note)})
+        client_class = DryRecordingClient if self.dry_run else RecordingClient
+        return type("Shotgun", (client_class,), {"record_write": staticmethod(self.record_write)})
 
 
 class Session:
@@ -94,24 +94,26 @@ class Session:
         self.watch: Final = CallWatch()
         self._scripts = scripts
         self._settings = settings
-        self._recorder = None if records is None else Recorder(records, self.watch.record_write)
-        self._open = ExitStack()
-        with ExitStack() as opening:
-            loaded = load(settings, discovery, strict=True)
-            self.loaded: Final = self.watch.watch_plugins(loaded)
-            state = opening.enter_context(kept_in_memory(settings.state.path))
-            self._state = opening.enter_context(closing(state.writer()))
+        self._site_recorder = (
+            None if records is None else Recorder(records, self.watch.record_write)
+        )
+        self._open_resources = ExitStack()
+        with ExitStack() as opening_stack:
+            loaded_plugins = load(settings, discovery, strict=True)
+            self.loaded: Final = self.watch.watch_plugins(loaded_plugins)
+            memory_state = opening_stack.enter_context(kept_in_memory(settings.state.path))
+            self._state = opening_stack.enter_context(closing(memory_state.writer()))
             recover(settings, self.loaded, self._state)
-            self._keep_stores(stores)
+            self._record_stores(stores)
             self._services = self._watched_services(stopping, dry_run=dry_run)
-            self._open = opening.pop_all()
+            self._open_resources = opening_stack.pop_all()
         with collect_log_records(self.watch.result.log):
-            self._ready = start_plugins(self.loaded, self._services, self._state)
+            self._started_plugins = start_plugins(self.loaded, self._services, self._state)
 
     def close(self) -> None:
         """Call the plugins' `shutdown`, and release everything."""
-        with self._open, collect_log_records(self.watch.result.log):
-            stop_plugins(self._ready, self._services, self._state)
+        with self._open_resources, collect_log_records(self.watch.result.log):
+            stop_plugins(self._started_plugins, self._services, self._state)
 
     def append(self, rows: Sequence[Row]) -> int:
         """Append rows to the journal in the order given, and return its end."""
@@ -124,73 +126,86 @@ class Session:
         Args:
             retry: Whether plugins that are held are called again at once until they are not.
         """
-        end = self._state.end()
-        return self._run_lanes(lambda lane: _is_done(lane, end, retry=retry))
+        journal_end = self._state.end()
+        return self._run_lanes(lambda lane: _is_done(lane, journal_end, retry=retry))
 
     def replay(self, events: Sequence[ReplayEvent]) -> Result:
         """Call the callbacks again for events, as `sgevents replay` does."""
-        folder = self._settings.state.path
-        with closing(open_state(folder).requests()) as requests:
-            numbers = [
-                requests.ask("replay", plugin.name, {}, ASKED_BY, events) for plugin in self._ready
+        state_folder = self._settings.state.path
+        with closing(open_state(state_folder).requests()) as requests:
+            request_numbers = [
+                requests.ask("replay", plugin.name, {}, REQUESTED_BY, events)
+                for plugin in self._started_plugins
             ]
-        return self._run_lanes(lambda lane: _carried_out(numbers, folder, lane))
+        return self._run_lanes(lambda lane: _carry_out_all(request_numbers, state_folder, lane))
 
     def _run_lanes(self, errand: Errand) -> Result:
         with collect_log_records(self.watch.result.log):
-            listeners = [(self._services[one.name], one.hooks) for one in self._ready]
+            listeners = [
+                (self._services[started_plugin.name], started_plugin.hooks)
+                for started_plugin in self._started_plugins
+            ]
             announcer = WatchedAnnouncer(listeners, self.watch)
             try:
-                for lane in self._lanes(announcer):
-                    lane.post(partial(_ending_with, errand))
+                for lane in self._make_lanes(announcer):
+                    lane.post(partial(_stop_after_errand, errand))
                     lane.run()
                     if lane.error is not None:
                         raise lane.error
             finally:
-                announcer.close(ALERTS_END_WITHIN)
-        return self._result()
+                announcer.close(ALERT_TIMEOUT)
+        return self._take_result()
 
-    def _lanes(self, announcer: WatchedAnnouncer) -> list[Lane]:
+    def _make_lanes(self, announcer: WatchedAnnouncer) -> list[Lane]:
         open_writer = open_state(self._settings.state.path).lane_writer
         return lanes_of(
             self._settings,
-            self._ready,
+            self._started_plugins,
             self._services,
             open_writer,
             announcer,
             scripts=self._scripts,
         )
 
-    def _result(self) -> Result:
+    def _take_result(self) -> Result:
         result, self.watch.result = self.watch.result, Result()
-        names = [plugin.name for plugin in self.loaded.plugins]
-        records = self._state.plugins()
-        result.stores = {name: self._state.store(name) for name in names}
-        result.states = {name: records[name].state for name in names}
+        plugin_names = [plugin.name for plugin in self.loaded.plugins]
+        plugin_records = self._state.plugins()
+        result.stores = {
+            plugin_name: self._state.store(plugin_name) for plugin_name in plugin_names
+        }
+        result.states = {
+            plugin_name: plugin_records[plugin_name].state for plugin_name in plugin_names
+        }
         return result
 
-    def _keep_stores(self, stores: Mapping[str, Mapping[str, Any]]) -> None:
-        fence = self._state.take_lane(DEFAULT_LANE)
-        step = Step(store={name: dict(values) for name, values in stores.items()})
-        self._state.record(DEFAULT_LANE, fence, step)
+    def _record_stores(self, stores: Mapping[str, Mapping[str, Any]]) -> None:
+        lane_fence = self._state.take_lane(DEFAULT_LANE)
+        store_step = Step(
+            store={plugin_name: dict(store_values) for plugin_name, store_values in stores.items()}
+        )
+        self._state.record(DEFAULT_LANE, lane_fence, store_step)
 
     def _watched_services(self, stopping: threading.Event, *, dry_run: bool) -> dict[str, Services]:
-        watched = services_of(
+        watched_services = services_of(
             self._settings, self.loaded, self._state, WatchedServices, stopping=stopping
         )
-        for services in watched.values():
-            assert isinstance(services, WatchedServices)  # noqa: S101 - asked for in the line above
-            services.dry_run = dry_run
-            services.recorder, services.note = self._recorder, self.watch.record_write
-        return watched
+        for plugin_services in watched_services.values():
+            assert isinstance(plugin_services, WatchedServices)  # noqa: S101 - asked for in the line above
+            plugin_services.dry_run = dry_run
+            plugin_services.recorder, plugin_services.record_write = (
+                self._site_recorder,
+                self.watch.record_write,
+            )
+        return watched_services
 
 
-def folder_for(stack: ExitStack) -> Path:
-    """Return a new folder that is removed when `stack` is closed."""
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgevents-harness-")))
+def folder_for(exit_stack: ExitStack) -> Path:
+    """Return a new folder that is removed when `exit_stack` is closed."""
+    return Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="sgevents-harness-")))
 
 
-def _ending_with(errand: Errand, lane: Lane) -> bool:
+def _stop_after_errand(errand: Errand, lane: Lane) -> bool:
     """Run an errand; the lane ends when it is over."""
     is_over = errand(lane)
     if is_over:
@@ -198,25 +213,25 @@ def _ending_with(errand: Errand, lane: Lane) -> bool:
     return is_over
 
 
-def _is_done(lane: Lane, end: int, *, retry: bool) -> bool:
+def _is_done(lane: Lane, journal_end: int, *, retry: bool) -> bool:
     """Return whether the lane has nothing left to do; held plugins need not wait."""
-    if lane.seq < end:
+    if lane.seq < journal_end:
         return False
-    states = [
+    plugin_states = [
         (lane_plugin, lane_plugin.record.state)
         for lane_plugin in lane.lane_plugins
         if lane_plugin.record.apart
     ]
-    for lane_plugin, state in states:
-        if state == "held" and retry:
+    for lane_plugin, plugin_state in plugin_states:
+        if plugin_state == "held" and retry:
             lane_plugin.hold_until = 0.0
-    waiting = {"active", "held"} if retry else {"active"}
-    return not any(state in waiting for _, state in states)
+    waiting_states = {"active", "held"} if retry else {"active"}
+    return not any(plugin_state in waiting_states for _, plugin_state in plugin_states)
 
 
-def _carried_out(numbers: list[int], folder: Path, lane: Lane) -> bool:
-    while numbers:
-        if not carry_out(numbers[0], lane, folder):
+def _carry_out_all(request_numbers: list[int], state_folder: Path, lane: Lane) -> bool:
+    while request_numbers:
+        if not carry_out(request_numbers[0], lane, state_folder):
             return False
-        numbers.pop(0)
+        request_numbers.pop(0)
     return True
