@@ -20,43 +20,49 @@ class Breaker:
     """A counter of one plugin's calls that may be part of a loop.
 
     Args:
-        script: The script name that the plugin signs in with.
+        script_name: The script name that the plugin signs in with.
         is_own: Whether nobody else signs in with it.
-        events: The number of calls that make a loop.
-        within: The most seconds between the first of these events and the last.
+        loop_calls: The number of calls that make a loop.
+        loop_seconds: The most seconds between the first of these events and the last.
     """
 
-    def __init__(self, script: str, *, is_own: bool, events: int, within: float) -> None:
-        self._script = script
+    def __init__(
+        self, script_name: str, *, is_own: bool, loop_calls: int, loop_seconds: float
+    ) -> None:
+        self._script_name = script_name
         self._is_own = is_own
-        self._within = within
-        self._turns: deque[int] = deque(maxlen=events)
+        self._loop_seconds = loop_seconds
+        self._write_times: deque[int] = deque(maxlen=loop_calls)
         self._has_written = False
 
-    def trips(self, event: Event, created: int, writes: int) -> bool:
+    def completes_loop(self, event: Event, created_at: int, write_count: int) -> bool:
         """Return whether a call completes a loop; the count is then reset.
 
         Args:
             event: The event of the call.
-            created: The event's `created_at`, in seconds since 1970.
-            writes: How often the call has written to the site through `ctx.sg`.
+            created_at: The event's `created_at`, in seconds since 1970.
+            write_count: How often the call has written to the site through `ctx.sg`.
         """
-        self._has_written = self._has_written or writes > 0
+        self._has_written = self._has_written or write_count > 0
         # A plugin that never writes through `ctx.sg` may write through a client of its own.
         writes_elsewhere = self._is_own and not self._has_written
-        if not (writes or writes_elsewhere) or not is_by_script(event, self._script):
+        if not (write_count or writes_elsewhere) or not is_by_script(event, self._script_name):
             return False
-        self._turns.append(created)
-        if len(self._turns) != self._turns.maxlen or created - self._turns[0] > self._within:
+        self._write_times.append(created_at)
+        if (
+            len(self._write_times) != self._write_times.maxlen
+            or created_at - self._write_times[0] > self._loop_seconds
+        ):
             return False
-        self._turns.clear()
+        self._write_times.clear()
         return True
 
     @property
     def reason(self) -> str:
         """Why the plugin is paused, and how to fix it."""
+        within = format_duration(self._loop_seconds)
         return (
-            f"a loop: {self._turns.maxlen} times within {format_duration(self._within)} it was "
-            f"called for what its script {self._script!r} had done, and wrote to the site again; "
+            f"a loop: {self._write_times.maxlen} times within {within} it was called for what its "
+            f"script {self._script_name!r} had done, and wrote to the site again; "
             "let it ignore its own events (ignore_own = true) or narrow its filter, then resume it"
         )

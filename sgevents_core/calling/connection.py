@@ -8,7 +8,7 @@ from sgevents_core.calling.contact import SiteContact
 from sgevents_core.site.client import has_answered
 from sgevents_core.site.guarded import GuardedShotgun
 
-_WRITES: Final = frozenset({"batch", "create", "delete", "revive", "update"})
+_WRITING_METHODS: Final = frozenset({"batch", "create", "delete", "revive", "update"})
 
 
 class CountingShotgun(GuardedShotgun):
@@ -19,10 +19,10 @@ class CountingShotgun(GuardedShotgun):
     """The record of its calls; clients without one of their own share one that is never read."""
 
     def _call_rpc(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        self.writes += method in _WRITES
-        call = super()._call_rpc
-        return self.contact.hear(has_answered, call, method, *args, **kwargs)
+        self.writes += method in _WRITING_METHODS
+        base_call = super()._call_rpc
+        return self.contact.watch_call(has_answered, base_call, method, *args, **kwargs)
 
     def _send_form(self, *args: Any, **kwargs: Any) -> Any:
         self.writes += 1  # an upload or a shared thumbnail
-        return self.contact.hear(has_answered, super()._send_form, *args, **kwargs)
+        return self.contact.watch_call(has_answered, super()._send_form, *args, **kwargs)

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 from sgevents_core.site.health import SiteHealth
 
 _T = TypeVar("_T")
-_SLACK: Final = 0.001
+_CLOCK_TOLERANCE: Final = 0.001
 """Seconds by which two readings of the clock may differ."""
-_REPORTED: Final = 0
+_REPORTED_CALL: Final = 0
 """The number of a call in another process; those of this process count from 1."""
 
 
@@ -21,72 +21,79 @@ class SiteContact:
     Args:
         health: The health of the site; None if nothing monitors it.
 
-    `failed` is when a call last got no answer, in monotonic seconds.
+    `failed_at` is when a call last got no answer, in monotonic seconds.
     """
 
     def __init__(self, health: SiteHealth | None = None) -> None:
         self.health = health
-        self.failed = float("-inf")
-        self._in_hand: set[int] = set()
-        self._number = 0
+        self.failed_at = float("-inf")
+        self._running_calls: set[int] = set()
+        self._last_number = 0
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether a call to the site has not returned."""
-        return bool(self._in_hand)
+        return bool(self._running_calls)
 
-    def has_failed_since(self, began: float) -> bool:
-        """Return whether a call got no answer since `began`, in monotonic seconds."""
-        return self.failed >= began - _SLACK
+    def has_failed_since(self, began_at: float) -> bool:
+        """Return whether a call got no answer since `began_at`, in monotonic seconds."""
+        return self.failed_at >= began_at - _CLOCK_TOLERANCE
 
-    def hear(
-        self, heard: Callable[[BaseException], bool | None], call: Callable[..., _T], *args: Any,
+    def watch_call(
+        self,
+        is_answer: Callable[[BaseException], bool | None],
+        site_call: Callable[..., _T],
+        *args: Any,
         **kwargs: Any,
-    ) -> _T:  # fmt: skip
+    ) -> _T:
         """Make a call to the site, and record whether it was answered.
 
         Args:
-            heard: Returns whether an error is an answer of the site; None if the site was not
+            is_answer: Returns whether an error is an answer of the site; None if the site was not
                 asked.
-            call: The call.
+            site_call: The call.
             args: Its arguments.
             kwargs: Its keyword arguments.
         """
-        began = time.monotonic()
-        number = self._number = self._number + 1
-        self._in_hand.add(number)
-        answered: bool | None = True
+        began_at = time.monotonic()
+        call_number = self._last_number = self._last_number + 1
+        self._running_calls.add(call_number)
+        was_answered: bool | None = True
         try:
-            return call(*args, **kwargs)
+            return site_call(*args, **kwargs)
         except BaseException as error:
-            answered = heard(error)
+            was_answered = is_answer(error)
             raise
         finally:
-            self._in_hand.discard(number)
-            if answered:
-                self._answered(began)
-            elif answered is not None:
-                self.failed = time.monotonic()
+            self._running_calls.discard(call_number)
+            if was_answered:
+                self._report_answer(began_at)
+            elif was_answered is not None:
+                self.failed_at = time.monotonic()
 
-    def note_report(
-        self, *, waits: bool, failed: float | None = None, answered: float | None = None
+    def take_report(
+        self,
+        *,
+        is_waiting: bool,
+        failed_at: float | None = None,
+        answered_began: float | None = None,
     ) -> None:
         """Note what the plugin's worker process reports of its calls to the site.
 
         Args:
-            waits: Whether one of them has not returned.
-            failed: When one last got no answer, in monotonic seconds; None if none has failed.
-            answered: When one began that was answered now; None if none was.
+            is_waiting: Whether one of them has not returned.
+            failed_at: When one last got no answer, in monotonic seconds; None if none has failed.
+            answered_began: When one began that was answered now; None if none was.
         """
-        if waits:
-            self._in_hand.add(_REPORTED)
+        if is_waiting:
+            self._running_calls.add(_REPORTED_CALL)
         else:
-            self._in_hand.discard(_REPORTED)
-        if failed is not None:
-            self.failed = max(self.failed, failed)
-        if answered is not None:
-            self._answered(answered)
+            self._running_calls.discard(_REPORTED_CALL)
+        if failed_at is not None:
+            self.failed_at = max(self.failed_at, failed_at)
+        if answered_began is not None:
+            self._report_answer(answered_began)
 
-    def _answered(self, began: float) -> None:
+    def _report_answer(self, began_at: float) -> None:
         if self.health is not None:
-            self.health.answered(began)
+            self.health.answered(began_at)

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from sgevents_core.dispatch.late_start import LateStart
 
-_NEVER: Final = float("-inf")
+_NEVER_ALIVE: Final = float("-inf")
 
 
-class _Opened:
+class _OpenConnection:
     """A thread's connection, closed once the thread has ended and cannot use it."""
 
-    def __init__(self, sg: Shotgun) -> None:
-        self.sg = sg
+    def __init__(self, client: Shotgun) -> None:
+        self.client = client
 
     def __del__(self) -> None:
         with suppress(Exception):  # the interpreter may be shutting down
             self.close()
 
     def close(self) -> None:
-        self.sg.close()
+        self.client.close()
 
 
 class Services:
@@ -45,12 +45,12 @@ class Services:
 
     Args:
         plugin: The plugin.
-        site: The site, with the daemon's own credentials.
-        own: The plugin's table in the config, with its own credentials if it has any.
+        site_settings: The site, with the daemon's own credentials.
+        plugin_table: The plugin's table in the config, with its own credentials if it has any.
         store: The owner of its durable mapping.
         site_key: The name of the site in `ctx.key`.
         redact: Removes secrets from texts.
-        health: The health of the site; None if nothing monitors it.
+        site_health: The health of the site; None if nothing monitors it.
         stopping: Set once a stop or a reload waits for running calls.
     """
 
@@ -59,18 +59,18 @@ class Services:
     def __init__(
         self,
         plugin: LoadedPlugin,
-        site: SiteSettings,
-        own: PluginSettings,
+        site_settings: SiteSettings,
+        plugin_table: PluginSettings,
         *,
         store: PluginStore,
         site_key: str,
         redact: Redactor,
-        health: SiteHealth | None = None,
+        site_health: SiteHealth | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self.name = plugin.name
         self.stopping = threading.Event() if stopping is None else stopping
-        self.contact = SiteContact(health)
+        self.contact = SiteContact(site_health)
         self.late_start: LateStart | None = None
         """The late start of the plugin, if it waits for the site; until then it is not called."""
         self.logger = logging.getLogger(f"sgevents.plugin.{plugin.name}")
@@ -78,10 +78,10 @@ class Services:
         self.store = store
         self.site_key = site_key
         self.redact = redact
-        self._site = site
+        self._site_settings = site_settings
         self._credentials = Credentials(
-            own.script_name or site.script_name,
-            own.api_key if own.api_key is not None else site.api_key,
+            plugin_table.script_name or site_settings.script_name,
+            plugin_table.api_key if plugin_table.api_key is not None else site_settings.api_key,
         )
         self._credentials_of = {
             callback.name: callback.credentials
@@ -89,8 +89,8 @@ class Services:
             if callback.credentials is not None
         }
         self.lock = threading.RLock()
-        self._local = threading.local()
-        self._opened: weakref.WeakSet[_Opened] = weakref.WeakSet()
+        self._thread_local = threading.local()
+        self._open_connections: weakref.WeakSet[_OpenConnection] = weakref.WeakSet()
         self.uses_site = False
         """Whether any call has used `ctx.sg`."""
 
@@ -102,36 +102,38 @@ class Services:
             callback: The name of the callback or hook, which may have credentials of its own.
         """
         owner = callback if callback in self._credentials_of else ""
-        opened = self._connections.get(owner)
-        if opened is None:
+        open_connection = self._thread_connections.get(owner)
+        if open_connection is None:
             credentials = self._credentials_of.get(callback, self._credentials)
-            opened = self._connections[owner] = _Opened(self._open_connection(credentials))
-            self._opened.add(opened)
+            open_connection = self._thread_connections[owner] = _OpenConnection(
+                self._open_connection(credentials)
+            )
+            self._open_connections.add(open_connection)
             self.uses_site = True
-        opened.sg.config.session_uuid = session_uuid
-        return opened.sg
+        open_connection.client.config.session_uuid = session_uuid
+        return open_connection.client
 
     @property
-    def _connections(self) -> dict[str, _Opened]:
+    def _thread_connections(self) -> dict[str, _OpenConnection]:
         """This thread's connections: by callback those with credentials of their own, and one."""
         try:
-            connections: dict[str, _Opened] = self._local.connections
+            connections: dict[str, _OpenConnection] = self._thread_local.connections
         except AttributeError:
-            connections = self._local.connections = {}
+            connections = self._thread_local.connections = {}
         return connections
 
     def _open_connection(self, credentials: Credentials) -> Shotgun:
-        sg: Any = self.site_class()(
-            self._site.url,
+        client: Any = self.site_class()(
+            self._site_settings.url,
             script_name=credentials.script_name,
             api_key=credentials.api_key.reveal(),
-            http_proxy=self._site.http_proxy,
-            ca_certs=self._site.ca_certs,
+            http_proxy=self._site_settings.http_proxy,
+            ca_certs=self._site_settings.ca_certs,
             connect=False,
         )
-        sg.config.timeout_secs = self._site.timeout
-        sg.contact = self.contact
-        connection: Shotgun = sg
+        client.config.timeout_secs = self._site_settings.timeout
+        client.contact = self.contact
+        connection: Shotgun = client
         return connection
 
     def site_class(self) -> type[Shotgun]:
@@ -144,17 +146,17 @@ class Services:
 
     def take_writes(self) -> int:
         """Return how often the plugin wrote to the site in this thread since it was last asked."""
-        writes = 0
-        for opened in self._connections.values():
-            sg: Any = opened.sg
-            writes += getattr(sg, "writes", 0)
-            sg.writes = 0
-        return writes
+        write_count = 0
+        for open_connection in self._thread_connections.values():
+            client: Any = open_connection.client
+            write_count += getattr(client, "writes", 0)
+            client.writes = 0
+        return write_count
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        for opened in list(self._opened):
-            opened.close()
+        for open_connection in list(self._open_connections):
+            open_connection.close()
 
 
 class CallContext:
@@ -195,7 +197,7 @@ class CallContext:
         self._callback = callback
         self._era = era
         self.attempt = attempt
-        self.last_heartbeat = _NEVER
+        self.last_heartbeat = _NEVER_ALIVE
         """When the call last said that it is alive, in monotonic seconds."""
         self._store = store
         self._is_over = False
@@ -223,7 +225,7 @@ class CallContext:
         """Take the changes that the call made to its store in another process."""
         store = self.store if changes else None
         if isinstance(store, CallStore):
-            store.take(changes)
+            store.take_changes(changes)
 
     def release_store(self) -> None:
         """Let other calls use the store, once this call was judged and its changes committed."""

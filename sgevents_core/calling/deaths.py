@@ -12,41 +12,50 @@ from typing import Final
 from sgevents_core.state.keys import CallKey
 from sgevents_core.state.steps import CallDeaths
 
-PROVED: Final = 2
+PROVED_LIMIT: Final = 2
 """Deaths with a known cause in one call after which it is not repeated."""
-ALL: Final = 5
+DEATHS_LIMIT: Final = 5
 """Deaths of any cause in one call after which it is not repeated."""
-OUTSIDE: Final = "nothing shows what killed it"
-REMEMBERED: Final = 600.0
+UNKNOWN_CAUSE: Final = "nothing shows what killed it"
+MEMORY_SECONDS: Final = 600.0
 """Seconds for which an ended worker process slows its plugin down."""
-TOLERATED: Final = 2
+TOLERATED_ENDS: Final = 2
 """How many worker processes a plugin may end before its other events wait too."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 60.0
 
 
-def is_condemned(died: CallDeaths) -> bool:
+def died_too_often(call_deaths: CallDeaths) -> bool:
     """Return whether a call must not be repeated."""
-    return died.proved >= PROVED or died.proved + died.unproved >= ALL
+    return (
+        call_deaths.proved >= PROVED_LIMIT
+        or call_deaths.proved + call_deaths.unproved >= DEATHS_LIMIT
+    )
 
 
-def first_death(key: CallKey, seq: int) -> CallDeaths:
+def first_death(call_key: CallKey, seq: int) -> CallDeaths:
     """Return the count of deaths in a call in which no process has died yet."""
-    return CallDeaths(key.plugin, key.callback, seq, 0, 0, "", "")
+    return CallDeaths(call_key.plugin, call_key.callback, seq, 0, 0, "", "")
 
 
-def with_death(died: CallDeaths, how: str, traceback: str, *, is_proved: bool) -> CallDeaths:
+def count_death(
+    call_deaths: CallDeaths, cause_text: str, traceback_text: str, *, is_proved: bool
+) -> CallDeaths:
     """Return the count of deaths in a call with one more.
 
     Args:
-        died: The deaths so far.
-        how: What ended the process, for people.
-        traceback: Where, if known.
+        call_deaths: The deaths so far.
+        cause_text: What ended the process, for people.
+        traceback_text: Where, if known.
         is_proved: Whether the call is known to have ended it.
     """
     if not is_proved:
-        return died._replace(unproved=died.unproved + 1, how=died.how or how)
-    return died._replace(proved=died.proved + 1, how=how, traceback=traceback)
+        return call_deaths._replace(
+            unproved=call_deaths.unproved + 1, how=call_deaths.how or cause_text
+        )
+    return call_deaths._replace(
+        proved=call_deaths.proved + 1, how=cause_text, traceback=traceback_text
+    )
 
 
 class EndedWorkers:
@@ -57,24 +66,26 @@ class EndedWorkers:
     """
 
     def __init__(self) -> None:
-        self._ended: deque[float] = deque()
+        self._end_times: deque[float] = deque()
 
-    def add(self, now: float) -> float:
+    def count_end(self, current_time: float) -> float:
         """Note one more; return how many seconds its next call has to wait.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        while self._ended and self._ended[0] <= now - REMEMBERED:
-            self._ended.popleft()
-        self._ended.append(now)
-        doublings = (len(self._ended) - 1) // PROVED  # a call that is given up has ended as many
+        while self._end_times and self._end_times[0] <= current_time - MEMORY_SECONDS:
+            self._end_times.popleft()
+        self._end_times.append(current_time)
+        doublings = (
+            len(self._end_times) - 1
+        ) // PROVED_LIMIT  # a call that is given up has ended as many
         return min(FIRST_WAIT * 2.0 ** min(doublings, 20), LONGEST_WAIT)
 
     @property
     def are_many(self) -> bool:
         """Whether they are so many that its other events wait too."""
-        return len(self._ended) > TOLERATED
+        return len(self._end_times) > TOLERATED_ENDS
 
     def __len__(self) -> int:
-        return len(self._ended)
+        return len(self._end_times)

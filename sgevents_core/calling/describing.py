@@ -19,17 +19,17 @@ from sgevents_core.observe import forks, invoking
 from sgevents_core.observe.redaction import Redactor
 from sgevents_core.plugins import signatures
 
-MOST_TEXT: Final = 16_384
+MAX_TRACEBACK: Final = 16_384
 """The most characters kept of a traceback; longer ones lose their middle."""
-MOST_ERROR: Final = 500
-MOST_FRAMES: Final = 40
-PATIENCE: Final = 1.0
+MAX_ERROR_LINE: Final = 500
+MAX_FRAMES: Final = 40
+INSPECT_TIMEOUT: Final = 1.0
 """Seconds that inspecting an error may take, since it runs the plugin's code."""
-_SEARCHED_LENGTH: Final = 16 * MOST_TEXT
+_SEARCHED_LENGTH: Final = 16 * MAX_TRACEBACK
 """Characters at either end of a text that are searched for secrets; far more than are kept."""
-IMPATIENCE: Final = 0.05
+SLOW_TYPE_TIMEOUT: Final = 0.05
 """Seconds for an error of a type that took too long before."""
-MOST_HANGING: Final = 20
+MAX_HANGING: Final = 20
 """The most threads that may hang in errors; then no further error is inspected."""
 _MAX_SLOW_TYPES: Final = 1000
 _OMISSION: Final = "\n… {} characters left out …\n"
@@ -42,14 +42,14 @@ _CALLING_FILES: Final = frozenset(
 _T = TypeVar("_T")
 
 
-class Described(NamedTuple):
+class ErrorTexts(NamedTuple):
     """An error as one line and as a traceback, both safe to keep."""
 
-    line: str
-    traceback: str
+    error_line: str
+    traceback_text: str
 
 
-def describe(error: BaseException, redact: Redactor) -> Described:
+def describe_error(error: BaseException, redact: Redactor) -> ErrorTexts:
     """Return an exception as one line and as a traceback, both safe to keep.
 
     Args:
@@ -58,7 +58,7 @@ def describe(error: BaseException, redact: Redactor) -> Described:
     """
     elsewhere = _raised_elsewhere(error)
     if elsewhere is not None:
-        return Described(redact(elsewhere.line), redact(elsewhere.traceback))
+        return ErrorTexts(redact(elsewhere.line), redact(elsewhere.traceback))
     return inspect_error(
         error, lambda: _describe_fully(error, redact), lambda: _describe_briefly(error, redact)
     )
@@ -74,9 +74,9 @@ def raised_error(error: BaseException, redact: Redactor) -> RaisedError:
     elsewhere = _raised_elsewhere(error)
     if elsewhere is not None:
         return elsewhere
-    line, text = describe(error, redact)
-    facts = inspect_error(error, lambda: facts_of(error, time.time()), ErrorFacts)
-    return RaisedError(_type_name(error), line, text, facts)
+    error_line, traceback_text = describe_error(error, redact)
+    error_facts = inspect_error(error, lambda: facts_of(error, time.time()), ErrorFacts)
+    return RaisedError(_type_name(error), error_line, traceback_text, error_facts)
 
 
 def _raised_elsewhere(error: BaseException) -> RaisedError | None:
@@ -87,98 +87,113 @@ def _raised_elsewhere(error: BaseException) -> RaisedError | None:
 
 
 def inspect_error(
-    error: BaseException, inspect: Callable[[], _T], fall_back: Callable[[], _T]
+    error: BaseException, inspect_fully: Callable[[], _T], fall_back: Callable[[], _T]
 ) -> _T:
-    """Return the result of `inspect` for an error, or that of `fall_back` if it takes too long.
+    """Return the result of `inspect_fully` for an error, or of `fall_back` if it takes too long.
 
     It runs in its own thread, since any attribute of an error may be a plugin's code. An error of a
     type that took too long before is given almost no time.
 
     Args:
         error: The error.
-        inspect: Inspects the error.
+        inspect_fully: Inspects the error.
         fall_back: Called instead; does not use the error's own code.
     """
     type_name = _type_name(error)
-    _hanging_threads[:] = [thread for thread in _hanging_threads if thread.is_alive()]
-    if len(_hanging_threads) >= MOST_HANGING:
+    _hanging_threads[:] = [
+        inspecting_thread for inspecting_thread in _hanging_threads if inspecting_thread.is_alive()
+    ]
+    if len(_hanging_threads) >= MAX_HANGING:
         return fall_back()
     results: SimpleQueue[_T | None] = SimpleQueue()
-    thread = threading.Thread(
-        target=_inspect, args=(inspect, results), name="looks at an error", daemon=True
+    inspecting_thread = threading.Thread(
+        target=_run_inspection, args=(inspect_fully, results), name="looks at an error", daemon=True
     )
     try:
-        thread.start()
-        result = results.get(timeout=IMPATIENCE if type_name in _slow_types else PATIENCE)
+        inspecting_thread.start()
+        inspection_result = results.get(
+            timeout=SLOW_TYPE_TIMEOUT if type_name in _slow_types else INSPECT_TIMEOUT
+        )
     except (RuntimeError, MemoryError):  # too many threads already
         return fall_back()
     except Empty:
-        _hanging_threads.append(thread)
+        _hanging_threads.append(inspecting_thread)
         if len(_slow_types) < _MAX_SLOW_TYPES:
             _slow_types.add(type_name)
         return fall_back()
-    return fall_back() if result is None else result
+    return fall_back() if inspection_result is None else inspection_result
 
 
-def _inspect(inspect: Callable[[], _T], results: SimpleQueue[_T | None]) -> None:
-    generation, result = forks.fork_generation[0], None
+def _run_inspection(inspect_fully: Callable[[], _T], results: SimpleQueue[_T | None]) -> None:
+    generation, inspection_result = forks.fork_generation[0], None
     with suppress(BaseException):  # described without the plugin's code
-        result = inspect()
+        inspection_result = inspect_fully()
     if forks.fork_generation[0] != generation:
         forks.end_child()
-    results.put(result)
+    results.put(inspection_result)
 
 
-def _describe_fully(error: BaseException, redact: Redactor) -> Described:
+def _describe_fully(error: BaseException, redact: Redactor) -> ErrorTexts:
     type_name = _type_name(error)
     try:
         message = _shorten_for_search(str(error))
-        line = f"{type_name}: {message}" if message else type_name
+        error_line = f"{type_name}: {message}" if message else type_name
     except BaseException:  # __str__ is a plugin's code too
-        line = f"{type_name}: (it cannot be printed)"
+        error_line = f"{type_name}: (it cannot be printed)"
     try:
-        frames = traceback.format_exception(
-            type(error), error, _plugin_traceback(error.__traceback__), limit=-MOST_FRAMES
+        formatted_frames = traceback.format_exception(
+            type(error), error, _plugin_traceback(error.__traceback__), limit=-MAX_FRAMES
         )
-        text = "".join(_shorten_for_search(part) for part in frames)
+        traceback_text = "".join(_shorten_for_search(frame_text) for frame_text in formatted_frames)
         if isinstance(error, CallbackTimeout):  # never raised: its stack is another thread's
-            text = f"{error.stack}{text}"
+            traceback_text = f"{error.stack}{traceback_text}"
     except BaseException:  # as above
-        text = line
-    return _redacted(line, text, redact)
+        traceback_text = error_line
+    return _redact_texts(error_line, traceback_text, redact)
 
 
-def _describe_briefly(error: BaseException, redact: Redactor) -> Described:
+def _describe_briefly(error: BaseException, redact: Redactor) -> ErrorTexts:
     """Describe an error without running its code: its type, and where it was raised."""
-    line = f"{_type_name(error)}: (it could not be printed within {PATIENCE:.0f} s)"
-    trace = _plugin_traceback(_TRACEBACK_OF(error))
-    stack = traceback.StackSummary.extract(
-        traceback.walk_tb(trace), limit=-MOST_FRAMES, lookup_lines=False
+    error_line = f"{_type_name(error)}: (it could not be printed within {INSPECT_TIMEOUT:.0f} s)"
+    error_traceback = _plugin_traceback(_READ_TRACEBACK(error))
+    stack_summary = traceback.StackSummary.extract(
+        traceback.walk_tb(error_traceback), limit=-MAX_FRAMES, lookup_lines=False
     )
-    frames = "".join(f'  File "{f.filename}", line {f.lineno}, in {f.name}\n' for f in stack)
-    return _redacted(line, f"Traceback (most recent call last):\n{frames}{line}\n", redact)
+    frame_lines = "".join(
+        f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n'
+        for frame in stack_summary
+    )
+    return _redact_texts(
+        error_line, f"Traceback (most recent call last):\n{frame_lines}{error_line}\n", redact
+    )
 
 
-def _redacted(line: str, text: str, redact: Redactor) -> Described:
-    safe_words = redact(_shorten_for_search(line))[:MOST_TEXT].split()
-    short = _shorten(redact(_shorten_for_search(text)), MOST_TEXT, _OMISSION)
-    return Described(_shorten(" ".join(safe_words), MOST_ERROR, " … "), short)
+def _redact_texts(error_line: str, traceback_text: str, redact: Redactor) -> ErrorTexts:
+    safe_words = redact(_shorten_for_search(error_line))[:MAX_TRACEBACK].split()
+    short_traceback = _shorten(
+        redact(_shorten_for_search(traceback_text)), MAX_TRACEBACK, _OMISSION
+    )
+    return ErrorTexts(_shorten(" ".join(safe_words), MAX_ERROR_LINE, " … "), short_traceback)
 
 
-_NAME_OF: Final[Any] = type.__dict__["__qualname__"].__get__
-_TRACEBACK_OF: Final[Any] = BaseException.__dict__["__traceback__"].__get__
+_READ_NAME: Final[Any] = type.__dict__["__qualname__"].__get__
+_READ_TRACEBACK: Final[Any] = BaseException.__dict__["__traceback__"].__get__
 
 
 def _type_name(error: BaseException) -> str:
     """Return the real name of an error's type, whatever its class pretends."""
-    return str(_NAME_OF(type(error)))
+    return str(_READ_NAME(type(error)))
 
 
-def _plugin_traceback(trace: TracebackType | None) -> TracebackType | None:
+def _plugin_traceback(error_traceback: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the plugin's first frame on."""
-    while trace is not None and trace.tb_next is not None and _is_of_the_call(trace):
-        trace = trace.tb_next
-    return trace
+    while (
+        error_traceback is not None
+        and error_traceback.tb_next is not None
+        and _is_of_the_call(error_traceback)
+    ):
+        error_traceback = error_traceback.tb_next
+    return error_traceback
 
 
 def _is_of_the_call(trace: TracebackType) -> bool:

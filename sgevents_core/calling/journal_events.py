@@ -25,35 +25,35 @@ def event_of(body: bytes, scripts: Scripts | None = None) -> Event:
     return Event(decoded_row(body), scripts)
 
 
-def event_in(entry: Entry, scripts: Scripts | None = None) -> Event:
+def event_in(journal_entry: Entry, scripts: Scripts | None = None) -> Event:
     """Return the event of a journal entry.
 
     Args:
-        entry: The entry.
+        journal_entry: The entry.
         scripts: The names of the site's scripts.
 
     Raises:
         UnreadableEntry: The entry is damaged.
     """
-    if entry.whole is False:
-        raise UnreadableEntry(event_id=entry.event_id, reason="it is not what was written")
-    if entry.whole:
-        return event_of(entry.body, scripts)
+    if journal_entry.whole is False:
+        raise UnreadableEntry(event_id=journal_entry.event_id, reason="it is not what was written")
+    if journal_entry.whole:
+        return event_of(journal_entry.body, scripts)
     try:
-        event = event_of(entry.body, scripts)
-        is_it = event.id == entry.event_id
+        event = event_of(journal_entry.body, scripts)
+        is_same_event = event.id == journal_entry.event_id
     except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-        raise UnreadableEntry(event_id=entry.event_id, reason=str(error)) from None
-    if not is_it:
-        raise UnreadableEntry(event_id=entry.event_id, reason="it holds another event")
+        raise UnreadableEntry(event_id=journal_entry.event_id, reason=str(error)) from None
+    if not is_same_event:
+        raise UnreadableEntry(event_id=journal_entry.event_id, reason="it holds another event")
     return event
 
 
-def read_scripts(folder: Path) -> Scripts:
-    """Return the names of the site's scripts that the state in `folder` knows.
+def read_scripts(state_folder: Path) -> Scripts:
+    """Return the names of the site's scripts that the state in `state_folder` knows.
 
     Raises:
         StateError: The state cannot be read.
     """
-    with closing(open_state(folder).reader()) as state:
+    with closing(open_state(state_folder).reader()) as state:
         return Scripts(state.scripts())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final, Literal, NamedTuple, Protocol
 
-from sgevents_core.calling.outage import is_put_off
+from sgevents_core.calling.outage import waits_for_site
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules, Outcome, judge
 from sgevents_core.state.failures import Failure, FailureOutcome
@@ -121,16 +121,19 @@ def judge_call(outcome: CallOutcome, circumstances: Circumstances) -> Decision:
     if circumstances.loop_reason is not None:
         return decision._replace(action="pause", reason=circumstances.loop_reason)
     if circumstances.worker_end.slow_reason:
-        reason, wait = circumstances.worker_end.slow_reason, circumstances.worker_end.wait_seconds
-        return decision._replace(action="hold", reason=reason, hold_seconds=wait)
+        reason, wait_seconds = (
+            circumstances.worker_end.slow_reason,
+            circumstances.worker_end.wait_seconds,
+        )
+        return decision._replace(action="hold", reason=reason, hold_seconds=wait_seconds)
     return decision
 
 
 def _waits_for_site(outcome: CallOutcome, circumstances: Circumstances) -> bool:
-    is_down = circumstances.is_site_down
-    if is_down is None or circumstances.rules.on_error == "skip":
+    is_site_down = circumstances.is_site_down
+    if is_site_down is None or circumstances.rules.on_error == "skip":
         return False
-    return is_put_off(outcome, is_site_down=is_down)
+    return waits_for_site(outcome, is_site_down=is_site_down)
 
 
 def _judge_unmade(error: RaisedError, circumstances: Circumstances) -> Decision:
@@ -139,22 +142,24 @@ def _judge_unmade(error: RaisedError, circumstances: Circumstances) -> Decision:
 
 
 def _judge_failure(error: RaisedError, circumstances: Circumstances) -> Decision:
-    rules, failures = circumstances.rules, circumstances.failures
+    failure_rules, failure_count = circumstances.rules, circumstances.failures
     if circumstances.worker_end.is_repeated:
-        wait = circumstances.worker_end.wait_seconds
-        return Decision("retry", False, "hold", error.line, wait)
-    verdict = judge(error.facts, circumstances.attempt, rules, circumstances.jitter)
+        wait_seconds = circumstances.worker_end.wait_seconds
+        return Decision("retry", False, "hold", error.line, wait_seconds)
+    verdict = judge(error.facts, circumstances.attempt, failure_rules, circumstances.jitter)
     if verdict.outcome == "retry":
-        return Decision("retry", False, "hold", error.line, verdict.after)
+        return Decision("retry", False, "hold", error.line, verdict.wait_seconds)
     if verdict.outcome == "pause":
         return Decision("pause", False, "pause", f'on_error = "pause": {error.line}')
-    if verdict.outcome == "dead-letter" and failures >= rules.pause_after:
-        reason = f"{failures} failures in a row, the last: {error.line}"
+    if verdict.outcome == "dead-letter" and failure_count >= failure_rules.pause_after:
+        reason = f"{failure_count} failures in a row, the last: {error.line}"
         return Decision("dead-letter", True, "pause", reason)
     return Decision(verdict.outcome)
 
 
-def step_for(decision: Decision, record: AnyPluginRecord, before: Progress, key: CallKey) -> Step:
+def step_for(
+    decision: Decision, plugin_record: AnyPluginRecord, progress_before: Progress, call_key: CallKey
+) -> Step:
     """Move a plugin's record, and return the step that records what follows from a call.
 
     A plugin that leaves its lane stays at the event, before or after the callback; the lane
@@ -162,18 +167,20 @@ def step_for(decision: Decision, record: AnyPluginRecord, before: Progress, key:
 
     Args:
         decision: What follows from the call.
-        record: The plugin's record; it is changed.
-        before: The progress at the call's event, with the callbacks that come before it done: the
-            lane's, or that of a plugin separate from its lane.
-        key: The callback.
+        plugin_record: The plugin's record; it is changed.
+        progress_before: The progress at the call's event, with the callbacks that come before it
+            done: the lane's, or that of a plugin separate from its lane.
+        call_key: The callback.
     """
-    step = Step(plugins=[record])
-    after = before.with_done(key)
-    if not record.apart:
-        step.progress = after
-    if record.apart or not decision.stays:
-        record.stop_at((after if decision.is_finished else before).of(record.name))
-    return step
+    ledger_step = Step(plugins=[plugin_record])
+    progress_after = progress_before.with_done(call_key)
+    if not plugin_record.apart:
+        ledger_step.progress = progress_after
+    if plugin_record.apart or not decision.stays:
+        plugin_record.stop_at(
+            (progress_after if decision.is_finished else progress_before).of(plugin_record.name)
+        )
+    return ledger_step
 
 
 class AttemptedCall(Protocol):
@@ -201,24 +208,27 @@ class AttemptedCall(Protocol):
 
 
 def failure_of(
-    call: AttemptedCall, error: RaisedError, at: float, outcome: FailureOutcome = ""
+    attempted_call: AttemptedCall,
+    error: RaisedError,
+    failed_at: float,
+    outcome: FailureOutcome = "",
 ) -> Failure:
     """Return the record of a failed call.
 
     Args:
-        call: The call.
+        attempted_call: The call.
         error: What it raised.
-        at: When, in seconds since 1970.
+        failed_at: When, in seconds since 1970.
         outcome: What the failure policy decided; empty before it has.
     """
     return Failure(
-        plugin=call.plugin,
-        callback=call.callback_name,
-        seq=call.seq,
-        event_id=call.event_id,
-        attempt=call.attempt,
+        plugin=attempted_call.plugin,
+        callback=attempted_call.callback_name,
+        seq=attempted_call.seq,
+        event_id=attempted_call.event_id,
+        attempt=attempted_call.attempt,
         error=error.line,
         traceback=error.traceback,
-        at=at,
+        at=failed_at,
         outcome=outcome,
     )

@@ -54,7 +54,7 @@ class CallRequest:
         attempt: The number of the attempt, from 1.
         runs_filter: Whether to run the callback's filter first: it is a plugin's code too.
         context: The callback's `ctx`, once the call is made.
-        began: When the call began, by `time.perf_counter`.
+        began_at: When the call began, by `time.perf_counter`.
         was_called: Whether the callback itself was called.
     """
 
@@ -65,7 +65,7 @@ class CallRequest:
     attempt: int = 1
     runs_filter: bool = False
     context: CallContext | None = None
-    began: float = 0.0
+    began_at: float = 0.0
     was_called: bool = False
 
     @property
@@ -132,18 +132,18 @@ class Hung:
 
     Args:
         request: The call.
-        within: Its time limit, in seconds.
+        time_limit: Its time limit, in seconds.
     """
 
     request: CallRequest
-    within: float
+    time_limit: float
 
     @property
     def reason(self) -> str:
         """Why the plugin is held, for people."""
         name, event_id = self.request.callback_name, self.request.event_id
-        within = format_duration(self.within)
-        return f"{name} has not returned within {within} from event {event_id}; held until it does"
+        limit = format_duration(self.time_limit)
+        return f"{name} has not returned within {limit} from event {event_id}; held until it does"
 
 
 class Executor(Protocol):
@@ -158,27 +158,27 @@ class Executor(Protocol):
     def hung(self) -> Hung | None:
         """The call it hangs in; None while it can take a call."""
 
-    def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
+    def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
         """Make a call, and return what it came to.
 
         Args:
             request: The call; the executor must not be hung.
-            limit: The time limit in seconds; None for none.
+            time_limit: The time limit in seconds; None for none.
         """
 
     def close(self) -> None:
         """End it after its current call; a call that hangs ends with the process."""
 
 
-def make_call(request: CallRequest, limit: float | None = None) -> CallOutcome:
+def make_call(request: CallRequest, time_limit: float | None = None) -> CallOutcome:
     """Make a call in this thread, and return what it came to.
 
     Args:
         request: The call.
-        limit: Not used: this thread cannot leave a call.
+        time_limit: Not used: this thread cannot leave a call.
     """
-    request.began = time.perf_counter()
-    return outcome_of(request, run(request))
+    request.began_at = time.perf_counter()
+    return outcome_of(request, run_call(request))
 
 
 class LaneThread:
@@ -196,7 +196,9 @@ class LaneThread:
         """Do nothing: the thread belongs to the lane."""
 
 
-def run(request: CallRequest, is_in_time: Callable[[], bool] | None = None) -> BaseException | None:
+def run_call(
+    request: CallRequest, is_in_time: Callable[[], bool] | None = None
+) -> BaseException | None:
     """Run the filter, if requested, and the callback in this thread; return what was raised.
 
     If the filter did not return `is_in_time`, its result is ignored and the callback is not called.
@@ -207,19 +209,19 @@ def run(request: CallRequest, is_in_time: Callable[[], bool] | None = None) -> B
         context = request.context = CallContext(
             request.services, request.event, callback.name, request.attempt, era=source.era
         )
-    current = CurrentCall(callback.plugin, callback.name, source.event_id)
+    current_call = CurrentCall(callback.plugin, callback.name, source.event_id)
     if request.runs_filter:
-        answers: list[bool] = []
-        error = invoke(current, run_filter, request, answers)
-        if error is not None or not answers[0] or not (is_in_time is None or is_in_time()):
+        filter_answers: list[bool] = []
+        error = invoke(current_call, append_filter_answer, request, filter_answers)
+        if error is not None or not filter_answers[0] or not (is_in_time is None or is_in_time()):
             return error
     request.was_called = True
-    return invoke(current, callback.function, request.event, context)
+    return invoke(current_call, callback.function, request.event, context)
 
 
-def run_filter(request: CallRequest, answers: list[bool]) -> None:
-    """Append to `answers` whether the callback's filter wants the event."""
-    answers.append(bool(request.callback.matches(request.event)))
+def append_filter_answer(request: CallRequest, filter_answers: list[bool]) -> None:
+    """Append to `filter_answers` whether the callback's filter wants the event."""
+    filter_answers.append(bool(request.callback.matches(request.event)))
 
 
 def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome:
@@ -229,17 +231,19 @@ def outcome_of(request: CallRequest, error: BaseException | None) -> CallOutcome
         request: The call, which is over.
         error: What it raised.
     """
-    seconds = time.perf_counter() - request.began
+    seconds = time.perf_counter() - request.began_at
     services, context = request.services, request.context
-    changes = None if context is None else context.end()
-    writes = services.take_writes() if services.uses_site else 0
+    store_changes = None if context is None else context.end()
+    write_count = services.take_writes() if services.uses_site else 0
     if error is None:
-        return CallOutcome(seconds, request.was_called, None, False, changes, writes)
-    began = time.monotonic() - (time.perf_counter() - request.began)
+        return CallOutcome(seconds, request.was_called, None, False, store_changes, write_count)
+    began_at = time.monotonic() - (time.perf_counter() - request.began_at)
     raised = raised_error(error, services.redact)
-    unanswered = services.contact.has_failed_since(began)
-    kept: StoreChanges | None = None if changes is None else {}
-    return CallOutcome(seconds, request.was_called, raised, False, kept, writes, unanswered)
+    site_unanswered = services.contact.has_failed_since(began_at)
+    kept_changes: StoreChanges | None = None if store_changes is None else {}
+    return CallOutcome(
+        seconds, request.was_called, raised, False, kept_changes, write_count, site_unanswered
+    )
 
 
 def do_nothing() -> None:

@@ -19,10 +19,10 @@ FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
 """The same if an unstable site has answered others but not the plugin."""
 CLIENT_PACKAGE: Final = "shotgun_api3."
-MOST_FRAMES: Final = 200
+MAX_FRAMES: Final = 200
 
 
-def is_put_off(outcome: CallOutcome, *, is_site_down: bool) -> bool:
+def waits_for_site(outcome: CallOutcome, *, is_site_down: bool) -> bool:
     """Return whether a failed call waits for the site instead of being judged now.
 
     It does if the site did not answer, whatever the plugin raised then, or if it failed in a
@@ -37,29 +37,30 @@ def is_put_off(outcome: CallOutcome, *, is_site_down: bool) -> bool:
         return False
     if outcome.site_unanswered:
         return True
-    facts = outcome.error.facts
-    return facts.is_transient and (is_site_down or facts.is_from_client)
+    error_facts = outcome.error.facts
+    return error_facts.is_transient and (is_site_down or error_facts.is_from_client)
 
 
 def comes_from_client(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, was raised in shotgun_api3."""
-    for one in islice(linked_errors(error), MAX_LINKED_ERRORS):
-        trace = BaseException.__dict__["__traceback__"].__get__(one)
-        frames = islice(traceback.walk_tb(trace), MOST_FRAMES)
+    for linked_error in islice(linked_errors(error), MAX_LINKED_ERRORS):
+        error_traceback = BaseException.__dict__["__traceback__"].__get__(linked_error)
+        stack_frames = islice(traceback.walk_tb(error_traceback), MAX_FRAMES)
         if any(
-            str(frame.f_globals.get("__name__")).startswith(CLIENT_PACKAGE) for frame, _ in frames
+            str(stack_frame.f_globals.get("__name__")).startswith(CLIENT_PACKAGE)
+            for stack_frame, _ in stack_frames
         ):
             return True
     return False
 
 
-def wait_after(times: int, jitter: float) -> float:
+def wait_after(failed_times: int, jitter: float) -> float:
     """Return how many seconds a plugin waits once the site answers again.
 
     Args:
-        times: How often it was put off since its last progress.
+        failed_times: How often it was put off since its last progress.
         jitter: A random number between 0 and 1, so that not all plugins call at once.
     """
-    if times <= 1:
+    if failed_times <= 1:
         return FIRST_WAIT * jitter
-    return min(FIRST_WAIT * 2.0 ** min(times - 1, 10), LONGEST_WAIT) * (0.5 + jitter / 2)
+    return min(FIRST_WAIT * 2.0 ** min(failed_times - 1, 10), LONGEST_WAIT) * (0.5 + jitter / 2)

@@ -16,8 +16,15 @@ from itertools import islice, takewhile
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
-from sgevents_core.calling.describing import MOST_FRAMES, raised_error
-from sgevents_core.calling.making import CallRequest, Hung, do_nothing, outcome_of, run, run_filter
+from sgevents_core.calling.describing import MAX_FRAMES, raised_error
+from sgevents_core.calling.making import (
+    CallRequest,
+    Hung,
+    append_filter_answer,
+    do_nothing,
+    outcome_of,
+    run_call,
+)
 from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges
 from sgevents_core.errors import CallbackTimeout
@@ -25,109 +32,111 @@ from sgevents_core.observe.invoking import invoke
 from sgevents_core.observe.liveness import report_alive
 from sgevents_core.settings import format_duration
 
-LATE: Final = "\0late"
+LATE_LANE: Final = "\0late"
 """As the lane in the evidence: a call that no lane waits for any more."""
 logger = logging.getLogger("sgevents.dispatch")
 
-ENDS_WITHIN: Final = 1.0
+END_TIMEOUT: Final = 1.0
 """Seconds to wait for an idle thread to end."""
 
-Hear: TypeAlias = Callable[[int, str], None]
+AttributeLane: TypeAlias = Callable[[int, str], None]
 """Called with a thread's ident and the lane whose call it makes."""
 
 
-class OwnThread:
+class PluginThread:
     """The executor of a plugin with time limits: a thread, started by the first call.
 
     Args:
-        plugin: The plugin's name.
-        lane: Its lane's name.
-        hear: Called with the lane that the thread works for.
+        plugin_name: The plugin's name.
+        lane_name: Its lane's name.
+        attribute_lane: Called with the lane that the thread works for.
 
     `hung` is the call it hangs in; None while it can take a call. `returned` is called when a late
     call returns.
     """
 
-    def __init__(self, plugin: str, lane: str, hear: Hear) -> None:
+    def __init__(self, plugin_name: str, lane_name: str, attribute_lane: AttributeLane) -> None:
         self.hung: Hung | None = None
         self.returned: Callable[[], None] = do_nothing
-        self._plugin = plugin
-        self._lane = lane
-        self._hear = hear
-        self._lock = threading.Lock()
+        self._plugin_name = plugin_name
+        self._lane_name = lane_name
+        self._attribute_lane = attribute_lane
+        self._hung_lock = threading.Lock()
         self._has_returned = False
         self._requests: SimpleQueue[CallRequest | None] = SimpleQueue()
         self._outcomes: SimpleQueue[CallOutcome] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._call_thread: threading.Thread | None = None
 
-    def call(self, request: CallRequest, limit: float | None) -> CallOutcome:
+    def call(self, request: CallRequest, time_limit: float | None) -> CallOutcome:
         """Make a call, and return what it came to.
 
         Args:
             request: The call; the thread must not be hung.
-            limit: The time limit in seconds; None for none. It counts from the call's last
+            time_limit: The time limit in seconds; None for none. It counts from the call's last
                 heartbeat; waiting for the store and describing an error are not charged.
         """
-        thread = self._thread or self._start()
-        if limit is not None:
-            limit = min(limit, threading.TIMEOUT_MAX)
+        call_thread = self._call_thread or self._start_thread()
+        if time_limit is not None:
+            time_limit = min(time_limit, threading.TIMEOUT_MAX)
         context = request.open_context()
         self._has_returned = False
-        request.began, began = time.perf_counter(), time.monotonic()
+        request.began_at, began_at = time.perf_counter(), time.monotonic()
         self._requests.put(request)
-        remaining = limit
+        remaining_seconds = time_limit
         while True:
             try:
-                return self._outcomes.get(timeout=remaining)
+                return self._outcomes.get(timeout=remaining_seconds)
             except Empty:
-                since = max(began, context.last_heartbeat) + context.seconds_waited
-                remaining = (limit or 0.0) + since - time.monotonic()
-                if remaining <= 0.0:
-                    return self._give_up(Hung(request, limit or 0.0), thread)
-                report_alive(remaining)
+                charged_from = max(began_at, context.last_heartbeat) + context.seconds_waited
+                remaining_seconds = (time_limit or 0.0) + charged_from - time.monotonic()
+                if remaining_seconds <= 0.0:
+                    return self._give_up(Hung(request, time_limit or 0.0), call_thread)
+                report_alive(remaining_seconds)
 
     def close(self) -> None:
         """End the thread; one that hangs ends with the process."""
         self._requests.put(None)
-        if self._thread is not None and self.hung is None:
-            self._thread.join(ENDS_WITHIN)
+        if self._call_thread is not None and self.hung is None:
+            self._call_thread.join(END_TIMEOUT)
 
-    def _start(self) -> threading.Thread:
-        self._thread = threading.Thread(
-            target=self._run, name=f"plugin-{self._plugin}", daemon=True
+    def _start_thread(self) -> threading.Thread:
+        self._call_thread = threading.Thread(
+            target=self._run, name=f"plugin-{self._plugin_name}", daemon=True
         )
-        self._thread.start()
-        return self._thread
+        self._call_thread.start()
+        return self._call_thread
 
-    def _give_up(self, hung: Hung, thread: threading.Thread) -> CallOutcome:
-        ident = thread.ident or 0
-        with self._lock:
+    def _give_up(self, hung_call: Hung, call_thread: threading.Thread) -> CallOutcome:
+        thread_id = call_thread.ident or 0
+        with self._hung_lock:
             is_late = not self._has_returned
             if is_late:
-                self.hung = hung
-                self._hear(ident, LATE)  # before it can report that it has returned
+                self.hung = hung_call
+                self._attribute_lane(
+                    thread_id, LATE_LANE
+                )  # before it can report that it has returned
         if not is_late:  # it returned at the last moment, and is being described
             return self._outcomes.get()
-        return _timed_out(hung, _stack_of(ident))
+        return _timeout_outcome(hung_call, _format_stack(thread_id))
 
     def _run(self) -> None:
-        self._hear(threading.get_ident(), self._lane)
+        self._attribute_lane(threading.get_ident(), self._lane_name)
         while (request := self._requests.get()) is not None:
-            error = run(request, lambda: self.hung is None)
-            with self._lock:
-                hung = self.hung
+            error = run_call(request, lambda: self.hung is None)
+            with self._hung_lock:
+                hung_call = self.hung
                 self._has_returned = True
             outcome = outcome_of(request, error)
             del error  # its frames may hold the plugin's objects
-            if hung is None:
+            if hung_call is None:
                 self._outcomes.put(outcome)
             else:
-                self._report_late(hung, outcome)
+                self._report_late(hung_call, outcome)
 
-    def _report_late(self, hung: Hung, outcome: CallOutcome) -> None:
+    def _report_late(self, hung_call: Hung, outcome: CallOutcome) -> None:
         """Report that a late call has returned, and accept calls again."""
-        request = hung.request
-        self._hear(threading.get_ident(), self._lane)
+        request = hung_call.request
+        self._attribute_lane(threading.get_ident(), self._lane_name)
         logger.warning(
             "%s of plugin %s has returned from event %d after %.1f s%s: too late to count; the "
             "plugin continues",
@@ -148,44 +157,51 @@ class OwnThread:
         self.returned()
 
 
-def _timed_out(hung: Hung, stack: str) -> CallOutcome:
+def _timeout_outcome(hung_call: Hung, stack: str) -> CallOutcome:
     """Return the outcome of a call that is given up; its store takes no more changes."""
-    request, services = hung.request, hung.request.services
-    changes = None if request.context is None else request.context.end()
-    kept: StoreChanges | None = None if changes is None else {}
-    seconds = time.perf_counter() - request.began
-    error = CallbackTimeout(within=format_duration(hung.within), stack=stack)
-    raised = raised_error(error, services.redact)
+    request, services = hung_call.request, hung_call.request.services
+    store_changes = None if request.context is None else request.context.end()
+    kept_changes: StoreChanges | None = None if store_changes is None else {}
+    seconds = time.perf_counter() - request.began_at
+    timeout_error = CallbackTimeout(within=format_duration(hung_call.time_limit), stack=stack)
+    raised = raised_error(timeout_error, services.redact)
     contact = services.contact
-    unanswered = contact.waits or contact.has_failed_since(time.monotonic() - seconds)
+    site_unanswered = contact.is_waiting or contact.has_failed_since(time.monotonic() - seconds)
     return CallOutcome(
-        seconds, error=raised, timed_out=True, store_changes=kept, site_unanswered=unanswered
+        seconds,
+        error=raised,
+        timed_out=True,
+        store_changes=kept_changes,
+        site_unanswered=site_unanswered,
     )
 
 
-_OURS: Final = frozenset({invoke.__code__, run_filter.__code__})
+_OWN_CODE: Final = frozenset({invoke.__code__, append_filter_answer.__code__})
 
 
-def _stack_of(thread: int) -> str:
+def _format_stack(thread_id: int) -> str:
     """Return the stack of a thread, from the plugin's first frame on; empty if it has ended."""
-    innermost = sys._current_frames().get(thread)  # the only way to see another thread
-    if innermost is None:
+    innermost_frame = sys._current_frames().get(thread_id)  # the only way to see another thread
+    if innermost_frame is None:
         return ""
-    own = takewhile(lambda at: at[0].f_code not in _OURS, traceback.walk_stack(innermost))
-    frames = [*islice(own, MOST_FRAMES)]
-    stack = traceback.StackSummary.extract(reversed(frames))
-    return "".join(["Where it stood (most recent call last):\n", *stack.format()])
+    plugin_frames = takewhile(
+        lambda frame_position: frame_position[0].f_code not in _OWN_CODE,
+        traceback.walk_stack(innermost_frame),
+    )
+    frames = [*islice(plugin_frames, MAX_FRAMES)]
+    stack_summary = traceback.StackSummary.extract(reversed(frames))
+    return "".join(["Where it stood (most recent call last):\n", *stack_summary.format()])
 
 
-def worker_label(lane: str, worker: int) -> str:
+def worker_label(lane_name: str, worker_number: int) -> str:
     """Return the name, as a lane in the evidence, of a worker's thread in a lane.
 
     Args:
-        lane: The lane's name.
-        worker: The worker's number, from 1; 0 for the thread of a lane without workers.
+        lane_name: The lane's name.
+        worker_number: The worker's number, from 1; 0 for the thread of a lane without workers.
     """
-    return f"{lane}\0worker {worker}" if worker else lane
+    return f"{lane_name}\0worker {worker_number}" if worker_number else lane_name
 
 
-def heard_by_nobody(thread: int, lane: str) -> None:
+def ignore_lane(thread_id: int, lane_name: str) -> None:
     """Ignore which lane a thread works for."""

@@ -39,66 +39,77 @@ class FailureRules:
 
 
 class Verdict(NamedTuple):
-    """The decision about a failure; `after` is the wait before a retry, in seconds."""
+    """The decision about a failure; `wait_seconds` is the wait before a retry, in seconds."""
 
     outcome: Outcome
-    after: float = 0.0
+    wait_seconds: float = 0.0
 
 
-def facts_of(error: BaseException, now: float) -> ErrorFacts:
+def facts_of(error: BaseException, current_time: float) -> ErrorFacts:
     """Return the relevant facts about an error; inspecting it may run a plugin's code.
 
     Args:
         error: What was raised.
-        now: The time, in seconds since 1970.
+        current_time: The time, in seconds since 1970.
     """
     if issubclass(type(error), Retry):
         return ErrorFacts(asks_retry=True, retry_after=_requested_wait(error))
-    transient = transient_failure(error, now)
-    if transient is None:
+    transient_verdict = transient_failure(error, current_time)
+    if transient_verdict is None:
         return ErrorFacts()
-    from_client = comes_from_client(error)
-    return ErrorFacts(is_transient=True, retry_after=transient.after, is_from_client=from_client)
+    is_from_client = comes_from_client(error)
+    return ErrorFacts(
+        is_transient=True, retry_after=transient_verdict.wait_seconds, is_from_client=is_from_client
+    )
 
 
-def judge(facts: ErrorFacts, attempt: int, rules: FailureRules, jitter: float) -> Verdict:
+def judge(
+    error_facts: ErrorFacts, attempt_number: int, failure_rules: FailureRules, jitter: float
+) -> Verdict:
     """Decide what to do when a callback raised.
 
     Transient failures, and those where the plugin asks for it (`Retry`), are retried; a bug would
     raise the same again, so it is not. With `skip` the event matters less: only `Retry` is retried.
 
     Args:
-        facts: The facts about what it raised.
-        attempt: The number of the attempt, from 1.
-        rules: The callback's failure policy.
+        error_facts: The facts about what it raised.
+        attempt_number: The number of the attempt, from 1.
+        failure_rules: The callback's failure policy.
         jitter: A random number between 0 and 1, so that retries do not all come at once.
     """
-    is_transient = facts.is_transient and rules.on_error != "skip"
-    if (facts.asks_retry or is_transient) and attempt < rules.max_attempts:
-        return Verdict("retry", _retry_wait(facts, attempt, jitter))
-    return Verdict(rules.on_error)
+    is_transient = error_facts.is_transient and failure_rules.on_error != "skip"
+    if (error_facts.asks_retry or is_transient) and attempt_number < failure_rules.max_attempts:
+        return Verdict("retry", _retry_wait(error_facts, attempt_number, jitter))
+    return Verdict(failure_rules.on_error)
 
 
-def _retry_wait(facts: ErrorFacts, attempt: int, jitter: float) -> float:
+def _retry_wait(error_facts: ErrorFacts, attempt_number: int, jitter: float) -> float:
     """Return the wait before a retry: as long as the plugin asks, or longer each time.
 
     A wait asked for by an answer never shortens the usual one: "at once" would use up all attempts
     immediately.
     """
-    if facts.asks_retry and facts.retry_after is not None:
-        return facts.retry_after
+    if error_facts.asks_retry and error_facts.retry_after is not None:
+        return error_facts.retry_after
     # The exponent is limited so that the power cannot overflow.
-    longest = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
-    return max(longest * (SHORTEST_SHARE + jitter * (1 - SHORTEST_SHARE)), facts.retry_after or 0.0)
+    longest_wait = min(FIRST_WAIT * 2.0 ** min(attempt_number - 1, 20), LONGEST_WAIT)
+    return max(
+        longest_wait * (SHORTEST_SHARE + jitter * (1 - SHORTEST_SHARE)),
+        error_facts.retry_after or 0.0,
+    )
 
 
 def _requested_wait(error: BaseException) -> float | None:
     """Return the wait that a `Retry` asks for; None if it is invalid: that must cost no event."""
     try:
-        requested = getattr(error, "after", None)
-        if requested is None:
+        requested_wait = getattr(error, "after", None)
+        if requested_wait is None:
             return None
-        seconds = parse_duration(requested) if isinstance(requested, str) else float(requested)
+        seconds = (
+            parse_duration(requested_wait)
+            if isinstance(requested_wait, str)
+            else float(requested_wait)
+        )
     except BaseException:
         return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_HOLD)

@@ -18,8 +18,10 @@ from sgevents_core.errors import CallIsOverError, StoreValueError
 from sgevents_core.printable import counted
 from sgevents_core.state.steps import REMOVED
 
-_ONLY_READ: Final = "hooks that alert run beside the plugin's callbacks, and can only read it"
-_encode: Final = msgspec.json.Encoder().encode
+_READ_ONLY_REASON: Final = (
+    "hooks that alert run beside the plugin's callbacks, and can only read it"
+)
+_encode_json: Final = msgspec.json.Encoder().encode
 logger = logging.getLogger("sgevents.dispatch")
 
 
@@ -27,7 +29,7 @@ StoreChanges: TypeAlias = "dict[str, bytes | None]"
 """Key -> new value as JSON, None for a removed key."""
 
 
-def recorded(changes: StoreChanges) -> dict[str, Any]:
+def recorded_changes(changes: StoreChanges) -> dict[str, Any]:
     """Return changes as a step of work records them."""
     return {key: REMOVED if value is None else msgspec.Raw(value) for key, value in changes.items()}
 
@@ -36,7 +38,7 @@ class Store(MutableMapping[str, Any]):
     """The type of `ctx.store`: JSON values by text keys, changed by assignment.
 
     Args:
-        plugin: Its plugin's name.
+        plugin_name: Its plugin's name.
         committed: The values as last committed, encoded.
     """
 
@@ -45,14 +47,14 @@ class Store(MutableMapping[str, Any]):
     is_granted = True
     """Whether it can be used at once."""
 
-    def __init__(self, plugin: str, committed: Mapping[str, bytes]) -> None:
-        self._plugin = plugin
+    def __init__(self, plugin_name: str, committed: Mapping[str, bytes]) -> None:
+        self._plugin = plugin_name
         self._committed = committed
         self._changes: StoreChanges = {}
 
     def __getitem__(self, key: str) -> Any:
-        value = self._changes.get(key, _UNCHANGED)
-        if value is _UNCHANGED:
+        value = self._changes.get(key, _UNCHANGED_MARKER)
+        if value is _UNCHANGED_MARKER:
             value = self._committed[key]
         if value is None:
             raise KeyError(key)
@@ -60,18 +62,18 @@ class Store(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         try:  # before _change takes a lock: encoding may run a plugin's code
-            checked, encoded = _checked(key), _encoded(value)
+            checked_key, encoded_value = _check_key(key), _encode_value(value)
         except (TypeError, ValueError) as error:
             raise self._refusal(key, str(error)) from None
-        self._change(checked, encoded)
+        self._change(checked_key, encoded_value)
 
     def __delitem__(self, key: str) -> None:
         self[key]  # raises KeyError if it is missing
         self._change(key, None)
 
     def __iter__(self) -> Iterator[str]:
-        merged = {**self._committed, **self._changes}
-        return iter([key for key, value in merged.items() if value is not None])
+        current_values = {**self._committed, **self._changes}
+        return iter([key for key, value in current_values.items() if value is not None])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -81,15 +83,15 @@ class Store(MutableMapping[str, Any]):
 
     def as_json(self) -> dict[str, bytes]:
         """Return the values as this store sees them, as JSON by key."""
-        merged = {**self._committed, **self._changes}
-        return {key: value for key, value in merged.items() if value is not None}
+        current_values = {**self._committed, **self._changes}
+        return {key: value for key, value in current_values.items() if value is not None}
 
     def wait_for_grant(self) -> None:
         """Wait until the store can be used."""
 
-    def _change(self, key: str, value: bytes | None) -> None:
+    def _change(self, key: str, encoded_value: bytes | None) -> None:
         """Change one value; None removes it."""
-        raise self._refusal(key, _ONLY_READ)
+        raise self._refusal(key, _READ_ONLY_REASON)
 
     def _refusal(self, key: object, reason: str) -> StoreValueError:
         return StoreValueError(plugin=self._plugin, key=key, reason=reason)
@@ -115,7 +117,7 @@ class StoreSource(Protocol):
     def wake(self) -> None:
         """Let waiting calls look again whether they have ended."""
 
-    def seen(self) -> Store:
+    def read_only_view(self) -> Store:
         """Return a read-only view of the last committed values; safe from any thread."""
 
 
@@ -126,15 +128,17 @@ class PluginStore:
     it runs in, so that no other call changes what it has read.
 
     Args:
-        plugin: The plugin's name.
+        plugin_name: The plugin's name.
         values: The values as last committed.
         damage: Why they cannot be read, for people; None if they can.
     """
 
-    def __init__(self, plugin: str, values: Mapping[str, Any], damage: str | None = None) -> None:
+    def __init__(
+        self, plugin_name: str, values: Mapping[str, Any], damage: str | None = None
+    ) -> None:
         self.damage = damage
-        self._plugin = plugin
-        self._committed = {key: _encode(value) for key, value in values.items()}
+        self._plugin = plugin_name
+        self._committed = {key: _encode_json(value) for key, value in values.items()}
         self._is_free = threading.Condition()  # reentrant: a finalizer may use the store too
         self._holder: CallStore | None = None
 
@@ -175,7 +179,7 @@ class PluginStore:
                 else:
                     self._committed[key] = value
 
-    def seen(self) -> Store:
+    def read_only_view(self) -> Store:
         """Return a read-only view of the last committed values; safe from any thread."""
         return Store(self._plugin, self._committed.copy())
 
@@ -191,8 +195,8 @@ class CallStore(Store):
 
     Args:
         source: Grants the values.
-        plugin: Its plugin's name.
-        callback: The name of the callback or hook.
+        plugin_name: Its plugin's name.
+        callback_name: The name of the callback or hook.
         event_id: The event's id; None for a hook that is not called for an event.
     """
 
@@ -202,23 +206,23 @@ class CallStore(Store):
         "_has_reported",
         "_lock",
         "_source",
-        "_waited",
+        "_waited_seconds",
         "_waits_since",
         "is_granted",
         "is_over",
     )
 
     def __init__(
-        self, source: StoreSource, plugin: str, callback: str, event_id: int | None
+        self, source: StoreSource, plugin_name: str, callback_name: str, event_id: int | None
     ) -> None:
-        super().__init__(plugin, {})
+        super().__init__(plugin_name, {})
         self.is_granted = self.is_over = False
         self._source = source
-        self._callback = callback
+        self._callback = callback_name
         self._event_id = event_id
         self._lock = threading.RLock()  # a finalizer may write here in the same thread
         self._has_reported = False
-        self._waited = 0.0
+        self._waited_seconds = 0.0
         self._waits_since: float | None = None
 
     def wait_for_grant(self) -> None:
@@ -230,7 +234,7 @@ class CallStore(Store):
         """Return the changes that are to be committed."""
         return self._changes
 
-    def take(self, changes: StoreChanges) -> None:
+    def take_changes(self, changes: StoreChanges) -> None:
         """Take changes that the call has made in another process."""
         with self._lock:
             self._changes.update(changes)
@@ -249,29 +253,31 @@ class CallStore(Store):
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time of the block as waiting for the store."""
-        began = self._waits_since = time.monotonic()
+        began_at = self._waits_since = time.monotonic()
         try:
             yield
         finally:
             self._waits_since = None
-            self._waited += time.monotonic() - began
+            self._waited_seconds += time.monotonic() - began_at
 
     def seconds_waited(self) -> float:
         """Return how long the call has waited for the store, which is not charged to its limit."""
-        since = self._waits_since
-        return self._waited + (0.0 if since is None else time.monotonic() - since)
+        waits_since = self._waits_since
+        return self._waited_seconds + (
+            0.0 if waits_since is None else time.monotonic() - waits_since
+        )
 
-    def _change(self, key: str, value: bytes | None) -> None:
+    def _change(self, key: str, encoded_value: bytes | None) -> None:
         with self._lock:
             is_accepted = not self.is_over
             if is_accepted:
-                self._changes[key] = value
+                self._changes[key] = encoded_value
         if not is_accepted:
-            self._refuse()
+            self._refuse_change()
 
-    def _refuse(self) -> None:
-        event = "" if self._event_id is None else f" for event {self._event_id}"
-        error = CallIsOverError(plugin=self._plugin, callback=self._callback, event=event)
+    def _refuse_change(self) -> None:
+        event_text = "" if self._event_id is None else f" for event {self._event_id}"
+        error = CallIsOverError(plugin=self._plugin, callback=self._callback, event=event_text)
         if not self._has_reported:
             self._has_reported = True
             extra = {
@@ -284,11 +290,11 @@ class CallStore(Store):
         raise error
 
 
-_UNCHANGED: Final = b""
+_UNCHANGED_MARKER: Final = b""
 """A marker that no encoded value equals."""
 
 
-def _checked(key: object) -> str:
+def _check_key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError("the key is not text")
     key = str.__str__(key)  # a plugin's subclass of str would run its code
@@ -296,7 +302,7 @@ def _checked(key: object) -> str:
     return key
 
 
-def _encoded(value: Any) -> bytes:
+def _encode_value(value: Any) -> bytes:
     """Return a value as JSON that decodes to the same value.
 
     Raises:
@@ -304,12 +310,12 @@ def _encoded(value: Any) -> bytes:
         ValueError: It would decode to a different value.
     """
     try:
-        encoded = _encode(value)
-        back = msgspec.json.decode(encoded)
-        same = type(back) is type(value) and bool(back == value)
+        encoded_value = _encode_json(value)
+        decoded_value = msgspec.json.decode(encoded_value)
+        is_same = type(decoded_value) is type(value) and bool(decoded_value == value)
     except (RecursionError, msgspec.MsgspecError) as error:
         raise ValueError(str(error)) from None
-    if not same:
-        what = f"a {type(value).__name__} would come back as {back!r:.100}"
-        raise ValueError(what)
-    return encoded
+    if not is_same:
+        reason_text = f"a {type(value).__name__} would come back as {decoded_value!r:.100}"
+        raise ValueError(reason_text)
+    return encoded_value

@@ -40,32 +40,38 @@ _HTTP_ATTRIBUTES: Final = ("headers", "response", "request", "request_info", "ur
 
 
 class TransientFailure(NamedTuple):
-    """A transient failure; `after` is how many seconds an answer asked to wait, if it did."""
+    """A transient failure; `wait_seconds` is the wait that an answer asked for, if it did."""
 
-    after: float | None = None
+    wait_seconds: float | None = None
 
 
-def transient_failure(error: BaseException, now: float) -> TransientFailure | None:
+def transient_failure(error: BaseException, current_time: float) -> TransientFailure | None:
     """Return a Passing if a failure is transient; None if a retry would fail in the same way.
 
     Args:
         error: What was raised.
-        now: The time, in seconds since 1970, for answers that name a date.
+        current_time: The time, in seconds since 1970, for answers that name a date.
     """
-    linked = list(islice(linked_errors(error), MAX_LINKED_ERRORS))
-    if any(_CERTIFICATE_ERRORS & {name for _, name in class_names_of(one)} for one in linked):
+    all_errors = list(islice(linked_errors(error), MAX_LINKED_ERRORS))
+    if any(
+        _CERTIFICATE_ERRORS & {name for _, name in class_names_of(linked_error)}
+        for linked_error in all_errors
+    ):
         return None
-    return _judge_error(error, now, {})
+    return _judge_error(error, current_time, {})
 
 
 def class_names_of(error: BaseException) -> list[tuple[str, str]]:
     """Return the package and name of an error's class and of its base classes, in order."""
     classes = type.__dict__["__mro__"].__get__(type(error))
-    return [(str(one.__module__).partition(".")[0], one.__name__) for one in classes]
+    return [
+        (str(error_class.__module__).partition(".")[0], error_class.__name__)
+        for error_class in classes
+    ]
 
 
 def _judge_error(
-    error: BaseException, now: float, seen_ids: dict[int, None]
+    error: BaseException, current_time: float, seen_ids: dict[int, None]
 ) -> TransientFailure | None:
     """Judge one error by what it says itself, otherwise by its cause."""
     if id(error) in seen_ids or len(seen_ids) >= MAX_LINKED_ERRORS:
@@ -73,28 +79,37 @@ def _judge_error(
     seen_ids[id(error)] = None
     class_names = class_names_of(error)
     if any(name == "BaseExceptionGroup" for _, name in class_names):
-        return _judge_group(error, now, seen_ids)
+        return _judge_group(error, current_time, seen_ids)
     verdict = _own_verdict(error, class_names)
     if verdict is not None:
-        return TransientFailure(_requested_wait(error, now)) if verdict else None
-    for link in [*_wrapped_errors(error), *_cause_or_context(error, class_names)]:
-        transient = _judge_error(link, now, seen_ids)
-        if transient is not None:
-            return transient
+        return TransientFailure(_requested_wait(error, current_time)) if verdict else None
+    for linked_error in [*_wrapped_errors(error), *_cause_or_context(error, class_names)]:
+        linked_failure = _judge_error(linked_error, current_time, seen_ids)
+        if linked_failure is not None:
+            return linked_failure
     return None
 
 
 def _judge_group(
-    group: BaseException, now: float, seen_ids: dict[int, None]
+    group: BaseException, current_time: float, seen_ids: dict[int, None]
 ) -> TransientFailure | None:
     """Judge a group: transient if each of its errors is, with the longest of their waits."""
-    members = [one for one in _as_list(_read_attribute(group, "exceptions")) if _is_error(one)]
-    judged = [_judge_error(one, now, seen_ids) for one in members]
-    passed = [one for one in judged if one is not None]
-    if not members or len(passed) < len(judged):
+    members = [
+        member for member in _as_list(_read_attribute(group, "exceptions")) if _is_error(member)
+    ]
+    judged_members = [_judge_error(member, current_time, seen_ids) for member in members]
+    transient_members = [member for member in judged_members if member is not None]
+    if not members or len(transient_members) < len(judged_members):
         return None
     return TransientFailure(
-        max((one.after for one in passed if one.after is not None), default=None)
+        max(
+            (
+                member.wait_seconds
+                for member in transient_members
+                if member.wait_seconds is not None
+            ),
+            default=None,
+        )
     )
 
 
@@ -127,12 +142,12 @@ def _verdict_by_name(class_names: list[tuple[str, str]]) -> bool | None:
 
 def _verdict_by_errno(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
     """Return whether an operating system's error number is transient; None if it has none."""
-    number = _read_attribute(error, "errno")
-    if type(number) is not int:
+    error_number = _read_attribute(error, "errno")
+    if type(error_number) is not int:
         return None
     if ("builtins", "OSError") not in class_names:
-        return True if number in NETWORK_ERRNOS else None
-    return number in NETWORK_ERRNOS or number in BUSY_ERRNOS
+        return True if error_number in NETWORK_ERRNOS else None
+    return error_number in NETWORK_ERRNOS or error_number in BUSY_ERRNOS
 
 
 # HTTP
@@ -161,21 +176,21 @@ def _is_http_status(candidate: Any) -> bool:
     return number and 400 <= int.__index__(candidate) <= 599
 
 
-def _requested_wait(error: BaseException, now: float) -> float | None:
+def _requested_wait(error: BaseException, current_time: float) -> float | None:
     """Return how many seconds the answer's `Retry-After` asks to wait."""
-    own = _read_attribute(error, "retry_after")
-    if type(own) in (int, float):
-        return bounded_wait(float(own))
+    own_wait = _read_attribute(error, "retry_after")
+    if type(own_wait) in (int, float):
+        return bounded_wait(float(own_wait))
     response = _read_attribute(error, "response")
-    headers = (
+    header_sets = (
         *(_read_attribute(error, name) for name in ("headers", "hdrs", "resp")),
         _read_attribute(response, "headers"),
         _read_item(_read_item(response, "ResponseMetadata"), "HTTPHeaders"),
     )
-    for one in headers:
-        text = _retry_after_header(one)
-        if text is not None:
-            return retry_after_seconds(text, now)
+    for header_fields in header_sets:
+        header_text = _retry_after_header(header_fields)
+        if header_text is not None:
+            return retry_after_seconds(header_text, current_time)
     return None
 
 
@@ -210,37 +225,39 @@ def _smtp_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> b
     """Judge a mail server's reply: 4xx is transient, 5xx permanent."""
     if not any(name.startswith("SMTP") for _, name in class_names):
         return None
-    refused = _read_attribute(error, "recipients")
-    if type(refused) is dict and refused:
-        replies = [_read_item(reply, 0) for reply in refused.values()]
-        return all(type(one) is int and 400 <= one < 500 for one in replies)
-    for code in (_read_attribute(error, "smtp_code"), _read_attribute(error, "code")):
-        if type(code) is int and 400 <= code <= 599:
-            return code < 500
+    refused_recipients = _read_attribute(error, "recipients")
+    if type(refused_recipients) is dict and refused_recipients:
+        reply_codes = [_read_item(reply, 0) for reply in refused_recipients.values()]
+        return all(
+            type(reply_code) is int and 400 <= reply_code < 500 for reply_code in reply_codes
+        )
+    for reply_code in (_read_attribute(error, "smtp_code"), _read_attribute(error, "code")):
+        if type(reply_code) is int and 400 <= reply_code <= 599:
+            return reply_code < 500
     return None
 
 
 def _database_verdict(error: BaseException, class_names: list[tuple[str, str]]) -> bool | None:
     """Judge a database error: unavailable, full or locked is transient, a wrong query is not."""
-    names = {name for _, name in class_names}
-    first = _read_item(_arguments_of(error), 0)
+    name_set = {name for _, name in class_names}
+    first_argument = _read_item(_arguments_of(error), 0)
     if any(package.startswith("sqlite") for package, _ in class_names):
-        return _is_locked(error, str(first)) if "Error" in names else None
-    is_driver = bool(names & _DRIVER_ERRORS)
-    for state in (
+        return _is_locked(error, str(first_argument)) if "Error" in name_set else None
+    is_driver = bool(name_set & _DRIVER_ERRORS)
+    for sql_state in (
         _read_attribute(error, "sqlstate"),
         _read_attribute(error, "pgcode"),
-        first if is_driver else None,
+        first_argument if is_driver else None,
     ):
-        if _is_sqlstate(state):
-            return str(state).startswith(SQLSTATE_PREFIXES)
-    for number in (_read_attribute(error, "errno"), first) if is_driver else ():
-        if type(number) is int and number >= 0:
-            return number in MYSQL_CODES
+        if _is_sqlstate(sql_state):
+            return str(sql_state).startswith(SQLSTATE_PREFIXES)
+    for error_number in (_read_attribute(error, "errno"), first_argument) if is_driver else ():
+        if type(error_number) is int and error_number >= 0:
+            return error_number in MYSQL_CODES
     if (
         _read_attribute(error, "orig") is None
         and _cause_of(error) is None
-        and "OperationalError" in names
+        and "OperationalError" in name_set
     ):
         return True
     return None  # it wraps another, which is judged instead, or is a programming error
@@ -251,9 +268,9 @@ def _is_sqlstate(value: Any) -> bool:
 
 
 def _is_locked(error: BaseException, text: str) -> bool:
-    name = _read_attribute(error, "sqlite_errorname")
-    if isinstance(name, str):
-        return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    error_name = _read_attribute(error, "sqlite_errorname")
+    if isinstance(error_name, str):
+        return error_name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
     return text.endswith("is locked")  # Python 3.10 offers nothing better
 
 
@@ -280,19 +297,23 @@ def _wrapped_errors(error: BaseException) -> list[BaseException]:
         *(_read_attribute(error, name) for name in _WRAPPING_ATTRIBUTES),
         *_arguments_of(error)[:MAX_LINKED_ERRORS],
     ]
-    return [one for one in candidates if _is_error(one)]
+    return [candidate for candidate in candidates if _is_error(candidate)]
 
 
 def linked_errors(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and those that it wraps or was raised from, each once."""
-    seen_ids, waiting = {id(error)}, [error]
-    while waiting:
-        one = waiting.pop()
-        yield one
-        for link in (*_wrapped_errors(one), _cause_of(one), _context_of(one)):
-            if link is not None and id(link) not in seen_ids:
-                seen_ids.add(id(link))
-                waiting.append(link)
+    seen_ids, waiting_errors = {id(error)}, [error]
+    while waiting_errors:
+        linked_error = waiting_errors.pop()
+        yield linked_error
+        for next_error in (
+            *_wrapped_errors(linked_error),
+            _cause_of(linked_error),
+            _context_of(linked_error),
+        ):
+            if next_error is not None and id(next_error) not in seen_ids:
+                seen_ids.add(id(next_error))
+                waiting_errors.append(next_error)
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
@@ -325,10 +346,14 @@ def _read_attribute(value: Any, name: str, otherwise: Any = None) -> Any:
 
 def _read_item(value: Any, key: Any) -> Any:
     """Return an item of a dict, list or tuple; None for anything else."""
-    kind = type(value)
-    if kind is dict:
+    value_type = type(value)
+    if value_type is dict:
         return value.get(key)
-    return value[key] if kind in (list, tuple) and type(key) is int and len(value) > key else None
+    return (
+        value[key]
+        if value_type in (list, tuple) and type(key) is int and len(value) > key
+        else None
+    )
 
 
 def _as_list(value: Any) -> list[Any]:

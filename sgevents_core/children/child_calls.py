@@ -12,12 +12,7 @@ from sgevents_core.calling.contact import SiteContact
 from sgevents_core.calling.context import CallContext, Services
 from sgevents_core.calling.store import CallStore, PluginStore, Store, StoreChanges
 from sgevents_core.children.channel import ChannelClosed
-from sgevents_core.children.messages import (
-    Heartbeat,
-    SiteReport,
-    StoreWanted,
-    ToDaemon,
-)
+from sgevents_core.children.messages import Heartbeat, SiteReport, StoreWanted, ToDaemon
 from sgevents_core.errors import WorkerForkedError
 
 _T = TypeVar("_T")
@@ -101,7 +96,7 @@ class ChildStore(PluginStore):
     def commit(self, changes: StoreChanges) -> None:
         """Do nothing: the daemon commits them."""
 
-    def seen(self) -> Store:
+    def read_only_view(self) -> Store:
         """Return a read-only view of the values, for a hook beside the running call."""
         return Store(self._plugin, self._grants.wait(self.number, self._plugin))
 
@@ -126,23 +121,28 @@ class ReportedContact(SiteContact):
         self._send = send
         self._last = threading.local()
 
-    def hear(
-        self, heard: Callable[[BaseException], bool | None], call: Callable[..., _T], *args: Any,
+    def watch_call(
+        self,
+        is_answer: Callable[[BaseException], bool | None],
+        site_call: Callable[..., _T],
+        *args: Any,
         **kwargs: Any,
-    ) -> _T:  # fmt: skip
+    ) -> _T:
         """Make a call to the site, and report whether it was answered."""
         self._last.answered = None
         self._report(SiteReport(plugin=self._plugin, waits=True))
         try:
-            return super().hear(heard, call, *args, **kwargs)
+            return super().watch_call(is_answer, site_call, *args, **kwargs)
         finally:
-            failed = None if self.failed == float("-inf") else self.failed
+            failed = None if self.failed_at == float("-inf") else self.failed_at
             answered = self._last.answered
             self._report(
-                SiteReport(plugin=self._plugin, waits=self.waits, failed=failed, answered=answered)
+                SiteReport(
+                    plugin=self._plugin, waits=self.is_waiting, failed=failed, answered=answered
+                )
             )
 
-    def _answered(self, began: float) -> None:
+    def _report_answer(self, began: float) -> None:
         self._last.answered = began
 
     def _report(self, report: SiteReport) -> None:

@@ -190,6 +190,6 @@ class LaneChildren:
     def _report_site(self, report: SiteReport) -> None:
         services = self.services.get(report.plugin)
         if services is not None:
-            services.contact.note_report(
-                waits=report.waits, failed=report.failed, answered=report.answered
+            services.contact.take_report(
+                is_waiting=report.waits, failed_at=report.failed, answered_began=report.answered
             )

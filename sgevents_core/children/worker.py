@@ -135,7 +135,7 @@ class Worker:
 
     def _try_call(self, request: CallRequest, limit: float | None) -> CallOutcome | None:
         """Make a call; return None if its process died before the call began."""
-        request.began = time.perf_counter()
+        request.began_at = time.perf_counter()
         if not self.prepare(for_new_event=request.source.body is not self._body):
             return CallOutcome(was_called=False, error=_not_called("a stop waits"))
         child, error = self._child_for(request.callback.plugin)
@@ -146,7 +146,7 @@ class Worker:
         number = next(self._numbers)
         replies = child.listen(number)
         try:
-            request.began = time.perf_counter()
+            request.began_at = time.perf_counter()
             child.send(CallWanted(number=number, call=self._message(request)))
             child.running_call = CurrentCall(
                 request.plugin, request.callback_name, request.event_id
@@ -355,7 +355,7 @@ class Worker:
 
     def _readable_store(self, wanted: StoreWanted) -> StoreGranted:
         services = self._lane.services.get(wanted.plugin)
-        values = {} if services is None else services.store.seen().as_json()
+        values = {} if services is None else services.store.read_only_view().as_json()
         return StoreGranted(number=wanted.number, values=values)
 
     def _log_started(self, child: Child) -> None:
@@ -404,8 +404,8 @@ class Worker:
         """Return the outcome of a call whose process has died."""
         services = request.services
         kept = _kept_of(request)
-        services.contact.note_report(waits=False)
-        seconds = time.perf_counter() - request.began
+        services.contact.take_report(is_waiting=False)
+        seconds = time.perf_counter() - request.began_at
         error = _died_in("in this call", death)
         fit = RaisedError(
             error.type_name, services.redact(error.line), services.redact(error.traceback)
@@ -439,13 +439,13 @@ class Worker:
     def _timed_out(self, request: CallRequest, child: Child, limit: float) -> CallOutcome:
         """End the process of a call that exceeded its limit, and return the call's outcome."""
         services, contact = request.services, request.services.contact
-        kept, unanswered = _kept_of(request), contact.waits
+        kept, unanswered = _kept_of(request), contact.is_waiting
         stack = child.stack()
         child.kill()
         child.wait()
-        seconds = time.perf_counter() - request.began
+        seconds = time.perf_counter() - request.began_at
         unanswered = unanswered or contact.has_failed_since(time.monotonic() - seconds)
-        contact.note_report(waits=False)
+        contact.take_report(is_waiting=False)
         timeout = CallbackTimeout(within=format_duration(limit), stack=stack)
         line = services.redact(f"CallbackTimeout: {timeout}")
         trace = services.redact(f"{stack}{line}\n")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sgevents_core.calling.deaths import OUTSIDE, is_condemned, with_death
+from sgevents_core.calling.deaths import UNKNOWN_CAUSE, count_death, died_too_often
 from sgevents_core.calling.journal_events import event_in
 from sgevents_core.calling.judging import Circumstances, failure_of, judge_call, step_for
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
@@ -76,9 +76,9 @@ def count_deaths(
         first_death = CallDeaths(plugin_name, callback_name, doubt.seq, 0, 0, "", "")
         deaths = deaths_by_call.get((plugin_name, callback_name, doubt.seq), first_death)
         if proving_evidence is None:
-            deaths = with_death(deaths, OUTSIDE, "", is_proved=False)
+            deaths = count_death(deaths, UNKNOWN_CAUSE, "", is_proved=False)
         else:
-            deaths = with_death(
+            deaths = count_death(
                 deaths, proving_evidence.cause_text, proving_evidence.traceback_text, is_proved=True
             )
         counted_deaths.append(deaths)
@@ -102,7 +102,7 @@ def give_up_calls(
         redact: Removes secrets from texts.
     """
     given_up_calls = []
-    for deaths in filter(is_condemned, deaths_by_call):
+    for deaths in filter(died_too_often, deaths_by_call):
         rules = rules_by_callback.get(deaths.key)
         if rules is not None:
             redacted_deaths = deaths._replace(

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.describing import describe
+from sgevents_core.calling.describing import describe_error
 from sgevents_core.events import Event
 from sgevents_core.hookspecs import (
     Attention,
@@ -173,7 +173,9 @@ class Announcer:
             hook, details = item
             for services, hooks in self._listeners:
                 if hook in hooks and services.late_start is None:
-                    context = CallContext(services, None, hook, store=services.store.seen())
+                    context = CallContext(
+                        services, None, hook, store=services.store.read_only_view()
+                    )
                     call_hook(context, services, hooks, hook, details)
 
 
@@ -194,7 +196,7 @@ def call_hook(
         return None
     error = invoke(CurrentCall(services.name, hook), function, *args, context)
     if error is not None:
-        line, text = describe(error, services.redact)
+        line, text = describe_error(error, services.redact)
         logger.error(
             "%s of plugin %s failed: %s",
             hook,

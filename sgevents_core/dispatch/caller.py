@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from sgevents_core.calling.deaths import (
     FIRST_WAIT,
-    REMEMBERED,
+    MEMORY_SECONDS,
+    count_death,
+    died_too_often,
     first_death,
-    is_condemned,
-    with_death,
 )
 from sgevents_core.calling.judging import (
     NO_END,
@@ -30,7 +30,7 @@ from sgevents_core.calling.making import CallRequest
 from sgevents_core.calling.outage import wait_after
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
 from sgevents_core.calling.policy import FailureRules
-from sgevents_core.calling.store import StoreChanges, recorded
+from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.lane_plugin import LanePlugin, Waiting
 from sgevents_core.dispatch.ledger import StrandLedger
@@ -194,7 +194,7 @@ class Caller:
         """Record the outcome of a call; return False if its plugin stops at this event."""
         lane_plugin = call.lane_plugin
         for ends in self._observers.ended:
-            ends(call, call.began, outcome.seconds, outcome.error)
+            ends(call, call.began_at, outcome.seconds, outcome.error)
         if outcome.error is not None:
             return self._fail(call, outcome, outcome.error)
         lane_plugin.put_off = 0
@@ -241,7 +241,7 @@ class Caller:
         lane_plugin.recovered = False
         step = self._step(call, decision)
         if changes:
-            step.store = {record.name: recorded(changes)}
+            step.store = {record.name: recorded_changes(changes)}
         if tried:
             step.settled = (record.name, callback.name, call.entry.seq)
         self._ledger.record(step)
@@ -278,12 +278,12 @@ class Caller:
         """Count a call that has ended its worker process; return what that means for it."""
         ended, death = call.lane_plugin.ended_workers, outcome.death
         is_own = death is None or death.is_proved
-        wait = ended.add(time.monotonic()) if is_own else FIRST_WAIT
+        wait = ended.count_end(time.monotonic()) if is_own else FIRST_WAIT
         slow_reason = ""
         if is_own and ended.are_many:
             slow_reason = (
                 f"its calls have ended {len(ended)} worker processes within "
-                f"{format_duration(REMEMBERED)}; it is called more slowly"
+                f"{format_duration(MEMORY_SECONDS)}; it is called more slowly"
             )
             extra = {"action": "plugin.slowed_down", "plugin": call.plugin}
             logger.warning("Plugin %s waits: %s", call.plugin, slow_reason, extra=extra)
@@ -291,9 +291,9 @@ class Caller:
             return WorkerEnd(False, wait, slow_reason)
         key = (self._keys[call.number_in_lane], call.seq)
         died = self._deaths.get(key) or first_death(*key)
-        died = with_death(died, death.how, death.traceback, is_proved=death.is_proved)
+        died = count_death(died, death.how, death.traceback, is_proved=death.is_proved)
         self._deaths[key] = died
-        return WorkerEnd(not is_condemned(died), wait, slow_reason)
+        return WorkerEnd(not died_too_often(died), wait, slow_reason)
 
     def _judge(
         self,
@@ -379,7 +379,9 @@ class Caller:
     def _loops(self, call: Call, outcome: CallOutcome) -> bool:
         """Return whether the plugin's own writes keep calling it."""
         breaker = call.lane_plugin.breaker
-        return breaker is not None and breaker.trips(call.event, call.entry.created, outcome.writes)
+        return breaker is not None and breaker.completes_loop(
+            call.event, call.entry.created, outcome.writes
+        )
 
 
 def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bool:

@@ -12,7 +12,7 @@ from sgevents_core.calling.deaths import EndedWorkers
 from sgevents_core.calling.judging import Decision
 from sgevents_core.calling.making import Executor, Hung, LaneThread
 from sgevents_core.calling.outcome import CallOutcome
-from sgevents_core.calling.own_thread import Hear, OwnThread
+from sgevents_core.calling.own_thread import AttributeLane, PluginThread
 from sgevents_core.calling.policy import LONGEST_HOLD, FailureRules
 from sgevents_core.plugins.callback import Callback
 from sgevents_core.plugins.loading import LoadedPlugin
@@ -221,7 +221,7 @@ def lane_plugin_of(
     services: Services,
     settings: Settings,
     *,
-    hear: Hear,
+    hear: AttributeLane,
     executor: Executor | None = None,
 ) -> LanePlugin:
     """Return a plugin in its lane, according to its record and the config.
@@ -241,7 +241,7 @@ def lane_plugin_of(
     return lane_plugin
 
 
-def executor_of(lane_plugin: LanePlugin, label: str, hear: Hear) -> Executor:
+def executor_of(lane_plugin: LanePlugin, label: str, hear: AttributeLane) -> Executor:
     """Return where the calls of a plugin are made: in a thread of their own if they have limits.
 
     Args:
@@ -251,7 +251,7 @@ def executor_of(lane_plugin: LanePlugin, label: str, hear: Hear) -> Executor:
     """
     plugin = lane_plugin.plugin
     if any(lane_plugin.limit(callback) is not None for callback in plugin.callbacks):
-        return OwnThread(plugin.name, label, hear)
+        return PluginThread(plugin.name, label, hear)
     return LaneThread()
 
 
@@ -268,6 +268,6 @@ def _breaker(table: PluginSettings, settings: Settings) -> Breaker | None:
     return Breaker(
         table.script_name or common,
         is_own=table.script_name not in {None, common},
-        events=table.breaker_events,
-        within=table.breaker_within,
+        loop_calls=table.breaker_events,
+        loop_seconds=table.breaker_within,
     )

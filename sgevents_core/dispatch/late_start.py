@@ -8,9 +8,9 @@ import time
 from typing import NamedTuple
 
 from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.describing import describe
+from sgevents_core.calling.describing import describe_error
 from sgevents_core.calling.outage import wait_after
-from sgevents_core.calling.store import StoreChanges, recorded
+from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.alerting import Announcer, call_hook
 from sgevents_core.plugins.loading import LoadedPlugin
 from sgevents_core.site.health import SiteHealth, Standing
@@ -45,7 +45,7 @@ class LateStart:
         self._services = services
         self._health = health
         self._error = error
-        self._failed = services.contact.failed
+        self._failed = services.contact.failed_at
         self._times = 1
         self._told = 0
 
@@ -86,10 +86,10 @@ class LateStart:
         context.release_store()  # until the plugin has started, it is not called
         if error is None:
             return Tried(None, changes)
-        self._error = describe(error, self._services.redact)[0]
-        if self._services.contact.failed < began:
+        self._error = describe_error(error, self._services.redact)[0]
+        if self._services.contact.failed_at < began:
             return Tried(self._error)
-        self._failed, self._times = self._services.contact.failed, self._times + 1
+        self._failed, self._times = self._services.contact.failed_at, self._times + 1
         self.not_before = None
         return None
 
@@ -106,9 +106,9 @@ def late_start_of(
         began: When that began, in monotonic seconds.
     """
     health = services.contact.health
-    if health is None or services.contact.failed < began:
+    if health is None or services.contact.failed_at < began:
         return None
-    return LateStart(plugin, services, health, describe(error, services.redact)[0])
+    return LateStart(plugin, services, health, describe_error(error, services.redact)[0])
 
 
 def settle(tried: Tried, record: PluginRecord) -> Step:
@@ -122,7 +122,7 @@ def settle(tried: Tried, record: PluginRecord) -> Step:
         return step
     record.resume()
     if tried.store_changes:
-        step.store = {record.name: recorded(tried.store_changes)}
+        step.store = {record.name: recorded_changes(tried.store_changes)}
     text = "Plugin %s has started, now that the site answers"
     logger.info(text, record.name, extra={"action": "plugin.started_late", **extra})
     return step

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.describing import describe
-from sgevents_core.calling.store import recorded
+from sgevents_core.calling.describing import describe_error
+from sgevents_core.calling.store import recorded_changes
 from sgevents_core.dispatch.alerting import call_hook
 from sgevents_core.dispatch.late_start import LateStart, late_start_of
 from sgevents_core.errors import StateError
@@ -67,7 +67,7 @@ def start_plugins(
                 _wait_for_site(plugin, own.late_start, state)
                 ready.append(plugin)
                 continue
-            _set_aside(plugin, state, describe(error, own.redact)[0])
+            _set_aside(plugin, state, describe_error(error, own.redact)[0])
             continue
         _forget_failed_start(plugin, state)
         _keep_store(plugin, own, context, state)
@@ -182,6 +182,6 @@ def _keep_store(
     changes = context.end()
     if changes:
         fence = state.take_lane(plugin.lane)
-        state.record(plugin.lane, fence, Step(store={plugin.name: recorded(changes)}))
+        state.record(plugin.lane, fence, Step(store={plugin.name: recorded_changes(changes)}))
         services.store.commit(changes)
     context.release_store()

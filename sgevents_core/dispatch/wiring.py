@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.making import Executor
-from sgevents_core.calling.own_thread import Hear, heard_by_nobody, worker_label
+from sgevents_core.calling.own_thread import AttributeLane, ignore_lane, worker_label
 from sgevents_core.calling.store import PluginStore
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane, ExecutorOf
@@ -59,7 +59,7 @@ def services_of(
             store=_store_of(plugin.name, state),
             site_key=site_key,
             redact=redact,
-            health=health,
+            site_health=health,
             stopping=stopping,
         )
         for plugin in loaded.plugins
@@ -81,7 +81,7 @@ def lanes_of(
     open_state: Callable[[], LaneWriter],
     announcer: Announcer,
     *,
-    hear: Hear = heard_by_nobody,
+    hear: AttributeLane = ignore_lane,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
     executors: Mapping[str, Executor] = MappingProxyType({}),
@@ -179,7 +179,7 @@ class _Common(TypedDict):
 
 
 def _executor_of(
-    lane: str, hear: Hear, executor: Executor | None, lane_plugin: LanePlugin, worker: int
+    lane: str, hear: AttributeLane, executor: Executor | None, lane_plugin: LanePlugin, worker: int
 ) -> Executor:
     """Return where a worker makes the calls of a plugin: all in one place, if there is one."""
     return executor or executor_of(lane_plugin, worker_label(lane, worker), hear)

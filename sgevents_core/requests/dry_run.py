@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from sgevents_core.calling.context import CallContext, Services
-from sgevents_core.calling.describing import describe
+from sgevents_core.calling.describing import describe_error
 from sgevents_core.calling.journal_events import event_of, read_scripts
 from sgevents_core.calling.making import CallRequest, make_call
 from sgevents_core.calling.outcome import CallOutcome
@@ -182,7 +182,7 @@ def _call_hook(plugin: LoadedPlugin, services: Services, hook_name: str) -> str 
     if error is None and changes:
         services.store.commit(changes)
     context.release_store()
-    return None if error is None else describe(error, services.redact)[0]
+    return None if error is None else describe_error(error, services.redact)[0]
 
 
 def _call_callbacks(

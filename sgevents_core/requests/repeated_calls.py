@@ -17,7 +17,7 @@ from sgevents_core.calling.journal_events import event_of
 from sgevents_core.calling.judging import REPEATED_RULES, Circumstances, failure_of, judge_call
 from sgevents_core.calling.making import CallRequest, Hung
 from sgevents_core.calling.outcome import CallOutcome
-from sgevents_core.calling.store import StoreChanges, recorded
+from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.caller import is_unwanted
 from sgevents_core.dispatch.lane_plugin import LanePlugin
 from sgevents_core.dispatch.strand import SLICE
@@ -178,7 +178,9 @@ def _give_up_letter(work: RequestWork, letter: Letter) -> bool:
 
 
 def _step_with_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> Step:
-    return Step(store={lane_plugin.record.name: recorded(store_changes)} if store_changes else {})
+    return Step(
+        store={lane_plugin.record.name: recorded_changes(store_changes)} if store_changes else {}
+    )
 
 
 def _commit_store(lane_plugin: LanePlugin, store_changes: StoreChanges | None) -> None:
@@ -237,7 +239,7 @@ def _report_end(observers: CallObservers, request: CallRequest, outcome: CallOut
             call_observer(request)
         return
     for ends in observers.ended:
-        ends(request, request.began, outcome.seconds, outcome.error)
+        ends(request, request.began_at, outcome.seconds, outcome.error)
 
 
 def _wait_for_site(

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgevents_core.calling.deaths import (
-    ALL,
+    DEATHS_LIMIT,
     LONGEST_WAIT,
-    PROVED,
-    REMEMBERED,
-    TOLERATED,
+    MEMORY_SECONDS,
+    PROVED_LIMIT,
+    TOLERATED_ENDS,
     EndedWorkers,
+    count_death,
+    died_too_often,
     first_death,
-    is_condemned,
-    with_death,
 )
 from sgevents_core.state.keys import CallKey
 
@@ -24,10 +24,12 @@ def test_two_proved_deaths_or_five_of_any_kind_are_enough(proofs: list[bool]) ->
     """Each death is counted once, with the cause of the last one that is proved."""
     died = first_death(CallKey("one", "m:a"), 7)
     for number, is_proved in enumerate(proofs):
-        died = with_death(died, f"how {number}", "where", is_proved=is_proved)
+        died = count_death(died, f"how {number}", "where", is_proved=is_proved)
     assert (died.plugin, died.callback, died.seq) == ("one", "m:a", 7)
     assert (died.proved, died.unproved) == (proofs.count(True), proofs.count(False))
-    assert is_condemned(died) is (proofs.count(True) >= PROVED or len(proofs) >= ALL)
+    assert died_too_often(died) is (
+        proofs.count(True) >= PROVED_LIMIT or len(proofs) >= DEATHS_LIMIT
+    )
     if any(proofs):
         last = max(number for number, is_proved in enumerate(proofs) if is_proved)
         assert (died.how, died.traceback) == (f"how {last}", "where")
@@ -38,10 +40,10 @@ def test_a_plugin_that_ends_workers_waits_longer_each_time() -> None:
     ended = EndedWorkers()
     waits = []
     for number in range(40):
-        waits.append(ended.add(number))
-        assert ended.are_many is (number >= TOLERATED)
+        waits.append(ended.count_end(number))
+        assert ended.are_many is (number >= TOLERATED_ENDS)
     assert waits == sorted(waits)
     assert waits[0] < 1.0
     assert waits[-1] == LONGEST_WAIT
-    assert ended.add(REMEMBERED * 2 + 40) == waits[0]
+    assert ended.count_end(MEMORY_SECONDS * 2 + 40) == waits[0]
     assert not ended.are_many

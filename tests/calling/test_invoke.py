@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 import pytest
 
 from sgevents_core.calling.describing import (
-    IMPATIENCE,
-    MOST_ERROR,
-    MOST_FRAMES,
-    MOST_HANGING,
-    MOST_TEXT,
-    PATIENCE,
-    describe,
+    INSPECT_TIMEOUT,
+    MAX_ERROR_LINE,
+    MAX_FRAMES,
+    MAX_HANGING,
+    MAX_TRACEBACK,
+    SLOW_TYPE_TIMEOUT,
+    describe_error,
     raised_error,
 )
 from sgevents_core.calling.outcome import ErrorFacts
@@ -57,12 +57,12 @@ def test_nothing_raised_is_none() -> None:
 
 def test_line_and_traceback() -> None:
     """One line says type and message, the traceback begins in the plugin's own code."""
-    line, text = describe(raised(ValueError("not  this\ntime")), NO_SECRETS)
+    line, text = describe_error(raised(ValueError("not  this\ntime")), NO_SECRETS)
     assert line == "ValueError: not this time"
     assert text.startswith("Traceback (most recent call last):\n")
     assert "in fails\n" in text
     assert "in invoke" not in text
-    assert describe(raised(KeyboardInterrupt()), NO_SECRETS)[0] == "KeyboardInterrupt"
+    assert describe_error(raised(KeyboardInterrupt()), NO_SECRETS)[0] == "KeyboardInterrupt"
 
 
 def test_endless_recursion() -> None:
@@ -73,21 +73,21 @@ def test_endless_recursion() -> None:
 
     error = invoke(CALL, deeper, 0)
     assert isinstance(error, RecursionError)
-    line, text = describe(error, NO_SECRETS)
+    line, text = describe_error(error, NO_SECRETS)
     assert line.startswith("RecursionError: maximum recursion depth exceeded")
-    assert text.count("in deeper") <= MOST_FRAMES + 1
-    assert len(text) <= MOST_TEXT + 100
+    assert text.count("in deeper") <= MAX_FRAMES + 1
+    assert len(text) <= MAX_TRACEBACK + 100
 
 
 def test_huge_message_is_cut_in_the_middle() -> None:
     """Begin and end of a message of megabytes are kept, in line and traceback."""
-    line, text = describe(raised(ValueError("begin " + "x " * 3_000_000 + "end")), NO_SECRETS)
+    line, text = describe_error(raised(ValueError("begin " + "x " * 3_000_000 + "end")), NO_SECRETS)
     assert line.startswith("ValueError: begin x x")
-    assert len(line) <= MOST_ERROR + 5
+    assert len(line) <= MAX_ERROR_LINE + 5
     assert "\n" not in line
     assert text.rstrip().endswith("x end")
     assert "characters left out" in text
-    assert len(text) <= MOST_TEXT + 100
+    assert len(text) <= MAX_TRACEBACK + 100
 
 
 class Unprintable(Exception):
@@ -106,7 +106,7 @@ class Unprintable(Exception):
 @pytest.mark.parametrize("instead", [ValueError(), SystemExit(), RecursionError()])
 def test_exception_that_cannot_be_printed(instead: BaseException) -> None:
     """Its type is told."""
-    line, text = describe(raised(Unprintable(instead)), NO_SECRETS)
+    line, text = describe_error(raised(Unprintable(instead)), NO_SECRETS)
     assert line == "Unprintable: (it cannot be printed)"
     assert "Unprintable" in text
 
@@ -119,16 +119,16 @@ def test_exception_without_a_usable_traceback() -> None:
         def __traceback__(self) -> NoReturn:  # type: ignore[override]  # on purpose
             raise SystemExit
 
-    assert describe(Hidden("x"), NO_SECRETS)[1].strip().endswith("Hidden: x")
+    assert describe_error(Hidden("x"), NO_SECRETS)[1].strip().endswith("Hidden: x")
 
 
 def test_secrets_are_removed_everywhere() -> None:
     """Also from causes, from reprs, and where a cut would leave half of one."""
     key = 'demo-key\'s "own" key'
     redact = Redactor([key, "other-demo-key"])
-    error = ValueError("x" * (MOST_ERROR // 2 - 20) + key + "other-demo-key" * 500)
+    error = ValueError("x" * (MAX_ERROR_LINE // 2 - 20) + key + "other-demo-key" * 500)
     error.__cause__ = raised(KeyError(key))
-    line, text = describe(raised(error), redact)
+    line, text = describe_error(raised(error), redact)
     for told in (line, text):
         assert "demo" not in told
         assert "own" not in told
@@ -137,7 +137,7 @@ def test_secrets_are_removed_everywhere() -> None:
 
 def test_lone_surrogates_can_be_kept() -> None:
     """What no database and no file takes is replaced."""
-    for told in describe(raised(ValueError("half \ud800 of one")), NO_SECRETS):
+    for told in describe_error(raised(ValueError("half \ud800 of one")), NO_SECRETS):
         assert "half ? of one" in told
         told.encode()
 
@@ -150,9 +150,9 @@ def test_chain_of_many_causes_is_cut() -> None:
         following.__cause__ = error
         error = following
     assert error is not None
-    line, text = describe(error, NO_SECRETS)
+    line, text = describe_error(error, NO_SECRETS)
     assert line.startswith("ValueError: number 99")
-    assert len(text) <= MOST_TEXT + 100
+    assert len(text) <= MAX_TRACEBACK + 100
     assert sys.getrecursionlimit() > 100
 
 
@@ -181,12 +181,12 @@ def test_exception_that_takes_for_ever_to_be_printed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("sgevents_core.calling.describing.SimpleQueue", Noting)
     try:
-        told = [describe(raised(Slow(gate)), NO_SECRETS) for _ in range(30)]
+        told = [describe_error(raised(Slow(gate)), NO_SECRETS) for _ in range(30)]
     finally:
         gate.set()
     assert {line for line, _ in told} == {"Slow: (it could not be printed within 1 s)"}
     assert all("in fails\n" in text for _, text in told)
-    assert patience == [PATIENCE] + [IMPATIENCE] * (MOST_HANGING - 1)
+    assert patience == [INSPECT_TIMEOUT] + [SLOW_TYPE_TIMEOUT] * (MAX_HANGING - 1)
 
 
 def test_exception_that_lies_about_its_class() -> None:
@@ -202,13 +202,13 @@ def test_exception_that_lies_about_its_class() -> None:
         def __class__(self) -> NoReturn:  # type: ignore[override]  # on purpose
             raise SystemExit
 
-    assert "Liar" in describe(raised(Liar("x")), NO_SECRETS)[0]
+    assert "Liar" in describe_error(raised(Liar("x")), NO_SECRETS)[0]
     assert raised_error(Liar("x"), NO_SECRETS).facts == ErrorFacts()
 
 
 def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts as a bug, which is what it is."""
-    monkeypatch.setattr("sgevents_core.calling.describing.PATIENCE", 0.01)
+    monkeypatch.setattr("sgevents_core.calling.describing.INSPECT_TIMEOUT", 0.01)
     gate = threading.Event()
 
     class Hangs(Exception):
@@ -225,7 +225,7 @@ def test_error_whose_judgement_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_text_of_a_hundred_megabytes() -> None:
     """It is cut before it is searched, and its ends are kept."""
-    line, text = describe(raised(ValueError("begin" + "x" * 100_000_000 + "end")), NO_SECRETS)
+    line, text = describe_error(raised(ValueError("begin" + "x" * 100_000_000 + "end")), NO_SECRETS)
     assert line.startswith("ValueError: beginx")
     assert text.rstrip().endswith("xend")
-    assert len(text) <= MOST_TEXT + 100
+    assert len(text) <= MAX_TRACEBACK + 100

@@ -15,7 +15,7 @@ from waiting import PATIENCE, wait_until
 from sgevents_core.calling.context import Services
 from sgevents_core.calling.making import CallRequest, Executor, LaneThread
 from sgevents_core.calling.outcome import CallMessage, CallOutcome, ErrorFacts
-from sgevents_core.calling.own_thread import OwnThread, heard_by_nobody
+from sgevents_core.calling.own_thread import PluginThread, ignore_lane
 from sgevents_core.calling.store import CallStore, PluginStore
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
@@ -49,7 +49,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     """Each kind of executor."""
     chosen: Executor = LaneThread()
     if request.param == "own thread":
-        chosen = OwnThread("one", "lane", heard_by_nobody)
+        chosen = PluginThread("one", "lane", ignore_lane)
     yield chosen
     chosen.close()
 
@@ -157,7 +157,7 @@ def test_waiting_for_the_store_is_not_charged(services: Services) -> None:
     """A call with a short limit that waits for another's store is not given up."""
     first = CallStore(services.store, "one", "one:first", 1)
     first.wait_for_grant()
-    executor = OwnThread("one", "lane", heard_by_nobody)
+    executor = PluginThread("one", "lane", ignore_lane)
     request = request_for(services, lambda _, ctx: ctx.store.update(n=2))
     outcomes: list[CallOutcome] = []
     thread = threading.Thread(target=lambda: outcomes.append(executor.call(request, 0.2)))
@@ -175,7 +175,7 @@ def test_describing_an_error_is_not_charged(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that takes longer to print than its call may last is that error, and no timeout."""
-    monkeypatch.setattr("sgevents_core.calling.describing.PATIENCE", 0.3)
+    monkeypatch.setattr("sgevents_core.calling.describing.INSPECT_TIMEOUT", 0.3)
     released = threading.Event()
 
     class Slow(Exception):
@@ -183,7 +183,7 @@ def test_describing_an_error_is_not_charged(
             released.wait(PATIENCE)
             return "slow"
 
-    executor = OwnThread("one", "lane", heard_by_nobody)
+    executor = PluginThread("one", "lane", ignore_lane)
     try:
         outcome = executor.call(request_for(services, fail(Slow())), 0.1)
     finally:
@@ -203,7 +203,7 @@ def test_call_that_is_given_up_keeps_no_store(services: Services) -> None:
         entered.set()
         released.wait(PATIENCE)
 
-    executor = OwnThread("one", "lane", heard_by_nobody)
+    executor = PluginThread("one", "lane", ignore_lane)
     request = request_for(services, hang)
     outcome = executor.call(request, 0.1)
     try:

@@ -65,14 +65,14 @@ def test_no_event_is_tried_for_ever(
     assert verdict.outcome in {"retry", rules.on_error}
     if attempt >= rules.max_attempts:
         assert verdict == Verdict(rules.on_error)
-    assert 0 <= verdict.after <= LONGEST_WAIT
+    assert 0 <= verdict.wait_seconds <= LONGEST_WAIT
 
 
 @given(st.integers(1, 30), JITTER)
 def test_waits_grow_and_differ(attempt: int, jitter: float) -> None:
     """Each wait is about twice the one before, up to the longest, and not much shorter."""
     rules = FailureRules(max_attempts=99)
-    wait = judge(PASSES, attempt, rules, jitter).after
+    wait = judge(PASSES, attempt, rules, jitter).wait_seconds
     full = min(2.0 ** (attempt - 1), LONGEST_WAIT)
     assert full * 0.6 <= wait <= full
 
@@ -81,7 +81,7 @@ def test_waits_grow_and_differ(attempt: int, jitter: float) -> None:
 def test_attempts_are_spread_over_five_minutes(jitter: float) -> None:
     """What is down for five minutes costs no event, whatever jitter does."""
     rules = FailureRules()
-    waits = [judge(PASSES, attempt, rules, jitter).after for attempt in range(1, 10)]
+    waits = [judge(PASSES, attempt, rules, jitter).wait_seconds for attempt in range(1, 10)]
     assert judge(PASSES, 10, rules, jitter).outcome == "dead-letter"
     assert sum(waits) >= 300
 
@@ -90,8 +90,8 @@ def test_attempts_are_spread_over_five_minutes(jitter: float) -> None:
 def test_answer_that_asks_for_patience_gets_it(after: float, attempt: int, jitter: float) -> None:
     """`Retry-After` is waited for; one that is short does not use up the attempts at once."""
     raised = _raised(ProtocolError("site", 429, "no", {"retry-after": str(after)}))
-    usual = judge(PASSES, attempt, FailureRules(), jitter).after
-    assert judge(raised, attempt, FailureRules(), jitter).after == max(after, usual)
+    usual = judge(PASSES, attempt, FailureRules(), jitter).wait_seconds
+    assert judge(raised, attempt, FailureRules(), jitter).wait_seconds == max(after, usual)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_wrong_wait_is_a_retry_all_the_same(after: Any) -> None:
     """A wait that is none is the usual one: a slip must not cost the event."""
     verdict = judge(_raised(Retry(after=after)), 1, FailureRules(), 0.5)
     assert verdict.outcome == "retry"
-    assert 0 <= verdict.after <= LONGEST_HOLD
+    assert 0 <= verdict.wait_seconds <= LONGEST_HOLD

@@ -116,7 +116,7 @@ class LikeADict(RuleBasedStateMachine):
         assert sorted(self.store) == sorted(self.model)
         assert all(key in self.store for key in self.model)
         assert "nowhere" not in self.store
-        assert self.owner.seen() == self.kept
+        assert self.owner.read_only_view() == self.kept
 
 
 TestLikeADict = LikeADict.TestCase
@@ -174,7 +174,7 @@ def test_seen_store_is_only_read() -> None:
     owner = PluginStore("notify", {"a": 1})
     store = granted(owner)
     store["b"] = 2
-    seen = owner.seen()
+    seen = owner.read_only_view()
     assert dict(seen) == {"a": 1}
     with pytest.raises(StoreValueError, match="can only read it"):
         seen["b"] = 3
@@ -182,7 +182,7 @@ def test_seen_store_is_only_read() -> None:
         del seen["a"]
     owner.commit(store.changes())
     assert dict(seen) == {"a": 1}
-    assert dict(owner.seen()) == {"a": 1, "b": 2}
+    assert dict(owner.read_only_view()) == {"a": 1, "b": 2}
 
 
 def test_one_call_at_a_time_has_the_store() -> None:

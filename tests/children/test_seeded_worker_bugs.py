@@ -67,7 +67,7 @@ BUGS: Final = {
         test_workers.test_a_death_before_a_call_begins_in_it_is_nobodys,
     ),
     "a death is charged to whichever call runs": Bug(
-        {(DeathEvidence, "blames"): lambda words, lane: True},
+        {(DeathEvidence, "may_blame_lane"): lambda words, lane: True},
         test_workers.test_a_thread_left_behind_is_charged_to_its_own_plugin,
     ),
     "a lane starts beside its old processes": Bug(

@@ -540,7 +540,7 @@ def on_event(event, ctx):
     with house.working() as worker:
         outcome = house.call(worker, "asks", 1)
         assert outcome.site_unanswered
-        assert house.services["asks"].contact.failed > 0
+        assert house.services["asks"].contact.failed_at > 0
         assert house.call(worker, "asks", 2, limit=3.0).site_unanswered
 
 

@@ -8,7 +8,7 @@ import pytest
 from lane_house import House
 from request_desk import letters
 
-from sgevents_core.calling.deaths import OUTSIDE, is_condemned
+from sgevents_core.calling.deaths import UNKNOWN_CAUSE, died_too_often
 from sgevents_core.crashes.evidence import EVIDENCE_FILE, DeathEvidence
 from sgevents_core.crashes.giving_up import GivenUpCall, count_deaths
 from sgevents_core.crashes.recovering import fold_registers, give_up_fatal_calls, recover
@@ -31,7 +31,7 @@ def died(proved: int, unproved: int) -> CallDeaths:
 def test_death_with_a_proof_is_told_from_one_without() -> None:
     """Each is counted on its own; what is known of the last is kept."""
     (first,) = count_deaths([CALL], "default", None, [])
-    assert (first.proved, first.unproved, first.how) == (0, 1, OUTSIDE)
+    assert (first.proved, first.unproved, first.how) == (0, 1, UNKNOWN_CAUSE)
     (second,) = count_deaths([CALL], "default", CRASH, [first])
     assert (second.proved, second.unproved) == (1, 1)
     assert (second.how, second.traceback) == ("it crashed", "here")
@@ -59,7 +59,7 @@ def test_two_proved_deaths_or_five_of_any_kind_are_enough(
     proved: int, unproved: int, expected: bool
 ) -> None:
     """A callback that kills is given up soon, one that may be innocent late."""
-    assert is_condemned(died(proved, unproved)) is expected
+    assert died_too_often(died(proved, unproved)) is expected
 
 
 def die_in(house: House, callback: CallKey, seq: int, *, proof: bool = True) -> list[GivenUpCall]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sgevents_core.calling.own_thread import LATE
+from sgevents_core.calling.own_thread import LATE_LANE
 from sgevents_core.crashes.evidence import (
     EVIDENCE_FILE,
     DeathEvidence,
@@ -65,7 +65,7 @@ def test_late_call_ends_the_process_at_nobodys_cost() -> None:
     late = '@{"thread":4712,"lane":"\\u0000late"}\n'
     words = parse_evidence(MAIN + LANE + worker + late + CRASH.format(thread=4712), NO_KILLS)
     assert words is not None
-    assert words.lane_name == LATE
+    assert words.lane_name == LATE_LANE
     assert not words.may_blame_lane("default")
     assert words.rules_out_lane("default")
     back = parse_evidence(

@@ -10,7 +10,7 @@ import pytest
 from running_daemon import RunningDaemon
 from waiting import PATIENCE, wait_until
 
-from sgevents_core.calling.own_thread import LATE
+from sgevents_core.calling.own_thread import LATE_LANE
 from sgevents_core.crashes.evidence import read_death_evidence
 from sgevents_core.sandbox import Sandbox
 
@@ -178,7 +178,7 @@ def test_late_call_that_ends_the_process_is_not_its_lanes(
         assert process.wait(PATIENCE) == 7
     words = read_death_evidence(daemon.folder / "state")
     assert words is not None
-    assert (words.lane_name, "_exit" in words.cause_text) == (LATE, True)
+    assert (words.lane_name, "_exit" in words.cause_text) == (LATE_LANE, True)
     assert daemon.drain() == 0
     doubted = [r["plugin"] for r in daemon.told() if r["action"] == "callback.in_doubt"]
     assert doubted == ["waits"]

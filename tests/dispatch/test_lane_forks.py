@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from lane_house import House
 
-from sgevents_core.calling.describing import describe
+from sgevents_core.calling.describing import describe_error
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
 from sgevents_core.observe.current_call import CurrentCall
@@ -126,7 +126,7 @@ def test_child_that_comes_back_from_an_error() -> None:
         def __str__(self) -> str:
             return f"forked {children()}"
 
-    assert describe(Forks(), Redactor()).line.endswith("Forks: forked True")
+    assert describe_error(Forks(), Redactor()).error_line.endswith("Forks: forked True")
     assert set(children.codes) == {0}
 
 

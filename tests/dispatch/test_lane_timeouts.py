@@ -278,14 +278,14 @@ def test_own_writes_are_counted_where_the_plugin_runs(house: House) -> None:
     counted: list[int] = []
 
     class Counting(Breaker):
-        def trips(self, event: Event, created: int, writes: int) -> bool:
-            counted.append(writes)
-            return super().trips(event, created, writes)
+        def completes_loop(self, event: Event, created_at: int, write_count: int) -> bool:
+            counted.append(write_count)
+            return super().completes_loop(event, created_at, write_count)
 
     house.plugin("writes", writes, timeout=30.0)
     with house.running():
         (lane_plugin,) = house.lanes[0].lane_plugins
-        lane_plugin.breaker = Counting("rollup", is_own=False, events=9, within=9.0)
+        lane_plugin.breaker = Counting("rollup", is_own=False, loop_calls=9, loop_seconds=9.0)
         house.events(1, 2)
         house.settle()
     assert counted == [1, 1]

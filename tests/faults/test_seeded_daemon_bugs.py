@@ -15,7 +15,7 @@ from simulated_studio import StateJournal
 
 from sgevents_core.calling import judging
 from sgevents_core.calling.outcome import CallOutcome, RaisedError
-from sgevents_core.calling.store import StoreChanges, recorded
+from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.crashes import recovery
 from sgevents_core.crashes.recovery import DoubtfulCall
 from sgevents_core.dispatch.caller import Call, Caller
@@ -76,7 +76,7 @@ def store_kept_although_the_callback_raised(patch: Patch) -> None:
     def fail(self: Caller, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
         changes = None if call.context is None else call.context.end()
         if changes:
-            self._ledger.record(Step(store={call.plugin: recorded(changes)}))
+            self._ledger.record(Step(store={call.plugin: recorded_changes(changes)}))
             call.services.store.commit(changes)
         return real(self, call, outcome, error)
 
@@ -194,8 +194,8 @@ def fold_writes_a_place_ahead(patch: Patch) -> None:
 
 def register_ignored(patch: Patch) -> None:
     """A new process believes the ledger alone."""
-    patch.setattr(recovery, "goes_on", lambda progress, _: progress)
-    patch.setattr(recovery, "catches_up", lambda *_: None)
+    patch.setattr(recovery, "join_progress", lambda progress, _: progress)
+    patch.setattr(recovery, "restore_catching_up", lambda *_: None)
 
 
 def register_forgotten_before_the_ledger_knows(patch: Patch) -> None:
@@ -228,12 +228,12 @@ def death_charged_to_another_event(patch: Patch) -> None:
     def doubts(*args: Any) -> list[DoubtfulCall]:
         return [DoubtfulCall(one.seq + 1, one.call_key) for one in real(*args)]
 
-    patch.setattr(recovery, "doubts", doubts)
+    patch.setattr(recovery, "find_doubtful_calls", doubts)
 
 
 def death_not_counted(patch: Patch) -> None:
     """An attempt that the process died in does not count as one."""
-    patch.setattr(recovery, "doubts", lambda *_: [])
+    patch.setattr(recovery, "find_doubtful_calls", lambda *_: [])
 
 
 def pruned_beyond_the_lowest_cursor(patch: Patch) -> None:
@@ -286,7 +286,7 @@ def disabled_plugin_goes_on_one_event_later(patch: Patch) -> None:
 
 def attempt_spent_in_an_outage(patch: Patch) -> None:
     """A call that the site did not answer is judged at once, whether or not it answers others."""
-    patch.setattr(judging, "is_put_off", lambda *_, **__: False)
+    patch.setattr(judging, "waits_for_site", lambda *_, **__: False)
 
 
 def hold_without_end(patch: Patch) -> None:

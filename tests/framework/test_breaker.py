@@ -26,13 +26,13 @@ OTHER = Event({"id": 1, "user": {**ROLLUP, "name": "farm 1.0"}})
 
 def breaker(events: int = 3, within: float = 10.0, *, is_own: bool = False) -> Breaker:
     """Return one with small limits."""
-    return Breaker("rollup", is_own=is_own, events=events, within=within)
+    return Breaker("rollup", is_own=is_own, loop_calls=events, loop_seconds=within)
 
 
 def test_it_trips_when_the_plugin_writes_for_its_own_events_again_and_again() -> None:
     """Within the time between the first and the last of those events; then it counts anew."""
     one = breaker()
-    assert [one.trips(OWN, 100 + turn, writes=1) for turn in range(6)] == [
+    assert [one.completes_loop(OWN, 100 + turn, write_count=1) for turn in range(6)] == [
         *(False, False, True),
         *(False, False, True),
     ]
@@ -51,33 +51,36 @@ def test_it_does_not_trip_otherwise(events: list[Event], writes: list[int]) -> N
     """Events of others, calls that write nothing, fewer turns than allowed."""
     one = breaker()
     called = zip(events, writes, strict=True)
-    assert not any(one.trips(event, 100, writes=count) for event, count in called)
+    assert not any(one.completes_loop(event, 100, write_count=count) for event, count in called)
 
 
 def test_the_time_is_that_between_the_first_and_the_last_event() -> None:
     """Both ends belong to it, and older turns are forgotten."""
     for apart, trips in ((10, True), (11, False)):
         one = breaker(3, 10)
-        assert not one.trips(OWN, 0, writes=1)
-        assert not one.trips(OWN, 5, writes=1)
-        assert one.trips(OWN, apart, writes=1) is trips
-    assert one.trips(OWN, 15, writes=1)
+        assert not one.completes_loop(OWN, 0, write_count=1)
+        assert not one.completes_loop(OWN, 5, write_count=1)
+        assert one.completes_loop(OWN, apart, write_count=1) is trips
+    assert one.completes_loop(OWN, 15, write_count=1)
 
 
 def test_what_is_done_in_a_users_name_counts_too() -> None:
     """A loop is a loop."""
     one = breaker(2)
-    assert not one.trips(BY_SUDO, 1, writes=1)
-    assert one.trips(BY_SUDO, 1, writes=1)
+    assert not one.completes_loop(BY_SUDO, 1, write_count=1)
+    assert one.completes_loop(BY_SUDO, 1, write_count=1)
 
 
 def test_a_plugin_with_its_own_script_may_write_in_ways_that_are_not_seen() -> None:
     """Its events tell of it; once it has written through ctx.sg, that is what counts."""
     one = breaker(2, is_own=True)
-    assert not one.trips(OWN, 1, writes=0)
-    assert one.trips(OWN, 1, writes=0)
+    assert not one.completes_loop(OWN, 1, write_count=0)
+    assert one.completes_loop(OWN, 1, write_count=0)
     seen = breaker(2, is_own=True)
-    assert [seen.trips(OWN, 1, writes=count) for count in (1, 0, 0, 1)] == [*[False] * 3, True]
+    assert [seen.completes_loop(OWN, 1, write_count=count) for count in (1, 0, 0, 1)] == [
+        *[False] * 3,
+        True,
+    ]
 
 
 @given(
@@ -96,7 +99,7 @@ def test_it_trips_exactly_when_so_many_turns_lie_within_the_time(
         writes += wrote
         counted += [created] * wrote
         expected = wrote and len(counted) >= events and created - counted[-events] <= within
-        assert one.trips(OWN, created, writes=wrote) is expected
+        assert one.completes_loop(OWN, created, write_count=wrote) is expected
         if expected:
             counted.clear()
 

@@ -124,7 +124,7 @@ class WorkerHouse:
                 store=PluginStore(name, {}),
                 site_key="site",
                 redact=Redactor.of(self.settings),
-                health=self.health,
+                site_health=self.health,
                 stopping=lane.stopping,
             )
             for name, plugin in self.plugins.items()
@@ -163,7 +163,7 @@ class WorkerHouse:
     def hook(self, plugin: str, hook: str, *arguments: object) -> BaseException | None:
         """Call a hook that alerts; return what it raised."""
         services = self.services[plugin]
-        context = CallContext(services, None, hook, store=services.store.seen())
+        context = CallContext(services, None, hook, store=services.store.read_only_view())
         return call_hook(context, services, self.plugins[plugin].hooks, hook, *arguments)
 
     def start(self, plugin: str) -> None:
@@ -176,7 +176,7 @@ class WorkerHouse:
 
     def store(self, plugin: str) -> dict[str, Any]:
         """Return what was kept in a plugin's store."""
-        return dict(self.services[plugin].store.seen())
+        return dict(self.services[plugin].store.read_only_view())
 
     def written(self, name: str) -> str:
         """Return the content of a file that a plugin has written; empty if there is none."""
