@@ -78,7 +78,7 @@ def encoded(record: Any) -> bytes:
 
 
 def decoded_row(body: bytes) -> dict[str, Any]:
-    """Return a stored row; numbers in it that are too large read as they do in `encoded`.
+    """Return a stored row; lone surrogates in it stay as they are.
 
     Raises:
         ValueError: It is not JSON.
@@ -87,7 +87,7 @@ def decoded_row(body: bytes) -> dict[str, Any]:
     try:
         return _decode_row(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _decode_row(encoded(decoded(body)))
+        return msgspec.convert(decoded(body), dict[str, Any])
 
 
 def in_whole_characters(text: str) -> str:
