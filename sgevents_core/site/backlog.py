@@ -19,6 +19,8 @@ FIRST_LOOK: Final = 1.0
 LONGEST_BETWEEN_LOOKS: Final = 15.0
 LOOKS_PER_AGE: Final = 4
 LEAST_BETWEEN_LOOKS: Final = 0.01
+DUE_SOON: Final = 0.5
+"""Seconds by which ids may be looked for early, so that looks are few."""
 MOST_SPANS: Final = 400
 """The most missing ranges asked for in one look."""
 LONGEST_PUT_OFF: Final = 600.0
@@ -121,6 +123,7 @@ class Backlog:
     def _next_due(self, now: float) -> tuple[Span, ...]:
         while self._waiting_turns and self._waiting_turns[0].at <= now:
             self._add_due_turn(heappop(self._waiting_turns))
+        self._fill_look(now + DUE_SOON)
         self._single_comes_next = True
         # `_newest_turns` still holds turns popped as the oldest: rebuild it once they prevail.
         if len(self._newest_turns) > 2 * len(self._due_turns) + MOST_SPANS:
@@ -144,6 +147,13 @@ class Backlog:
             if remainder is not None:
                 self._ranges_to_look_first.appendleft(remainder)
         return tuple(sorted(spans))
+
+    def _fill_look(self, until: float) -> None:
+        """Let ids that are due soon be looked for with those that are due, if there is room."""
+        while self._waiting_turns and 0 < len(self._due_turns) < self._size.current:
+            if self._waiting_turns[0].at > until:
+                return
+            self._add_due_turn(heappop(self._waiting_turns))
 
     def _add_due_turn(self, turn: LookTurn) -> None:
         self._due_turns[turn] = None
