@@ -13,6 +13,10 @@ from reliability import GROUPS, Reliability
 from sgevents_core.sandbox import Sandbox
 
 GROUP = GROUPS[0]
+MANY_LOOKS = """
+from sgevents_core.site import sizes
+sizes.CALLS_PER_MINUTE = 600.0
+"""
 RARE_LOOKS = """
 from sgevents_core.site import backlog, follower as gaps
 backlog.FIRST_LOOK = gaps.FIRST_LOOK = {seconds}
@@ -46,7 +50,7 @@ def test_twenty_thousand_gaps_at_once(scene: Scene, reliability: Reliability) ->
     ids = scene.site.fill(40_000)
     scene.site.hide(ids[::2])
     scene.daemon.feed = 'poll_interval = "20ms"\nbacklog_timeout = "5m"\nstart = 1\n'
-    run = scene.start(before=RARE_LOOKS.format(seconds=1.0))
+    run = scene.start(before=RARE_LOOKS.format(seconds=1.0) + MANY_LOOKS)
     owed = [*first, *ids[1::2]]
     scene.wait_for(owed)
     assert scene.daemon.events_of("zulu") == owed
