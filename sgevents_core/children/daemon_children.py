@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -46,21 +46,28 @@ class Children:
         self.stopping = threading.Event()
         self.lanes: dict[str, LaneWorkers] = {}
         self._settings = settings
-        names = plugins_in_children(settings, without)
-        self._launcher = Launcher() if names else None
+        self._without = without
+        self._launcher: Launcher | None = None
+        for lane, plugins in plugins_in_children(settings, without).items():
+            known_broken = {name: known[name] for name in plugins if name in known}
+            self.lanes[lane] = self._workers_of(lane, plugins, known_broken)
+
+    def _workers_of(
+        self, lane: str, plugins: Sequence[str], known: Mapping[str, KnownBroken]
+    ) -> LaneWorkers:
+        """Return the workers of a lane, not started."""
         if self._launcher is None:
-            return
-        for lane, plugins in names.items():
-            shared = LaneChildren(
-                lane,
-                settings,
-                plugins,
-                launcher=self._launcher,
-                site_key=urlsplit(settings.site.url).netloc,
-                stopping=self.stopping,
-                known={name: known[name] for name in plugins if name in known},
-            )
-            self.lanes[lane] = LaneWorkers(shared)
+            self._launcher = Launcher()
+        shared = LaneChildren(
+            lane,
+            self._settings,
+            plugins,
+            launcher=self._launcher,
+            site_key=urlsplit(self._settings.site.url).netloc,
+            stopping=self.stopping,
+            known=known,
+        )
+        return LaneWorkers(shared)
 
     def load(self, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
         """Start each lane's first process; return what it has loaded, by the plugin's name.
@@ -74,19 +81,51 @@ class Children:
         """
         loaded: dict[str, LoadedElsewhere] = {}
         for workers in self.lanes.values():
-            lane = workers.lane
-            limit = lane.patience * (1 + len(lane.plugins))  # each may end a process once
-            try:
-                watch.within(limit, f"waiting for lane {lane.name}", lane.await_old)
-                doing = f"loading the plugins of lane {lane.name} in a worker process"
-                prepared = watch.within(limit, doing, workers.start)
-            except LoadTimeoutError as error:
-                prepared = RaisedError("LoadTimeoutError", str(error))
-            if isinstance(prepared, Prepared):
-                loaded |= _received(prepared, workers)
-            else:
-                loaded |= {name: self._broken(name, prepared.line) for name in lane.plugins}
+            loaded |= self._load(workers, watch)
         return loaded
+
+    def replace_lane(self, lane: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+        """End the processes of a lane that does not run, and start its first one anew.
+
+        Its plugins are those that the configuration enables now; those that had started are started
+        again in each process.
+
+        Args:
+            lane: The lane's name.
+            watch: Limits the time this takes.
+
+        Returns:
+            What it has loaded, by the plugin's name; empty if the lane has no plugins any more.
+
+        Raises:
+            LoadingStopped: The daemon must stop.
+            StateError: The lock of a lane cannot be used.
+        """
+        ended = self.lanes.pop(lane, None)
+        if ended is not None:
+            ended.begin_end(shuts_down=True)
+            ended.end()
+        plugins = plugins_in_children(self._settings, self._without).get(lane, [])
+        if not plugins:
+            return {}
+        workers = self.lanes[lane] = self._workers_of(lane, plugins, {})
+        if ended is not None:
+            workers.lane.take_over(ended.lane)
+        return self._load(workers, watch)
+
+    def _load(self, workers: LaneWorkers, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+        """Start the first process of a lane; return what it has loaded, by the plugin's name."""
+        lane = workers.lane
+        limit = lane.patience * (1 + len(lane.plugins))  # each may end a process once
+        try:
+            watch.within(limit, f"waiting for lane {lane.name}", lane.await_old)
+            doing = f"loading the plugins of lane {lane.name} in a worker process"
+            prepared = watch.within(limit, doing, workers.start)
+        except LoadTimeoutError as error:
+            prepared = RaisedError("LoadTimeoutError", str(error))
+        if isinstance(prepared, Prepared):
+            return _received(prepared, workers)
+        return {name: self._broken(name, prepared.line) for name in lane.plugins}
 
     def connect(self, services: Mapping[str, Services], scripts: Scripts) -> None:
         """Let calls in children use what all calls of a plugin share.

@@ -134,6 +134,11 @@ class LaneChildren:
         for text in prepared.learned:
             self._settings.learned_secrets.add_text(text)
 
+    def take_over(self, ended: LaneChildren) -> None:
+        """Continue for a lane whose processes have ended: what had started starts in each again."""
+        self.services, self.scripts = ended.services, ended.scripts
+        self._started = [name for name in ended._started if name in self.plugins]
+
     def note_started(self, plugin: str) -> None:
         """Note that a plugin has started: later children call its `startup` themselves."""
         if plugin not in self._started:

@@ -116,6 +116,7 @@ class SentMatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
     """The part of a callback's filter that needs no code of the plugin; see `Match`.
 
     Args:
+        by_type: The types and attributes wanted by a callback of a classic plugin.
         asks: Whether the rest of the filter has to be asked in the child.
     """
 
@@ -127,6 +128,7 @@ class SentMatch(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_on
     script: tuple[str, ...] = ()
     in_create: bool | None = None
     not_script: str | None = None
+    by_type: dict[str, tuple[str, ...] | None] | None = None
     asks: bool = False
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from sgevents_core.children.messages import SentCallback, SentMatch, SentPlugin
+from sgevents_core.classic.filters import ClassicMatch
 from sgevents_core.errors import InternalError
 from sgevents_core.events import Event
 from sgevents_core.filters import Match
@@ -51,6 +52,7 @@ def _sent_match(match: Match) -> SentMatch:
         script=match.script,
         in_create=match.in_create,
         not_script=match.not_script,
+        by_type=dict(match.by_type) if isinstance(match, ClassicMatch) else None,
         asks=match.where is not None or bool(match.old_value or match.new_value),
     )
 
@@ -89,6 +91,8 @@ def _received_callback(plugin: str, sent: SentCallback) -> Callback:
 
 
 def _received_match(sent: SentMatch) -> Match:
+    if sent.by_type is not None:
+        return ClassicMatch(not_script=sent.not_script, by_type=sent.by_type)
     return Match(
         event_type=sent.event_type,
         entity_type=sent.entity_type,

@@ -21,16 +21,20 @@ def find_plugins(settings: Settings) -> Discovery:
 
 def classic_plugins(settings: Settings) -> dict[str, FoundPlugin]:
     """Return the plugins in classic folders, by name."""
-    return {
-        name: FoundPlugin(
-            name=name,
-            value=str(file.path),
-            distribution=str(file.path.parent),
-            version=None,
-            source=ClassicSource(file, settings.smtp, settings.log.levels.get(name)),
-        )
-        for name, file in settings.classic_files.items()
-    }
+    files = settings.classic_files
+    return {name: _found_plugin(name, path, settings) for name, path in files.items()}
+
+
+def _found_plugin(name: str, path: Path, settings: Settings) -> FoundPlugin:
+    source = ClassicSource(
+        path,
+        takes_policy=name not in settings.classic_on_error,
+        smtp=settings.smtp,
+        level=settings.log.levels.get(name),
+    )
+    return FoundPlugin(
+        name=name, value=str(path), distribution=str(path.parent), version=None, source=source
+    )
 
 
 def _extend_search_path(settings: Settings) -> None:

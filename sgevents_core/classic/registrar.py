@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -18,7 +19,7 @@ from sgevents_core.markers import Matched
 from sgevents_core.observe.log_formats import CLASSIC_LOGGER
 from sgevents_core.plugins.callback import Credentials, source_place_of
 from sgevents_core.plugins.registrar import CallbackRegistrar
-from sgevents_core.settings import ClassicFile, Secret
+from sgevents_core.settings import Secret
 
 _ADVICE_ON_ADDITIONS: Final = {
     "getName": "The name is that of the file: os.path.basename(__file__).",
@@ -41,14 +42,22 @@ class ClassicRegistrar:
 
     Args:
         registrar: Takes the callbacks.
-        file: The plugin's file.
+        path: The plugin's file.
         mailing: Knows to whom the plugin's errors are mailed.
+        takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
     """
 
-    def __init__(self, registrar: CallbackRegistrar, file: ClassicFile, mailing: Mailing) -> None:
-        self.logger: Final = plugin_logger(file)
+    def __init__(
+        self,
+        registrar: CallbackRegistrar,
+        path: Path,
+        mailing: Mailing,
+        *,
+        takes_policy: bool = True,
+    ) -> None:
+        self.logger: Final = plugin_logger(path)
         self._registrar = registrar
-        self._file = file
+        self._takes_policy = takes_policy
         self._mailing = mailing
         self._names: set[str] = set()
 
@@ -123,7 +132,7 @@ class ClassicRegistrar:
 
     def _on_error(self, stop_on_error: object) -> OnError | None:
         """Return the failure policy of a callback; None if the plugin's table decides."""
-        if self._file.on_error_given:
+        if not self._takes_policy:
             return None
         return "pause" if stop_on_error else "dead-letter"
 
@@ -139,9 +148,9 @@ class ClassicRegistrar:
         return free
 
 
-def plugin_logger(file: ClassicFile) -> logging.Logger:
+def plugin_logger(path: Path) -> logging.Logger:
     """Return the logger of the plugin in a file."""
-    return logging.getLogger(f"{CLASSIC_LOGGER}.{file.path.stem}")
+    return logging.getLogger(f"{CLASSIC_LOGGER}.{path.stem}")
 
 
 def _credentials(script_name: object, script_key: object, place: str) -> Credentials:

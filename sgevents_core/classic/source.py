@@ -26,7 +26,7 @@ from sgevents_core.plugins.guarding import run_guarded
 from sgevents_core.plugins.members import Implementation, Members
 from sgevents_core.plugins.registrar import CallbackRegistrar
 from sgevents_core.plugins.sources import ImportedPlugin
-from sgevents_core.settings import ClassicFile, SmtpSettings
+from sgevents_core.settings import SmtpSettings
 
 if TYPE_CHECKING:
     from sgevents_core.plugins.discovery import FoundPlugin
@@ -41,12 +41,14 @@ class ClassicSource:
     """A file in a classic folder.
 
     Args:
-        file: The file.
+        path: The file.
+        takes_policy: Whether `stopOnError` says what happens on errors, not the plugin's table.
         smtp: How mails about its errors are sent; None if none are.
         level: The level of its loggers; None for that of the whole log.
     """
 
-    file: ClassicFile
+    path: Path
+    takes_policy: bool = True
     smtp: SmtpSettings | None = None
     level: Level | None = None
 
@@ -57,14 +59,14 @@ class ClassicSource:
 
     def files(self, plugin: FoundPlugin) -> Iterator[Path]:
         """Yield the file."""
-        yield self.file.path
+        yield self.path
 
     def import_plugin(self, plugin: FoundPlugin) -> ImportedPlugin:
         """Execute the file."""
-        path = self.file.path
-        code = _compiled(path)
+        path = self.path
+        code = compile_file(path)
         if self.level is not None:
-            plugin_logger(self.file).setLevel(self.level.upper())
+            plugin_logger(path).setLevel(self.level.upper())
         module = _new_module(plugin.name, path)
         name = module.__name__
         sys.modules[name] = module
@@ -86,7 +88,7 @@ class ClassicSource:
         mailing = Mailing(self.smtp)
 
         def register_all(registrar: CallbackRegistrar) -> None:
-            register(ClassicRegistrar(registrar, self.file, mailing))
+            register(ClassicRegistrar(registrar, path, mailing, takes_policy=self.takes_policy))
 
         hook = "register_callbacks"
         registering = Implementation(
@@ -95,7 +97,7 @@ class ClassicSource:
         return ImportedPlugin(module, Members(implementations=(registering,)))
 
 
-def _compiled(path: Path) -> CodeType:
+def compile_file(path: Path) -> CodeType:
     """Return the code of a file.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -64,14 +64,25 @@ class LaneStart(NamedTuple):
         return self._replace(progress=highest_place, strand_places=strand_places)
 
 
-def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, LaneStart]:
+def recover(
+    settings: Settings, loaded: Loaded, state: LaneWriter, *, only_lane: str | None = None
+) -> dict[str, LaneStart]:
     """Bring the ledger up to date with the registers, and return where lanes continue.
 
     A plugin that is not in its lane now (not enabled, or broken) keeps its own cursor, so that it
     loses nothing. What is returned is already in the ledger.
+
+    Args:
+        settings: The configuration.
+        loaded: The plugins.
+        state: The state.
+        only_lane: The only lane that does not run, and whose plugins are in `loaded`; None if no
+            lane runs.
     """
     records = state.plugins()
     lane_names = _collect_lane_names(settings, loaded, records)
+    if only_lane is not None:
+        lane_names = [only_lane]
     starts = {
         lane_name: _recover_lane(lane_name, settings.state.path, state, records)
         for lane_name in lane_names
@@ -99,6 +110,26 @@ def recover(settings: Settings, loaded: Loaded, state: LaneWriter) -> dict[str, 
     _record_starts(starts, records, settings.state.path, state)
     state.record_first_cursors()
     return starts
+
+
+def resume_changed(plugins: Collection[str], lane_name: str, state: LaneWriter) -> None:
+    """Resume plugins of a lane that does not run, because their code has changed.
+
+    One that a person has paused stays paused: no call of it waits to be repeated.
+    """
+    failing = {key.plugin for key, _ in state.attempts()}
+    records = state.plugins()
+    resumed = [
+        records[name]
+        for name in plugins
+        if name in records
+        and (records[name].state == "held" or (records[name].state == "paused" and name in failing))
+    ]
+    for record in resumed:
+        record.resume_afresh()
+    if resumed:
+        fence = state.take_lane(lane_name)
+        state.record(lane_name, fence, Step(plugins=resumed, durable=True))
 
 
 def fold_registers(folder: Path, state: LaneWriter) -> None:

@@ -44,6 +44,12 @@ class ProgressSyncer:
         self._stop_event = threading.Event()
         self._is_failing = False
 
+    def replace_lane(self, old_lane: Lane | None, new_lane: Lane | None) -> None:
+        """Sync a lane instead of one that has ended; for the main thread."""
+        kept_lanes = [lane for lane in self._synced_registers if lane is not old_lane]
+        lanes = kept_lanes if new_lane is None else [*kept_lanes, new_lane]
+        self._synced_registers = {lane: self._synced_registers.get(lane) for lane in lanes}
+
     def stop(self) -> None:
         """Stop it."""
         self._stop_event.set()
@@ -65,12 +71,13 @@ class ProgressSyncer:
             SgEventsError: It cannot be written at the moment.
         """
         self._presence.look()
-        for lane, synced_register in self._synced_registers.items():
+        synced_registers = self._synced_registers  # the main thread may replace it
+        for lane, synced_register in synced_registers.items():
             noted_lane = lane.noted()
             if noted_lane != synced_register:
                 advance_lane = partial(recovery.advance_ledger, noted_lane)
                 self._state.advance(lane.name, lane.ledger.fence, advance_lane)
-                self._synced_registers[lane] = noted_lane
+                synced_registers[lane] = noted_lane
         self._state.sync()
 
     def _sync_or_report(self) -> None:

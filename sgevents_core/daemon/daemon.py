@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container
-from contextlib import ExitStack, closing
+from collections.abc import Container, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.classic.finding import find_plugins
+from sgevents_core.classic.folder_watch import FolderWatch
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import count_last_death, find_known_broken
 from sgevents_core.crashes.loading_watch import InterruptingWatch
 from sgevents_core.crashes.recovering import fold_registers
+from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.parts import Assembly
 from sgevents_core.daemon.reload import Reloader
 from sgevents_core.daemon.restarting import CommandLine, end_at_once, execute_anew
@@ -184,6 +186,7 @@ class Daemon:
         children: Children,
     ) -> tuple[DaemonRun, Loaded]:
         """Load and start the plugins, and assemble everything."""
+        folders = FolderWatch(self._settings.classic_folders)  # as they are before anything is read
         loaded = self.load(self._loading_watch, children)
         log_statuses(loaded)
         reloader = Reloader(self._settings, loaded, self._start_command, self._refusal_text)
@@ -195,16 +198,40 @@ class Daemon:
             presence=presence,
             children=children,
         )
+        parts = assembly.assemble(self._loading_watch)
+        classic_files = None
+        if self._settings.classic_folders and not self._is_drain:
+            classic_files = ClassicFollowing(
+                self._settings,
+                loaded,
+                folders,
+                assembly=assembly,
+                parts=parts,
+                open_watch=partial(self._open_loading_watch, recorder),
+                without=self._left_out,
+            )
         run = DaemonRun(
             self._settings,
-            assembly.assemble(self._loading_watch),
+            parts,
             state_writer,
             orders=self._orders,
             reloader=reloader,
             presence=presence,
             drain=self._is_drain,
+            classic_files=classic_files,
         )
         return run, loaded
+
+    @contextmanager
+    def _open_loading_watch(self, recorder: EvidenceRecorder) -> Iterator[PluginWatch]:
+        """Watch the code of plugins that are loaded while the daemon runs."""
+        give_up_process = partial(_give_up_process, recorder, self._start_command)
+        watch = InterruptingWatch(recorder, give_up_process=give_up_process)
+        try:
+            with watch as self._loading_watch:
+                yield watch
+        finally:
+            self._loading_watch = None
 
 
 def _give_up_process(

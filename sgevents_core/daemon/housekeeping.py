@@ -30,11 +30,7 @@ class Housekeeping:
 
     def __init__(self, settings: Settings, state_writer: Writer, inbox: Inbox) -> None:
         self._retention = settings.state.retention
-        self._enabled_plugins = {
-            plugin_name
-            for plugin_name, plugin_table in settings.plugins.items()
-            if plugin_table.enabled
-        }
+        self._tables = settings.plugins
         self._state = state_writer
         self._inbox = inbox
         self._pruned_at = time.monotonic()
@@ -66,7 +62,8 @@ class Housekeeping:
             if self._oldest_kept is None:
                 self._oldest_kept = oldest_kept(self._state, self._retention)
                 self._inbox.forget_answered(time.time() - self._retention)
-            removed_count = prune(self._state, self._enabled_plugins, self._oldest_kept)
+            enabled_plugins = {name for name, table in self._tables.items() if table.enabled}
+            removed_count = prune(self._state, enabled_plugins, self._oldest_kept)
         except StateError as error:
             extra = {"action": "journal.not_pruned"}
             logger.warning("%s Old events stay for now.", error, extra=extra)

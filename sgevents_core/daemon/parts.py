@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 
@@ -14,7 +14,7 @@ from sgevents_core.calling.own_thread import worker_label
 from sgevents_core.children.daemon_children import Children
 from sgevents_core.crashes.evidence import EvidenceRecorder
 from sgevents_core.crashes.loading_deaths import forget_started_plugins
-from sgevents_core.crashes.recovering import give_up_fatal_calls, recover
+from sgevents_core.crashes.recovering import give_up_fatal_calls, recover, resume_changed
 from sgevents_core.crashes.syncing import ProgressSyncer
 from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.divided_lane import DividedLane
@@ -23,7 +23,12 @@ from sgevents_core.dispatch.plugin_starts import start_plugins
 from sgevents_core.dispatch.wiring import lanes_of, services_of
 from sgevents_core.observe.liveness import Liveness
 from sgevents_core.plugins.load_watching import PluginWatch
-from sgevents_core.plugins.loading import Loaded, LoadedPlugin
+from sgevents_core.plugins.loading import (
+    Loaded,
+    LoadedElsewhere,
+    LoadedPlugin,
+    in_call_order,
+)
 from sgevents_core.requests.inbox import Inbox
 from sgevents_core.scripts import Scripts
 from sgevents_core.settings import Settings
@@ -55,16 +60,16 @@ class Parts:
         syncer_thread: The thread of `progress_syncer`.
     """
 
-    plugins: Sequence[LoadedPlugin]
+    plugins: list[LoadedPlugin]
     services: dict[str, Services]
     announcer: Announcer
-    lanes: Sequence[Lane]
+    lanes: list[Lane]
     feed: Feed
     inbox: Inbox
     progress_syncer: ProgressSyncer
     children: Children
     liveness: Liveness
-    lane_threads: Sequence[threading.Thread]
+    lane_threads: list[threading.Thread]
     feed_thread: threading.Thread
     syncer_thread: threading.Thread
 
@@ -99,6 +104,7 @@ class Assembly:
         self._site_health = SiteHealth()
         self._state_home = open_state(settings.state.path)
         self._children = children
+        self._script_names = Scripts(state_writer.scripts())
 
     def assemble(self, watch: PluginWatch | None) -> Parts:
         """Recover what the last process left, start the plugins, and return all parts.
@@ -116,22 +122,13 @@ class Assembly:
             health=self._site_health,
             stopping=self._children.stopping,
         )
-        script_names = Scripts(state_writer.scripts())
+        script_names = self._script_names
         self._children.connect(services, script_names)
         started_plugins = start_plugins(self._loaded, services, state_writer, watch)
         self._children.warm_up()
         forget_started_plugins(settings.state.path, started_plugins)
         announcer = Announcer([(services[plugin.name], plugin.hooks) for plugin in started_plugins])
-        lanes = lanes_of(
-            settings,
-            started_plugins,
-            services,
-            self._state_home.lane_writer,
-            announcer,
-            hear=self._recorder.attribute_to_lane,
-            scripts=script_names,
-            executors=self._children.lanes,
-        )
+        lanes = self._make_lanes(started_plugins, services, announcer)
         feed = self._make_feed(lanes, announcer, script_names)
         self._site_health.on_change(partial(_wake_lanes, lanes))
         for given_up in given_up_calls:
@@ -156,6 +153,103 @@ class Assembly:
             lane_threads=[self._lane_thread(lane, liveness) for lane in lanes],
             feed_thread=threading.Thread(target=feed_loop, name="feed", daemon=True),
             syncer_thread=threading.Thread(target=progress_syncer.run, name="syncing"),
+        )
+
+    def replace_lane(
+        self,
+        parts: Parts,
+        lane_name: str,
+        loaded: Loaded,
+        changed_plugins: Collection[str],
+        watch: PluginWatch,
+    ) -> None:
+        """Start a lane anew that has ended, with other plugins; everything else goes on.
+
+        It is what a start does, for one lane: its place, and that of each plugin in it, is in the
+        ledger, by the callbacks' names.
+
+        Args:
+            parts: The parts of this run.
+            lane_name: The lane's name.
+            loaded: Its plugins, with their statuses.
+            changed_plugins: Those that were loaded again, have come or are gone.
+            watch: Watches the plugins' code.
+
+        Raises:
+            LoadingStopped: The daemon must stop.
+            StateError: The state cannot be written.
+        """
+        settings, state_writer = self._settings, self._state
+        resume_changed(changed_plugins, lane_name, state_writer)
+        recover(settings, loaded, state_writer, only_lane=lane_name)
+        kept = [plugin for plugin in loaded.plugins if plugin.name not in changed_plugins]
+        started = self._start_changed(parts, loaded, changed_plugins, watch)
+        lane_plugins = in_call_order([*kept, *started], settings)
+        others = [plugin for plugin in parts.plugins if plugin.lane != lane_name]
+        parts.plugins[:] = in_call_order([*others, *lane_plugins], settings)
+        lanes = self._make_lanes(lane_plugins, parts.services, parts.announcer)
+        ended_lane = next((lane for lane in parts.lanes if lane.name == lane_name), None)
+        self._exchange_lane(parts, ended_lane, lanes[0] if lanes else None, changed_plugins)
+
+    def _start_changed(
+        self, parts: Parts, loaded: Loaded, changed_plugins: Collection[str], watch: PluginWatch
+    ) -> list[LoadedPlugin]:
+        """Start the changed plugins that are there, with services of their own; return them."""
+        for plugin_name in changed_plugins:
+            if plugin_name in parts.services:
+                parts.services.pop(plugin_name).close()
+        there = tuple(plugin for plugin in loaded.plugins if plugin.name in changed_plugins)
+        changed = replace(loaded, plugins=there)
+        parts.services.update(
+            services_of(
+                self._settings,
+                changed,
+                self._state,
+                health=self._site_health,
+                stopping=self._children.stopping,
+            )
+        )
+        return start_plugins(changed, parts.services, self._state, watch)
+
+    def load_elsewhere(self, lane_name: str, watch: PluginWatch) -> dict[str, LoadedElsewhere]:
+        """Start the worker processes of a lane anew; return what they have loaded."""
+        return self._children.replace_lane(lane_name, watch)
+
+    def _exchange_lane(
+        self,
+        parts: Parts,
+        ended_lane: Lane | None,
+        new_lane: Lane | None,
+        changed_plugins: Collection[str],
+    ) -> None:
+        """Put a lane in the place of one that has ended, and start its thread."""
+        if ended_lane is not None:
+            position = parts.lanes.index(ended_lane)
+            del parts.lanes[position], parts.lane_threads[position]
+        if new_lane is not None:
+            if ended_lane is not None:
+                new_lane.continue_lane(ended_lane, changed_plugins)
+            parts.liveness.expect(_loop_names(new_lane))
+            parts.lanes.append(new_lane)
+            parts.lane_threads.append(self._lane_thread(new_lane, parts.liveness))
+            parts.lane_threads[-1].start()
+        parts.progress_syncer.replace_lane(ended_lane, new_lane)
+        parts.announcer.listen_with(
+            [(parts.services[plugin.name], plugin.hooks) for plugin in parts.plugins]
+        )
+
+    def _make_lanes(
+        self, plugins: Sequence[LoadedPlugin], services: dict[str, Services], announcer: Announcer
+    ) -> list[Lane]:
+        return lanes_of(
+            self._settings,
+            plugins,
+            services,
+            self._state_home.lane_writer,
+            announcer,
+            hear=self._recorder.attribute_to_lane,
+            scripts=self._script_names,
+            executors=self._children.lanes,
         )
 
     def _lane_thread(self, lane: Lane, liveness: Liveness) -> threading.Thread:

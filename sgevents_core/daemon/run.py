@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from sgevents_core import __version__
 from sgevents_core.crashes.loading_watch import InterruptingWatch
+from sgevents_core.daemon.classic_following import ClassicFollowing
 from sgevents_core.daemon.housekeeping import Housekeeping
 from sgevents_core.daemon.parts import Parts
 from sgevents_core.daemon.reload import Reloader
@@ -48,6 +49,7 @@ class DaemonRun:
         reloader: Handles requests to reload.
         presence: Shows that this machine runs the daemon.
         drain: Whether to end once every event so far is handled.
+        classic_files: Takes up changes of classic files; None if there are none.
 
     At the end, `is_reloading` says whether the process is to be executed again, and
     `has_hung_threads` whether threads of plugins hang.
@@ -63,7 +65,9 @@ class DaemonRun:
         reloader: Reloader,
         presence: Presence,
         drain: bool,
+        classic_files: ClassicFollowing | None = None,
     ) -> None:
+        self._classic_files = classic_files
         self.is_reloading = False
         self.has_hung_threads = False
         self._settings = settings
@@ -106,6 +110,8 @@ class DaemonRun:
         parts.inbox.poll()  # before the lanes, so that a plugin to be paused gets no event
         for thread in (parts.feed_thread, *parts.lane_threads, parts.syncer_thread):
             thread.start()
+        if self._classic_files is not None:
+            self._classic_files.start()
         self._service_manager.ready()
 
     def _watch_parts(self) -> None:
@@ -121,8 +127,16 @@ class DaemonRun:
                 self._feed_watchdog()
                 restore_logging()
                 vital_signs.look(time.monotonic())
-                parts.inbox.poll()
+                self._take_up_changes()
                 self._housekeeping.work_briefly()
+
+    def _take_up_changes(self) -> None:
+        """Pass on people's requests, and take up changes of classic files."""
+        if self._classic_files is not None:
+            self._classic_files.turn()
+            if self._classic_files.is_waiting:
+                return  # a lane that ends takes no requests
+        self._parts.inbox.poll()
 
     def _is_over(self, overdue: Overdue) -> bool:
         """Wait for an order for one tick; return whether the run must end."""
@@ -144,10 +158,13 @@ class DaemonRun:
 
     def _has_failed(self) -> bool:
         """Return whether a part has ended because of an error."""
-        parts = self._parts
-        return any(
-            [parts.feed.error, parts.progress_syncer.error, *(lane.error for lane in parts.lanes)]
-        )
+        parts, classic_files = self._parts, self._classic_files
+        lane_errors = [
+            lane.error
+            for lane in parts.lanes
+            if classic_files is None or not classic_files.ends(lane)
+        ]
+        return any([parts.feed.error, parts.progress_syncer.error, *lane_errors])
 
     def _is_drained(self) -> bool:
         """Return whether every event so far is handled."""
@@ -162,6 +179,8 @@ class DaemonRun:
         if not self.is_reloading:  # after a reload it is still the same service
             self._service_manager.stopping()
         self._reloader.close()
+        if self._classic_files is not None:
+            self._classic_files.close()
         parts.inbox.close()
         _stop_parts(parts, self._feed_watchdog)
         parts.announcer.close(ALERT_TIMEOUT)

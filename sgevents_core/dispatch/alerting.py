@@ -46,6 +46,10 @@ class Announcer:
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
 
+    def listen_with(self, listeners: Sequence[tuple[Services, Hooks]]) -> None:
+        """Report to other plugins from now on."""
+        self._listeners = listeners
+
     def failed(self, failure: Failure, event: Event, number: int, record: AnyPluginRecord) -> None:
         """Report a failed callback, and the dead letter or pause that resulted."""
         self._log_failure(failure, record)

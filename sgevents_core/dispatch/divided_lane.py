@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -321,6 +321,10 @@ class DividedLane(Lane):
 
     def _last_step(self) -> Step | None:
         return Step(places=self._intake.places(), durable=True)
+
+    def continue_lane(self, ended_lane: Lane, changed_plugins: Container[str]) -> None:
+        """Take over people's requests from a lane that has ended; its hanging calls end with it."""
+        self.errands = ended_lane.errands.move_to_new_lane()
 
     def _open_executors(self) -> list[Executor]:
         own = [one.executor for unit in self._units for one in unit.strand.lane_plugins]

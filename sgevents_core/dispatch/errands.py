@@ -67,6 +67,13 @@ class Errands:
                 self._wait(errand, self._unit)
         return worked
 
+    def move_to_new_lane(self) -> Errands:
+        """Return these errands for a lane that continues another's work; no strand is taken."""
+        for unit in list(self._for_unit):
+            self.is_free(unit)
+        self._freed.clear()
+        return self
+
     def wait_for(self, unit: int) -> None:
         """Let the running errand wait for a strand if it is not over when it returns."""
         self._freed.discard(unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -337,8 +337,24 @@ class Lane:
         return Step(progress=self.progress, durable=True)
 
     def _open_executors(self) -> list[Executor]:
-        """Return the executors to close."""
-        return [lane_plugin.executor for lane_plugin in self.lane_plugins]
+        """Return the executors to close; one that hangs ends with the process."""
+        executors = [lane_plugin.executor for lane_plugin in self.lane_plugins]
+        return [executor for executor in executors if executor.hung is None]
+
+    def continue_lane(self, ended_lane: Lane, changed_plugins: Container[str]) -> None:
+        """Take over from a lane that has ended: people's requests, and the calls that hang.
+
+        Args:
+            ended_lane: The lane, of the same name.
+            changed_plugins: Plugins whose hanging calls are those of code that is no longer used.
+        """
+        self.errands = ended_lane.errands.move_to_new_lane()
+        hanging = {one.plugin.name: one for one in ended_lane.lane_plugins if one.hung is not None}
+        for lane_plugin in self.lane_plugins:
+            ended = hanging.get(lane_plugin.plugin.name)
+            if ended is not None and lane_plugin.plugin.name not in changed_plugins:
+                lane_plugin.wait_with(ended.executor)
+                ended.executor.returned = self.wake
 
     def _sleep(self) -> float:
         now = time.monotonic()

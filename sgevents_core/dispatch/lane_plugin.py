@@ -189,6 +189,12 @@ class LanePlugin:
         self.record.hold(0.0, reason)
         self.hold_until = 0.0
 
+    def wait_with(self, executor: Executor) -> None:
+        """Make its calls where one hangs, once that has returned."""
+        self.executor = executor
+        if executor.hung is not None:
+            self.wait_for_call(executor.hung.reason)
+
     def in_strand(self, strand: int) -> LanePlugin:
         """Return it in one strand of its lane, as its record says."""
         whole = self.record

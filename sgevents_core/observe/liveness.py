@@ -101,6 +101,11 @@ class Liveness:
         self._seen_signs: dict[str, tuple[int, float]] = {}
         self._hanging_loops: frozenset[str] = frozenset()
 
+    def expect(self, loop_names: Iterable[str]) -> None:
+        """Monitor further loops; for the thread that asks which hang."""
+        for name in loop_names:
+            self._loops.setdefault(name, _MonitoredLoop())
+
     def run(self, loop_name: str, loop_body: Callable[[], None]) -> None:
         """Run the body of a loop's thread, and record its signs of life meanwhile.
 

@@ -362,6 +362,14 @@ def _status(
     )
 
 
+def in_call_order(plugins: Sequence[LoadedPlugin], settings: Settings) -> list[LoadedPlugin]:
+    """Return plugins in the order in which they are called."""
+    by_name = {plugin.name: plugin for plugin in plugins}
+    groups = {plugin.name: plugin.group for plugin in plugins}
+    listed_groups = [group.name for group in settings.groups]
+    return [by_name[name] for name in call_order(listed_groups, groups, file_order(settings))]
+
+
 def group_and_lane(table: PluginSettings, settings: Settings) -> tuple[str, str]:
     """Return the names of the group and the lane that a plugin's table puts it into."""
     group = table.group or DEFAULT_GROUP

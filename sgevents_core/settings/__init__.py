@@ -9,7 +9,6 @@ from sgevents_core.settings.durations import format_duration, parse_duration
 from sgevents_core.settings.model import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
-    ClassicFile,
     ClassicFolder,
     ClassicSettings,
     FeedSettings,
@@ -29,7 +28,6 @@ __all__ = [
     "DEFAULT_GROUP",
     "DEFAULT_LANE",
     "Ago",
-    "ClassicFile",
     "ClassicFolder",
     "ClassicSettings",
     "ConfigError",

@@ -16,7 +16,6 @@ from sgevents_core.settings.diagnostics import Diagnostics
 from sgevents_core.settings.file_access import find_exposures
 from sgevents_core.settings.key_lines import KeyPath
 from sgevents_core.settings.model import (
-    ClassicFile,
     ClassicFolder,
     GroupSettings,
     PluginSettings,
@@ -87,31 +86,33 @@ class ClassicListing:
 
     Args:
         folders: The folders.
-        paths: The files that are plugins, by the plugin's name.
+        files: The files that are plugins, by the plugin's name.
 
-    `files` says more of each file once `with_tables` has seen the configuration's tables.
+    `files` are the plugins' files by name; `with_on_error` are the plugins whose tables say what
+    happens on errors, once `with_tables` has seen them.
     """
 
-    def __init__(self, folders: Sequence[ClassicFolder], paths: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Sequence[ClassicFolder], files: dict[str, Path]) -> None:
         self._folders = folders
-        self.files = {name: ClassicFile(path) for name, path in paths.items()}
+        self.files = files
+        self.with_on_error: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, folders: Sequence[ClassicFolder], diagnostics: Diagnostics) -> ClassicListing:
         """Read the folders, and record what is wrong with them."""
-        paths: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for index, folder in enumerate(folders):
             key_path: KeyPath = ("classic", "paths", index)
             _check_group(folders, index, diagnostics)
             try:
-                paths |= plugin_files(folder)
+                files |= plugin_files(folder)
             except OSError as error:
                 message = f"the folder {folder.path} cannot be read: {error.strerror}"
                 fix = "correct the path; if the folder comes later, its plugins start then"
                 diagnostics.add_warning((*key_path, "path"), message, fix)
             for exposure in find_exposures(folder.path, "this folder", holds_secret=False):
                 diagnostics.add_warning((*key_path, "path"), exposure.message, exposure.fix)
-        return cls(folders, paths)
+        return cls(folders, files)
 
     def with_groups(self, groups: Collection[GroupSettings]) -> tuple[GroupSettings, ...]:
         """Return the groups, followed by those of folders that are not among them."""
@@ -129,12 +130,9 @@ class ClassicListing:
                 raw_table = raw_tables.get(name, {})
                 if isinstance(raw_table, Mapping):
                     tables[name] = {**_DEFAULTS, "group": folder.group_name, **raw_table}
-                    self._note_table(name, raw_table)
+                    if "on_error" in raw_table:
+                        self.with_on_error |= {name}
         return tables
-
-    def _note_table(self, name: str, raw_table: Mapping[str, Any]) -> None:
-        if name in self.files and "on_error" in raw_table:
-            self.files[name] = self.files[name]._replace(on_error_given=True)
 
 
 def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diagnostics) -> None:
@@ -149,4 +147,4 @@ def _check_group(folders: Sequence[ClassicFolder], index: int, diagnostics: Diag
 
 def file_order(settings: Settings) -> dict[str, str]:
     """Return the names by which classic plugins are sorted: those of their files."""
-    return {name: file.path.name for name, file in settings.classic_files.items()}
+    return {name: path.name for name, path in settings.classic_files.items()}

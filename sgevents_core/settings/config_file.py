@@ -166,6 +166,7 @@ class _SettingsAssembler:
         classic_folders = self._classic_folders(classic_table.get("paths", []))
         listing = ClassicListing.read(classic_folders, self.diagnostics)
         group_settings = listing.with_groups(self._group_settings())
+        plugin_settings = self._named_tables("plugins", PluginSettings, listing.with_tables)
         settings = Settings(
             path=self._config_path,
             site=self._site_settings(),
@@ -173,11 +174,12 @@ class _SettingsAssembler:
             state=self._state_settings(),
             groups=group_settings,
             lanes=lane_settings,
-            plugins=self._named_tables("plugins", PluginSettings, listing.with_tables),
+            plugins=plugin_settings,
             log=self._section_settings("log", LogSettings),
             classic=self._classic_settings(classic_table),
             classic_folders=classic_folders,
             classic_files=listing.files,
+            classic_on_error=listing.with_on_error,
             smtp=self._smtp_settings(classic_table),
         )
         check_cross_rules(settings, self._raw_tables, self.diagnostics)

@@ -7,7 +7,7 @@ it means, which editors show and the page on the configuration repeats.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
@@ -413,18 +413,6 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
-class ClassicFile(NamedTuple):
-    """A file of a classic folder that is a plugin.
-
-    Args:
-        path: The file.
-        on_error_given: Whether the plugin's table in the configuration says what happens on errors.
-    """
-
-    path: Path
-    on_error_given: bool = False
-
-
 class Settings(Struct, frozen=True, kw_only=True):
     """A whole configuration file, every value checked and every default filled in."""
 
@@ -441,8 +429,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     classic: ClassicSettings = field(default_factory=ClassicSettings)
     classic_folders: tuple[ClassicFolder, ...] = ()
     """In the order of the configuration."""
-    classic_files: dict[str, ClassicFile] = field(default_factory=dict)
-    """By the plugin's name, the files that were in those folders."""
+    classic_files: dict[str, Path] = field(default_factory=dict)
+    """By the plugin's name, the files in those folders; the daemon keeps it up to date."""
+    classic_on_error: frozenset[str] = frozenset()
+    """Classic plugins whose tables say what happens on errors, so that `stopOnError` does not."""
     smtp: SmtpSettings | None = None
     """How classic plugins send mails; None if they send none."""
     warnings: tuple[Problem, ...] = ()

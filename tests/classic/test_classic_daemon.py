@@ -66,3 +66,41 @@ def test_a_classic_plugin_gets_its_events(
         ("plugin.sees.second", f"second has [{event}]"),
     ]
     assert "Traceback" not in daemon.output.read_text()
+
+
+def test_a_lane_with_worker_processes_runs_classic_plugins(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """The files are executed in the worker processes, and filtered before."""
+    studio.write_noting("studio/pid.py", match='{"Shotgun_Task_New": None}')
+    daemon.log = '[[groups]]\nname = "studio"\nlane = "apart"\n'
+    daemon.log += '[lanes.apart]\nexecutor = "process"\nworkers = 2\norder_by = "entity"\n'
+    daemon.log += paths_text(["studio"])
+    daemon.feed = 'poll_interval = "50ms"\nstart = "now"\n'
+    assert daemon.drain() == 0
+    events = [site.event("Shotgun_Task_New") for _ in range(3)]
+    site.event("Shotgun_Task_Change")
+    assert daemon.drain() == 0
+    assert sorted(noted.event_id for noted in daemon.noted()) == events
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_an_error_pauses_the_plugin_or_sets_the_event_aside(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox, stops: bool
+) -> None:
+    """As `stopOnError` says, at the first failure; the others go on."""
+    studio.write_noting("studio/fails.py", stop=stops, deed="raise ValueError('no')")
+    studio.write_noting("studio/works.py")
+    daemon.log = paths_text(["studio"])
+    daemon.feed = 'poll_interval = "50ms"\nstart = "now"\n'
+    assert daemon.drain() == 0
+    events = [site.event("Shotgun_Task_New") for _ in range(25)]
+    assert daemon.drain() == 0
+    got = [noted.event_id for noted in daemon.noted() if noted.plugin == "classic:studio/fails"]
+    assert got == (events[:1] if stops else events)
+    assert len([noted for noted in daemon.noted() if noted.plugin.endswith("works")]) == 25
+    assert daemon.tells("plugin.paused") is stops
+    assert daemon.tells("callback.dead_lettered") is not stops
+    failed = next(one for one in daemon.told() if "traceback" in one)
+    assert "fails.py" in failed["traceback"]
+    assert "sgevents_core" not in failed["traceback"]

@@ -1,0 +1,163 @@
+"""Taking up changes of classic files while the daemon runs.
+
+Only the lanes of the plugins that have changed end, each between two callbacks, and start anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container
+from contextlib import AbstractContextManager
+from typing import Final
+
+from sgevents_core.classic.folder_watch import FolderWatch
+from sgevents_core.classic.reloading import Change, ClassicReloading, has_processes
+from sgevents_core.daemon.parts import Assembly, Parts
+from sgevents_core.dispatch.lane import Lane
+from sgevents_core.errors import StateError
+from sgevents_core.plugins.load_watching import LoadingStopped, PluginWatch
+from sgevents_core.plugins.loading import Loaded, LoadedElsewhere
+from sgevents_core.settings import Settings
+from sgevents_core.settings.classic_listing import is_helper
+
+logger = logging.getLogger("sgevents.daemon")
+
+OpenWatch = Callable[[], AbstractContextManager[PluginWatch]]
+
+
+class ClassicFollowing:
+    """What follows the classic folders; for the main thread.
+
+    Args:
+        settings: The configuration; its classic plugins are kept up to date.
+        loaded: The plugins that were loaded at the start.
+        folders: The watch over the folders.
+        assembly: Starts lanes anew.
+        parts: The parts of this run.
+        open_watch: Opens what watches a plugin's code while it is loaded.
+        without: Plugins that are left out of this run.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        folders: FolderWatch,
+        *,
+        assembly: Assembly,
+        parts: Parts,
+        open_watch: OpenWatch,
+        without: Container[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._registry: Final = loaded.registry
+        self._folders = folders
+        self._assembly = assembly
+        self._parts = parts
+        self._open_watch = open_watch
+        self._reloading = ClassicReloading(
+            settings,
+            [plugin.name for plugin in loaded.plugins],
+            without=without,
+            report_again=folders.report_again,
+        )
+        self._statuses = {status.name: status for status in loaded.statuses}
+        self._elsewhere: dict[str, LoadedElsewhere] = {}
+        self._changes: dict[str, dict[str, Change]] = {}
+        """By lane, what has changed in it since it began to end."""
+
+    def start(self) -> None:
+        """Start to follow; files that are no plugins are reported once."""
+        plugin_files = set(self._settings.classic_files.values())
+        for path in self._folders.files():
+            if path not in plugin_files and not is_helper(path):
+                self._folders.report_again(path)
+            elif path not in plugin_files:
+                extra = {"action": "classic.no_plugin"}
+                logger.info("%s is no plugin, but may be imported by others", path, extra=extra)
+        self._folders.start()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a lane ends or has ended to start anew."""
+        return bool(self._changes)
+
+    def turn(self) -> None:
+        """Take up what has changed; return soon unless a plugin has to be loaded."""
+        try:
+            for path, is_there in self._folders.take_changes():
+                with self._open_watch() as watch:
+                    change = self._reloading.follow(path, is_there=is_there, watch=watch)
+                if change is not None:
+                    self._note(change)
+            for lane in list(self._changes):
+                self._continue(lane)
+        except LoadingStopped:
+            self._changes.clear()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._folders.close()
+
+    def ends(self, lane: Lane) -> bool:
+        """Return whether a lane ends to start anew, and only the disk was full meanwhile."""
+        return lane.name in self._changes and isinstance(lane.error, StateError)
+
+    def _note(self, change: Change) -> None:
+        """Note what has changed in a lane, and end the lane."""
+        self._changes.setdefault(change.lane, {})[change.name] = change
+        for lane in self._parts.lanes:
+            if lane.name == change.lane:
+                lane.stop()
+
+    def _continue(self, name: str) -> None:
+        """Start a lane anew once it has ended."""
+        parts = self._parts
+        for lane, thread in zip(parts.lanes, parts.lane_threads, strict=True):
+            if lane.name == name and thread.is_alive():
+                return
+            if self.ends(lane):
+                lane.error = None  # its register knows where it stopped
+        changes = self._changes[name]
+        try:
+            with self._open_watch() as watch:
+                self._take_statuses(name, changes, watch)
+                loaded = self._loaded_in(name, changes)
+                self._assembly.replace_lane(parts, name, loaded, changes, watch)
+        except StateError as error:
+            logger.warning(
+                "Lane %s waits: %s",
+                name,
+                error,
+                extra={"action": "lane.waits_for_state", "lane": name},
+            )
+            return
+        del self._changes[name]
+        extra: dict[str, object] = {
+            "action": "lane.replaced",
+            "lane": name,
+            "plugins": list(changes),
+        }
+        logger.info("Lane %s continues with %s", name, ", ".join(changes), extra=extra)
+
+    def _take_statuses(self, lane: str, changes: dict[str, Change], watch: PluginWatch) -> None:
+        """Take the statuses that changed plugins have now, in worker processes too."""
+        for change in changes.values():
+            self._statuses.pop(change.name, None)
+            if change.loaded is not None:
+                self._statuses[change.name] = change.loaded.statuses[0]
+        self._elsewhere = {}
+        if has_processes(lane, self._settings):
+            self._elsewhere = self._assembly.load_elsewhere(lane, watch)
+            self._statuses |= {name: one.status for name, one in self._elsewhere.items()}
+
+    def _loaded_in(self, lane: str, changes: dict[str, Change]) -> Loaded:
+        """Return the plugins of a lane as they are now."""
+        if has_processes(lane, self._settings):
+            plugins = {name: one.plugin for name, one in self._elsewhere.items()}
+        else:
+            plugins = {one.name: one for one in self._parts.plugins if one.lane == lane}
+            plugins |= {name: change.plugin for name, change in changes.items()}
+        there = tuple(plugin for plugin in plugins.values() if plugin is not None)
+        statuses = tuple(status for status in self._statuses.values() if status.lane == lane)
+        return Loaded(plugins=there, statuses=statuses, registry=self._registry)

@@ -1,0 +1,155 @@
+"""Files of classic plugins that change, come and go while the daemon runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from classic_files import ClassicStudio, paths_text
+from running_daemon import RunningDaemon
+from waiting import wait_until
+
+from sgevents_core.sandbox import Sandbox
+
+
+@pytest.fixture
+def site() -> Iterator[Sandbox]:
+    """A site without records and events."""
+    with Sandbox(project=False) as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, site: Sandbox) -> RunningDaemon:
+    """A daemon for that site, with one classic folder."""
+    made = RunningDaemon(tmp_path, site)
+    made.log = paths_text(["studio"])
+    return made
+
+
+def calls_of(daemon: RunningDaemon, plugin: str) -> list[int]:
+    """Return the events that a classic plugin got, in order."""
+    return [
+        noted.event_id for noted in daemon.noted() if noted.plugin == f"classic:studio/{plugin}"
+    ]
+
+
+def wait_for_calls(daemon: RunningDaemon, plugin: str, events: list[int]) -> None:
+    """Wait until a classic plugin got exactly these events."""
+    wait_until(lambda: calls_of(daemon, plugin) == events, what=f"{plugin} has {events}")
+
+
+def wait_for_records(daemon: RunningDaemon, action: str, number: int) -> None:
+    """Wait until a number of records with an action were written."""
+    wait_until(lambda: sum(record["action"] == action for record in daemon.told()) == number)
+
+
+def test_a_paused_plugin_resumes_when_its_file_changes(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """At the very callback that failed: what had succeeded for the event is not called again."""
+    studio.write_noting("studio/other.py", deed="args")
+    text = f"""
+        def registerCallbacks(reg):
+            for callback in (first, second, third):
+                reg.registerCallback("studio", "studio-demo-key", callback)
+
+        def note(event, name):
+            with open({str(studio.calls)!r}, "a") as calls:
+                calls.write("%s classic:studio/%s note 1\\n" % (event["id"], name))
+
+        def first(sg, logger, event, args): note(event, "first")
+        def second(sg, logger, event, args): DEED; note(event, "second")
+        def third(sg, logger, event, args): note(event, "third")
+    """
+    studio.write("studio/fails.py", text.replace("DEED", "1 / 0"))
+    first = site.event("Shotgun_Task_New")
+    with daemon.running() as process:
+        wait_until(lambda: daemon.output.exists() and daemon.tells("plugin.paused"))
+        second = site.event("Shotgun_Task_New")
+        wait_for_calls(daemon, "other", [first, second])
+        assert calls_of(daemon, "first") == [first]
+        studio.write("studio/fails.py", text.replace("DEED", "pass"))
+        wait_for_calls(daemon, "third", [first, second])
+        third = site.event("Shotgun_Task_New")
+        wait_for_calls(daemon, "third", [first, second, third])
+        assert daemon.stop(process) == 0
+    assert calls_of(daemon, "first") == calls_of(daemon, "second") == [first, second, third]
+    assert calls_of(daemon, "other") == [first, second, third]
+    assert daemon.output.read_text().count("Traceback") == 1
+
+
+def test_a_file_is_picked_up_and_dropped(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """One that comes back continues where it was; the state of the others in memory is kept."""
+    studio.write_noting("studio/stays.py", args="[]", deed="args.append(1); logger.info(len(args))")
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        wait_for_calls(daemon, "stays", events)
+        path = studio.write_noting("studio/comes.py")
+        wait_for_records(daemon, "lane.replaced", 1)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "comes", events[1:])
+        text = path.read_text()
+        path.unlink()
+        wait_for_records(daemon, "lane.replaced", 2)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "stays", events)
+        assert calls_of(daemon, "comes") == events[1:2]
+        path.write_text(text)
+        wait_for_calls(daemon, "comes", events[1:])
+        assert daemon.stop(process) == 0
+    counted = [one["message"] for one in daemon.told() if one.get("logger") == "plugin.stays.note"]
+    assert counted == ["1", "2", "3"]
+
+
+def test_a_file_that_does_not_load_changes_nothing_until_it_does(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """It is reported with its line; the plugin goes on with the code that it has."""
+    path = studio.write_noting("studio/edited.py")
+    text = path.read_text()
+    events = [site.event("Shotgun_Task_New")]
+    broken = ["def registerCallbacks(reg:\n", "", "raise SystemExit(1)  # registerCallbacks\n"]
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        for number, content in enumerate(broken, 1):
+            path.write_text(content)
+            wait_for_records(daemon, "classic.not_loaded", number)
+            events.append(site.event("Shotgun_Task_New"))
+            wait_for_calls(daemon, "edited", events)
+        path.write_text(text.replace("edited note", "edited again"))
+        wait_until(lambda: daemon.tells("lane.replaced"))
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "edited", events)
+        assert daemon.stop(process) == 0
+    assert [noted.callback for noted in daemon.noted()] == ["note"] * 4 + ["again"]
+    reasons = [one["message"] for one in daemon.told() if one["action"] == "classic.not_loaded"]
+    assert "edited.py:1: '(' was never closed" in reasons[0]
+    assert "has no function registerCallbacks" in reasons[1]
+    assert "SystemExit: 1" in reasons[2]
+
+
+def test_worker_processes_take_up_changes(
+    studio: ClassicStudio, daemon: RunningDaemon, site: Sandbox
+) -> None:
+    """Those of the lane are replaced between two calls."""
+    daemon.log += '[[groups]]\nname = "studio"\nlane = "apart"\n'
+    daemon.log += '[lanes.apart]\nexecutor = "process"\n'
+    path = studio.write_noting("studio/edited.py")
+    events = [site.event("Shotgun_Task_New")]
+    with daemon.running() as process:
+        wait_until(daemon.calls.exists)
+        path.write_text(path.read_text().replace("edited note", "edited again"))
+        wait_for_records(daemon, "lane.replaced", 1)
+        studio.write_noting("studio/added.py")
+        wait_for_records(daemon, "lane.replaced", 2)
+        events.append(site.event("Shotgun_Task_New"))
+        wait_for_calls(daemon, "edited", events)
+        wait_for_calls(daemon, "added", events[1:])
+        assert daemon.stop(process) == 0
+    edited = [noted.callback for noted in daemon.noted() if noted.plugin.endswith("edited")]
+    assert edited == ["note", "again"]
