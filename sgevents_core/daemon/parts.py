@@ -119,7 +119,7 @@ class Assembly:
             settings,
             self._loaded,
             state_writer,
-            health=self._site_health,
+            site_health=self._site_health,
             stopping=self._children.stopping,
         )
         script_names = self._script_names
@@ -205,7 +205,7 @@ class Assembly:
                 self._settings,
                 changed,
                 self._state,
-                health=self._site_health,
+                site_health=self._site_health,
                 stopping=self._children.stopping,
             )
         )
@@ -247,7 +247,7 @@ class Assembly:
             services,
             self._state_home.lane_writer,
             announcer,
-            hear=self._recorder.attribute_to_lane,
+            attribute_lane=self._recorder.attribute_to_lane,
             scripts=self._script_names,
             executors=self._children.lanes,
         )

@@ -42,19 +42,21 @@ class Announcer:
 
     def __init__(self, listeners: Sequence[tuple[Services, Hooks]] = ()) -> None:
         self._listeners = listeners
-        self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
-        self._thread.start()
+        self._alert_queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._alert_thread = threading.Thread(target=self._run_hooks, name="alerts", daemon=True)
+        self._alert_thread.start()
 
     def listen_with(self, listeners: Sequence[tuple[Services, Hooks]]) -> None:
         """Report to other plugins from now on."""
         self._listeners = listeners
 
-    def failed(self, failure: Failure, event: Event, number: int, record: AnyPluginRecord) -> None:
+    def failed(
+        self, failure: Failure, event: Event, letter_number: int, record: AnyPluginRecord
+    ) -> None:
         """Report a failed callback, and the dead letter or pause that resulted."""
         self._log_failure(failure, record)
-        again = record.retry_at if failure.outcome == "retry" else 0.0
-        self._send(
+        next_attempt_at = record.retry_at if failure.outcome == "retry" else 0.0
+        self._queue_alert(
             "callback_failed",
             CallbackFailure(
                 plugin=failure.plugin,
@@ -63,11 +65,13 @@ class Announcer:
                 error=failure.error,
                 traceback=failure.traceback,
                 attempt=failure.attempt,
-                next_attempt_at=datetime.fromtimestamp(again, timezone.utc) if again else None,
+                next_attempt_at=datetime.fromtimestamp(next_attempt_at, timezone.utc)
+                if next_attempt_at
+                else None,
             ),
         )
         if failure.outcome == "dead-letter":
-            self._send(
+            self._queue_alert(
                 "dead_lettered",
                 DeadLetter(
                     plugin=failure.plugin,
@@ -76,7 +80,7 @@ class Announcer:
                     error=failure.error,
                     traceback=failure.traceback,
                     attempts=failure.attempt,
-                    number=number,
+                    number=letter_number,
                 ),
             )
         if record.state == "paused":
@@ -92,7 +96,7 @@ class Announcer:
             extra={"action": "plugin.paused", "plugin": record.name, "event_id": event.id},
         )
         pause = PluginPause(plugin=record.name, reason=record.reason, event_id=event.id)
-        self._send("plugin_paused", pause)
+        self._queue_alert("plugin_paused", pause)
 
     def waits_for_site(self, plugin: str, event_id: int, error: str) -> None:
         """Report that a plugin waits at an event until the site answers."""
@@ -115,8 +119,10 @@ class Announcer:
 
     def timed_out(self, first_id: int, last_id: int, noticed_at: datetime, ids: int = 1) -> None:
         """Report missing ids that are no longer waited for; the feed has logged them."""
-        details = BacklogTimeout(first_id=first_id, last_id=last_id, noticed_at=noticed_at, ids=ids)
-        self._send("backlog_timed_out", details)
+        timeout_details = BacklogTimeout(
+            first_id=first_id, last_id=last_id, noticed_at=noticed_at, ids=ids
+        )
+        self._queue_alert("backlog_timed_out", timeout_details)
 
     def attention(self, need: Need, *, over: bool) -> None:
         """Report that something needs a person, or no longer does."""
@@ -127,19 +133,19 @@ class Announcer:
             need.text if over else need.fix,
             extra={"action": "attention.over" if over else "attention.needed", "kind": need.kind},
         )
-        details = Attention(
+        attention_details = Attention(
             kind=need.kind, summary=need.text, fix=need.fix, plugin=need.plugin, over=over
         )
-        self._send("attention_needed", details)
+        self._queue_alert("attention_needed", attention_details)
 
     def close(self, timeout: float) -> None:
         """Let the hooks finish their queue, for at most `timeout` seconds."""
-        until = time.monotonic() + timeout
+        close_deadline = time.monotonic() + timeout
         try:
-            self._queue.put(None, timeout=timeout)
+            self._alert_queue.put(None, timeout=timeout)
         except queue.Full:  # a hook hangs; its thread ends with the process
             return
-        self._thread.join(max(until - time.monotonic(), 0.0))
+        self._alert_thread.join(max(close_deadline - time.monotonic(), 0.0))
 
     def _log_failure(self, failure: Failure, record: AnyPluginRecord) -> None:
         extra = {
@@ -158,29 +164,29 @@ class Announcer:
             failure.plugin,
             failure.event_id,
             failure.attempt,
-            _THEN[failure.outcome],
+            _CONSEQUENCE_BY_OUTCOME[failure.outcome],
             failure.error,
             extra=extra,
         )
 
-    def _send(self, hook: str, details: Any) -> None:
-        if not any(hook in hooks for _, hooks in self._listeners):
+    def _queue_alert(self, hook_name: str, details: Any) -> None:
+        if not any(hook_name in hooks for _, hooks in self._listeners):
             return
         try:
-            self._queue.put_nowait((hook, details))
+            self._alert_queue.put_nowait((hook_name, details))
         except queue.Full:
-            extra = {"action": "alert.dropped", "hook": hook}
+            extra = {"action": "alert.dropped", "hook": hook_name}
             logger.error("Too many alerts wait; one is not handed on", extra=extra)
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            hook, details = item
-            for services, hooks in self._listeners:
-                if hook in hooks and services.late_start is None:
+    def _run_hooks(self) -> None:
+        while (queued_alert := self._alert_queue.get()) is not None:
+            hook_name, details = queued_alert
+            for services, plugin_hooks in self._listeners:
+                if hook_name in plugin_hooks and services.late_start is None:
                     context = CallContext(
-                        services, None, hook, store=services.store.read_only_view()
+                        services, None, hook_name, store=services.store.read_only_view()
                     )
-                    call_hook(context, services, hooks, hook, details)
+                    call_hook(context, services, plugin_hooks, hook_name, details)
 
 
 def call_hook(
@@ -195,22 +201,22 @@ def call_hook(
         hook: The hook's name; if the plugin does not implement it, nothing happens.
         args: The arguments before `ctx`.
     """
-    function = hooks.get(hook)
-    if function is None:
+    hook_function = hooks.get(hook)
+    if hook_function is None:
         return None
-    error = invoke(CurrentCall(services.name, hook), function, *args, context)
+    error = invoke(CurrentCall(services.name, hook), hook_function, *args, context)
     if error is not None:
-        line, text = describe_error(error, services.redact)
+        error_line, traceback_text = describe_error(error, services.redact)
         logger.error(
             "%s of plugin %s failed: %s",
             hook,
             services.name,
-            line,
+            error_line,
             extra={
                 "action": "hook.failed",
                 "plugin": services.name,
                 "hook": hook,
-                "traceback": text,
+                "traceback": traceback_text,
             },
         )
     return error
@@ -222,7 +228,7 @@ _ACTIONS: Final = {
     "skip": "skipped",
     "pause": "failed",
 }
-_THEN: Final = {
+_CONSEQUENCE_BY_OUTCOME: Final = {
     "retry": "it will be called again",
     "dead-letter": "kept as a dead letter",
     "skip": "skipped",

@@ -100,7 +100,7 @@ class Call(CallRequest):
 
     def apart(self) -> Call:
         """Return the same call as that of a plugin separate from its lane."""
-        call = Call(
+        separate_call = Call(
             APART,
             self.entry,
             self.event,
@@ -108,8 +108,8 @@ class Call(CallRequest):
             number=self.number,
             lane_plugin=self.lane_plugin,
         )
-        call.attempt = self.attempt
-        return call
+        separate_call.attempt = self.attempt
+        return separate_call
 
 
 def key_of(callback: Callback) -> CallKey:
@@ -123,8 +123,8 @@ class Caller:
     Args:
         ledger: The strand's access to the journal and the ledger.
         register: The words of its strand in the lane's register.
-        keys: The callbacks in the order of the plan.
-        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        call_keys: The callbacks in the order of the plan.
+        attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
         deaths: The deaths in calls that are not settled.
         announcer: Reports failures to people and plugins.
         observers: Notified when calls begin and end.
@@ -137,18 +137,20 @@ class Caller:
         ledger: StrandLedger,
         register: Slot,
         *,
-        keys: Sequence[CallKey],
-        tried: dict[tuple[CallKey, int], int],
+        call_keys: Sequence[CallKey],
+        attempts_by_call: dict[tuple[CallKey, int], int],
         deaths: Iterable[CallDeaths] = (),
         announcer: Announcer,
         observers: CallObservers,
     ) -> None:
-        self._deaths = {(died.key, died.seq): died for died in deaths}
+        self._deaths_by_call = {
+            (call_deaths.key, call_deaths.seq): call_deaths for call_deaths in deaths
+        }
         self.resumed: frozenset[CallKey] = frozenset()
         self._ledger = ledger
         self._register = register
-        self._keys = keys
-        self._tried = tried
+        self._call_keys = call_keys
+        self._attempts_by_call = attempts_by_call
         self._announcer = announcer
         self._observers = observers
 
@@ -158,52 +160,58 @@ class Caller:
         Raises:
             StateError: The outcome cannot be recorded and the lane must end.
         """
-        index, callback = call.steps[call.number]
+        callback_index, callback = call.steps[call.number]
         if is_unwanted(call, callback.match.may_accept_routed):
             return True
         entry, lane_plugin = call.entry, call.lane_plugin
-        if self._tried:  # for nearly all events there is no entry
-            call.attempt = self._tried.get((self._keys[index], entry.seq), 0) + 1
-        self._register.begun(call.word, entry.seq, index, call.attempt)
-        limit = lane_plugin.limit(callback)
-        for begins in self._observers.began:
-            begins(call, limit)
-        outcome = lane_plugin.executor.call(call, limit)
+        if self._attempts_by_call:  # for nearly all events there is no entry
+            call.attempt = (
+                self._attempts_by_call.get((self._call_keys[callback_index], entry.seq), 0) + 1
+            )
+        self._register.begun(call.word, entry.seq, callback_index, call.attempt)
+        time_limit = lane_plugin.limit(callback)
+        for call_observer in self._observers.began:
+            call_observer(call, time_limit)
+        outcome = lane_plugin.executor.call(call, time_limit)
         try:
             if outcome.was_called or outcome.error is not None:
-                lane_plugin.meet(entry.seq)
-                stays = self._settle(call, outcome)
+                lane_plugin.begin_event(entry.seq)
+                stays = self._record_outcome(call, outcome)
             else:  # its filter did not want the event
-                stays = self._pass_over(call)
+                stays = self._record_rejection(call)
         finally:
             if outcome.store_changes is not None:
                 call.release_store()
         if stays:
-            self._register.returned(call.word, entry.seq, index)
+            self._register.returned(call.word, entry.seq, callback_index)
         else:
-            self._note_stop(call)
+            self._record_stop(call)
         return stays
 
-    def _pass_over(self, call: Call) -> bool:
+    def _record_rejection(self, call: Call) -> bool:
         """Record that the filter did not want the event; return True."""
-        for passed in self._observers.passed:
-            passed(call)
+        for call_observer in self._observers.passed:
+            call_observer(call)
         return self._succeed(call, None)  # a counted death in its filter is settled
 
-    def _settle(self, call: Call, outcome: CallOutcome) -> bool:
+    def _record_outcome(self, call: Call, outcome: CallOutcome) -> bool:
         """Record the outcome of a call; return False if its plugin stops at this event."""
         lane_plugin = call.lane_plugin
-        for ends in self._observers.ended:
-            ends(call, call.began_at, outcome.seconds, outcome.error)
+        for call_observer in self._observers.ended:
+            call_observer(call, call.began_at, outcome.seconds, outcome.error)
         if outcome.error is not None:
             return self._fail(call, outcome, outcome.error)
-        lane_plugin.put_off = 0
-        if lane_plugin.breaker is not None and self._loops(call, outcome):
-            loop = Circumstances(lane_plugin.rules, loop_reason=lane_plugin.breaker.reason)
-            return self._succeed(call, outcome.store_changes, judge_call(outcome, loop))
+        lane_plugin.times_put_off = 0
+        if lane_plugin.breaker is not None and self._completes_loop(call, outcome):
+            loop_circumstances = Circumstances(
+                lane_plugin.rules, loop_reason=lane_plugin.breaker.reason
+            )
+            return self._succeed(
+                call, outcome.store_changes, judge_call(outcome, loop_circumstances)
+            )
         return self._succeed(call, outcome.store_changes)
 
-    def _note_stop(self, call: Call) -> None:
+    def _record_stop(self, call: Call) -> None:
         """Record in the register that a call is over after which its plugin stops.
 
         If the plugin is separate from its lane, the ledger already says whether the call is
@@ -214,88 +222,102 @@ class Caller:
         else:
             self._register.clear(call.word)
 
-    def forget(self, plugin: str, seq: int) -> None:
+    def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        for key in [key for key in list(self._tried) if key[1] == seq]:
-            if key[0].plugin == plugin:
-                del self._tried[key]
-                self._deaths.pop(key, None)
+        for call_key in [
+            call_key for call_key in list(self._attempts_by_call) if call_key[1] == seq
+        ]:
+            if call_key[0].plugin == plugin_name:
+                del self._attempts_by_call[call_key]
+                self._deaths_by_call.pop(call_key, None)
 
     def _succeed(
-        self, call: Call, changes: StoreChanges | None, decision: Decision = RETURNED
+        self, call: Call, store_changes: StoreChanges | None, decision: Decision = RETURNED
     ) -> bool:
         """Commit what a success changes: the store, the end of attempts and of failures.
 
         Return False if the plugin stops all the same.
         """
         lane_plugin = call.lane_plugin
-        if decision.stays and not (changes or self._tried or lane_plugin.recovered):
+        if decision.stays and not (
+            store_changes or self._attempts_by_call or lane_plugin.has_recovered
+        ):
             return True
-        index, callback = call.steps[call.number]
+        callback_index, callback = call.steps[call.number]
         record = lane_plugin.record
-        tried = self._tried.pop((self._keys[index], call.entry.seq), 0)
-        if tried:
-            self._deaths.pop((self._keys[index], call.entry.seq), None)
-        if decision.stays and not (changes or tried or lane_plugin.recovered):
+        attempt_count = self._attempts_by_call.pop(
+            (self._call_keys[callback_index], call.entry.seq), 0
+        )
+        if attempt_count:
+            self._deaths_by_call.pop((self._call_keys[callback_index], call.entry.seq), None)
+        if decision.stays and not (store_changes or attempt_count or lane_plugin.has_recovered):
             return True
-        lane_plugin.recovered = False
-        step = self._step(call, decision)
-        if changes:
-            step.store = {record.name: recorded_changes(changes)}
-        if tried:
-            step.settled = (record.name, callback.name, call.entry.seq)
-        self._ledger.record(step)
-        if changes:
-            call.services.store.commit(changes)
+        lane_plugin.has_recovered = False
+        ledger_step = self._carry_out_decision(call, decision)
+        if store_changes:
+            ledger_step.store = {record.name: recorded_changes(store_changes)}
+        if attempt_count:
+            ledger_step.settled = (record.name, callback.name, call.entry.seq)
+        self._ledger.record(ledger_step)
+        if store_changes:
+            call.services.store.commit(store_changes)
         if not decision.stays:
             self._announcer.paused(record, call.event)
         return decision.stays
 
-    def _step(self, call: Call, decision: Decision) -> Step:
+    def _carry_out_decision(self, call: Call, decision: Decision) -> Step:
         """Carry out a decision in the plugin's record; return the step that records it."""
         lane_plugin = call.lane_plugin
-        done = frozenset(self._keys[index] for index, _ in call.steps[: call.number])
+        done_callbacks = frozenset(
+            self._call_keys[callback_index] for callback_index, _ in call.steps[: call.number]
+        )
         if call.word == LANE:
-            done |= self.resumed
-        key = self._keys[call.number_in_lane]
-        step = step_for(decision, lane_plugin.record, Progress.at(call.entry.seq, done), key)
-        lane_plugin.carry_out(decision, now=time.monotonic(), wall=time.time())
-        return step
+            done_callbacks |= self.resumed
+        call_key = self._call_keys[call.number_in_lane]
+        ledger_step = step_for(
+            decision, lane_plugin.record, Progress.at(call.entry.seq, done_callbacks), call_key
+        )
+        lane_plugin.carry_out(decision, current_time=time.monotonic(), host_time=time.time())
+        return ledger_step
 
     def _fail(self, call: Call, outcome: CallOutcome, error: RaisedError) -> bool:
         """Judge a failure, now or once the site answers; return False if the plugin stops."""
         failure = failure_of(call, error, time.time())
-        health = call.services.contact.health
-        worker_end = self._count_end(call, outcome) if outcome.ended_worker else NO_END
-        is_site_down = None if health is None else health.is_down
-        decision = self._judge(call, outcome, is_site_down, worker_end)
+        site_health = call.services.contact.health
+        worker_end = self._count_worker_end(call, outcome) if outcome.ended_worker else NO_END
+        is_site_down = None if site_health is None else site_health.is_down
+        decision = self._judge_failure(call, outcome, is_site_down, worker_end)
         if decision.action == "wait for site":
-            self._put_off(call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision)
+            self._wait_for_site(
+                call, Waiting(call.apart(), outcome, failure, time.monotonic()), decision
+            )
             return False
         return self._charge(call, failure, decision)
 
-    def _count_end(self, call: Call, outcome: CallOutcome) -> WorkerEnd:
+    def _count_worker_end(self, call: Call, outcome: CallOutcome) -> WorkerEnd:
         """Count a call that has ended its worker process; return what that means for it."""
-        ended, death = call.lane_plugin.ended_workers, outcome.death
+        ended_workers, death = call.lane_plugin.ended_workers, outcome.death
         is_own = death is None or death.is_proved
-        wait = ended.count_end(time.monotonic()) if is_own else FIRST_WAIT
+        wait_seconds = ended_workers.count_end(time.monotonic()) if is_own else FIRST_WAIT
         slow_reason = ""
-        if is_own and ended.are_many:
+        if is_own and ended_workers.are_many:
             slow_reason = (
-                f"its calls have ended {len(ended)} worker processes within "
+                f"its calls have ended {len(ended_workers)} worker processes within "
                 f"{format_duration(MEMORY_SECONDS)}; it is called more slowly"
             )
             extra = {"action": "plugin.slowed_down", "plugin": call.plugin}
             logger.warning("Plugin %s waits: %s", call.plugin, slow_reason, extra=extra)
         if death is None:
-            return WorkerEnd(False, wait, slow_reason)
-        key = (self._keys[call.number_in_lane], call.seq)
-        died = self._deaths.get(key) or first_death(*key)
-        died = count_death(died, death.how, death.traceback, is_proved=death.is_proved)
-        self._deaths[key] = died
-        return WorkerEnd(not died_too_often(died), wait, slow_reason)
+            return WorkerEnd(False, wait_seconds, slow_reason)
+        counted_call = (self._call_keys[call.number_in_lane], call.seq)
+        call_deaths = self._deaths_by_call.get(counted_call) or first_death(*counted_call)
+        call_deaths = count_death(
+            call_deaths, death.how, death.traceback, is_proved=death.is_proved
+        )
+        self._deaths_by_call[counted_call] = call_deaths
+        return WorkerEnd(not died_too_often(call_deaths), wait_seconds, slow_reason)
 
-    def _judge(
+    def _judge_failure(
         self,
         call: Call,
         outcome: CallOutcome,
@@ -315,68 +337,72 @@ class Caller:
         )
         decision = judge_call(outcome, circumstances)
         breaker = lane_plugin.breaker
-        if breaker is None or not decision.stays or not self._loops(call, outcome):
+        if breaker is None or not decision.stays or not self._completes_loop(call, outcome):
             return decision
         return judge_call(outcome, circumstances._replace(loop_reason=breaker.reason))
 
-    def _put_off(self, call: Call, waiting: Waiting, decision: Decision) -> None:
+    def _wait_for_site(self, call: Call, waiting: Waiting, decision: Decision) -> None:
         """Hold the plugin until it is clear whether the site or the call was at fault."""
-        step = self._step(call, decision)
+        ledger_step = self._carry_out_decision(call, decision)
         call.lane_plugin.wait_for_site(waiting)
-        self._ledger.record(step)
-        health = call.services.contact.health
-        if health is not None:
-            health.want()
+        self._ledger.record(ledger_step)
+        site_health = call.services.contact.health
+        if site_health is not None:
+            site_health.want()
 
     def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
         """Continue a plugin that waited for the site, or judge the call it waited with."""
-        waiting, health = lane_plugin.waiting, lane_plugin.services.contact.health
-        if waiting is None or health is None:
+        waiting, site_health = lane_plugin.waiting, lane_plugin.services.contact.health
+        if waiting is None or site_health is None:
             return
         if lane_plugin.record.state != "held":  # a person has decided meanwhile
             lane_plugin.waiting = None
             return
-        standing = health.standing(waiting.failed)
+        standing = site_health.standing(waiting.failed_at)
         if standing is Standing.DOWN:
-            self._tell_once(lane_plugin, waiting, health.outages)
+            self._report_wait_once(lane_plugin, waiting, site_health.outages)
         elif standing is Standing.OVER:
-            now = time.monotonic()
-            wait = wait_after(lane_plugin.put_off, random.random())  # noqa: S311 - no secret
-            asked = waiting.failed + (waiting.retry_after)
-            lane_plugin.site_is_back(max(now + wait, asked))
+            current_time = time.monotonic()
+            wait_seconds = wait_after(lane_plugin.times_put_off, random.random())  # noqa: S311 - no secret
+            earliest_retry = waiting.failed_at + (waiting.retry_after)
+            lane_plugin.site_is_back(max(current_time + wait_seconds, earliest_retry))
         elif standing is Standing.OWN:
-            lane_plugin.waiting, lane_plugin.put_off = None, 0
+            lane_plugin.waiting, lane_plugin.times_put_off = None, 0
             lane_plugin.record.resume()
-            decision = self._judge(waiting.call, waiting.outcome, None)
+            decision = self._judge_failure(waiting.call, waiting.outcome, None)
             self._charge(waiting.call, waiting.failure, decision)
 
-    def _tell_once(self, lane_plugin: LanePlugin, waiting: Waiting, outage: int) -> None:
+    def _report_wait_once(
+        self, lane_plugin: LanePlugin, waiting: Waiting, outage_number: int
+    ) -> None:
         """Report that a plugin waits for the site, once per outage."""
-        if lane_plugin.told_outage != outage:
-            lane_plugin.told_outage = outage
+        if lane_plugin.reported_outage != outage_number:
+            lane_plugin.reported_outage = outage_number
             failure = waiting.failure
             self._announcer.waits_for_site(failure.plugin, failure.event_id, failure.error)
 
     def _charge(self, call: Call, failure: Failure, decision: Decision) -> bool:
         """Record and report a failure; return False if the plugin stops at this event."""
-        key = (self._keys[call.number_in_lane], call.entry.seq)
+        counted_call = (self._call_keys[call.number_in_lane], call.entry.seq)
         failure = replace(failure, outcome=decision.outcome)
         if decision.outcome == "dead-letter":
             call.lane_plugin.give_up()
-        step = self._step(call, decision)
+        ledger_step = self._carry_out_decision(call, decision)
         if decision.is_finished:
-            self._tried.pop(key, None)
-            self._deaths.pop(key, None)
-            step.settled = (failure.plugin, failure.callback, call.entry.seq)
+            self._attempts_by_call.pop(counted_call, None)
+            self._deaths_by_call.pop(counted_call, None)
+            ledger_step.settled = (failure.plugin, failure.callback, call.entry.seq)
         else:
-            self._tried[key] = call.attempt
-            step.deaths = [self._deaths[key]] if key in self._deaths else []
-        step.failure, step.dead = failure, decision.outcome == "dead-letter"
-        number = self._ledger.record(step)
-        self._announcer.failed(failure, call.event, number, call.lane_plugin.record)
+            self._attempts_by_call[counted_call] = call.attempt
+            ledger_step.deaths = (
+                [self._deaths_by_call[counted_call]] if counted_call in self._deaths_by_call else []
+            )
+        ledger_step.failure, ledger_step.dead = failure, decision.outcome == "dead-letter"
+        failure_number = self._ledger.record(ledger_step)
+        self._announcer.failed(failure, call.event, failure_number, call.lane_plugin.record)
         return decision.stays
 
-    def _loops(self, call: Call, outcome: CallOutcome) -> bool:
+    def _completes_loop(self, call: Call, outcome: CallOutcome) -> bool:
         """Return whether the plugin's own writes keep calling it."""
         breaker = call.lane_plugin.breaker
         return breaker is not None and breaker.completes_loop(
@@ -403,8 +429,8 @@ def is_unwanted(request: CallRequest, may_accept: Callable[[Event], bool]) -> bo
         return False
 
 
-def rules_of(callback: Callback, rules: FailureRules) -> FailureRules:
-    """Return the failure policy of a callback of a plugin that has `rules`."""
+def rules_of(callback: Callback, plugin_rules: FailureRules) -> FailureRules:
+    """Return the failure policy of a callback of a plugin that has `plugin_rules`."""
     if callback.on_error is None:
-        return rules
-    return FailureRules(callback.on_error, rules.max_attempts, rules.pause_after)
+        return plugin_rules
+    return FailureRules(callback.on_error, plugin_rules.max_attempts, plugin_rules.pause_after)

@@ -19,10 +19,10 @@ from sgevents_core.dispatch.alerting import Announcer
 from sgevents_core.dispatch.caller import Call
 from sgevents_core.dispatch.errands import Errand
 from sgevents_core.dispatch.intake import Intake
-from sgevents_core.dispatch.lane import FOLD_EVERY, LONGEST_SLEEP, Lane, PluginStop
+from sgevents_core.dispatch.lane import LONGEST_SLEEP, RECORD_INTERVAL, Lane, PluginStop
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.ledger import PAGE, DividedLedger
-from sgevents_core.dispatch.strand import SLICE, Strand
+from sgevents_core.dispatch.ledger import PAGE_ENTRIES, DividedLedger
+from sgevents_core.dispatch.strand import SLICE_SECONDS, Strand
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver
 from sgevents_core.scripts import Scripts
@@ -36,16 +36,16 @@ from sgevents_core.state.steps import Step
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS, strand_in, strands_of_body
 
-WHOLE: Final = STRANDS
+WHOLE_LANE_UNIT: Final = STRANDS
 """The unit of work of plugins that are separate from the lane as a whole."""
-ERRANDS: Final = STRANDS + 1
+ERRANDS_UNIT: Final = STRANDS + 1
 """The unit of work of people's requests."""
-_NO_SLOT: Final = STRANDS + 2
+_NO_CALL_SLOT: Final = STRANDS + 2
 """What an errand waits for whose plugin has as many calls running as it may."""
 
 ExecutorOf: TypeAlias = Callable[[LanePlugin, int], Executor]
 """Returns where a worker, by its number from 1, makes the calls of a plugin."""
-Around: TypeAlias = Callable[[int, Callable[[], None]], None]
+RunWorkerBody: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Runs the body of the thread of a worker, by its number from 1."""
 
 
@@ -56,7 +56,7 @@ class _StrandGate:
         self._strand = strand
         self._note_pause = note_pause
         self.waits_for: Admission | None = None
-        """What the strand must wait for before it goes on."""
+        """What the strand must wait for before it continues."""
 
     def leaves(self, call: Call) -> bool:
         """Return whether the plugin was paused: it leaves the strand before this call."""
@@ -102,14 +102,14 @@ class DividedLane(Lane):
     """A lane with strands and workers.
 
     Args:
-        name: The lane's name.
+        lane_name: The lane's name.
         lane_plugins: Its plugins as a whole, in call order.
-        state: Its own connection to the journal and the ledger.
-        places: How far its strands have come.
-        workers: How many workers it has.
+        lane_writer: Its own connection to the journal and the ledger.
+        strand_places: How far its strands have come.
+        worker_count: How many workers it has.
         executor_of: Where a worker makes the calls of a plugin.
-        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        folder: Where its register is kept.
+        attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
@@ -117,78 +117,81 @@ class DividedLane(Lane):
     `around` runs the body of a worker's thread.
     """
 
-    whole_unit = WHOLE
+    whole_unit = WHOLE_LANE_UNIT
 
     def __init__(
         self,
-        name: str,
+        lane_name: str,
         lane_plugins: Sequence[LanePlugin],
         *,
-        state: LaneWriter,
-        places: StrandPlaces,
-        workers: int,
+        lane_writer: LaneWriter,
+        strand_places: StrandPlaces,
+        worker_count: int,
         executor_of: ExecutorOf,
-        tried: dict[tuple[CallKey, int], int],
-        folder: Path,
+        attempts_by_call: dict[tuple[CallKey, int], int],
+        state_folder: Path,
         announcer: Announcer,
         scripts: Scripts | None = None,
         observers: Sequence[CallObserver] = (),
     ) -> None:
         super().__init__(
-            name,
+            lane_name,
             lane_plugins,
-            state=state,
-            progress=Progress(places.lowest),
-            tried=tried,
-            folder=folder,
+            lane_writer=lane_writer,
+            progress=Progress(strand_places.lowest),
+            attempts_by_call=attempts_by_call,
+            state_folder=state_folder,
             announcer=announcer,
             scripts=scripts,
             observers=observers,
-            order_by=places.order_by,
+            order_by=strand_places.order_by,
         )
-        self.around: Around = _run
-        self.order_by = places.order_by
-        self.workers = workers
+        self.around: RunWorkerBody = _run_body
+        self.order_by = strand_places.order_by
+        self.workers = worker_count
         self.pauses = 0
         """Counts the pauses, so that each strand sees that there is another one."""
-        self._executor_of = executor_of
-        self._executors: dict[tuple[int, int], Executor] = {}
-        self._intake = Intake(places, extra=2)
-        self._waited_for: set[int] = set()
-        self._is_full = False
+        self._make_executor = executor_of
+        self._worker_executors: dict[tuple[int, int], Executor] = {}
+        self._intake = Intake(strand_places, extra_units=2)
+        self._awaited_units: set[int] = set()
+        self._is_intake_full = False
         self._errand_worker = 1
-        self._returned: list[Executor] = []
+        self._idle_executors: list[Executor] = []
         """Executors that hung, and have nothing to do any more."""
-        self._threads: list[threading.Thread] = []
-        self._places_folded: StrandPlaces | None = None
+        self._worker_threads: list[threading.Thread] = []
+        self._recorded_places: StrandPlaces | None = None
         for lane_plugin in lane_plugins:
             if lane_plugin.concurrency is not None:
                 lane_plugin.admission = Admission(lane_plugin.concurrency, self._intake.resume)
         self._join_strands()
-        self._units = [self._unit(n, place) for n, place in enumerate(places.places)]
+        self._strand_units = [
+            self._make_unit(strand_number, strand_place)
+            for strand_number, strand_place in enumerate(strand_places.places)
+        ]
 
     def _join_strands(self) -> None:
         """Record for plugins that go with the lane that they go with its strands."""
-        records = [lane_plugin.record for lane_plugin in self.lane_plugins]
-        joining = [
+        plugin_records = [lane_plugin.record for lane_plugin in self.lane_plugins]
+        joining_records = [
             record
-            for record in records
+            for record in plugin_records
             if isinstance(record, PluginRecord) and not record.apart and record.order_by is None
         ]
-        for record in joining:
+        for record in joining_records:
             record.join_strands(self.order_by)
-        if joining:
-            whole = [record.name for record in joining]
-            self.ledger.record(Step(plugins=joining, whole=whole))
+        if joining_records:
+            plugin_names = [record.name for record in joining_records]
+            self.ledger.record(Step(plugins=joining_records, whole=plugin_names))
 
-    def _unit(self, number: int, place: Progress) -> _StrandUnit:
-        ledger = DividedLedger(self.ledger, number, self.order_by)
+    def _make_unit(self, strand_number: int, strand_place: Progress) -> _StrandUnit:
+        strand_ledger = DividedLedger(self.ledger, strand_number, self.order_by)
         strand = Strand(
-            self._parts,
-            [lane_plugin.in_strand(number) for lane_plugin in self.lane_plugins],
-            progress=place,
-            ledger=ledger,
-            slot=self._register.slots[number],
+            self._lane_parts,
+            [lane_plugin.in_strand(strand_number) for lane_plugin in self.lane_plugins],
+            progress=strand_place,
+            ledger=strand_ledger,
+            slot=self._register.slots[strand_number],
         )
         strand.gate = gate = _StrandGate(strand, self.note_pause)
         return _StrandUnit(strand, gate)
@@ -197,15 +200,15 @@ class DividedLane(Lane):
 
     def run(self) -> None:
         """Take in events until stopped, and run the workers meanwhile."""
-        self._threads = [
+        self._worker_threads = [
             threading.Thread(
                 target=self.around,
-                args=(number, partial(self._work, number)),
-                name=f"lane-{self.name}-{number}",
+                args=(worker_number, partial(self._run_worker, worker_number)),
+                name=f"lane-{self.name}-{worker_number}",
             )
-            for number in range(1, self.workers + 1)
+            for worker_number in range(1, self.workers + 1)
         ]
-        for thread in self._threads:
+        for thread in self._worker_threads:
             thread.start()
         super().run()
 
@@ -217,109 +220,113 @@ class DividedLane(Lane):
     def post(self, errand: Errand) -> None:
         """Have a worker run an errand."""
         super().post(errand)
-        self._intake.wake([ERRANDS])
+        self._intake.wake([ERRANDS_UNIT])
 
     def turn(self) -> float:
         """Do the work of the lane's own thread that is due; return how long to wait for more."""
         liveness.report_alive()
-        while self._returned:
-            self._returned.pop().close()
-        worked = self._take_in()
-        self._wake_due()
-        if not self._threads:  # a test drives the lane
-            worked = self._serve_in_turn() or worked
-        self._fold()
-        return 0.0 if worked else self._sleep()
+        while self._idle_executors:
+            self._idle_executors.pop().close()
+        has_worked = self._take_in_entries()
+        self._wake_due_units()
+        if not self._worker_threads:  # a test drives the lane
+            has_worked = self._serve_in_turn() or has_worked
+        self._record_progress()
+        return 0.0 if has_worked else self._seconds_to_sleep()
 
-    def _take_in(self) -> bool:
-        room = min(self._intake.room(), PAGE)
-        self._is_full = not room
-        entries = self.ledger.read(self._intake.end, room) if room else []
-        self._intake.put(entries)
-        return bool(entries)
+    def _take_in_entries(self) -> bool:
+        free_room = min(self._intake.room(), PAGE_ENTRIES)
+        self._is_intake_full = not free_room
+        new_entries = self.ledger.read(self._intake.end, free_room) if free_room else []
+        self._intake.put(new_entries)
+        return bool(new_entries)
 
-    def _wake_due(self) -> None:
-        now = time.monotonic()
-        due = [
-            n for n, unit in enumerate(self._units) if unit.has_apart and unit.strand.is_due(now)
+    def _wake_due_units(self) -> None:
+        current_time = time.monotonic()
+        due_units = [
+            strand_number
+            for strand_number, unit in enumerate(self._strand_units)
+            if unit.has_apart and unit.strand.is_due(current_time)
         ]
-        if self._strand.is_due(now):
-            due.append(WHOLE)
+        if self._strand.is_due(current_time):
+            due_units.append(WHOLE_LANE_UNIT)
         if self.errands or self.errands.wait:
-            due.append(ERRANDS)
-        self._intake.wake(due)
+            due_units.append(ERRANDS_UNIT)
+        self._intake.wake(due_units)
 
-    def _sleep(self) -> float:
-        now = time.monotonic()
-        ends = [LONGEST_SLEEP, *self._strand.next_turns(now)]
-        for unit in self._units:
+    def _seconds_to_sleep(self) -> float:
+        current_time = time.monotonic()
+        waiting_seconds = [LONGEST_SLEEP, *self._strand.next_turns(current_time)]
+        for unit in self._strand_units:
             if unit.has_apart:
-                ends += unit.strand.next_turns(now)
-        return max(min(ends), 0.001)
+                waiting_seconds += unit.strand.next_turns(current_time)
+        return max(min(waiting_seconds), 0.001)
 
-    def _fold(self) -> None:
-        self._times.write()
-        now = time.monotonic()
-        if now - self._folded_at < FOLD_EVERY:
+    def _record_progress(self) -> None:
+        self._call_times.write()
+        current_time = time.monotonic()
+        if current_time - self._recorded_at < RECORD_INTERVAL:
             return
-        places = self._intake.places()
-        if places != self._places_folded:
-            self.ledger.record(Step(places=places))
-        self._places_folded, self._folded_at = places, now
+        strand_places = self._intake.places()
+        if strand_places != self._recorded_places:
+            self.ledger.record(Step(places=strand_places))
+        self._recorded_places, self._recorded_at = strand_places, current_time
 
     # The workers' threads
 
-    def _work(self, number: int) -> None:
+    def _run_worker(self, worker_number: int) -> None:
         """Serve strands until the lane ends; the body of the thread of a worker."""
         try:
-            while not self._stop.is_set():
+            while not self._stop_event.is_set():
                 liveness.report_alive(LONGEST_SLEEP)
                 unit = self._intake.take(LONGEST_SLEEP)
                 liveness.report_alive()
                 if unit is not None:
-                    self._serve(unit, number)
+                    self._serve_unit(unit, worker_number)
         except BaseException as error:  # the daemon ends because of it and logs it
             self.error = self.error or error
             self.stop()
 
     def _serve_in_turn(self) -> bool:
-        worked = False
-        for number in range(1, self.workers + 1):
+        has_worked = False
+        for worker_number in range(1, self.workers + 1):
             unit = self._intake.take(0.0)
-            if unit is not None and not self._stop.is_set():
-                self._serve(unit, number)
-                worked = True
-        return worked
+            if unit is not None and not self._stop_event.is_set():
+                self._serve_unit(unit, worker_number)
+                has_worked = True
+        return has_worked
 
-    def _serve(self, unit: int, number: int) -> None:
+    def _serve_unit(self, unit: int, worker_number: int) -> None:
         """Serve one unit of work for a while."""
         has_work = False
-        if unit == ERRANDS:
-            self._errand_worker = number
+        if unit == ERRANDS_UNIT:
+            self._errand_worker = worker_number
             has_work = self._run_errands() and bool(self.errands)
-        elif unit == WHOLE:
-            has_work = self._serve_whole(number)
+        elif unit == WHOLE_LANE_UNIT:
+            has_work = self._serve_whole(worker_number)
         else:
-            has_work = self._serve_strand(unit, number)
-        self._give_back(unit, has_work=has_work and not self._stop.is_set())
+            has_work = self._serve_strand(unit, worker_number)
+        self._give_back_unit(unit, has_work=has_work and not self._stop_event.is_set())
 
-    def _give_back(self, unit: int, *, has_work: bool) -> None:
-        waited_for = unit in self._waited_for
-        if waited_for:
-            self._waited_for.discard(unit)
+    def _give_back_unit(self, unit: int, *, has_work: bool) -> None:
+        was_awaited = unit in self._awaited_units
+        if was_awaited:
+            self._awaited_units.discard(unit)
             self.errands.is_free(unit)
-        self._intake.give_back(unit, has_work=has_work, before=[ERRANDS] if waited_for else [])
-        if self._is_full:
-            self._news.set()
+        self._intake.give_back(
+            unit, has_work=has_work, units_before=[ERRANDS_UNIT] if was_awaited else []
+        )
+        if self._is_intake_full:
+            self._wake_event.set()
 
     def close(self) -> None:
         """Wait for the workers, then do what every lane does."""
         self.stop()
-        for thread in self._threads:
+        for thread in self._worker_threads:
             thread.join()
         super().close()
 
-    def _last_step(self) -> Step | None:
+    def _final_step(self) -> Step | None:
         return Step(places=self._intake.places(), durable=True)
 
     def continue_lane(self, ended_lane: Lane, changed_plugins: Container[str]) -> None:
@@ -327,113 +334,131 @@ class DividedLane(Lane):
         self.errands = ended_lane.errands.move_to_new_lane()
 
     def _open_executors(self) -> list[Executor]:
-        own = [one.executor for unit in self._units for one in unit.strand.lane_plugins]
-        return [*self._returned, *self._executors.values(), *(one for one in own if one.hung)]
+        strand_plugins = [
+            strand_plugin.executor
+            for unit in self._strand_units
+            for strand_plugin in unit.strand.lane_plugins
+        ]
+        return [
+            *self._idle_executors,
+            *self._worker_executors.values(),
+            *(strand_plugin for strand_plugin in strand_plugins if strand_plugin.hung),
+        ]
 
-    def _serve_strand(self, number: int, worker: int) -> bool:
-        unit = self._units[number]
+    def _serve_strand(self, strand_number: int, worker_number: int) -> bool:
+        unit = self._strand_units[strand_number]
         strand = unit.strand
-        self._lend_executors(unit, worker)
-        strand.finished, strand.done = self._intake.place(number)
-        self._serve_queue(number, unit)
-        worked = False
-        if unit.gate.waits_for is None and not self._stop.is_set():
-            if self._intake.next_entry(number) is None:
-                strand.finished, strand.done = self._intake.place(number)
-            worked = strand.catch_up_all()
+        self._lend_executors(unit, worker_number)
+        strand.finished, strand.done = self._intake.place(strand_number)
+        self._serve_queue(strand_number, unit)
+        has_worked = False
+        if unit.gate.waits_for is None and not self._stop_event.is_set():
+            if self._intake.next_entry(strand_number) is None:
+                strand.finished, strand.done = self._intake.place(strand_number)
+            has_worked = strand.catch_up_all()
         unit.has_apart = any(one.record.apart for one in strand.lane_plugins)
         self._keep_hung_executors(unit)
         waits_for, unit.gate.waits_for = unit.gate.waits_for, None
         if waits_for is not None:
-            self._intake.put_aside(number)
-            waits_for.wait(number)
-        return worked
+            self._intake.put_aside(strand_number)
+            waits_for.wait(strand_number)
+        return has_worked
 
-    def _serve_queue(self, number: int, unit: _StrandUnit) -> None:
+    def _serve_queue(self, strand_number: int, unit: _StrandUnit) -> None:
         """Handle what is on a strand's queue for one slice of time."""
-        until = time.monotonic() + SLICE
+        slice_end = time.monotonic() + SLICE_SECONDS
         strand = unit.strand
-        while (entry := self._intake.next_entry(number)) is not None and not self._stop.is_set():
+        while (
+            entry := self._intake.next_entry(strand_number)
+        ) is not None and not self._stop_event.is_set():
             if unit.pauses_seen != self.pauses:
                 unit.pauses_seen = self.pauses
                 strand.leave_paused()
             try:
                 is_finished = strand.handle(entry)
             except BaseException:
-                self._intake.stop_at(number, strand.progress)
+                self._intake.stop_at(strand_number, strand.progress)
                 raise
             if not is_finished:
-                self._intake.stop_at(number, strand.progress)
+                self._intake.stop_at(strand_number, strand.progress)
                 return
-            self._intake.finish(number, entry.seq)
-            if time.monotonic() > until:
+            self._intake.finish(strand_number, entry.seq)
+            if time.monotonic() > slice_end:
                 return
 
-    def _serve_whole(self, worker: int) -> bool:
+    def _serve_whole(self, worker_number: int) -> bool:
         """Let plugins that left the lane as a whole finish what they left, and join the strands."""
-        worked = False
-        self._strand.slot.serve(worker)
-        for index, lane_plugin in enumerate(self.lane_plugins):
+        has_worked = False
+        self._strand.slot.serve(worker_number)
+        for plugin_index, lane_plugin in enumerate(self.lane_plugins):
             record = lane_plugin.record
-            if not isinstance(record, PluginRecord) or not record.apart or self._stop.is_set():
+            if (
+                not isinstance(record, PluginRecord)
+                or not record.apart
+                or self._stop_event.is_set()
+            ):
                 continue
-            lane_plugin.executor = self._executor(index, worker)
+            lane_plugin.executor = self._executor_for(plugin_index, worker_number)
             self._strand.look_at_the_site(lane_plugin)
             if not lane_plugin.due(time.monotonic()):
                 continue
             if record.above is not None:
                 self._strand.finished = record.above.highest
-                worked = self._strand.catch_up(lane_plugin, rejoins=False) or worked
+                has_worked = self._strand.catch_up(lane_plugin, rejoins=False) or has_worked
             if record.above is None and record.state == "active":
-                self._spread(index, record)
-        return worked
+                self._spread_plugin(plugin_index, record)
+        return has_worked
 
-    def _spread(self, index: int, record: PluginRecord) -> None:
+    def _spread_plugin(self, plugin_index: int, record: PluginRecord) -> None:
         """Let a plugin that was separate from the lane be separate from each of its strands."""
         strands = record.spread(self.order_by)
         self.ledger.record(Step(plugins=strands, whole=[record.name]))
-        for number, unit in enumerate(self._units):
-            own = unit.strand.lane_plugins[index].record
-            own.stop_at(strands[number].progress)
+        for strand_number, unit in enumerate(self._strand_units):
+            strand_record = unit.strand.lane_plugins[plugin_index].record
+            strand_record.stop_at(strands[strand_number].progress)
             unit.has_apart = True
         record.join_strands(self.order_by)
         self._intake.wake(range(STRANDS))
 
     # Executors
 
-    def _lend_executors(self, unit: _StrandUnit, worker: int) -> None:
+    def _lend_executors(self, unit: _StrandUnit, worker_number: int) -> None:
         """Let the plugins' calls in a strand be made where its worker makes them."""
         strand = unit.strand
-        strand.slot.serve(worker)
-        for index, lane_plugin in enumerate(strand.lane_plugins):
+        strand.slot.serve(worker_number)
+        for plugin_index, lane_plugin in enumerate(strand.lane_plugins):
             if lane_plugin.hung is None:
-                lane_plugin.executor = self._executor(index, worker)
+                lane_plugin.executor = self._executor_for(plugin_index, worker_number)
 
-    def _executor(self, index: int, worker: int) -> Executor:
-        executor = self._executors.get((index, worker))
+    def _executor_for(self, plugin_index: int, worker_number: int) -> Executor:
+        executor = self._worker_executors.get((plugin_index, worker_number))
         if executor is None:
-            executor = self._executor_of(self.lane_plugins[index], worker)
+            executor = self._make_executor(self.lane_plugins[plugin_index], worker_number)
             executor.returned = self.wake
-            self._executors[index, worker] = executor
+            self._worker_executors[plugin_index, worker_number] = executor
         return executor
 
     def _keep_hung_executors(self, unit: _StrandUnit) -> None:
         """Leave to a strand the executors that hang in its calls; its worker gets others."""
-        for index, lane_plugin in enumerate(unit.strand.lane_plugins):
+        for plugin_index, lane_plugin in enumerate(unit.strand.lane_plugins):
             if lane_plugin.hung is not None:
-                for key in [key for key in self._executors if key[0] == index]:
-                    if self._executors[key] is lane_plugin.executor:
-                        del self._executors[key]
-                        self._let_go(lane_plugin, lane_plugin.executor)
+                for executor_key in [
+                    executor_key
+                    for executor_key in self._worker_executors
+                    if executor_key[0] == plugin_index
+                ]:
+                    if self._worker_executors[executor_key] is lane_plugin.executor:
+                        del self._worker_executors[executor_key]
+                        self._release_executor(lane_plugin, lane_plugin.executor)
 
-    def _let_go(self, lane_plugin: LanePlugin, executor: Executor) -> None:
-        def returned() -> None:
+    def _release_executor(self, lane_plugin: LanePlugin, executor: Executor) -> None:
+        def note_return() -> None:
             if lane_plugin.admission is not None:
                 lane_plugin.admission.give_back()
-            self._returned.append(executor)
+            self._idle_executors.append(executor)
             self.wake()
 
-        executor.returned = returned
+        executor.returned = note_return
 
     # Errands and requests about one plugin
 
@@ -442,23 +467,23 @@ class DividedLane(Lane):
         self.errands.wait_for(unit)
         if self._intake.claim(unit):
             return True
-        self._waited_for.add(unit)
+        self._awaited_units.add(unit)
         return self._intake.claim(unit)  # it may have become free before it was waited for
 
     def release(self, unit: int) -> None:
         """Give back a strand that an errand took."""
-        self._give_back(unit, has_work=True)
+        self._give_back_unit(unit, has_work=True)
 
     def claim_for_call(self, lane_plugin: LanePlugin, event: EventSource) -> LanePlugin | None:
         """Take the strand of an event for a call; return the plugin in it, None if it waits."""
-        number = strand_in(strands_of_body(event.body, event.event_id), self.order_by)
-        if not self.claim(number):
+        strand_number = strand_in(strands_of_body(event.body, event.event_id), self.order_by)
+        if not self.claim(strand_number):
             return None
         if lane_plugin.admission is not None and not lane_plugin.admission.take():
-            self.errands.wait_for(_NO_SLOT)
-            self.release(number)
+            self.errands.wait_for(_NO_CALL_SLOT)
+            self.release(strand_number)
             return None
-        unit = self._units[number]
+        unit = self._strand_units[strand_number]
         self._lend_executors(unit, self._errand_worker)
         return unit.strand.lane_plugins[self.lane_plugins.index(lane_plugin)]
 
@@ -467,7 +492,7 @@ class DividedLane(Lane):
         record = lane_plugin.record
         if not isinstance(record, StrandRecord):
             raise TypeError("it is in no strand")
-        unit = self._units[record.strand]
+        unit = self._strand_units[record.strand]
         unit.gate.over(lane_plugin)
         unit.has_apart = unit.has_apart or record.apart
         self._keep_hung_executors(unit)
@@ -486,26 +511,31 @@ class DividedLane(Lane):
         if record.apart:
             return super().next_entry_of(record)
         places = self._intake.places()
-        own = self._strands_of(record)
-        cursors = [places.lowest, *(one.cursor for one in own if one.apart)]
-        found = self.ledger.read(min(cursors), 1)
-        return found[0] if found else None
+        strand_records = self._strands_of(record)
+        cursors = [
+            places.lowest,
+            *(strand_record.cursor for strand_record in strand_records if strand_record.apart),
+        ]
+        next_entries = self.ledger.read(min(cursors), 1)
+        return next_entries[0] if next_entries else None
 
     def stop_at(self, record: PluginRecord, event_id: int) -> PluginStop | None:
         """Return where a plugin is stopped at an event; None if it is not."""
         if record.apart:
             return super().stop_at(record, event_id)
-        end = self.ledger.end()
-        for own in self._strands_of(record):
-            if own.apart and own.state in {"held", "paused"}:
-                entries, _ = self.ledger.read_strand(own.strand, self.order_by, own.cursor, end)
+        journal_end = self.ledger.end()
+        for strand_record in self._strands_of(record):
+            if strand_record.apart and strand_record.state in {"held", "paused"}:
+                entries, _ = self.ledger.read_strand(
+                    strand_record.strand, self.order_by, strand_record.cursor, journal_end
+                )
                 if entries and entries[0].event_id == event_id:
-                    return PluginStop(own.strand, own, entries[0])
+                    return PluginStop(strand_record.strand, strand_record, entries[0])
         return None
 
     def pause(self, record: PluginRecord, reason: str) -> None:
         """Pause a plugin in all strands; each worker sees it before its next call or event."""
-        if self._lane_plugin_of(record) is None:
+        if self._find_lane_plugin(record) is None:
             record.leave_strands(self._intake.places())
         record.pause(reason)
         self.note_pause()
@@ -514,44 +544,54 @@ class DividedLane(Lane):
         """Resume a plugin wherever it is stopped, or only by one record if it is not paused."""
         is_everywhere = record.state == "paused" or stopped is None
         record.resume_afresh()
-        lane_plugin = self._lane_plugin_of(record)
+        lane_plugin = self._find_lane_plugin(record)
         if lane_plugin is not None and self._waits_to_start(lane_plugin, record):
             return Step(plugins=[record])
-        own = self._strands_of(record) if is_everywhere else [stopped]
-        held = [one for one in own if isinstance(one, StrandRecord) and one.is_held]
+        stopped_records = self._strands_of(record) if is_everywhere else [stopped]
+        held_records = [
+            strand_record
+            for strand_record in stopped_records
+            if isinstance(strand_record, StrandRecord) and strand_record.is_held
+        ]
         if lane_plugin is None:
-            for one in held:
-                one.resume()
-            return Step(plugins=[record, *held])
-        self._end_holds(lane_plugin, {one.strand for one in held})
-        skipped = [stopped] if isinstance(stopped, StrandRecord) else []
-        return Step(plugins=[record, *skipped])
+            for strand_record in held_records:
+                strand_record.resume()
+            return Step(plugins=[record, *held_records])
+        self._end_holds(lane_plugin, {strand_record.strand for strand_record in held_records})
+        skipped_records = [stopped] if isinstance(stopped, StrandRecord) else []
+        return Step(plugins=[record, *skipped_records])
 
-    def _end_holds(self, lane_plugin: LanePlugin, strands: Collection[int]) -> None:
+    def _end_holds(self, lane_plugin: LanePlugin, strand_numbers: Collection[int]) -> None:
         """Let a plugin be called again at once in some strands, and look at all of its strands."""
-        index = self.lane_plugins.index(lane_plugin)
+        plugin_index = self.lane_plugins.index(lane_plugin)
         lane_plugin.hold_until = 0.0
-        for strand in strands:
-            own = self._units[strand].strand.lane_plugins[index]
-            own.hold_until, own.waiting = 0.0, None
+        for strand_number in strand_numbers:
+            strand_plugin = self._strand_units[strand_number].strand.lane_plugins[plugin_index]
+            strand_plugin.hold_until, strand_plugin.waiting = 0.0, None
         self._intake.wake(range(STRANDS + 1))
 
     def _strands_of(self, record: PluginRecord) -> list[StrandRecord]:
         """Return the current records of a plugin in the strands."""
-        lane_plugin = self._lane_plugin_of(record)
+        lane_plugin = self._find_lane_plugin(record)
         if lane_plugin is None:
             return list(record.strands.values())
-        index = self.lane_plugins.index(lane_plugin)
-        own = [unit.strand.lane_plugins[index].record for unit in self._units]
-        return [one for one in own if isinstance(one, StrandRecord)]
+        plugin_index = self.lane_plugins.index(lane_plugin)
+        strand_records = [
+            unit.strand.lane_plugins[plugin_index].record for unit in self._strand_units
+        ]
+        return [
+            strand_record
+            for strand_record in strand_records
+            if isinstance(strand_record, StrandRecord)
+        ]
 
     def _run_errands(self) -> bool:
-        self.errands.is_free(_NO_SLOT)
+        self.errands.is_free(_NO_CALL_SLOT)
         return super()._run_errands()
 
-    def forget(self, plugin: str, seq: int) -> None:
+    def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin, seq)  # all strands share what they know of attempts
+        self._strand.caller.forget(plugin_name, seq)  # all strands share what they know of attempts
 
     # What anybody may ask
 
@@ -559,33 +599,51 @@ class DividedLane(Lane):
         """Let each strand see, before its next event, that a plugin is paused."""
         self.pauses += 1
 
-    def caught_up(self, end: int) -> bool:
+    def caught_up(self, journal_end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end."""
-        plugins = [*self.lane_plugins, *(p for u in self._units for p in u.strand.lane_plugins)]
+        all_plugins = [
+            *self.lane_plugins,
+            *(
+                strand_plugin
+                for strand_unit in self._strand_units
+                for strand_plugin in strand_unit.strand.lane_plugins
+            ),
+        ]
         return (
-            self._intake.end >= end
+            self._intake.end >= journal_end
             and self._intake.is_idle()
             and not self.errands
             and not self.errands.wait
-            and not any(one.works or one.waits_for_site for one in plugins)
+            and not any(
+                lane_plugin.is_catching_up or lane_plugin.waits_for_site
+                for lane_plugin in all_plugins
+            )
         )
 
     def hung_plugins(self) -> list[str]:
         """Return the names of the plugins whose threads hang, one for each thread."""
-        plugins = [one for unit in self._units for one in unit.strand.lane_plugins]
-        return [one.plugin.name for one in plugins if one.hung is not None]
+        strand_plugins = [
+            strand_plugin
+            for unit in self._strand_units
+            for strand_plugin in unit.strand.lane_plugins
+        ]
+        return [
+            strand_plugin.plugin.name
+            for strand_plugin in strand_plugins
+            if strand_plugin.hung is not None
+        ]
 
     def blocking(self) -> BlockedLane | None:
         """Return what keeps the lane from taking in more events; None if nothing does."""
-        oldest = self._intake.blocking() if self._is_full else None
-        if oldest is None:
+        oldest_entry = self._intake.blocking() if self._is_intake_full else None
+        if oldest_entry is None:
             return None
-        strand, entry = oldest
+        strand_number, entry = oldest_entry
         for seq, callback, _ in self.running_calls():
             if seq == entry.seq:
-                at = (callback.plugin, callback.name)
-                return BlockedLane(self.name, strand, entry.event_id, *at)
-        return BlockedLane(self.name, strand, entry.event_id)
+                callback_names = (callback.plugin, callback.name)
+                return BlockedLane(self.name, strand_number, entry.event_id, *callback_names)
+        return BlockedLane(self.name, strand_number, entry.event_id)
 
     @property
     def places(self) -> StrandPlaces:
@@ -603,5 +661,5 @@ class DividedLane(Lane):
         return Progress(self.seq)
 
 
-def _run(number: int, body: Callable[[], None]) -> None:
-    body()
+def _run_body(worker_number: int, thread_body: Callable[[], None]) -> None:
+    thread_body()

@@ -21,9 +21,7 @@ class ImportedEvents:
     """
 
     def __init__(
-        self,
-        positions: Mapping[str, ImportedPosition] | None = None,
-        keys: Sequence[CallKey] = (),
+        self, positions: Mapping[str, ImportedPosition] | None = None, keys: Sequence[CallKey] = ()
     ) -> None:
         plugins = {key.plugin for key in keys}
         self._positions: Final = {

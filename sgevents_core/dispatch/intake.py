@@ -18,9 +18,9 @@ from sgevents_core.state.progress import Progress
 from sgevents_core.state.strand_places import StrandPlaces
 from sgevents_core.state.strands import STRANDS, strand_of
 
-MOST_AHEAD: Final = 10_000
+MAX_AHEAD: Final = 10_000
 """The most events between the lowest place of a lane and its intake."""
-MOST_QUEUED: Final = 8 * 1024 * 1024
+MAX_QUEUED_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of bodies on the queues before the intake waits."""
 
 
@@ -30,61 +30,63 @@ class Intake:
     Strands are numbered from 0; more units of work than strands may be served, which have no queue.
 
     Args:
-        places: Where each strand is at the start.
-        extra: How many units of work there are besides the strands.
+        strand_places: Where each strand is at the start.
+        extra_units: How many units of work there are besides the strands.
     """
 
-    def __init__(self, places: StrandPlaces, extra: int = 0) -> None:
-        self.order_by: OrderBy = places.order_by
-        self.end = places.lowest
+    def __init__(self, strand_places: StrandPlaces, extra_units: int = 0) -> None:
+        self.order_by: OrderBy = strand_places.order_by
+        self.end = strand_places.lowest
         """`seq` of the last entry taken in; entries that a strand has finished are passed over."""
         self._condition = threading.Condition(threading.Lock())
-        self._places = list(places.places)
-        self._queues: list[deque[Entry]] = [deque() for _ in range(STRANDS)]
-        self._bytes = 0
-        self._taken: set[int] = set()
-        self._ready: deque[int] = deque()
-        self._wakened = [False] * (STRANDS + extra)
-        self._put_aside: set[int] = set()
-        self._ended = False
+        self._strand_places = list(strand_places.places)
+        self._strand_queues: list[deque[Entry]] = [deque() for _ in range(STRANDS)]
+        self._queued_bytes = 0
+        self._served_units: set[int] = set()
+        self._ready_units: deque[int] = deque()
+        self._woken_units = [False] * (STRANDS + extra_units)
+        self._units_aside: set[int] = set()
+        self._is_ended = False
 
     # The lane's side
 
-    def put(self, entries: Iterable[Entry]) -> None:
+    def put(self, journal_entries: Iterable[Entry]) -> None:
         """Put the next entries of the journal on the queues of their strands."""
         with self._condition:
-            for entry in entries:
-                self._put(entry)
+            for entry in journal_entries:
+                self._queue_entry(entry)
 
-    def _put(self, entry: Entry) -> None:
-        strand = strand_of(entry, self.order_by)
-        place = self._places[strand]
-        if entry.seq > place.finished:
-            queue = self._queues[strand]
-            if not queue and place.running != entry.seq:  # it stood where the intake stands
-                self._places[strand] = Progress.at(entry.seq)
-            queue.append(entry)
-            self._bytes += len(entry.body)
-            self._wake(strand)
+    def _queue_entry(self, entry: Entry) -> None:
+        strand_number = strand_of(entry, self.order_by)
+        strand_place = self._strand_places[strand_number]
+        if entry.seq > strand_place.finished:
+            strand_queue = self._strand_queues[strand_number]
+            if (
+                not strand_queue and strand_place.running != entry.seq
+            ):  # it stood where the intake stands
+                self._strand_places[strand_number] = Progress.at(entry.seq)
+            strand_queue.append(entry)
+            self._queued_bytes += len(entry.body)
+            self._wake_unit(strand_number)
         self.end = entry.seq
 
     def room(self) -> int:
         """Return how many more entries may be taken in now."""
         with self._condition:
-            if self._bytes > MOST_QUEUED:
+            if self._queued_bytes > MAX_QUEUED_BYTES:
                 return 0
-            return max(MOST_AHEAD - (self.end - self._lowest()), 0)
+            return max(MAX_AHEAD - (self.end - self._lowest_place()), 0)
 
     def wake(self, units: Iterable[int]) -> None:
         """Have units of work served, although nothing is on their queues."""
         with self._condition:
             for unit in units:
-                self._wake(unit)
+                self._wake_unit(unit)
 
     def end_workers(self) -> None:
         """Let `take` return None from now on."""
         with self._condition:
-            self._ended = True
+            self._is_ended = True
             self._condition.notify_all()
 
     # The workers' side
@@ -96,12 +98,12 @@ class Intake:
             timeout: How long to wait, in seconds; None for ever.
         """
         with self._condition:
-            while not self._ended:
-                while self._ready:
-                    unit = self._ready.popleft()
-                    if unit not in self._taken:  # claimed meanwhile: it is woken afterwards
-                        self._wakened[unit] = False
-                        self._taken.add(unit)
+            while not self._is_ended:
+                while self._ready_units:
+                    unit = self._ready_units.popleft()
+                    if unit not in self._served_units:  # claimed meanwhile: it is woken afterwards
+                        self._woken_units[unit] = False
+                        self._served_units.add(unit)
                         return unit
                 if not self._condition.wait(timeout):
                     return None
@@ -110,100 +112,106 @@ class Intake:
     def claim(self, unit: int) -> bool:
         """Take one unit, unless a worker has it; it is woken when it is given back."""
         with self._condition:
-            if unit in self._taken:
+            if unit in self._served_units:
                 return False
-            self._taken.add(unit)
+            self._served_units.add(unit)
             return True
 
-    def give_back(self, unit: int, *, has_work: bool = False, before: Collection[int] = ()) -> None:
+    def give_back(
+        self, unit: int, *, has_work: bool = False, units_before: Collection[int] = ()
+    ) -> None:
         """End serving a unit; it is served again if entries wait on its queue or it `has_work`.
 
         Args:
             unit: The unit.
             has_work: Whether it has more to do than its queue says.
-            before: Units to serve before it, which waited for it.
+            units_before: Units to serve before it, which waited for it.
         """
         with self._condition:
-            self._taken.discard(unit)
-            for other in before:
-                self._wake(other)
-            was_wakened, self._wakened[unit] = self._wakened[unit], False
-            has_queue = unit < STRANDS and bool(self._queues[unit])
+            self._served_units.discard(unit)
+            for waiting_unit in units_before:
+                self._wake_unit(waiting_unit)
+            was_wakened, self._woken_units[unit] = self._woken_units[unit], False
+            has_queue = unit < STRANDS and bool(self._strand_queues[unit])
             if has_queue or has_work or was_wakened:
-                self._wake(unit)
+                self._wake_unit(unit)
 
     def put_aside(self, unit: int) -> None:
         """Do not serve a unit again until `resume`, whatever wakes it."""
         with self._condition:
-            self._put_aside.add(unit)
+            self._units_aside.add(unit)
 
     def resume(self, unit: int) -> None:
         """Have a unit that was put aside served again."""
         with self._condition:
-            self._put_aside.discard(unit)
-            self._wake(unit)
+            self._units_aside.discard(unit)
+            self._wake_unit(unit)
 
     def next_entry(self, strand: int) -> Entry | None:
         """Return the next entry of a strand that the caller serves; None if none waits."""
-        queue = self._queues[strand]
+        queue = self._strand_queues[strand]
         return queue[0] if queue else None
 
-    def finish(self, strand: int, seq: int) -> None:
+    def finish(self, strand_number: int, seq: int) -> None:
         """Record that the next entry of a strand is finished, and take it off the queue."""
         with self._condition:
-            entry = self._queues[strand].popleft()
-            self._bytes -= len(entry.body)
-            self._places[strand] = Progress(seq)
+            entry = self._strand_queues[strand_number].popleft()
+            self._queued_bytes -= len(entry.body)
+            self._strand_places[strand_number] = Progress(seq)
 
     def stop_at(self, strand: int, progress: Progress) -> None:
         """Record that the next entry of a strand stays on the queue, with some callbacks done."""
         with self._condition:
-            self._places[strand] = progress
+            self._strand_places[strand] = progress
 
     # What anybody may ask
 
     def place(self, strand: int) -> Progress:
         """Return how far a strand has come."""
         with self._condition:
-            return self._place(strand)
+            return self._place_of(strand)
 
     def places(self) -> StrandPlaces:
         """Return how far all strands have come, at one moment."""
         with self._condition:
-            return StrandPlaces(self.order_by, tuple(map(self._place, range(STRANDS))))
+            return StrandPlaces(self.order_by, tuple(map(self._place_of, range(STRANDS))))
 
     def is_idle(self) -> bool:
         """Return whether nothing waits and nobody serves anything."""
         with self._condition:
-            return not (self._taken or self._ready or any(self._queues))
+            return not (self._served_units or self._ready_units or any(self._strand_queues))
 
     def blocking(self) -> tuple[int, Entry] | None:
         """Return the strand with the lowest unfinished entry, and that entry; None if none is."""
         with self._condition:
-            waiting = [(queue[0].seq, n) for n, queue in enumerate(self._queues) if queue]
-            if not waiting:
+            oldest_entries = [
+                (queue[0].seq, strand_number)
+                for strand_number, queue in enumerate(self._strand_queues)
+                if queue
+            ]
+            if not oldest_entries:
                 return None
-            _, strand = min(waiting)
-            return strand, self._queues[strand][0]
+            _, strand = min(oldest_entries)
+            return strand, self._strand_queues[strand][0]
 
     def waiting(self) -> int:
         """Return how many entries are on the queues."""
         with self._condition:
-            return sum(map(len, self._queues))
+            return sum(map(len, self._strand_queues))
 
-    def _place(self, strand: int) -> Progress:
-        place = self._places[strand]
-        if not self._queues[strand] and place.finished < self.end:
+    def _place_of(self, strand_number: int) -> Progress:
+        strand_place = self._strand_places[strand_number]
+        if not self._strand_queues[strand_number] and strand_place.finished < self.end:
             return Progress(self.end)
-        return place
+        return strand_place
 
-    def _lowest(self) -> int:
-        return min(self._place(strand).finished for strand in range(STRANDS))
+    def _lowest_place(self) -> int:
+        return min(self._place_of(strand).finished for strand in range(STRANDS))
 
-    def _wake(self, unit: int) -> None:
-        if self._wakened[unit] or unit in self._put_aside:
+    def _wake_unit(self, unit: int) -> None:
+        if self._woken_units[unit] or unit in self._units_aside:
             return
-        self._wakened[unit] = True
-        if unit not in self._taken:
-            self._ready.append(unit)
+        self._woken_units[unit] = True
+        if unit not in self._served_units:
+            self._ready_units.append(unit)
             self._condition.notify()

@@ -16,9 +16,9 @@ from sgevents_core.dispatch.caller import key_of
 from sgevents_core.dispatch.errands import Errand, Errands
 from sgevents_core.dispatch.imported_events import ImportedEvents
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.ledger import PAGE, LaneLedger
+from sgevents_core.dispatch.ledger import PAGE_ENTRIES, LaneLedger
 from sgevents_core.dispatch.plan import Plan
-from sgevents_core.dispatch.strand import SLICE, LaneParts, Strand
+from sgevents_core.dispatch.strand import SLICE_SECONDS, LaneParts, Strand
 from sgevents_core.errors import SgEventsError, StateError
 from sgevents_core.observe import liveness
 from sgevents_core.observe.observers import CallObserver, CallObservers, OneAtATime
@@ -37,7 +37,7 @@ from sgevents_core.state.steps import Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
-FOLD_EVERY: Final = 1.0
+RECORD_INTERVAL: Final = 1.0
 """Seconds between two records of the lane's progress in the ledger."""
 LONGEST_SLEEP: Final = 1.0
 
@@ -60,12 +60,12 @@ class Lane:
     """One lane; `run` is the body of its thread.
 
     Args:
-        name: The lane's name.
+        lane_name: The lane's name.
         lane_plugins: Its plugins, in call order.
-        state: Its own connection to the journal and the ledger.
+        lane_writer: Its own connection to the journal and the ledger.
         progress: Its progress so far.
-        tried: `(callback, seq)` -> attempts so far, for calls that are not settled.
-        folder: Where its register is kept.
+        attempts_by_call: `(callback, seq)` -> attempts so far, for calls that are not settled.
+        state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call, after the lane's own observers.
@@ -77,55 +77,55 @@ class Lane:
 
     def __init__(
         self,
-        name: str,
+        lane_name: str,
         lane_plugins: Sequence[LanePlugin],
         *,
-        state: LaneWriter,
+        lane_writer: LaneWriter,
         progress: Progress,
-        tried: dict[tuple[CallKey, int], int],
-        folder: Path,
+        attempts_by_call: dict[tuple[CallKey, int], int],
+        state_folder: Path,
         announcer: Announcer,
         scripts: Scripts | None = None,
         observers: Sequence[CallObserver] = (),
         order_by: OrderBy | None = None,
     ) -> None:
-        self.name = name
+        self.name = lane_name
         self.scripts = scripts
         self.lane_plugins = lane_plugins
         self.error: BaseException | None = None
         callbacks = [
             callback for lane_plugin in lane_plugins for callback in lane_plugin.plugin.callbacks
         ]
-        self._plan = Plan(callbacks)
-        keys = [key_of(callback) for callback in callbacks]
-        self._folded: Progress | None = None
-        self._folded_at = 0.0
-        self._stop = threading.Event()
-        self._news = threading.Event()
+        self._call_plan = Plan(callbacks)
+        call_keys = [key_of(callback) for callback in callbacks]
+        self._recorded_progress: Progress | None = None
+        self._recorded_at = 0.0
+        self._stop_event = threading.Event()
+        self._wake_event = threading.Event()
         self.errands = Errands()
-        self.ledger = LaneLedger(name, state, self._stop)
-        self._register = Register(path_of(folder, name), keys, order_by)
+        self.ledger = LaneLedger(lane_name, lane_writer, self._stop_event)
+        self._register = Register(path_of(state_folder, lane_name), call_keys, order_by)
         for lane_plugin in lane_plugins:
             lane_plugin.executor.returned = self.wake
-        self._times = CallTimes(folder, name, keys)
-        signs = liveness.LivenessObserver()
-        own = [*timing_log(), self._times, *observers]
+        self._call_times = CallTimes(state_folder, lane_name, call_keys)
+        liveness_signs = liveness.LivenessObserver()
+        own_observers = [*timing_log(), self._call_times, *observers]
         if order_by is not None:
-            own = [OneAtATime(own)]
-        self.observers = CallObservers([signs, *own])
-        self._parts = LaneParts(
-            plan=self._plan,
-            keys=keys,
-            tried=tried,
-            deaths=state.deaths(),
-            stopping=self._stop,
+            own_observers = [OneAtATime(own_observers)]
+        self.observers = CallObservers([liveness_signs, *own_observers])
+        self._lane_parts = LaneParts(
+            plan=self._call_plan,
+            keys=call_keys,
+            tried=attempts_by_call,
+            deaths=lane_writer.deaths(),
+            stopping=self._stop_event,
             announcer=announcer,
             observers=self.observers,
             scripts=scripts,
-            imported=ImportedEvents(state.imported_positions(), keys),
+            imported=ImportedEvents(lane_writer.imported_positions(), call_keys),
         )
         self._strand = Strand(
-            self._parts,
+            self._lane_parts,
             lane_plugins,
             progress=progress,
             ledger=self.ledger,
@@ -134,17 +134,17 @@ class Lane:
 
     def stop(self) -> None:
         """End the lane after the running callback."""
-        self._stop.set()
-        self._news.set()
+        self._stop_event.set()
+        self._wake_event.set()
 
     def wake(self) -> None:
         """Notify the lane that the journal has grown."""
-        self._news.set()
+        self._wake_event.set()
 
     def post(self, errand: Errand) -> None:
         """Have the lane run an errand in its own thread, between two events."""
         self.errands.post(errand)
-        self._news.set()
+        self._wake_event.set()
 
     def caught_up(self, end: int) -> bool:
         """Return whether the lane and its active plugins are at the journal's end.
@@ -157,7 +157,8 @@ class Lane:
             and not self.errands
             and not self.errands.wait
             and not any(
-                lane_plugin.works or lane_plugin.waits_for_site for lane_plugin in self.lane_plugins
+                lane_plugin.is_catching_up or lane_plugin.waits_for_site
+                for lane_plugin in self.lane_plugins
             )
         )
 
@@ -170,19 +171,22 @@ class Lane:
 
         May be called from any thread.
         """
-        found = [(seq, self._plan.callbacks[index], index) for seq, index in self._register.open()]
+        open_calls = [
+            (seq, self._call_plan.callbacks[callback_index], callback_index)
+            for seq, callback_index in self._register.open()
+        ]
         return [
-            (seq, callback, self._strand.limit_of(index) is not None)
-            for seq, callback, index in found
+            (seq, callback, self._strand.limit_of(callback_index) is not None)
+            for seq, callback, callback_index in open_calls
         ]
 
-    def record_of(self, plugin: str) -> PluginRecord | None:
+    def record_of(self, plugin_name: str) -> PluginRecord | None:
         """Return the record of a plugin of the lane, or of one that is in no lane now."""
         for lane_plugin in self.lane_plugins:
             record = lane_plugin.record
-            if record.name == plugin and isinstance(record, PluginRecord):
+            if record.name == plugin_name and isinstance(record, PluginRecord):
                 return record
-        return self.ledger.plugins().get(plugin)
+        return self.ledger.plugins().get(plugin_name)
 
     def blocking(self) -> BlockedLane | None:
         """Return what keeps the lane from taking in more events; None if nothing does."""
@@ -221,8 +225,8 @@ class Lane:
 
     def next_entry_of(self, record: PluginRecord) -> Entry | None:
         """Return the entry that a plugin apart from the lane is at; None after the last."""
-        found = self.ledger.read(record.cursor, 1)
-        return found[0] if found else None
+        next_entries = self.ledger.read(record.cursor, 1)
+        return next_entries[0] if next_entries else None
 
     def stop_at(self, record: PluginRecord, event_id: int) -> PluginStop | None:
         """Return where a plugin is stopped at an event; None if it is not."""
@@ -245,21 +249,21 @@ class Lane:
                 it resumes wherever it is stopped.
         """
         record.resume_afresh()
-        step = Step(plugins=[record])
-        lane_plugin = self._lane_plugin_of(record)
+        ledger_step = Step(plugins=[record])
+        lane_plugin = self._find_lane_plugin(record)
         if lane_plugin is None or self._waits_to_start(lane_plugin, record):
-            return step
+            return ledger_step
         lane_plugin.hold_until = 0.0
-        hung = lane_plugin.hung
-        if hung is not None:
-            lane_plugin.wait_for_call(hung.reason)
+        hung_call = lane_plugin.hung
+        if hung_call is not None:
+            lane_plugin.wait_for_call(hung_call.reason)
         elif record.is_level_with(self.progress):
             record.rejoin_lane()
-            step.progress = self.progress
-            lane_plugin.ahead.clear()
-        return step
+            ledger_step.progress = self.progress
+            lane_plugin.entries_ahead.clear()
+        return ledger_step
 
-    def _lane_plugin_of(self, record: PluginRecord) -> LanePlugin | None:
+    def _find_lane_plugin(self, record: PluginRecord) -> LanePlugin | None:
         return next((one for one in self.lane_plugins if one.record is record), None)
 
     def _waits_to_start(self, lane_plugin: LanePlugin, record: PluginRecord) -> bool:
@@ -271,9 +275,9 @@ class Lane:
         late_start.at_once()
         return True
 
-    def forget(self, plugin: str, seq: int) -> None:
+    def forget(self, plugin_name: str, seq: int) -> None:
         """Forget how often a plugin's callbacks were tried for an event that it has finished."""
-        self._strand.caller.forget(plugin, seq)
+        self._strand.caller.forget(plugin_name, seq)
 
     @property
     def seq(self) -> int:
@@ -283,12 +287,12 @@ class Lane:
     def run(self) -> None:
         """Process events until stopped; keep an error that ends it in `error`."""
         try:
-            while not self._stop.is_set():
-                self._news.clear()
-                wait = self.turn()
-                if wait:
-                    liveness.report_alive(wait)
-                    self._news.wait(wait)
+            while not self._stop_event.is_set():
+                self._wake_event.clear()
+                wait_seconds = self.turn()
+                if wait_seconds:
+                    liveness.report_alive(wait_seconds)
+                    self._wake_event.wait(wait_seconds)
         except BaseException as error:  # the daemon ends because of it and logs it
             self.error = error
         finally:
@@ -297,11 +301,11 @@ class Lane:
     def turn(self) -> float:
         """Do the work that is due now; return how long to wait for more, in seconds."""
         liveness.report_alive()
-        worked = self._run_errands()
-        worked = self._live() or worked
-        worked = self._strand.catch_up_all() or worked
-        self._fold()
-        return 0.0 if worked else self._sleep()
+        has_worked = self._run_errands()
+        has_worked = self._process_entries() or has_worked
+        has_worked = self._strand.catch_up_all() or has_worked
+        self._record_progress()
+        return 0.0 if has_worked else self._seconds_to_sleep()
 
     def close(self) -> None:
         """Record the lane's progress, and release its resources; `run` does so by itself.
@@ -310,11 +314,11 @@ class Lane:
         because a register lasts only until the next boot.
         """
         self.stop()
-        known = self.error is None or isinstance(self.error, StateError)
-        step = self._last_step()
+        is_known_error = self.error is None or isinstance(self.error, StateError)
+        final_step = self._final_step()
         try:
-            if known and step is not None:
-                self.ledger.record_once(step)
+            if is_known_error and final_step is not None:
+                self.ledger.record_once(final_step)
         except SgEventsError as error:
             self.error = self.error or error
             logger.error(
@@ -327,12 +331,12 @@ class Lane:
             for executor in self._open_executors():
                 executor.close()
             self._register.close()
-            self._times.write(now=True)
+            self._call_times.write(now=True)
             self.ledger.close()
 
-    def _last_step(self) -> Step | None:
+    def _final_step(self) -> Step | None:
         """Return the step that records where the lane stops; None if that is recorded."""
-        if self.progress == self._folded:
+        if self.progress == self._recorded_progress:
             return None
         return Step(progress=self.progress, durable=True)
 
@@ -356,31 +360,34 @@ class Lane:
                 lane_plugin.wait_with(ended.executor)
                 ended.executor.returned = self.wake
 
-    def _sleep(self) -> float:
-        now = time.monotonic()
-        return max(min([LONGEST_SLEEP, *self._strand.next_turns(now)]), 0.001)
+    def _seconds_to_sleep(self) -> float:
+        current_time = time.monotonic()
+        return max(min([LONGEST_SLEEP, *self._strand.next_turns(current_time)]), 0.001)
 
     def _run_errands(self) -> bool:
         """Run waiting errands for one slice of time; return whether there were any."""
-        until = time.monotonic() + SLICE
-        return self.errands.run(self, lambda: time.monotonic() < until and not self._stop.is_set())
+        slice_end = time.monotonic() + SLICE_SECONDS
+        return self.errands.run(
+            self, lambda: time.monotonic() < slice_end and not self._stop_event.is_set()
+        )
 
-    def _live(self) -> bool:
+    def _process_entries(self) -> bool:
         """Process live events: a page, or a slice of time while a plugin catches up."""
         strand = self._strand
-        entries = self.ledger.read(strand.finished, PAGE)
-        until = time.monotonic() + SLICE
-        for entry in entries:
-            if not strand.handle(entry) or self._stop.is_set():
+        journal_entries = self.ledger.read(strand.finished, PAGE_ENTRIES)
+        slice_end = time.monotonic() + SLICE_SECONDS
+        for entry in journal_entries:
+            if not strand.handle(entry) or self._stop_event.is_set():
                 break
-            now = time.monotonic()
-            if now - self._folded_at > FOLD_EVERY:
-                self._fold()
-            if now > until and (
-                self.errands or any(lane_plugin.due(now) for lane_plugin in self.lane_plugins)
+            current_time = time.monotonic()
+            if current_time - self._recorded_at > RECORD_INTERVAL:
+                self._record_progress()
+            if current_time > slice_end and (
+                self.errands
+                or any(lane_plugin.due(current_time) for lane_plugin in self.lane_plugins)
             ):
                 break
-        return bool(entries)
+        return bool(journal_entries)
 
     # The ledger
 
@@ -389,14 +396,17 @@ class Lane:
         """Its progress."""
         return self._strand.progress
 
-    def _fold(self) -> None:
+    def _record_progress(self) -> None:
         """Record the lane's progress in the ledger, at most once a second.
 
-        `Syncing` records it more often, from the register.
+        `ProgressSyncer` records it more often, from the register.
         """
-        self._times.write()
-        now = time.monotonic()
-        if self.progress == self._folded or now - self._folded_at < FOLD_EVERY:
+        self._call_times.write()
+        current_time = time.monotonic()
+        if (
+            self.progress == self._recorded_progress
+            or current_time - self._recorded_at < RECORD_INTERVAL
+        ):
             return
         self.ledger.record(Step(progress=self.progress))
-        self._folded, self._folded_at = self.progress, now
+        self._recorded_progress, self._recorded_at = self.progress, current_time

@@ -20,9 +20,9 @@ logger = logging.getLogger("sgevents.dispatch")
 
 FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
-PAGE: Final = 500
+PAGE_ENTRIES: Final = 500
 """The most entries that are read at once."""
-MOST_SCANNED: Final = 20_000
+MAX_SCANNED: Final = 20_000
 """The most entries that are looked through at once for those of a strand."""
 _T = TypeVar("_T")
 
@@ -30,12 +30,12 @@ _T = TypeVar("_T")
 class StrandLedger(Protocol):
     """The reads and writes of whoever serves a strand."""
 
-    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+    def missed(self, after_seq: int, until_seq: int) -> tuple[list[Entry], int]:
         """Return entries of the strand that a plugin has missed, and how far they reach.
 
         Args:
-            after: The `seq` before them.
-            until: The `seq` that they reach at most.
+            after_seq: The `seq` before them.
+            until_seq: The `seq` that they reach at most.
         """
 
     def record(self, step: Step) -> int:
@@ -60,57 +60,59 @@ class LaneLedger:
         StateError: The lane cannot be taken over.
     """
 
-    def __init__(self, lane: str, state: LaneWriter, stopping: threading.Event) -> None:
-        self._lane = lane
-        self._state = state
-        self._stopping = stopping
-        self._lock = threading.RLock()
-        self.fence = state.take_lane(lane)
-        self._failed = 0
+    def __init__(self, lane_name: str, lane_writer: LaneWriter, stopping: threading.Event) -> None:
+        self._lane_name = lane_name
+        self._state = lane_writer
+        self._stop_event = stopping
+        self._connection_lock = threading.RLock()
+        self.fence = lane_writer.take_lane(lane_name)
+        self._failure_count = 0
         self._failed_at = 0.0
 
-    def read(self, after: int, limit: int) -> list[Entry]:
-        """Return up to `limit` entries of the journal above `after`."""
-        return self._lasting(lambda: self._state.read(after, limit))
+    def read(self, after_seq: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries of the journal above `after_seq`."""
+        return self._retry_until_done(lambda: self._state.read(after_seq, limit))
 
     def end(self) -> int:
         """Return the highest `seq` of the journal."""
-        return self._lasting(self._state.end)
+        return self._retry_until_done(self._state.end)
 
-    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+    def missed(self, after_seq: int, until_seq: int) -> tuple[list[Entry], int]:
         """Return the next entries that a plugin has missed, and how far they reach."""
-        entries = self.read(after, PAGE)
-        return entries, entries[-1].seq if entries else until
+        entries = self.read(after_seq, PAGE_ENTRIES)
+        return entries, entries[-1].seq if entries else until_seq
 
     def read_strand(
-        self, strand: int, order_by: OrderBy, after: int, until: int
+        self, strand: int, order_by: OrderBy, after_seq: int, until_seq: int
     ) -> tuple[list[Entry], int]:
         """Return the next entries of one strand, and how far they reach.
 
         Args:
             strand: The strand.
             order_by: What divides the lane.
-            after: The `seq` before them.
-            until: The `seq` that they reach at most.
+            after_seq: The `seq` before them.
+            until_seq: The `seq` that they reach at most.
         """
-        until = min(until, after + MOST_SCANNED)
-        entries = self._lasting(
-            lambda: self._state.read_strand(strand, order_by, after=after, until=until, limit=PAGE)
+        until_seq = min(until_seq, after_seq + MAX_SCANNED)
+        entries = self._retry_until_done(
+            lambda: self._state.read_strand(
+                strand, order_by, after=after_seq, until=until_seq, limit=PAGE_ENTRIES
+            )
         )
-        return entries, entries[-1].seq if len(entries) == PAGE else until
+        return entries, entries[-1].seq if len(entries) == PAGE_ENTRIES else until_seq
 
     def record(self, step: Step) -> int:
         """Write a step atomically, and return the number of its failure, 0 if it has none."""
-        return self._lasting(lambda: self._state.record(self._lane, self.fence, step))
+        return self._retry_until_done(lambda: self._state.record(self._lane_name, self.fence, step))
 
     def record_once(self, step: Step) -> None:
         """Write a step without retrying."""
-        with self._lock:
-            self._state.record(self._lane, self.fence, step)
+        with self._connection_lock:
+            self._state.record(self._lane_name, self.fence, step)
 
     def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:
         """Set aside an entry that cannot be read; record the plugins that need its event."""
-        if self._lasting(lambda: self._state.pass_over(entry, plugins, reason)):
+        if self._retry_until_done(lambda: self._state.pass_over(entry, plugins, reason)):
             logger.warning(
                 "Event %d cannot be read from the journal (%s). It is set aside and asked of the "
                 "site again; all others continue.",
@@ -121,49 +123,49 @@ class LaneLedger:
 
     def plugins(self) -> dict[str, PluginRecord]:
         """Return the records of all plugins, by name."""
-        return self._lasting(self._state.plugins)
+        return self._retry_until_done(self._state.plugins)
 
     def close(self) -> None:
         """Close the connection."""
         self._state.close()
 
-    def _lasting(self, call: Callable[[], _T]) -> _T:
+    def _retry_until_done(self, state_call: Callable[[], _T]) -> _T:
         while True:
             try:
-                with self._lock:
-                    result = call()
+                with self._connection_lock:
+                    result = state_call()
             except StateError as error:
-                if self._stopping.is_set() or isinstance(error, StateDamaged):
+                if self._stop_event.is_set() or isinstance(error, StateDamaged):
                     raise
-                wait = self._pause(error)
-                report_alive(wait)
-                self._stopping.wait(wait)
+                wait_seconds = self._report_failure(error)
+                report_alive(wait_seconds)
+                self._stop_event.wait(wait_seconds)
             else:
-                if self._failed:
-                    self._over()
+                if self._failure_count:
+                    self._report_recovery()
                 return result
 
-    def _pause(self, error: StateError) -> float:
+    def _report_failure(self, error: StateError) -> float:
         """Report the first failure; return how long to wait, in seconds."""
-        if not self._failed:
+        if not self._failure_count:
             self._failed_at = time.monotonic()
             logger.error(
                 "%s Lane %s waits and tries again; nothing is lost.",
                 error,
-                self._lane,
-                extra={"action": "lane.not_written", "lane": self._lane},
+                self._lane_name,
+                extra={"action": "lane.not_written", "lane": self._lane_name},
             )
-        self._failed += 1
-        return min(FIRST_WAIT * 2.0 ** min(self._failed - 1, 10), LONGEST_WAIT)
+        self._failure_count += 1
+        return min(FIRST_WAIT * 2.0 ** min(self._failure_count - 1, 10), LONGEST_WAIT)
 
-    def _over(self) -> None:
+    def _report_recovery(self) -> None:
         logger.info(
             "Lane %s continues after %.1f s: the state can be used again",
-            self._lane,
+            self._lane_name,
             time.monotonic() - self._failed_at,
-            extra={"action": "lane.written", "lane": self._lane},
+            extra={"action": "lane.written", "lane": self._lane_name},
         )
-        self._failed = 0
+        self._failure_count = 0
 
 
 class DividedLedger:
@@ -175,19 +177,19 @@ class DividedLedger:
         order_by: What divides the lane.
     """
 
-    def __init__(self, ledger: LaneLedger, strand: int, order_by: OrderBy) -> None:
-        self._ledger = ledger
-        self._strand = strand
+    def __init__(self, lane_ledger: LaneLedger, strand_number: int, order_by: OrderBy) -> None:
+        self._ledger = lane_ledger
+        self._strand_number = strand_number
         self._order_by = order_by
 
-    def missed(self, after: int, until: int) -> tuple[list[Entry], int]:
+    def missed(self, after_seq: int, until_seq: int) -> tuple[list[Entry], int]:
         """Return the next entries that a plugin has missed, and how far they reach."""
-        return self._ledger.read_strand(self._strand, self._order_by, after, until)
+        return self._ledger.read_strand(self._strand_number, self._order_by, after_seq, until_seq)
 
     def record(self, step: Step) -> int:
         """Write a step atomically, and return the number of its failure, 0 if it has none."""
         if step.progress is not None:
-            step.strand = self._strand
+            step.strand = self._strand_number
         return self._ledger.record(step)
 
     def pass_over(self, entry: Entry, plugins: Sequence[str], reason: str) -> None:

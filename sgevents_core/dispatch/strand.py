@@ -33,7 +33,7 @@ from sgevents_core.state.steps import CallDeaths, Step
 
 logger = logging.getLogger("sgevents.dispatch")
 
-SLICE: Final = 0.1
+SLICE_SECONDS: Final = 0.1
 """Seconds that a plugin may catch up before live events get their turn again."""
 
 
@@ -81,7 +81,7 @@ class Strand:
     """One strand of a lane.
 
     Args:
-        parts: What it shares with the lane's other strands.
+        lane_parts: What it shares with the lane's other strands.
         lane_plugins: The lane's plugins in this strand, in call order.
         progress: Its progress so far.
         ledger: Its access to the journal and the ledger.
@@ -90,7 +90,7 @@ class Strand:
 
     def __init__(
         self,
-        parts: LaneParts,
+        lane_parts: LaneParts,
         lane_plugins: Sequence[LanePlugin],
         *,
         progress: Progress,
@@ -102,23 +102,23 @@ class Strand:
         self.gate: Gate | None = None
         self.ledger = ledger
         self.slot = slot
-        self._parts = parts
-        self._plan = parts.plan
-        self._keys = parts.keys
-        self._imported = parts.imported
-        self._highest_imported = parts.imported.highest
-        self._stop = parts.stopping
-        self._lane_plugin_of = [
+        self._lane_parts = lane_parts
+        self._call_plan = lane_parts.plan
+        self._call_keys = lane_parts.keys
+        self._imported_events = lane_parts.imported
+        self._highest_imported = lane_parts.imported.highest
+        self._stop_event = lane_parts.stopping
+        self._plugin_of_callback = [
             lane_plugin for lane_plugin in lane_plugins for _ in lane_plugin.plugin.callbacks
         ]
         self.caller = Caller(
             ledger,
             slot,
-            keys=parts.keys,
-            tried=parts.tried,
-            deaths=parts.deaths,
-            announcer=parts.announcer,
-            observers=parts.observers,
+            call_keys=lane_parts.keys,
+            attempts_by_call=lane_parts.tried,
+            deaths=lane_parts.deaths,
+            announcer=lane_parts.announcer,
+            observers=lane_parts.observers,
         )
 
     @property
@@ -126,37 +126,41 @@ class Strand:
         """Its progress."""
         return Progress(self.finished, self.done)
 
-    def limit_of(self, index: int) -> float | None:
+    def limit_of(self, callback_index: int) -> float | None:
         """Return the time limit of a callback of the plan, in seconds; None for none."""
-        return self._lane_plugin_of[index].limit(self._plan.callbacks[index])
+        return self._plugin_of_callback[callback_index].limit(
+            self._call_plan.callbacks[callback_index]
+        )
 
     def handle(self, entry: Entry) -> bool:
         """Call one event's callbacks for the plugins with the lane; return False if cut short."""
-        steps = self._plan.for_type(entry.event_type)
-        done, self.done = self.done, frozenset()
-        if (steps or entry.whole is False) and not self._hand_out(entry, done):
+        call_steps = self._call_plan.for_type(entry.event_type)
+        done_callbacks, self.done = self.done, frozenset()
+        if (call_steps or entry.whole is False) and not self._hand_out(entry, done_callbacks):
             return False
         self.finished = entry.seq
         return True
 
-    def _hand_out(self, entry: Entry, done: frozenset[CallKey]) -> bool:
-        self.caller.resumed = done
+    def _hand_out(self, entry: Entry, done_callbacks: frozenset[CallKey]) -> bool:
+        self.caller.resumed = done_callbacks
         if entry.event_id <= self._highest_imported:
-            done |= self._imported.callbacks_done(entry)
-        event = self._event(entry)
+            done_callbacks |= self._imported_events.callbacks_done(entry)
+        event = self._read_event(entry)
         if event is None:
             return True
-        steps = self._plan.for_event(event)
+        call_steps = self._call_plan.for_event(event)
         gate = self.gate
-        number = 0
+        step_number = 0
         try:
-            for number, (index, _) in enumerate(steps):
-                lane_plugin = self._lane_plugin_of[index]
-                if lane_plugin.record.apart or self._keys[index] in done:
+            for step_number, (callback_index, _) in enumerate(call_steps):
+                lane_plugin = self._plugin_of_callback[callback_index]
+                if lane_plugin.record.apart or self._call_keys[callback_index] in done_callbacks:
                     continue
-                if self._stop.is_set():
+                if self._stop_event.is_set():
                     break
-                call = Call(LANE, entry, event, steps, number=number, lane_plugin=lane_plugin)
+                call = Call(
+                    LANE, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
+                )
                 if gate is not None:
                     if gate.leaves(call):
                         continue
@@ -168,84 +172,118 @@ class Strand:
             else:
                 return True
         except BaseException:  # the running call has no recorded outcome: it is not done
-            self._cut_short(entry, steps, number, done)
+            self._stay_at_entry(entry, call_steps, step_number, done_callbacks)
             raise
-        self._cut_short(entry, steps, number, done)
+        self._stay_at_entry(entry, call_steps, step_number, done_callbacks)
         return False
 
-    def _event(self, entry: Entry, only: LanePlugin | None = None) -> Event | None:
+    def _read_event(self, entry: Entry, only_plugin: LanePlugin | None = None) -> Event | None:
         """Return the event of an entry; None if the entry cannot be read and is set aside.
 
         The plugins that need the event are recorded, in case the site delivers it again.
 
         Args:
             entry: The entry.
-            only: The plugin that needs it; None for those with the lane.
+            only_plugin: The plugin that needs it; None for those with the lane.
         """
         try:
-            return event_in(entry, self._parts.scripts)
+            return event_in(entry, self._lane_parts.scripts)
         except UnreadableEntry as error:
-            needing = [only] if only else [one for one in self.lane_plugins if not one.record.apart]
-            names = [one.record.name for one in needing]
-            names = [name for name in names if not self._imported.has_had(name, entry)]
-            self.ledger.pass_over(entry, names, error.reason)
+            needing_plugins = (
+                [only_plugin]
+                if only_plugin
+                else [one for one in self.lane_plugins if not one.record.apart]
+            )
+            plugin_names = [one.record.name for one in needing_plugins]
+            plugin_names = [
+                plugin_name
+                for plugin_name in plugin_names
+                if not self._imported_events.has_had(plugin_name, entry)
+            ]
+            self.ledger.pass_over(entry, plugin_names, error.reason)
             return None
 
-    def _cut_short(self, entry: Entry, steps: Steps, number: int, done: frozenset[CallKey]) -> None:
+    def _stay_at_entry(
+        self, entry: Entry, call_steps: Steps, step_number: int, done_callbacks: frozenset[CallKey]
+    ) -> None:
         """Stay at an event, with the earlier callbacks and all steps before one as done."""
-        done = done.union(self._keys[index] for index, _ in steps[:number])
-        self.finished, self.done = Progress.at(entry.seq, done)
+        done_callbacks = done_callbacks.union(
+            self._call_keys[callback_index] for callback_index, _ in call_steps[:step_number]
+        )
+        self.finished, self.done = Progress.at(entry.seq, done_callbacks)
 
     # Plugins that are separate from it
 
-    def is_due(self, now: float) -> bool:
+    def is_due(self, current_time: float) -> bool:
         """Return whether a plugin that is behind may be called, or waits for the site.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        return any(one.due(now) or one.waits_for_site for one in self.lane_plugins)
+        return any(one.due(current_time) or one.waits_for_site for one in self.lane_plugins)
 
-    def next_turns(self, now: float) -> list[float]:
+    def next_turns(self, current_time: float) -> list[float]:
         """Return after how many seconds each held plugin is due.
 
         Args:
-            now: The current monotonic time, in seconds.
+            current_time: The current monotonic time, in seconds.
         """
-        held = [r for r in self.lane_plugins if r.record.state == "held"]
-        ready = [r for r in held if r.hung is None and r.waiting is None]
-        late = [r.services.late_start for r in held if r.late]
-        holds = [r.hold_until - now for r in ready if not r.late and r.record.apart]
-        return holds + [one.not_before - now for one in late if one is not None and one.not_before]
+        held_plugins = [
+            lane_plugin for lane_plugin in self.lane_plugins if lane_plugin.record.state == "held"
+        ]
+        ready_plugins = [
+            lane_plugin
+            for lane_plugin in held_plugins
+            if lane_plugin.hung is None and lane_plugin.waiting is None
+        ]
+        late_starts = [
+            lane_plugin.services.late_start for lane_plugin in held_plugins if lane_plugin.late
+        ]
+        hold_seconds = [
+            lane_plugin.hold_until - current_time
+            for lane_plugin in ready_plugins
+            if not lane_plugin.late and lane_plugin.record.apart
+        ]
+        return hold_seconds + [
+            one.not_before - current_time
+            for one in late_starts
+            if one is not None and one.not_before
+        ]
 
     def leave_paused(self) -> None:
         """Let plugins that are paused leave the strand where it is."""
-        leaving = [
+        leaving_records = [
             one.record
             for one in self.lane_plugins
             if one.record.state == "paused" and not one.record.apart
         ]
-        for record in leaving:
+        for record in leaving_records:
             record.leave_lane(self.progress)
-        if leaving:
-            self.ledger.record(Step(plugins=leaving))
+        if leaving_records:
+            self.ledger.record(Step(plugins=leaving_records))
 
     def leave_before(self, call: Call) -> None:
         """Let a plugin that is paused leave the strand before one of its calls."""
         record = call.lane_plugin.record
-        done = frozenset(self._keys[index] for index, _ in call.steps[: call.number])
-        record.stop_at(Progress.at(call.seq, done).of(record.name))
+        done_callbacks = frozenset(
+            self._call_keys[callback_index] for callback_index, _ in call.steps[: call.number]
+        )
+        record.stop_at(Progress.at(call.seq, done_callbacks).of(record.name))
         self.ledger.record(Step(plugins=[record]))
 
     def catch_up_all(self) -> bool:
         """Let plugins that are behind catch up for a slice of time; return whether any did."""
-        worked = False
+        has_worked = False
         for lane_plugin in self.lane_plugins:
             if not self.done:
                 self.look_at_the_site(lane_plugin)
-            if not self.done and lane_plugin.due(time.monotonic()) and not self._stop.is_set():
-                worked = self.catch_up(lane_plugin) or worked
-        return worked
+            if (
+                not self.done
+                and lane_plugin.due(time.monotonic())
+                and not self._stop_event.is_set()
+            ):
+                has_worked = self.catch_up(lane_plugin) or has_worked
+        return has_worked
 
     def look_at_the_site(self, lane_plugin: LanePlugin) -> None:
         """Start or continue a plugin that waits for the site, if it may be."""
@@ -254,14 +292,14 @@ class Strand:
         record, late_start = lane_plugin.record, lane_plugin.services.late_start
         if late_start is None or record.state != "held" or not isinstance(record, PluginRecord):
             return
-        tried = late_start.turn(self._parts.announcer)
-        if tried is None:
+        start_result = late_start.turn(self._lane_parts.announcer)
+        if start_result is None:
             return
-        if tried.error is None:
+        if start_result.error is None:
             lane_plugin.services.late_start = None
-        self.ledger.record(settle(tried, record))
-        if tried.store_changes:
-            lane_plugin.services.store.commit(tried.store_changes)
+        self.ledger.record(settle(start_result, record))
+        if start_result.store_changes:
+            lane_plugin.services.store.commit(start_result.store_changes)
 
     def catch_up(self, lane_plugin: LanePlugin, *, rejoins: bool = True) -> bool:
         """Let a plugin catch up for one slice of time, and rejoin once level.
@@ -277,9 +315,9 @@ class Strand:
         if record.cursor > self.finished:
             return False
         record.resume()
-        until = time.monotonic() + SLICE
-        while record.cursor < self.finished and time.monotonic() < until:
-            if self._stop.is_set() or not self._catch_up_one(lane_plugin):
+        slice_end = time.monotonic() + SLICE_SECONDS
+        while record.cursor < self.finished and time.monotonic() < slice_end:
+            if self._stop_event.is_set() or not self._catch_up_one(lane_plugin):
                 break
         rejoins = rejoins and record.state == "active" and record.cursor == self.finished
         if rejoins:
@@ -287,56 +325,63 @@ class Strand:
         self.ledger.record(Step(self.progress if rejoins else None, [record]))
         self.slot.clear(APART)
         if rejoins:
-            lane_plugin.ahead.clear()
+            lane_plugin.entries_ahead.clear()
             self._log_rejoined(record.name)
         return record.state == "active"
 
-    def _log_rejoined(self, plugin: str) -> None:
-        extra = {"action": "plugin.rejoined", "plugin": plugin}
-        logger.info("Plugin %s has caught up with its lane", plugin, extra=extra)
+    def _log_rejoined(self, plugin_name: str) -> None:
+        extra = {"action": "plugin.rejoined", "plugin": plugin_name}
+        logger.info("Plugin %s has caught up with its lane", plugin_name, extra=extra)
 
     def _catch_up_one(self, lane_plugin: LanePlugin) -> bool:
         """Pass a plugin the next event it has missed; return False if it stops there."""
         record = lane_plugin.record
         entry = lane_plugin.next_entry()
         if entry is None:
-            lane_plugin.ahead, reached = self.ledger.missed(record.cursor, self.finished)
+            lane_plugin.entries_ahead, reached_seq = self.ledger.missed(
+                record.cursor, self.finished
+            )
             entry = lane_plugin.next_entry()
         if entry is None:
-            record.finish(reached)
+            record.finish(reached_seq)
             return True
-        if record.has_finished(entry) or self._imported.has_had(record.name, entry):
+        if record.has_finished(entry) or self._imported_events.has_had(record.name, entry):
             record.finish(entry.seq)
             return True
-        by_type = self._plan.for_type(entry.event_type)
-        wants = any(self._lane_plugin_of[index] is lane_plugin for index, _ in by_type)
-        if (wants or entry.whole is False) and not self._hand_over(lane_plugin, entry):
+        type_steps = self._call_plan.for_type(entry.event_type)
+        is_wanted = any(
+            self._plugin_of_callback[callback_index] is lane_plugin
+            for callback_index, _ in type_steps
+        )
+        if (is_wanted or entry.whole is False) and not self._hand_over(lane_plugin, entry):
             return False
         record.finish(entry.seq)
         return True
 
     def _hand_over(self, lane_plugin: LanePlugin, entry: Entry) -> bool:
-        event = self._event(entry, lane_plugin)
+        event = self._read_event(entry, lane_plugin)
         if event is None:
             return True
-        steps = self._plan.for_event(event)
+        call_steps = self._call_plan.for_event(event)
         record, gate = lane_plugin.record, self.gate
         record.begin(entry)
-        for number, (index, _) in enumerate(steps):
-            if self._lane_plugin_of[index] is not lane_plugin:
+        for step_number, (callback_index, _) in enumerate(call_steps):
+            if self._plugin_of_callback[callback_index] is not lane_plugin:
                 continue
-            key = self._keys[index]
-            if key in record.progress.done:
+            call_key = self._call_keys[callback_index]
+            if call_key in record.progress.done:
                 continue
-            if self._stop.is_set() or record.state == "paused":
+            if self._stop_event.is_set() or record.state == "paused":
                 return False
             if gate is not None and not gate.admits(lane_plugin):
                 return False
-            call = Call(APART, entry, event, steps, number=number, lane_plugin=lane_plugin)
+            call = Call(
+                APART, entry, event, call_steps, number=step_number, lane_plugin=lane_plugin
+            )
             stays = self.caller.call(call)
             if gate is not None:
                 gate.over(lane_plugin)
             if not stays:
                 return False
-            record.finish_callback(key)
+            record.finish_callback(call_key)
         return True

@@ -32,91 +32,93 @@ from sgevents_core.state.protocols import LaneWriter, Reader
 
 def services_of(
     settings: Settings,
-    loaded: Loaded,
-    state: Reader,
-    kind: type[Services] = Services,
+    loaded_plugins: Loaded,
+    state_reader: Reader,
+    services_class: type[Services] = Services,
     *,
-    health: SiteHealth | None = None,
+    site_health: SiteHealth | None = None,
     stopping: threading.Event | None = None,
 ) -> dict[str, Services]:
     """Return what the calls of each plugin share, by plugin name, in call order.
 
     Args:
         settings: The configuration.
-        loaded: The plugins.
-        state: The state with their stores.
-        kind: The class of the values.
-        health: The health of the site; None if nothing monitors it.
+        loaded_plugins: The plugins.
+        state_reader: The state with their stores.
+        services_class: The class of the values.
+        site_health: The health of the site; None if nothing monitors it.
         stopping: Set once a stop or a reload waits for running calls.
     """
     site_key = urlsplit(settings.site.url).netloc
-    redact = Redactor.of(settings)
+    redact_secrets = Redactor.of(settings)
     return {
-        plugin.name: kind(
+        plugin.name: services_class(
             plugin,
             settings.site,
             settings.plugins[plugin.name],
-            store=_store_of(plugin.name, state),
+            store=_open_store(plugin.name, state_reader),
             site_key=site_key,
-            redact=redact,
-            site_health=health,
+            redact=redact_secrets,
+            site_health=site_health,
             stopping=stopping,
         )
-        for plugin in loaded.plugins
+        for plugin in loaded_plugins.plugins
     }
 
 
-def _store_of(plugin: str, state: Reader) -> PluginStore:
+def _open_store(plugin_name: str, state_reader: Reader) -> PluginStore:
     """Return a plugin's store; a damaged one keeps only that plugin from starting."""
     try:
-        return PluginStore(plugin, state.store(plugin))
+        return PluginStore(plugin_name, state_reader.store(plugin_name))
     except StateDamaged as error:
-        return PluginStore(plugin, {}, damage=f"its store is damaged: {error.reason}")
+        return PluginStore(plugin_name, {}, damage=f"its store is damaged: {error.reason}")
 
 
 def lanes_of(
     settings: Settings,
     plugins: Sequence[LoadedPlugin],
     services: Mapping[str, Services],
-    open_state: Callable[[], LaneWriter],
+    open_writer: Callable[[], LaneWriter],
     announcer: Announcer,
     *,
-    hear: AttributeLane = ignore_lane,
+    attribute_lane: AttributeLane = ignore_lane,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
     executors: Mapping[str, Executor] = MappingProxyType({}),
 ) -> list[Lane]:
     """Return the lanes, ready to run, each with its plugins in call order.
 
-    `hear` is called with each plugin thread and its lane, `scripts` knows the names of the site's
-    scripts, `observers` are notified of each call; `executors` make the calls of the lanes that
-    have worker processes, by the lane's name.
+    `attribute_lane` is called with each plugin thread and its lane, `scripts` knows the names of
+    the site's scripts, `observers` are notified of each call; `executors` make the calls of the
+    lanes that have worker processes, by the lane's name.
     """
     lanes: list[Lane] = []
-    for name in dict.fromkeys(plugin.lane for plugin in plugins):
-        state = open_state()
-        records = state.plugins()
+    for lane_name in dict.fromkeys(plugin.lane for plugin in plugins):
+        lane_writer = open_writer()
+        plugin_records = lane_writer.plugins()
         lane_plugins = [
             lane_plugin_of(
                 plugin,
-                records[plugin.name],
+                plugin_records[plugin.name],
                 services[plugin.name],
                 settings,
-                hear=hear,
-                executor=executors.get(name),
+                attribute_lane=attribute_lane,
+                executor=executors.get(lane_name),
             )
             for plugin in plugins
-            if plugin.lane == name
+            if plugin.lane == lane_name
         ]
-        table = settings.lanes.get(name)
+        lane_table = settings.lanes.get(lane_name)
         lanes.append(
             lane_of(
-                name,
+                lane_name,
                 lane_plugins,
-                state,
-                workers=1 if table is None else table.workers,
-                executor_of=partial(_executor_of, name, hear, executors.get(name)),
-                folder=settings.state.path,
+                lane_writer,
+                worker_count=1 if lane_table is None else lane_table.workers,
+                executor_of=partial(
+                    _make_executor, lane_name, attribute_lane, executors.get(lane_name)
+                ),
+                state_folder=settings.state.path,
                 announcer=announcer,
                 scripts=scripts,
                 observers=observers,
@@ -126,13 +128,13 @@ def lanes_of(
 
 
 def lane_of(
-    name: str,
+    lane_name: str,
     lane_plugins: Sequence[LanePlugin],
-    state: LaneWriter,
+    lane_writer: LaneWriter,
     *,
     executor_of: ExecutorOf,
-    workers: int = 1,
-    folder: Path,
+    worker_count: int = 1,
+    state_folder: Path,
     announcer: Announcer,
     scripts: Scripts | None = None,
     observers: Sequence[CallObserver] = (),
@@ -140,46 +142,57 @@ def lane_of(
     """Return a lane that continues where the ledger says, divided into strands as it was there.
 
     Args:
-        name: The lane's name.
+        lane_name: The lane's name.
         lane_plugins: Its plugins, in call order.
-        state: Its own connection to the journal and the ledger.
+        lane_writer: Its own connection to the journal and the ledger.
         executor_of: Where a worker makes the calls of a plugin.
-        workers: How many workers it has if it is divided.
-        folder: Where its register is kept.
+        worker_count: How many workers it has if it is divided.
+        state_folder: Where its register is kept.
         announcer: Reports failures to people and plugins.
         scripts: The names of the site's scripts; by default, guessed from rows.
         observers: Notified of each call.
     """
-    common: _Common = {
-        "state": state,
-        "tried": state.attempts(),
-        "folder": folder,
+    lane_arguments: _LaneArguments = {
+        "lane_writer": lane_writer,
+        "attempts_by_call": lane_writer.attempts(),
+        "state_folder": state_folder,
         "announcer": announcer,
         "scripts": scripts,
         "observers": observers,
     }
-    places = state.lane_places(name)
-    if places is None:
-        progress = state.lane_progress(name) or Progress(state.end())
-        return Lane(name, lane_plugins, progress=progress, **common)
+    strand_places = lane_writer.lane_places(lane_name)
+    if strand_places is None:
+        progress = lane_writer.lane_progress(lane_name) or Progress(lane_writer.end())
+        return Lane(lane_name, lane_plugins, progress=progress, **lane_arguments)
     return DividedLane(
-        name, lane_plugins, places=places, workers=workers, executor_of=executor_of, **common
+        lane_name,
+        lane_plugins,
+        strand_places=strand_places,
+        worker_count=worker_count,
+        executor_of=executor_of,
+        **lane_arguments,
     )
 
 
-class _Common(TypedDict):
+class _LaneArguments(TypedDict):
     """What every lane is made with."""
 
-    state: LaneWriter
-    tried: dict[tuple[CallKey, int], int]
-    folder: Path
+    lane_writer: LaneWriter
+    attempts_by_call: dict[tuple[CallKey, int], int]
+    state_folder: Path
     announcer: Announcer
     scripts: Scripts | None
     observers: Sequence[CallObserver]
 
 
-def _executor_of(
-    lane: str, hear: AttributeLane, executor: Executor | None, lane_plugin: LanePlugin, worker: int
+def _make_executor(
+    lane_name: str,
+    attribute_lane: AttributeLane,
+    shared_executor: Executor | None,
+    lane_plugin: LanePlugin,
+    worker_number: int,
 ) -> Executor:
     """Return where a worker makes the calls of a plugin: all in one place, if there is one."""
-    return executor or executor_of(lane_plugin, worker_label(lane, worker), hear)
+    return shared_executor or executor_of(
+        lane_plugin, worker_label(lane_name, worker_number), attribute_lane
+    )

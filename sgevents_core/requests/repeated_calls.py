@@ -20,7 +20,7 @@ from sgevents_core.calling.outcome import CallOutcome
 from sgevents_core.calling.store import StoreChanges, recorded_changes
 from sgevents_core.dispatch.caller import is_unwanted
 from sgevents_core.dispatch.lane_plugin import LanePlugin
-from sgevents_core.dispatch.strand import SLICE
+from sgevents_core.dispatch.strand import SLICE_SECONDS
 from sgevents_core.events import Event
 from sgevents_core.observe.observers import CallObservers
 from sgevents_core.plugins.callback import Callback
@@ -271,7 +271,7 @@ class _ReplaySlice:
     def run(self) -> bool:
         """Replay for one slice of time; return True once the last event was replayed."""
         request_number, requests = (self._work.request.number, self._work.requests)
-        slice_end = time.monotonic() + SLICE
+        slice_end = time.monotonic() + SLICE_SECONDS
         while (
             replayed_event := requests.replay_event(request_number, self._event_index)
         ) is not None:

@@ -119,7 +119,7 @@ def _make_empty_lane(
         [],
         lane_writer,
         executor_of=_make_lane_thread,
-        folder=state_folder,
+        state_folder=state_folder,
         announcer=announcer,
     )
 

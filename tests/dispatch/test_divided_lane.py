@@ -460,7 +460,7 @@ def test_a_plugin_catches_up_with_several_workers(house: House) -> None:
 
 def test_intake_stays_within_its_bound(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many events wait, at most so many lie between the lowest place and the intake."""
-    monkeypatch.setattr(intake, "MOST_AHEAD", 50)
+    monkeypatch.setattr(intake, "MAX_AHEAD", 50)
     free = threading.Event()
 
     def slow(event: Event, ctx: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from lane_house import House, only
 from waiting import wait_until
 
-from sgevents_core.dispatch.strand import SLICE
+from sgevents_core.dispatch.strand import SLICE_SECONDS
 from sgevents_core.errors import Retry
 from sgevents_core.events import Event
 
@@ -71,7 +71,7 @@ def test_catching_up_is_done_in_slices(house: House) -> None:
             delays.append(seen[event] - came)
         assert house.records()["behind"].apart
         wait_until(lambda: not house.records()["behind"].apart)
-    assert min(delays) < 4 * SLICE
+    assert min(delays) < 4 * SLICE_SECONDS
     handled = [call.partition("#")[0] for call in only(house.calls, "behind")]
     assert list(dict.fromkeys(handled)) == [f"{event} behind.behind" for event in range(1, 405)]
     assert len(handled) - len(set(handled)) == len([c for c in house.calls if "#" in c])

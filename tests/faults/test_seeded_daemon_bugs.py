@@ -127,8 +127,8 @@ def hold_lets_later_events_pass(patch: Patch) -> None:
     """A plugin that waits to try again is handed what comes meanwhile."""
     real = LanePlugin.hold
 
-    def hold(self: LanePlugin, reason: str, seconds: float, *, now: float, wall: float) -> None:
-        real(self, reason, seconds, now=now, wall=wall)
+    def hold(self: LanePlugin, reason: str, seconds: float, **times: float) -> None:
+        real(self, reason, seconds, **times)
         self.record.apart = False
 
     patch.setattr(LanePlugin, "hold", hold)

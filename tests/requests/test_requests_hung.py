@@ -183,9 +183,9 @@ def test_skip_forgets_the_attempts(house: House) -> None:
         house.events(1)
         wait_until(lambda: house.records()["held"].state == "held")
         lane = house.lanes[0]
-        lane._strand.caller._tried[CallKey("other", "other:fails"), 1] = 3
+        lane._strand.caller._attempts_by_call[CallKey("other", "other:fails"), 1] = 3
         assert (CallKey("held", "held:fails"), 1) in house.state.attempts()
-        assert (CallKey("held", "held:fails"), 1) in lane._strand.caller._tried
+        assert (CallKey("held", "held:fails"), 1) in lane._strand.caller._attempts_by_call
         assert person.ask("skip", "held", event_id=1).outcome == "done"
         assert house.state.attempts() == {}
-        assert lane._strand.caller._tried == {(CallKey("other", "other:fails"), 1): 3}
+        assert lane._strand.caller._attempts_by_call == {(CallKey("other", "other:fails"), 1): 3}

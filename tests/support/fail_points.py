@@ -2,7 +2,7 @@
 
 Every write is one: each statement that changes the database and each COMMIT, each word of a
 register, each file of the state that is made, replaced or removed; and so is each call of a plugin.
-A point's name says who writes what: `before lane._fold: COMMIT`.
+A point's name says who writes what: `before lane._record_progress: COMMIT`.
 """
 
 from __future__ import annotations

@@ -179,7 +179,9 @@ class House:
         recover(settings, loaded, state)
         self.health = SiteHealth()
         self.stopping.clear()
-        services = services_of(settings, loaded, state, health=self.health, stopping=self.stopping)
+        services = services_of(
+            settings, loaded, state, site_health=self.health, stopping=self.stopping
+        )
         plugins = start_plugins(loaded, services, state)
         announcer = Announcer([(services[one.name], one.hooks) for one in plugins])
         self.lanes = lanes_of(

@@ -144,7 +144,7 @@ class SimulatedDaemon:
         give_up_fatal_calls(settings, loaded, state)
         self.feed.health = SiteHealth()
         self.feed.health.on_change(self._wake_lanes)
-        self.services = services_of(settings, loaded, state, health=self.feed.health)
+        self.services = services_of(settings, loaded, state, site_health=self.feed.health)
         self.plugins = start_plugins(loaded, self.services, state)
         self.lanes = lanes_of(
             settings,

@@ -102,7 +102,7 @@ class CallLog:
 
     def listen(self, patch: pytest.MonkeyPatch) -> None:
         """Hear what becomes of calls that fail when the site does not answer."""
-        put_off, charged, set_aside = Caller._put_off, Caller._charge, Errands.put_off
+        put_off, charged, set_aside = Caller._wait_for_site, Caller._charge, Errands.put_off
 
         def puts_off(caller: Caller, call: Call, *rest: Any) -> None:
             self._put_off(self._open[call.lane_plugin.record.name])
@@ -126,7 +126,7 @@ class CallLog:
                 self._put_off(self._asked)
             set_aside(errands, *rest)
 
-        patch.setattr(Caller, "_put_off", puts_off)
+        patch.setattr(Caller, "_wait_for_site", puts_off)
         patch.setattr(Caller, "_charge", charges)
         patch.setattr(Errands, "put_off", sets_aside)
 
